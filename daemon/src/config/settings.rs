@@ -1,0 +1,450 @@
+//! The running configuration: immutable, checked, free of serde.
+//!
+//! `config::load` makes it from files; everything else only reads it. A call keeps the value
+//! that it started with, so a reload never shows one call two revisions.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::secret::Secret;
+
+/// Everything the operator decided, resolved so that a call only follows references.
+#[derive(Debug)]
+pub struct Settings {
+    /// Grows by one with each accepted configuration.
+    pub revision: u64,
+    /// The files this was read from, in order.
+    pub files: Vec<PathBuf>,
+    /// Listeners by name, in the order of the file.
+    pub listeners: Vec<Arc<Listener>>,
+    /// Servers by name, disabled ones included.
+    pub servers: BTreeMap<String, Arc<Server>>,
+    /// Profiles by name; they share one name space with servers.
+    pub profiles: BTreeMap<String, Arc<Profile>>,
+    /// API keys by their public id.
+    pub keys: BTreeMap<String, Arc<Key>>,
+    /// Named sets of limits.
+    pub tiers: BTreeMap<String, Arc<Tier>>,
+    /// Limits that apply beside those of tiers.
+    pub limits: Vec<Arc<Limit>>,
+    /// What concerns the process as a whole.
+    pub daemon: Daemon,
+    /// Where log lines go.
+    pub log: Log,
+    /// Problems that do not keep the configuration from being used, as finished sentences.
+    pub warnings: Vec<String>,
+}
+
+/// `[daemon]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daemon {
+    /// Core runtimes; 0 means one per processor available.
+    pub cores: usize,
+    /// Folder of the admin sockets and of `servers/`.
+    pub runtime_dir: PathBuf,
+    /// Folder of what must survive a restart.
+    pub state_dir: PathBuf,
+    /// How long calls may finish after SIGTERM.
+    pub drain_timeout: Duration,
+    /// How long new connections are still answered after SIGTERM.
+    pub lame_duck: Duration,
+    /// Open client connections in all.
+    pub max_connections: usize,
+    /// Sessions of the legacy era in all.
+    pub max_sessions: usize,
+    /// A session without a call or stream ends after this.
+    pub session_timeout: Duration,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,toolgated::listen=debug`.
+    pub level: String,
+    /// Where to, and in which form.
+    pub format: LogFormat,
+    /// One line per call.
+    pub access: bool,
+}
+
+/// Where log lines go, and in which form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// journald under systemd, colours on a terminal, JSON otherwise.
+    Auto,
+    /// The journal's native protocol, one field per value.
+    Journald,
+    /// One JSON object per line on standard output.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// `[listener.NAME]`: an address that clients connect to.
+#[derive(Debug)]
+pub struct Listener {
+    /// The table's name.
+    pub name: String,
+    /// Addresses to bind, or to match with sockets passed by systemd.
+    pub addresses: Vec<SocketAddr>,
+    /// What it serves.
+    pub serve: Serve,
+    /// Peers that may connect; absent: everyone.
+    pub allow: Option<Vec<IpNet>>,
+    /// Names that `Host` and `Origin` must match, lower case and without port; empty: the
+    /// addresses themselves and `localhost` where they are loopback, else any.
+    pub hosts: Vec<String>,
+    /// Origins that browsers may come from beside those of `hosts`.
+    pub origins: Vec<String>,
+    /// How clients identify themselves where MCP is served; empty means `auth = "none"`.
+    pub auth: Vec<AuthMethod>,
+    /// TLS, or none where plain HTTP was written out.
+    pub tls: Option<Tls>,
+    /// Answer everything with 301 to this port of the same host over HTTPS.
+    pub redirect_to_https: Option<u16>,
+    /// Accept `/mcp/tg_…` as a credential.
+    pub key_in_path: bool,
+    /// Accept POSTs without `Accept`.
+    pub lenient: bool,
+    /// Sizes, times and counts that bound what a client may cost.
+    pub bounds: Bounds,
+    /// Headers set on every answer: name in lower case, value; a removed one is absent.
+    pub security_headers: Vec<(String, String)>,
+    /// Limits that apply to this listener.
+    pub limits: Vec<Arc<Limit>>,
+}
+
+/// What a listener serves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, as the file writes them")]
+pub struct Serve {
+    /// `/mcp` and `/mcp/NAME`.
+    pub mcp: bool,
+    /// `/health`.
+    pub health: bool,
+    /// `/ready`.
+    pub ready: bool,
+    /// `/metrics`.
+    pub metrics: bool,
+    /// `get_health_status` at `/mcp` of an internal listener.
+    pub status: bool,
+}
+
+/// A way in which clients identify themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// An API key of `[key.ID]`.
+    Key,
+}
+
+/// `tls.*` of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The first one serves clients whose SNI names none of them.
+    pub certificates: Vec<CertificateFiles>,
+    /// Oldest version spoken.
+    pub min_version: TlsVersion,
+    /// Session tickets (TLS 1.2 and 1.3).
+    pub tickets: bool,
+    /// How long a session may be resumed.
+    pub session_timeout: Duration,
+    /// The handshake must end within this.
+    pub handshake_timeout: Duration,
+}
+
+/// A chain and its key; both files are read again when they change on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// PEM, leaf first.
+    pub chain: PathBuf,
+    /// PEM, PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// A TLS version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// RFC 5246
+    V1_2,
+    /// RFC 8446
+    V1_3,
+}
+
+/// What a client may cost, per listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of a request's head (request line and headers).
+    pub head_bytes: usize,
+    /// Header lines of a request.
+    pub headers: usize,
+    /// Bytes of the request target.
+    pub uri_bytes: usize,
+    /// Bytes of a body.
+    pub body_bytes: usize,
+    /// From the first byte of a head to its last.
+    pub head_timeout: Duration,
+    /// From the end of the head to the last byte of the body.
+    pub body_timeout: Duration,
+    /// Between two requests.
+    pub keep_alive: Duration,
+    /// Connections of this listener.
+    pub connections: usize,
+    /// Connections per address (IPv6: per /64).
+    pub connections_per_address: usize,
+    /// HTTP/2 streams per connection.
+    pub streams: u32,
+}
+
+/// `[server.NAME]`: an MCP server behind the gate.
+#[derive(Debug)]
+pub struct Server {
+    /// The table's name: `[a-z][a-z0-9-]{0,23}`.
+    pub name: String,
+    /// A disabled server is known and answers that it is disabled.
+    pub enabled: bool,
+    /// Readiness requires it.
+    pub critical: bool,
+    /// How it is reached.
+    pub transport: Transport,
+    /// Which tools exist for clients.
+    pub tools: Filter,
+    /// Deadlines of a call.
+    pub timeout: Timeouts,
+    /// Time to the first byte of single tools, instead of `timeout.first_byte`.
+    pub tool_timeouts: BTreeMap<String, Duration>,
+    /// Calls that wait for a permit.
+    pub queue: Queue,
+    /// Calls in flight at once.
+    pub max_calls: usize,
+    /// Limits that apply to this server.
+    pub limits: Vec<Arc<Limit>>,
+}
+
+/// How a server is reached.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Streamable HTTP.
+    Http(Http),
+    /// A command behind a Unix socket.
+    Stdio(Stdio),
+}
+
+/// A server over Streamable HTTP.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Http {
+    /// At least one.
+    pub endpoints: Vec<Endpoint>,
+    /// Kept connections.
+    pub pool: Pool,
+    /// Headers added to every request, credentials among them.
+    pub headers: Vec<(String, Secret)>,
+    /// TLS towards the endpoints with `https://`.
+    pub tls: UpstreamTls,
+    /// Name the client and its tier to the server in `X-Toolgate-Client` and `X-Toolgate-Tier`.
+    pub forward_client: bool,
+}
+
+/// One address of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The URL as written.
+    pub url: String,
+    /// `https`.
+    pub tls: bool,
+    /// Name or address, IPv6 without brackets.
+    pub host: String,
+    /// Written or the scheme's default.
+    pub port: u16,
+    /// Path and query, at least `/`.
+    pub path: String,
+}
+
+impl Endpoint {
+    /// The `Host` header: the port is left out where it is the scheme's default.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let default = if self.tls { 443 } else { 80 };
+        if self.port == default { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+/// Kept connections to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Open connections of the server, in use or idle.
+    pub max_connections: usize,
+    /// An idle connection is closed after this.
+    pub idle_timeout: Duration,
+}
+
+/// TLS towards a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Trusted authorities in PEM instead of the machine's.
+    pub ca: Option<PathBuf>,
+    /// Client certificate and key.
+    pub client: Option<CertificateFiles>,
+    /// SNI and name to verify instead of the URL's host.
+    pub server_name: Option<String>,
+}
+
+/// A server over stdio.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stdio {
+    /// Program and arguments; the program is absolute or found in `PATH` by whoever starts it.
+    pub command: Vec<String>,
+    /// The whole environment of the program beside `PATH`, `HOME` and `LANG`.
+    pub environment: Vec<(String, Secret)>,
+    /// Working directory.
+    pub directory: Option<PathBuf>,
+    /// When instances start and end, and what they may use.
+    pub instances: Instances,
+    /// Bytes of one line on stdout.
+    pub line_bytes: usize,
+}
+
+/// `instances` of a stdio server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instances {
+    /// Whom an instance serves; absent: `All` for servers that speak modern, else `Session`.
+    pub per: Option<Per>,
+    /// Running at once.
+    pub max: usize,
+    /// Kept started in advance.
+    pub spares: usize,
+    /// Ends after this without call or stream.
+    pub idle: Duration,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
+}
+
+/// Whom an instance serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Per {
+    /// One legacy session, or one client with one set of capabilities.
+    Session,
+    /// One client.
+    Client,
+    /// Everybody.
+    All,
+}
+
+/// Deadlines of a call to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the connection stands, TLS included.
+    pub connect: Duration,
+    /// From the last byte sent to the first byte of the answer.
+    pub first_byte: Duration,
+    /// The whole call; absent: none, since tools and streams live long.
+    pub total: Option<Duration>,
+}
+
+/// Calls that wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// Waiting at once.
+    pub max_size: usize,
+    /// Longest wait.
+    pub timeout: Duration,
+}
+
+/// Which names exist: `deny` wins; an empty `allow` allows all. Patterns know `*` and `?`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Patterns of which one must match, unless empty.
+    pub allow: Vec<String>,
+    /// Patterns of which none may match.
+    pub deny: Vec<String>,
+}
+
+/// `[profile.NAME]`: servers and tools offered as if they were one server.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The table's name.
+    pub name: String,
+    /// Servers in the order of the file.
+    pub servers: Vec<String>,
+    /// Matches merged names (`server__tool`), or the tool's own name where the profile has one server.
+    pub tools: Filter,
+}
+
+/// `[key.ID]`: an API key of which only the hash is known.
+#[derive(Debug)]
+pub struct Key {
+    /// The public part of `tg_<id>_<secret>`.
+    pub id: String,
+    /// SHA-256 of the secret part.
+    pub sha256: [u8; 32],
+    /// The client's name in logs and limits.
+    pub owner: String,
+    /// Set of limits.
+    pub tier: Option<Arc<Tier>>,
+    /// Patterns over `server/tool`; empty: everything.
+    pub scopes: Vec<String>,
+}
+
+/// `[tier.NAME]`
+#[derive(Debug)]
+pub struct Tier {
+    /// The table's name.
+    pub name: String,
+    /// Its limits.
+    pub limits: Vec<Arc<Limit>>,
+}
+
+/// One limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// How it is named in refusals, metrics and the console.
+    pub name: String,
+    /// What is counted together.
+    pub per: LimitScope,
+    /// What is bounded.
+    pub measure: Measure,
+    /// Replaces the standard text of a refusal.
+    pub message: Option<String>,
+}
+
+/// What a limit counts together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LimitScope {
+    /// All calls.
+    Global,
+    /// Calls on one listener.
+    Listener,
+    /// Calls from one address.
+    Address,
+    /// Calls of one client.
+    Client,
+    /// Calls to one server.
+    Server,
+    /// Calls to one tool.
+    Tool,
+    /// Calls of one client to one tool.
+    ClientTool,
+}
+
+/// What a limit bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Token bucket (GCRA): `count` calls per `period`, `burst` at once.
+    Rate {
+        /// Calls.
+        count: u64,
+        /// Per this time.
+        period: Duration,
+        /// At once.
+        burst: u64,
+    },
+    /// In flight at once.
+    Concurrent(u64),
+}
