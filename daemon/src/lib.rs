@@ -1,1 +1,5 @@
-//! Placeholder header, replaced by the first real module.
+//! Toolgate's daemon as a library: the gate's pipeline and what surrounds it.
+//!
+//! `main.rs` only picks a command. Start reading at `pipeline.rs`.
+
+pub mod config;
