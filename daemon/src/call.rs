@@ -1,0 +1,142 @@
+//! A call: one HTTP request on its way through the stages.
+//!
+//! Stages fill it in order; a later stage relies on what an earlier one has put here.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use http::{HeaderMap, Method};
+use toolgate_protocol::revision::Era;
+
+use crate::core::Core;
+use crate::identity::Client;
+use crate::listen::Connection;
+use crate::message::Message;
+use crate::policy::{Entrance, Policy, View};
+use crate::provenance::Provenance;
+use crate::sessions::{Busy, Session};
+
+/// Joins answer, log line, metrics and console: 8 hex digits of the process, 12 of the call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallId([u8; 20]);
+
+impl CallId {
+    /// The next id.
+    pub fn mint() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        static PROCESS: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
+            let mut bytes = [0; 4];
+            aws_lc_rs::rand::fill(&mut bytes).expect("the system has a random source");
+            u32::from_ne_bytes(bytes)
+        });
+        let mut text = [0; 20];
+        hex(&mut text[..8], u64::from(*PROCESS));
+        hex(&mut text[8..], NEXT.fetch_add(1, Ordering::Relaxed));
+        Self(text)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hex digits are ASCII")
+    }
+}
+
+fn hex(out: &mut [u8], mut value: u64) {
+    for digit in out.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(value & 15) as usize];
+        value >>= 4;
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One HTTP request on its way.
+pub struct Call {
+    /// Its id.
+    pub id: CallId,
+    /// When its head was read.
+    pub started: Instant,
+    /// The core that serves it.
+    pub core: Rc<Core>,
+    /// The connection that it came on.
+    pub connection: Rc<Connection>,
+    /// What holds for this call until its end.
+    pub policy: Arc<Policy>,
+    /// The listener as this call's configuration has it.
+    pub entrance: Arc<Entrance>,
+    /// POST, GET or DELETE.
+    pub method: Method,
+    /// The path, without query and without a key.
+    pub path: String,
+    /// The credential that stood in the path.
+    pub key_in_path: Option<String>,
+    /// The request's headers.
+    pub headers: Arc<HeaderMap>,
+    /// Who calls, once identified.
+    pub client: Option<Arc<Client>>,
+    /// What the path offers, once routed.
+    pub view: Option<Arc<View>>,
+    /// The message, once read.
+    pub message: Option<Message>,
+    /// How the client speaks.
+    pub era: Era,
+    /// The legacy session that the call belongs to.
+    pub session: Option<(Arc<Session>, Busy)>,
+    /// Times of the stages.
+    pub times: Times,
+}
+
+/// When the stages of a call were reached.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Times {
+    /// A permit of the server was had.
+    pub admitted: Option<Instant>,
+    /// The first byte of the server's answer was there.
+    pub first_byte: Option<Instant>,
+}
+
+impl Call {
+    /// Who calls, for stages behind `identify`.
+    pub fn client(&self) -> &Arc<Client> {
+        self.client.as_ref().expect("the stage `identify` has run")
+    }
+
+    /// What the path offers, for stages behind `route`.
+    pub fn view(&self) -> &Arc<View> {
+        self.view.as_ref().expect("the stage `secure` has resolved the path")
+    }
+
+    /// The message, for stages behind `read`.
+    pub fn message(&self) -> &Message {
+        self.message.as_ref().expect("the stage `read` has run")
+    }
+
+    /// What the server is told of where the call comes from.
+    pub fn provenance(&self) -> Provenance {
+        Provenance {
+            id: self.id,
+            address: Some(self.connection.peer.ip().to_canonical()),
+            tls: self.connection.tls.is_some(),
+            client: self.client.clone(),
+            headers: Some(Arc::clone(&self.headers)),
+        }
+    }
+
+    /// A request header as text; `None` also where it is no text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

@@ -1,0 +1,16 @@
+//! Monotonic time since the process started, cheap enough to read on every call.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Milliseconds since the first reading.
+pub fn millis() -> u64 {
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Nanoseconds since the first reading.
+pub fn nanos() -> u64 {
+    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}

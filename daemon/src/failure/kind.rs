@@ -1,0 +1,178 @@
+//! The kinds of failure, and what each means on the wire.
+
+use http::StatusCode;
+use toolgate_protocol::error as code;
+
+/// Who has to change something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The request itself.
+    Client,
+    /// The MCP server behind the gate.
+    Server,
+    /// The gate or its operator.
+    Gateway,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// No such path.
+    PathUnknown,
+    /// The path exists, the method is not for it.
+    MethodNotAllowed,
+    /// `Host` names something this listener does not serve (RFC 9110, 15.5.20).
+    HostRefused,
+    /// `Origin` is not one of this listener's.
+    OriginRefused,
+    /// No credential, or one that nobody has.
+    Unauthenticated,
+    /// The body is not JSON by its media type.
+    MediaType,
+    /// `Accept` lacks a type that the answer may have.
+    NotAcceptable,
+    /// The body is longer than the listener allows.
+    BodyTooLarge,
+    /// The body did not arrive.
+    BodyIncomplete,
+    /// Not JSON.
+    Parse,
+    /// JSON, but not a message.
+    InvalidRequest,
+    /// A parameter that the gate must understand is missing or wrong.
+    InvalidParams,
+    /// No such method in this era.
+    MethodUnknown,
+    /// A header and the body disagree.
+    HeaderMismatch,
+    /// The version is not served here.
+    VersionUnsupported,
+    /// A session id is required.
+    SessionRequired,
+    /// No such session, or another client's.
+    SessionUnknown,
+    /// No such tool, prompt or resource, or none that this client may use.
+    NameUnknown,
+    /// A limit of the operator.
+    Limited,
+    /// Too many calls wait.
+    QueueFull,
+    /// Waited too long.
+    QueueTimeout,
+    /// The server is known to be broken or ended.
+    ServerUnavailable,
+    /// The server did not answer in time.
+    ServerTimeout,
+    /// The server answered with something that is no answer.
+    ServerGarbage,
+    /// The gate is going away.
+    Draining,
+    /// The gate has no room for another session.
+    NoRoom,
+    /// A defect of the gate.
+    Internal,
+}
+
+impl Kind {
+    /// The HTTP status of the answer in the modern era, and outside of requests.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::PathUnknown | Self::SessionUnknown | Self::MethodUnknown => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::HostRefused => StatusCode::MISDIRECTED_REQUEST,
+            Self::OriginRefused => StatusCode::FORBIDDEN,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyIncomplete
+            | Self::Parse
+            | Self::InvalidRequest
+            | Self::HeaderMismatch
+            | Self::VersionUnsupported
+            | Self::SessionRequired => StatusCode::BAD_REQUEST,
+            Self::InvalidParams | Self::NameUnknown => StatusCode::OK,
+            Self::Limited => StatusCode::TOO_MANY_REQUESTS,
+            Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom | Self::ServerUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::ServerTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::ServerGarbage => StatusCode::BAD_GATEWAY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The JSON-RPC error code.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Parse => code::PARSE_ERROR,
+            Self::InvalidRequest => code::INVALID_REQUEST,
+            Self::MethodUnknown => code::METHOD_NOT_FOUND,
+            Self::InvalidParams | Self::NameUnknown => code::INVALID_PARAMS,
+            Self::HeaderMismatch => code::HEADER_MISMATCH,
+            Self::VersionUnsupported => code::UNSUPPORTED_PROTOCOL_VERSION,
+            other => code::gateway(other.status().as_u16()),
+        }
+    }
+
+    /// Whether a legacy request is answered with 200 and the JSON-RPC error: clients of that
+    /// era end their session upon any other status, and the next call would fail as well.
+    pub fn spares_the_session(self) -> bool {
+        matches!(
+            self,
+            Self::MethodUnknown
+                | Self::InvalidParams
+                | Self::NameUnknown
+                | Self::Limited
+                | Self::QueueFull
+                | Self::QueueTimeout
+                | Self::ServerUnavailable
+                | Self::ServerTimeout
+                | Self::ServerGarbage
+                | Self::Draining
+                | Self::Internal
+        )
+    }
+
+    /// Who has to change something.
+    pub fn side(self) -> Side {
+        match self {
+            Self::ServerUnavailable | Self::ServerTimeout | Self::ServerGarbage => Side::Server,
+            Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom | Self::Internal => Side::Gateway,
+            _ => Side::Client,
+        }
+    }
+
+    /// One word for logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::PathUnknown => "path-unknown",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::HostRefused => "host-refused",
+            Self::OriginRefused => "origin-refused",
+            Self::Unauthenticated => "unauthenticated",
+            Self::MediaType => "media-type",
+            Self::NotAcceptable => "not-acceptable",
+            Self::BodyTooLarge => "body-too-large",
+            Self::BodyIncomplete => "body-incomplete",
+            Self::Parse => "parse",
+            Self::InvalidRequest => "invalid-request",
+            Self::InvalidParams => "invalid-params",
+            Self::MethodUnknown => "method-unknown",
+            Self::HeaderMismatch => "header-mismatch",
+            Self::VersionUnsupported => "version-unsupported",
+            Self::SessionRequired => "session-required",
+            Self::SessionUnknown => "session-unknown",
+            Self::NameUnknown => "name-unknown",
+            Self::Limited => "limited",
+            Self::QueueFull => "queue-full",
+            Self::QueueTimeout => "queue-timeout",
+            Self::ServerUnavailable => "server-unavailable",
+            Self::ServerTimeout => "server-timeout",
+            Self::ServerGarbage => "server-garbage",
+            Self::Draining => "draining",
+            Self::NoRoom => "no-room",
+            Self::Internal => "internal",
+        }
+    }
+}

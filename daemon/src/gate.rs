@@ -1,0 +1,45 @@
+//! What all cores share: the policy in force, sessions, limits, and the gauges that others read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use crate::limits::Limits;
+use crate::policy::Policy;
+use crate::sessions;
+
+/// The shared state of the daemon. Everything in it is read without waiting.
+#[derive(Debug)]
+pub struct Gate {
+    /// What holds for calls that start now.
+    pub policy: ArcSwap<Policy>,
+    /// Legacy sessions.
+    pub sessions: sessions::Table,
+    /// Counters of limits.
+    pub limits: Limits,
+    /// Calls in flight on all cores.
+    pub calls: AtomicUsize,
+    /// Set at SIGTERM: not ready any more.
+    pub draining: AtomicBool,
+    /// Seals cursors and other state that clients carry.
+    pub seal: crate::seal::Seal,
+    /// When the process began to serve.
+    pub started: Instant,
+}
+
+impl Gate {
+    /// A gate in force with this policy.
+    pub fn new(policy: Policy) -> Arc<Self> {
+        Arc::new(Self {
+            policy: ArcSwap::from_pointee(policy),
+            sessions: sessions::Table::default(),
+            limits: Limits::default(),
+            calls: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            seal: crate::seal::Seal::random(),
+            started: Instant::now(),
+        })
+    }
+}

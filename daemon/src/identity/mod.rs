@@ -1,0 +1,60 @@
+//! Who calls: a client is whoever was identified, by key or, where none is asked for, by address.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use toolgate_protocol::names::Pattern;
+
+use crate::config::settings::{Key, Tier};
+
+pub mod key;
+
+/// An identified client. Sessions, limits and the log know it by `id`.
+#[derive(Debug)]
+pub struct Client {
+    /// `key:ID` or `address:IP`: unique among clients, stable across reloads.
+    pub id: Arc<str>,
+    /// Its name for people.
+    pub owner: Arc<str>,
+    /// Set of limits.
+    pub tier: Option<Arc<Tier>>,
+    /// What it may use; empty: everything.
+    scopes: Vec<Pattern>,
+}
+
+impl Client {
+    /// The client behind an API key.
+    pub fn of_key(key: &Key) -> Self {
+        Self {
+            id: format!("key:{}", key.id).into(),
+            owner: key.owner.as_str().into(),
+            tier: key.tier.clone(),
+            scopes: key.scopes.iter().map(|scope| Pattern::new(scope)).collect(),
+        }
+    }
+
+    /// The client behind an address, where a listener asks for no credential.
+    pub fn of_address(address: IpAddr) -> Self {
+        let text = address.to_canonical().to_string();
+        Self { id: format!("address:{text}").into(), owner: text.into(), tier: None, scopes: Vec::new() }
+    }
+
+    /// Whether some names are closed to it.
+    pub fn is_scoped(&self) -> bool {
+        !self.scopes.is_empty()
+    }
+
+    /// Whether it may use a server's tool, prompt or resource; a scope is a pattern over `server/name`.
+    pub fn may_use(&self, server: &str, name: &str) -> bool {
+        if self.scopes.is_empty() {
+            return true;
+        }
+        let full = format!("{server}/{name}");
+        self.scopes.iter().any(|scope| scope.matches(&full))
+    }
+
+    /// Whether it may use anything of a server.
+    pub fn may_reach(&self, server: &str) -> bool {
+        self.scopes.is_empty() || self.scopes.iter().any(|scope| scope.prefix_may_match(&format!("{server}/")))
+    }
+}

@@ -1,0 +1,46 @@
+//! The way of a call through the gate. Start reading here.
+//!
+//! Each stage reads the `Call`, adds what it found, or ends it with a `Failure`, which becomes an
+//! answer in one place. Later stages rely on what earlier ones put into the call.
+
+use std::rc::Rc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::body::Body;
+use crate::call::Call;
+use crate::core::Core;
+use crate::failure::{self, Failure};
+use crate::listen::Connection;
+use crate::stages::secure::Place;
+use crate::stages::{forward, identify, limit, read, record, secure, session};
+
+/// Answers one HTTP request.
+pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let mut call = Call::new(core, connection, head);
+    let outcome = answer(&mut call, body).await;
+    let failed = outcome.as_ref().err().map(|failure| (failure.kind, failure.to_string()));
+    let mut response = outcome.unwrap_or_else(|failure| failure::answer(&call, failure));
+    secure::stamp(&call, &mut response);
+    record::record(call, response, failed)
+}
+
+async fn answer(call: &mut Call, body: Incoming) -> Result<Response<Body>, Failure> {
+    // Host, Origin and path: what no credential can make right.
+    let place = secure::check(call)?;
+    if let Place::Page(page) = place {
+        return Ok(page.answer(call));
+    }
+    // From here on it is known who is to blame, and whose session a session id must be.
+    identify::identify(call)?;
+    // The envelope: method, names, ids, era. The body stays as it came.
+    read::read(call, body).await?;
+    // A legacy session is found before anything is counted against its server.
+    session::find(call)?;
+    // What may be held against the client is held against it before the server is disturbed.
+    let _held = limit::check(call)?;
+    // Who answers: the gate itself, one server, or several; with the server's queue in front.
+    forward::forward(call).await
+}

@@ -1,0 +1,176 @@
+//! What one accepted configuration means for calls, resolved once per reload.
+//!
+//! A call takes one `Arc<Policy>` and follows references from there; nothing is looked up in the
+//! configuration itself while a call runs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use toolgate_protocol::names::Pattern;
+
+use crate::config::Settings;
+use crate::config::settings::{Filter, Listener};
+use crate::identity::Client;
+use crate::servers::Server;
+
+/// A configuration in force.
+#[derive(Debug)]
+pub struct Policy {
+    /// The configuration itself.
+    pub settings: Arc<Settings>,
+    /// The running side of each enabled server, by name.
+    pub servers: HashMap<String, Arc<Server>>,
+    entrances: HashMap<String, Arc<Entrance>>,
+    views: HashMap<String, Arc<View>>,
+    clients: HashMap<String, Arc<Client>>,
+}
+
+/// A listener as calls need it.
+#[derive(Debug)]
+pub struct Entrance {
+    /// Its configuration.
+    pub listener: Arc<Listener>,
+    /// Set on every answer.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Entrance {
+    /// Resolves a listener; header names and values were checked when the file was read.
+    pub fn new(listener: Arc<Listener>) -> Self {
+        let headers = listener
+            .security_headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
+            .collect();
+        Self { listener, headers }
+    }
+}
+
+/// What a path offers: `/mcp` everything, `/mcp/NAME` one server or profile.
+#[derive(Debug)]
+pub struct View {
+    /// The path segment; empty for `/mcp`.
+    pub name: String,
+    /// Servers in a stable order.
+    pub servers: Vec<Arc<Server>>,
+    /// What a profile selects, matched against names as this view offers them.
+    tools: Names,
+}
+
+/// Patterns of a [`Filter`], compiled.
+#[derive(Debug, Default)]
+pub struct Names {
+    allow: Vec<Pattern>,
+    deny: Vec<Pattern>,
+}
+
+impl Names {
+    /// Compiles a filter.
+    pub fn new(filter: &Filter) -> Self {
+        let compile = |patterns: &[String]| patterns.iter().map(|pattern| Pattern::new(pattern)).collect();
+        Self { allow: compile(&filter.allow), deny: compile(&filter.deny) }
+    }
+
+    /// Whether a name passes: `deny` wins, an empty `allow` allows all.
+    pub fn pass(&self, name: &str) -> bool {
+        let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(name));
+        !matches(&self.deny) && (self.allow.is_empty() || matches(&self.allow))
+    }
+
+    /// Whether every name passes.
+    pub fn is_open(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+}
+
+impl View {
+    /// The one server whose names are offered as they are; `None` for a merged view.
+    pub fn single(&self) -> Option<&Arc<Server>> {
+        match self.servers.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        }
+    }
+
+    /// A server of this view.
+    pub fn server(&self, name: &str) -> Option<&Arc<Server>> {
+        self.servers.iter().find(|server| server.settings.name == name)
+    }
+
+    /// Whether a client may use a server's tool here; `offered` is its name in this view.
+    pub fn offers(&self, client: &Client, server: &Server, own: &str, offered: &str) -> bool {
+        server.tools.pass(own) && self.tools.pass(offered) && client.may_use(&server.settings.name, own)
+    }
+
+    /// Whether a client sees all that the one server lists, so that lists pass untouched.
+    pub fn offers_all(&self, client: &Client, server: &Server) -> bool {
+        server.tools.is_open() && self.tools.is_open() && !client.is_scoped()
+    }
+}
+
+impl Policy {
+    /// Resolves a configuration; servers that did not change keep running from `before`.
+    pub fn new(settings: Arc<Settings>, before: Option<&Self>) -> Self {
+        let servers: HashMap<String, Arc<Server>> = settings
+            .servers
+            .values()
+            .filter(|server| server.enabled)
+            .map(|server| (server.name.clone(), running(server, &settings, before)))
+            .collect();
+        let views = views(&settings, &servers);
+        let clients =
+            settings.keys.values().map(|key| (key.id.clone(), Arc::new(Client::of_key(key)))).collect();
+        let entrances = settings
+            .listeners
+            .iter()
+            .map(|listener| (listener.name.clone(), Arc::new(Entrance::new(Arc::clone(listener)))))
+            .collect();
+        Self { settings, servers, entrances, views, clients }
+    }
+
+    /// A listener by name; absent when a reload removed it under an open connection.
+    pub fn entrance(&self, listener: &str) -> Option<&Arc<Entrance>> {
+        self.entrances.get(listener)
+    }
+
+    /// What a path segment offers; the empty one is `/mcp`.
+    pub fn view(&self, name: &str) -> Option<&Arc<View>> {
+        self.views.get(name)
+    }
+
+    /// The client of a key id.
+    pub fn client(&self, key: &str) -> Option<&Arc<Client>> {
+        self.clients.get(key)
+    }
+}
+
+fn running(
+    server: &Arc<crate::config::settings::Server>,
+    settings: &Settings,
+    before: Option<&Policy>,
+) -> Arc<Server> {
+    let same = before.and_then(|policy| policy.servers.get(&server.name)).filter(|old| *old.settings == **server);
+    match same {
+        Some(old) => Arc::clone(old),
+        None => Arc::new(Server::new(Arc::clone(server), &settings.daemon)),
+    }
+}
+
+fn views(settings: &Settings, servers: &HashMap<String, Arc<Server>>) -> HashMap<String, Arc<View>> {
+    let mut views = HashMap::new();
+    let mut offer = |name: &str, members: Vec<Arc<Server>>, tools: &Filter| {
+        let view = View { name: name.to_owned(), servers: members, tools: Names::new(tools) };
+        views.insert(name.to_owned(), Arc::new(view));
+    };
+    let in_order = || settings.servers.keys().filter_map(|name| servers.get(name)).map(Arc::clone);
+    offer("", in_order().collect(), &Filter::default());
+    for server in in_order() {
+        offer(&server.settings.name.clone(), vec![server], &Filter::default());
+    }
+    for profile in settings.profiles.values() {
+        let members = profile.servers.iter().filter_map(|name| servers.get(name)).map(Arc::clone).collect();
+        offer(&profile.name, members, &profile.tools);
+    }
+    views
+}

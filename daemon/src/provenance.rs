@@ -1,0 +1,32 @@
+//! Where a call comes from, as its server is told: request id, address, protocol, client.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::call::CallId;
+use crate::identity::Client;
+
+/// What travels to the server beside the message.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// The call's id.
+    pub id: CallId,
+    /// The client's address; absent for what the gate asks by itself.
+    pub address: Option<IpAddr>,
+    /// Whether the client came over TLS.
+    pub tls: bool,
+    /// Who calls; absent for what the gate asks by itself.
+    pub client: Option<Arc<Client>>,
+    /// The headers of the client's request; only the modern era's mirrored ones and trace
+    /// context go on.
+    pub headers: Option<Arc<HeaderMap>>,
+}
+
+impl Provenance {
+    /// A call that the gate makes by itself.
+    pub fn own() -> Self {
+        Self { id: CallId::mint(), address: None, tls: false, client: None, headers: None }
+    }
+}

@@ -1,0 +1,179 @@
+//! Introductions: what the gate says of the servers behind a path.
+//!
+//! One server is introduced in its own words. A merged view says what its servers have in common
+//! with the client's era; a server that is down is left out and named in the log.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use toolgate_protocol::error::result_body;
+use toolgate_protocol::json as raw;
+use toolgate_protocol::revision::{MODERN, Revision};
+use tracing::warn;
+
+use crate::call::Call;
+use crate::failure::{Failure, Kind};
+use crate::servers::Server;
+use crate::servers::discovery::{Introduced, introduced};
+
+/// How long a greeting waits for one server of a merged view.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The answer to `initialize`.
+pub struct Greeting {
+    /// What was agreed on.
+    pub revision: Revision,
+    /// The whole message.
+    pub answer: Bytes,
+}
+
+/// Answers `initialize` for the revision that the client asks for.
+pub async fn initialize(call: &Call, revision: Revision) -> Result<Greeting, Failure> {
+    let id = call.message().id_bytes();
+    if let Some(server) = call.view().single() {
+        let said = introduced(&call.core, server, revision).await?;
+        let agreed = agreed(&said).unwrap_or(revision);
+        return Ok(Greeting { revision: agreed, answer: said.answer.with(&[(said.answer.envelope.id, &id)]).into() });
+    }
+    let said = all(call, revision).await?;
+    let result = json!({
+        "protocolVersion": revision.as_str(),
+        "capabilities": capabilities(&said),
+        "serverInfo": server_info(),
+    });
+    Ok(Greeting { revision, answer: result_body(&id, &with_instructions(result, &said)).into() })
+}
+
+/// Answers `server/discover`.
+pub async fn discover(call: &Call) -> Result<Bytes, Failure> {
+    let id = call.message().id_bytes();
+    if let Some(server) = call.view().single() {
+        let said = introduced(&call.core, server, MODERN).await.map_err(as_legacy_only)?;
+        return Ok(said.answer.with(&[(said.answer.envelope.id, &id)]).into());
+    }
+    let said = all(call, MODERN).await.map_err(as_legacy_only)?;
+    let result = json!({
+        "resultType": "complete",
+        "supportedVersions": [MODERN.as_str()],
+        "capabilities": capabilities(&said),
+        "ttlMs": 0,
+        "cacheScope": "private",
+        "_meta": { "io.modelcontextprotocol/serverInfo": server_info() },
+    });
+    Ok(result_body(&id, &with_instructions(result, &said)).into())
+}
+
+/// Refuses modern calls to a server that speaks the legacy era only.
+pub async fn speaks_modern(call: &Call, server: &Arc<Server>) -> Result<(), Failure> {
+    introduced(&call.core, server, MODERN).await.map(drop).map_err(as_legacy_only)
+}
+
+/// A client that tries the modern era first falls back to `initialize` upon an error that the
+/// modern era does not define (2026-07-28, "Backward Compatibility").
+fn as_legacy_only(failure: Failure) -> Failure {
+    match failure.kind {
+        Kind::EraUnsupported => Failure::new(
+            Kind::EraUnsupported,
+            format!("{} Open a session with `initialize` instead.", failure.message),
+        ),
+        _ => failure,
+    }
+}
+
+/// What each server of the view says. A merged view speaks an era only where all of its servers
+/// that are up do; a server that is down is left out.
+async fn all(call: &Call, revision: Revision) -> Result<Vec<(Arc<Server>, Arc<Introduced>)>, Failure> {
+    let mut asked = JoinSet::new();
+    for (place, server) in call.view().servers.iter().enumerate() {
+        let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
+        asked.spawn_local(async move {
+            let said = timeout(PATIENCE, introduced(&core, &server, revision)).await;
+            (place, server, said)
+        });
+    }
+    let mut said = asked.join_all().await;
+    said.sort_by_key(|(place, ..)| *place);
+    let mut up = Vec::new();
+    for (_, server, answer) in said {
+        match answer {
+            Ok(Ok(introduced)) => up.push((server, introduced)),
+            Ok(Err(failure)) if failure.kind == Kind::EraUnsupported => return Err(failure),
+            Ok(Err(failure)) => warn!(server = server.settings.name, %failure, "a server is left out of a greeting"),
+            Err(_) => warn!(server = server.settings.name, "a server is left out of a greeting: it did not answer in time"),
+        }
+    }
+    Ok(up)
+}
+
+fn agreed(said: &Introduced) -> Option<Revision> {
+    let span = raw::get(&said.answer.bytes, said.answer.envelope.result?, "protocolVersion")?;
+    Revision::parse(&raw::decode_str(span.of(&said.answer.bytes)))
+}
+
+fn server_info() -> Value {
+    json!({ "name": "toolgate", "version": env!("CARGO_PKG_VERSION") })
+}
+
+/// Everything that some server can do.
+fn capabilities(said: &[(Arc<Server>, Arc<Introduced>)]) -> Value {
+    let mut all = Map::new();
+    for (_, introduced) in said {
+        let text = introduced.capabilities_raw().unwrap_or(b"{}");
+        if let Ok(Value::Object(one)) = serde_json::from_slice(text) {
+            unite(&mut all, one);
+        }
+    }
+    // Tasks are named by ids that do not say whose they are.
+    all.remove("tasks");
+    Value::Object(all)
+}
+
+fn unite(all: &mut Map<String, Value>, one: Map<String, Value>) {
+    for (key, value) in one {
+        match (all.get_mut(&key), value) {
+            (Some(Value::Object(known)), Value::Object(more)) => unite(known, more),
+            (Some(Value::Bool(known)), Value::Bool(more)) => *known |= more,
+            (Some(_), _) => {}
+            (None, value) => drop(all.insert(key, value)),
+        }
+    }
+}
+
+/// Each server's instructions under its name, since they speak of its own tools.
+fn with_instructions(mut result: Value, said: &[(Arc<Server>, Arc<Introduced>)]) -> Vec<u8> {
+    let parts: Vec<String> = said
+        .iter()
+        .filter_map(|(server, introduced)| {
+            let text: String = serde_json::from_slice(introduced.instructions_raw()?).ok()?;
+            let name = &server.settings.name;
+            Some(format!("# {name}\nThe names of these tools begin with {name}__.\n{text}"))
+        })
+        .collect();
+    if !parts.is_empty() {
+        result["instructions"] = parts.join("\n\n").into();
+    }
+    result.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_unite_and_a_promise_of_one_server_holds() {
+        let mut all = Map::new();
+        for text in [
+            r#"{"tools":{"listChanged":false},"prompts":{}}"#,
+            r#"{"tools":{"listChanged":true},"resources":{"subscribe":true}}"#,
+        ] {
+            unite(&mut all, serde_json::from_str(text).unwrap());
+        }
+        let expected = json!({"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true}});
+        assert_eq!(Value::Object(all), expected);
+    }
+}

@@ -1,0 +1,205 @@
+//! Legacy sessions whose end is the gate: in front of stdio servers and of merged views.
+//!
+//! The gate greets, lists and answers pings by itself; what only a server can do goes over the
+//! session's leg to that server, which is opened by the first call that needs it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method as Http, Response, StatusCode};
+use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::error::result_body;
+use toolgate_protocol::method::Method;
+use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
+
+use super::stream::{Events, pump};
+use super::{answer, greet, lists, mirror, names};
+use crate::body::Body;
+use crate::call::Call;
+use crate::failure::{Failure, Kind};
+use crate::message::Message;
+use crate::servers::Server;
+use crate::servers::leg::Leg;
+use crate::sessions::{Hosted, Kind as Served, Running, Session};
+use crate::stages::queue;
+
+/// Serves a call of a hosted session, or the one that opens it.
+pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
+    if call.method == Http::POST && call.message().shape() == Shape::Request && call.message().method() == "initialize" {
+        return open(call).await;
+    }
+    let Some((session, _)) = &call.session else {
+        return Err(Failure::new(Kind::SessionRequired, "Open a session with `initialize` first, and send its `Mcp-Session-Id` from then on."));
+    };
+    let session = Arc::clone(session);
+    let Served::Hosted(hosted) = &session.kind else {
+        return Err(Failure::new(Kind::SessionUnknown, "This session was opened under another configuration. Open a new one with `initialize`."));
+    };
+    if call.method == Http::GET {
+        return stream(call, hosted);
+    }
+    if call.method == Http::DELETE {
+        call.core.gate.sessions.end(session.id);
+        return Ok(empty(StatusCode::OK));
+    }
+    match call.message().shape() {
+        Shape::Request => request(call, &session, hosted).await,
+        Shape::Notification => notification(call, hosted).await,
+        Shape::Response => response(call, hosted).await,
+    }
+}
+
+/// `initialize`: the answer is the server's own, or for a merged view what its servers have in common.
+async fn open(call: &mut Call) -> Result<Response<Body>, Failure> {
+    let asked = call.message().envelope.initialize_version_str(&call.message().bytes);
+    let revision = asked.and_then(|version| Revision::parse(&version)).filter(|revision| revision.era() == Era::Legacy);
+    let revision = revision.unwrap_or(LATEST_LEGACY);
+    let greeting = greet::initialize(call, revision).await?;
+    let hosted = Hosted::new(greeting.revision, call.message().clone());
+    let max = call.policy.settings.daemon.max_sessions;
+    let view = call.view().name.clone();
+    let session = call.core.gate.sessions.open(&call.client().id, &view, Served::Hosted(Box::new(hosted)), max);
+    let session = session.ok_or_else(mirror::no_room)?;
+    let mut response = answer::json_answer(Era::Legacy, greeting.answer);
+    let id = HeaderValue::from_str(&session.id.to_string()).expect("hex digits are a header value");
+    response.headers_mut().insert("mcp-session-id", id);
+    Ok(response)
+}
+
+/// The session's stream: what servers say outside of calls.
+fn stream(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
+    let (events, response) = Events::open();
+    let session = call.session.as_ref().map(|(session, _)| session.enter());
+    let messages = hosted.outbox.open();
+    tokio::task::spawn_local(async move {
+        pump(messages, events).await;
+        drop(session);
+    });
+    Ok(response)
+}
+
+async fn request(call: &mut Call, session: &Session, hosted: &Hosted) -> Result<Response<Body>, Failure> {
+    let message = call.message().clone();
+    let method = Method::parse(&message.method());
+    match method {
+        Some(Method::Ping) => Ok(local(&message)),
+        Some(Method::LoggingSetLevel) => set_level(call, hosted, &message).await,
+        Some(method) if method.list_member().is_some() => list(call, session, hosted, method).await,
+        method => run(call, hosted, method, message).await,
+    }
+}
+
+/// A request that only a server can answer.
+async fn run(call: &mut Call, hosted: &Hosted, method: Option<Method>, message: Message) -> Result<Response<Body>, Failure> {
+    let (server, message) = destination(call, method, message)?;
+    queue::admit(call, &server).await?;
+    let leg = leg(call, hosted, &server).await?;
+    let exchange = leg.call(&call.core, &message, &call.provenance()).await?;
+    let id = message.id_bytes();
+    hosted.runs(id.clone(), Running { leg, id: exchange.id_there() });
+    let tool = message.envelope.name_str(&message.bytes);
+    let answered = answer::relay(call, exchange, server.first_byte(tool.as_deref())).await;
+    if !matches!(answered.as_ref().map(Response::body), Ok(Body::Stream(_))) {
+        hosted.ran(&id);
+    }
+    answered
+}
+
+/// The server that a request goes to, and the request as that server knows its name.
+pub fn destination(call: &Call, method: Option<Method>, message: Message) -> Result<(Arc<Server>, Message), Failure> {
+    if let Some(server) = call.view().single() {
+        if let Some(method) = method {
+            names::authorise(call, server, method, &message)?;
+        }
+        return Ok((Arc::clone(server), message));
+    }
+    let named = method.filter(|method| method.named_by().is_some());
+    let Some(method) = named else {
+        let text = format!("The method {} cannot be told to belong to one of the servers behind this path. Use /mcp/NAME.", message.method());
+        return Err(Failure::new(Kind::MethodUnknown, text));
+    };
+    let routed = names::route(call, method, &message)?;
+    Ok((routed.server, routed.message))
+}
+
+async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, Failure> {
+    hosted.leg(&server.settings.name, async || server.introduce(&call.core, hosted).await).await
+}
+
+/// Lists come from the session's own instance where one runs, else from the shared one.
+async fn list(call: &mut Call, session: &Session, hosted: &Hosted, method: Method) -> Result<Response<Body>, Failure> {
+    let Some(server) = call.view().single().cloned() else {
+        let merged = lists::merged(call, method, hosted.revision).await?;
+        return Ok(answer::json_answer(Era::Legacy, merged));
+    };
+    let _ = session;
+    let leg = match hosted.living_leg(&server.settings.name).await {
+        Some(leg) => leg,
+        None => lists::shared_leg(call, &server, hosted.revision).await?,
+    };
+    let message = call.message().clone();
+    let exchange = leg.call(&call.core, &message, &call.provenance()).await?;
+    if call.view().offers_all(call.client(), &server) {
+        return answer::relay(call, exchange, server.first_byte(None)).await;
+    }
+    let mut exchange = exchange;
+    let whole = exchange.answer().await?;
+    Ok(answer::json_answer(Era::Legacy, lists::filter(call, &server, method, &whole)))
+}
+
+/// The level holds for every server of the session, those that join later included.
+async fn set_level(call: &Call, hosted: &Hosted, message: &Message) -> Result<Response<Body>, Failure> {
+    hosted.set_log_level(message.bytes.clone());
+    for leg in hosted.living_legs().await {
+        leg.call(&call.core, message, &call.provenance()).await?.answer().await?;
+    }
+    Ok(local(message))
+}
+
+/// An empty result of the gate's own.
+fn local(message: &Message) -> Response<Body> {
+    let body = result_body(message.id().unwrap_or(b"null"), b"{}");
+    answer::json_answer(Era::Legacy, body.into())
+}
+
+async fn notification(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
+    let message = call.message();
+    match &*message.method() {
+        // Each server is told by the gate when its leg is opened.
+        "notifications/initialized" => {}
+        "notifications/cancelled" => cancel(call, hosted, message).await,
+        _ => {
+            for leg in hosted.living_legs().await {
+                leg.send(&call.core, message.bytes.clone(), &call.provenance()).await?;
+            }
+        }
+    }
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// Goes to the server that works on the request, under the id that it has there. A request that
+/// is not running any more is no error (2025-11-25, "Cancellation").
+async fn cancel(call: &Call, hosted: &Hosted, message: &Message) {
+    let Some(running) = message.raw(message.envelope.request_id).and_then(|id| hosted.running(id)) else { return };
+    let renamed: Bytes = message.with(&[(message.envelope.request_id, &running.id)]).into();
+    // A server that has just ended has nothing to cancel.
+    drop(running.leg.send(&call.core, renamed, &call.provenance()).await);
+}
+
+/// The client's answer to a server's request goes back to the server that asked.
+async fn response(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
+    let message = call.message();
+    let Some(asked) = message.id().and_then(|id| hosted.answered(id)) else {
+        return Err(Failure::new(Kind::InvalidRequest, "No server waits for an answer with this id; it was answered already, or its server has ended."));
+    };
+    let renamed: Bytes = message.with(&[(message.envelope.id, &asked.id)]).into();
+    asked.leg.send(&call.core, renamed, &call.provenance()).await?;
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// An answer without a body.
+pub fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,210 @@
+//! Lists: filtered to what the client may use, and merged over several servers.
+//!
+//! Entries keep their bytes but for the prefix of their name. A dead or slow server costs its own
+//! entries only; the page cursor that goes out is sealed and says where each server goes on.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use toolgate_protocol::error::result_body;
+use toolgate_protocol::json;
+use toolgate_protocol::list::{self, Item, Merged};
+use toolgate_protocol::method::Method;
+use toolgate_protocol::names;
+use toolgate_protocol::revision::{Era, Revision};
+use toolgate_protocol::splice;
+use tracing::warn;
+
+use crate::call::Call;
+use crate::core::Core;
+use crate::failure::{Failure, Kind};
+use crate::identity::Client;
+use crate::message::Message;
+use crate::policy::View;
+use crate::servers::discovery::{self, introduced};
+use crate::servers::leg::Leg;
+use crate::servers::Server;
+
+/// How long a merged list waits for one server.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where one server's list goes on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Position {
+    server: String,
+    cursor: Option<String>,
+}
+
+/// The leg that lists of a server come from, shared by all clients.
+pub async fn shared_leg(call: &Call, server: &Arc<Server>, revision: Revision) -> Result<Leg, Failure> {
+    introduced(&call.core, server, revision).await.map(|introduced| introduced.leg.clone())
+}
+
+/// A server's list answer without what the client may not use.
+pub fn filter(call: &Call, server: &Server, method: Method, answer: &Message) -> Bytes {
+    let (Some(result), Some(member)) = (answer.envelope.result, method.list_member()) else {
+        return answer.bytes.clone();
+    };
+    let keep = |item: &Item| permits(call.client(), call.view(), server, method, item, &answer.bytes, true);
+    let mut edits = list::retain(&answer.bytes, result, member, keep);
+    splice::apply(&answer.bytes, &mut edits).into()
+}
+
+/// One page of a list over all servers of the call's view, as the answer to its message.
+pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<Bytes, Failure> {
+    let member = method.list_member().expect("only lists are merged");
+    let mut pages = JoinSet::new();
+    for (place, position) in positions(call)?.into_iter().enumerate() {
+        let Some(server) = call.view().server(&position.server).filter(|server| call.client().may_reach(&server.settings.name)) else { continue };
+        let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
+        let request = list_request(call, method, position.cursor.as_deref());
+        pages.spawn_local(async move {
+            let page = timeout(PATIENCE, page(&core, &server, revision, &request)).await;
+            (place, server, page.unwrap_or_else(|_| Err(slow())))
+        });
+    }
+    let mut answered = pages.join_all().await;
+    answered.sort_by_key(|(place, ..)| *place);
+
+    let mut out = Merged::new(member);
+    let mut taken = names::View::new();
+    let mut further = Vec::new();
+    for (_, server, page) in answered {
+        match page {
+            Ok(page) => {
+                append(call, method, &server, &page, &mut out, &mut taken);
+                further.extend(next_position(&server, &page));
+            }
+            Err(failure) => warn!(server = server.settings.name, %failure, list = member, "a server's entries are missing from a merged list"),
+        }
+    }
+    let cursor = seal(call, &further);
+    let result = match revision.era() {
+        Era::Legacy => out.finish_legacy(cursor.as_deref()),
+        Era::Modern => out.finish_modern(cursor.as_deref()),
+    };
+    Ok(result_body(call.message().id().unwrap_or(b"null"), &result).into())
+}
+
+fn slow() -> Failure {
+    Failure::new(Kind::ServerTimeout, "it did not list in time")
+}
+
+/// Where each server's part of this page begins: at the start, or where the client's cursor says.
+fn positions(call: &Call) -> Result<Vec<Position>, Failure> {
+    let message = call.message();
+    let Some(cursor) = message.envelope.cursor_str(&message.bytes) else {
+        let start = |server: &Arc<Server>| Position { server: server.settings.name.clone(), cursor: None };
+        return Ok(call.view().servers.iter().map(start).collect());
+    };
+    call.core
+        .gate
+        .seal
+        .open(&call.client().id, &cursor)
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .ok_or_else(|| Failure::new(Kind::InvalidParams, "This cursor is not valid here any more. List again from the start."))
+}
+
+fn seal(call: &Call, further: &[Position]) -> Option<String> {
+    if further.is_empty() {
+        return None;
+    }
+    let text = serde_json::to_vec(further).expect("positions are plain text");
+    Some(call.core.gate.seal.seal(&call.client().id, &text))
+}
+
+fn next_position(server: &Server, page: &Message) -> Option<Position> {
+    let cursor = list::next_cursor(&page.bytes, page.envelope.result?)?;
+    let cursor = json::decode_str(cursor.of(&page.bytes)).into_owned();
+    Some(Position { server: server.settings.name.clone(), cursor: Some(cursor) })
+}
+
+fn list_request(call: &Call, method: Method, cursor: Option<&str>) -> Message {
+    let mut params = Vec::new();
+    if let Some(cursor) = cursor {
+        params.push(format!(r#""cursor":{}"#, json::encode_str(cursor)));
+    }
+    if call.era == Era::Modern {
+        params.push(discovery::own_meta());
+    }
+    discovery::own(format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"{}","params":{{{}}}}}"#,
+        method.as_str(),
+        params.join(",")
+    ))
+}
+
+async fn page(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, request: &Message) -> Result<Message, Failure> {
+    let from = crate::provenance::Provenance::own();
+    let introduced = introduced(core, server, revision).await?;
+    let answer = introduced.leg.call(core, request, &from).await?.answer().await;
+    let answer = match answer {
+        // The server forgot our session, as it does when it was restarted: introduce ourselves anew, once.
+        Err(_) if introduced.leg.conversation().is_some() => {
+            discovery::forget(server, revision).await;
+            let again = discovery::introduced(core, server, revision).await?;
+            again.leg.call(core, request, &from).await?.answer().await?
+        }
+        answer => answer?,
+    };
+    if answer.is_error() && !introduced.declares_list_of(request) {
+        return Ok(discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned()));
+    }
+    Ok(answer)
+}
+
+fn append(
+    call: &Call,
+    method: Method,
+    server: &Server,
+    page: &Message,
+    out: &mut Merged,
+    taken: &mut names::View,
+) {
+    let (Some(result), Some(member)) = (page.envelope.result, method.list_member()) else { return };
+    let name = &server.settings.name;
+    out.limit(list::cache_hints(&page.bytes, result));
+    for item in list::items(&page.bytes, result, member) {
+        if !permits(call.client(), call.view(), server, method, &item, &page.bytes, false) {
+            continue;
+        }
+        let entry = item.span.of(&page.bytes);
+        let local = list::item(entry, json::Span::new(0, entry.len()));
+        let edit = if by_uri(method) {
+            let Some(uri) = local.uri else { continue };
+            list::rename(uri, &names::join_uri(name, &json::decode_str(uri.of(entry))))
+        } else {
+            let Some(own) = local.name else { continue };
+            match taken.admit(name, &json::decode_str(own.of(entry)), None) {
+                Ok(offered) => list::rename(own, &offered),
+                Err(unfit) => {
+                    warn!(server = name, %unfit, "a name is left out of a merged list");
+                    continue;
+                }
+            }
+        };
+        out.push(entry, &mut [edit]);
+    }
+}
+
+fn by_uri(method: Method) -> bool {
+    matches!(method, Method::ResourcesList | Method::ResourcesTemplatesList)
+}
+
+fn permits(client: &Client, view: &View, server: &Server, method: Method, item: &Item, text: &[u8], bare: bool) -> bool {
+    let span = if by_uri(method) { item.uri } else { item.name };
+    let Some(span) = span else { return false };
+    let own = json::decode_str(span.of(text));
+    if method != Method::ToolsList {
+        return client.may_use(&server.settings.name, &own);
+    }
+    if bare {
+        return view.offers(client, server, &own, &own);
+    }
+    view.offers(client, server, &own, &names::join(&server.settings.name, &own))
+}

@@ -1,0 +1,178 @@
+//! One HTTP server behind one path: its conversation passes message for message, byte for byte.
+//!
+//! Only the session id differs on the two sides: ours is bound to the client. Answers are read
+//! only where a list has to be filtered.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::method::Method as Mcp;
+use toolgate_protocol::revision::Era;
+
+use super::{answer, lists, names};
+use crate::body::{Body, BodyError};
+use crate::call::Call;
+use crate::failure::{Failure, Kind};
+use crate::servers::Server;
+use crate::servers::exchange::Exchange;
+use crate::servers::http::{self as upstream, Answer};
+use crate::servers::http_call::{self, Conversation, Lines, Told};
+use crate::servers::http_reply::HttpReply;
+use crate::servers::leg::Leg;
+use crate::sessions::{self, Mirrored};
+use crate::stages::queue;
+
+/// Request headers that concern the server.
+const PASSED_ON: [HeaderName; 5] = [
+    CONTENT_TYPE,
+    http::header::ACCEPT,
+    HeaderName::from_static("mcp-protocol-version"),
+    HeaderName::from_static("mcp-method"),
+    HeaderName::from_static("mcp-name"),
+];
+/// Answer headers that concern the client.
+const PASSED_BACK: [HeaderName; 5] =
+    [CONTENT_TYPE, CACHE_CONTROL, RETRY_AFTER, ALLOW, HeaderName::from_static("x-accel-buffering")];
+
+/// Relays a call.
+pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Body>, Failure> {
+    let filtered = authorise(call, server)?;
+    // A session's stream and its end must work when the server is busy.
+    if call.method == Method::POST {
+        queue::admit(call, server).await?;
+    }
+    let answer = pass(call, server).await?;
+    call.times.first_byte = Some(Instant::now());
+    if let (Some(list), 200) = (filtered, answer.status) {
+        return filter(call, server, answer, list).await;
+    }
+    finish(call, server, answer)
+}
+
+/// What the call may do here; gives back the list whose entries must be filtered.
+fn authorise(call: &Call, server: &Arc<Server>) -> Result<Option<Mcp>, Failure> {
+    let Some(message) = call.message.as_ref().filter(|message| message.shape() == Shape::Request) else {
+        return Ok(None);
+    };
+    let view = call.view();
+    if view.offers_all(call.client(), server) {
+        return Ok(None);
+    }
+    let method = Mcp::parse(&message.method());
+    match method {
+        Some(method) if method.list_member().is_some() => Ok(Some(method)),
+        Some(method) => names::authorise(call, server, method, message).map(|()| None),
+        None => Ok(None),
+    }
+}
+
+async fn pass(call: &Call, server: &Arc<Server>) -> Result<Answer, Failure> {
+    let from = call.provenance();
+    let told = Told::new(&from, server);
+    let mirrored = call.session.as_ref().and_then(|(session, _)| mirrored(session));
+    let mut lines: Lines<'_> = Vec::with_capacity(16);
+    for name in &PASSED_ON {
+        if let Some(value) = call.headers.get(name) {
+            lines.push((name.as_str(), value.as_bytes()));
+        }
+    }
+    if call.entrance.listener.lenient && !call.headers.contains_key(http::header::ACCEPT) {
+        lines.push(("accept", b"application/json, text/event-stream"));
+    }
+    if let Some(event) = call.headers.get("last-event-id") {
+        lines.push(("last-event-id", event.as_bytes()));
+    }
+    if let Some(mirrored) = mirrored {
+        lines.push(("mcp-session-id", mirrored.upstream.as_bytes()));
+    }
+    http_call::push_parameters(&call.headers, &mut lines);
+    told.push(&mut lines);
+    let endpoint = mirrored.map_or_else(|| server.http().map_or(0, |upstream| upstream.choose()), |known| known.endpoint);
+    let (method, body, tool) = match &call.message {
+        Some(message) => (upstream::Method::Post, &message.bytes[..], message.envelope.name_str(&message.bytes)),
+        None if call.method == Method::DELETE => (upstream::Method::Delete, &[][..], None),
+        None => (upstream::Method::Get, &[][..], None),
+    };
+    let wait = Some(server.first_byte(tool.as_deref()));
+    let sent = http_call::send(&call.core, server, method, endpoint, &lines, body, wait).await;
+    sent.map(|answer| answer.from_endpoint(endpoint))
+}
+
+fn mirrored(session: &sessions::Session) -> Option<&Mirrored> {
+    match &session.kind {
+        sessions::Kind::Mirrored(mirrored) => Some(mirrored),
+        sessions::Kind::Hosted(_) => None,
+    }
+}
+
+/// Turns the server's answer into ours.
+fn finish(call: &Call, server: &Server, mut answer: Answer) -> Result<Response<Body>, Failure> {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    for name in &PASSED_BACK {
+        if let Some(value) = answer.headers.get(name.as_str()).and_then(|value| HeaderValue::from_bytes(value).ok()) {
+            response.headers_mut().insert(name.clone(), value);
+        }
+    }
+    follow_session(call, server, &answer, &mut response)?;
+    *response.body_mut() = match answer.body.take_whole() {
+        Some(whole) => Body::from(whole),
+        None => Body::stream(http_body_util::BodyExt::map_err(answer.body, BodyError::new)),
+    };
+    Ok(response)
+}
+
+/// Opens our session where the server opened one, and ends ours where the server's has ended.
+fn follow_session(
+    call: &Call,
+    server: &Server,
+    answer: &Answer,
+    response: &mut Response<Body>,
+) -> Result<(), Failure> {
+    if call.era == Era::Modern {
+        return Ok(());
+    }
+    if let Some((session, _)) = &call.session {
+        let ended = answer.status == 404 || (call.method == Method::DELETE && (200..300).contains(&answer.status));
+        if ended {
+            call.core.gate.sessions.end(session.id);
+        } else if let Ok(id) = HeaderValue::from_str(&session.id.to_string()) {
+            response.headers_mut().insert("mcp-session-id", id);
+        }
+        return Ok(());
+    }
+    let Some(upstream) = answer.headers.get("mcp-session-id") else { return Ok(()) };
+    let opened = call.message.as_ref().is_some_and(|message| message.method() == "initialize");
+    if !opened || answer.status >= 300 {
+        return Ok(());
+    }
+    let upstream = HeaderValue::from_bytes(upstream).map_err(|problem| {
+        Failure::new(Kind::ServerGarbage, "The server's session id cannot be used.").because(problem)
+    })?;
+    let kind = sessions::Kind::Mirrored(Mirrored { server: server.settings.name.clone(), endpoint: answer.endpoint, upstream });
+    let max = call.policy.settings.daemon.max_sessions;
+    let session = call.core.gate.sessions.open(&call.client().id, &call.view().name, kind, max);
+    let session = session.ok_or_else(no_room)?;
+    let id = HeaderValue::from_str(&session.id.to_string()).expect("hex digits are a header value");
+    response.headers_mut().insert("mcp-session-id", id);
+    Ok(())
+}
+
+/// What a client reads when there are too many sessions.
+pub fn no_room() -> Failure {
+    Failure::new(Kind::NoRoom, "This gate has no room for another session. Try again later.")
+        .retry_after(std::time::Duration::from_secs(30))
+}
+
+async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp) -> Result<Response<Body>, Failure> {
+    let leg = Leg::http(Arc::clone(server), call.era, Conversation::unintroduced(server));
+    let reply = HttpReply::new(server, answer)?;
+    let mut exchange = Exchange::http(leg, call.message(), reply);
+    let whole = exchange.answer().await?;
+    let filtered = lists::filter(call, server, list, &whole);
+    Ok(answer::json_answer(call.era, filtered))
+}

@@ -1,0 +1,15 @@
+//! How calls reach servers and answers reach clients.
+//!
+//! Three ways: `mirror` passes one HTTP server's conversation on message for message; `hosted`
+//! ends legacy sessions here, in front of stdio servers and merged views; `stateless` does the
+//! same for modern requests. What they share stands beside them.
+
+pub mod answer;
+pub mod greet;
+pub mod hosted;
+pub mod lists;
+pub mod mirror;
+pub mod names;
+pub mod stateless;
+pub mod stream;
+pub mod subscribe;

@@ -1,0 +1,104 @@
+//! Whose name a call carries: the server it goes to, the name it has there, and whether the
+//! client may use it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use toolgate_protocol::json;
+use toolgate_protocol::method::{Method, NamedBy};
+use toolgate_protocol::names;
+use toolgate_protocol::splice::{self, Edit};
+
+use crate::call::Call;
+use crate::failure::{Failure, Kind};
+use crate::message::Message;
+use crate::servers::Server;
+
+/// Where a named request goes.
+#[derive(Debug)]
+pub struct Routed {
+    /// The server.
+    pub server: Arc<Server>,
+    /// The request as that server knows the name.
+    pub message: Message,
+}
+
+/// Checks that the client may use what a request to a known server names.
+pub fn authorise(call: &Call, server: &Server, method: Method, message: &Message) -> Result<(), Failure> {
+    let Some(name) = named(method, message) else { return Ok(()) };
+    let view = call.view();
+    let offered = if view.single().is_some() { Cow::Borrowed(&*name) } else { offered(server, method, &name) };
+    let allowed = match method {
+        Method::ToolsCall => view.offers(call.client(), server, &name, &offered),
+        _ => call.client().may_use(&server.settings.name, &name),
+    };
+    if allowed { Ok(()) } else { Err(unknown(method, &offered)) }
+}
+
+/// Finds the server of a request in a merged view and gives the name back its original form.
+pub fn route(call: &Call, method: Method, message: &Message) -> Result<Routed, Failure> {
+    let missing = || Failure::new(Kind::InvalidParams, "The request names nothing that the gate could route it by.");
+    let offered = named(method, message).ok_or_else(missing)?;
+    let by_uri = is_by_uri(method, message);
+    let split = if by_uri { names::split_uri(&offered) } else { names::split(&offered) };
+    let found = split.and_then(|(server, own)| Some((call.view().server(server)?, own)));
+    let Some((server, own)) = found else { return Err(unknown(method, &offered)) };
+    let edit = rename(message, method, own).ok_or_else(missing)?;
+    let text = splice::apply(&message.bytes, &mut [edit]);
+    let renamed = Message::parse(text.into()).map_err(|problem| Failure::new(Kind::InvalidRequest, problem.to_string()))?;
+    authorise(call, server, method, &renamed)?;
+    Ok(Routed { server: Arc::clone(server), message: renamed })
+}
+
+/// The name as a merged view offers it.
+fn offered<'a>(server: &Server, method: Method, own: &str) -> Cow<'a, str> {
+    let by_uri = method.named_by() == Some(NamedBy::Uri);
+    let name = &server.settings.name;
+    if by_uri { names::join_uri(name, own).into() } else { names::join(name, own).into() }
+}
+
+fn named(method: Method, message: &Message) -> Option<String> {
+    match method.named_by()? {
+        NamedBy::Reference => {
+            let reference = message.envelope.reference?;
+            let span = json::get(&message.bytes, reference, "name").or_else(|| json::get(&message.bytes, reference, "uri"))?;
+            Some(json::decode_str(span.of(&message.bytes)).into_owned())
+        }
+        NamedBy::Name | NamedBy::Uri | NamedBy::TaskId => {
+            message.envelope.target_str(&message.bytes).map(Cow::into_owned)
+        }
+    }
+}
+
+fn is_by_uri(method: Method, message: &Message) -> bool {
+    match method.named_by() {
+        Some(NamedBy::Uri) => true,
+        Some(NamedBy::Reference) => message
+            .envelope
+            .reference
+            .is_some_and(|reference| json::get(&message.bytes, reference, "name").is_none()),
+        _ => false,
+    }
+}
+
+fn rename(message: &Message, method: Method, own: &str) -> Option<Edit<'static>> {
+    let span = match method.named_by()? {
+        NamedBy::Reference => {
+            let reference = message.envelope.reference?;
+            json::get(&message.bytes, reference, "name").or_else(|| json::get(&message.bytes, reference, "uri"))?
+        }
+        _ => message.envelope.target(&message.bytes)?,
+    };
+    Some(Edit::replace(span, json::encode_str(own).into_bytes()))
+}
+
+/// Denied and unknown look the same to whoever may not know.
+fn unknown(method: Method, name: &str) -> Failure {
+    let what = match method.named_by() {
+        Some(NamedBy::Uri) => "resource",
+        Some(NamedBy::Reference) => "prompt or resource template",
+        _ if method == Method::ToolsCall => "tool",
+        _ => "prompt",
+    };
+    Failure::new(Kind::NameUnknown, format!("Unknown {what}: {name}. List what there is and use a name from there."))
+}

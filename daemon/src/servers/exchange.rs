@@ -1,0 +1,162 @@
+//! One request to a server and what comes back for it, message by message.
+//!
+//! Whatever the transport, the relay sees the same: messages that belong to the call, then the
+//! answer, with the ids and tokens that the client chose.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::flatten;
+use toolgate_protocol::revision::Era;
+
+use super::http_reply::HttpReply;
+use super::leg::Leg;
+use super::stdio::link::{Arrival, Reply};
+use crate::failure::{Failure, Kind};
+use crate::message::Message;
+
+/// What a server says in the course of a call.
+#[derive(Debug)]
+pub enum Step {
+    /// A notification or a server's request that belongs to the call.
+    Related(Bytes),
+    /// The answer; nothing follows.
+    Final(Bytes),
+    /// There will be no answer.
+    Lost(Failure),
+}
+
+/// A request in flight.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Where it runs.
+    pub leg: Leg,
+    source: Source,
+    id: Bytes,
+    token: Option<Bytes>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Stdio(Reply),
+    Http(Box<HttpReply>),
+}
+
+impl Exchange {
+    /// A request that runs in an instance; `request` as the client wrote it.
+    pub fn stdio(leg: Leg, request: &Message, reply: Reply) -> Self {
+        let token = request.envelope.progress_token.map(|span| request.bytes.slice_ref(span.of(&request.bytes)));
+        Self { leg, source: Source::Stdio(reply), id: request.id_bytes(), token }
+    }
+
+    /// A request that runs over HTTP, where nothing had to be renamed.
+    pub fn http(leg: Leg, request: &Message, reply: HttpReply) -> Self {
+        Self { leg, source: Source::Http(Box::new(reply)), id: request.id_bytes(), token: None }
+    }
+
+    /// The id that the request has at the server.
+    pub fn id_there(&self) -> Bytes {
+        match &self.source {
+            Source::Stdio(reply) => reply.id().to_string().into(),
+            Source::Http(_) => self.id.clone(),
+        }
+    }
+
+    /// The next message of this call.
+    pub async fn next(&mut self) -> Step {
+        match &mut self.source {
+            Source::Http(reply) => reply.next().await,
+            Source::Stdio(reply) => match reply.next().await {
+                Arrival::Final(message) => self.restore_answer(message),
+                Arrival::Related(message) => Step::Related(self.restore_related(message)),
+                Arrival::Lost(reason) => Step::Lost(lost(&self.leg, &reason)),
+            },
+        }
+    }
+
+    /// The answer, skipping what comes before it.
+    pub async fn answer(&mut self) -> Result<Message, Failure> {
+        loop {
+            match self.next().await {
+                Step::Related(_) => {}
+                Step::Final(message) => return Message::parse(message).map_err(|problem| garbage(&self.leg, &problem)),
+                Step::Lost(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Tells the server that nobody waits any more. A closed stream tells an HTTP server so in
+    /// the modern era; in the legacy era a disconnect is no cancellation.
+    pub fn abandon(&mut self) {
+        let Source::Stdio(reply) = &self.source else { return };
+        if self.leg.era == Era::Modern && !reply.is_finished() {
+            reply.link().try_send(cancellation(reply.id().to_string().as_bytes()));
+        }
+    }
+
+    fn restore_answer(&self, message: Bytes) -> Step {
+        match Message::parse(message) {
+            Ok(answer) => {
+                let mut edits = vec![(answer.envelope.id, &self.id[..])];
+                if answer.envelope.subscription_id.is_some() {
+                    edits.push((answer.envelope.subscription_id, &self.id));
+                }
+                Step::Final(answer.with(&edits).into())
+            }
+            Err(problem) => Step::Lost(garbage(&self.leg, &problem)),
+        }
+    }
+
+    fn restore_related(&self, message: Bytes) -> Bytes {
+        let Ok(related) = Message::parse(message.clone()) else { return message };
+        if related.shape() != Shape::Notification {
+            return message;
+        }
+        if related.envelope.subscription_id.is_some() {
+            return related.with(&[(related.envelope.subscription_id, &self.id)]).into();
+        }
+        match (&self.token, related.envelope.progress_token) {
+            (Some(token), Some(span)) => related.with(&[(Some(span), token)]).into(),
+            _ => message,
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+/// `notifications/cancelled` for a request with this id.
+pub fn cancellation(id: &[u8]) -> Bytes {
+    let mut text = br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#.to_vec();
+    text.extend_from_slice(id);
+    text.extend_from_slice(br#","reason":"the client went away"}}"#);
+    text.into()
+}
+
+/// A message as one line.
+pub fn one_line(message: Bytes) -> Bytes {
+    match flatten::flatten(&message) {
+        Cow::Borrowed(_) => message,
+        Cow::Owned(flat) => flat.into(),
+    }
+}
+
+fn lost(leg: &Leg, reason: &Arc<str>) -> Failure {
+    let name = &leg.server.settings.name;
+    Failure::new(
+        Kind::ServerUnavailable,
+        format!("The server {name} gave no answer: {reason}. Whether the call had an effect is unknown; check before you repeat it."),
+    )
+}
+
+/// What a call ends with when its answer is no message.
+pub fn garbage(leg: &Leg, problem: &dyn std::fmt::Display) -> Failure {
+    let name = &leg.server.settings.name;
+    Failure::new(Kind::ServerGarbage, format!("The server {name} answered with something that is no MCP message."))
+        .because(problem)
+}

@@ -1,0 +1,220 @@
+//! Requests of legs and mirrored sessions to HTTP servers: which headers go, and what a failure means.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::header_value;
+use toolgate_protocol::revision::{self, Era};
+
+use super::Server;
+use super::http::{Answer, Method, Outgoing, SendError, SendErrorKind};
+use super::http_reply::HttpReply;
+use crate::core::Core;
+use crate::failure::{Failure, Kind};
+use crate::message::Message;
+use crate::provenance::Provenance;
+
+/// What a conversation with an HTTP server needs beside the messages.
+#[derive(Debug, Default)]
+pub struct Conversation {
+    /// Which of the server's endpoints; a session stays with the one that opened it.
+    pub endpoint: usize,
+    /// What the server calls the session.
+    pub session: Option<HeaderValue>,
+    /// The legacy revision that was agreed on.
+    pub revision: Option<HeaderValue>,
+}
+
+impl Conversation {
+    /// A conversation that the server knows nothing of.
+    pub fn unintroduced(server: &Server) -> Self {
+        Self { endpoint: server.http().map_or(0, |upstream| upstream.choose()), session: None, revision: None }
+    }
+}
+
+/// Headers of a request, borrowed until it is sent.
+pub type Lines<'a> = Vec<(&'a str, &'a [u8])>;
+
+/// Sends what a request needs and gives back the server's answer, whatever its status.
+pub async fn send(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    method: Method,
+    endpoint: usize,
+    headers: &[(&str, &[u8])],
+    body: &[u8],
+    first_byte: Option<Duration>,
+) -> Result<Answer, Failure> {
+    let upstream = server.http().expect("only HTTP servers are called over HTTP");
+    let outgoing = Outgoing { method, endpoint, headers, body: &[body], first_byte };
+    let answer = upstream.client(core.index).send(outgoing).await.map_err(|error| unsent(server, &error))?;
+    match answer.status {
+        401 | 407 => Err(Failure::new(
+            Kind::ServerUnavailable,
+            format!("The server {} refused the gate's credential. Its operator has to mend it.", server.settings.name),
+        )),
+        300..400 => Err(Failure::new(
+            Kind::ServerGarbage,
+            format!("The server {} answered with a redirect, which the gate does not follow.", server.settings.name),
+        )),
+        _ => Ok(answer),
+    }
+}
+
+/// Sends a request on a leg.
+pub async fn request(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    conversation: &Conversation,
+    request: &Message,
+    from: &Provenance,
+) -> Result<HttpReply, Failure> {
+    let answer = post(core, server, conversation, request, from).await?;
+    HttpReply::new(server, answer)
+}
+
+/// Sends a notification or a response on a leg.
+pub async fn notify(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    conversation: &Conversation,
+    message: Bytes,
+    from: &Provenance,
+) -> Result<(), Failure> {
+    let message = Message::parse(message).map_err(|problem| Failure::new(Kind::Internal, problem.to_string()))?;
+    let answer = post(core, server, conversation, &message, from).await?;
+    if (200..300).contains(&answer.status) {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::ServerGarbage, format!("The server {} did not take a notification.", server.settings.name))
+        .because(format_args!("status {}", answer.status)))
+}
+
+async fn post(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    conversation: &Conversation,
+    message: &Message,
+    from: &Provenance,
+) -> Result<Answer, Failure> {
+    let told = Told::new(from, server);
+    let method = message.method();
+    let name = mirrored_name(message);
+    let mut lines: Lines<'_> = Vec::with_capacity(16);
+    lines.push(("content-type", b"application/json"));
+    lines.push(("accept", b"application/json, text/event-stream"));
+    match leg_era(message) {
+        Era::Modern => {
+            lines.push(("mcp-protocol-version", revision::MODERN.as_str().as_bytes()));
+            if message.shape() == Shape::Request {
+                lines.push(("mcp-method", method.as_bytes()));
+                if let Some(name) = &name {
+                    lines.push(("mcp-name", name.as_bytes()));
+                }
+            }
+            if let Some(headers) = &from.headers {
+                push_parameters(headers, &mut lines);
+            }
+        }
+        Era::Legacy => {
+            if let Some(revision) = &conversation.revision {
+                lines.push(("mcp-protocol-version", revision.as_bytes()));
+            }
+            if let Some(session) = &conversation.session {
+                lines.push(("mcp-session-id", session.as_bytes()));
+            }
+        }
+    }
+    told.push(&mut lines);
+    let tool = message.envelope.name_str(&message.bytes);
+    let wait = server.first_byte(tool.as_deref());
+    send(core, server, Method::Post, conversation.endpoint, &lines, &message.bytes, Some(wait)).await
+}
+
+fn leg_era(message: &Message) -> Era {
+    if message.envelope.protocol_version.is_some() { Era::Modern } else { Era::Legacy }
+}
+
+/// `Mcp-Name` as the message that is sent demands it, which an edited name may have changed.
+fn mirrored_name(message: &Message) -> Option<String> {
+    let method = toolgate_protocol::method::Method::parse(&message.method())?;
+    if !method.needs_name_header() {
+        return None;
+    }
+    let target = message.envelope.target_str(&message.bytes)?;
+    Some(header_value::encode(&target).into_owned())
+}
+
+/// Mirrored parameters and trace context pass as they came.
+pub fn push_parameters<'a>(headers: &'a HeaderMap, lines: &mut Lines<'a>) {
+    let passes = |name: &str| name.starts_with("mcp-param-") || matches!(name, "traceparent" | "tracestate" | "baggage");
+    let passing = headers.iter().filter(|(name, _)| passes(name.as_str()));
+    lines.extend(passing.map(|(name, value)| (name.as_str(), value.as_bytes())));
+}
+
+/// What a server is told of where a call comes from. Inbound copies of these headers never pass.
+pub struct Told {
+    id: [u8; 20],
+    address: Option<String>,
+    tls: bool,
+    client: Option<(String, Option<String>)>,
+}
+
+impl Told {
+    /// Writes out what is told.
+    pub fn new(from: &Provenance, server: &Server) -> Self {
+        let forward = server.http().is_some_and(|upstream| upstream.forwards_client());
+        let client = from.client.as_ref().filter(|_| forward).map(|client| {
+            (header_value::encode(&client.owner).into_owned(), client.tier.as_ref().map(|tier| tier.name.clone()))
+        });
+        Self { id: from.id.bytes(), address: from.address.map(|address| address.to_string()), tls: from.tls, client }
+    }
+
+    /// Adds the header lines.
+    pub fn push<'a>(&'a self, lines: &mut Lines<'a>) {
+        lines.push(("x-request-id", &self.id));
+        if let Some(address) = &self.address {
+            lines.push(("x-real-ip", address.as_bytes()));
+            lines.push(("x-forwarded-for", address.as_bytes()));
+            lines.push(("x-forwarded-proto", if self.tls { b"https" } else { b"http" }));
+        }
+        if let Some((name, tier)) = &self.client {
+            lines.push(("x-toolgate-client", name.as_bytes()));
+            if let Some(tier) = tier {
+                lines.push(("x-toolgate-tier", tier.as_bytes()));
+            }
+        }
+    }
+}
+
+/// What a request that brought no answer means for its caller.
+fn unsent(server: &Server, error: &SendError) -> Failure {
+    let name = &server.settings.name;
+    let failure = match error.kind {
+        SendErrorKind::FirstByteTimeout | SendErrorKind::TotalTimeout => Failure::new(
+            Kind::ServerTimeout,
+            format!("The server {name} did not answer in time. Whether the call had an effect is unknown; check before you repeat it."),
+        ),
+        SendErrorKind::Bound => {
+            Failure::new(Kind::QueueTimeout, format!("All connections to the server {name} are in use. Try again in a moment."))
+                .retry_after(Duration::from_secs(1))
+        }
+        SendErrorKind::Malformed => {
+            Failure::new(Kind::ServerGarbage, format!("The server {name} answered with something that is not HTTP."))
+        }
+        SendErrorKind::Request => Failure::new(Kind::InvalidRequest, "A header of this request cannot be passed on."),
+        SendErrorKind::Resolve | SendErrorKind::Connect | SendErrorKind::ConnectTimeout | SendErrorKind::Tls => {
+            Failure::new(Kind::ServerUnavailable, format!("The server {name} cannot be reached. Nothing was done; try again later."))
+                .retry_after(Duration::from_secs(5))
+        }
+        SendErrorKind::Closed => Failure::new(
+            Kind::ServerUnavailable,
+            format!("The server {name} closed the connection without an answer. Whether the call had an effect is unknown; check before you repeat it."),
+        ),
+    };
+    failure.because(error)
+}

@@ -1,0 +1,159 @@
+//! An HTTP server's answer to one request, as messages: a JSON body, or a stream of events.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use http_body::Body as _;
+use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::sse;
+
+use super::Server;
+use super::exchange::Step;
+use super::http::{Answer, AnswerBody};
+use crate::failure::{Failure, Kind};
+use crate::message::Message;
+
+/// Bytes of a JSON body or of one event that the gate takes in to look inside.
+pub const MAX_MESSAGE: usize = 64 << 20;
+
+/// What follows a request.
+#[derive(Debug)]
+pub struct HttpReply {
+    server: Arc<Server>,
+    status: u16,
+    session: Option<HeaderValue>,
+    body: AnswerBody,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Json,
+    Events { parser: sse::Parser, ready: VecDeque<Bytes> },
+    Other,
+    Over,
+}
+
+impl HttpReply {
+    /// Takes over an answer whose head has arrived.
+    pub fn new(server: &Arc<Server>, answer: Answer) -> Result<Self, Failure> {
+        let kind = answer.headers.get("content-type").unwrap_or_default();
+        let form = if starts_with_ignoring_case(kind, b"text/event-stream") {
+            Form::Events { parser: sse::Parser::new(MAX_MESSAGE), ready: VecDeque::new() }
+        } else if starts_with_ignoring_case(kind, b"application/json") {
+            Form::Json
+        } else {
+            Form::Other
+        };
+        let session = answer.headers.get("mcp-session-id").and_then(|value| HeaderValue::from_bytes(value).ok());
+        Ok(Self { server: Arc::clone(server), status: answer.status, session, body: answer.body, form })
+    }
+
+    /// The session that the server opened.
+    pub fn session(&self) -> Option<HeaderValue> {
+        self.session.clone()
+    }
+
+    /// The next message.
+    pub async fn next(&mut self) -> Step {
+        match &self.form {
+            Form::Json => self.whole().await,
+            Form::Events { .. } => self.event().await,
+            Form::Other => Step::Lost(self.no_message(format!("status {}", self.status))),
+            Form::Over => Step::Lost(self.no_message("the stream ended without an answer")),
+        }
+    }
+
+    async fn whole(&mut self) -> Step {
+        let mut text = BytesMut::new();
+        loop {
+            match self.chunk().await {
+                Ok(Some(chunk)) if text.len() + chunk.len() <= MAX_MESSAGE => text.extend_from_slice(&chunk),
+                Ok(Some(_)) => return Step::Lost(self.no_message("the answer is too long")),
+                Ok(None) => break,
+                Err(failure) => return Step::Lost(failure),
+            }
+        }
+        self.form = Form::Over;
+        Step::Final(text.freeze())
+    }
+
+    async fn event(&mut self) -> Step {
+        loop {
+            let Form::Events { ready, .. } = &mut self.form else {
+                return Step::Lost(self.no_message("the stream ended without an answer"));
+            };
+            if let Some(data) = ready.pop_front() {
+                return self.classify(data);
+            }
+            match self.chunk().await {
+                Ok(Some(chunk)) => {
+                    if let Err(failure) = self.feed(&chunk) {
+                        return Step::Lost(failure);
+                    }
+                }
+                Ok(None) => self.form = Form::Over,
+                Err(failure) => return Step::Lost(failure),
+            }
+        }
+    }
+
+    fn feed(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        let Form::Events { parser, ready } = &mut self.form else { return Ok(()) };
+        let outcome = parser.push(chunk, |event| {
+            // Events without data open a stream that can be resumed; they carry no message.
+            if !event.data.is_empty() {
+                ready.push_back(event.data);
+            }
+        });
+        outcome.map_err(|problem| self.no_message(problem))
+    }
+
+    fn classify(&mut self, data: Bytes) -> Step {
+        match Message::parse(data) {
+            Ok(message) if message.shape() == Shape::Response => {
+                self.form = Form::Over;
+                Step::Final(message.bytes)
+            }
+            Ok(message) => Step::Related(message.bytes),
+            Err(problem) => Step::Lost(self.no_message(problem)),
+        }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            match poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                Some(Err(error)) => return Err(self.no_message(error)),
+            }
+        }
+    }
+
+    fn no_message(&self, problem: impl std::fmt::Display) -> Failure {
+        let name = &self.server.settings.name;
+        let text = match self.status {
+            404 => format!("The server {name} has ended this session. Open a new one with `initialize`."),
+            429 | 503 => format!("The server {name} is busy. Try again later."),
+            status if status >= 400 => format!("The server {name} refused the request with status {status}."),
+            _ => format!("The server {name} gave no complete answer. Whether the call had an effect is unknown; check before you repeat it."),
+        };
+        let kind = match self.status {
+            429 | 503 => Kind::ServerUnavailable,
+            _ => Kind::ServerGarbage,
+        };
+        Failure::new(kind, text).because(problem)
+    }
+}
+
+fn starts_with_ignoring_case(value: &[u8], prefix: &[u8]) -> bool {
+    value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}

@@ -1,0 +1,145 @@
+//! A leg: one conversation of the gate with one server, over whichever transport.
+//!
+//! Hosted sessions, discovery and merged views talk to servers through legs. A leg speaks one
+//! era; what it relays keeps its bytes but for ids and tokens, which are minted per leg.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use toolgate_protocol::revision::Era;
+
+use super::Server;
+use super::exchange::{Exchange, one_line};
+use super::http_call::{self, Conversation};
+use super::stdio::link::Link;
+use crate::core::Core;
+use crate::failure::{Failure, Kind};
+use crate::message::Message;
+use crate::provenance::Provenance;
+
+/// A conversation with a server.
+#[derive(Debug, Clone)]
+pub struct Leg {
+    /// The server at the other end.
+    pub server: Arc<Server>,
+    /// The era that it was opened in.
+    pub era: Era,
+    by: By,
+}
+
+#[derive(Debug, Clone)]
+enum By {
+    Stdio(Link),
+    Http(Arc<Conversation>),
+}
+
+impl Leg {
+    /// A leg over an instance.
+    pub fn stdio(server: Arc<Server>, era: Era, link: Link) -> Self {
+        Self { server, era, by: By::Stdio(link) }
+    }
+
+    /// A leg over HTTP.
+    pub fn http(server: Arc<Server>, era: Era, conversation: Conversation) -> Self {
+        Self { server, era, by: By::Http(Arc::new(conversation)) }
+    }
+
+    /// Sends a request and gives back what follows. `headers` are those of the client's request
+    /// that the server may want to see.
+    pub async fn call(&self, core: &Rc<Core>, request: &Message, from: &Provenance) -> Result<Exchange, Failure> {
+        match &self.by {
+            By::Http(conversation) => {
+                let reply = http_call::request(core, &self.server, conversation, request, from).await?;
+                Ok(Exchange::http(self.clone(), request, reply))
+            }
+            By::Stdio(link) => {
+                let id = link.mint();
+                let ours = id.to_string();
+                let text = request.with(&[
+                    (request.envelope.id, ours.as_bytes()),
+                    (request.envelope.progress_token, ours.as_bytes()),
+                ]);
+                let reply = link.request(id, one_line(text.into())).await.ok_or_else(|| self.ended())?;
+                Ok(Exchange::stdio(self.clone(), request, reply))
+            }
+        }
+    }
+
+    /// Sends a notification or a response.
+    pub async fn send(&self, core: &Rc<Core>, message: Bytes, from: &Provenance) -> Result<(), Failure> {
+        match &self.by {
+            By::Http(conversation) => http_call::notify(core, &self.server, conversation, message, from).await,
+            By::Stdio(link) if link.send(one_line(message)).await => Ok(()),
+            By::Stdio(_) => Err(self.ended()),
+        }
+    }
+
+    /// Introduces the gate with an `initialize` message, waits for the answer and confirms it.
+    /// The leg that comes back is the one to go on with: it knows the server's session id.
+    pub async fn initialize(self, core: &Rc<Core>, initialize: &Message, from: &Provenance) -> Result<(Self, Message), Failure> {
+        let mut exchange = self.call(core, initialize, from).await?;
+        let answer = exchange.answer().await?;
+        let leg = match (&self.by, exchange.session()) {
+            (By::Http(conversation), session) => {
+                let revision = agreed_revision(&answer);
+                let known = Conversation { endpoint: conversation.endpoint, session, revision };
+                Self { by: By::Http(Arc::new(known)), ..self }
+            }
+            (By::Stdio(_), _) => self,
+        };
+        if !answer.is_error() {
+            let confirmed = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+            leg.send(core, confirmed, from).await?;
+        }
+        Ok((leg, answer))
+    }
+
+    /// Whether the other end is gone.
+    pub fn is_ended(&self) -> bool {
+        match &self.by {
+            By::Stdio(link) => link.is_ended(),
+            By::Http(_) => false,
+        }
+    }
+
+    /// Whether both are the same conversation.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.server, &other.server)
+            && match (&self.by, &other.by) {
+                (By::Stdio(one), By::Stdio(two)) => one.is_same(two),
+                (By::Http(one), By::Http(two)) => Arc::ptr_eq(one, two),
+                _ => false,
+            }
+    }
+
+    /// Ends the conversation where that is the gate's to do: an instance of its own.
+    pub fn end(&self) {
+        if let By::Stdio(link) = &self.by {
+            link.end();
+        }
+    }
+
+    /// The HTTP conversation, for streams that only HTTP has.
+    pub fn conversation(&self) -> Option<&Arc<Conversation>> {
+        match &self.by {
+            By::Http(conversation) => Some(conversation),
+            By::Stdio(_) => None,
+        }
+    }
+
+    fn ended(&self) -> Failure {
+        Failure::new(
+            Kind::ServerUnavailable,
+            format!("The server {} has just ended. Try again.", self.server.settings.name),
+        )
+    }
+}
+
+fn agreed_revision(answer: &Message) -> Option<HeaderValue> {
+    let result = answer.envelope.result?;
+    let span = toolgate_protocol::json::get(&answer.bytes, result, "protocolVersion")?;
+    let text = toolgate_protocol::json::decode_str(span.of(&answer.bytes));
+    HeaderValue::from_str(&text).ok()
+}

@@ -1,0 +1,146 @@
+//! MCP servers behind the gate, as they run: pools, queues, instances, and what is known of them.
+//!
+//! One value per server lives as long as its configuration does not change, across reloads.
+
+pub mod discovery;
+pub mod exchange;
+pub mod http;
+pub mod http_call;
+pub mod http_reply;
+pub mod leg;
+pub mod queue;
+pub mod stdio;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toolgate_protocol::revision::Era;
+
+use crate::config::settings::{self, Daemon, Per, Transport};
+use crate::core::Core;
+use crate::failure::Failure;
+use crate::policy::Names;
+use crate::sessions::{Hosted, Outbox};
+use discovery::Discovery;
+use leg::Leg;
+use queue::Queue;
+use stdio::instances::Instances;
+
+/// A server as it runs.
+#[derive(Debug)]
+pub struct Server {
+    /// Its configuration.
+    pub settings: Arc<settings::Server>,
+    /// Which tools exist for clients.
+    pub tools: Names,
+    /// Calls in flight and waiting.
+    pub queue: Arc<Queue>,
+    /// What it said of itself.
+    pub discovery: Discovery,
+    by: By,
+}
+
+#[derive(Debug)]
+enum By {
+    Http(Arc<http::Upstream>),
+    Stdio(Instances),
+}
+
+impl Server {
+    /// A server that nobody has called yet.
+    pub fn new(settings: Arc<settings::Server>, daemon: &Daemon) -> Self {
+        let by = match &settings.transport {
+            Transport::Http(http) => By::Http(http::Upstream::new(&settings, http)),
+            Transport::Stdio(stdio) => {
+                let socket = daemon.runtime_dir.join("servers").join(format!("{}.sock", settings.name));
+                By::Stdio(Instances::new(&settings.name, socket, stdio, &settings.queue))
+            }
+        };
+        Self {
+            tools: Names::new(&settings.tools),
+            queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
+            discovery: Discovery::default(),
+            by,
+            settings,
+        }
+    }
+
+    /// Its endpoints, where it is reached over HTTP.
+    pub fn http(&self) -> Option<&Arc<http::Upstream>> {
+        match &self.by {
+            By::Http(upstream) => Some(upstream),
+            By::Stdio(_) => None,
+        }
+    }
+
+    /// Its instances, where it is reached over stdio.
+    pub fn instances(&self) -> Option<&Instances> {
+        match &self.by {
+            By::Stdio(instances) => Some(instances),
+            By::Http(_) => None,
+        }
+    }
+
+    /// Why calls to it are likely to fail now; `None` when nothing speaks against it.
+    pub fn trouble(&self) -> Option<String> {
+        self.instances().and_then(Instances::trouble).or_else(|| self.discovery.trouble())
+    }
+
+    /// Time until the first message of a call, for one of its tools.
+    pub fn first_byte(&self, tool: Option<&str>) -> Duration {
+        let own = tool.and_then(|tool| self.settings.tool_timeouts.get(tool));
+        own.copied().unwrap_or(self.settings.timeout.first_byte)
+    }
+
+    /// A leg for the gate's own questions, shared by all that ask in this era.
+    pub async fn own_leg(self: &Arc<Self>, era: Era, revision: &str) -> Result<Leg, Failure> {
+        match &self.by {
+            By::Http(_) => Ok(self.http_leg(era)),
+            By::Stdio(instances) => {
+                let link = instances.shared(&format!("gate {revision}")).await?;
+                Ok(Leg::stdio(Arc::clone(self), era, link))
+            }
+        }
+    }
+
+    /// A leg of its own for one legacy session, not yet introduced.
+    pub async fn session_leg(self: &Arc<Self>, outbox: &Arc<Outbox>) -> Result<Leg, Failure> {
+        match &self.by {
+            By::Http(_) => Ok(self.http_leg(Era::Legacy)),
+            By::Stdio(instances) => {
+                let link = instances.dedicated(Arc::clone(outbox)).await?;
+                Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
+            }
+        }
+    }
+
+    /// A leg for a modern client's calls.
+    pub async fn modern_leg(self: &Arc<Self>, client: &str, capabilities: &[u8]) -> Result<Leg, Failure> {
+        let Transport::Stdio(stdio) = &self.settings.transport else { return Ok(self.http_leg(Era::Modern)) };
+        let owner = match stdio.instances.per {
+            None | Some(Per::All) => "modern".to_owned(),
+            Some(Per::Client) => format!("modern {client}"),
+            Some(Per::Session) => format!("modern {client} {}", String::from_utf8_lossy(capabilities)),
+        };
+        let instances = self.instances().expect("a stdio server has instances");
+        Ok(Leg::stdio(Arc::clone(self), Era::Modern, instances.shared(&owner).await?))
+    }
+
+    fn http_leg(self: &Arc<Self>, era: Era) -> Leg {
+        Leg::http(Arc::clone(self), era, http_call::Conversation::unintroduced(self))
+    }
+
+    /// Opens and introduces the leg of a hosted session.
+    pub async fn introduce(self: &Arc<Self>, core: &Rc<Core>, hosted: &Hosted) -> Result<Leg, Failure> {
+        let leg = self.session_leg(&hosted.outbox).await?;
+        discovery::introduce_session(core, leg, hosted).await
+    }
+
+    /// Ends what runs for it; for a server that a reload removed or changed.
+    pub fn retire(&self) {
+        if let Some(instances) = self.instances() {
+            instances.end_all();
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! When instances of a stdio server start and end.
+//!
+//! An instance is started by the first call that needs one, at most `max` run at once, and one
+//! that idles ends. At the maximum the longest idle over a minute gives way, else the call waits.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use toolgate_protocol::backoff::{Backoff, Verdict};
+use tracing::{info, warn};
+
+use super::connection::{self, OpenError};
+use super::link::Link;
+use crate::clock;
+use crate::config::settings::{Queue, Stdio};
+use crate::failure::{Failure, Kind};
+use crate::sessions::Outbox;
+
+/// How long the wrapper may take until its first line.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// An instance that idles for less is not ended for another's sake.
+const YOUNG: u64 = 60_000;
+/// An instance that lived for less counts as a crash when it ends by itself.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// Starts, counts and ends the instances of one server.
+#[derive(Debug)]
+pub struct Instances {
+    server: String,
+    socket: PathBuf,
+    line_bytes: usize,
+    idle: Duration,
+    places: Arc<Semaphore>,
+    wait: Duration,
+    running: Mutex<HashMap<u64, Slot>>,
+    backoff: Mutex<Backoff>,
+    next: std::sync::atomic::AtomicU64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    link: Link,
+    started: u64,
+    /// Whom it serves, where several calls may find it again.
+    shared_by: Option<String>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Instances {
+    /// The instances behind a server's socket.
+    pub fn new(server: &str, socket: PathBuf, stdio: &Stdio, queue: &Queue) -> Self {
+        Self {
+            server: server.to_owned(),
+            socket,
+            line_bytes: stdio.line_bytes,
+            idle: stdio.instances.idle,
+            places: Arc::new(Semaphore::new(stdio.instances.max)),
+            wait: queue.timeout,
+            running: Mutex::default(),
+            backoff: Mutex::new(Backoff::new(seed())),
+            next: std::sync::atomic::AtomicU64::new(0),
+        }
+    }
+
+    /// An instance of its own for one session; what it says outside of calls goes to `outbox`.
+    pub async fn dedicated(&self, outbox: Arc<Outbox>) -> Result<Link, Failure> {
+        self.start(Some(outbox), None).await
+    }
+
+    /// The instance that everybody with the same `owner` shares. Two callers at once may start
+    /// two; the later one is found from then on, and both end when idle.
+    pub async fn shared(&self, owner: &str) -> Result<Link, Failure> {
+        let found = self.lock().values().find_map(|slot| {
+            (slot.shared_by.as_deref() == Some(owner) && !slot.link.is_ended()).then(|| slot.link.clone())
+        });
+        match found {
+            Some(link) => Ok(link),
+            None => self.start(None, Some(owner.to_owned())).await,
+        }
+    }
+
+    /// Instances that run.
+    pub fn count(&self) -> usize {
+        self.lock().values().filter(|slot| !slot.link.is_ended()).count()
+    }
+
+    /// Why no instance starts at the moment.
+    pub fn trouble(&self) -> Option<String> {
+        match lock(&self.backoff).verdict(clock::millis()) {
+            Verdict::Start => None,
+            Verdict::Wait { millis } => Some(format!("it ended right after its start; next try in {} s", millis.div_ceil(1000))),
+            Verdict::Quarantined => Some("it keeps ending right after its start; mend it and reload".to_owned()),
+        }
+    }
+
+    /// Ends instances that idle, and forgets ended ones. Called every few seconds.
+    pub fn sweep(&self) {
+        let idle = u64::try_from(self.idle.as_millis()).unwrap_or(u64::MAX);
+        self.lock().retain(|_, slot| {
+            if slot.link.is_ended() {
+                self.note_end(slot);
+                return false;
+            }
+            if slot.link.idle_millis() > idle {
+                slot.link.end();
+                return false;
+            }
+            true
+        });
+    }
+
+    /// Ends all of them, for a server that is removed or changed.
+    pub fn end_all(&self) {
+        self.lock().drain().for_each(|(_, slot)| slot.link.end());
+    }
+
+    async fn start(&self, outbox: Option<Arc<Outbox>>, shared_by: Option<String>) -> Result<Link, Failure> {
+        self.sweep();
+        self.admit()?;
+        let place = self.place().await?;
+        let opened = connection::open(&self.socket, START_TIMEOUT, self.line_bytes).await;
+        let (hello, reader, writer) = opened.map_err(|problem| self.not_opened(&problem))?;
+        let link = Link::start(hello.pid, reader, writer, outbox);
+        info!(server = self.server, pid = hello.pid, "an instance started");
+        let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let slot = Slot { link: link.clone(), started: clock::millis(), shared_by, _place: place };
+        self.lock().insert(number, slot);
+        Ok(link)
+    }
+
+    fn admit(&self) -> Result<(), Failure> {
+        match lock(&self.backoff).verdict(clock::millis()) {
+            Verdict::Start => Ok(()),
+            Verdict::Wait { millis } => Err(Failure::new(
+                Kind::ServerUnavailable,
+                format!("The server {} ended right after its start. Try again later.", self.server),
+            )
+            .retry_after(Duration::from_millis(millis))),
+            Verdict::Quarantined => Err(Failure::new(
+                Kind::ServerUnavailable,
+                format!("The server {} keeps ending right after its start. Its operator has to mend it.", self.server),
+            )),
+        }
+    }
+
+    /// A place below the maximum; at it, the longest idle instance gives way or the call waits.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(place);
+        }
+        self.end_longest_idle();
+        match timeout(self.wait, Arc::clone(&self.places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(Failure::new(
+                Kind::QueueTimeout,
+                format!("All instances of the server {} are in use. Try again in a moment.", self.server),
+            )
+            .retry_after(self.wait)),
+        }
+    }
+
+    fn end_longest_idle(&self) {
+        let mut running = self.lock();
+        let longest = running.iter().max_by_key(|(_, slot)| slot.link.idle_millis());
+        let Some(number) = longest.filter(|(_, slot)| slot.link.idle_millis() > YOUNG).map(|(number, _)| *number) else {
+            return;
+        };
+        if let Some(slot) = running.remove(&number) {
+            info!(server = self.server, pid = slot.link.pid(), "the longest idle instance gives way");
+            slot.link.end();
+        }
+    }
+
+    fn not_opened(&self, problem: &OpenError) -> Failure {
+        warn!(server = self.server, %problem, "no instance could be started");
+        Failure::new(
+            Kind::ServerUnavailable,
+            format!("The server {} could not be started. Its operator has to mend it.", self.server),
+        )
+        .because(problem)
+    }
+
+    /// An end soon after the start that nobody asked for counts as a crash.
+    fn note_end(&self, slot: &Slot) {
+        let lived = Duration::from_millis(clock::millis().saturating_sub(slot.started));
+        let mut backoff = lock(&self.backoff);
+        if slot.link.was_told_to_end() || lived >= STABLE {
+            backoff.succeeded();
+        } else {
+            backoff.failed(clock::millis());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Slot>> {
+        lock(&self.running)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system has a random source");
+    u64::from_ne_bytes(bytes)
+}

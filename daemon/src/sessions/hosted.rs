@@ -1,0 +1,178 @@
+//! A session whose end is the gate itself: in front of stdio servers and of merged views.
+//!
+//! Each server of the session has a leg of its own, opened at the first call that needs it. What
+//! servers ask gets an id of ours, so that two servers' requests never meet at the client.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::revision::Revision;
+
+use super::Outbox;
+use crate::message::Message;
+use crate::servers::leg::Leg;
+
+/// Requests of servers that may wait for the client's answer at once.
+const MAX_ASKED: usize = 256;
+
+/// The state of a hosted session.
+#[derive(Debug)]
+pub struct Hosted {
+    /// The revision that was agreed on.
+    pub revision: Revision,
+    /// The client's `initialize`, told to each server in turn.
+    pub initialize: Message,
+    /// What servers say outside of calls.
+    pub outbox: Arc<Outbox>,
+    legs: tokio::sync::Mutex<HashMap<String, Leg>>,
+    asked: Mutex<HashMap<u64, Asked>>,
+    running: Mutex<HashMap<Bytes, Running>>,
+    log_level: Mutex<Option<Bytes>>,
+    next_asked: AtomicU64,
+}
+
+/// A server's request on its way through the client.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Who asked.
+    pub leg: Leg,
+    /// The id that the server gave it.
+    pub id: Bytes,
+}
+
+/// A client's request in flight.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// Where it runs.
+    pub leg: Leg,
+    /// Its id there.
+    pub id: Bytes,
+}
+
+impl Hosted {
+    /// A session that no server knows yet.
+    pub fn new(revision: Revision, initialize: Message) -> Self {
+        Self {
+            revision,
+            initialize,
+            outbox: Arc::default(),
+            legs: tokio::sync::Mutex::default(),
+            asked: Mutex::default(),
+            running: Mutex::default(),
+            log_level: Mutex::default(),
+            next_asked: AtomicU64::new(1),
+        }
+    }
+
+    /// The leg to a server, opened by `open` if there is none that lives.
+    pub async fn leg<E>(&self, server: &str, open: impl AsyncFnOnce() -> Result<Leg, E>) -> Result<Leg, E> {
+        let mut legs = self.legs.lock().await;
+        if let Some(leg) = legs.get(server).filter(|leg| !leg.is_ended()) {
+            return Ok(leg.clone());
+        }
+        let leg = open().await?;
+        legs.insert(server.to_owned(), leg.clone());
+        Ok(leg)
+    }
+
+    /// The leg to a server, if one lives.
+    pub async fn living_leg(&self, server: &str) -> Option<Leg> {
+        self.legs.lock().await.get(server).filter(|leg| !leg.is_ended()).cloned()
+    }
+
+    /// All legs that live.
+    pub async fn living_legs(&self) -> Vec<Leg> {
+        self.legs.lock().await.values().filter(|leg| !leg.is_ended()).cloned().collect()
+    }
+
+    /// Forgets the leg to a server whose own session is gone.
+    pub async fn lose_leg(&self, server: &str) {
+        self.legs.lock().await.remove(server);
+    }
+
+    /// Makes a server's message fit for the client: a request gets an id of ours, the
+    /// cancellation of one names that id. `None` when it concerns nothing that the client knows.
+    pub fn outward(&self, leg: &Leg, message: Bytes) -> Option<Bytes> {
+        let message = Message::parse(message).ok()?;
+        if message.shape() == Shape::Request {
+            let ours = self.ask(Asked { leg: leg.clone(), id: message.id_bytes() })?;
+            return Some(message.with(&[(message.envelope.id, ours.to_string().as_bytes())]).into());
+        }
+        if message.method() != "notifications/cancelled" {
+            return Some(message.bytes);
+        }
+        let theirs = message.raw(message.envelope.request_id)?;
+        let ours = self.find_asked(leg, theirs)?;
+        Some(message.with(&[(message.envelope.request_id, ours.to_string().as_bytes())]).into())
+    }
+
+    fn ask(&self, asked: Asked) -> Option<u64> {
+        let mut waiting = lock(&self.asked);
+        if waiting.len() >= MAX_ASKED {
+            return None;
+        }
+        let ours = self.next_asked.fetch_add(1, Ordering::Relaxed);
+        waiting.insert(ours, asked);
+        Some(ours)
+    }
+
+    fn find_asked(&self, leg: &Leg, theirs: &[u8]) -> Option<u64> {
+        let waiting = lock(&self.asked);
+        let found = waiting.iter().find(|(_, asked)| asked.id == theirs && asked.leg.is_same(leg));
+        found.map(|(ours, _)| *ours)
+    }
+
+    /// The server's request that a client's response answers; each is answered once.
+    pub fn answered(&self, ours: &[u8]) -> Option<Asked> {
+        let ours: u64 = std::str::from_utf8(ours).ok()?.parse().ok()?;
+        lock(&self.asked).remove(&ours)
+    }
+
+    /// Remembers where a request runs, for its cancellation.
+    pub fn runs(&self, id: Bytes, running: Running) {
+        lock(&self.running).insert(id, running);
+    }
+
+    /// Where a request runs, if it does.
+    pub fn running(&self, id: &[u8]) -> Option<Running> {
+        lock(&self.running).get(id).cloned()
+    }
+
+    /// Forgets a request that was answered.
+    pub fn ran(&self, id: &[u8]) {
+        lock(&self.running).remove(id);
+    }
+
+    /// The client's `logging/setLevel` request, told to servers that join later.
+    pub fn log_level(&self) -> Option<Bytes> {
+        lock(&self.log_level).clone()
+    }
+
+    /// Remembers the client's `logging/setLevel` request.
+    pub fn set_log_level(&self, request: Bytes) {
+        *lock(&self.log_level) = Some(request);
+    }
+
+    /// Ends every leg; called when the session has left the table.
+    pub fn end(&self) {
+        self.outbox.close();
+        lock(&self.asked).clear();
+        if let Ok(mut legs) = self.legs.try_lock() {
+            legs.drain().for_each(|(_, leg)| leg.end());
+        }
+    }
+}
+
+impl Drop for Hosted {
+    /// Whoever held the legs while the session ended has let go by now.
+    fn drop(&mut self) {
+        self.legs.get_mut().drain().for_each(|(_, leg)| leg.end());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,137 @@
+//! The envelope of the message: what the gate has to know, and nothing else.
+//!
+//! The body is read whole, up to the listener's bound, and stays as it came. What headers say of
+//! it in the modern era is confirmed against it, since others decide by the headers.
+
+use bytes::Bytes;
+use http::Method;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use tokio::time::timeout;
+use toolgate_protocol::envelope::{ScanError, Shape};
+use toolgate_protocol::header_value::{self, Mirrors};
+use toolgate_protocol::revision::{Era, Revision};
+
+use crate::call::Call;
+use crate::failure::{Failure, Kind};
+use crate::message::Message;
+
+/// Reads the message of a POST into the call.
+pub async fn read(call: &mut Call, body: Incoming) -> Result<(), Failure> {
+    let stated = call.header("mcp-protocol-version").map(str::to_owned);
+    if call.method != Method::POST {
+        call.era = Era::of_version(stated.as_deref());
+        return accepts_stream(call);
+    }
+    acceptable(call)?;
+    let bytes = collect(call, body).await?;
+    let message = Message::parse(bytes.clone()).map_err(|problem| unreadable(call, bytes, &problem))?;
+    call.era = Era::of_request(stated.as_deref(), &message.envelope, &message.bytes);
+    call.message = Some(message);
+    if call.era == Era::Modern {
+        return confirm_headers(call);
+    }
+    known_version(stated.as_deref())
+}
+
+/// A POST must be JSON and take both kinds of answer (Streamable HTTP, "Sending Messages").
+fn acceptable(call: &Call) -> Result<(), Failure> {
+    let json = call.headers.get(CONTENT_TYPE).is_some_and(|value| is_media_type(value.as_bytes(), b"application/json"));
+    if !json {
+        return Err(Failure::new(Kind::MediaType, "Send the message with `Content-Type: application/json`."));
+    }
+    if call.entrance.listener.lenient && !call.headers.contains_key(ACCEPT) {
+        return Ok(());
+    }
+    if accepts(call, b"application/json") && accepts(call, b"text/event-stream") {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::NotAcceptable, "Send `Accept: application/json, text/event-stream`."))
+}
+
+fn accepts_stream(call: &Call) -> Result<(), Failure> {
+    if call.method != Method::GET || accepts(call, b"text/event-stream") {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::NotAcceptable, "Send `Accept: text/event-stream` to open the session's stream."))
+}
+
+fn accepts(call: &Call, wanted: &[u8]) -> bool {
+    let kind = wanted.split(|byte| *byte == b'/').next().unwrap_or(wanted);
+    call.headers.get_all(ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|range| {
+        let range = range.split(|byte| *byte == b';').next().unwrap_or(range).trim_ascii();
+        range.eq_ignore_ascii_case(wanted)
+            || range == b"*/*"
+            || range.strip_suffix(b"/*").is_some_and(|family| family.eq_ignore_ascii_case(kind))
+    })
+}
+
+fn is_media_type(value: &[u8], wanted: &[u8]) -> bool {
+    value.split(|byte| *byte == b';').next().is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(wanted))
+}
+
+async fn collect(call: &Call, body: Incoming) -> Result<Bytes, Failure> {
+    let bounds = &call.entrance.listener.bounds;
+    if body.size_hint().lower() > bounds.body_bytes as u64 {
+        return Err(too_large(bounds.body_bytes));
+    }
+    let collected = timeout(bounds.body_timeout, Limited::new(body, bounds.body_bytes).collect()).await;
+    match collected {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(problem)) if problem.is::<LengthLimitError>() => Err(too_large(bounds.body_bytes)),
+        Ok(Err(problem)) => Err(Failure::new(Kind::BodyIncomplete, "The body did not arrive whole.").because(problem)),
+        Err(_) => Err(Failure::new(Kind::BodyIncomplete, "The body took too long to arrive.")),
+    }
+}
+
+fn too_large(bound: usize) -> Failure {
+    Failure::new(Kind::BodyTooLarge, format!("The body is longer than {bound} bytes, the bound of this listener."))
+}
+
+/// The answer to an unreadable message still names its id, where that could be read.
+fn unreadable(call: &mut Call, bytes: Bytes, problem: &ScanError) -> Failure {
+    call.salvaged = Some(bytes);
+    let kind = if problem.is_parse_error() { Kind::Parse } else { Kind::InvalidRequest };
+    Failure::new(kind, problem.to_string())
+}
+
+/// An unknown version in the header is refused (2025-06-18, "Protocol Version Header").
+fn known_version(stated: Option<&str>) -> Result<(), Failure> {
+    match stated {
+        Some(version) if Revision::parse(version).is_none() => Err(unsupported(version)),
+        _ => Ok(()),
+    }
+}
+
+fn unsupported(requested: &str) -> Failure {
+    let supported: Vec<String> = Revision::ALL.iter().rev().map(|revision| format!("\"{}\"", revision.as_str())).collect();
+    let requested = toolgate_protocol::json::encode_str(requested);
+    Failure::new(Kind::VersionUnsupported, "This protocol version is not served here.")
+        .with_data(format!("\"supported\":[{}],\"requested\":{requested}", supported.join(",")))
+}
+
+/// 2026-07-28, Streamable HTTP, "Server Validation".
+fn confirm_headers(call: &Call) -> Result<(), Failure> {
+    let message = call.message();
+    let Some(version) = message.envelope.protocol_version_str(&message.bytes) else {
+        return Err(Failure::new(
+            Kind::MetaMissing,
+            "`params._meta` must carry `io.modelcontextprotocol/protocolVersion` and `io.modelcontextprotocol/clientCapabilities`.",
+        ));
+    };
+    if message.shape() != Shape::Request {
+        return Ok(());
+    }
+    let mirrors = Mirrors {
+        version: call.header("mcp-protocol-version"),
+        method: call.header("mcp-method"),
+        name: call.header("mcp-name"),
+    };
+    header_value::confirm(&mirrors, &message.envelope, &message.bytes)
+        .map_err(|mismatch| Failure::new(Kind::HeaderMismatch, mismatch.to_string()))?;
+    if Revision::parse(&version).is_none() {
+        return Err(unsupported(&version));
+    }
+    Ok(())
+}

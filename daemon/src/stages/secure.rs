@@ -1,0 +1,122 @@
+//! What no credential can make right: the path, `Host` and `Origin`.
+//!
+//! Both name checks are against DNS rebinding: a page in a browser can make it send requests to
+//! this address, but not under a name of ours (Streamable HTTP, "Security").
+
+use http::header::{HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderValue, Method, Response};
+
+use crate::body::Body;
+use crate::call::Call;
+use crate::config::settings::Listener;
+use crate::failure::{Failure, Kind};
+use crate::pages::Page;
+
+/// What stands at a path.
+#[derive(Debug)]
+pub enum Place {
+    /// An MCP endpoint; the call has its view.
+    Mcp,
+    /// A page of the gate's own.
+    Page(Page),
+}
+
+/// Checks names and resolves the path.
+pub fn check(call: &mut Call) -> Result<Place, Failure> {
+    let host = host_of(call)?;
+    let listener = &call.entrance.listener;
+    if !serves_host(listener, host.host()) {
+        return Err(Failure::new(Kind::HostRefused, "This gate is not known under that host name. Its operator can add it to `hosts` of the listener."));
+    }
+    if let Some(origin) = call.headers.get(ORIGIN)
+        && !allows_origin(listener, origin, host.host())
+    {
+        return Err(Failure::new(Kind::OriginRefused, "Requests from that origin are refused. The gate's operator can add it to `origins` of the listener."));
+    }
+    resolve(call)
+}
+
+fn host_of(call: &Call) -> Result<Authority, Failure> {
+    let refused = || Failure::new(Kind::HostRefused, "Send exactly one valid Host header.");
+    if let Some(authority) = &call.authority {
+        return Ok(authority.clone());
+    }
+    let mut hosts = call.headers.get_all(HOST).iter();
+    let host = hosts.next().ok_or_else(refused)?;
+    if hosts.next().is_some() {
+        return Err(refused());
+    }
+    Authority::try_from(host.as_bytes()).map_err(|_| refused())
+}
+
+fn serves_host(listener: &Listener, host: &str) -> bool {
+    if !listener.hosts.is_empty() {
+        return listener.hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
+    }
+    if !listener.addresses.iter().all(|address| address.ip().is_loopback()) {
+        return true;
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// A browser's origin passes when it is one of ours or written out by the operator.
+fn allows_origin(listener: &Listener, origin: &HeaderValue, host: &str) -> bool {
+    let Ok(origin) = origin.to_str() else { return false };
+    if listener.origins.iter().any(|known| known == "*" || known.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    let Some((_, authority)) = origin.split_once("://") else { return false };
+    let Ok(authority) = authority.parse::<Authority>() else { return false };
+    if listener.hosts.is_empty() && !listener.addresses.iter().all(|address| address.ip().is_loopback()) {
+        return authority.host().eq_ignore_ascii_case(host);
+    }
+    serves_host(listener, authority.host())
+}
+
+fn resolve(call: &mut Call) -> Result<Place, Failure> {
+    let unknown = || Failure::new(Kind::PathUnknown, "Nothing is served at this path. MCP is at /mcp and /mcp/NAME.");
+    let serve = call.entrance.listener.serve;
+    if let Some(page) = Page::at(&call.path, serve) {
+        return Ok(Place::Page(page));
+    }
+    let rest = call.path.strip_prefix("/mcp").filter(|_| serve.mcp).ok_or_else(unknown)?;
+    let name = match rest.strip_prefix('/') {
+        Some(name) => name.trim_end_matches('/'),
+        None if rest.is_empty() => "",
+        None => return Err(unknown()),
+    };
+    if let Some(key) = name.strip_prefix("tg_").filter(|_| call.entrance.listener.key_in_path) {
+        call.key_in_path = Some(format!("tg_{key}"));
+        call.view = call.policy.view("").cloned();
+        "/mcp/tg_***".clone_into(&mut call.path);
+    } else {
+        call.view = call.policy.view(name).cloned();
+    }
+    if call.view.is_none() {
+        return Err(disabled(call, name).unwrap_or_else(unknown));
+    }
+    if !matches!(call.method, Method::POST | Method::GET | Method::DELETE) {
+        return Err(Failure::new(Kind::MethodNotAllowed, "MCP uses POST, GET and DELETE."));
+    }
+    Ok(Place::Mcp)
+}
+
+fn disabled(call: &Call, name: &str) -> Option<Failure> {
+    let server = call.policy.settings.servers.get(name)?;
+    (!server.enabled).then(|| {
+        Failure::new(Kind::ServerUnavailable, format!("The server {name} is switched off by the gate's operator."))
+    })
+}
+
+/// Puts the listener's headers and the call's id on an answer.
+pub fn stamp(call: &Call, response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    for (name, value) in &call.entrance.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    if let Ok(id) = HeaderValue::from_str(call.id.as_str()) {
+        headers.insert("x-request-id", id);
+    }
+}

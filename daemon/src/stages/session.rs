@@ -1,0 +1,28 @@
+//! The legacy session that a call belongs to; another client's does not exist for it.
+
+use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::revision::Era;
+
+use crate::call::Call;
+use crate::failure::{Failure, Kind};
+
+/// Finds the session that the call names. A modern call has none; a stray id is ignored
+/// (2026-07-28, Streamable HTTP, "Earlier revisions").
+pub fn find(call: &mut Call) -> Result<(), Failure> {
+    if call.era == Era::Modern {
+        return Ok(());
+    }
+    let opens = call.message.as_ref().is_some_and(|message| {
+        message.shape() == Shape::Request && message.method() == "initialize"
+    });
+    let Some(id) = call.headers.get("mcp-session-id").filter(|_| !opens) else { return Ok(()) };
+    let found = id.to_str().ok().and_then(|id| {
+        call.core.gate.sessions.find(id, &call.client().id, &call.view().name)
+    });
+    let session = found.ok_or_else(|| {
+        Failure::new(Kind::SessionUnknown, "This session has ended or was never yours. Open a new one with `initialize`.")
+    })?;
+    let busy = session.enter();
+    call.session = Some((session, busy));
+    Ok(())
+}
