@@ -1,0 +1,3 @@
+//! MCP servers behind the gate: how they are reached, pooled and waited for.
+
+pub mod http;
