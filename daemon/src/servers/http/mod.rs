@@ -13,6 +13,8 @@ mod head;
 mod pool;
 mod request;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::sync::Arc;
