@@ -3,3 +3,4 @@
 //! `main.rs` only picks a command. Start reading at `pipeline.rs`.
 
 pub mod config;
+pub mod servers;

@@ -1,0 +1,192 @@
+//! The rules one by one, and a simulation of many calls on many cores, interleaved at every atomic step.
+
+use super::*;
+
+#[test]
+fn a_waiter_is_never_overtaken() {
+    let (permits, mut line) = (Permits::new(1), Line::default());
+    assert!(permits.try_acquire());
+    assert_eq!(permits.load(), Load { in_flight: 1, waiting: 0, cap: 1 });
+    let Entry::Waiting { position: 0, .. } = permits.enter(&mut line, 'a', 9, || 1) else { panic!() };
+    let Entry::Waiting { position: 1, .. } = permits.enter(&mut line, 'a', 9, || 2) else { panic!() };
+    assert_eq!(permits.release(), Release::Owed);
+    assert!(!permits.try_acquire(), "a permit on its way to a waiter is not free");
+    assert_eq!(permits.hand_over(&mut line), Some(1));
+    assert_eq!(permits.release(), Release::Owed);
+    assert_eq!(permits.hand_over(&mut line), Some(2));
+    assert_eq!(permits.release(), Release::Freed);
+    assert_eq!(permits.load(), Load { in_flight: 0, waiting: 0, cap: 1 });
+}
+
+#[test]
+fn a_full_line_refuses_and_an_empty_one_admits() {
+    let (permits, mut line) = (Permits::new(1), Line::default());
+    assert_eq!(permits.enter(&mut line, (), 0, || ()), Entry::Admitted);
+    assert_eq!(permits.enter(&mut line, (), 0, || ()), Entry::Full { waiting: 0 });
+    assert!(matches!(permits.enter(&mut line, (), 1, || ()), Entry::Waiting { .. }));
+    assert_eq!(permits.enter(&mut line, (), 1, || ()), Entry::Full { waiting: 1 });
+}
+
+#[test]
+fn one_who_leaves_frees_the_place_and_not_the_permit() {
+    let (permits, mut line) = (Permits::new(1), Line::default());
+    assert!(permits.try_acquire());
+    let Entry::Waiting { ticket, .. } = permits.enter(&mut line, (), 1, || 'a') else { panic!() };
+    let owed = permits.release();
+    assert_eq!(permits.leave(&mut line, ticket), Some('a'));
+    assert_eq!(permits.leave(&mut line, ticket), None);
+    assert_eq!((owed, permits.hand_over(&mut line)), (Release::Owed, None));
+    assert_eq!(permits.load(), Load { in_flight: 0, waiting: 0, cap: 1 });
+}
+
+#[test]
+fn the_cap_changes_under_way() {
+    let (permits, mut line) = (Permits::new(2), Line::default());
+    assert!(permits.try_acquire() && permits.try_acquire());
+    for waiter in 0..3 {
+        assert!(matches!(permits.enter(&mut line, (), 9, || waiter), Entry::Waiting { .. }));
+    }
+    permits.set_cap(1);
+    assert_eq!(permits.release(), Release::Freed, "above the cap nobody inherits");
+    assert_eq!(permits.hand_out(&mut line), None);
+    permits.set_cap(3);
+    assert_eq!((permits.hand_out(&mut line), permits.hand_out(&mut line)), (Some(0), Some(1)));
+    assert_eq!(permits.hand_out(&mut line), None);
+    assert_eq!(permits.load(), Load { in_flight: 3, waiting: 1, cap: 3 });
+}
+
+#[test]
+fn a_cap_of_zero_admits_nobody_and_the_largest_fits() {
+    assert!(!Permits::new(0).try_acquire());
+    assert_eq!(Permits::new(usize::MAX).load().cap, MAX);
+}
+
+/// What a call does next. Every variant ends at the next atomic step or locked section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Arrives,
+    Queues,
+    Waits(Ticket),
+    Holds,
+    /// Its permit is on its way to somebody else.
+    Owes,
+    Ended,
+}
+
+/// xorshift64*, seeded per schedule.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize;
+        high % bound
+    }
+}
+
+struct World {
+    permits: Permits,
+    line: Line<usize, usize>,
+    calls: Vec<Call>,
+    max: usize,
+    /// Lowered once below: calls in flight may then exceed the cap until they end.
+    ceiling: usize,
+    refused: usize,
+    served: usize,
+}
+
+impl World {
+    fn step(&mut self, at: usize, dice: &mut Dice) {
+        self.calls[at] = match self.calls[at] {
+            Call::Arrives if self.permits.try_acquire() => Call::Holds,
+            Call::Arrives => Call::Queues,
+            Call::Queues => match self.permits.enter(&mut self.line, at, self.max, || at) {
+                Entry::Admitted => Call::Holds,
+                Entry::Waiting { ticket, .. } => Call::Waits(ticket),
+                Entry::Full { .. } => {
+                    self.refused += 1;
+                    Call::Ended
+                }
+            },
+            // Most wait; one in eight turns is a deadline or a client that went away.
+            Call::Waits(ticket) if dice.below(8) == 0 => match self.permits.leave(&mut self.line, ticket) {
+                Some(_) => {
+                    self.refused += 1;
+                    Call::Ended
+                }
+                None => Call::Waits(ticket),
+            },
+            Call::Holds => {
+                self.served += 1;
+                match self.permits.release() {
+                    Release::Freed => Call::Ended,
+                    Release::Owed => Call::Owes,
+                }
+            }
+            Call::Owes => {
+                if let Some(heir) = self.permits.hand_over(&mut self.line) {
+                    assert!(matches!(self.calls[heir], Call::Waits(_)), "the heir does not wait");
+                    self.calls[heir] = Call::Holds;
+                }
+                Call::Ended
+            }
+            other => other,
+        };
+    }
+
+    fn set_cap(&mut self, cap: usize) {
+        self.ceiling = self.ceiling.max(cap);
+        self.permits.set_cap(cap);
+        while let Some(heir) = self.permits.hand_out(&mut self.line) {
+            self.calls[heir] = Call::Holds;
+        }
+    }
+
+    fn check(&self) {
+        let load = self.permits.load();
+        let held = self.calls.iter().filter(|call| matches!(call, Call::Holds | Call::Owes)).count();
+        let waiting = self.calls.iter().filter(|call| matches!(call, Call::Waits(_))).count();
+        assert_eq!(load.in_flight, held, "a permit is lost or invented");
+        assert_eq!((load.waiting, self.line.len()), (waiting, waiting), "the line and the word differ");
+        assert!(load.in_flight <= self.ceiling && load.waiting <= self.max, "a bound is exceeded");
+        let owed = self.calls.contains(&Call::Owes);
+        assert!(waiting == 0 || load.in_flight >= load.cap || owed, "somebody waits while a permit is free");
+    }
+}
+
+#[test]
+fn ten_thousand_schedules_lose_no_permit() {
+    let (mut served, mut refused) = (0, 0);
+    for seed in 1..=10_000_u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let (cap, max) = (1 + dice.below(4), dice.below(6));
+        let mut world = World {
+            permits: Permits::new(cap),
+            line: Line::default(),
+            calls: vec![Call::Arrives; 1 + dice.below(14)],
+            max,
+            ceiling: cap,
+            refused: 0,
+            served: 0,
+        };
+        let mut turns = 0;
+        while world.calls.iter().any(|call| *call != Call::Ended) {
+            let at = dice.below(world.calls.len());
+            world.step(at, &mut dice);
+            if dice.below(16) == 0 {
+                world.set_cap(1 + dice.below(4));
+            }
+            world.check();
+            turns += 1;
+            assert!(turns < 100_000, "seed {seed}: a call never ends");
+        }
+        assert_eq!(world.served + world.refused, world.calls.len(), "seed {seed}");
+        let load = world.permits.load();
+        assert_eq!((load.in_flight, load.waiting), (0, 0), "seed {seed}");
+        served += world.served;
+        refused += world.refused;
+    }
+    assert!(served > 10_000 && refused > 1_000, "the schedules are too tame: {served} served, {refused} refused");
+}

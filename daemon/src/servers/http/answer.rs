@@ -1,0 +1,269 @@
+//! An answer and its body, read from the connection as the front asks for it.
+//!
+//! Made by the client, consumed by the relay stage. The connection goes back to the pool at the body's
+//! clean end and is closed when the body is dropped before: that is how a call is cancelled.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::chunked::{Chunked, Step};
+use super::conn::Conn;
+use super::error::BodyError;
+use super::head::{Framing, Headers};
+use super::pool::Pool;
+
+/// An answer whose head has arrived.
+#[derive(Debug)]
+pub struct Answer {
+    /// 200 to 599; interim answers are skipped.
+    pub status: u16,
+    /// Headers that concern the message.
+    pub headers: Headers,
+    /// The body; empty and at its end where the status allows none.
+    pub body: AnswerBody,
+    /// Whether the connection had served a call before.
+    pub reused: bool,
+    /// Where the time went until the head was there.
+    pub timing: Timing,
+}
+
+/// Where the time of a call went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Waiting for a connection to be free, and connecting; zero on a kept connection.
+    pub connect: Duration,
+    /// From the first byte sent to the end of the head.
+    pub first_byte: Duration,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub struct AnswerBody {
+    state: State,
+    hold: Option<Box<dyn Hold>>,
+}
+
+/// Anything that is to be released when a body ends or is dropped, such as a queue's permit.
+pub trait Hold: std::fmt::Debug {}
+impl<T: std::fmt::Debug> Hold for T {}
+
+#[derive(Debug)]
+enum State {
+    Done,
+    /// All of it had arrived with the head; never empty.
+    Whole(Bytes),
+    Reading(Box<Reading>),
+}
+
+/// A body that is still arriving.
+#[derive(Debug)]
+struct Reading {
+    checkout: Checkout,
+    decode: Decode,
+    total: Option<Pin<Box<Sleep>>>,
+}
+
+/// A connection in use, with the way back to its pool.
+pub(super) struct Checkout {
+    pub(super) conn: Conn,
+    pub(super) pool: Arc<Pool>,
+    pub(super) core: usize,
+    pub(super) endpoint: usize,
+    pub(super) keep_alive: bool,
+}
+
+impl std::fmt::Debug for Checkout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checkout").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Checkout {
+    /// Keeps the connection, unless it must close or something follows the answer that nobody asked for.
+    fn finish(self) {
+        if self.keep_alive && self.conn.input.is_empty() {
+            self.pool.put(self.core, self.endpoint, self.conn);
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Decode {
+    Length(u64),
+    Chunked(Chunked),
+    Close,
+}
+
+impl Decode {
+    fn step(&mut self, input: &mut BytesMut) -> Result<Step, BodyError> {
+        match self {
+            Self::Length(0) => Ok(Step::End),
+            Self::Chunked(chunked) => chunked.step(input).map_err(BodyError::Malformed),
+            _ if input.is_empty() => Ok(Step::More),
+            Self::Length(left) => {
+                let take = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                *left -= take as u64;
+                Ok(Step::Data(input.split_to(take).freeze()))
+            }
+            Self::Close => Ok(Step::Data(input.split().freeze())),
+        }
+    }
+
+    /// Whether nothing but the body's end is left, which is then taken.
+    fn take_end(&mut self, input: &mut BytesMut) -> bool {
+        match self {
+            Self::Length(left) => *left == 0,
+            Self::Chunked(chunked) => chunked.take_end(input),
+            Self::Close => false,
+        }
+    }
+
+    fn expected(&self) -> u64 {
+        match self {
+            Self::Length(left) => *left,
+            Self::Chunked(_) | Self::Close => 0,
+        }
+    }
+}
+
+impl AnswerBody {
+    /// The body that follows a head with `framing`; takes what has arrived already.
+    pub(super) fn new(
+        framing: Framing,
+        mut checkout: Checkout,
+        total: Option<Pin<Box<Sleep>>>,
+    ) -> Result<Self, BodyError> {
+        let mut decode = match framing {
+            Framing::Length(length) => Decode::Length(length),
+            Framing::Chunked => Decode::Chunked(Chunked::new()),
+            Framing::Close => Decode::Close,
+        };
+        let state = match whole(&mut decode, &mut checkout.conn.input)? {
+            Some(body) => {
+                checkout.finish();
+                if body.is_empty() { State::Done } else { State::Whole(body) }
+            }
+            None => State::Reading(Box::new(Reading { checkout, decode, total })),
+        };
+        Ok(Self { state, hold: None })
+    }
+
+    /// Keeps `hold` until the body has ended or is dropped.
+    pub fn hold(&mut self, hold: impl Hold + 'static) {
+        if matches!(self.state, State::Reading(_)) {
+            self.hold = Some(Box::new(hold));
+        }
+    }
+
+    /// The body, where all of it has arrived; what is left of it otherwise stays.
+    pub fn take_whole(&mut self) -> Option<Bytes> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Done => Some(Bytes::new()),
+            State::Whole(body) => Some(body),
+            reading @ State::Reading(_) => {
+                self.state = reading;
+                None
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if let State::Reading(reading) = std::mem::replace(&mut self.state, State::Done) {
+            reading.checkout.finish();
+        }
+        self.hold = None;
+    }
+
+    fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.state = State::Done;
+        self.hold = None;
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+/// The whole body if it has arrived: of a known length, or in one or more chunks.
+fn whole(decode: &mut Decode, input: &mut BytesMut) -> Result<Option<Bytes>, BodyError> {
+    match decode {
+        Decode::Close => Ok(None),
+        Decode::Length(length) => {
+            let Some(length) = usize::try_from(*length).ok().filter(|length| *length <= input.len()) else {
+                return Ok(None);
+            };
+            Ok(Some(input.split_to(length).freeze()))
+        }
+        Decode::Chunked(chunked) => chunked.whole(input).map_err(BodyError::Malformed),
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        loop {
+            let reading = match &mut this.state {
+                State::Reading(reading) => reading,
+                State::Done => return Poll::Ready(None),
+                State::Whole(body) => {
+                    let body = std::mem::take(body);
+                    this.state = State::Done;
+                    return Poll::Ready(Some(Ok(Frame::data(body))));
+                }
+            };
+            let conn = &mut reading.checkout.conn;
+            match reading.decode.step(&mut conn.input) {
+                Ok(Step::Data(data)) => {
+                    // The end may be known with the last data: then nobody needs to ask again.
+                    if reading.decode.take_end(&mut conn.input) {
+                        this.end();
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Ok(Step::End) => {
+                    this.end();
+                    return Poll::Ready(None);
+                }
+                Ok(Step::More) => {}
+                Err(error) => return this.fail(error),
+            }
+            match conn.poll_fill(cx, reading.decode.expected()) {
+                Poll::Ready(Ok(0)) if matches!(reading.decode, Decode::Close) => {
+                    this.end();
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Ok(0)) => return this.fail(BodyError::Truncated),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return this.fail(BodyError::Io(error)),
+                Poll::Pending => {
+                    let late = reading.total.as_mut().is_some_and(|total| total.as_mut().poll(cx).is_ready());
+                    return if late { this.fail(BodyError::TotalTimeout) } else { Poll::Pending };
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.state {
+            State::Done => SizeHint::with_exact(0),
+            State::Whole(body) => SizeHint::with_exact(body.len() as u64),
+            State::Reading(reading) => match reading.decode {
+                Decode::Length(left) => SizeHint::with_exact(left),
+                Decode::Chunked(_) | Decode::Close => SizeHint::default(),
+            },
+        }
+    }
+}

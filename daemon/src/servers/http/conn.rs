@@ -1,0 +1,208 @@
+//! One connection to a server: its stream, its buffers and its clock.
+//!
+//! Owned by whoever uses it, a call or the pool; it is never shared. Nothing here knows HTTP.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::time::{Instant, Sleep};
+
+use super::pool::Slot;
+use super::socket::Stream;
+
+/// Room that is made before a read.
+const READ: usize = 4 * 1024;
+/// Room that is made where a long body is known to follow.
+const READ_LONG: usize = 64 * 1024;
+/// An idle connection keeps no larger buffer than this.
+const KEEP: usize = 16 * 1024;
+/// Bodies up to this size are copied behind the head, so that a request is one segment in one buffer.
+const ONE_WRITE: usize = 16 * 1024;
+/// Pieces of a body that one write takes.
+const PIECES: usize = 16;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Conn {
+    stream: Stream,
+    /// What has arrived and is not yet consumed.
+    pub(super) input: BytesMut,
+    /// What is to be sent before the body's pieces.
+    pub(super) output: BytesMut,
+    /// Kept between calls: moving a timer forward is cheaper than making one.
+    timer: Pin<Box<Sleep>>,
+    /// Whether it has served a call before.
+    pub(super) reused: bool,
+    /// How long the server says that it keeps it idle.
+    pub(super) idle: Option<Duration>,
+    _slot: Slot,
+}
+
+/// How sending ended.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// All of it left.
+    Whole,
+    /// The server has answered, or stopped reading, before all of it left.
+    Partly(Option<io::Error>),
+}
+
+impl Conn {
+    pub(super) fn new(stream: Stream, slot: Slot) -> Self {
+        Self {
+            stream,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            timer: Box::pin(tokio::time::sleep_until(Instant::now())),
+            reused: false,
+            idle: None,
+            _slot: slot,
+        }
+    }
+
+    /// Whether an idle connection is still open and silent: anything that arrives between two calls
+    /// belongs to no call. Costs no system call unless the reactor has seen something.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.input.is_empty() && self.poll_fill(&mut Context::from_waker(Waker::noop()), 0).is_pending()
+    }
+
+    /// Moves the connection to the core that this is called on.
+    pub(super) fn rebind(&mut self) -> io::Result<()> {
+        self.stream.rebind()?;
+        self.timer = Box::pin(tokio::time::sleep_until(Instant::now()));
+        Ok(())
+    }
+
+    /// Gives back memory that a large call took.
+    pub(super) fn trim(&mut self) {
+        if self.input.capacity() > KEEP {
+            self.input = BytesMut::new();
+        }
+        if self.output.capacity() > 2 * KEEP {
+            self.output = BytesMut::new();
+        }
+    }
+
+    pub(super) fn set_deadline(&mut self, deadline: Instant) {
+        self.timer.as_mut().reset(deadline);
+    }
+
+    /// Reads more input; the number of bytes, 0 at the end of the connection. `expected` is what is known to follow.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, expected: u64) -> Poll<io::Result<usize>> {
+        let room = usize::try_from(expected).unwrap_or(READ_LONG).clamp(READ, READ_LONG);
+        self.input.reserve(room);
+        pin!(self.stream.read_buf(&mut self.input)).poll(cx)
+    }
+
+    /// Reads more input until the deadline that was set: `None` when it passed.
+    pub(super) async fn fill(&mut self) -> Option<io::Result<usize>> {
+        poll_fn(|cx| match self.poll_fill(cx, 0) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => self.timer.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+
+    /// Sends `output` and then the pieces of `body`. `sent` becomes true once any byte may have left.
+    /// `stall` is how long no byte may leave; `None` when that passed.
+    pub(super) async fn write(&mut self, body: &[&[u8]], sent: &mut bool, stall: Duration) -> Option<Written> {
+        let length: usize = body.iter().map(|piece| piece.len()).sum();
+        let body = if length <= ONE_WRITE {
+            body.iter().for_each(|piece| self.output.extend_from_slice(piece));
+            &[]
+        } else {
+            body
+        };
+        let output = std::mem::take(&mut self.output);
+        let mut left = Left { first: &output, rest: body, at: 0 };
+        self.set_deadline(Instant::now() + stall);
+        let written = loop {
+            let step = poll_fn(|cx| self.poll_write_some(cx, &left)).await?;
+            match step {
+                Ok(Some(0)) => break Written::Partly(Some(io::ErrorKind::WriteZero.into())),
+                Ok(Some(count)) => {
+                    *sent = true;
+                    left.advance(count);
+                    if left.is_empty() {
+                        break self.flush().await?;
+                    }
+                    self.set_deadline(Instant::now() + stall);
+                }
+                Ok(None) => break Written::Partly(None),
+                Err(error) => break Written::Partly(Some(error)),
+            }
+        };
+        self.output = output;
+        self.output.clear();
+        Some(written)
+    }
+
+    /// The number of bytes taken; `Ok(None)` when the server has sent something instead; `None` when time is up.
+    fn poll_write_some(&mut self, cx: &mut Context<'_>, left: &Left<'_>) -> Poll<Option<io::Result<Option<usize>>>> {
+        let mut slices = [IoSlice::new(&[]); PIECES];
+        let count = left.fill(&mut slices);
+        if let Poll::Ready(result) = Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count]) {
+            return Poll::Ready(Some(result.map(Some)));
+        }
+        // A server that answers early may never read the rest: then both sides would wait.
+        if let Poll::Ready(result) = self.poll_fill(cx, 0) {
+            return Poll::Ready(Some(result.map(|_| None)));
+        }
+        self.timer.as_mut().poll(cx).map(|()| None)
+    }
+
+    /// TLS may still hold records that the socket had no room for.
+    async fn flush(&mut self) -> Option<Written> {
+        poll_fn(|cx| match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Some(Written::Whole)),
+            Poll::Ready(Err(error)) => Poll::Ready(Some(Written::Partly(Some(error)))),
+            Poll::Pending => self.timer.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+}
+
+/// What is still to be sent.
+struct Left<'a> {
+    first: &'a [u8],
+    rest: &'a [&'a [u8]],
+    /// Bytes of the first piece of `rest` that have left.
+    at: usize,
+}
+
+impl Left<'_> {
+    fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.rest.iter().map(|piece| piece.len()).sum::<usize>() == self.at
+    }
+
+    fn fill<'s>(&'s self, slices: &mut [IoSlice<'s>; PIECES]) -> usize {
+        let first = (!self.first.is_empty()).then_some(self.first);
+        let second = self.rest.first().map(|piece| &piece[self.at..]);
+        let others = self.rest.iter().skip(1).copied();
+        let pieces = first.into_iter().chain(second).chain(others).filter(|piece| !piece.is_empty());
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(pieces) {
+            *slice = IoSlice::new(piece);
+            count += 1;
+        }
+        count
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        let head = count.min(self.first.len());
+        self.first = &self.first[head..];
+        count -= head;
+        self.at += count;
+        while let Some(piece) = self.rest.first()
+            && self.at >= piece.len()
+        {
+            self.at -= piece.len();
+            self.rest = &self.rest[1..];
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A new connection to an endpoint: name, address, TCP, TLS.
+//!
+//! Called by the pool when no kept connection is at hand; everything happens within the server's connect timeout.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use super::error::{SendError, SendErrorKind};
+use super::socket::{Socket, Stream};
+use crate::config::settings;
+
+/// Where an endpoint is, resolved as far as the configuration allows.
+pub(super) struct Target {
+    /// As written, for messages.
+    url: String,
+    host: Host,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+enum Host {
+    Address(IpAddr),
+    Name(String),
+}
+
+impl Target {
+    pub(super) fn new(endpoint: &settings::Endpoint, tls: Option<(TlsConnector, ServerName<'static>)>) -> Self {
+        let host =
+            endpoint.host.parse().map_or_else(|_| Host::Name(endpoint.host.clone()), Host::Address);
+        Self { url: endpoint.url.clone(), host, port: endpoint.port, tls }
+    }
+
+    /// Connects, giving up at `deadline`.
+    pub(super) async fn connect(&self, deadline: Instant) -> Result<Stream, SendError> {
+        match tokio::time::timeout_at(deadline, self.connect_unbounded(deadline)).await {
+            Ok(result) => result,
+            Err(_) => Err(SendError::unsent(
+                SendErrorKind::ConnectTimeout,
+                format!("{} did not accept a connection within `timeout.connect`", self.url),
+            )),
+        }
+    }
+
+    async fn connect_unbounded(&self, deadline: Instant) -> Result<Stream, SendError> {
+        let tcp = self.tcp(deadline).await?;
+        // A call is one write: waiting for more to send would only delay it.
+        tcp.set_nodelay(true).map_err(|error| self.failed(&error))?;
+        let Some((connector, name)) = &self.tls else { return Ok(Stream::Plain(Socket::Open(tcp))) };
+        match connector.connect(name.clone(), Socket::Open(tcp)).await {
+            Ok(tls) => Ok(Stream::Tls(Box::new(tls))),
+            Err(error) => Err(SendError::unsent(
+                SendErrorKind::Tls,
+                format!("the TLS handshake with {} failed: {error}", self.url),
+            )),
+        }
+    }
+
+    /// Tries every address, each with an equal share of the time that is left.
+    async fn tcp(&self, deadline: Instant) -> Result<TcpStream, SendError> {
+        let addresses = self.addresses().await?;
+        let mut last = None;
+        for (tried, address) in addresses.iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            match tokio::time::timeout(share.max(Duration::from_millis(1)), TcpStream::connect(address)).await {
+                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Err(error)) => last = Some(self.failed(&error)),
+                Err(_) => {
+                    last = Some(SendError::unsent(
+                        SendErrorKind::ConnectTimeout,
+                        format!("{} at {address} did not accept a connection within its time", self.url),
+                    ));
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| {
+            SendError::unsent(SendErrorKind::Resolve, format!("the name of {} has no address", self.url))
+        }))
+    }
+
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, SendError> {
+        let name = match &self.host {
+            Host::Address(address) => return Ok(vec![SocketAddr::new(*address, self.port)]),
+            Host::Name(name) => name,
+        };
+        let found = tokio::net::lookup_host((name.as_str(), self.port)).await.map_err(|error| {
+            SendError::unsent(SendErrorKind::Resolve, format!("the name of {} cannot be resolved: {error}", self.url))
+        })?;
+        Ok(found.collect())
+    }
+
+    fn failed(&self, error: &std::io::Error) -> SendError {
+        SendError::unsent(SendErrorKind::Connect, format!("{} cannot be connected to: {error}", self.url))
+    }
+}

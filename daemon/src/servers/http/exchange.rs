@@ -1,0 +1,99 @@
+//! One request and the head of its answer, on one connection.
+//!
+//! Called by the client's send. Interim answers are skipped; what follows the final head stays in the
+//! connection's input for the body.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::conn::{Conn, Written};
+use super::error::{SendError, SendErrorKind};
+use super::head::{self, EndOfHead, Head};
+use super::request::{Outgoing, Template};
+
+/// Interim answers (1xx) before the final one.
+const INTERIM: usize = 8;
+
+/// Sends `request` and waits for the final head. `total` is when the whole call must have ended.
+pub(super) async fn exchange(
+    conn: &mut Conn,
+    template: &Template,
+    request: &Outgoing<'_>,
+    first_byte: Duration,
+    total: Option<Instant>,
+) -> Result<Head, SendError> {
+    let length = request.body.iter().map(|piece| piece.len()).sum();
+    template.encode(request, length, &mut conn.output)?;
+
+    let mut sent = false;
+    let written = conn.write(request.body, &mut sent, first_byte).await;
+    let failure = match written {
+        Some(Written::Whole) => None,
+        Some(Written::Partly(error)) if sent => Some(error),
+        Some(Written::Partly(error)) => return Err(closed(error.as_ref(), false)),
+        None => return Err(SendError { sent, ..no_progress(total) }),
+    };
+
+    let deadline = Instant::now() + first_byte;
+    conn.set_deadline(total.map_or(deadline, |total| total.min(deadline)));
+    let mut head = read_final_head(conn, failure.as_ref().and_then(Option::as_ref), total).await?;
+    // After a request that was not sent whole, the server cannot tell where the next one begins.
+    head.keep_alive &= failure.is_none();
+    Ok(head)
+}
+
+async fn read_final_head(
+    conn: &mut Conn,
+    failure: Option<&io::Error>,
+    total: Option<Instant>,
+) -> Result<Head, SendError> {
+    for _ in 0..=INTERIM {
+        let head = read_head(conn, failure, total).await?;
+        match head.status {
+            101 => return Err(malformed("the server switches protocols, which was not asked for")),
+            100..=199 => {}
+            200..=599 => return Ok(head),
+            _ => return Err(malformed("the status is not one of HTTP")),
+        }
+    }
+    Err(malformed("the server sends one interim answer after the other"))
+}
+
+async fn read_head(conn: &mut Conn, failure: Option<&io::Error>, total: Option<Instant>) -> Result<Head, SendError> {
+    let mut end = EndOfHead::default();
+    loop {
+        if let Some(length) = end.find(&conn.input).map_err(malformed)? {
+            return head::parse(conn.input.split_to(length).freeze()).map_err(malformed);
+        }
+        let nothing_yet = conn.input.is_empty();
+        match conn.fill().await {
+            Some(Ok(0)) if nothing_yet => return Err(closed(failure, true)),
+            Some(Ok(0)) => return Err(malformed("the connection ended within the head")),
+            Some(Ok(_)) => {}
+            Some(Err(error)) if nothing_yet => return Err(closed(failure.or(Some(&error)), true)),
+            Some(Err(_)) => return Err(malformed("the connection failed within the head")),
+            None => return Err(no_progress(total)),
+        }
+    }
+}
+
+fn malformed(what: &'static str) -> SendError {
+    SendError::sent(SendErrorKind::Malformed, format!("the server's answer cannot be read: {what}"))
+}
+
+fn closed(error: Option<&io::Error>, sent: bool) -> SendError {
+    let cause = match error {
+        None => "the server closed the connection without an answer".into(),
+        Some(error) => format!("the connection failed before the answer: {error}").into(),
+    };
+    SendError { kind: SendErrorKind::Closed, sent, reused: false, cause }
+}
+
+fn no_progress(total: Option<Instant>) -> SendError {
+    if total.is_some_and(|total| total <= Instant::now()) {
+        return SendError::sent(SendErrorKind::TotalTimeout, "the call took longer than `timeout.total`");
+    }
+    SendError::sent(SendErrorKind::FirstByteTimeout, "the server did not answer within `timeout.first_byte`")
+}

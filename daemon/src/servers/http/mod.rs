@@ -1,0 +1,161 @@
+//! The client of servers that are reached over Streamable HTTP.
+//!
+//! One [`HttpServer`] per server and configuration, one [`HttpClient`] of it per core; the forward stage sends.
+//! No connection has a task: whoever waits for an answer reads the socket.
+
+mod answer;
+mod chunked;
+mod conn;
+mod connect;
+mod error;
+mod exchange;
+mod head;
+mod pool;
+mod request;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+pub use answer::{Answer, AnswerBody, Hold, Timing};
+pub use error::{BodyError, SendError, SendErrorKind};
+pub use head::Headers;
+pub use request::{Method, Outgoing};
+
+use crate::config::settings;
+use answer::Checkout;
+use conn::Conn;
+use connect::Target;
+use pool::Pool;
+use request::Template;
+
+/// A server over HTTP: what all cores share.
+pub struct HttpServer {
+    endpoints: Vec<Endpoint>,
+    pool: Arc<Pool>,
+    timeout: settings::Timeouts,
+}
+
+struct Endpoint {
+    target: Target,
+    template: Template,
+}
+
+impl HttpServer {
+    /// Prepares everything that does not depend on a call, certificates included. The error is a sentence that
+    /// says what to do.
+    ///
+    /// `cores` is the number of cores that will use it.
+    pub fn new(http: &settings::Http, timeout: &settings::Timeouts, cores: usize) -> Result<Arc<Self>, String> {
+        let tls = if http.endpoints.iter().any(|endpoint| endpoint.tls) { Some(tls::client(&http.tls)?) } else { None };
+        let mut endpoints = Vec::with_capacity(http.endpoints.len());
+        for endpoint in &http.endpoints {
+            let secured = match &tls {
+                Some(tls) if endpoint.tls => {
+                    let name = tls.server_name.clone().map_or_else(|| tls::name(&endpoint.host), Ok)?;
+                    Some((TlsConnector::from(Arc::clone(&tls.config)), name))
+                }
+                _ => None,
+            };
+            endpoints
+                .push(Endpoint { target: Target::new(endpoint, secured), template: Template::new(endpoint, http)? });
+        }
+        Ok(Arc::new(Self { endpoints, pool: Pool::new(cores, &http.pool), timeout: timeout.clone() }))
+    }
+
+    /// The way in for the core with this number.
+    #[must_use]
+    pub fn client(self: &Arc<Self>, core: usize) -> HttpClient {
+        HttpClient { server: Arc::clone(self), core }
+    }
+
+    /// Connections in use or idle, on all cores.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.pool.open()
+    }
+}
+
+/// A server over HTTP, as one core uses it.
+#[derive(Clone)]
+pub struct HttpClient {
+    server: Arc<HttpServer>,
+    core: usize,
+}
+
+impl HttpClient {
+    /// Sends `request`; the answer's body is read as it is polled, and dropping it cancels the call.
+    ///
+    /// A kept connection that turns out closed before anything left is replaced once, without notice.
+    /// Dropping the future closes the connection.
+    pub async fn send(&self, request: Outgoing<'_>) -> Result<Answer, SendError> {
+        let server = &*self.server;
+        let Some(endpoint) = server.endpoints.get(request.endpoint) else {
+            return Err(SendError::unsent(SendErrorKind::Request, "the server has no such endpoint"));
+        };
+        let started = Instant::now();
+        let total = server.timeout.total.map(|total| started + total);
+        match self.attempt(endpoint, &request, started, total, true).await {
+            Err(error) if error.reused && !error.sent => {
+                self.attempt(endpoint, &request, started, total, false).await
+            }
+            result => result,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        request: &Outgoing<'_>,
+        started: Instant,
+        total: Option<Instant>,
+        kept: bool,
+    ) -> Result<Answer, SendError> {
+        let server = &*self.server;
+        let mut conn = self.connection(endpoint, request.endpoint, total, kept).await?;
+        let (reused, sending) = (conn.reused, Instant::now());
+        let first_byte = request.first_byte.unwrap_or(server.timeout.first_byte);
+        let head = exchange::exchange(&mut conn, &endpoint.template, request, first_byte, total)
+            .await
+            .map_err(|error| SendError { reused, ..error })?;
+        let timing = Timing { connect: sending - started, first_byte: sending.elapsed() };
+
+        conn.idle = head.idle;
+        let checkout = Checkout {
+            conn,
+            pool: Arc::clone(&server.pool),
+            core: self.core,
+            endpoint: request.endpoint,
+            keep_alive: head.keep_alive,
+        };
+        let total = total.map(|total| Box::pin(tokio::time::sleep_until(total)));
+        let body = AnswerBody::new(head.framing, checkout, total).map_err(|error| SendError {
+            reused,
+            ..SendError::sent(SendErrorKind::Malformed, error.to_string())
+        })?;
+        Ok(Answer { status: head.status, headers: head.headers, body, reused, timing })
+    }
+
+    async fn connection(
+        &self,
+        endpoint: &Endpoint,
+        index: usize,
+        total: Option<Instant>,
+        kept: bool,
+    ) -> Result<Conn, SendError> {
+        let server = &*self.server;
+        if kept && let Some(conn) = server.pool.take(self.core, index) {
+            return Ok(conn);
+        }
+        let deadline = Instant::now() + server.timeout.connect;
+        let slot = server.pool.slot();
+        let stream = endpoint.target.connect(total.map_or(deadline, |total| total.min(deadline))).await?;
+        Ok(Conn::new(stream, slot))
+    }
+}
+

@@ -1,0 +1,227 @@
+//! A request on its way to a server: what the caller gives, and how it is written.
+//!
+//! The forward stage fills [`Outgoing`]; the exchange encodes it. What is the same for all requests
+//! of an endpoint is written once, when the server is built.
+
+use std::time::Duration;
+
+use bytes::{BufMut, BytesMut};
+
+use super::error::{SendError, SendErrorKind};
+use super::head;
+use crate::config::settings;
+
+/// A method that MCP uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Opens a stream.
+    Get,
+    /// Carries a message.
+    Post,
+    /// Ends a session.
+    Delete,
+}
+
+impl Method {
+    const ALL: [Self; 3] = [Self::Get, Self::Post, Self::Delete];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// A request, borrowed until it is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// The method.
+    pub method: Method,
+    /// Which of the server's endpoints, by its place in the configuration.
+    pub endpoint: usize,
+    /// Names in any case and values. Headers of the connection, `Host`, `Content-Length`, `Accept-Encoding` and
+    /// those that the server's configuration sets are left out by the client.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// The body in pieces that are sent one after the other.
+    pub body: &'a [&'a [u8]],
+    /// Time to the first byte of the answer, instead of the server's.
+    pub first_byte: Option<Duration>,
+}
+
+/// What every request of an endpoint begins with.
+pub(super) struct Template {
+    /// By method: request line, `Host`, configured headers.
+    starts: [Vec<u8>; 3],
+    /// Names of the configured headers, which the caller's must not double.
+    configured: Vec<String>,
+}
+
+impl Template {
+    /// The error is a sentence that says what to do.
+    pub(super) fn new(endpoint: &settings::Endpoint, http: &settings::Http) -> Result<Self, String> {
+        let target = endpoint.path.as_bytes();
+        if !target.starts_with(b"/") || !target.iter().all(u8::is_ascii_graphic) {
+            return Err(format!("the path of {} contains characters that a URL must escape", endpoint.url));
+        }
+        let mut common = format!("Host: {}\r\n", endpoint.authority()).into_bytes();
+        for (name, value) in &http.headers {
+            if !is_token(name) || !is_value(value.expose().as_bytes()) || is_ours(name) {
+                return Err(format!("the header `{name}` cannot be set: remove it from `headers`"));
+            }
+            put_line(&mut common, name, value.expose().as_bytes());
+        }
+        let starts = Method::ALL.map(|method| {
+            let mut start = Vec::with_capacity(common.len() + target.len() + 20);
+            start.extend_from_slice(method.as_str().as_bytes());
+            start.push(b' ');
+            start.extend_from_slice(target);
+            start.extend_from_slice(b" HTTP/1.1\r\n");
+            start.extend_from_slice(&common);
+            start
+        });
+        Ok(Self { starts, configured: http.headers.iter().map(|(name, _)| name.clone()).collect() })
+    }
+
+    /// Appends the head of `request`, whose body has `length` bytes, to `out`.
+    pub(super) fn encode(&self, request: &Outgoing<'_>, length: usize, out: &mut BytesMut) -> Result<(), SendError> {
+        out.extend_from_slice(&self.starts[request.method as usize]);
+        let listed = listed_in_connection(request.headers);
+        for (name, value) in request.headers {
+            if is_ours(name) || self.is_configured(name) || listed.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            if !is_token(name) || !is_value(value) {
+                let cause = format!("the header `{}` contains characters that HTTP forbids", name.escape_debug());
+                return Err(SendError::unsent(SendErrorKind::Request, cause));
+            }
+            put_line(out, name, value);
+        }
+        if length > 0 || request.method == Method::Post {
+            out.extend_from_slice(b"Content-Length: ");
+            put_decimal(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    fn is_configured(&self, name: &str) -> bool {
+        self.configured.iter().any(|configured| configured.eq_ignore_ascii_case(name))
+    }
+}
+
+fn put_line(out: &mut impl BufMut, name: &str, value: &[u8]) {
+    out.put_slice(name.as_bytes());
+    out.put_slice(b": ");
+    out.put_slice(value);
+    out.put_slice(b"\r\n");
+}
+
+fn put_decimal(out: &mut BytesMut, mut number: usize) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    while at == digits.len() || number > 0 {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Headers that the client decides by itself.
+fn is_ours(name: &str) -> bool {
+    let decided = match name.len() {
+        4 => "host",
+        6 => "expect",
+        14 => "content-length",
+        15 => "accept-encoding",
+        _ => return head::is_hop_by_hop(name),
+    };
+    name.eq_ignore_ascii_case(decided)
+}
+
+/// Names that a `Connection` header declares to be of the connection. Empty, and then free, for almost every request.
+fn listed_in_connection<'a>(headers: &[(&'a str, &'a [u8])]) -> Vec<&'a str> {
+    headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
+        .filter_map(|(_, value)| std::str::from_utf8(value).ok())
+        .flat_map(|value| value.split(',').map(str::trim_ascii))
+        .collect()
+}
+
+/// A header name of RFC 9110 section 5.1.
+fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// A header value of RFC 9110 section 5.5: nothing that could end the line.
+fn is_value(value: &[u8]) -> bool {
+    value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    fn template() -> Template {
+        let endpoint = settings::Endpoint {
+            url: "http://[::1]:8080/mcp?a=b".to_owned(),
+            tls: false,
+            host: "::1".to_owned(),
+            port: 8080,
+            path: "/mcp?a=b".to_owned(),
+        };
+        let http = settings::Http {
+            endpoints: vec![endpoint.clone()],
+            pool: settings::Pool { max_connections: 1, idle_timeout: Duration::from_secs(1) },
+            headers: vec![("Authorization".to_owned(), Secret::new("Bearer s".to_owned()))],
+            tls: settings::UpstreamTls::default(),
+            forward_client: false,
+        };
+        Template::new(&endpoint, &http).unwrap()
+    }
+
+    fn encode(method: Method, headers: &[(&str, &[u8])], length: usize) -> Result<String, SendError> {
+        let request = Outgoing { method, endpoint: 0, headers, body: &[], first_byte: None };
+        let mut out = BytesMut::new();
+        template().encode(&request, length, &mut out)?;
+        Ok(String::from_utf8(out.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_request_has_our_host_and_credential_and_none_of_the_connections_headers() {
+        let headers: &[(&str, &[u8])] = &[
+            ("accept", b"application/json"),
+            ("host", b"gate.example"),
+            ("authorization", b"Bearer client"),
+            ("connection", b"keep-alive, x-own"),
+            ("x-own", b"1"),
+            ("accept-encoding", b"br"),
+            ("te", b"trailers"),
+            ("transfer-encoding", b"chunked"),
+            ("content-length", b"9"),
+            ("upgrade", b"h2c"),
+            ("expect", b"100-continue"),
+        ];
+        assert_eq!(
+            encode(Method::Post, headers, 120).unwrap(),
+            "POST /mcp?a=b HTTP/1.1\r\nHost: [::1]:8080\r\nAuthorization: Bearer s\r\n\
+             accept: application/json\r\nContent-Length: 120\r\n\r\n"
+        );
+        assert!(encode(Method::Post, &[], 0).unwrap().ends_with("Content-Length: 0\r\n\r\n"));
+        assert!(!encode(Method::Get, &[], 0).unwrap().contains("Content-Length"));
+    }
+
+    #[test]
+    fn nothing_can_be_smuggled_through_a_header() {
+        for (name, value) in
+            [("a", &b"x\r\nb: c"[..]), ("a", b"x\ny"), ("a", b"\0"), ("a b", b"x"), ("", b"x"), ("a\r\nb", b"x")]
+        {
+            assert_eq!(encode(Method::Post, &[(name, value)], 0).unwrap_err().kind, SendErrorKind::Request);
+        }
+    }
+}
