@@ -2,4 +2,10 @@
 //!
 //! `main.rs` only picks a command. Start reading at `pipeline.rs`.
 
+pub mod body;
 pub mod config;
+pub mod core;
+pub mod cores;
+pub mod lifecycle;
+pub mod listen;
+pub mod pipeline;
