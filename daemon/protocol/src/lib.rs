@@ -1,1 +1,3 @@
-//! Placeholder header, replaced by the first real module.
+//! What MCP and HTTP mean to a gateway, decided without I/O, clocks or tasks.
+
+pub mod framing;
