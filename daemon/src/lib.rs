@@ -2,5 +2,11 @@
 //!
 //! `main.rs` only picks a command. Start reading at `pipeline.rs`.
 
+pub mod body;
 pub mod config;
 pub mod servers;
+pub mod core;
+pub mod cores;
+pub mod lifecycle;
+pub mod listen;
+pub mod pipeline;

@@ -13,3 +13,6 @@ pub mod splice;
 //! Used by the daemon. Nothing here reads a clock, a socket or a file: time is passed in.
 
 pub mod permits;
+//! What MCP and HTTP mean to a gateway, decided without I/O, clocks or tasks.
+
+pub mod framing;

@@ -1,0 +1,186 @@
+//! The threads that do all work for clients: one current-thread runtime each.
+//!
+//! `run` starts them; the acceptor and the watchdog send them work. A future never leaves the
+//! core that made it.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use arc_swap::ArcSwap;
+use tokio::runtime::{self, LocalOptions, LocalRuntime};
+use tokio::sync::mpsc;
+
+use crate::config::Settings;
+use crate::core::{Core, Load};
+
+/// Pieces of work that may wait for a core to take them up.
+const QUEUE: usize = 1024;
+
+type Job = Box<dyn FnOnce(&Rc<Core>) + Send>;
+
+enum Message {
+    Run(Job),
+    Stop,
+}
+
+/// The core has ended, or its queue is full because it is blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreachable {
+    /// Which core.
+    pub core: usize,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "core {} takes no work: it has ended, or it is blocked", self.core)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+struct Handle {
+    queue: mpsc::Sender<Message>,
+    load: Arc<Load>,
+}
+
+/// All cores, to be sent work from any thread.
+#[derive(Clone)]
+pub struct Cores {
+    handles: Arc<[Handle]>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Cores {
+    /// Starts `count` cores; 0 means one per processor that this process may use.
+    pub fn start(count: usize, settings: &Arc<ArcSwap<Settings>>) -> io::Result<Self> {
+        let count = match count {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let mut handles = Vec::with_capacity(count);
+        let mut threads = Vec::with_capacity(count);
+        for index in 0..count {
+            let load = Arc::new(Load::default());
+            let (queue, thread) = start_one(index, load.clone(), settings.clone())?;
+            handles.push(Handle { queue, load });
+            threads.push(thread);
+        }
+        Ok(Self { handles: handles.into(), threads: Arc::new(Mutex::new(threads)) })
+    }
+
+    /// How many cores there are; at least one.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// What core `core` carries.
+    ///
+    /// # Panics
+    /// When there is no such core.
+    #[must_use]
+    pub fn load(&self, core: usize) -> &Arc<Load> {
+        &self.handles[core].load
+    }
+
+    /// The core with the fewest connections.
+    #[must_use]
+    pub fn least_loaded(&self) -> usize {
+        let connections = |index: &usize| self.handles[*index].load.connections();
+        (0..self.count()).min_by_key(connections).unwrap_or(0)
+    }
+
+    /// Runs a future on core `core`, which makes it there; waits while that core's queue is full.
+    ///
+    /// # Panics
+    /// When there is no such core.
+    pub async fn spawn<F, Fut>(&self, core: usize, make: F) -> Result<(), Unreachable>
+    where
+        F: FnOnce(Rc<Core>) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let sent = self.handles[core].queue.send(Message::Run(job(make))).await;
+        sent.map_err(|_| Unreachable { core })
+    }
+
+    /// Like [`Self::spawn`], but a full queue is an error: for threads that must not wait.
+    ///
+    /// # Panics
+    /// When there is no such core.
+    pub fn try_spawn<F, Fut>(&self, core: usize, make: F) -> Result<(), Unreachable>
+    where
+        F: FnOnce(Rc<Core>) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let sent = self.handles[core].queue.try_send(Message::Run(job(make)));
+        sent.map_err(|_| Unreachable { core })
+    }
+
+    /// Ends every core, dropping what still runs there, and waits for their threads.
+    ///
+    /// To be called from a thread that may block, after the drain.
+    pub fn stop(&self) {
+        for handle in self.handles.iter() {
+            // A core that is gone already needs no telling.
+            let _ = handle.queue.blocking_send(Message::Stop);
+        }
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a core's thread ended by panic");
+            }
+        }
+    }
+}
+
+fn job<F, Fut>(make: F) -> Job
+where
+    F: FnOnce(Rc<Core>) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    Box::new(move |core| {
+        tokio::task::spawn_local(make(Rc::clone(core)));
+    })
+}
+
+fn start_one(
+    index: usize,
+    load: Arc<Load>,
+    settings: Arc<ArcSwap<Settings>>,
+) -> io::Result<(mpsc::Sender<Message>, JoinHandle<()>)> {
+    let (queue, messages) = mpsc::channel(QUEUE);
+    // The runtime cannot leave its thread, so the thread says whether it could be made.
+    let (ready, made) = std::sync::mpsc::sync_channel(1);
+    let thread = Builder::new().name(format!("core-{index}")).spawn(move || {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default());
+        match runtime {
+            Ok(runtime) => {
+                let _ = ready.send(Ok(()));
+                run(&runtime, messages, Core::new(index, load, settings));
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+            }
+        }
+    })?;
+    match made.recv() {
+        Ok(Ok(())) => Ok((queue, thread)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::Error::other("a core's thread ended before it ran")),
+    }
+}
+
+fn run(runtime: &LocalRuntime, mut messages: mpsc::Receiver<Message>, core: Core) {
+    let core = Rc::new(core);
+    runtime.block_on(async move {
+        while let Some(Message::Run(job)) = messages.recv().await {
+            job(&core);
+        }
+    });
+}

@@ -1,0 +1,1 @@
+//! From start to end: signals, what systemd is told, and the watchdog.

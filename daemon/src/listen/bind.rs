@@ -1,0 +1,64 @@
+//! Listening sockets: passed by systemd under their listener's name, or bound here.
+//!
+//! Opening the listeners uses it. A passed socket is the configuration's address or is reported.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Descriptors that systemd passed, with the names it gave them.
+#[derive(Debug, Default)]
+pub struct Passed(Vec<(String, OwnedFd)>);
+
+impl Passed {
+    /// Takes over what was passed to this process; to be called once, at its start.
+    pub fn from_systemd() -> io::Result<Self> {
+        let passed = sd_listen_fds::get()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let named = passed.into_iter().map(|(name, fd)| (name.unwrap_or_default(), fd.into_std()));
+        Ok(Self(named.collect()))
+    }
+
+    /// The listening TCP sockets of this name.
+    pub fn listeners(&mut self, name: &str) -> Vec<TcpListener> {
+        let mut found = Vec::new();
+        for (held, fd) in std::mem::take(&mut self.0) {
+            if held != name {
+                self.0.push((held, fd));
+                continue;
+            }
+            let socket = Socket::from(fd);
+            let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+            if address.is_some() && socket.is_listener().unwrap_or(false) {
+                found.push(socket.into());
+            } else {
+                tracing::warn!(listener = name, "systemd passed a descriptor of this name that is not a listening TCP socket");
+                self.0.push((held, socket.into()));
+            }
+        }
+        found
+    }
+
+    /// What nobody has taken, such as connections from the descriptor store.
+    #[must_use]
+    pub fn rest(self) -> Vec<(String, OwnedFd)> {
+        self.0
+    }
+}
+
+/// Binds and listens; `[::]` takes no IPv4 connections, so that both can be written side by side.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

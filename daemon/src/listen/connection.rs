@@ -1,0 +1,194 @@
+//! One client connection on its core: handshake, choice of protocol, HTTP.
+//!
+//! The acceptor starts it with [`run`]; every request of it shares one [`Connection`].
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use hyper_util::rt::TokioIo;
+use rustls::ProtocolVersion;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::accept::Accepted;
+use super::open::{Counters, OpenListener};
+use crate::config::Settings;
+use crate::config::settings::Listener;
+use crate::core::Core;
+
+/// HTTP as it is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 or 1.0.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// What the handshake agreed upon.
+#[derive(Debug, Clone)]
+pub struct TlsInfo {
+    /// TLS 1.2 or 1.3.
+    pub version: Option<ProtocolVersion>,
+    /// The name that the client asked for.
+    pub server_name: Option<String>,
+}
+
+/// Who stands at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A client, through a listener.
+    Client,
+    /// The watchdog, through memory: such a connection cannot be made from outside.
+    Canary,
+}
+
+/// What every request of a connection may know of it.
+#[derive(Debug)]
+pub struct Connection {
+    /// Unique in this process.
+    pub id: u64,
+    /// Who connected.
+    pub peer: SocketAddr,
+    /// The address that was connected to.
+    pub local: SocketAddr,
+    /// The listener's settings when the connection was accepted.
+    pub listener: Arc<Listener>,
+    /// HTTP/1 or HTTP/2.
+    pub protocol: Protocol,
+    /// None for plain HTTP.
+    pub tls: Option<TlsInfo>,
+    /// Client or canary.
+    pub origin: Origin,
+    /// When it was accepted.
+    pub opened: Instant,
+    pub(super) requests: Cell<u64>,
+    pub(super) in_flight: Cell<u32>,
+}
+
+impl Connection {
+    /// Requests that arrived so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// Requests whose answer is not yet whole.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
+    /// Whether HTTPS is spoken.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The listener's settings in `settings`: what a call judges by, so that a reload counts for
+    /// open connections too. A listener that is gone is still what it was.
+    #[must_use]
+    pub fn listener_in<'a>(&'a self, settings: &'a Settings) -> &'a Arc<Listener> {
+        let same = |listener: &&Arc<Listener>| listener.name == self.listener.name;
+        settings.listeners.iter().find(same).unwrap_or(&self.listener)
+    }
+}
+
+fn next_id() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// Serves an accepted connection until it ends.
+pub async fn run(core: Rc<Core>, accepted: Accepted) {
+    let Accepted { stream, peer, listener, permit, loaded } = accepted;
+    let counted = (permit, loaded);
+    if let Err(error) = open(&core, stream, peer, &listener).await {
+        tracing::debug!(%peer, listener = listener.settings().name, "connection ended: {error}");
+    }
+    drop(counted);
+}
+
+async fn open(
+    core: &Rc<Core>,
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+    listener: &Arc<OpenListener>,
+) -> io::Result<()> {
+    let opened = Instant::now();
+    let stream = TcpStream::from_std(stream)?;
+    let mut connection = Connection {
+        id: next_id(),
+        peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+        local: stream.local_addr()?,
+        listener: listener.settings(),
+        protocol: Protocol::Http1,
+        tls: None,
+        origin: Origin::Client,
+        opened,
+        requests: Cell::new(0),
+        in_flight: Cell::new(0),
+    };
+    let Some(secured) = listener.secured() else {
+        return serve(core, stream, Rc::new(connection)).await;
+    };
+    let limit = connection.listener.tls.as_ref().map_or(std::time::Duration::MAX, |tls| tls.handshake_timeout);
+    let handshake = TlsAcceptor::from(secured.config.clone()).accept(stream);
+    let stream = match timeout(limit, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            Counters::count(&listener.counters.handshakes_failed);
+            return Err(error);
+        }
+        Err(_) => {
+            Counters::count(&listener.counters.handshakes_failed);
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"));
+        }
+    };
+    let session = stream.get_ref().1;
+    if session.alpn_protocol() == Some(b"h2") {
+        connection.protocol = Protocol::Http2;
+    }
+    connection.tls = Some(TlsInfo {
+        version: session.protocol_version(),
+        server_name: session.server_name().map(str::to_owned),
+    });
+    serve(core, stream, Rc::new(connection)).await
+}
+
+async fn serve<S>(core: &Rc<Core>, stream: S, connection: Rc<Connection>) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let service = super::service::Service::new(core.clone(), connection.clone());
+    let io = TokioIo::new(stream);
+    let ended = match connection.protocol {
+        Protocol::Http1 => {
+            hyper::server::conn::http1::Builder::new().serve_connection(io, service).await
+        }
+        Protocol::Http2 => {
+            hyper::server::conn::http2::Builder::new(LocalExec).serve_connection(io, service).await
+        }
+    };
+    ended.map_err(io::Error::other)
+}
+
+/// Runs hyper's tasks on the core that made them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LocalExec;
+
+impl<F> hyper::rt::Executor<F> for LocalExec
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}

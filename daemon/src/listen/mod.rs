@@ -1,0 +1,16 @@
+//! The front door: sockets, TLS, and HTTP up to the point where a request is whole.
+//!
+//! `run` opens the listeners and hands them the cores; each request ends up in
+//! [`pipeline::serve`](crate::pipeline::serve). No bytes reach hyper that the framing guard refuses.
+
+pub mod accept;
+pub mod admission;
+pub mod bind;
+pub mod connection;
+pub mod drain;
+pub mod listeners;
+pub mod open;
+pub mod service;
+pub mod tls;
+
+pub use listeners::Listeners;

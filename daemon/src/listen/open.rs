@@ -1,0 +1,135 @@
+//! A listener while it is open: its settings, its TLS, its counters.
+//!
+//! The acceptor and every connection of the listener share it. What a reload changes here, the
+//! next connection sees; open ones keep what they started with.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use rustls::ServerConfig;
+
+use super::tls::{self, Certificates};
+use crate::config::settings::{Listener, Tls};
+
+/// Why a listener cannot be opened, or not as it is now configured.
+#[derive(Debug)]
+pub struct OpenError {
+    /// The listener's name.
+    pub listener: String,
+    /// What is wrong, and what to do about it.
+    pub problem: String,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "listener {}: {}", self.listener, self.problem)
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// What happened at one listener since it was opened; each only grows.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections taken in.
+    pub accepted: AtomicU64,
+    /// Connections closed at once because a bound on their number was reached.
+    pub over_limit: AtomicU64,
+    /// Connections closed at once because their address is not on the allow-list.
+    pub not_allowed: AtomicU64,
+    /// TLS handshakes that failed or took too long.
+    pub handshakes_failed: AtomicU64,
+    /// Messages that were refused before they became requests.
+    pub refused: AtomicU64,
+    /// Connections ended by a deadline.
+    pub timed_out: AtomicU64,
+}
+
+impl Counters {
+    /// Adds one; the order among counters does not matter to anybody.
+    pub fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// TLS of a listener: the configuration, and the certificates that it reads.
+#[derive(Debug)]
+pub struct Secured {
+    settings: Tls,
+    /// What rustls is given for each connection.
+    pub config: Arc<ServerConfig>,
+    /// Read again when their files change.
+    pub certificates: Arc<Certificates>,
+}
+
+impl Secured {
+    fn new(settings: &Tls) -> Result<Self, String> {
+        let certificates = Certificates::load(&settings.certificates).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            errors.join("; ")
+        })?;
+        let certificates = Arc::new(certificates);
+        let config = tls::server_config(settings, certificates.clone())
+            .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+        Ok(Self { settings: settings.clone(), config: Arc::new(config), certificates })
+    }
+}
+
+/// One listener while it is open.
+#[derive(Debug)]
+pub struct OpenListener {
+    settings: ArcSwap<Listener>,
+    secured: ArcSwapOption<Secured>,
+    /// Open connections.
+    pub connections: Arc<AtomicUsize>,
+    /// What happened here.
+    pub counters: Counters,
+}
+
+impl OpenListener {
+    /// Reads the certificates; binds nothing.
+    pub fn new(settings: &Arc<Listener>) -> Result<Self, OpenError> {
+        let secured = secured(settings)?;
+        Ok(Self {
+            settings: ArcSwap::new(settings.clone()),
+            secured: ArcSwapOption::new(secured.map(Arc::new)),
+            connections: Arc::default(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// What it is configured to do.
+    pub fn settings(&self) -> Arc<Listener> {
+        self.settings.load_full()
+    }
+
+    /// TLS, or none for plain HTTP.
+    pub fn secured(&self) -> Option<Arc<Secured>> {
+        self.secured.load_full()
+    }
+
+    /// Takes on new settings of the same name. TLS is set up anew, and sessions for resumption are
+    /// lost, only where its settings changed; its files are read again in any case, and what is
+    /// wrong with them is returned while what was served stays.
+    pub fn reload(&self, settings: &Arc<Listener>) -> Result<Vec<OpenError>, OpenError> {
+        let held = self.secured();
+        let same = held.as_ref().map(|held| &held.settings) == settings.tls.as_ref();
+        let mut problems = Vec::new();
+        if same {
+            for error in held.iter().flat_map(|held| held.certificates.reload()) {
+                problems.push(OpenError { listener: settings.name.clone(), problem: error.to_string() });
+            }
+        } else {
+            self.secured.store(secured(settings)?.map(Arc::new));
+        }
+        self.settings.store(settings.clone());
+        Ok(problems)
+    }
+}
+
+fn secured(settings: &Listener) -> Result<Option<Secured>, OpenError> {
+    let error = |problem| OpenError { listener: settings.name.clone(), problem };
+    settings.tls.as_ref().map(Secured::new).transpose().map_err(error)
+}

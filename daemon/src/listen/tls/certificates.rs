@@ -1,0 +1,299 @@
+//! A listener's certificates: read from files, chosen by name, replaced while serving.
+//!
+//! The TLS configuration asks at each handshake; reload and a poll every two seconds replace.
+//! A pair that does not load, or whose halves do not belong together, never replaces a good one.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::config::settings::CertificateFiles;
+
+/// Why a pair of files is not served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateError {
+    /// The file at fault.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.file.display(), self.problem, self.remedy)
+    }
+}
+
+impl std::error::Error for CertificateError {}
+
+/// One pair as it is served, for health and the console.
+#[derive(Debug, Clone)]
+pub struct CertificateStatus {
+    /// The chain's file.
+    pub chain: PathBuf,
+    /// Names it is served for, lower case.
+    pub names: Vec<String>,
+    /// When it stops being valid.
+    pub not_after: SystemTime,
+    /// Why newer files are not served instead.
+    pub refused: Option<CertificateError>,
+}
+
+/// A pair that was read.
+#[derive(Debug)]
+struct Pair {
+    key: Arc<CertifiedKey>,
+    names: Vec<String>,
+    not_after: SystemTime,
+}
+
+/// What tells one state of a file from the next; follows symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+type Stamps = [Option<Stamp>; 2];
+
+#[derive(Debug)]
+struct Slot {
+    files: CertificateFiles,
+    pair: Arc<Pair>,
+    /// Of the files as they were last read, whether they were accepted or not.
+    read: Stamps,
+    /// Of a change seen by the last poll: acted upon when it has come to rest.
+    moving: Option<Stamps>,
+    refused: Option<CertificateError>,
+}
+
+/// Names to keys, as a handshake needs it.
+#[derive(Debug)]
+struct Table {
+    exact: HashMap<String, Arc<CertifiedKey>>,
+    /// By what follows `*.`.
+    wildcard: HashMap<String, Arc<CertifiedKey>>,
+    default: Arc<CertifiedKey>,
+}
+
+/// The certificates of one listener.
+#[derive(Debug)]
+pub struct Certificates {
+    table: ArcSwap<Table>,
+    slots: Mutex<Vec<Slot>>,
+}
+
+impl Certificates {
+    /// Reads every pair; all errors are returned, not only the first.
+    pub fn load(files: &[CertificateFiles]) -> Result<Self, Vec<CertificateError>> {
+        let mut slots = Vec::with_capacity(files.len());
+        let mut errors = Vec::new();
+        for files in files {
+            let read = stamps(files);
+            match read_pair(files) {
+                Ok(pair) => slots.push(Slot {
+                    files: files.clone(),
+                    pair: Arc::new(pair),
+                    read,
+                    moving: None,
+                    refused: None,
+                }),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let Some(table) = Table::of(&slots) else {
+            return Err(vec![CertificateError {
+                file: PathBuf::new(),
+                problem: "no certificate is configured".into(),
+                remedy: "name a chain and a key in `tls.certificates`",
+            }]);
+        };
+        Ok(Self { table: ArcSwap::from_pointee(table), slots: Mutex::new(slots) })
+    }
+
+    /// Reads every pair again; what cannot be served is returned, and what was served stays.
+    pub fn reload(&self) -> Vec<CertificateError> {
+        self.refresh(|_, _| true)
+    }
+
+    /// Reads those pairs again whose files changed since they were read and have come to rest
+    /// between two calls, so that a renewal which writes one file after the other is taken whole.
+    ///
+    /// Newly refused files are returned once.
+    pub fn poll(&self) -> Vec<CertificateError> {
+        self.refresh(|slot, now| {
+            if now == slot.read {
+                slot.moving = None;
+                return false;
+            }
+            if slot.moving == Some(now) {
+                return true;
+            }
+            slot.moving = Some(now);
+            false
+        })
+    }
+
+    fn refresh(&self, due: impl Fn(&mut Slot, Stamps) -> bool) -> Vec<CertificateError> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut errors = Vec::new();
+        let mut changed = false;
+        for slot in slots.iter_mut() {
+            // Before reading: a change in between is then seen by the next poll.
+            let now = stamps(&slot.files);
+            if !due(slot, now) {
+                continue;
+            }
+            slot.read = now;
+            slot.moving = None;
+            match read_pair(&slot.files) {
+                Ok(pair) => {
+                    slot.pair = Arc::new(pair);
+                    slot.refused = None;
+                    changed = true;
+                }
+                Err(error) => {
+                    slot.refused = Some(error.clone());
+                    errors.push(error);
+                }
+            }
+        }
+        if changed && let Some(table) = Table::of(&slots) {
+            self.table.store(Arc::new(table));
+        }
+        errors
+    }
+
+    /// What is served, in the order of the configuration.
+    pub fn status(&self) -> Vec<CertificateStatus> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = |slot: &Slot| CertificateStatus {
+            chain: slot.files.chain.clone(),
+            names: slot.pair.names.clone(),
+            not_after: slot.pair.not_after,
+            refused: slot.refused.clone(),
+        };
+        slots.iter().map(status).collect()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.table.load().choose(hello.server_name()))
+    }
+}
+
+impl Table {
+    /// None where there is no slot.
+    fn of(slots: &[Slot]) -> Option<Self> {
+        let mut table = Self {
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+            default: slots.first()?.pair.key.clone(),
+        };
+        for slot in slots {
+            for name in &slot.pair.names {
+                let (names, name) = match name.strip_prefix("*.") {
+                    Some(parent) => (&mut table.wildcard, parent),
+                    None => (&mut table.exact, name.as_str()),
+                };
+                names.entry(name.to_owned()).or_insert_with(|| slot.pair.key.clone());
+            }
+        }
+        Some(table)
+    }
+
+    fn choose(&self, name: Option<&str>) -> Arc<CertifiedKey> {
+        let find = |name: &str| {
+            let wildcard = || self.wildcard.get(name.split_once('.')?.1);
+            self.exact.get(name).or_else(wildcard)
+        };
+        let found = name.and_then(|name| match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => find(&name.to_ascii_lowercase()),
+            false => find(name),
+        });
+        found.unwrap_or(&self.default).clone()
+    }
+}
+
+fn stamps(files: &CertificateFiles) -> Stamps {
+    [stamp(&files.chain), stamp(&files.key)]
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let data = std::fs::metadata(path).ok()?;
+    Some(Stamp {
+        device: data.dev(),
+        inode: data.ino(),
+        size: data.size(),
+        seconds: data.mtime(),
+        nanoseconds: data.mtime_nsec(),
+    })
+}
+
+fn read_pair(files: &CertificateFiles) -> Result<Pair, CertificateError> {
+    let chain = read_chain(&files.chain)?;
+    let fault = |problem: String, remedy| CertificateError { file: files.chain.clone(), problem, remedy };
+    let (names, not_after) = describe(&chain[0])
+        .ok_or_else(|| fault("its first certificate cannot be read".into(), "write the server's own certificate first"))?;
+    let key = read_key(&files.key)?;
+    let key = CertifiedKey::from_der(chain, key, &super::provider()).map_err(|error| {
+        let problem = format!("does not go with the key {}: {error}", files.key.display());
+        fault(problem, "put the chain and the key of one issuance into both files")
+    })?;
+    Ok(Pair { key: Arc::new(key), names, not_after })
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let fault = |problem: String, remedy| CertificateError { file: path.to_owned(), problem, remedy };
+    let pem = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let chain = chain.map_err(|error| fault(format!("is not PEM: {error:?}"), "write the file anew"))?;
+    if chain.is_empty() {
+        return Err(fault("holds no certificate".into(), "write the chain in PEM, the server's certificate first"));
+    }
+    Ok(chain)
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    let fault = |problem: String, remedy| CertificateError { file: path.to_owned(), problem, remedy };
+    let pem = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
+    PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|error| fault(format!("holds no private key: {error:?}"), "write the key in PEM, without a passphrase"))
+}
+
+const READABLE: &str = "make the file exist and readable by the user of the daemon";
+
+/// Names and end of validity; none where the certificate cannot be parsed.
+fn describe(leaf: &CertificateDer<'_>) -> Option<(Vec<String>, SystemTime)> {
+    let (_, leaf) = X509Certificate::from_der(leaf).ok()?;
+    let mut names = Vec::new();
+    if let Ok(Some(alternatives)) = leaf.subject_alternative_name() {
+        for name in &alternatives.value.general_names {
+            if let GeneralName::DNSName(name) = name {
+                names.push(name.to_ascii_lowercase());
+            }
+        }
+    }
+    let seconds = u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or(0);
+    Some((names, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+}

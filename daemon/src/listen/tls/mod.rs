@@ -1,0 +1,62 @@
+//! What TLS looks like towards clients: versions, suites, resumption, certificates by name.
+//!
+//! A listener makes one configuration per reload; certificates change under it without one.
+//! Only suites with forward secrecy and authenticated encryption exist here.
+
+pub mod certificates;
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite as suite};
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
+use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
+
+use crate::config::settings::{Tls, TlsVersion};
+
+pub use certificates::Certificates;
+
+/// In the order of preference: 128 bits are the cheaper ones, and enough.
+static SUITES: &[SupportedCipherSuite] = &[
+    suite::TLS13_AES_128_GCM_SHA256,
+    suite::TLS13_AES_256_GCM_SHA384,
+    suite::TLS13_CHACHA20_POLY1305_SHA256,
+    suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
+
+/// Sessions kept for resumption without tickets, per listener: about 1 kB each.
+const SESSIONS: usize = 16_384;
+
+/// The library's cryptography, narrowed to [`SUITES`].
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider { cipher_suites: SUITES.to_vec(), ..aws_lc_rs::default_provider() })
+}
+
+/// Makes a listener's configuration, which takes its certificates from `certificates` at each handshake.
+pub fn server_config(tls: &Tls, certificates: Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {
+    let versions: &[&SupportedProtocolVersion] = match tls.min_version {
+        TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
+        TlsVersion::V1_3 => &[&version::TLS13],
+    };
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions)?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.ignore_client_order = true;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    if tls.tickets {
+        config.ticketer = Ticketer::new()?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        // Each client resumes one connection at a time; the default of two doubles the cost.
+        config.send_tls13_tickets = 1;
+    } else {
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    }
+    Ok(config)
+}
