@@ -3,3 +3,5 @@
 //! `main.rs` only picks a command. Start reading at `pipeline.rs`.
 
 pub mod config;
+pub mod instance;
+pub mod servers;

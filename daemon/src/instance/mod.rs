@@ -1,0 +1,3 @@
+//! `toolgated instance`: the wrapper around one run of a stdio server's command.
+
+pub mod notice;
