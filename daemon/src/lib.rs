@@ -4,4 +4,5 @@
 
 pub mod config;
 pub mod instance;
+pub mod keeper;
 pub mod servers;
