@@ -3,6 +3,7 @@
 //! `main.rs` only picks a command. Start reading at `pipeline.rs`.
 
 pub mod config;
+pub mod demo;
 pub mod instance;
 pub mod keeper;
 pub mod servers;

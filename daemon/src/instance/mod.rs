@@ -104,7 +104,9 @@ fn start(args: &InstanceArgs, connection: &OwnedFd) -> Result<Running, StartErro
     let environment = environment::read(args).map_err(StartError::Environment)?;
     confine::apply(args).map_err(StartError::Confine)?;
     let mut child = spawn(args, environment, connection).map_err(|e| StartError::Command(args.command[0].clone(), e))?;
-    let stderr = stderr::Drain::start(child.stderr.take());
+    // The journal knows the unit; behind a keeper, all instances share one stderr.
+    let prefix = if args.keeper.is_some() { format!("{}: ", args.name) } else { String::new() };
+    let stderr = stderr::Drain::start(child.stderr.take(), prefix);
     let child = Pid::from_child(&child);
     Ok(Running { child, stderr, signals })
 }

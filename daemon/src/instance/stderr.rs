@@ -29,11 +29,11 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) fn start(from: Option<ChildStderr>) -> Self {
+    pub(super) fn start(from: Option<ChildStderr>, prefix: String) -> Self {
         let (lines, waiting) = sync_channel(WAITING_LINES);
         let (done, copied) = sync_channel(1);
         thread::spawn(move || {
-            copy(&waiting);
+            copy(&waiting, &prefix);
             let _ = done.send(());
         });
         let reader = from.map(|from| thread::spawn(move || read(from, &lines)));
@@ -49,9 +49,9 @@ impl Drain {
     }
 }
 
-fn copy(waiting: &Receiver<String>) {
-    for mut line in waiting {
-        line.push('\n');
+fn copy(waiting: &Receiver<String>, prefix: &str) {
+    for line in waiting {
+        let line = format!("{prefix}{line}\n");
         // One write per line keeps the lines of several instances apart.
         if io::stderr().lock().write_all(line.as_bytes()).is_err() {
             return;

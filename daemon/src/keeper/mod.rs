@@ -13,11 +13,13 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal};
 
+use crate::config::{self, Environment};
 use crate::instance::signals::Signals;
 use crate::instance::timespec;
 use cgroup::Means;
@@ -34,6 +36,33 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
 
 /// Pause between attempts to remove what is left of ended instances.
 const TIDY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Arguments of `toolgated keeper`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct KeeperArgs {
+    /// The gate's configuration; its stdio servers are kept
+    #[arg(long, value_name = "FILE", default_value = "/etc/toolgate/toolgate.toml")]
+    pub config: PathBuf,
+    /// End when the process that started this one ends
+    #[arg(long, hide = true)]
+    pub end_with_parent: bool,
+}
+
+/// Keeps the stdio servers of a configuration until it is told to stop.
+///
+/// Exits with 0 after that, with 78 where the configuration cannot be used, and with 71 where the
+/// machine refuses what a keeper needs.
+#[must_use]
+pub fn run(args: &KeeperArgs) -> ExitCode {
+    let mut load = || match config::load(&args.config, &Environment::of_process()) {
+        Ok((settings, _)) => Ok(Plan::from_settings(&settings)),
+        Err(_) => Err(format!("{} cannot be used: `toolgated check` says why", args.config.display())),
+    };
+    let parent = if args.end_with_parent { end_with_parent() } else { Ok(()) };
+    let Err(e) = parent.and_then(|()| serve(&mut load)) else { return ExitCode::SUCCESS };
+    tracing::error!("{e}");
+    ExitCode::from(if matches!(e, KeeperError::Plan(_)) { 78 } else { 71 })
+}
 
 /// What the keeper is to do, asked at its start and at each SIGHUP; an error is a sentence.
 pub type Load<'a> = dyn FnMut() -> Result<Plan, String> + 'a;
@@ -65,7 +94,7 @@ pub fn serve(load: &mut Load<'_>) -> Result<(), KeeperError> {
 }
 
 /// Asks for SIGTERM when the process that started this one ends. Call on the main thread.
-pub fn end_with_parent() -> Result<(), KeeperError> {
+fn end_with_parent() -> Result<(), KeeperError> {
     let parent = getppid();
     set_parent_process_death_signal(Some(Signal::TERM)).map_err(|e| KeeperError::Prepare(e.into()))?;
     // A parent that ended before is never announced.
