@@ -10,3 +10,7 @@ pub mod cores;
 pub mod lifecycle;
 pub mod listen;
 pub mod pipeline;
+pub mod demo;
+pub mod instance;
+pub mod keeper;
+pub mod servers;

@@ -1,2 +1,11 @@
-//! The daemon.
-fn main() {}
+//! The daemon's program: it picks a command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod cli;
+
+fn main() -> ExitCode {
+    cli::Cli::parse().run()
+}

@@ -1,0 +1,42 @@
+//! The command line of `toolgated`.
+//!
+//! `main` parses it; every command is a function of the library.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use toolgated::{demo, instance, keeper};
+
+/// The gate in front of MCP servers
+#[derive(Debug, Parser)]
+#[command(name = "toolgated", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start instances of stdio servers where systemd does not
+    Keeper(keeper::KeeperArgs),
+    /// Run one instance of a stdio server; started by systemd or the keeper
+    #[command(hide = true)]
+    Instance(instance::InstanceArgs),
+    /// A small MCP server to play with
+    #[command(hide = true)]
+    DemoServer(demo::server::DemoServerArgs),
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            Command::Keeper(args) => {
+                tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+                keeper::run(&args)
+            }
+            Command::Instance(args) => instance::run(&args),
+            Command::DemoServer(args) => demo::server::run(&args),
+        }
+    }
+}

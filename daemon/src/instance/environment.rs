@@ -1,0 +1,85 @@
+//! The whole environment of a command.
+//!
+//! `instance` asks for it once. Values may be secrets, and neither the command line nor a unit's
+//! `Environment=` keeps one: the keeper hands them over in a descriptor, systemd as credentials.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use super::InstanceArgs;
+
+/// Names and values.
+pub(super) type Environment = Vec<(OsString, OsString)>;
+
+/// What every command gets, with the value used where the wrapper has none itself.
+const INHERITED: [(&str, &str); 3] = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/"), ("LANG", "C.UTF-8")];
+
+/// Later pairs win. The error is a sentence.
+pub(super) fn read(args: &InstanceArgs) -> Result<Environment, String> {
+    let mut environment: Environment =
+        INHERITED.iter().map(|&(name, otherwise)| (name.into(), env::var_os(name).unwrap_or_else(|| otherwise.into()))).collect();
+    if args.environment_on_stdout {
+        let pairs = read_stdout().map_err(|e| format!("cannot read the environment from standard output: {e}"))?;
+        environment.extend(pairs.split(|&byte| byte == 0).filter_map(pair));
+    }
+    for secret in &args.secrets {
+        environment.push(read_credential(secret)?);
+    }
+    Ok(environment)
+}
+
+/// Standard output, because a program started without `unsafe` is handed three descriptors, of
+/// which only this one has no other use: the command's own output is the connection.
+fn read_stdout() -> io::Result<Vec<u8>> {
+    let mut pairs = Vec::new();
+    File::from(io::stdout().as_fd().try_clone_to_owned()?).read_to_end(&mut pairs)?;
+    Ok(pairs)
+}
+
+fn pair(bytes: &[u8]) -> Option<(OsString, OsString)> {
+    let at = bytes.iter().position(|&byte| byte == b'=').filter(|&at| at > 0)?;
+    Some((OsString::from_vec(bytes[..at].to_vec()), OsString::from_vec(bytes[at + 1..].to_vec())))
+}
+
+fn read_credential(secret: &str) -> Result<(OsString, OsString), String> {
+    let (variable, credential) = pair(secret.as_bytes()).ok_or_else(|| format!("--secret {secret}: write VAR=CREDENTIAL"))?;
+    if credential.is_empty() || credential == ".." || credential.as_bytes().contains(&b'/') {
+        return Err(format!("--secret {secret}: a credential's name is a file name"));
+    }
+    let folder = env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| format!("--secret {secret}: no credentials were passed; add LoadCredential= to the unit"))?;
+    let path = PathBuf::from(folder).join(&credential);
+    let mut value = fs::read(&path).map_err(|e| format!("cannot read the credential {}: {e}", path.display()))?;
+    // An editor's newline at the end is no part of a secret.
+    if value.last() == Some(&b'\n') {
+        value.pop();
+    }
+    if value.contains(&0) {
+        return Err(format!("the credential {} contains NUL, which no environment can hold", path.display()));
+    }
+    Ok((variable, OsString::from_vec(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_may_hold_anything_but_a_name_may_not_be_empty() {
+        assert_eq!(pair(b"A=b=c\nd"), Some(("A".into(), "b=c\nd".into())));
+        assert_eq!(pair(b"A="), Some(("A".into(), "".into())));
+        assert_eq!(pair(b"=b"), None);
+        assert_eq!(pair(b""), None);
+    }
+
+    #[test]
+    fn a_credential_cannot_lead_out_of_its_folder() {
+        for bad in ["A=../x", "A=/etc/passwd", "A=..", "A=", "A"] {
+            assert!(read_credential(bad).is_err(), "{bad}");
+        }
+    }
+}

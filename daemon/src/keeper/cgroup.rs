@@ -1,0 +1,175 @@
+//! Control groups: the one means that no process escapes.
+//!
+//! The keeper asks once which means it has. A group per instance lives below the group that was
+//! delegated to the keeper, and is removed after its instance.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::process::{Pid, getpid, test_kill_process};
+
+use super::Service;
+
+/// What groups of keepers are called: this, the keeper's process id, the server, a number.
+const PREFIX: &str = "toolgate-";
+
+/// How the keeper ends all processes of an instance.
+pub(super) enum Means {
+    /// A group per instance below this one.
+    Groups { base: PathBuf, next: AtomicU64 },
+    /// Descendants are found and killed; why there are no groups.
+    Subreaper(String),
+}
+
+impl Means {
+    pub(super) fn find() -> Self {
+        match delegated() {
+            Ok(base) => {
+                end_leftovers(&base);
+                Self::Groups { base, next: AtomicU64::new(0) }
+            }
+            Err(reason) => Self::Subreaper(reason),
+        }
+    }
+
+    /// A fresh group with the server's limits; none where the means is another.
+    pub(super) fn group(&self, service: &Service) -> io::Result<Option<Group>> {
+        let Self::Groups { base, next } = self else { return Ok(None) };
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let group = Group(base.join(format!("{PREFIX}{}-{}-{number}", getpid(), service.name)));
+        fs::create_dir(&group.0)?;
+        for (file, limit) in [("memory.max", service.memory), ("pids.max", service.tasks)] {
+            // Without the controller the file is missing, and the limit cannot be had.
+            if let Some(limit) = limit.filter(|_| group.0.join(file).exists()) {
+                fs::write(group.0.join(file), limit.to_string())?;
+            }
+        }
+        Ok(Some(group))
+    }
+
+    /// Whether `tasks` has an effect.
+    pub(super) fn limits_tasks(&self) -> bool {
+        let Self::Groups { base, .. } = self else { return false };
+        fs::read_to_string(base.join("cgroup.subtree_control")).is_ok_and(|enabled| enabled.split_whitespace().any(|name| name == "pids"))
+    }
+}
+
+impl fmt::Display for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Groups { base, .. } => write!(f, "control groups below {}", base.display()),
+            Self::Subreaper(reason) => write!(f, "subreaper ({reason})"),
+        }
+    }
+}
+
+/// One instance's group.
+pub(super) struct Group(PathBuf);
+
+impl Group {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Kills every process in it at once, forks in progress included.
+    pub(super) fn kill(&self) {
+        let _ = fs::write(self.0.join("cgroup.kill"), "1");
+    }
+
+    /// Removes it with the groups that its processes made; false while a process is in it.
+    pub(super) fn remove(&self) -> bool {
+        remove(&self.0)
+    }
+}
+
+fn remove(folder: &Path) -> bool {
+    let below = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        remove(&entry.path());
+    }
+    match fs::remove_dir(folder) {
+        Ok(()) => true,
+        Err(e) => e.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// The group below which this process may make others; the error says why there is none.
+fn delegated() -> Result<PathBuf, String> {
+    let membership = fs::read_to_string("/proc/self/cgroup").map_err(|e| format!("/proc/self/cgroup: {e}"))?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|e| format!("/proc/self/mountinfo: {e}"))?;
+    let own = own_group(&membership, &mounts).ok_or("no cgroup v2 here")?;
+    // systemd marks what it delegates; with `DelegateSubgroup=` that is the group above ours.
+    let base = own.parent().filter(|parent| is_delegated(parent)).map_or_else(|| own.clone(), Path::to_owned);
+    if !base.join("cgroup.kill").exists() {
+        return Err("the control group is the root, or the kernel is older than 5.14".to_owned());
+    }
+    let trial = base.join(format!("{PREFIX}{}-trial", getpid()));
+    fs::create_dir(&trial).map_err(|e| format!("no control group is delegated: {e}"))?;
+    let usable = fs::OpenOptions::new().write(true).open(base.join("cgroup.procs"));
+    let _ = fs::remove_dir(&trial);
+    usable.map_err(|e| format!("no control group is delegated: {e}"))?;
+    // Possible only where no process is in the group itself; the limits are then the kernel's.
+    let _ = fs::write(base.join("cgroup.subtree_control"), "+memory +pids");
+    Ok(base)
+}
+
+fn is_delegated(group: &Path) -> bool {
+    let mut value = [0; 8];
+    ["user.delegate", "trusted.delegate"].iter().any(|name| rustix::fs::getxattr(group, *name, &mut value).is_ok_and(|length| &value[..length] == b"1"))
+}
+
+/// Where this process's group of the unified hierarchy is in the file system.
+fn own_group(membership: &str, mounts: &str) -> Option<PathBuf> {
+    let group = Path::new(membership.lines().find_map(|line| line.strip_prefix("0::"))?);
+    mounts.lines().find_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        if kind.split(' ').next()? != "cgroup2" {
+            return None;
+        }
+        let mut fields = mount.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        Some(Path::new(point).join(group.strip_prefix(root).ok()?))
+    })
+}
+
+/// Ends what the instances of a keeper left that was killed together with its wrappers.
+fn end_leftovers(base: &Path) {
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let keeper = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()).and_then(Pid::from_raw);
+        let Some(keeper) = keeper else { continue };
+        if keeper == getpid() || test_kill_process(keeper).is_err_and(|e| e == rustix::io::Errno::SRCH) {
+            let group = Group(entry.path());
+            group.kill();
+            group.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "30 25 0:26 / /sys/fs/cgroup rw,nosuid - tmpfs tmpfs rw\n\
+        31 30 0:27 / /sys/fs/cgroup/unified rw,nosuid shared:5 - cgroup2 cgroup2 rw\n\
+        32 30 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
+
+    #[test]
+    fn the_own_group_is_found_beside_those_of_the_first_version() {
+        let membership = "8:pids:/x\n4:memory:/y\n0::/user.slice/s-1.scope\n";
+        assert_eq!(own_group(membership, MOUNTS), Some("/sys/fs/cgroup/unified/user.slice/s-1.scope".into()));
+        assert_eq!(own_group("0::/\n", MOUNTS), Some("/sys/fs/cgroup/unified/".into()));
+        assert_eq!(own_group("8:pids:/x\n", MOUNTS), None);
+        assert_eq!(own_group("0::/x\n", ""), None);
+    }
+
+    #[test]
+    fn a_mount_of_a_part_of_the_tree_is_understood() {
+        let mounts = "31 30 0:27 /box /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(own_group("0::/box/inner\n", mounts), Some("/sys/fs/cgroup/inner".into()));
+        assert_eq!(own_group("0::/other\n", mounts), None);
+    }
+}

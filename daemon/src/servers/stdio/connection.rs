@@ -1,0 +1,210 @@
+//! One connection to one instance of a stdio server: lines both ways.
+//!
+//! The pool of instances opens it, and its reader and writer stay on the core that did so.
+//! Messages pass as the bytes that they are; only the instance's notices are understood here.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fmt, io};
+
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::instance::notice::{self, Hello};
+
+pub use super::reader::{Line, Reader};
+pub use super::writer::{Closed, Writer};
+
+/// Pause between attempts while the socket's backlog is full.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
+
+/// Starts a fresh instance by connecting to its server's socket, and waits for its first line.
+///
+/// `line_bytes` bounds a line that the instance sends, without its end. Must be called within a
+/// `LocalSet`: writing goes on in a local task of its own.
+pub async fn open(path: &Path, timeout: Duration, line_bytes: usize) -> Result<(Hello, Reader, Writer), OpenError> {
+    let deadline = Instant::now() + timeout;
+    let failed = |cause| OpenError { path: path.to_owned(), cause };
+    let stream = match timeout_at(deadline, connect(path)).await {
+        Ok(stream) => stream.map_err(|e| failed(OpenCause::Connect(e)))?,
+        Err(_) => return Err(failed(OpenCause::Timeout(timeout))),
+    };
+    let (read, write) = stream.into_split();
+    let mut reader = Reader::new(read, line_bytes);
+    let first = match timeout_at(deadline, reader.first_line()).await {
+        Ok(first) => first.ok_or_else(|| failed(OpenCause::Full))?,
+        Err(_) => return Err(failed(OpenCause::Timeout(timeout))),
+    };
+    let hello = notice::parse::<Hello>(&first).ok_or_else(|| failed(OpenCause::Foreign))?;
+    Ok((hello, reader, Writer::spawn(write)))
+}
+
+/// A Unix socket whose backlog is full refuses with `EAGAIN` at once and reports nothing later,
+/// so the only way to wait for room is to try again.
+async fn connect(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => sleep(BACKLOG_PAUSE).await,
+            other => return other,
+        }
+    }
+}
+
+/// Why no instance could be started. Nothing was sent, so another attempt is always safe.
+#[derive(Debug)]
+pub struct OpenError {
+    /// The server's socket.
+    pub path: PathBuf,
+    /// What went wrong.
+    pub cause: OpenCause,
+}
+
+/// What went wrong while an instance was started.
+#[derive(Debug)]
+pub enum OpenCause {
+    /// The socket could not be reached.
+    Connect(io::Error),
+    /// The connection was closed before the instance's first line: all instances are taken.
+    Full,
+    /// Something answers there which is not `toolgated instance`.
+    Foreign,
+    /// No first line within this time.
+    Timeout(Duration),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.cause {
+            OpenCause::Connect(e) => match e.kind() {
+                io::ErrorKind::NotFound => write!(f, "{path} does not exist: start the server's socket unit, or `toolgated keeper`"),
+                io::ErrorKind::ConnectionRefused => write!(f, "nobody listens at {path}: restart the server's socket unit, or `toolgated keeper`"),
+                io::ErrorKind::PermissionDenied => write!(f, "no access to {path}: the gate's user must be in the group of that socket"),
+                _ => write!(f, "cannot connect to {path}: {e}"),
+            },
+            OpenCause::Full => write!(f, "{path} closed the connection at once: all instances are taken, or the wrapper could not start; its journal says which"),
+            OpenCause::Foreign => write!(f, "{path} is not served by `toolgated instance`: render the units again"),
+            OpenCause::Timeout(after) => write!(f, "no instance behind {path} within {after:?}: the machine is overloaded, or its socket unit hangs"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            OpenCause::Connect(e) => Some(e),
+            OpenCause::Full | OpenCause::Foreign | OpenCause::Timeout(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use bytes::Bytes;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::instance::notice::{Cause, Exit};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Runs `test` with a socket's path and the peer that accepted a connection to it.
+    fn with_peer<F: Future>(test: impl FnOnce(PathBuf, UnixListener) -> F) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("files.sock");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let listener = UnixListener::bind(&path).unwrap();
+            tokio::time::timeout(PATIENCE, test(path, listener)).await.expect("the test hangs")
+        });
+    }
+
+    async fn accept(listener: &UnixListener) -> UnixStream {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let hello = Hello { server: "files".to_owned(), pid: 7 };
+        peer.write_all(&notice::line(&hello)).await.unwrap();
+        peer
+    }
+
+    #[test]
+    fn lines_pass_both_ways_and_the_exit_is_told() {
+        with_peer(|path, listener| async move {
+            let (opened, mut peer) = tokio::join!(open(&path, PATIENCE, 100), accept(&listener));
+            let (hello, mut reader, writer) = opened.unwrap();
+            assert_eq!(hello.pid, 7);
+
+            writer.send(Bytes::from_static(b"{\"id\":1}")).await.unwrap();
+            writer.send(Bytes::from_static(b"{\"id\":2}")).await.unwrap();
+            writer.end();
+            let mut sent = String::new();
+            peer.read_to_string(&mut sent).await.unwrap();
+            assert_eq!(sent, "{\"id\":1}\n{\"id\":2}\n");
+            assert_eq!(writer.send(Bytes::from_static(b"x")).await, Err(Closed));
+
+            peer.write_all(b"{\"ok\":1}\nnot json\nunfinished").await.unwrap();
+            let exit = Exit { cause: Cause::Hangup, status: Some(0), ..Exit::default() };
+            peer.write_all(&[b"\n", &notice::line(&exit)[..]].concat()).await.unwrap();
+            assert_eq!(reader.next().await, Some(Line::Message(Bytes::from_static(b"{\"ok\":1}"))));
+            assert_eq!(reader.next().await, Some(Line::Message(Bytes::from_static(b"not json"))));
+            assert_eq!(reader.next().await, Some(Line::Message(Bytes::from_static(b"unfinished"))));
+            assert_eq!(reader.next().await, Some(Line::Exited(exit)));
+            assert_eq!(reader.next().await, None);
+        });
+    }
+
+    #[test]
+    fn dropping_every_writer_hangs_up() {
+        with_peer(|path, listener| async move {
+            let (opened, mut peer) = tokio::join!(open(&path, PATIENCE, 100), accept(&listener));
+            let (_, _reader, writer) = opened.unwrap();
+            drop(writer);
+            assert_eq!(peer.read(&mut [0; 8]).await.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn a_server_that_does_not_read_holds_back_its_senders_and_can_still_be_ended() {
+        with_peer(|path, listener| async move {
+            let (opened, mut peer) = tokio::join!(open(&path, PATIENCE, 100), accept(&listener));
+            let (_, _reader, writer) = opened.unwrap();
+            let line = Bytes::from(vec![b'x'; 1024 * 1024]);
+            let flood = async { while writer.send(line.clone()).await.is_ok() {} };
+            assert!(tokio::time::timeout(Duration::from_millis(100), flood).await.is_err(), "memory is not bounded");
+            writer.end();
+            let mut rest = Vec::new();
+            peer.read_to_end(&mut rest).await.unwrap();
+            assert!(rest.len() < 16 * 1024 * 1024);
+        });
+    }
+
+    #[test]
+    fn every_way_to_fail_says_what_to_do() {
+        with_peer(|path, listener| async move {
+            let full = async { drop(listener.accept().await.unwrap()) };
+            let (opened, ()) = tokio::join!(open(&path, PATIENCE, 100), full);
+            assert!(matches!(opened.unwrap_err().cause, OpenCause::Full));
+
+            let foreign = async {
+                let (mut peer, _) = listener.accept().await.unwrap();
+                peer.write_all(b"{\"jsonrpc\":\"2.0\"}\n").await.unwrap();
+                peer
+            };
+            let (opened, _peer) = tokio::join!(open(&path, PATIENCE, 100), foreign);
+            assert!(matches!(opened.unwrap_err().cause, OpenCause::Foreign));
+
+            let silent = open(&path, Duration::from_millis(20), 100).await.unwrap_err();
+            assert!(matches!(silent.cause, OpenCause::Timeout(_)));
+
+            drop(listener);
+            let refused = open(&path, PATIENCE, 100).await.unwrap_err().to_string();
+            assert!(refused.contains("nobody listens"), "{refused}");
+            std::fs::remove_file(&path).unwrap();
+            let absent = open(&path, PATIENCE, 100).await.unwrap_err().to_string();
+            assert!(absent.contains("does not exist"), "{absent}");
+        });
+    }
+}

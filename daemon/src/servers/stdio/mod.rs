@@ -1,0 +1,7 @@
+//! Servers that speak lines on stdin and stdout, each behind a Unix socket.
+//!
+//! To connect is to start an instance; whoever listens there (systemd, the keeper) starts it.
+
+pub mod connection;
+mod reader;
+mod writer;

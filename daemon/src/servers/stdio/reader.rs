@@ -1,0 +1,211 @@
+//! What an instance sends: bounded lines, and the notices of its wrapper.
+//!
+//! The owner of a connection reads from here. One line that is too long costs the request which
+//! it answers and nothing else; memory stays below the bound plus one read.
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::OwnedReadHalf;
+
+use crate::instance::notice::{self, Exit, MARK};
+
+/// Room asked for per read.
+const READ_BYTES: usize = 16 * 1024;
+
+/// What is kept of an oversized line: enough to find the id that it answers.
+const PREFIX_BYTES: usize = 4 * 1024;
+
+/// Bound of a line that is a notice: its stderr lines are bounded where they are collected.
+const NOTICE_BYTES: usize = 1024 * 1024;
+
+/// What came from an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// A line without its end, as the server wrote it; perhaps no JSON at all. Never empty.
+    Message(Bytes),
+    /// A line beyond the bound; the rest of it is skipped.
+    Oversized {
+        /// Its first bytes, at most 4 KiB.
+        prefix: Bytes,
+    },
+    /// The instance ended. Nothing follows.
+    Exited(Exit),
+}
+
+/// The reading half of a connection.
+#[derive(Debug)]
+pub struct Reader {
+    stream: OwnedReadHalf,
+    lines: Lines,
+    ended: bool,
+}
+
+impl Reader {
+    pub(super) fn new(stream: OwnedReadHalf, line_bytes: usize) -> Self {
+        Self { stream, lines: Lines::new(line_bytes), ended: false }
+    }
+
+    /// The next line; `None` once the connection is at its end. An incomplete last line is dropped.
+    ///
+    /// Cancel-safe: a line is never lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Line> {
+        while !self.ended {
+            let Some(line) = self.next_raw().await else { break };
+            let Line::Message(bytes) = &line else { return Some(line) };
+            if bytes.first() != Some(&MARK) {
+                return Some(line);
+            }
+            // A notice of a later version that is not an exit is none of our business.
+            if let Some(exit) = notice::parse::<Exit>(bytes) {
+                self.ended = true;
+                return Some(Line::Exited(exit));
+            }
+        }
+        self.ended = true;
+        None
+    }
+
+    /// The very first line, which must be the hello.
+    pub(super) async fn first_line(&mut self) -> Option<Bytes> {
+        match self.next_raw().await? {
+            Line::Message(bytes) | Line::Oversized { prefix: bytes } => Some(bytes),
+            Line::Exited(_) => None,
+        }
+    }
+
+    async fn next_raw(&mut self) -> Option<Line> {
+        loop {
+            if let Some(line) = self.lines.take() {
+                return Some(line);
+            }
+            self.lines.buffer.reserve(READ_BYTES);
+            // A reset tells the same as an end: the instance is gone.
+            match self.stream.read_buf(&mut self.lines.buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+/// Cuts bytes into lines, without I/O.
+#[derive(Debug)]
+struct Lines {
+    buffer: BytesMut,
+    /// The buffer holds no line end before this.
+    scanned: usize,
+    /// The rest of an oversized line is still to come.
+    skipping: bool,
+    bound: usize,
+}
+
+impl Lines {
+    fn new(bound: usize) -> Self {
+        Self { buffer: BytesMut::new(), scanned: 0, skipping: false, bound }
+    }
+
+    fn take(&mut self) -> Option<Line> {
+        loop {
+            let end = memchr::memchr(b'\n', &self.buffer[self.scanned..]).map(|at| self.scanned + at);
+            if self.skipping {
+                self.scanned = 0;
+                let Some(end) = end else {
+                    self.buffer.clear();
+                    return None;
+                };
+                self.buffer.advance(end + 1);
+                self.skipping = false;
+                continue;
+            }
+            let bound = if self.buffer.first() == Some(&MARK) { NOTICE_BYTES } else { self.bound };
+            if end.unwrap_or(self.buffer.len()) > bound {
+                // The line end, if it is here already, is found by the skipping branch.
+                self.skipping = true;
+                self.scanned = 0;
+                let prefix = Bytes::copy_from_slice(&self.buffer[..bound.min(PREFIX_BYTES)]);
+                return Some(Line::Oversized { prefix });
+            }
+            let Some(end) = end else {
+                self.scanned = self.buffer.len();
+                return None;
+            };
+            self.scanned = 0;
+            let mut line = self.buffer.split_to(end);
+            self.buffer.advance(1);
+            if line.last() == Some(&b'\r') {
+                line.truncate(line.len() - 1);
+            }
+            if !line.trim_ascii().is_empty() {
+                return Some(Line::Message(line.freeze()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn cut(bound: usize, chunks: &[&[u8]]) -> Vec<Line> {
+        let mut lines = Lines::new(bound);
+        let mut found = Vec::new();
+        for chunk in chunks {
+            lines.buffer.extend_from_slice(chunk);
+            while let Some(line) = lines.take() {
+                found.push(line);
+            }
+        }
+        found
+    }
+
+    fn message(bytes: &[u8]) -> Line {
+        Line::Message(Bytes::copy_from_slice(bytes))
+    }
+
+    #[test]
+    fn empty_lines_and_carriage_returns_are_no_messages() {
+        assert_eq!(cut(9, &[b"\n\r\n  \na\r\nb", b"c\n"]), [message(b"a"), message(b"bc")]);
+    }
+
+    #[test]
+    fn a_line_of_exactly_the_bound_passes() {
+        assert_eq!(cut(3, &[b"abc\n"]), [message(b"abc")]);
+    }
+
+    #[test]
+    fn an_oversized_line_costs_only_itself() {
+        let prefix = Bytes::from_static(b"abc");
+        assert_eq!(cut(3, &[b"abcd\nef\n"]), [Line::Oversized { prefix: prefix.clone() }, message(b"ef")]);
+        assert_eq!(cut(3, &[b"abcd", b"efghijk", b"lm\nno\n"]), [Line::Oversized { prefix }, message(b"no")]);
+    }
+
+    #[test]
+    fn a_skipped_line_is_not_kept_in_memory() {
+        let mut lines = Lines::new(3);
+        for _ in 0..1000 {
+            lines.buffer.extend_from_slice(&[b'x'; 100]);
+            while lines.take().is_some() {}
+            assert!(lines.buffer.len() <= 100);
+        }
+    }
+
+    proptest! {
+        /// However the bytes are cut into reads, the lines are the same.
+        #[test]
+        fn lines_do_not_depend_on_reads(
+            text in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(0), any::<u8>()], 0..200),
+            cuts in proptest::collection::vec(0_usize..200, 0..6),
+            bound in 1_usize..40,
+        ) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|at| at.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
+            let whole = [&text[..], b"\n"].concat();
+            let mut parts = chunks;
+            parts.push(b"\n");
+            prop_assert_eq!(cut(bound, &parts), cut(bound, &[&whole]));
+        }
+    }
+}

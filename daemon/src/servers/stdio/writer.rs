@@ -1,0 +1,154 @@
+//! What an instance is sent: whole lines, in order, each batch in one write.
+//!
+//! Everyone on the core who talks to an instance holds a clone. A line is written whole or not at
+//! all, also when the caller that queued it is dropped: hence the task and its queue.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+
+/// Lines that may wait.
+const QUEUE_LINES: usize = 64;
+
+/// Bytes that may wait; a longer line waits for an empty queue.
+const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long queued lines may still be written once the end was asked for.
+const FLUSH_TIME: Duration = Duration::from_millis(500);
+
+/// The writing half of a connection. Dropping the last clone ends the instance, as `end` does.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    queue: mpsc::Sender<Queued>,
+    room: Arc<Semaphore>,
+    end: Rc<Notify>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    line: Bytes,
+    room: OwnedSemaphorePermit,
+}
+
+/// The instance is gone or was told to end; the line was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the server's instance has ended; call again to start another")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+impl Writer {
+    pub(super) fn spawn(stream: OwnedWriteHalf) -> Self {
+        let (queue, lines) = mpsc::channel(QUEUE_LINES);
+        let end = Rc::new(Notify::new());
+        tokio::task::spawn_local(write(stream, lines, Rc::clone(&end)));
+        Self { queue, room: Arc::new(Semaphore::new(QUEUE_BYTES)), end }
+    }
+
+    /// Queues one message, which must be a single line already; waits while the queue is full.
+    ///
+    /// Cancel-safe: a dropped future has queued nothing.
+    pub async fn send(&self, line: Bytes) -> Result<(), Closed> {
+        debug_assert!(memchr::memchr2(b'\n', b'\r', &line).is_none(), "a message must be flattened");
+        let share = u32::try_from(line.len().min(QUEUE_BYTES)).unwrap_or(u32::MAX);
+        let slot = self.queue.reserve().await.map_err(|_| Closed)?;
+        let room = tokio::select! {
+            room = Arc::clone(&self.room).acquire_many_owned(share) => room.map_err(|_| Closed)?,
+            () = self.queue.closed() => return Err(Closed),
+        };
+        slot.send(Queued { line, room });
+        Ok(())
+    }
+
+    /// Ends the instance: what is queued is written (within half a second), then the connection is
+    /// shut down for writing. Its answers and its last line can still be read.
+    pub fn end(&self) {
+        self.end.notify_one();
+    }
+
+    /// Whether the instance can no longer be written to.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+}
+
+async fn write(mut stream: OwnedWriteHalf, mut lines: mpsc::Receiver<Queued>, end: Rc<Notify>) {
+    let mut batch = Batch::default();
+    let asked = tokio::select! {
+        () = pump(&mut stream, &mut lines, &mut batch) => false,
+        () = end.notified() => true,
+    };
+    lines.close();
+    if asked {
+        // A server that does not read must not keep its instance from being ended.
+        let _ = timeout(FLUSH_TIME, pump(&mut stream, &mut lines, &mut batch)).await;
+    }
+    // The descriptor may have copies (systemd's store), so closing ours would not be seen.
+    let _ = stream.shutdown().await;
+}
+
+/// Writes until nobody is left who could queue a line, or the connection fails. May be dropped and
+/// called again: what is written is gone from `batch`.
+async fn pump(stream: &mut OwnedWriteHalf, lines: &mut mpsc::Receiver<Queued>, batch: &mut Batch) {
+    let mut received = Vec::with_capacity(QUEUE_LINES);
+    while stream.write_all_buf(batch).await.is_ok() {
+        batch.room.clear();
+        if lines.recv_many(&mut received, QUEUE_LINES).await == 0 {
+            return;
+        }
+        for Queued { line, room } in received.drain(..) {
+            batch.pieces.extend([line, Bytes::from_static(b"\n")]);
+            batch.room.push(room);
+        }
+    }
+}
+
+/// Lines on their way, with their ends; the room that they take is given back when all are written.
+#[derive(Debug, Default)]
+struct Batch {
+    pieces: VecDeque<Bytes>,
+    room: Vec<OwnedSemaphorePermit>,
+}
+
+impl Buf for Batch {
+    fn remaining(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.pieces.front().map_or(&[], |piece| piece)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let count = slices.len().min(self.pieces.len());
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            *slice = IoSlice::new(piece);
+        }
+        count
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while let Some(piece) = self.pieces.front_mut() {
+            if count < piece.len() {
+                piece.advance(count);
+                return;
+            }
+            count -= piece.len();
+            self.pieces.pop_front();
+        }
+    }
+}
