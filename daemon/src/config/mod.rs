@@ -1,7 +1,97 @@
 //! The operator's configuration: read, checked, and turned into [`Settings`].
+//!
+//! The way of a file: `files` reads and `tree` keeps places, `overrides` adds the environment,
+//! `shape` checks against the table of `keys`, `build` checks what keys mean together.
+//! Every step goes on after a problem, so that one run reports all of them.
 
+mod build;
+mod environment;
+mod files;
+pub mod keys;
+pub mod kind;
+mod problem;
 pub mod secret;
+mod section;
 pub mod settings;
+mod shape;
+mod source;
+mod tree;
+pub(crate) mod units;
+mod url;
 
+use std::path::Path;
+
+pub use environment::Environment;
+pub use problem::{Problem, Report, Severity};
 pub use secret::Secret;
 pub use settings::Settings;
+pub use source::{Place, Source, Sources};
+
+/// Reads the main file and `conf.d/*.toml` beside it.
+///
+/// The report of a configuration that can be used holds warnings only; these are also in
+/// `Settings::warnings`. `Err` holds every error and warning.
+pub fn load(path: &Path, environment: &Environment) -> Result<(Settings, Report), Report> {
+    let mut report = Report::default();
+    let tree = files::read(path, &mut report);
+    finish(&tree, report, environment)
+}
+
+/// A configuration from a text, without environment; certificate files are not opened.
+pub fn from_text(text: &str) -> Result<Settings, Report> {
+    let mut report = Report::default();
+    let tree = files::parse(Path::new("toolgate.toml"), text, &mut report);
+    finish(&tree, report, &Environment::default()).map(|(settings, _)| settings)
+}
+
+fn finish(tree: &tree::Table, mut report: Report, environment: &Environment) -> Result<(Settings, Report), Report> {
+    shape::check(tree, &mut report);
+    let mut settings = build::settings(tree, environment, &mut report);
+    report.sort();
+    if report.has_errors() {
+        return Err(report);
+    }
+    settings.files = report.sources.paths();
+    settings.warnings = report.problems.iter().map(|problem| report.sentence(problem)).collect();
+    Ok((settings, report))
+}
+
+/// The candidate that a typing error most likely meant.
+pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let written = text.to_ascii_lowercase().replace('-', "_");
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(&written, &candidate.replace('-', "_")), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// The nearest text that the rule for names allows.
+pub(crate) fn valid_name(text: &str) -> String {
+    let mut name = String::new();
+    for c in text.chars().flat_map(char::to_lowercase) {
+        match c {
+            'a'..='z' => name.push(c),
+            '0'..='9' if name.is_empty() => name.extend(['s', c]),
+            '0'..='9' => name.push(c),
+            _ if name.is_empty() || name.ends_with('-') => {}
+            _ => name.push('-'),
+        }
+    }
+    name.truncate(24);
+    let name = name.trim_end_matches('-');
+    if name.is_empty() { "server".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_example_of_the_manual() {
+        let text = include_str!("../../tests/config/valid/example.toml");
+        let settings = from_text(text).unwrap_or_else(|report| panic!("{:#?}", report.problems));
+        assert_eq!(settings.listeners.len(), 2);
+        assert_eq!(settings.servers.len(), 2);
+    }
+}

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use super::secret::Secret;
 
 /// Everything the operator decided, resolved so that a call only follows references.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Grows by one with each accepted configuration.
     pub revision: u64,
@@ -86,7 +86,7 @@ pub enum LogFormat {
 }
 
 /// `[listener.NAME]`: an address that clients connect to.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Listener {
     /// The table's name.
     pub name: String,
@@ -201,7 +201,7 @@ pub struct Bounds {
 }
 
 /// `[server.NAME]`: an MCP server behind the gate.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Server {
     /// The table's name: `[a-z][a-z0-9-]{0,23}`.
     pub name: String,
@@ -378,7 +378,7 @@ pub struct Profile {
 }
 
 /// `[key.ID]`: an API key of which only the hash is known.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Key {
     /// The public part of `tg_<id>_<secret>`.
     pub id: String,
@@ -393,7 +393,7 @@ pub struct Key {
 }
 
 /// `[tier.NAME]`
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Tier {
     /// The table's name.
     pub name: String,

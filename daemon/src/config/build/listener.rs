@@ -1,0 +1,239 @@
+//! `[listener.NAME]`: addresses, what is served there and to whom.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::super::kind;
+use super::super::problem::Problem;
+use super::super::section::Section;
+use super::super::settings::{AuthMethod, Bounds, CertificateFiles, Listener, Serve, Tls, TlsVersion};
+use super::super::source::Place;
+use super::super::tree::{Entry, Node, Table, Value};
+use super::limits::limits;
+use super::{Context, url_origin};
+
+/// Set on every answer unless the listener says otherwise. `X-XSS-Protection` is 0: the filter
+/// that it once switched on is gone from browsers, and was itself a hole.
+const HEADERS: &[(&str, &str)] = &[
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("x-xss-protection", "0"),
+    ("referrer-policy", "no-referrer"),
+    ("content-security-policy", "default-src 'self'"),
+];
+
+/// One year; only where TLS is spoken, since browsers ignore it elsewhere (RFC 6797, 7.2).
+const HSTS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
+
+pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Listener {
+    let section = Section::new(Some(table), "listener.*");
+    let addresses: Vec<SocketAddr> = section.list("address", |text| text.parse().ok());
+    if section.written("address").is_none_or(|node| node.elements().is_empty()) {
+        context.error("missing-key", entry.key_place, format!("the listener `{}` has no address", entry.key), "add address = [\"127.0.0.1:8080\"], or where clients connect");
+    }
+    let tls = tls(section, context);
+    let serve = serve(section);
+    let local = addresses.iter().all(|address| address.ip().is_loopback());
+    check_plain(entry, section, local, context);
+    check_exposure(section, serve, local, context);
+    Listener {
+        name: entry.key.clone(),
+        serve,
+        allow: section.written("allow").map(|_| section.list("allow", |text| kind::network(text).ok())),
+        hosts: section.list("hosts", |text| Some(text.trim_matches(['[', ']']).to_ascii_lowercase())),
+        origins: section.list("origins", url_origin),
+        auth: auth(entry, section, serve, local, context),
+        redirect_to_https: section.written("redirect_to_https").map(|_| section.count("redirect_to_https")),
+        key_in_path: section.bool("key_in_path"),
+        lenient: section.bool("lenient"),
+        bounds: bounds(section),
+        security_headers: headers(section, tls.is_some(), context),
+        limits: limits(table.get("limits"), &format!("listener.{}", entry.key), context),
+        addresses,
+        tls,
+    }
+}
+
+fn serve(section: Section<'_>) -> Serve {
+    let words = section.texts("serve");
+    let has = |word: &str| words.iter().any(|known| known == word);
+    Serve { mcp: has("mcp"), health: has("health"), ready: has("ready"), metrics: has("metrics"), status: has("status") }
+}
+
+fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut Context<'_>) {
+    let plain = section.written("plain");
+    match section.written("tls.certificates") {
+        None if !local && !section.bool("plain") && section.written("redirect_to_https").is_none() => context.error(
+            "plain-http",
+            section.written("address").map_or(entry.key_place, |node| node.place),
+            format!("the listener `{}` would speak HTTP without TLS to other machines", entry.key),
+            "add tls.certificates, or listen on 127.0.0.1, or confirm with `plain = true`",
+        ),
+        Some(_) if section.bool("plain") => context.error(
+            "conflict",
+            plain.map_or(entry.key_place, |node| node.place),
+            "a listener speaks either plain HTTP or TLS",
+            "remove `plain`, or `tls`; use two listeners for both",
+        ),
+        _ => {}
+    }
+    if let (Some(redirect), Some(_)) = (section.written("redirect_to_https"), section.written("tls.certificates")) {
+        context.error("conflict", redirect.place, "a listener with TLS cannot redirect to itself", "write `redirect_to_https` on a listener of its own, such as on port 80");
+    }
+}
+
+/// Metrics and status tell about clients and servers, so they are for this machine or for named networks.
+fn check_exposure(section: Section<'_>, serve: Serve, local: bool, context: &mut Context<'_>) {
+    if local || section.written("allow").is_some() || !(serve.metrics || serve.status) {
+        return;
+    }
+    let Some(node) = section.written("serve") else { return };
+    context.warning(
+        "exposed",
+        node.place,
+        "metrics and status are readable by every machine that reaches this listener",
+        "serve them on 127.0.0.1, or name the networks that may with `allow`",
+    );
+}
+
+fn auth(entry: &Entry, section: Section<'_>, serve: Serve, local: bool, context: &mut Context<'_>) -> Vec<AuthMethod> {
+    let Some(node) = section.written("auth") else {
+        if serve.mcp && section.written("redirect_to_https").is_none() {
+            context.error(
+                "missing-key",
+                entry.key_place,
+                format!("the listener `{}` serves mcp and does not say how clients identify themselves", entry.key),
+                "add auth = [\"key\"]; or auth = \"none\", if everyone who reaches it may call every tool",
+            );
+        }
+        return Vec::new();
+    };
+    let has = |word: &str| node.elements().iter().find(|node| node.text() == Some(word));
+    let methods: Vec<AuthMethod> = has("key").map(|_| AuthMethod::Key).into_iter().collect();
+    check_none(section, node, has("none"), local, context);
+    if let Some(jwt) = has("jwt") {
+        let message = "`jwt` is not available in this version";
+        if methods.is_empty() {
+            context.error("not-available", jwt.place, message, "write auth = [\"key\"]");
+        } else {
+            context.warning("not-available", jwt.place, message, "it is left out: clients identify themselves by key");
+        }
+    }
+    methods
+}
+
+fn check_none(section: Section<'_>, auth: &Node, none: Option<&Node>, local: bool, context: &mut Context<'_>) {
+    let Some(none) = none else {
+        if auth.elements().is_empty() {
+            context.error("missing-key", auth.place, "the list is empty", "write auth = [\"key\"], or auth = \"none\" in words");
+        }
+        return;
+    };
+    if auth.elements().len() > 1 {
+        context.error("conflict", none.place, "\"none\" stands alone", "remove it, or the others: with it nobody would have to identify himself");
+    } else if !local && !section.bool("auth_none_off_loopback") {
+        context.error(
+            "auth-none",
+            none.place,
+            "everyone who reaches this listener could call every tool",
+            "write auth = [\"key\"], listen on 127.0.0.1, or confirm with `auth_none_off_loopback = true`",
+        );
+    }
+}
+
+fn tls(section: Section<'_>, context: &mut Context<'_>) -> Option<Tls> {
+    let node = section.written("tls.certificates");
+    if node.is_none_or(|node| node.elements().is_empty()) {
+        if let Some(tls) = section.written("tls") {
+            context.error("missing-key", tls.place, "TLS needs a certificate", "add tls.certificates = [{ chain = \"file:PATH\", key = \"file:PATH\" }]");
+        }
+        return None;
+    }
+    let certificates = node?.elements().iter().filter_map(|node| certificate(node, context)).collect();
+    Some(Tls {
+        certificates,
+        min_version: if section.text("tls.min_version").as_deref() == Some("1.3") { TlsVersion::V1_3 } else { TlsVersion::V1_2 },
+        tickets: section.bool("tls.tickets"),
+        session_timeout: section.duration("tls.session_timeout"),
+        handshake_timeout: section.duration("tls.handshake_timeout"),
+    })
+}
+
+fn certificate(node: &Node, context: &mut Context<'_>) -> Option<CertificateFiles> {
+    let section = Section::new(Some(node.table()?), "listener.*.tls.certificates[]");
+    for key in ["chain", "key"] {
+        if section.written(key).is_none() {
+            context.error("missing-key", node.place, format!("a certificate needs `{key}`"), "write { chain = \"file:PATH\", key = \"file:PATH\" }");
+        }
+    }
+    let file = |key: &str| {
+        let text = section.text(key)?;
+        Some(PathBuf::from(text.strip_prefix("file:").unwrap_or(&text)))
+    };
+    Some(CertificateFiles { chain: file("chain")?, key: file("key")? })
+}
+
+fn bounds(section: Section<'_>) -> Bounds {
+    Bounds {
+        head_bytes: section.size("bounds.head_bytes"),
+        headers: section.count("bounds.headers"),
+        uri_bytes: section.size("bounds.uri_bytes"),
+        body_bytes: section.size("bounds.body_bytes"),
+        head_timeout: section.duration("bounds.head_timeout"),
+        body_timeout: section.duration("bounds.body_timeout"),
+        keep_alive: section.duration("bounds.keep_alive"),
+        connections: section.count("bounds.connections"),
+        connections_per_address: section.count("bounds.connections_per_address"),
+        streams: section.count("bounds.streams"),
+    }
+}
+
+fn headers(section: Section<'_>, tls: bool, context: &mut Context<'_>) -> Vec<(String, String)> {
+    let standard = HEADERS.iter().chain(tls.then_some(&HSTS));
+    let mut headers: Vec<(String, String)> = standard.map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    for entry in section.entries("headers") {
+        let Some(name) = header_name(entry, context) else { continue };
+        headers.retain(|(known, _)| *known != name);
+        if let Value::Text(value) = &entry.node.value {
+            headers.push((name, value.clone()));
+        }
+    }
+    headers
+}
+
+/// The name in lower case, unless it is none or the gate's own.
+pub(super) fn header_name(entry: &Entry, context: &mut Context<'_>) -> Option<String> {
+    let name = entry.key.to_ascii_lowercase();
+    if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+        context.error("invalid-name", entry.key_place, format!("{:?} is not a header's name", entry.key), "write letters, digits and dashes");
+        return None;
+    }
+    let own = ["connection", "content-length", "transfer-encoding", "host", "upgrade", "te", "trailer", "keep-alive"];
+    if own.contains(&name.as_str()) || name.starts_with("mcp-") {
+        context.error("invalid-name", entry.key_place, format!("`{}` is set by the gate itself", entry.key), "remove the line");
+        return None;
+    }
+    Some(name)
+}
+
+/// Two listeners cannot bind one address; the wildcard takes every address of its port.
+pub(super) fn check_addresses(tree: &Table, context: &mut Context<'_>) {
+    let mut seen: Vec<(SocketAddr, Place)> = Vec::new();
+    for (_, table) in super::named(tree, "listener") {
+        for node in table.get("address").map_or(&[][..], Node::elements) {
+            let Some(address) = node.text().and_then(|text| text.parse::<SocketAddr>().ok()) else { continue };
+            if let Some((_, first)) = seen.iter().find(|(known, _)| overlap(*known, address)) {
+                let problem = Problem::error("address-taken", node.place, format!("{address} is taken already"), "give each address to one listener");
+                context.report.push(problem.also(*first, "here"));
+            }
+            seen.push((address, node.place));
+        }
+    }
+}
+
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() != 0
+        && one.port() == other.port()
+        && one.is_ipv4() == other.is_ipv4()
+        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+}

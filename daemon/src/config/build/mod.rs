@@ -1,0 +1,110 @@
+//! From the checked tree to `Settings`, with the checks of what several keys mean together.
+//!
+//! Called once per load. Every part reports and goes on; the value is only used when no error
+//! was reported.
+
+mod identity;
+mod limits;
+mod listener;
+mod references;
+mod server;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::environment::Environment;
+use super::problem::{Problem, Report};
+use super::section::Section;
+use super::settings::{Daemon, Log, LogFormat, Settings};
+use super::source::Place;
+use super::tree::{Entry, Node, Table};
+
+/// What the builders share.
+struct Context<'a> {
+    environment: &'a Environment,
+    report: &'a mut Report,
+}
+
+impl Context<'_> {
+    fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>, help: impl Into<String>) {
+        self.report.push(Problem::error(code, place, message, help));
+    }
+
+    fn warning(&mut self, code: &'static str, place: Place, message: impl Into<String>, help: impl Into<String>) {
+        self.report.push(Problem::warning(code, place, message, help));
+    }
+}
+
+/// Builds everything.
+pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Report) -> Settings {
+    let mut context = Context { environment, report };
+    let context = &mut context;
+    let tiers: BTreeMap<_, _> = named(tree, "tier").map(|(entry, table)| {
+        (entry.key.clone(), Arc::new(identity::tier(entry, table, context)))
+    }).collect();
+    let keys = named(tree, "key").filter_map(|(entry, table)| {
+        Some((entry.key.clone(), Arc::new(identity::key(entry, table, &tiers, context)?)))
+    }).collect();
+    let listeners: Vec<_> = named(tree, "listener").map(|(entry, table)| Arc::new(listener::listener(entry, table, context))).collect();
+    listener::check_addresses(tree, context);
+    let servers: BTreeMap<_, _> = named(tree, "server").filter_map(|(entry, table)| {
+        Some((entry.key.clone(), Arc::new(server::server(entry, table, context)?)))
+    }).collect();
+    let profiles = named(tree, "profile").map(|(entry, table)| {
+        (entry.key.clone(), Arc::new(references::profile(entry, table, tree, context)))
+    }).collect();
+    Settings {
+        revision: 1,
+        files: Vec::new(),
+        listeners,
+        servers,
+        profiles,
+        keys,
+        tiers,
+        limits: limits::limits(tree.get("limit"), "limit", context),
+        daemon: daemon(Section::new(table(tree, "daemon"), "daemon")),
+        log: log(Section::new(table(tree, "log"), "log")),
+        warnings: Vec::new(),
+    }
+}
+
+fn table<'a>(tree: &'a Table, name: &str) -> Option<&'a Table> {
+    tree.get(name).and_then(Node::table)
+}
+
+/// The tables of a section of named things.
+fn named<'a>(tree: &'a Table, section: &str) -> impl Iterator<Item = (&'a Entry, &'a Table)> {
+    let entries = table(tree, section).map_or(&[][..], |table| &table.entries);
+    entries.iter().filter_map(|entry| Some((entry, entry.node.table()?)))
+}
+
+fn daemon(section: Section<'_>) -> Daemon {
+    Daemon {
+        cores: section.count("cores"),
+        runtime_dir: PathBuf::from(section.text("runtime_dir").unwrap_or_default()),
+        state_dir: PathBuf::from(section.text("state_dir").unwrap_or_default()),
+        drain_timeout: section.duration("drain_timeout"),
+        lame_duck: section.duration("lame_duck"),
+        max_connections: section.count("max_connections"),
+        max_sessions: section.count("max_sessions"),
+        session_timeout: section.duration("session_timeout"),
+    }
+}
+
+fn log(section: Section<'_>) -> Log {
+    Log {
+        level: section.text("level").unwrap_or_default(),
+        format: match section.text("format").as_deref() {
+            Some("journald") => LogFormat::Journald,
+            Some("json") => LogFormat::Json,
+            Some("pretty") => LogFormat::Pretty,
+            _ => LogFormat::Auto,
+        },
+        access: section.bool("access"),
+    }
+}
+
+fn url_origin(text: &str) -> Option<String> {
+    super::url::origin(text).ok()
+}

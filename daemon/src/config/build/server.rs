@@ -1,0 +1,138 @@
+//! `[server.NAME]`: what is reached over HTTP or started as a command.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::super::secret::Secret;
+use super::super::section::Section;
+use super::super::settings::{
+    CertificateFiles, Http, Instances, Per, Pool, Queue, Server, Stdio, Timeouts, Transport, UpstreamTls,
+};
+use super::super::tree::{Entry, Table};
+use super::super::{kind::Kind, units, url};
+use super::limits::limits;
+use super::listener::header_name;
+use super::{Context, references};
+
+/// Keys that only one of the two kinds of server has.
+const HTTP_ONLY: &[&str] = &["pool", "bearer", "headers", "tls", "forward_client"];
+const STDIO_ONLY: &[&str] = &["env", "directory", "line_bytes", "instances"];
+
+/// A server, unless nothing says how it is reached.
+pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Option<Server> {
+    let section = Section::new(Some(table), "server.*");
+    Some(Server {
+        name: entry.key.clone(),
+        enabled: section.bool("enabled"),
+        critical: section.bool("critical"),
+        tools: references::filter(section),
+        timeout: Timeouts {
+            connect: section.duration("timeout.connect"),
+            first_byte: section.duration("timeout.first_byte"),
+            total: section.maybe_duration("timeout.total"),
+        },
+        tool_timeouts: tool_timeouts(section),
+        queue: Queue { max_size: section.count("queue.max_size"), timeout: section.duration("queue.timeout") },
+        max_calls: section.count("max_calls"),
+        limits: limits(table.get("limits"), &format!("server.{}", entry.key), context),
+        transport: transport(entry, section, context)?,
+    })
+}
+
+fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> Option<Transport> {
+    match (section.written("endpoints"), section.written("command")) {
+        (Some(_), Some(command)) => {
+            context.error("conflict", command.place, format!("the server `{}` has both endpoints and a command", entry.key), "keep one: endpoints for a server over HTTP, command for one over stdio");
+            None
+        }
+        (None, None) => {
+            context.error("missing-key", entry.key_place, format!("nothing says how the server `{}` is reached", entry.key), "add endpoints = [\"http://…/mcp\"], or command = [\"PROGRAM\", \"ARGUMENT\", …]");
+            None
+        }
+        (Some(node), None) => {
+            foreign(section, STDIO_ONLY, "a command", context);
+            if node.elements().is_empty() {
+                context.error("missing-key", node.place, "the list is empty", "write at least one URL, or set enabled = false");
+            }
+            Some(Transport::Http(http(section, context)))
+        }
+        (None, Some(node)) => {
+            foreign(section, HTTP_ONLY, "endpoints", context);
+            if node.elements().is_empty() {
+                context.error("missing-key", node.place, "the list is empty", "write the program and its arguments");
+            } else if node.text().is_some_and(|text| text.contains(' ')) {
+                context.error("invalid-value", node.place, "a command is a list: no shell takes it apart", "write [\"PROGRAM\", \"ARGUMENT\", …]");
+            }
+            Some(Transport::Stdio(stdio(section, context)))
+        }
+    }
+}
+
+fn foreign(section: Section<'_>, keys: &[&str], kind: &str, context: &mut Context<'_>) {
+    for key in keys {
+        if let Some(node) = section.written(key) {
+            context.error("conflict", node.place, format!("`{key}` belongs to a server with {kind}"), "remove it");
+        }
+    }
+}
+
+fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
+    let mut headers = Vec::new();
+    for entry in section.entries("headers") {
+        if let (Some(name), Some(value)) = (header_name(entry, context), secret(&entry.node, context)) {
+            headers.push((name, value));
+        }
+    }
+    if let Some(token) = section.written("bearer").and_then(|node| secret(node, context)) {
+        headers.push(("authorization".into(), Secret::new(format!("Bearer {}", token.expose()))));
+    }
+    let path = |key: &str| section.text(key).map(|text| PathBuf::from(text.strip_prefix("file:").unwrap_or(&text)));
+    let client = path("tls.client.chain").zip(path("tls.client.key")).map(|(chain, key)| CertificateFiles { chain, key });
+    Http {
+        endpoints: section.list("endpoints", |text| url::endpoint(text).ok()),
+        pool: Pool { max_connections: section.count("pool.max_connections"), idle_timeout: section.duration("pool.idle_timeout") },
+        headers,
+        tls: UpstreamTls { ca: path("tls.ca"), client, server_name: section.text("tls.server_name") },
+        forward_client: section.bool("forward_client"),
+    }
+}
+
+fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
+    let mut environment = Vec::new();
+    for entry in section.entries("env") {
+        if let Some(value) = secret(&entry.node, context) {
+            environment.push((entry.key.clone(), value));
+        }
+    }
+    Stdio {
+        command: section.texts("command"),
+        environment,
+        directory: section.text("directory").map(PathBuf::from),
+        instances: Instances {
+            per: section.text("instances.per").map(|text| match text.as_str() {
+                "client" => Per::Client,
+                "all" => Per::All,
+                _ => Per::Session,
+            }),
+            max: section.count("instances.max"),
+            spares: section.count("instances.spares"),
+            idle: section.duration("instances.idle"),
+            memory: section.maybe_size("instances.memory"),
+            tasks: section.maybe_count("instances.tasks"),
+        },
+        line_bytes: section.size("line_bytes"),
+    }
+}
+
+fn tool_timeouts(section: Section<'_>) -> BTreeMap<String, std::time::Duration> {
+    let times = section.entries("tool").iter().filter_map(|entry| {
+        let node = entry.node.table()?.at("timeout.first_byte")?;
+        Kind::Duration(1, 86_400).check(node).ok()?;
+        Some((entry.key.clone(), units::duration(node.text()?).ok()?))
+    });
+    times.collect()
+}
+
+fn secret(node: &super::Node, _context: &mut Context<'_>) -> Option<Secret> {
+    Some(Secret::new(node.text()?.to_owned()))
+}

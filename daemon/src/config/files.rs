@@ -1,0 +1,137 @@
+//! The files of a configuration: the main file, and `conf.d/*.toml` beside it in name order.
+//!
+//! A file that cannot be read or parsed costs its own values only; the others are checked all the
+//! same. What two files both say is a problem that names both places.
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::problem::{Problem, Report, Severity};
+use super::source::Place;
+use super::tree::{self, Entry, Table, Value};
+
+/// Sections whose entries are whole things: one of them is written in one file.
+const NAMED: &[&str] = &["listener", "server", "profile", "key", "tier"];
+
+/// Reads all files into one tree.
+pub(super) fn read(path: &Path, report: &mut Report) -> Table {
+    let mut tree = read_one(path, report).unwrap_or_default();
+    check_version(&tree, path, report);
+    for path in drop_ins(path, report) {
+        if let Some(more) = read_one(&path, report) {
+            merge(&mut tree, more, report);
+        }
+    }
+    tree
+}
+
+/// Parses a text as if it were the main file.
+pub(super) fn parse(path: &Path, text: &str, report: &mut Report) -> Table {
+    let tree = parse_one(path, text.to_owned(), report);
+    check_version(&tree, path, report);
+    tree
+}
+
+fn drop_ins(path: &Path, report: &mut Report) -> Vec<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new("")).join("conf.d");
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            report.push(unreadable(&folder, &error));
+            return Vec::new();
+        }
+    };
+    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    paths.retain(|path| {
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        !hidden && path.extension().is_some_and(|extension| extension == "toml")
+    });
+    paths.sort();
+    paths
+}
+
+fn read_one(path: &Path, report: &mut Report) -> Option<Table> {
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            Some(parse_one(path, text, report))
+        }
+        Err(error) => {
+            report.push(unreadable(path, &error));
+            None
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
+    let help = match error.kind() {
+        std::io::ErrorKind::NotFound => "create the file, or name another with --config",
+        std::io::ErrorKind::PermissionDenied => "let the user of the daemon read it: `chgrp toolgate` and `chmod g+r`",
+        _ => "see that it is a readable file",
+    };
+    Problem {
+        severity: Severity::Error,
+        code: "unreadable-file",
+        place: None,
+        message: format!("{} cannot be read: {error}", path.display()),
+        help: help.into(),
+        also: None,
+    }
+}
+
+fn parse_one(path: &Path, text: String, report: &mut Report) -> Table {
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    let source = report.sources.add(path, text.clone());
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        let place = Place { source, start: span.start, end: span.end };
+        report.push(Problem::error("syntax", place, error.message().to_owned(), "see https://toml.io for how TOML is written"));
+    }
+    // What recovery guessed of a broken file would only raise problems that nobody wrote.
+    if errors.is_empty() { tree::from_toml(table.get_ref(), source) } else { Table::default() }
+}
+
+fn check_version(tree: &Table, path: &Path, report: &mut Report) {
+    let failed = report.problems.iter().any(|problem| matches!(problem.code, "syntax" | "unreadable-file"));
+    if tree.get("version").is_some() || failed {
+        return;
+    }
+    let place = Place { source: 0, start: 0, end: 0 };
+    report.push(Problem::error(
+        "missing-key",
+        place,
+        format!("{} does not say its version", path.display()),
+        "begin the file with `version = 1`",
+    ));
+}
+
+/// Adds the entries of a further file.
+fn merge(tree: &mut Table, more: Table, report: &mut Report) {
+    merge_at(tree, more, "", report);
+}
+
+fn merge_at(tree: &mut Table, more: Table, section: &str, report: &mut Report) {
+    for entry in more.entries {
+        let Some(known) = tree.entries.iter_mut().find(|known| known.key == entry.key) else {
+            tree.entries.push(entry);
+            continue;
+        };
+        let whole = NAMED.contains(&section);
+        match (&mut known.node.value, entry.node.value) {
+            (Value::Table(first), Value::Table(second)) if !whole => {
+                let path = if section.is_empty() { entry.key } else { format!("{section}.{}", entry.key) };
+                merge_at(first, second, &path, report);
+            }
+            (Value::List(first), Value::List(second)) if section.is_empty() && entry.key == "limit" => first.extend(second),
+            (_, _) => report.push(twice(known, &entry.key, entry.key_place, section)),
+        }
+    }
+}
+
+fn twice(known: &Entry, key: &str, place: Place, section: &str) -> Problem {
+    let what = if section.is_empty() { format!("`{key}`") } else { format!("`{section}.{key}`") };
+    Problem::error("written-twice", place, format!("{what} is written in two files"), "keep one of the two, or rename one")
+        .also(known.key_place, "first written here")
+}

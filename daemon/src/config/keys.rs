@@ -1,0 +1,201 @@
+//! The table of every key: its kind, default, reload class and meaning.
+//!
+//! Checker, defaults, "did you mean", `check --dump` and the man page are read from here.
+//! A key that is not in this table does not exist.
+
+use super::kind::Kind;
+
+/// When a changed value takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// With the next call after a reload.
+    Live,
+    /// For connections accepted after a reload.
+    NewConnections,
+    /// The server's stdio instances, or its upstream connections, are started anew.
+    Server,
+    /// After `systemctl restart toolgate`.
+    Restart,
+    /// Checked, but without effect in this version.
+    Later,
+}
+
+/// One key of the configuration.
+#[derive(Debug)]
+pub struct Key {
+    /// Dotted; `*` stands for a name that the operator chooses, `[]` for an element of a list.
+    pub path: &'static str,
+    /// What may be written.
+    pub kind: Kind,
+    /// In TOML, as one would write it; absent: nothing is set.
+    pub default: Option<&'static str>,
+    /// When a change takes effect.
+    pub effect: Effect,
+    /// One line for the operator.
+    pub doc: &'static str,
+}
+
+/// What a name leads to, below a pattern.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A key that holds a value.
+    Leaf(&'static Key),
+    /// A table, by its pattern.
+    Table(String),
+}
+
+/// The key with this pattern.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// Where `name` leads in the table with this pattern ("" is the top); a known name wins over `*`.
+pub(super) fn step(pattern: &str, name: &str) -> Option<Step> {
+    [name, "*"].into_iter().find_map(|segment| {
+        let path = join(pattern, segment);
+        if let Some(key) = find(&path) {
+            return Some(Step::Leaf(key));
+        }
+        let prefix = format!("{path}.");
+        KEYS.iter().any(|key| key.path.starts_with(&prefix)).then_some(Step::Table(path))
+    })
+}
+
+/// The names that the table with this pattern knows, `*` not among them.
+pub(super) fn names(pattern: &str) -> Vec<&'static str> {
+    let prefix = if pattern.is_empty() { String::new() } else { format!("{pattern}.") };
+    let mut names: Vec<_> = KEYS
+        .iter()
+        .filter_map(|key| key.path.strip_prefix(&prefix))
+        .filter_map(|rest| rest.split('.').next())
+        .filter(|name| *name != "*" && !name.ends_with("[]"))
+        .collect();
+    names.dedup();
+    names
+}
+
+pub(super) fn join(pattern: &str, name: &str) -> String {
+    if pattern.is_empty() { name.to_owned() } else { format!("{pattern}.{name}") }
+}
+
+const fn key(path: &'static str, kind: Kind, default: &'static str, effect: Effect, doc: &'static str) -> Key {
+    let default = if default.is_empty() { None } else { Some(default) };
+    Key { path, kind, default, effect, doc }
+}
+
+use Effect::{Later, Live, NewConnections, Restart, Server};
+use Kind::{
+    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Hash, HeaderValue, Host, List, Network,
+    OneOf, Origin, Path, Pattern, Rate, Reference, Secret, Size, Tables, Text, Url,
+};
+
+/// Seconds that a duration may have.
+const DAY: u64 = 86_400;
+const ANY: Kind = Count(1, 1_000_000);
+
+/// Every key, in the order of the manual.
+pub static KEYS: &[Key] = &[
+    key("version", Count(1, 1), "", Restart, "Version of the file's format; required in the main file: 1."),
+    // The process
+    key("daemon.cores", Count(0, 1024), "0", Restart, "Threads that serve connections; 0: one per processor."),
+    key("daemon.runtime_dir", Path, "\"/run/toolgate\"", Restart, "Folder of the admin sockets and of the sockets of stdio servers."),
+    key("daemon.state_dir", Path, "\"/var/lib/toolgate\"", Restart, "Folder of what must survive a restart."),
+    key("daemon.drain_timeout", Duration(0, DAY), "\"30s\"", Live, "How long calls may finish after SIGTERM."),
+    key("daemon.lame_duck", Duration(0, 3600), "\"300ms\"", Live, "How long new connections are still answered after SIGTERM."),
+    key("daemon.max_connections", ANY, "20000", Live, "Open client connections in all."),
+    key("daemon.max_sessions", ANY, "10000", Live, "Sessions of the legacy era in all."),
+    key("daemon.session_timeout", Duration(1, 30 * DAY), "\"24h\"", Live, "A session without a call or stream ends after this."),
+    // The log
+    key("log.level", Kind::Level, "\"info\"", Live, "error, warn, info, debug, trace, or directives such as \"info,toolgated::listen=debug\"."),
+    key("log.format", OneOf(&["auto", "journald", "json", "pretty"]), "\"auto\"", Restart, "auto: journald under systemd, colours on a terminal, JSON otherwise."),
+    key("log.access", Bool, "true", Live, "One line per call."),
+    // Listeners
+    key("listener.*.address", List(&Address), "", NewConnections, "Addresses to bind, each IP:PORT; IPv6 in brackets."),
+    key("listener.*.serve", List(&OneOf(&["mcp", "health", "ready", "metrics", "status"])), "[\"mcp\"]", Live, "What is served here."),
+    key("listener.*.allow", List(&Network), "", NewConnections, "Networks that may connect; absent: everyone."),
+    key("listener.*.hosts", List(&Host), "[]", Live, "Names that Host and Origin must match."),
+    key("listener.*.origins", List(&Origin), "[]", Live, "Origins that browsers may come from, beside those of hosts."),
+    key("listener.*.auth", List(&Auth), "", Live, "How clients identify themselves: \"key\"; \"none\" for nobody has to. Required where mcp is served."),
+    key("listener.*.auth_none_off_loopback", Bool, "false", Live, "Confirms auth = \"none\" on an address that other machines reach."),
+    key("listener.*.plain", Bool, "false", NewConnections, "Confirms HTTP without TLS on an address that other machines reach."),
+    key("listener.*.redirect_to_https", Count(1, 65_535), "", Live, "Answer everything with 301 to this port over HTTPS."),
+    key("listener.*.key_in_path", Bool, "false", Live, "Accept /mcp/tg_… as a credential."),
+    key("listener.*.lenient", Bool, "false", Live, "Accept POSTs without Accept."),
+    key("listener.*.tls.certificates", Tables("listener.*.tls.certificates[]"), "", NewConnections, "Certificate chains with their keys; the first serves clients that name no other."),
+    key("listener.*.tls.certificates[].chain", Certificate, "", NewConnections, "PEM file, leaf first."),
+    key("listener.*.tls.certificates[].key", Certificate, "", NewConnections, "PEM file: PKCS#8, PKCS#1 or SEC1."),
+    key("listener.*.tls.min_version", OneOf(&["1.2", "1.3"]), "\"1.2\"", NewConnections, "Oldest TLS version spoken."),
+    key("listener.*.tls.ciphers", List(&Cipher), "", Later, "Checked only: the suites are fixed, ECDHE with AES-GCM or ChaCha20-Poly1305, in the server's order."),
+    key("listener.*.tls.tickets", Bool, "true", NewConnections, "Session tickets."),
+    key("listener.*.tls.session_timeout", Duration(1, 7 * DAY), "\"1d\"", NewConnections, "How long a session may be resumed."),
+    key("listener.*.tls.handshake_timeout", Duration(1, 3600), "\"10s\"", NewConnections, "The handshake must end within this."),
+    key("listener.*.bounds.head_bytes", Size(1 << 10, 1 << 20), "\"32KiB\"", NewConnections, "Bytes of a request's line and headers."),
+    key("listener.*.bounds.headers", Count(8, 1000), "100", NewConnections, "Header lines of a request."),
+    key("listener.*.bounds.uri_bytes", Size(64, 1 << 16), "\"8KiB\"", NewConnections, "Bytes of the request target."),
+    key("listener.*.bounds.body_bytes", Size(1 << 10, 1 << 30), "\"10MiB\"", NewConnections, "Bytes of a body."),
+    key("listener.*.bounds.head_timeout", Duration(1, 66), "\"60s\"", NewConnections, "From the first byte of a head to its last; 66 s at most."),
+    key("listener.*.bounds.body_timeout", Duration(1, DAY), "\"60s\"", NewConnections, "From the end of the head to the last byte of the body."),
+    key("listener.*.bounds.keep_alive", Duration(1, DAY), "\"65s\"", NewConnections, "Between two requests."),
+    key("listener.*.bounds.connections", ANY, "20000", NewConnections, "Connections of this listener."),
+    key("listener.*.bounds.connections_per_address", ANY, "4096", NewConnections, "Connections per address (IPv6: per /64)."),
+    key("listener.*.bounds.streams", Count(1, 10_000), "100", NewConnections, "HTTP/2 streams per connection."),
+    key("listener.*.headers.*", HeaderValue, "", Live, "A header set on every answer; false removes one of the standard set."),
+    key("listener.*.limits", Tables("limit[]"), "", Live, "Limits that apply on this listener."),
+    // Servers
+    key("server.*.enabled", Bool, "true", Live, "A disabled server is known, and answers that it is disabled."),
+    key("server.*.critical", Bool, "false", Live, "/ready requires it."),
+    key("server.*.endpoints", List(&Url), "", Server, "URLs of an MCP server over Streamable HTTP."),
+    key("server.*.command", List(&Text), "", Server, "Program and arguments of an MCP server over stdio."),
+    key("server.*.tools.allow", List(&Pattern), "[]", Live, "Tools that exist, with * and ?; empty: all."),
+    key("server.*.tools.deny", List(&Pattern), "[]", Live, "Tools that do not exist; wins over allow."),
+    key("server.*.tool.*.timeout.first_byte", Duration(1, DAY), "", Live, "Instead of timeout.first_byte for this tool."),
+    key("server.*.timeout.connect", Duration(1, 3600), "\"2s\"", Live, "Until the connection stands, TLS included; for a command, until the instance answers."),
+    key("server.*.timeout.first_byte", Duration(1, DAY), "\"30s\"", Live, "From the last byte sent to the first of the answer."),
+    key("server.*.timeout.total", Duration(1, 30 * DAY), "", Live, "The whole call; absent: none, since tools and streams live long."),
+    key("server.*.queue.max_size", Count(0, 1_000_000), "1000", Live, "Calls that wait at once."),
+    key("server.*.queue.timeout", Duration(0, 3600), "\"5s\"", Live, "Longest wait."),
+    key("server.*.max_calls", ANY, "1000", Live, "Calls in flight at once."),
+    key("server.*.breaker.failures", ANY, "", Later, "Failures in a row that open the breaker."),
+    key("server.*.breaker.open_for", Duration(1, DAY), "", Later, "How long it stays open before it probes."),
+    key("server.*.limits", Tables("limit[]"), "", Live, "Limits that apply to this server."),
+    key("server.*.forward_client", Bool, "false", Live, "Tell the server who calls, in X-Toolgate-Client and X-Toolgate-Tier."),
+    // Servers over HTTP
+    key("server.*.pool.max_connections", ANY, "1000", Server, "Open connections, in use or idle."),
+    key("server.*.pool.idle_timeout", Duration(1, DAY), "\"30s\"", Server, "An idle connection is closed after this."),
+    key("server.*.bearer", Secret, "", Server, "The gate's own credential at the server: Authorization: Bearer."),
+    key("server.*.headers.*", Secret, "", Server, "A header added to every request."),
+    key("server.*.tls.ca", Certificate, "", Server, "Trusted authorities in PEM, instead of the machine's."),
+    key("server.*.tls.client.chain", Certificate, "", Server, "Client certificate in PEM, leaf first."),
+    key("server.*.tls.client.key", Certificate, "", Server, "Its key."),
+    key("server.*.tls.server_name", Host, "", Server, "Name to ask for and to verify, instead of the URL's."),
+    // Servers over stdio
+    key("server.*.env.*", Secret, "", Server, "A variable of the program; it sees these, PATH, HOME and LANG."),
+    key("server.*.directory", Path, "", Server, "Working directory."),
+    key("server.*.line_bytes", Size(1 << 10, 1 << 30), "\"10MiB\"", Server, "Bytes of one message of the program."),
+    key("server.*.instances.per", OneOf(&["session", "client", "all"]), "", Server, "Whom an instance serves; absent: all for programs that speak the modern era, else session."),
+    key("server.*.instances.max", Count(1, 10_000), "20", Server, "Instances at once."),
+    key("server.*.instances.spares", Count(0, 1000), "0", Server, "Instances kept started in advance."),
+    key("server.*.instances.idle", Duration(1, 30 * DAY), "\"15m\"", Server, "An instance without call or stream ends after this."),
+    key("server.*.instances.memory", Size(1 << 20, 1 << 50), "", Server, "Bytes of memory of an instance."),
+    key("server.*.instances.tasks", Count(1, 1_000_000), "", Server, "Processes and threads of an instance."),
+    // Profiles
+    key("profile.*.servers", List(&Reference("server")), "", Live, "Servers offered together."),
+    key("profile.*.tools.allow", List(&Pattern), "[]", Live, "Tools that exist here, as server__tool; empty: all."),
+    key("profile.*.tools.deny", List(&Pattern), "[]", Live, "Tools that do not exist here; wins over allow."),
+    // Keys and tiers
+    key("key.*.hash", Hash, "", Live, "\"sha256:\" and the SHA-256 of the secret in hexadecimal."),
+    key("key.*.owner", Text, "", Live, "The client's name in logs and limits; absent: the key's id."),
+    key("key.*.tier", Reference("tier"), "", Live, "Set of limits."),
+    key("key.*.scopes", List(&Pattern), "[]", Live, "What it may call, as server/tool with * and ?; empty: everything."),
+    key("tier.*.limits", Tables("limit[]"), "", Live, "Limits of whoever has this tier."),
+    // Limits
+    key("limit", Tables("limit[]"), "", Live, "Limits that apply to everyone."),
+    key("limit[].name", Text, "", Live, "How it is called in refusals and metrics; absent: made from where it stands."),
+    key("limit[].per", OneOf(&["global", "listener", "address", "client", "server", "tool", "client-tool"]), "", Live, "What is counted together."),
+    key("limit[].rate", Rate, "", Live, "Calls per time, such as \"100/min\"."),
+    key("limit[].burst", ANY, "", Live, "Calls at once under rate; absent: the rate's count."),
+    key("limit[].concurrent", ANY, "", Live, "Calls in flight at once."),
+    key("limit[].algorithm", Algorithm, "\"token-bucket\"", Live, "How rate is counted."),
+    key("limit[].message", Text, "", Live, "Replaces the text of a refusal."),
+];

@@ -1,0 +1,135 @@
+//! Durations, sizes and rates as people write them, and the rule for names.
+//!
+//! Pure; used by the checker, the builder and the importer. An error is the help to give.
+
+use std::time::Duration;
+
+const DURATION_HELP: &str = "write a number and a unit, such as \"500ms\", \"30s\", \"15m\", \"24h\" or \"7d\"";
+const SIZE_HELP: &str = "write a number of bytes, or a number and a unit, such as \"64K\", \"10MiB\" or \"1G\"";
+const RATE_HELP: &str = "write calls per time, such as \"10/s\", \"100/min\", \"1000/h\" or \"100/15min\"";
+
+/// `"2s"`, `"500ms"`, `"15m"`, `"1h"`, `"1d"`; several parts may follow each other: `"1h30m"`.
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+    let mut rest = text.trim();
+    let mut total = Duration::ZERO;
+    if rest.is_empty() {
+        return Err(DURATION_HELP);
+    }
+    while !rest.is_empty() {
+        let (number, after) = leading_number(rest).ok_or(DURATION_HELP)?;
+        let unit_end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let unit = unit(after[..unit_end].trim()).ok_or(DURATION_HELP)?;
+        let part = u32::try_from(number).ok().and_then(|n| unit.checked_mul(n)).ok_or(DURATION_HELP)?;
+        total = total.checked_add(part).ok_or(DURATION_HELP)?;
+        rest = &after[unit_end..];
+    }
+    Ok(total)
+}
+
+fn unit(text: &str) -> Option<Duration> {
+    Some(match text {
+        "ms" => Duration::from_millis(1),
+        "s" | "sec" => Duration::from_secs(1),
+        "m" | "min" => Duration::from_secs(60),
+        "h" | "hour" => Duration::from_secs(3600),
+        "d" | "day" => Duration::from_secs(86_400),
+        _ => return None,
+    })
+}
+
+/// `"256M"`, `"10MiB"`, `"4096"`; every unit is a power of 1024, as with systemd and nginx.
+pub(super) fn size(text: &str) -> Result<u64, &'static str> {
+    let (number, unit) = leading_number(text.trim()).ok_or(SIZE_HELP)?;
+    let factor: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "K" | "k" | "KB" | "KiB" => 1 << 10,
+        "M" | "MB" | "MiB" => 1 << 20,
+        "G" | "GB" | "GiB" => 1 << 30,
+        "T" | "TB" | "TiB" => 1 << 40,
+        _ => return Err(SIZE_HELP),
+    };
+    number.checked_mul(factor).ok_or(SIZE_HELP)
+}
+
+/// `"100/min"`, `"10/s"`, `"10r/s"` (nginx), `"100/15min"`: calls and their period.
+pub(super) fn rate(text: &str) -> Result<(u64, Duration), &'static str> {
+    let (count, after) = leading_number(text.trim()).ok_or(RATE_HELP)?;
+    let period = after.trim_start().trim_start_matches('r').trim_start().strip_prefix('/').ok_or(RATE_HELP)?.trim();
+    let period = match unit(period) {
+        Some(unit) => unit,
+        None => duration(period).map_err(|_| RATE_HELP)?,
+    };
+    if count == 0 || period.is_zero() {
+        return Err("a rate is at least one call per some time; leave the limit out, or disable the server, to stop calls");
+    }
+    Ok((count, period))
+}
+
+fn leading_number(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..end].parse().ok()?, &text[end..]))
+}
+
+/// The rule for servers, profiles, listeners and tiers: `[a-z][a-z0-9-]{0,23}`.
+#[must_use]
+pub(crate) fn is_name(text: &str) -> bool {
+    text.len() <= 24
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// The public part of a key: `[a-z0-9]{4,32}`.
+pub(super) fn is_key_id(text: &str) -> bool {
+    (4..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_as_people_write_them() {
+        let table = [
+            ("500ms", 500), ("2s", 2_000), ("15m", 900_000), ("15min", 900_000), ("1h30m", 5_400_000),
+            ("1d", 86_400_000), ("0s", 0), (" 3 s", 3_000),
+        ];
+        for (text, milliseconds) in table {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "5", "s", "-1s", "1.5s", "1y", "5 s x", "99999999999999999999s", "4294967295d4294967295d?"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        assert_eq!(size("10MiB"), Ok(10 << 20));
+        assert_eq!(size("256M"), Ok(256 << 20));
+        assert_eq!(size("64 K"), Ok(64 << 10));
+        assert_eq!(size("4096"), Ok(4096));
+        for text in ["", "M", "10X", "-1", "99999999999T"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_have_a_count_and_a_period() {
+        assert_eq!(rate("100/min"), Ok((100, Duration::from_secs(60))));
+        assert_eq!(rate("10/s"), Ok((10, Duration::from_secs(1))));
+        assert_eq!(rate("10r/s"), Ok((10, Duration::from_secs(1))));
+        assert_eq!(rate("100/15min"), Ok((100, Duration::from_secs(900))));
+        for text in ["", "100", "/min", "100/", "0/s", "5/0s", "5/x"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_short_and_plain() {
+        for name in ["a", "weather-2", "abcdefghijklmnopqrstuvwx"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "2a", "-a", "Weather", "a_b", "abcdefghijklmnopqrstuvwxy", "é"] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+}
