@@ -149,7 +149,7 @@ impl Kind {
             Self::Network => network(text).map(drop),
             Self::Host => host(text),
             Self::Origin => super::url::origin(text).map(drop).or_else(|help| fault(format!("{text:?} is not an origin"), help)),
-            Self::Url => super::url::endpoint(text).map(drop).or_else(|help| fault(format!("{text:?} is not a URL of a server"), help)),
+            Self::Url => super::url::endpoint(text).map(drop).or_else(|help| fault("this is not the URL of a server", help)),
             Self::Certificate => certificate(text),
             Self::Hash => hash(text).map(drop),
             Self::Cipher => cipher(text),

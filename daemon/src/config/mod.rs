@@ -9,6 +9,7 @@ mod environment;
 mod files;
 pub mod keys;
 pub mod kind;
+mod overrides;
 mod problem;
 pub mod secret;
 mod section;
@@ -21,7 +22,7 @@ mod url;
 
 use std::path::Path;
 
-pub use environment::Environment;
+pub use environment::{Environment, Scrutiny};
 pub use problem::{Problem, Report, Severity};
 pub use secret::Secret;
 pub use settings::Settings;
@@ -34,24 +35,25 @@ pub use source::{Place, Source, Sources};
 pub fn load(path: &Path, environment: &Environment) -> Result<(Settings, Report), Report> {
     let mut report = Report::default();
     let tree = files::read(path, &mut report);
-    finish(&tree, report, environment)
+    finish(tree, report, environment)
 }
 
 /// A configuration from a text, without environment; certificate files are not opened.
 pub fn from_text(text: &str) -> Result<Settings, Report> {
     let mut report = Report::default();
     let tree = files::parse(Path::new("toolgate.toml"), text, &mut report);
-    finish(&tree, report, &Environment::default()).map(|(settings, _)| settings)
+    finish(tree, report, &Environment::default()).map(|(settings, _)| settings)
 }
 
-fn finish(tree: &tree::Table, mut report: Report, environment: &Environment) -> Result<(Settings, Report), Report> {
-    shape::check(tree, &mut report);
-    let mut settings = build::settings(tree, environment, &mut report);
+fn finish(mut tree: tree::Table, mut report: Report, environment: &Environment) -> Result<(Settings, Report), Report> {
+    overrides::apply(&mut tree, environment, &mut report);
+    shape::check(&tree, &mut report);
+    let mut settings = build::settings(&tree, environment, &mut report);
     report.sort();
     if report.has_errors() {
         return Err(report);
     }
-    settings.files = report.sources.paths();
+    settings.files = report.sources.files();
     settings.warnings = report.problems.iter().map(|problem| report.sentence(problem)).collect();
     Ok((settings, report))
 }

@@ -30,6 +30,16 @@ impl<'a> Section<'a> {
         self.table?.at(path)
     }
 
+    /// A key of this very table, with its value.
+    pub(super) fn entry(&self, key: &str) -> Option<&'a tree::Entry> {
+        self.table?.entry(key)
+    }
+
+    /// The value as written, where it is valid.
+    pub(super) fn valid(&self, path: &str) -> Option<&'a Node> {
+        self.written(path).filter(|node| self.kind(path).check(node).is_ok())
+    }
+
     /// The entries of a table below this one.
     pub(super) fn entries(&self, path: &str) -> &'a [tree::Entry] {
         self.written(path).and_then(Node::table).map_or(&[], |table| &table.entries)
@@ -99,9 +109,7 @@ impl<'a> Section<'a> {
     }
 
     fn read<T>(&self, path: &str, convert: impl Fn(&Node) -> Option<T>) -> Option<T> {
-        let kind = self.kind(path);
-        let written = self.written(path).filter(|node| kind.check(node).is_ok());
-        written.and_then(&convert).or_else(|| self.default(path).as_ref().and_then(&convert))
+        self.valid(path).and_then(&convert).or_else(|| self.default(path).as_ref().and_then(&convert))
     }
 
     fn kind(&self, path: &str) -> Kind {

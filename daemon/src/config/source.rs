@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 /// A text with the name under which it is reported.
 #[derive(Debug)]
 pub struct Source {
-    /// The file, or `environment` for the overrides of `TOOLGATE_…`.
+    /// The file, or the name of the variable.
     pub path: PathBuf,
+    /// Whether it is a file, or else a variable of the environment.
+    pub is_file: bool,
     /// Its content; broken UTF-8 was replaced when it was read.
     pub text: String,
 }
@@ -32,10 +34,28 @@ pub struct Place {
 }
 
 impl Sources {
-    /// Adds a text; the answer is its index.
-    pub fn add(&mut self, path: &Path, text: String) -> usize {
-        self.list.push(Source { path: path.to_owned(), text });
+    /// Adds a file; the answer is its index.
+    pub(super) fn add(&mut self, path: &Path, text: String) -> usize {
+        self.list.push(Source { path: path.to_owned(), is_file: true, text });
         self.list.len() - 1
+    }
+
+    /// Adds a variable of the environment; the answer is its index.
+    pub(super) fn add_variable(&mut self, name: &str, text: String) -> usize {
+        self.list.push(Source { path: PathBuf::from(name), is_file: false, text });
+        self.list.len() - 1
+    }
+
+    /// Hides a value from every report; lengths and line ends stay, so that places stay right.
+    pub(super) fn mask(&mut self, place: Place) {
+        let source = &mut self.list[place.source];
+        let mask = |byte: u8| if matches!(byte, b'\n' | b'\r' | b'"' | b'\'') { byte } else { b'*' };
+        let range = place.start..place.end.min(source.text.len());
+        let mut bytes = std::mem::take(&mut source.text).into_bytes();
+        for byte in &mut bytes[range] {
+            *byte = mask(*byte);
+        }
+        source.text = String::from_utf8_lossy(&bytes).into_owned();
     }
 
     /// The source of a place.
@@ -64,9 +84,9 @@ impl Sources {
         format!("{}:{line}:{column}", self.of(place).path.display())
     }
 
-    /// The names of all sources, in order.
+    /// The files, in order.
     #[must_use]
-    pub fn paths(&self) -> Vec<PathBuf> {
-        self.list.iter().map(|source| source.path.clone()).collect()
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.list.iter().filter(|source| source.is_file).map(|source| source.path.clone()).collect()
     }
 }

@@ -1,16 +1,16 @@
 //! `[listener.NAME]`: addresses, what is served there and to whom.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
-use super::super::kind;
 use super::super::problem::Problem;
 use super::super::section::Section;
 use super::super::settings::{AuthMethod, Bounds, CertificateFiles, Listener, Serve, Tls, TlsVersion};
 use super::super::source::Place;
 use super::super::tree::{Entry, Node, Table, Value};
+use super::super::{kind, url};
 use super::limits::limits;
-use super::{Context, url_origin};
+use super::secrets::certificate_path;
+use super::{Context, tls as files};
 
 /// Set on every answer unless the listener says otherwise. `X-XSS-Protection` is 0: the filter
 /// that it once switched on is gone from browsers, and was itself a hole.
@@ -41,7 +41,7 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
         serve,
         allow: section.written("allow").map(|_| section.list("allow", |text| kind::network(text).ok())),
         hosts: section.list("hosts", |text| Some(text.trim_matches(['[', ']']).to_ascii_lowercase())),
-        origins: section.list("origins", url_origin),
+        origins: section.list("origins", |text| url::origin(text).ok()),
         auth: auth(entry, section, serve, local, context),
         redirect_to_https: section.written("redirect_to_https").map(|_| section.count("redirect_to_https")),
         key_in_path: section.bool("key_in_path"),
@@ -166,11 +166,15 @@ fn certificate(node: &Node, context: &mut Context<'_>) -> Option<CertificateFile
             context.error("missing-key", node.place, format!("a certificate needs `{key}`"), "write { chain = \"file:PATH\", key = \"file:PATH\" }");
         }
     }
-    let file = |key: &str| {
-        let text = section.text(key)?;
-        Some(PathBuf::from(text.strip_prefix("file:").unwrap_or(&text)))
-    };
-    Some(CertificateFiles { chain: file("chain")?, key: file("key")? })
+    pair(section, "chain", "key", context)
+}
+
+/// The two files of a certificate, checked.
+pub(super) fn pair(section: Section<'_>, chain: &str, key: &str, context: &mut Context<'_>) -> Option<CertificateFiles> {
+    let (chain_node, key_node) = (section.valid(chain)?, section.valid(key)?);
+    let (chain, key) = (certificate_path(chain_node, context)?, certificate_path(key_node, context)?);
+    files::check_pair((chain_node, &chain), (key_node, &key), context);
+    Some(CertificateFiles { chain, key })
 }
 
 fn bounds(section: Section<'_>) -> Bounds {

@@ -7,10 +7,12 @@ mod identity;
 mod limits;
 mod listener;
 mod references;
+mod secrets;
 mod server;
+mod tls;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::environment::Environment;
@@ -27,6 +29,12 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// A relative path starts at the folder of the file in which it is written.
+    fn path(&self, text: &str, place: Place) -> PathBuf {
+        let folder = self.report.sources.of(place).path.parent().unwrap_or(Path::new(""));
+        folder.join(text)
+    }
+
     fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.report.push(Problem::error(code, place, message, help));
     }
@@ -103,8 +111,4 @@ fn log(section: Section<'_>) -> Log {
         },
         access: section.bool("access"),
     }
-}
-
-fn url_origin(text: &str) -> Option<String> {
-    super::url::origin(text).ok()
 }
