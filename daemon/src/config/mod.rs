@@ -5,12 +5,15 @@
 //! Every step goes on after a problem, so that one run reports all of them.
 
 mod build;
+pub mod check;
+pub(crate) mod dump;
 mod environment;
 mod files;
 pub mod keys;
 pub mod kind;
 mod overrides;
 mod problem;
+mod render;
 pub mod secret;
 mod section;
 pub mod settings;
@@ -22,6 +25,7 @@ mod url;
 
 use std::path::Path;
 
+pub use check::{CheckArgs, check};
 pub use environment::{Environment, Scrutiny};
 pub use problem::{Problem, Report, Severity};
 pub use secret::Secret;
@@ -34,21 +38,21 @@ pub use source::{Place, Source, Sources};
 /// `Settings::warnings`. `Err` holds every error and warning.
 pub fn load(path: &Path, environment: &Environment) -> Result<(Settings, Report), Report> {
     let mut report = Report::default();
-    let tree = files::read(path, &mut report);
-    finish(tree, report, environment)
+    let mut tree = files::read(path, &mut report);
+    overrides::apply(&mut tree, environment, &mut report);
+    finish(&tree, report, environment)
 }
 
 /// A configuration from a text, without environment; certificate files are not opened.
 pub fn from_text(text: &str) -> Result<Settings, Report> {
     let mut report = Report::default();
     let tree = files::parse(Path::new("toolgate.toml"), text, &mut report);
-    finish(tree, report, &Environment::default()).map(|(settings, _)| settings)
+    finish(&tree, report, &Environment::default()).map(|(settings, _)| settings)
 }
 
-fn finish(mut tree: tree::Table, mut report: Report, environment: &Environment) -> Result<(Settings, Report), Report> {
-    overrides::apply(&mut tree, environment, &mut report);
-    shape::check(&tree, &mut report);
-    let mut settings = build::settings(&tree, environment, &mut report);
+fn finish(tree: &tree::Table, mut report: Report, environment: &Environment) -> Result<(Settings, Report), Report> {
+    shape::check(tree, &mut report);
+    let mut settings = build::settings(tree, environment, &mut report);
     report.sort();
     if report.has_errors() {
         return Err(report);

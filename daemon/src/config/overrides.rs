@@ -45,6 +45,9 @@ fn resolve(tree: &Table, names: &[String]) -> Result<(Vec<String>, &'static Key)
         let unknown = || help(&pattern, name, table);
         match keys::step(&pattern, &known).ok_or_else(unknown)? {
             Step::Leaf(key) if depth + 1 == names.len() => {
+                if key.path.ends_with(".*") && table.and_then(|table| table.get(&known)).is_none() {
+                    return Err(help(&pattern, name, table));
+                }
                 path.push(known);
                 return Ok((path, key));
             }
@@ -135,8 +138,9 @@ mod tests {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let environment = Environment { variables, ..Environment::default() };
         let mut report = Report::default();
-        let tree = files::parse(Path::new("toolgate.toml"), TEXT, &mut report);
-        finish(tree, report, &environment)
+        let mut tree = files::parse(Path::new("toolgate.toml"), TEXT, &mut report);
+        apply(&mut tree, &environment, &mut report);
+        finish(&tree, report, &environment)
     }
 
     #[test]
