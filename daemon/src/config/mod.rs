@@ -6,6 +6,7 @@
 
 mod build;
 pub mod check;
+pub mod diff;
 pub(crate) mod dump;
 mod environment;
 mod files;
@@ -26,6 +27,7 @@ mod url;
 use std::path::Path;
 
 pub use check::{CheckArgs, check};
+pub use diff::{Change, Cost};
 pub use environment::{Environment, Scrutiny};
 pub use problem::{Problem, Report, Severity};
 pub use secret::Secret;

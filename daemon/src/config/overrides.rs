@@ -132,7 +132,7 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    const TEXT: &str = "version = 1\n[server.my-weather]\nendpoints = \"http://127.0.0.1:1/mcp\"\n";
+    const TEXT: &str = "version = 1\nlistener.a = { address = \"127.0.0.1:1\", auth = \"key\" }\n[server.my-weather]\nendpoints = \"http://127.0.0.1:1/mcp\"\n";
 
     fn load(variables: &[(&str, &str)]) -> Result<(super::super::Settings, Report), Report> {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

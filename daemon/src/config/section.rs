@@ -40,6 +40,15 @@ impl<'a> Section<'a> {
         self.written(path).filter(|node| self.kind(path).check(node).is_ok())
     }
 
+    /// Whether the key is absent, and no key that was written is probably meant to be it.
+    pub(super) fn lacks(&self, key: &str) -> bool {
+        let names = keys::names(self.pattern);
+        let meant = |entry: &tree::Entry| {
+            keys::step(self.pattern, &entry.key).is_none() && super::nearest(&entry.key, names.iter().copied()) == Some(key)
+        };
+        self.table.is_none_or(|table| table.get(key).is_none() && !table.entries.iter().any(meant))
+    }
+
     /// The entries of a table below this one.
     pub(super) fn entries(&self, path: &str) -> &'a [tree::Entry] {
         self.written(path).and_then(Node::table).map_or(&[], |table| &table.entries)

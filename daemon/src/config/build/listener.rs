@@ -28,7 +28,7 @@ const HSTS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
 pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Listener {
     let section = Section::new(Some(table), "listener.*");
     let addresses: Vec<SocketAddr> = section.list("address", |text| text.parse().ok());
-    if section.written("address").is_none_or(|node| node.elements().is_empty()) {
+    if section.lacks("address") || section.written("address").is_some_and(|node| node.elements().is_empty()) {
         context.error("missing-key", entry.key_place, format!("the listener `{}` has no address", entry.key), "add address = [\"127.0.0.1:8080\"], or where clients connect");
     }
     let tls = tls(section, context);
@@ -98,7 +98,7 @@ fn check_exposure(section: Section<'_>, serve: Serve, local: bool, context: &mut
 
 fn auth(entry: &Entry, section: Section<'_>, serve: Serve, local: bool, context: &mut Context<'_>) -> Vec<AuthMethod> {
     let Some(node) = section.written("auth") else {
-        if serve.mcp && section.written("redirect_to_https").is_none() {
+        if serve.mcp && section.lacks("auth") && section.written("redirect_to_https").is_none() {
             context.error(
                 "missing-key",
                 entry.key_place,

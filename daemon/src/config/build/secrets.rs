@@ -22,7 +22,7 @@ pub(super) fn secret(entry: &Entry, context: &mut Context<'_>) -> Option<Secret>
         Some(("credential", name)) => credential(node, name, context),
         Some(("file", path)) => {
             let path = context.path(path, node.place);
-            from_file(node, &path, context)
+            from_file(node, &path, None, context)
         }
         Some(("env", name)) => variable(node, name, context),
         _ => {
@@ -55,7 +55,8 @@ fn credential(node: &Node, name: &str, context: &mut Context<'_>) -> Option<Secr
         let help = format!("systemd gives it to the daemon alone: see that its unit has LoadCredential={name}:PATH");
         return hidden(node, message, help, context);
     };
-    from_file(node, &folder.join(name), context)
+    let help = format!("see that the daemon's unit has LoadCredential={name}:PATH, and that the daemon was started since");
+    from_file(node, &folder.join(name), Some(&help), context)
 }
 
 fn variable(node: &Node, name: &str, context: &mut Context<'_>) -> Option<Secret> {
@@ -77,7 +78,7 @@ fn hidden(node: &Node, message: String, help: String, context: &mut Context<'_>)
     Some(Secret::new(String::new()))
 }
 
-fn from_file(node: &Node, path: &Path, context: &mut Context<'_>) -> Option<Secret> {
+fn from_file(node: &Node, path: &Path, absent: Option<&str>, context: &mut Context<'_>) -> Option<Secret> {
     let shown = path.display();
     let fail = |context: &mut Context<'_>, message: String, help: &str| context.error("unreadable-secret", node.place, message, help);
     let metadata = match std::fs::metadata(path) {
@@ -87,7 +88,8 @@ fn from_file(node: &Node, path: &Path, context: &mut Context<'_>) -> Option<Secr
             return None;
         }
         Err(error) => {
-            fail(context, format!("{shown} cannot be read: {error}"), remedy(error.kind()));
+            let help = absent.filter(|_| error.kind() == ErrorKind::NotFound).unwrap_or(remedy(error.kind()));
+            fail(context, format!("{shown} cannot be read: {error}"), help);
             return None;
         }
     };

@@ -46,6 +46,7 @@ fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> 
             context.error("conflict", command.place, format!("the server `{}` has both endpoints and a command", entry.key), "keep one: endpoints for a server over HTTP, command for one over stdio");
             None
         }
+        (None, None) if !section.lacks("endpoints") || !section.lacks("command") => None,
         (None, None) => {
             context.error("missing-key", entry.key_place, format!("nothing says how the server `{}` is reached", entry.key), "add endpoints = [\"http://…/mcp\"], or command = [\"PROGRAM\", \"ARGUMENT\", …]");
             None
