@@ -87,6 +87,16 @@ fn parse_one(path: &Path, text: String, report: &mut Report) -> Table {
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
         let place = Place { source, start: span.start, end: span.end };
+    let mut lines = Vec::new();
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        let place = Place { source, start: span.start, end: span.end };
+        let line = report.sources.position(place).0;
+        // What follows on the line of an error is mostly that error's echo.
+        if lines.contains(&line) {
+            continue;
+        }
+        lines.push(line);
         report.push(Problem::error("syntax", place, error.message().to_owned(), "see https://toml.io for how TOML is written"));
     }
     // What recovery guessed of a broken file would only raise problems that nobody wrote.

@@ -13,6 +13,8 @@ use super::units;
 /// What may be written for a key.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
+    /// The version of the format: 1.
+    Version,
     /// `true` or `false`.
     Bool,
     /// A whole number from the first to the second.
@@ -80,6 +82,7 @@ impl Kind {
     /// The kind in a sentence: "this must be …".
     pub(super) fn describe(&self) -> String {
         match self {
+            Self::Version => "1".into(),
             Self::Bool => "true or false".into(),
             Self::Count(low, high) => format!("a whole number from {low} to {high}"),
             Self::Duration(..) => "a duration, such as \"30s\"".into(),
@@ -111,6 +114,8 @@ impl Kind {
     /// Checks one scalar; lists are walked by the caller.
     pub(super) fn check(&self, node: &Node) -> Result<(), Fault> {
         match (self, &node.value) {
+            (Self::Version, Value::Integer(1)) => Ok(()),
+            (Self::Version, _) => fault("this version reads format 1 only", "write `version = 1`, or install the version that the file was written for"),
             (Self::Bool, Value::Bool(_)) | (Self::HeaderValue, Value::Bool(false)) => Ok(()),
             (Self::Count(low, high), Value::Integer(number)) => count(*number, *low, *high),
             (Self::Size(low, high), Value::Integer(number)) => {
@@ -128,6 +133,8 @@ impl Kind {
                 match self {
                     Self::Bool => "write true or false without quotes",
                     Self::Count(..) => "write the number without quotes",
+                    Self::Count(..) if matches!(value, Value::Text(_)) => "write the number without quotes",
+                    Self::Count(..) => "write a whole number",
                     _ => "write it as a string, in quotes",
                 },
             ),
@@ -150,6 +157,7 @@ impl Kind {
             Self::Host => host(text),
             Self::Origin => super::url::origin(text).map(drop).or_else(|help| fault(format!("{text:?} is not an origin"), help)),
             Self::Url => super::url::endpoint(text).map(drop).or_else(|help| fault(format!("{text:?} is not a URL of a server"), help)),
+            Self::Url => super::url::endpoint(text).map(drop).or_else(|help| fault("this is not the URL of a server", help)),
             Self::Certificate => certificate(text),
             Self::Hash => hash(text).map(drop),
             Self::Cipher => cipher(text),
@@ -208,6 +216,9 @@ fn address(text: &str) -> Result<(), Fault> {
         Some(("" | "*", port)) => format!("write \"0.0.0.0:{port}\" and \"[::]:{port}\" for all addresses"),
         Some(("localhost", port)) => format!("write \"127.0.0.1:{port}\" or \"[::1]:{port}\""),
         Some((_, port)) if port.contains(':') => "write an IPv6 address in brackets, such as \"[::1]:8080\"".into(),
+        Some((host, port)) if port.contains(':') || host.starts_with('[') => "write an IPv6 address in brackets, such as \"[::1]:8080\"".into(),
+        Some(("" | "*", port)) => format!("write \"0.0.0.0:{port}\" and \"[::]:{port}\" for all addresses"),
+        Some(("localhost", port)) => format!("write \"127.0.0.1:{port}\" or \"[::1]:{port}\""),
         None => "add the port, such as \"127.0.0.1:8080\"".into(),
         Some(_) => "write an IP address and a port, such as \"127.0.0.1:8080\"; names are not resolved here".into(),
     };
@@ -294,6 +305,9 @@ fn cipher(text: &str) -> Result<(), Fault> {
     let gone = "remove it: every client since 2013 has a suite with AES-GCM or ChaCha20-Poly1305, and those are always offered";
     if text.contains(':') {
         return fault("a list in OpenSSL's notation is not understood", "write a list of names, such as [\"ECDHE-RSA-AES128-GCM-SHA256\"], or remove the key");
+    }
+    if text.contains("RC4") || text.contains("DES") || text.starts_with("DHE") || text.starts_with("AES") {
+        return fault(format!("{text:?} has no forward secrecy or is broken, and rustls does not have it"), gone);
     }
     let old = text.contains("CBC") || (text.contains("SHA") && !text.contains("GCM") && !text.contains("POLY"));
     if old {

@@ -5,11 +5,17 @@
 //! Every step goes on after a problem, so that one run reports all of them.
 
 mod build;
+pub mod check;
+pub mod diff;
+pub(crate) mod dump;
 mod environment;
 mod files;
 pub mod keys;
 pub mod kind;
 mod problem;
+mod overrides;
+mod problem;
+mod render;
 pub mod secret;
 mod section;
 pub mod settings;
@@ -22,6 +28,9 @@ mod url;
 use std::path::Path;
 
 pub use environment::Environment;
+pub use check::{CheckArgs, check};
+pub use diff::{Change, Cost};
+pub use environment::{Environment, Scrutiny};
 pub use problem::{Problem, Report, Severity};
 pub use secret::Secret;
 pub use settings::Settings;
@@ -34,6 +43,8 @@ pub use source::{Place, Source, Sources};
 pub fn load(path: &Path, environment: &Environment) -> Result<(Settings, Report), Report> {
     let mut report = Report::default();
     let tree = files::read(path, &mut report);
+    let mut tree = files::read(path, &mut report);
+    overrides::apply(&mut tree, environment, &mut report);
     finish(&tree, report, environment)
 }
 
@@ -52,6 +63,7 @@ fn finish(tree: &tree::Table, mut report: Report, environment: &Environment) -> 
         return Err(report);
     }
     settings.files = report.sources.paths();
+    settings.files = report.sources.files();
     settings.warnings = report.problems.iter().map(|problem| report.sentence(problem)).collect();
     Ok((settings, report))
 }

@@ -71,6 +71,11 @@ impl Report {
 
     /// Puts the problems into the order of the files; a problem told twice is told once.
     pub(super) fn sort(&mut self) {
+    /// Puts the problems into the order of the files; a problem told twice is told once, and what
+    /// seems to be missing is not told when it may stand in a file that could not be read.
+    pub(super) fn sort(&mut self) {
+        let incomplete = self.problems.iter().any(|problem| matches!(problem.code, "syntax" | "unreadable-file"));
+        self.problems.retain(|problem| !incomplete || !matches!(problem.code, "unknown-name" | "no-listener"));
         self.problems.sort_by_key(|problem| problem.place);
         self.problems.dedup();
     }

@@ -30,6 +30,25 @@ impl<'a> Section<'a> {
         self.table?.at(path)
     }
 
+    /// A key of this very table, with its value.
+    pub(super) fn entry(&self, key: &str) -> Option<&'a tree::Entry> {
+        self.table?.entry(key)
+    }
+
+    /// The value as written, where it is valid.
+    pub(super) fn valid(&self, path: &str) -> Option<&'a Node> {
+        self.written(path).filter(|node| self.kind(path).check(node).is_ok())
+    }
+
+    /// Whether the key is absent, and no key that was written is probably meant to be it.
+    pub(super) fn lacks(&self, key: &str) -> bool {
+        let names = keys::names(self.pattern);
+        let meant = |entry: &tree::Entry| {
+            keys::step(self.pattern, &entry.key).is_none() && super::nearest(&entry.key, names.iter().copied()) == Some(key)
+        };
+        self.table.is_none_or(|table| table.get(key).is_none() && !table.entries.iter().any(meant))
+    }
+
     /// The entries of a table below this one.
     pub(super) fn entries(&self, path: &str) -> &'a [tree::Entry] {
         self.written(path).and_then(Node::table).map_or(&[], |table| &table.entries)
@@ -102,6 +121,7 @@ impl<'a> Section<'a> {
         let kind = self.kind(path);
         let written = self.written(path).filter(|node| kind.check(node).is_ok());
         written.and_then(&convert).or_else(|| self.default(path).as_ref().and_then(&convert))
+        self.valid(path).and_then(&convert).or_else(|| self.default(path).as_ref().and_then(&convert))
     }
 
     fn kind(&self, path: &str) -> Kind {

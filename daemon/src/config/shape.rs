@@ -58,6 +58,11 @@ fn leaf(key: &Key, entry: &Entry, report: &mut Report) {
 
 fn scalar(node: &Node, kind: &Kind, report: &mut Report) {
     if let Err(fault) = kind.check(node) {
+        // A password in a URL, or a key in place of its hash, must not reach a log with its line.
+        let secret = matches!(kind, Kind::Hash | Kind::Secret) || (matches!(kind, Kind::Url) && node.text().is_some_and(|url| url.contains('@')));
+        if secret && node.text().is_some() {
+            report.sources.mask(node.place);
+        }
         let code = if matches!(node.value, Value::Text(_)) { "invalid-value" } else { "wrong-type" };
         report.push(Problem::error(code, node.place, fault.message, fault.help));
     }

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 pub struct Source {
     /// The file, or `environment` for the overrides of `TOOLGATE_…`.
     pub path: PathBuf,
+    /// The file, or the name of the variable.
+    pub path: PathBuf,
+    /// Whether it is a file, or else a variable of the environment.
+    pub is_file: bool,
     /// Its content; broken UTF-8 was replaced when it was read.
     pub text: String,
 }
@@ -36,6 +40,30 @@ impl Sources {
     pub fn add(&mut self, path: &Path, text: String) -> usize {
         self.list.push(Source { path: path.to_owned(), text });
         self.list.len() - 1
+    }
+
+    /// Adds a file; the answer is its index.
+    pub(super) fn add(&mut self, path: &Path, text: String) -> usize {
+        self.list.push(Source { path: path.to_owned(), is_file: true, text });
+        self.list.len() - 1
+    }
+
+    /// Adds a variable of the environment; the answer is its index.
+    pub(super) fn add_variable(&mut self, name: &str, text: String) -> usize {
+        self.list.push(Source { path: PathBuf::from(name), is_file: false, text });
+        self.list.len() - 1
+    }
+
+    /// Hides a value from every report; lengths and line ends stay, so that places stay right.
+    pub(super) fn mask(&mut self, place: Place) {
+        let source = &mut self.list[place.source];
+        let mask = |byte: u8| if matches!(byte, b'\n' | b'\r' | b'"' | b'\'') { byte } else { b'*' };
+        let range = place.start..place.end.min(source.text.len());
+        let mut bytes = std::mem::take(&mut source.text).into_bytes();
+        for byte in &mut bytes[range] {
+            *byte = mask(*byte);
+        }
+        source.text = String::from_utf8_lossy(&bytes).into_owned();
     }
 
     /// The source of a place.
@@ -68,5 +96,9 @@ impl Sources {
     #[must_use]
     pub fn paths(&self) -> Vec<PathBuf> {
         self.list.iter().map(|source| source.path.clone()).collect()
+    /// The files, in order.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.list.iter().filter(|source| source.is_file).map(|source| source.path.clone()).collect()
     }
 }

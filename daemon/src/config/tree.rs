@@ -47,6 +47,8 @@ impl Value {
             Self::Text(_) => "a string",
             Self::Integer(_) => "a number",
             Self::Bool(_) => "true or false",
+            Self::Bool(true) => "true",
+            Self::Bool(false) => "false",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
             Self::Other(name) => name,

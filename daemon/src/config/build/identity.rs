@@ -19,6 +19,7 @@ pub(super) fn tier(entry: &Entry, table: &Table, context: &mut Context<'_>) -> T
 pub(super) fn key(entry: &Entry, table: &Table, tiers: &BTreeMap<String, Arc<Tier>>, context: &mut Context<'_>) -> Option<Key> {
     let section = Section::new(Some(table), "key.*");
     if section.written("hash").is_none() {
+    if section.lacks("hash") {
         context.error(
             "missing-key",
             entry.key_place,

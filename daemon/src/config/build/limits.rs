@@ -23,6 +23,7 @@ pub(super) fn limits(node: Option<&Node>, owner: &str, context: &mut Context<'_>
 fn limit(node: &Node, table: &Table, standard_name: &str, context: &mut Context<'_>) -> Option<Limit> {
     let section = Section::new(Some(table), "limit[]");
     if section.written("per").is_none() {
+    if section.lacks("per") {
         context.error("missing-key", node.place, "a limit must say what it counts together", "add `per`, such as per = \"client\" or per = \"global\"");
     }
     check_algorithm(section, context);
@@ -50,6 +51,7 @@ fn measure(node: &Node, section: Section<'_>, context: &mut Context<'_>) -> Opti
             context.error("conflict", concurrent.place, "one limit bounds one thing", "write `rate` and `concurrent` as two limits");
             None
         }
+        (None, None) if !section.lacks("rate") || !section.lacks("concurrent") => None,
         (None, None) => {
             context.error("missing-key", node.place, "this limit bounds nothing", "add rate = \"100/min\" or concurrent = 10");
             None

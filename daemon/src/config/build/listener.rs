@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::super::kind;
+
 use super::super::problem::Problem;
 use super::super::section::Section;
 use super::super::settings::{AuthMethod, Bounds, CertificateFiles, Listener, Serve, Tls, TlsVersion};
@@ -11,6 +12,10 @@ use super::super::source::Place;
 use super::super::tree::{Entry, Node, Table, Value};
 use super::limits::limits;
 use super::{Context, url_origin};
+use super::super::{kind, url};
+use super::limits::limits;
+use super::secrets::certificate_path;
+use super::{Context, tls as files};
 
 /// Set on every answer unless the listener says otherwise. `X-XSS-Protection` is 0: the filter
 /// that it once switched on is gone from browsers, and was itself a hole.
@@ -29,6 +34,7 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
     let section = Section::new(Some(table), "listener.*");
     let addresses: Vec<SocketAddr> = section.list("address", |text| text.parse().ok());
     if section.written("address").is_none_or(|node| node.elements().is_empty()) {
+    if section.lacks("address") || section.written("address").is_some_and(|node| node.elements().is_empty()) {
         context.error("missing-key", entry.key_place, format!("the listener `{}` has no address", entry.key), "add address = [\"127.0.0.1:8080\"], or where clients connect");
     }
     let tls = tls(section, context);
@@ -42,6 +48,7 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
         allow: section.written("allow").map(|_| section.list("allow", |text| kind::network(text).ok())),
         hosts: section.list("hosts", |text| Some(text.trim_matches(['[', ']']).to_ascii_lowercase())),
         origins: section.list("origins", url_origin),
+        origins: section.list("origins", |text| url::origin(text).ok()),
         auth: auth(entry, section, serve, local, context),
         redirect_to_https: section.written("redirect_to_https").map(|_| section.count("redirect_to_https")),
         key_in_path: section.bool("key_in_path"),
@@ -99,6 +106,7 @@ fn check_exposure(section: Section<'_>, serve: Serve, local: bool, context: &mut
 fn auth(entry: &Entry, section: Section<'_>, serve: Serve, local: bool, context: &mut Context<'_>) -> Vec<AuthMethod> {
     let Some(node) = section.written("auth") else {
         if serve.mcp && section.written("redirect_to_https").is_none() {
+        if serve.mcp && section.lacks("auth") && section.written("redirect_to_https").is_none() {
             context.error(
                 "missing-key",
                 entry.key_place,
@@ -171,6 +179,15 @@ fn certificate(node: &Node, context: &mut Context<'_>) -> Option<CertificateFile
         Some(PathBuf::from(text.strip_prefix("file:").unwrap_or(&text)))
     };
     Some(CertificateFiles { chain: file("chain")?, key: file("key")? })
+    pair(section, "chain", "key", context)
+}
+
+/// The two files of a certificate, checked.
+pub(super) fn pair(section: Section<'_>, chain: &str, key: &str, context: &mut Context<'_>) -> Option<CertificateFiles> {
+    let (chain_node, key_node) = (section.valid(chain)?, section.valid(key)?);
+    let (chain, key) = (certificate_path(chain_node, context)?, certificate_path(key_node, context)?);
+    files::check_pair((chain_node, &chain), (key_node, &key), context);
+    Some(CertificateFiles { chain, key })
 }
 
 fn bounds(section: Section<'_>) -> Bounds {

@@ -15,6 +15,16 @@ use std::sync::Arc;
 
 use super::environment::Environment;
 use super::problem::{Problem, Report};
+mod secrets;
+mod server;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::environment::Environment;
+use super::problem::{Problem, Report, Severity};
 use super::section::Section;
 use super::settings::{Daemon, Log, LogFormat, Settings};
 use super::source::Place;
@@ -27,6 +37,12 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// A relative path starts at the folder of the file in which it is written.
+    fn path(&self, text: &str, place: Place) -> PathBuf {
+        let folder = self.report.sources.of(place).path.parent().unwrap_or(Path::new(""));
+        folder.join(text)
+    }
+
     fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.report.push(Problem::error(code, place, message, help));
     }
@@ -48,6 +64,16 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     }).collect();
     let listeners: Vec<_> = named(tree, "listener").map(|(entry, table)| Arc::new(listener::listener(entry, table, context))).collect();
     listener::check_addresses(tree, context);
+    if table(tree, "listener").is_none_or(|listeners| listeners.entries.is_empty()) {
+        context.report.push(Problem {
+            severity: Severity::Warning,
+            code: "no-listener",
+            place: None,
+            message: "there is no listener, so nobody can connect".into(),
+            help: "add [listener.NAME] with an address; toolgate.toml(5) has examples".into(),
+            also: None,
+        });
+    }
     let servers: BTreeMap<_, _> = named(tree, "server").filter_map(|(entry, table)| {
         Some((entry.key.clone(), Arc::new(server::server(entry, table, context)?)))
     }).collect();

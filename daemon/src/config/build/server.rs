@@ -7,12 +7,16 @@ use super::super::secret::Secret;
 use super::super::section::Section;
 use super::super::settings::{
     CertificateFiles, Http, Instances, Per, Pool, Queue, Server, Stdio, Timeouts, Transport, UpstreamTls,
+    Http, Instances, Per, Pool, Queue, Server, Stdio, Timeouts, Transport, UpstreamTls,
 };
 use super::super::tree::{Entry, Table};
 use super::super::{kind::Kind, units, url};
 use super::limits::limits;
 use super::listener::header_name;
 use super::{Context, references};
+use super::listener::{header_name, pair};
+use super::secrets::{certificate_path, secret};
+use super::{Context, references, tls};
 
 /// Keys that only one of the two kinds of server has.
 const HTTP_ONLY: &[&str] = &["pool", "bearer", "headers", "tls", "forward_client"];
@@ -45,6 +49,7 @@ fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> 
             context.error("conflict", command.place, format!("the server `{}` has both endpoints and a command", entry.key), "keep one: endpoints for a server over HTTP, command for one over stdio");
             None
         }
+        (None, None) if !section.lacks("endpoints") || !section.lacks("command") => None,
         (None, None) => {
             context.error("missing-key", entry.key_place, format!("nothing says how the server `{}` is reached", entry.key), "add endpoints = [\"http://…/mcp\"], or command = [\"PROGRAM\", \"ARGUMENT\", …]");
             None
@@ -88,11 +93,20 @@ fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
     }
     let path = |key: &str| section.text(key).map(|text| PathBuf::from(text.strip_prefix("file:").unwrap_or(&text)));
     let client = path("tls.client.chain").zip(path("tls.client.key")).map(|(chain, key)| CertificateFiles { chain, key });
+        if let (Some(name), Some(value)) = (header_name(entry, context), secret(entry, context)) {
+            headers.push((name, value));
+        }
+    }
+    if let Some(token) = section.entry("bearer").and_then(|entry| secret(entry, context)) {
+        headers.push(("authorization".into(), Secret::new(format!("Bearer {}", token.expose()))));
+    }
+    let client = pair(section, "tls.client.chain", "tls.client.key", context);
     Http {
         endpoints: section.list("endpoints", |text| url::endpoint(text).ok()),
         pool: Pool { max_connections: section.count("pool.max_connections"), idle_timeout: section.duration("pool.idle_timeout") },
         headers,
         tls: UpstreamTls { ca: path("tls.ca"), client, server_name: section.text("tls.server_name") },
+        tls: UpstreamTls { ca: authorities(section, context), client, server_name: section.text("tls.server_name") },
         forward_client: section.bool("forward_client"),
     }
 }
@@ -101,6 +115,17 @@ fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
     let mut environment = Vec::new();
     for entry in section.entries("env") {
         if let Some(value) = secret(&entry.node, context) {
+fn authorities(section: Section<'_>, context: &mut Context<'_>) -> Option<PathBuf> {
+    let node = section.valid("tls.ca")?;
+    let path = certificate_path(node, context)?;
+    tls::check_authorities(node, &path, context);
+    Some(path)
+}
+
+fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
+    let mut environment = Vec::new();
+    for entry in section.entries("env") {
+        if let Some(value) = secret(entry, context) {
             environment.push((entry.key.clone(), value));
         }
     }

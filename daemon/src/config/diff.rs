@@ -1,0 +1,230 @@
+//! What a reload would change, and what it would cost. Pure.
+//!
+//! Called by the reload, which writes it to the log, and by `toolgate config diff`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::settings::{Listener, Server, Settings, Transport};
+
+/// One difference between two configurations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Path of what changed, such as `server.weather` or `log`.
+    pub path: String,
+    /// What happened to it.
+    pub action: Action,
+    /// What it costs those who are connected.
+    pub cost: Cost,
+}
+
+/// What happened to a part of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It differs.
+    Changed,
+}
+
+/// What a change costs, from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cost {
+    /// Nothing: the next call sees it.
+    Nothing,
+    /// Open connections keep the old value.
+    NewConnections,
+    /// Clients who used it are refused.
+    ClientsRefused,
+    /// Idle connections to the server are closed, and its upstream sessions opened anew.
+    UpstreamSessions,
+    /// The server's running instances end, with their sessions.
+    Instances,
+    /// Its sessions end.
+    Sessions,
+    /// The old addresses are closed and their connections drained.
+    Rebind,
+    /// It takes effect with `systemctl restart toolgate` only.
+    Restart,
+}
+
+impl Settings {
+    /// Everything in which `new` differs from `old`; empty when a reload would change nothing.
+    #[must_use]
+    pub fn diff(old: &Self, new: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let listeners = |settings: &Self| settings.listeners.iter().map(|l| (l.name.clone(), Arc::clone(l))).collect();
+        tables("listener", &listeners(old), &listeners(new), listener, &mut changes);
+        tables("server", &old.servers, &new.servers, server, &mut changes);
+        tables("profile", &old.profiles, &new.profiles, |change| if change.is_none() { Cost::Sessions } else { Cost::Nothing }, &mut changes);
+        tables("tier", &old.tiers, &new.tiers, |_| Cost::Nothing, &mut changes);
+        tables("key", &old.keys, &new.keys, |change| match change {
+            Some((old, new)) if old.sha256 == new.sha256 => Cost::Nothing,
+            _ => Cost::ClientsRefused,
+        }, &mut changes);
+        single("limit", old.limits != new.limits, Cost::Nothing, &mut changes);
+        single("log", old.log != new.log, if old.log.format == new.log.format { Cost::Nothing } else { Cost::Restart }, &mut changes);
+        single("daemon", old.daemon != new.daemon, daemon(old, new), &mut changes);
+        changes
+    }
+}
+
+fn daemon(old: &Settings, new: &Settings) -> Cost {
+    let (old, new) = (&old.daemon, &new.daemon);
+    let fixed = old.cores == new.cores && old.runtime_dir == new.runtime_dir && old.state_dir == new.state_dir;
+    if fixed { Cost::Nothing } else { Cost::Restart }
+}
+
+/// The cost of a removed thing is asked with `None`; an added one costs nothing.
+fn tables<T: PartialEq>(
+    section: &str,
+    old: &BTreeMap<String, Arc<T>>,
+    new: &BTreeMap<String, Arc<T>>,
+    cost: impl Fn(Option<(&T, &T)>) -> Cost,
+    changes: &mut Vec<Change>,
+) {
+    let mut push = |name: &str, action, cost| changes.push(Change { path: format!("{section}.{name}"), action, cost });
+    for (name, before) in old {
+        match new.get(name) {
+            None => push(name, Action::Removed, cost(None)),
+            Some(after) if before != after => push(name, Action::Changed, cost(Some((before, after)))),
+            Some(_) => {}
+        }
+    }
+    for name in new.keys().filter(|name| !old.contains_key(*name)) {
+        push(name, Action::Added, Cost::Nothing);
+    }
+}
+
+fn single(path: &str, changed: bool, cost: Cost, changes: &mut Vec<Change>) {
+    if changed {
+        changes.push(Change { path: path.into(), action: Action::Changed, cost });
+    }
+}
+
+fn listener(change: Option<(&Listener, &Listener)>) -> Cost {
+    let Some((old, new)) = change else { return Cost::Rebind };
+    if old.addresses != new.addresses || old.tls.is_some() != new.tls.is_some() {
+        return Cost::Rebind;
+    }
+    let kept = old.tls == new.tls && old.bounds == new.bounds && old.allow == new.allow;
+    if kept { Cost::Nothing } else { Cost::NewConnections }
+}
+
+fn server(change: Option<(&Server, &Server)>) -> Cost {
+    let Some((old, new)) = change else { return Cost::Sessions };
+    if old.enabled && !new.enabled {
+        return Cost::Sessions;
+    }
+    match (&old.transport, &new.transport) {
+        (old, new) if old == new => Cost::Nothing,
+        (Transport::Stdio(_), Transport::Stdio(_)) => Cost::Instances,
+        (Transport::Http(_), Transport::Http(_)) => Cost::UpstreamSessions,
+        _ => Cost::Sessions,
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "with the next call, at no cost",
+            Self::NewConnections => "for new connections",
+            Self::ClientsRefused => "whoever still uses the old one is refused",
+            Self::UpstreamSessions => "its connections and upstream sessions are opened anew",
+            Self::Instances => "its running instances end, with their sessions",
+            Self::Sessions => "its sessions end",
+            Self::Rebind => "old addresses are closed and their connections drained",
+            Self::Restart => "after `systemctl restart toolgate`",
+        })
+    }
+}
+
+/// `server.weather changed: with the next call, at no cost`
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let action = match self.action {
+            Action::Added => "added",
+            Action::Removed => "removed",
+            Action::Changed => "changed",
+        };
+        write!(f, "{} {action}: {}", self.path, self.cost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::from_text;
+    use super::*;
+
+    const BASE: &str = r#"
+        version = 1
+        [daemon]
+        cores = 2
+        [log]
+        level = "info"
+        [listener.a]
+        address = "127.0.0.1:1"
+        auth = "key"
+        [server.http]
+        endpoints = "http://127.0.0.1:1/mcp"
+        queue.max_size = 7
+        [server.stdio]
+        command = ["x"]
+        [key.alice]
+        hash = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+        scopes = ["a/*"]
+        [profile.both]
+        servers = ["http", "stdio"]
+        [[limit]]
+        per = "global"
+        rate = "5/s"
+    "#;
+
+    fn settings(text: &str) -> Settings {
+        from_text(text).unwrap_or_else(|report| panic!("{}", report.render(false)))
+    }
+
+    #[test]
+    fn nothing_changed_is_no_change() {
+        assert_eq!(Settings::diff(&settings(BASE), &settings(BASE)), []);
+    }
+
+    #[test]
+    fn each_change_says_what_it_costs() {
+        let table = [
+            ("cores = 2", "cores = 3", "daemon", Cost::Restart),
+            ("cores = 2", "drain_timeout = \"9s\"\ncores = 2", "daemon", Cost::Nothing),
+            ("\"info\"", "\"debug\"", "log", Cost::Nothing),
+            ("127.0.0.1:1\"\n", "127.0.0.1:2\"\n", "listener.a", Cost::Rebind),
+            ("auth = \"key\"", "auth = \"key\"\nbounds.headers = 9", "listener.a", Cost::NewConnections),
+            ("auth = \"key\"", "auth = \"key\"\nlenient = true", "listener.a", Cost::Nothing),
+            ("http://127.0.0.1:1/", "http://127.0.0.1:2/", "server.http", Cost::UpstreamSessions),
+            ("max_size = 7", "max_size = 8", "server.http", Cost::Nothing),
+            ("max_size = 7", "max_size = 7\nenabled = false", "server.http", Cost::Sessions),
+            ("[\"x\"]", "[\"y\"]", "server.stdio", Cost::Instances),
+            ("sha256:0", "sha256:1", "key.alice", Cost::ClientsRefused),
+            ("a/*", "b/*", "key.alice", Cost::Nothing),
+            ("[\"http\", \"stdio\"]", "[\"http\"]", "profile.both", Cost::Nothing),
+            ("5/s", "6/s", "limit", Cost::Nothing),
+        ];
+        let old = settings(BASE);
+        for (from, to, path, cost) in table {
+            assert!(BASE.contains(from), "{from}");
+            let changes = Settings::diff(&old, &settings(&BASE.replace(from, to)));
+            assert_eq!(changes, [Change { path: path.into(), action: Action::Changed, cost }], "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn added_and_removed_things_are_told() {
+        let more = format!("{BASE}\n[server.new]\ncommand = [\"y\"]\n");
+        let (old, new) = (settings(BASE), settings(&more));
+        let added = Change { path: "server.new".into(), action: Action::Added, cost: Cost::Nothing };
+        let removed = Change { path: "server.new".into(), action: Action::Removed, cost: Cost::Sessions };
+        assert_eq!(Settings::diff(&old, &new), [added]);
+        assert_eq!(Settings::diff(&new, &old), [removed]);
+    }
+}
