@@ -2,4 +2,6 @@
 //!
 //! `main.rs` only picks a command. Start reading at `pipeline.rs`.
 
+pub mod admin;
 pub mod config;
+pub mod observe;
