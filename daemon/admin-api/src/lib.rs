@@ -7,6 +7,7 @@ pub mod config;
 pub mod error;
 pub mod exit;
 pub mod paths;
+pub mod shown;
 pub mod status;
 
 pub use config::{
@@ -15,6 +16,7 @@ pub use config::{
 pub use error::{ApiError, ErrorCode};
 pub use exit::Exit;
 pub use paths::Socket;
+pub use shown::Shown;
 pub use status::{
     Era, Instances, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version,
 };

@@ -1,7 +1,6 @@
 //! What the daemon tells about itself.
 
 pub mod logging;
-pub mod shown;
 mod writer;
 
-pub use shown::Shown;
+pub use toolgate_admin_api::Shown;

@@ -1,7 +1,7 @@
 //! Untrusted text made fit for a log or a terminal.
 //!
-//! Whatever comes from a client or a server (names, methods, header values) is logged through
-//! [`Shown`]: no control byte, no reordering of the line, and a bounded length come out.
+//! Daemon and ctl print whatever comes from a client or a server (names, methods, header values)
+//! through [`Shown`]: no control byte, no turned direction, and a bounded length come out.
 
 use std::fmt::{self, Write};
 
