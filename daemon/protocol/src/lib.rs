@@ -1,1 +1,10 @@
-//! Placeholder header, replaced by the first real module.
+//! What MCP means to a gateway, decided without I/O: messages, names, framing and eras.
+//! Called by the daemon, which does the I/O, and by the console's bridge.
+//! Must hold: no sockets, no clock, no task; time and bytes are passed in.
+
+pub mod envelope;
+pub mod error;
+pub mod json;
+pub mod method;
+pub mod revision;
+pub mod splice;
