@@ -14,3 +14,6 @@ pub mod demo;
 pub mod instance;
 pub mod keeper;
 pub mod servers;
+pub mod admin;
+pub mod config;
+pub mod observe;

@@ -1,2 +1,26 @@
-//! The operator command line.
-fn main() {}
+//! The operator's command line of the gate.
+//!
+//! `args` is the table of commands, `commands` has a file for each, `client` talks to the daemon.
+
+mod args;
+mod bridge;
+mod client;
+mod commands;
+mod failure;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    let json = arguments.json;
+    match commands::run(arguments) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.print(json);
+            failure.exit.into()
+        }
+    }
+}

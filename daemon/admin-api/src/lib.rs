@@ -1,1 +1,31 @@
-//! Placeholder header, replaced by the first real module.
+//! The wire types of the admin sockets, shared by the daemon and `toolgate`.
+//!
+//! The daemon's `admin` module writes them, `tui/src/client` reads them. `/v1` only grows: readers
+//! ignore fields and accept enum words that they do not know; requests with unknown fields are refused.
+
+pub mod config;
+pub mod error;
+pub mod exit;
+pub mod paths;
+pub mod shown;
+pub mod status;
+
+pub use config::{
+    CheckOutcome, ConfigProblem, ConfigValue, ConfigView, ReloadOutcome, ReloadRequest, Severity,
+};
+pub use error::{ApiError, ErrorCode};
+pub use exit::Exit;
+pub use paths::Socket;
+pub use shown::Shown;
+pub use status::{
+    Era, Instances, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version,
+};
+
+/// The newest version of the interface that this build speaks: the `1` in `/v1`.
+pub const API_VERSION: u32 = 1;
+
+/// The oldest version that this build still speaks.
+pub const API_MINIMUM: u32 = 1;
+
+/// Header of every answer: the instance id of the daemon that gave it.
+pub const INSTANCE_HEADER: &str = "toolgate-instance";

@@ -1,0 +1,58 @@
+//! What the admin sockets may ask of the daemon.
+//!
+//! The daemon implements this where its parts meet; the routes only translate HTTP to it. Nothing
+//! here may wait for a core: reads come from snapshots that the cores publish.
+
+use std::fmt;
+
+use toolgate_admin_api::{
+    ApiError, CheckOutcome, ConfigView, ReloadOutcome, ReloadRequest, Status, Version,
+};
+
+/// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
+/// and may be called at the same time.
+pub trait Operations: Send + Sync {
+    /// Who answers, and which revision runs. Called for every answer: a few atomic reads.
+    fn version(&self) -> Version;
+
+    /// The daemon at a glance, from snapshots.
+    fn status(&self) -> Status;
+
+    /// The running configuration and its files.
+    fn config(&self) -> ConfigView;
+
+    /// Reads the files on disk and says what is wrong with them; changes nothing.
+    fn check(&self) -> CheckOutcome;
+
+    /// Takes the files on disk over, or with `dry_run` says what that would change.
+    ///
+    /// The implementation lets one reload run at a time (SIGHUP's too), compares `if_match` with the
+    /// running revision inside that turn ([`ApiError::stale`]), keeps the running configuration when
+    /// anything is wrong ([`ApiError::bad_configuration`]), and records `peer` and the reason.
+    fn reload(
+        &self,
+        peer: &Peer,
+        request: &ReloadRequest,
+        if_match: Option<u64>,
+    ) -> Result<ReloadOutcome, ApiError>;
+}
+
+/// Who is at the other end of an admin connection, as the kernel says: for the record only. Who may
+/// connect was decided by the socket's group, which these credentials do not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// User id at the time of the connection.
+    pub uid: u32,
+    /// Process id, where the process is in sight.
+    pub pid: Option<i32>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "uid {}", self.uid)?;
+        match self.pid {
+            Some(pid) => write!(f, ", pid {pid}"),
+            None => Ok(()),
+        }
+    }
+}

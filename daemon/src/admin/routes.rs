@@ -1,0 +1,114 @@
+//! The table of routes: one row per thing that can be asked.
+//!
+//! `serve` looks a request up here and runs the row's function on a thread of its own. A new route is
+//! a function and a row.
+
+use http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toolgate_admin_api::{ApiError, ErrorCode, Socket};
+
+use super::operations::{Operations, Peer};
+
+/// What a route gets to see.
+pub(super) struct Request {
+    pub(super) peer: Peer,
+    /// The revision of `If-Match`.
+    pub(super) if_match: Option<u64>,
+    /// Empty where none was sent.
+    pub(super) body: Vec<u8>,
+}
+
+/// The JSON body of an answer with status 200.
+pub(super) type Answer = Result<Vec<u8>, ApiError>;
+
+/// One thing that can be asked.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    /// The socket that suffices; control suffices for everything.
+    pub(super) socket: Socket,
+    pub(super) run: fn(&dyn Operations, &Request) -> Answer,
+}
+
+/// All routes, in the order of the documentation.
+pub(super) static ROUTES: &[Route] = &[
+    get("/v1/version", |daemon, _| json(&daemon.version())),
+    get("/v1/status", |daemon, _| json(&daemon.status())),
+    get("/v1/config", |daemon, _| json(&daemon.config())),
+    post("/v1/config/check", |daemon, _| json(&daemon.check())),
+    post("/v1/config/reload", |daemon, request| {
+        json(&daemon.reload(&request.peer, &body(request)?, request.if_match)?)
+    }),
+];
+
+const fn get(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
+    Route {
+        method: Method::GET,
+        path,
+        socket: Socket::View,
+        run,
+    }
+}
+
+const fn post(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
+    Route {
+        method: Method::POST,
+        path,
+        socket: Socket::Control,
+        run,
+    }
+}
+
+/// The row for a request that came in on `socket`.
+pub(super) fn find(
+    method: &Method,
+    path: &str,
+    socket: Socket,
+    control_path: &std::path::Path,
+) -> Result<&'static Route, ApiError> {
+    let on_path = || ROUTES.iter().filter(|route| route.path == path);
+    if on_path().next().is_none() {
+        let known: Vec<_> = ROUTES.iter().map(|route| route.path).collect();
+        return Err(
+            ApiError::new(ErrorCode::NotFound, "There is nothing at this path.")
+                .remedy(format!("Known are {}.", known.join(", "))),
+        );
+    }
+    let Some(route) = on_path().find(|route| route.method == *method) else {
+        let methods: Vec<_> = on_path().map(|route| route.method.as_str()).collect();
+        let message = format!("This path takes {} only.", methods.join(" and "));
+        return Err(ApiError::new(ErrorCode::MethodNotAllowed, message));
+    };
+    if route.socket == Socket::Control && socket == Socket::View {
+        return Err(
+            ApiError::new(ErrorCode::Denied, "The view socket changes nothing.").remedy(format!(
+                "Use {}, which members of the group {} may connect to.",
+                control_path.display(),
+                Socket::Control.group()
+            )),
+        );
+    }
+    Ok(route)
+}
+
+fn json(value: &impl Serialize) -> Answer {
+    serde_json::to_vec(value)
+        .map_err(|error| ApiError::new(ErrorCode::Internal, format!("The answer failed: {error}.")))
+}
+
+/// The request's body; an empty one is the default.
+fn body<T: DeserializeOwned + Default>(request: &Request) -> Result<T, ApiError> {
+    if request.body.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(&request.body).map_err(|error| {
+        ApiError::new(
+            ErrorCode::BadRequest,
+            format!("The body cannot be used: {error}."),
+        )
+        .remedy("Send a JSON object with the documented fields only, or upgrade the daemon.")
+        .field("body")
+    })
+}

@@ -1,0 +1,357 @@
+//! The sockets as a client sees them, with a daemon that only remembers what it was asked.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use toolgate_admin_api::{
+    ApiError, CheckOutcome, ConfigView, ReloadOutcome, ReloadRequest, Status, Version,
+};
+
+use super::*;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+#[derive(Default)]
+struct Fake {
+    reloads: Mutex<Vec<(Peer, ReloadRequest)>>,
+    /// A reload says on the first that it runs, then waits for the second.
+    slow: Option<(Sender<()>, Mutex<Receiver<()>>)>,
+}
+
+impl Operations for Fake {
+    fn version(&self) -> Version {
+        Version {
+            version: "0.1.0".into(),
+            instance: "i-1".into(),
+            api: 1,
+            api_minimum: 1,
+            revision: 7,
+        }
+    }
+
+    fn status(&self) -> Status {
+        serde_json::from_value(json!({
+            "instance": "i-1", "version": "0.1.0", "revision": 7, "pid": 1, "started_at_ms": 1,
+            "uptime_seconds": 1, "draining": false, "ready": true, "connections": 0, "sessions": 0,
+            "calls_in_flight": 0, "listeners": [], "servers": [],
+        }))
+        .expect("a status")
+    }
+
+    fn config(&self) -> ConfigView {
+        ConfigView {
+            revision: 7,
+            loaded_at_ms: 1,
+            files: vec!["/etc/toolgate/toolgate.toml".into()],
+            warnings: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    fn check(&self) -> CheckOutcome {
+        CheckOutcome {
+            ok: true,
+            files: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn reload(
+        &self,
+        peer: &Peer,
+        request: &ReloadRequest,
+        if_match: Option<u64>,
+    ) -> Result<ReloadOutcome, ApiError> {
+        if let Some((running, go_on)) = &self.slow {
+            running.send(()).expect("the test waits");
+            let _ = go_on.lock().expect("lock").recv_timeout(DEADLINE);
+        }
+        if if_match.is_some_and(|revision| revision != 7) {
+            return Err(ApiError::stale(7));
+        }
+        assert_ne!(request.reason.as_deref(), Some("panic"), "asked to");
+        self.reloads
+            .lock()
+            .expect("lock")
+            .push((*peer, request.clone()));
+        Ok(ReloadOutcome {
+            applied: !request.dry_run,
+            revision: 8,
+            previous: 7,
+            changes: Vec::new(),
+            needs_restart: Vec::new(),
+            problems: Vec::new(),
+        })
+    }
+}
+
+struct Gate {
+    base: tempfile::TempDir,
+    daemon: Arc<Fake>,
+    admin: Admin,
+}
+
+fn start(daemon: Fake) -> Gate {
+    let base = tempfile::tempdir().expect("folder");
+    let daemon = Arc::new(daemon);
+    let admin =
+        Admin::start(base.path(), Arc::clone(&daemon) as Arc<dyn Operations>).expect("starts");
+    Gate {
+        base,
+        daemon,
+        admin,
+    }
+}
+
+/// What came back.
+struct Said {
+    status: u16,
+    head: String,
+    body: Value,
+}
+
+impl Gate {
+    fn connect(&self, socket: Socket) -> UnixStream {
+        let stream = UnixStream::connect(socket.path(self.base.path())).expect("connects");
+        stream.set_read_timeout(Some(DEADLINE)).expect("deadline");
+        stream
+    }
+
+    fn send(&self, socket: Socket, request: &str) -> Said {
+        let mut stream = self.connect(socket);
+        stream.write_all(request.as_bytes()).expect("writes");
+        read(stream)
+    }
+
+    fn get(&self, socket: Socket, path: &str) -> Said {
+        self.send(
+            socket,
+            &format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n"),
+        )
+    }
+
+    fn post(&self, socket: Socket, path: &str, headers: &str, body: &str) -> Said {
+        let length = body.len();
+        self.send(
+            socket,
+            &format!(
+                "POST {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n{headers}\
+                 content-length: {length}\r\n\r\n{body}"
+            ),
+        )
+    }
+}
+
+fn read(mut stream: UnixStream) -> Said {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("reads");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    Said {
+        status: head[9..12].parse().expect("a status"),
+        head: head.to_ascii_lowercase(),
+        body: serde_json::from_str(body).expect("JSON"),
+    }
+}
+
+#[test]
+fn reads_work_on_both_sockets_and_name_the_daemon() {
+    let gate = start(Fake::default());
+    for socket in [Socket::View, Socket::Control] {
+        for path in ["/v1/version", "/v1/status", "/v1/config"] {
+            let said = gate.get(socket, path);
+            assert_eq!(said.status, 200, "{path}");
+            assert_eq!(said.body["revision"], 7, "{path}");
+            assert!(
+                said.head.contains("toolgate-instance: i-1"),
+                "{}",
+                said.head
+            );
+            assert!(said.head.contains("etag: \"7\""), "{}", said.head);
+        }
+    }
+}
+
+#[test]
+fn the_view_socket_names_the_control_socket() {
+    let gate = start(Fake::default());
+    for path in ["/v1/config/check", "/v1/config/reload"] {
+        let said = gate.post(Socket::View, path, "", "");
+        assert_eq!((said.status, &said.body["code"]), (403, &json!("denied")));
+        let remedy = said.body["remedy"].as_str().expect("a remedy");
+        assert!(remedy.contains("control/control.sock"), "{remedy}");
+        assert!(remedy.contains("toolgate-control"), "{remedy}");
+    }
+    assert!(gate.daemon.reloads.lock().expect("lock").is_empty());
+}
+
+#[test]
+fn a_reload_carries_who_why_and_whether() {
+    let gate = start(Fake::default());
+    let body = r#"{"dry_run":true,"reason":"new server"}"#;
+    let said = gate.post(
+        Socket::Control,
+        "/v1/config/reload",
+        "if-match: \"7\"\r\n",
+        body,
+    );
+    assert_eq!((said.status, &said.body["applied"]), (200, &json!(false)));
+    let reloads = gate.daemon.reloads.lock().expect("lock");
+    let (peer, request) = &reloads[0];
+    assert_eq!(peer.uid, rustix::process::getuid().as_raw());
+    assert_eq!(peer.pid, i32::try_from(std::process::id()).ok());
+    assert!(request.dry_run);
+    assert_eq!(request.reason.as_deref(), Some("new server"));
+}
+
+#[test]
+fn an_empty_body_is_a_reload_for_real() {
+    let gate = start(Fake::default());
+    let said = gate.post(Socket::Control, "/v1/config/reload", "", "");
+    assert_eq!((said.status, &said.body["applied"]), (200, &json!(true)));
+}
+
+#[test]
+fn a_stale_revision_is_a_conflict() {
+    let gate = start(Fake::default());
+    let said = gate.post(
+        Socket::Control,
+        "/v1/config/reload",
+        "if-match: \"6\"\r\n",
+        "",
+    );
+    assert_eq!((said.status, &said.body["code"]), (409, &json!("conflict")));
+    let said = gate.post(
+        Socket::Control,
+        "/v1/config/reload",
+        "if-match: latest\r\n",
+        "",
+    );
+    assert_eq!(
+        (said.status, &said.body["field"]),
+        (400, &json!("if-match"))
+    );
+    assert!(gate.daemon.reloads.lock().expect("lock").is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_said() {
+    let gate = start(Fake::default());
+    let post = |headers: &str, body: &str| {
+        let said = gate.post(Socket::Control, "/v1/config/reload", headers, body);
+        (
+            said.status,
+            said.body["code"].as_str().expect("a code").to_owned(),
+        )
+    };
+    assert_eq!(post("", r#"{"dryrun":true}"#), (400, "bad_request".into()));
+    assert_eq!(post("", "not json"), (400, "bad_request".into()));
+    assert_eq!(
+        post("origin: https://example.org\r\n", ""),
+        (403, "denied".into())
+    );
+    assert_eq!(gate.get(Socket::Control, "/v1/config/reload").status, 405);
+    let said = gate.get(Socket::View, "/v1/nothing");
+    assert_eq!(said.status, 404);
+    assert!(
+        said.body["remedy"]
+            .as_str()
+            .expect("a remedy")
+            .contains("/v1/status")
+    );
+    assert!(gate.daemon.reloads.lock().expect("lock").is_empty());
+}
+
+#[test]
+fn a_body_over_the_limit_is_refused() {
+    let gate = start(Fake::default());
+    let mut stream = gate.connect(Socket::Control);
+    let head = "POST /v1/config/reload HTTP/1.1\r\nhost: admin\r\ncontent-length: 2000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("writes");
+    // The daemon answers and closes somewhere in the middle of this.
+    let _ = stream.write_all(&vec![b' '; 2_000_000]);
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+#[test]
+fn the_cap_on_one_socket_leaves_the_other_free() {
+    let gate = start(Fake::default());
+    let idle: Vec<_> = (0..48).map(|_| gate.connect(Socket::View)).collect();
+    let said = read(gate.connect(Socket::View));
+    assert_eq!(
+        (said.status, &said.body["code"]),
+        (503, &json!("unavailable"))
+    );
+    assert_eq!(gate.get(Socket::Control, "/v1/status").status, 200);
+    drop(idle);
+    let until = Instant::now() + DEADLINE;
+    while gate.get_or_busy() == 503 {
+        assert!(
+            Instant::now() < until,
+            "the permits of closed connections did not come back"
+        );
+        std::thread::yield_now();
+    }
+}
+
+impl Gate {
+    /// A read that may meet the cap, where the refusal may come before the request is sent.
+    fn get_or_busy(&self) -> u16 {
+        let mut stream = self.connect(Socket::View);
+        let _ = stream
+            .write_all(b"GET /v1/version HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        read(stream).status
+    }
+}
+
+#[test]
+fn status_answers_while_a_reload_runs() {
+    let (running, runs) = channel();
+    let (go_on, waits) = channel();
+    let gate = start(Fake {
+        slow: Some((running, Mutex::new(waits))),
+        ..Fake::default()
+    });
+    std::thread::scope(|scope| {
+        let reload = scope.spawn(|| {
+            gate.post(Socket::Control, "/v1/config/reload", "", "")
+                .status
+        });
+        runs.recv_timeout(DEADLINE).expect("the reload runs");
+        assert_eq!(gate.get(Socket::View, "/v1/status").status, 200);
+        go_on.send(()).expect("the reload waits");
+        assert_eq!(reload.join().expect("no panic"), 200);
+    });
+}
+
+#[test]
+fn a_panicking_operation_is_an_answer_and_not_the_end() {
+    let gate = start(Fake::default());
+    let said = gate.post(
+        Socket::Control,
+        "/v1/config/reload",
+        "",
+        r#"{"reason":"panic"}"#,
+    );
+    assert_eq!((said.status, &said.body["code"]), (500, &json!("internal")));
+    assert_eq!(gate.get(Socket::Control, "/v1/status").status, 200);
+}
+
+#[test]
+fn the_heartbeat_beats_and_the_end_removes_the_sockets() {
+    let gate = start(Fake::default());
+    let heartbeat = gate.admin.heartbeat();
+    let until = Instant::now() + DEADLINE;
+    while heartbeat.load(Ordering::Relaxed) < 2 {
+        assert!(Instant::now() < until, "no second beat");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(gate.admin);
+    assert!(!Socket::View.path(gate.base.path()).exists());
+    assert!(!Socket::Control.path(gate.base.path()).exists());
+}

@@ -1,0 +1,239 @@
+//! The log: which lines, in which form, and where to.
+//!
+//! `main` starts it once; a reload of the configuration calls [`Logging::set`]. Under systemd each
+//! value is a journal field of its own, on a terminal lines are for people, otherwise JSON.
+
+use std::io::{self, IsTerminal};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+use super::writer::Writer;
+use crate::config::settings::{Log, LogFormat};
+
+/// The target of the line that every call leaves, governed by `log.access` and not by the level.
+pub const ACCESS: &str = "access";
+
+/// The running log.
+pub struct Logging {
+    filter: reload::Handle<Targets, Registry>,
+    writer: Option<Writer>,
+}
+
+/// Why the log could not be started or changed.
+#[derive(Debug)]
+pub enum LogError {
+    /// The level is none; the text says what one looks like.
+    Level(String),
+    /// The journal does not answer, or the thread could not be started.
+    Output(io::Error),
+    /// A log was already started in this process.
+    Started,
+}
+
+impl std::fmt::Display for LogError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Level(text) => f.write_str(text),
+            Self::Output(error) => write!(f, "The log cannot be written: {error}."),
+            Self::Started => f.write_str("A log was already started in this process."),
+        }
+    }
+}
+
+impl std::error::Error for LogError {}
+
+impl From<io::Error> for LogError {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<TryInitError> for LogError {
+    fn from(_: TryInitError) -> Self {
+        Self::Started
+    }
+}
+
+impl Logging {
+    /// Starts the log of this process.
+    pub fn start(settings: &Log) -> Result<Self, LogError> {
+        let (filter, handle) = reload::Layer::new(targets(settings)?);
+        let (layer, writer) = output(settings.format)?;
+        tracing_subscriber::registry()
+            .with(layer.with_filter(filter))
+            .try_init()?;
+        Ok(Self {
+            filter: handle,
+            writer,
+        })
+    }
+
+    /// Takes a new level and access setting over. The form stays that of the start.
+    pub fn set(&self, settings: &Log) -> Result<(), LogError> {
+        let targets = targets(settings)?;
+        self.filter
+            .reload(targets)
+            .map_err(|error| LogError::Output(io::Error::other(error)))
+    }
+
+    /// Waits until what was logged is written, two seconds at most; the last thing a process does.
+    pub fn flush(&self) {
+        if let Some(writer) = &self.writer {
+            writer.flush();
+        }
+    }
+}
+
+/// Checks a level as the configuration writes it; an error is a finished sentence.
+pub fn check_level(level: &str) -> Result<(), String> {
+    parse(level).map(drop)
+}
+
+fn parse(level: &str) -> Result<Targets, String> {
+    // `Targets` takes a word that is no level for a module whose every line is wanted.
+    let mut bare = level
+        .split(',')
+        .map(str::trim)
+        .filter(|directive| !directive.contains('='));
+    let levels = bare.all(|word| !word.is_empty() && word.parse::<LevelFilter>().is_ok());
+    level.parse().ok().filter(|_| levels).ok_or_else(|| {
+        format!(
+            "`{level}` is no level: write error, warn, info, debug or trace, or directives such as \
+             `info,toolgated::listen=debug`."
+        )
+    })
+}
+
+/// The level, with the access log switched by its own setting unless the level names it.
+fn targets(settings: &Log) -> Result<Targets, LogError> {
+    let targets = parse(&settings.level).map_err(LogError::Level)?;
+    if targets.iter().any(|(target, _)| target == ACCESS) {
+        return Ok(targets);
+    }
+    let access = if settings.access {
+        LevelFilter::INFO
+    } else {
+        LevelFilter::OFF
+    };
+    Ok(targets.with_target(ACCESS, access))
+}
+
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+fn output(format: LogFormat) -> io::Result<(BoxedLayer, Option<Writer>)> {
+    match resolve(format) {
+        LogFormat::Journald => Ok((journal()?, None)),
+        LogFormat::Pretty => {
+            let writer = Writer::start(io::stderr())?;
+            Ok((
+                pretty(writer.clone(), io::stderr().is_terminal()),
+                Some(writer),
+            ))
+        }
+        LogFormat::Json | LogFormat::Auto => {
+            let writer = Writer::start(io::stdout())?;
+            Ok((json(writer.clone()), Some(writer)))
+        }
+    }
+}
+
+fn resolve(format: LogFormat) -> LogFormat {
+    match format {
+        LogFormat::Auto if stderr_is_the_journal() => LogFormat::Journald,
+        LogFormat::Auto if io::stderr().is_terminal() => LogFormat::Pretty,
+        LogFormat::Auto => LogFormat::Json,
+        written => written,
+    }
+}
+
+/// Whether systemd gave this process the journal as standard error, and it still is.
+fn stderr_is_the_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    rustix::fs::fstat(io::stderr()).is_ok_and(|stat| is_stream(&stream, stat.st_dev, stat.st_ino))
+}
+
+/// Whether `JOURNAL_STREAM` (`DEVICE:INODE`, in decimal) names this file.
+fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
+    stream == format!("{device}:{inode}")
+}
+
+fn journal() -> io::Result<BoxedLayer> {
+    let layer = tracing_journald::layer()?
+        .with_field_prefix(Some("TOOLGATE".into()))
+        .with_syslog_identifier("toolgated".into());
+    Ok(layer.boxed())
+}
+
+fn json(writer: Writer) -> BoxedLayer {
+    fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_writer(writer)
+        .boxed()
+}
+
+fn pretty(writer: Writer, colours: bool) -> BoxedLayer {
+    fmt::layer().with_ansi(colours).with_writer(writer).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    fn log(level: &str, access: bool) -> Log {
+        Log {
+            level: level.into(),
+            format: LogFormat::Json,
+            access,
+        }
+    }
+
+    fn enabled(settings: &Log, target: &str, level: Level) -> bool {
+        targets(settings)
+            .expect("parses")
+            .would_enable(target, &level)
+    }
+
+    #[test]
+    fn the_access_log_has_a_switch_of_its_own() {
+        assert!(enabled(&log("error", true), ACCESS, Level::INFO));
+        assert!(!enabled(&log("debug", false), ACCESS, Level::ERROR));
+        assert!(enabled(
+            &log("error,access=debug", false),
+            ACCESS,
+            Level::DEBUG
+        ));
+    }
+
+    #[test]
+    fn a_module_may_have_a_level_of_its_own() {
+        let settings = log("warn,toolgated::listen=debug", true);
+        assert!(enabled(&settings, "toolgated::listen::tls", Level::DEBUG));
+        assert!(!enabled(&settings, "toolgated::admin", Level::INFO));
+    }
+
+    #[test]
+    fn what_is_no_level_is_refused_with_an_example() {
+        for level in ["info,listen=loud", "inof", "", "info,listen"] {
+            let text = check_level(level).expect_err("refuses");
+            assert!(text.contains("toolgated::listen=debug"), "{text}");
+        }
+        assert!(check_level("info").is_ok());
+    }
+
+    #[test]
+    fn the_journal_is_recognised_by_device_and_inode() {
+        assert!(is_stream("9:1234", 9, 1234));
+        assert!(!is_stream("9:1234", 9, 123));
+        assert!(!is_stream("", 9, 1234));
+    }
+}

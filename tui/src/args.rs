@@ -1,0 +1,267 @@
+//! The table of commands; help, man pages and completions are made from it.
+//!
+//! Nouns first, then verbs. Texts are for operators: what a command does, not how.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use toolgate_admin_api::paths;
+
+/// Look at and steer a running toolgated.
+#[derive(Debug, Parser)]
+#[command(name = "toolgate", version, after_help = EXITS, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// The daemon's runtime folder, which holds its admin sockets.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = paths::RUNTIME_DIR_VARIABLE,
+        default_value = paths::RUNTIME_DIR
+    )]
+    pub(crate) socket_dir: PathBuf,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const EXITS: &str = "\
+Exit status:
+   0  done
+   1  failed
+   2  the command line is wrong
+   3  the daemon answers, and something that should work does not
+  69  the daemon cannot be reached
+  77  not allowed
+  78  the configuration has errors";
+
+/// What to do; absent: status, once.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what the daemon is doing; exit status 3 when something that should work does not.
+    Status,
+
+    /// Look at the running configuration, check the files, take them over.
+    #[command(subcommand)]
+    Config(Config),
+
+    /// Make keys for clients.
+    #[command(subcommand)]
+    Key(Key),
+
+    /// Be an MCP server over stdio that relays to a gate, for clients that only speak stdio.
+    Bridge(Bridge),
+
+    /// Print what to paste into an MCP client so that it uses a gate.
+    ClientConfig(ClientConfig),
+
+    /// Exit with 0 when the daemon is healthy, else with 1; for containers and scripts.
+    Probe(Probe),
+
+    /// Print a completion script.
+    Completions {
+        /// For this shell.
+        shell: Shell,
+    },
+
+    /// Write the man pages.
+    #[command(hide = true)]
+    Man {
+        /// Into this folder.
+        folder: PathBuf,
+    },
+}
+
+/// `toolgate config`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Say everything that is wrong with the files on disk; changes nothing.
+    Check {
+        /// Check this file without a daemon, as `toolgated check` does.
+        file: Option<PathBuf>,
+    },
+
+    /// Take the files on disk over, or keep the running configuration and say what is wrong.
+    Reload(Reload),
+
+    /// Show the running revision, its files and its values.
+    Show,
+}
+
+/// `toolgate config reload`
+#[derive(Debug, Args)]
+pub(crate) struct Reload {
+    /// Say what would change, change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Why, for the record of changes.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+
+    /// Only if this revision is the running one.
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) if_match: Option<u64>,
+}
+
+/// `toolgate key`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a key: prints it once, and the lines to put into the configuration.
+    Create(KeyCreate),
+}
+
+/// `toolgate key create`
+#[derive(Debug, Args)]
+pub(crate) struct KeyCreate {
+    /// Whose key it is, as logs and limits name the client.
+    #[arg(long, value_name = "NAME", value_parser = printable)]
+    pub(crate) owner: String,
+
+    /// The tier whose limits apply.
+    #[arg(long, value_name = "TIER", value_parser = printable)]
+    pub(crate) tier: Option<String>,
+
+    /// What it may call, as SERVER/TOOL with * and ?; may be repeated; none: everything.
+    #[arg(long = "scope", value_name = "PATTERN", value_parser = printable)]
+    pub(crate) scopes: Vec<String>,
+}
+
+/// `toolgate bridge`
+#[derive(Debug, Args)]
+pub(crate) struct Bridge {
+    /// The gate, such as https://gate.example.org/mcp; http:// only on this machine.
+    pub(crate) url: String,
+
+    #[command(flatten)]
+    pub(crate) key: ClientKey,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+/// The API key of a client.
+#[derive(Debug, Args)]
+pub(crate) struct ClientKey {
+    /// The API key; better in the environment or a file, where others do not see it.
+    #[arg(long, value_name = "KEY", env = "TOOLGATE_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+
+    /// A file that holds the API key.
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+/// Which certificates are believed.
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// Trust the authorities in this PEM file instead of the machine's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// `toolgate client-config`
+#[derive(Debug, Args)]
+pub(crate) struct ClientConfig {
+    /// The client to print for.
+    #[arg(long = "for", value_name = "CLIENT")]
+    pub(crate) client: Client,
+
+    /// The gate, such as https://gate.example.org/mcp.
+    pub(crate) url: String,
+
+    /// The API key to write into it; absent: a reference to TOOLGATE_KEY where the client has such.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+
+    /// The name that the client shows.
+    #[arg(long, value_name = "NAME", default_value = "toolgate", value_parser = name)]
+    pub(crate) name: String,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+/// An MCP client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Client {
+    /// Claude Desktop (stdio only: through `toolgate bridge`)
+    ClaudeDesktop,
+    /// Claude Code
+    ClaudeCode,
+    /// Cursor
+    Cursor,
+    /// VS Code
+    Vscode,
+    /// Windsurf
+    Windsurf,
+    /// Zed (through `toolgate bridge`)
+    Zed,
+    /// Codex CLI
+    Codex,
+    /// Gemini CLI
+    GeminiCli,
+    /// MCP Inspector
+    Inspector,
+    /// curl, for a first try
+    Curl,
+    /// The plain `mcpServers` form that many clients read
+    McpServers,
+}
+
+/// `toolgate probe`
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// Ask whether it takes calls, not only whether it lives.
+    #[arg(long)]
+    pub(crate) ready: bool,
+
+    /// Ask a listener over HTTP, such as http://127.0.0.1:9090, instead of the view socket.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// Give up after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5,
+          value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub(crate) timeout: u64,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+/// Text that goes into a configuration file and into logs.
+fn printable(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("must not be empty".into());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not contain control characters".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// A name that is safe in every client's file and on a command line.
+fn name(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if text.is_empty() || text.starts_with('-') || !text.bytes().all(fits) {
+        return Err("use letters, digits, - and _".into());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,27 @@
+//! What is made from the table of commands: completions and man pages.
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use toolgate_admin_api::Exit;
+
+use crate::args::Arguments;
+use crate::failure::Failure;
+use crate::output;
+
+/// Prints the completion script of a shell.
+pub(super) fn completions(shell: Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "toolgate", &mut script);
+    output::raw(&script);
+    Exit::Done
+}
+
+/// Writes `toolgate.1` and a page per command into a folder, which must exist.
+pub(super) fn man_pages(folder: &Path) -> Result<Exit, Failure> {
+    clap_mangen::generate_to(Arguments::command(), folder).map_err(|error| {
+        Failure::local(format!("{} cannot be written", folder.display()), error)
+    })?;
+    Ok(Exit::Done)
+}

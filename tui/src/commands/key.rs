@@ -1,0 +1,126 @@
+//! `toolgate key create`: a key for a client, and the lines that make the daemon know it.
+//!
+//! The secret exists in this process and on the operator's screen only; the configuration gets its
+//! SHA-256. A hash without salt is enough for 256 random bits.
+
+use std::fmt::Write;
+
+use aws_lc_rs::{digest, rand};
+use serde_json::json;
+use toolgate_admin_api::Exit;
+
+use super::Context;
+use crate::args::KeyCreate;
+use crate::failure::Failure;
+use crate::output;
+
+/// 43 of 62 characters are just over 256 bits.
+const SECRET_LENGTH: usize = 43;
+const SECRET_ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+const ID_LENGTH: usize = 12;
+const ID_ALPHABET: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// Makes a key and prints it once.
+pub(super) fn create(context: &Context, create: &KeyCreate) -> Result<Exit, Failure> {
+    let id = random_text(ID_ALPHABET, ID_LENGTH)?;
+    let secret = random_text(SECRET_ALPHABET, SECRET_LENGTH)?;
+    let key = format!("tg_{id}_{secret}");
+    let hash = hash(&secret);
+    let lines = lines(&id, &hash, create);
+    if context.json {
+        output::line(&json!({ "id": id, "key": key, "hash": hash, "toml": lines }).to_string());
+        return Ok(Exit::Done);
+    }
+    output::line(&format!(
+        "The key, which is shown only now; give it to {}:\n\n{key}\n\n\
+         Put these lines into a file such as /etc/toolgate/conf.d/keys.toml, then run\n\
+         `toolgate config reload`:\n\n{lines}",
+        create.owner
+    ));
+    Ok(Exit::Done)
+}
+
+/// `sha256:` and the digest of the secret part's text in hexadecimal.
+fn hash(secret: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, secret.as_bytes());
+    let mut text = String::from("sha256:");
+    for byte in digest.as_ref() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn lines(id: &str, hash: &str, create: &KeyCreate) -> String {
+    let mut lines = format!(
+        "[key.{id}]\nhash = \"{hash}\"\nowner = {}",
+        quoted(&create.owner)
+    );
+    if let Some(tier) = &create.tier {
+        let _ = write!(lines, "\ntier = {}", quoted(tier));
+    }
+    if !create.scopes.is_empty() {
+        let scopes: Vec<_> = create.scopes.iter().map(|scope| quoted(scope)).collect();
+        let _ = write!(lines, "\nscopes = [{}]", scopes.join(", "));
+    }
+    lines
+}
+
+/// A basic string of TOML; the arguments' table keeps control characters out.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Random characters, each of them equally likely.
+fn random_text(alphabet: &[u8], length: usize) -> Result<String, Failure> {
+    // Bytes from here on would make the first characters likelier.
+    let fair = 256 / alphabet.len() * alphabet.len();
+    let mut text = String::with_capacity(length);
+    let mut bytes = [0; 64];
+    while text.len() < length {
+        rand::fill(&mut bytes)
+            .map_err(|error| Failure::local("The system gives no random numbers", error))?;
+        let fit = bytes
+            .iter()
+            .map(|&byte| usize::from(byte))
+            .filter(|&byte| byte < fair);
+        let missing = length - text.len();
+        text.extend(
+            fit.take(missing)
+                .map(|byte| char::from(alphabet[byte % alphabet.len()])),
+        );
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_that_of_the_secret_text() {
+        // The first test vector of FIPS 180-2.
+        let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hash("abc"), abc);
+    }
+
+    #[test]
+    fn every_character_occurs_about_as_often() {
+        let text = random_text(SECRET_ALPHABET, 62_000).expect("random");
+        for &character in SECRET_ALPHABET {
+            let count = text.bytes().filter(|&byte| byte == character).count();
+            // Eight standard deviations around 1,000.
+            assert!(
+                (750..=1_250).contains(&count),
+                "{}: {count}",
+                char::from(character)
+            );
+        }
+    }
+
+    #[test]
+    fn quotes_do_not_end_the_string() {
+        assert_eq!(quoted(r#"a "b" \c"#), r#""a \"b\" \\c""#);
+    }
+}

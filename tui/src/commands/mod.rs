@@ -1,0 +1,60 @@
+//! One file per command.
+//!
+//! A command gets its arguments and prints; it returns the exit status, or a failure that `main`
+//! prints. Nothing here draws or keeps state.
+
+mod client_config;
+mod config;
+mod generate;
+mod key;
+mod probe;
+mod status;
+
+use std::path::PathBuf;
+
+use toolgate_admin_api::Exit;
+
+use crate::args::{Arguments, Command, Config, Key};
+use crate::bridge;
+use crate::failure::Failure;
+
+/// What every command gets.
+pub(crate) struct Context {
+    /// Print JSON.
+    pub(crate) json: bool,
+    /// Where the admin sockets are.
+    pub(crate) runtime_dir: PathBuf,
+}
+
+/// Runs what the command line says.
+pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    let context = Context {
+        json: arguments.json,
+        runtime_dir: arguments.socket_dir,
+    };
+    match arguments.command {
+        None => status::without_command(&context),
+        Some(Command::Status) => block_on(status::run(&context)),
+        Some(Command::Config(Config::Check { file: Some(file) })) => {
+            config::check_file(&context, &file)
+        }
+        Some(Command::Config(Config::Check { file: None })) => block_on(config::check(&context)),
+        Some(Command::Config(Config::Reload(reload))) => block_on(config::reload(&context, reload)),
+        Some(Command::Config(Config::Show)) => block_on(config::show(&context)),
+        Some(Command::Key(Key::Create(create))) => key::create(&context, &create),
+        Some(Command::Bridge(bridge)) => bridge::run(bridge),
+        Some(Command::ClientConfig(config)) => client_config::run(&context, &config),
+        Some(Command::Probe(probe)) => block_on(probe::run(&context, probe)),
+        Some(Command::Completions { shell }) => Ok(generate::completions(shell)),
+        Some(Command::Man { folder }) => generate::man_pages(&folder),
+    }
+}
+
+/// Runs a command that talks, on this thread.
+pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::local("The command cannot start", error))?
+        .block_on(command)
+}
