@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 NODE_BIN = CACHE / "node" / "node_modules" / ".bin"
 PYTHON = {"1": CACHE / "py1" / "bin" / "python", "2": CACHE / "py2" / "bin" / "python"}
 FIXTURE = ROOT / "tests" / "peers" / "fixture" / "server.py"
+NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or "nginx"
 READY_WITHIN = 30.0  # seconds, on a machine that does other things as well
 
 
@@ -131,10 +133,50 @@ class Stage(contextlib.ExitStack):
         command = [binary("shim"), "--to", f"localhost:{gate.port}", "--ca", gate.ca, "--key", gate.key]
         return self.line(self.start("shim", command))["url"]
 
+    def certificates(self) -> pathlib.Path:
+        """A folder with `ca.pem`, `chain.pem` and `key.pem` for localhost."""
+        folder = self.folder / "tls"
+        if not folder.exists():
+            subprocess.run([binary("certificates"), str(folder)], check=True, stdout=subprocess.DEVNULL)
+        return folder
+
+    def control(self, upstream: str) -> Gate:
+        """nginx in the gate's place: relays bytes over TLS and demands a key. The test of the tests."""
+        tls, port, key = self.certificates(), free_port(), f"tg_test_{secrets.token_hex(32)}"
+        config = self.folder / "nginx.conf"
+        temporary = "\n".join(
+            f"{kind}_temp_path {self.folder}/nginx-{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        config.write_text(f"""daemon off;
+pid {self.folder}/nginx.pid;
+error_log {self.folder}/nginx.log;
+events {{}}
+http {{
+    access_log off;
+    {temporary}
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {tls}/chain.pem;
+        ssl_certificate_key {tls}/key.pem;
+        location / {{
+            if ($http_authorization != "Bearer {key}") {{ return 401; }}
+            proxy_pass {upstream.removesuffix("/mcp")};
+            proxy_http_version 1.1;
+            proxy_set_header Host $http_host;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+            rewrite ^ /mcp break;
+        }}
+    }}
+}}
+""")
+        process = self.start("nginx", [NGINX, "-c", config, "-p", self.folder])
+        self.port_open(process, port)
+        return Gate(port, tls / "ca.pem", key, process)
+
     def gate(self, servers: str, limits: str = "") -> Gate:
         """A gate with the TOML tables `servers`; `limits` becomes the tier of its only key."""
-        certificates = self.folder / "tls"
-        subprocess.run([binary("certificates"), str(certificates)], check=True)
+        certificates = self.certificates()
         port, secret = free_port(), secrets.token_hex(32)
         runtime = self.folder / "run"
         config = self.folder / "toolgate.toml"

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Runs the MCP conformance suite against the fixture directly and through the gate, check by check.
 
-`run.py` starts the fixture, a gate before it and the shim; `run.py --direct` stops after the direct part;
-`run.py --url URL` compares any other URL, for example a gate's shim. `--update` rewrites `direct.json`.
-It fails when the direct run falls below `direct.json`, and when the gate's differs in any check.
+`run.py` starts the fixture, a gate before it and the shim; `--direct` stops after the direct part; `--url URL`
+compares any other URL; `--control` puts nginx in the gate's place, which must differ in nothing: it tests the
+shim and this program. `--update` rewrites `direct.json`. Fails when the direct run falls below `direct.json`,
+and when the gate's differs in any check.
 """
 
 import argparse
@@ -91,12 +92,13 @@ def differences(direct: dict, gate: dict) -> list[str]:
         for key in sorted(left.keys() | right.keys()):
             was, now = left.get(key, ["absent", ""]), right.get(key, ["absent", ""])
             if was[0] != now[0]:
-                out.append(f"{name}: {key[0]}: direct {was[0]}, gate {now[0]} {now[1] or was[1]}")
+                why = " ".join((now[1] or was[1]).split())[:200]
+                out.append(f"{name}: {key[0]}: direct {was[0]}, gate {now[0]} {why}")
     return out
 
 
-def gate_url(stage: Stage, fixture: str) -> str:
-    gate = stage.gate(f'[server.fixture]\nendpoints = ["{fixture}"]\n')
+def gate_url(stage: Stage, fixture: str, control: bool) -> str:
+    gate = stage.control(fixture) if control else stage.gate(f'[server.fixture]\nendpoints = ["{fixture}"]\n')
     return f"{stage.shim(gate)}/mcp/fixture"
 
 
@@ -105,13 +107,14 @@ def main() -> int:
     parser.add_argument("--url", help="compare this URL instead of a gate started here")
     parser.add_argument("--upstream", help="the server to run directly instead of the fixture started here")
     parser.add_argument("--direct", action="store_true", help="no gate")
+    parser.add_argument("--control", action="store_true", help="nginx in the gate's place")
     parser.add_argument("--update", action="store_true", help="write the direct counts to direct.json")
     parser.add_argument("--revision", action="append", choices=REVISIONS, help="only this one; may be repeated")
     given = parser.parse_args()
     problems, baseline = [], json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     with Stage() as stage:
         fixture = given.upstream or stage.fixture()
-        gate = None if given.direct or given.update else given.url or gate_url(stage, fixture)
+        gate = None if given.direct or given.update else given.url or gate_url(stage, fixture, given.control)
         for revision in given.revision or REVISIONS:
             direct = checks(fixture, revision)
             now = counts(direct)
