@@ -47,7 +47,9 @@ impl Certificates {
 fn authority() -> (Issuer<'static, KeyPair>, String) {
     let key = KeyPair::generate().expect("a P-256 key");
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "Toolgate test authority");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Toolgate test authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = params.self_signed(&key).expect("a signed authority");
@@ -58,8 +60,12 @@ fn leaf(authority: &Issuer<'static, KeyPair>) -> (String, String) {
     let key = KeyPair::generate().expect("a P-256 key");
     let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
     let mut params = CertificateParams::new(names).expect("valid names");
-    params.distinguished_name.push(DnType::CommonName, "localhost");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "localhost");
     params.use_authority_key_identifier_extension = true;
-    let certificate = params.signed_by(&key, authority).expect("a signed certificate");
+    let certificate = params
+        .signed_by(&key, authority)
+        .expect("a signed certificate");
     (certificate.pem(), key.serialize_pem())
 }

@@ -29,45 +29,54 @@ impl Inserter {
     /// `line` is a whole header line without its line end.
     #[must_use]
     pub fn new(line: &str) -> Self {
-        Self { line: format!("{line}\r\n"), place: Place::Head(Vec::new()) }
+        Self {
+            line: format!("{line}\r\n"),
+            place: Place::Head(Vec::new()),
+        }
     }
 
     /// Appends to `out` what of `input` may be passed on now.
     pub fn feed(&mut self, mut input: &[u8], out: &mut Vec<u8>) {
         while !input.is_empty() {
             input = match &mut self.place {
-                Place::Head(held) => {
-                    let rest = take_until(input, held, b"\r\n\r\n");
-                    if held.ends_with(b"\r\n\r\n") {
-                        let head = std::mem::take(held);
+                Place::Head(read) => {
+                    let rest = take_until(input, read, b"\r\n\r\n");
+                    if read.ends_with(b"\r\n\r\n") {
+                        let head = std::mem::take(read);
                         self.pass_head(&head, out);
                     }
                     rest
                 }
                 Place::Body(left) | Place::Chunk(left) => {
-                    let now = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                    let now = usize::try_from(*left)
+                        .unwrap_or(usize::MAX)
+                        .min(input.len());
                     out.extend_from_slice(&input[..now]);
                     *left -= now as u64;
                     self.after_data();
                     &input[now..]
                 }
-                Place::ChunkSize(held) => {
-                    let rest = take_until(input, held, b"\n");
-                    if held.ends_with(b"\n") {
-                        out.extend_from_slice(held);
-                        self.place = match chunk_size(held) {
+                Place::ChunkSize(read) => {
+                    let rest = take_until(input, read, b"\n");
+                    if read.ends_with(b"\n") {
+                        out.extend_from_slice(read);
+                        self.place = match chunk_size(read) {
                             0 => Place::Trailer(Vec::new()),
                             size => Place::Chunk(size + 2),
                         };
                     }
                     rest
                 }
-                Place::Trailer(held) => {
-                    let rest = take_until(input, held, b"\n");
-                    if held.ends_with(b"\n") {
-                        out.extend_from_slice(held);
-                        let last = held.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
-                        self.place = if last { Place::Head(Vec::new()) } else { Place::Trailer(Vec::new()) };
+                Place::Trailer(read) => {
+                    let rest = take_until(input, read, b"\n");
+                    if read.ends_with(b"\n") {
+                        out.extend_from_slice(read);
+                        let last = read.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+                        self.place = if last {
+                            Place::Head(Vec::new())
+                        } else {
+                            Place::Trailer(Vec::new())
+                        };
                     }
                     rest
                 }
@@ -84,18 +93,25 @@ impl Inserter {
     }
 
     fn pass_head(&mut self, head: &[u8], out: &mut Vec<u8>) {
-        let request_line = head.iter().position(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let request_line = head
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .map_or(0, |at| at + 1);
         out.extend_from_slice(&head[..request_line]);
         out.extend_from_slice(self.line.as_bytes());
         out.extend_from_slice(&head[request_line..]);
-        self.place = if header(head, "transfer-encoding").is_some_and(|value| value.contains("chunked")) {
-            Place::ChunkSize(Vec::new())
-        } else {
-            match header(head, "content-length").and_then(|value| value.parse().ok()).unwrap_or(0) {
-                0 => Place::Head(Vec::new()),
-                length => Place::Body(length),
-            }
-        };
+        self.place =
+            if header(head, "transfer-encoding").is_some_and(|value| value.contains("chunked")) {
+                Place::ChunkSize(Vec::new())
+            } else {
+                match header(head, "content-length")
+                    .and_then(|value| value.parse().ok())
+                    .unwrap_or(0)
+                {
+                    0 => Place::Head(Vec::new()),
+                    length => Place::Body(length),
+                }
+            };
     }
 }
 
@@ -142,7 +158,11 @@ mod tests {
             for piece in SENT.chunks(step) {
                 inserter.feed(piece, &mut out);
             }
-            assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(PASSED), "in pieces of {step}");
+            assert_eq!(
+                String::from_utf8_lossy(&out),
+                String::from_utf8_lossy(PASSED),
+                "in pieces of {step}"
+            );
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod framing;
 
 pub mod http;
+pub mod load;
 
 pub mod mcp;
 pub mod standin;

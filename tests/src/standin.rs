@@ -50,7 +50,9 @@ async fn serve_connection(mut socket: TcpStream) -> io::Result<()> {
             Method::Post => {
                 let body = &held[request.body.clone()];
                 let Ok(call) = serde_json::from_slice::<Call>(body) else {
-                    socket.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await?;
+                    socket
+                        .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                        .await?;
                     return Ok(());
                 };
                 if call.method == "subscriptions/listen" {
@@ -79,26 +81,44 @@ async fn hold_stream(socket: &mut TcpStream) -> io::Result<()> {
 }
 
 fn answer(out: &mut Vec<u8>, call: &Call<'_>) {
-    let Some(id) = call.id else { return write_answer(out, "202 Accepted", "", b"") };
-    let session = if call.method == "initialize" { "Mcp-Session-Id: standin-session\r\n" } else { "" };
-    let name = call.params.as_ref().and_then(|params| params.name).unwrap_or_default();
+    let Some(id) = call.id else {
+        return write_answer(out, "202 Accepted", "", b"");
+    };
+    let session = if call.method == "initialize" {
+        "Mcp-Session-Id: standin-session\r\n"
+    } else {
+        ""
+    };
+    let name = call
+        .params
+        .as_ref()
+        .and_then(|params| params.name)
+        .unwrap_or_default();
     let body = match call.method {
-        "tools/call" if name == "fail" => {
-            wrap(id, r#"{"resultType":"complete","content":[{"type":"text","text":"This tool always fails."}],"isError":true}"#)
-        }
+        "tools/call" if name == "fail" => wrap(
+            id,
+            r#"{"resultType":"complete","content":[{"type":"text","text":"This tool always fails."}],"isError":true}"#,
+        ),
         "tools/call" => wrap(id, call_result()),
         "initialize" => wrap(id, INITIALIZED),
         "server/discover" => wrap(id, DISCOVERED),
         "tools/list" => wrap(id, TOOLS),
         "ping" => wrap(id, r#"{"resultType":"complete"}"#),
         _ => {
-            let error = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found"}}}}"#);
+            let error = format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found"}}}}"#
+            );
             return write_json(out, "404 Not Found", "", error.as_bytes());
         }
     };
     if name == "stream" {
         let event = format!("event: message\ndata: {body}\n\n");
-        return write_answer(out, "200 OK", "Content-Type: text/event-stream\r\n", event.as_bytes());
+        return write_answer(
+            out,
+            "200 OK",
+            "Content-Type: text/event-stream\r\n",
+            event.as_bytes(),
+        );
     }
     write_json(out, "200 OK", session, body.as_bytes());
 }
@@ -123,11 +143,21 @@ fn wrap(id: &RawValue, result: &str) -> String {
 }
 
 fn write_json(out: &mut Vec<u8>, status: &str, headers: &str, body: &[u8]) {
-    write_answer(out, status, &format!("Content-Type: application/json\r\n{headers}"), body);
+    write_answer(
+        out,
+        status,
+        &format!("Content-Type: application/json\r\n{headers}"),
+        body,
+    );
 }
 
 fn write_answer(out: &mut Vec<u8>, status: &str, headers: &str, body: &[u8]) {
-    write!(out, "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n", body.len()).expect("memory");
+    write!(
+        out,
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .expect("memory");
     out.extend_from_slice(body);
 }
 
@@ -159,11 +189,13 @@ async fn read_request(socket: &mut TcpStream, held: &mut Vec<u8>) -> io::Result<
     }
 }
 
-fn parse(held: &[u8]) -> io::Result<Option<(Method, std::ops::Range<usize>)>> {
+fn parse(read: &[u8]) -> io::Result<Option<(Method, std::ops::Range<usize>)>> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut fields);
-    let parsed = request.parse(held).map_err(io::Error::other)?;
-    let httparse::Status::Complete(head) = parsed else { return Ok(None) };
+    let parsed = request.parse(read).map_err(io::Error::other)?;
+    let httparse::Status::Complete(head_bytes) = parsed else {
+        return Ok(None);
+    };
     let length = request
         .headers
         .iter()
@@ -175,7 +207,7 @@ fn parse(held: &[u8]) -> io::Result<Option<(Method, std::ops::Range<usize>)>> {
         Some("DELETE") => Method::Delete,
         _ => Method::Get,
     };
-    Ok(Some((method, head..head + length)))
+    Ok(Some((method, head_bytes..head_bytes + length)))
 }
 
 #[cfg(test)]
@@ -198,7 +230,9 @@ mod tests {
     async fn both_eras_are_answered_with_the_same_number_of_bytes() {
         let target = started().await;
         for era in [Era::Legacy, Era::Modern] {
-            let mut client = Client::connect(&target, "/mcp", None, era).await.expect("a client");
+            let mut client = Client::connect(&target, "/mcp", None, era)
+                .await
+                .expect("a client");
             let raw = client.raw_call("echo", 0);
             let (head, body) = client.connection().exchange(&raw).await.expect("an answer");
             assert_eq!((head.status, body.len()), (200, ANSWER_BYTES));
@@ -207,10 +241,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_failing_tool_fails_and_a_streaming_tool_streams() {
-        let mut client = Client::connect(&started().await, "/mcp", None, Era::Legacy).await.expect("a client");
+        let mut client = Client::connect(&started().await, "/mcp", None, Era::Legacy)
+            .await
+            .expect("a client");
         let failed = client.call("fail", json!({})).await.expect("an answer");
         assert!(!failed.succeeded() && failed.body["result"]["isError"] == true);
-        let unknown = client.request("no/such", json!({})).await.expect("an answer");
-        assert_eq!((unknown.head.status, &unknown.body["error"]["code"]), (404, &json!(-32601)));
+        let unknown = client
+            .request("no/such", json!({}))
+            .await
+            .expect("an answer");
+        assert_eq!(
+            (unknown.head.status, &unknown.body["error"]["code"]),
+            (404, &json!(-32601))
+        );
     }
 }
