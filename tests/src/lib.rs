@@ -1,1 +1,14 @@
-//! Placeholder header, replaced by the first real module.
+//! What scenarios, peers and benchmarks share: certificates, a gate as a process, MCP over raw HTTP.
+//!
+//! Used by `tests/scenarios`, by the binaries of this crate, and by nothing that is shipped.
+//! Talks to loopback only, and knows the gate by its command line and its sockets alone.
+
+pub mod certificates;
+pub mod framing;
+
+pub mod http;
+pub mod load;
+
+pub mod mcp;
+pub mod standin;
+pub mod wait;
