@@ -2,18 +2,29 @@
 //!
 //! `main.rs` only picks a command. Start reading at `pipeline.rs`.
 
+pub mod admin;
 pub mod body;
+pub mod call;
+pub mod clock;
 pub mod config;
-pub mod servers;
 pub mod core;
 pub mod cores;
-pub mod lifecycle;
-pub mod listen;
-pub mod pipeline;
 pub mod demo;
+pub mod failure;
+pub mod gate;
+pub mod identity;
 pub mod instance;
 pub mod keeper;
-pub mod servers;
-pub mod admin;
-pub mod config;
+pub mod lifecycle;
+pub mod listen;
+pub mod message;
 pub mod observe;
+pub mod pages;
+pub mod pipeline;
+pub mod policy;
+pub mod provenance;
+pub mod relay;
+pub mod seal;
+pub mod servers;
+pub mod sessions;
+pub mod stages;

@@ -1,18 +1,12 @@
-//! What MCP means to a gateway, decided without I/O: messages, names, framing and eras.
-//! Called by the daemon, which does the I/O, and by the console's bridge.
+//! What MCP means to a gateway, decided without I/O: messages, names, framing, eras, permits.
+//! Called by the daemon, which does the I/O, and by the command line's bridge.
 //! Must hold: no sockets, no clock, no task; time and bytes are passed in.
 
 pub mod envelope;
 pub mod error;
+pub mod framing;
 pub mod json;
 pub mod method;
+pub mod permits;
 pub mod revision;
 pub mod splice;
-//! What MCP means to a gateway, decided without I/O.
-//!
-//! Used by the daemon. Nothing here reads a clock, a socket or a file: time is passed in.
-
-pub mod permits;
-//! What MCP and HTTP mean to a gateway, decided without I/O, clocks or tasks.
-
-pub mod framing;

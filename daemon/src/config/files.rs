@@ -84,9 +84,6 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
 fn parse_one(path: &Path, text: String, report: &mut Report) -> Table {
     let (table, errors) = DeTable::parse_recoverable(&text);
     let source = report.sources.add(path, text.clone());
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        let place = Place { source, start: span.start, end: span.end };
     let mut lines = Vec::new();
     for error in &errors {
         let span = error.span().unwrap_or(0..0);

@@ -96,7 +96,6 @@ const ANY: Kind = Count(1, 1_000_000);
 
 /// Every key, in the order of the manual.
 pub static KEYS: &[Key] = &[
-    key("version", Count(1, 1), "", Restart, "Version of the file's format; required in the main file: 1."),
     key("version", Kind::Version, "", Restart, "Version of the file's format; required in the main file: 1."),
     // The process
     key("daemon.cores", Count(0, 1024), "0", Restart, "Threads that serve connections; 0: one per processor."),

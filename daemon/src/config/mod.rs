@@ -12,7 +12,6 @@ mod environment;
 mod files;
 pub mod keys;
 pub mod kind;
-mod problem;
 mod overrides;
 mod problem;
 mod render;
@@ -27,7 +26,6 @@ mod url;
 
 use std::path::Path;
 
-pub use environment::Environment;
 pub use check::{CheckArgs, check};
 pub use diff::{Change, Cost};
 pub use environment::{Environment, Scrutiny};
@@ -42,7 +40,6 @@ pub use source::{Place, Source, Sources};
 /// `Settings::warnings`. `Err` holds every error and warning.
 pub fn load(path: &Path, environment: &Environment) -> Result<(Settings, Report), Report> {
     let mut report = Report::default();
-    let tree = files::read(path, &mut report);
     let mut tree = files::read(path, &mut report);
     overrides::apply(&mut tree, environment, &mut report);
     finish(&tree, report, environment)
@@ -62,7 +59,6 @@ fn finish(tree: &tree::Table, mut report: Report, environment: &Environment) -> 
     if report.has_errors() {
         return Err(report);
     }
-    settings.files = report.sources.paths();
     settings.files = report.sources.files();
     settings.warnings = report.problems.iter().map(|problem| report.sentence(problem)).collect();
     Ok((settings, report))

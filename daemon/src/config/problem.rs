@@ -69,8 +69,6 @@ impl Report {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
-    /// Puts the problems into the order of the files; a problem told twice is told once.
-    pub(super) fn sort(&mut self) {
     /// Puts the problems into the order of the files; a problem told twice is told once, and what
     /// seems to be missing is not told when it may stand in a file that could not be read.
     pub(super) fn sort(&mut self) {

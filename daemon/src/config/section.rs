@@ -118,9 +118,6 @@ impl<'a> Section<'a> {
     }
 
     fn read<T>(&self, path: &str, convert: impl Fn(&Node) -> Option<T>) -> Option<T> {
-        let kind = self.kind(path);
-        let written = self.written(path).filter(|node| kind.check(node).is_ok());
-        written.and_then(&convert).or_else(|| self.default(path).as_ref().and_then(&convert))
         self.valid(path).and_then(&convert).or_else(|| self.default(path).as_ref().and_then(&convert))
     }
 

@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 /// A text with the name under which it is reported.
 #[derive(Debug)]
 pub struct Source {
-    /// The file, or `environment` for the overrides of `TOOLGATE_…`.
-    pub path: PathBuf,
     /// The file, or the name of the variable.
     pub path: PathBuf,
     /// Whether it is a file, or else a variable of the environment.
@@ -36,12 +34,6 @@ pub struct Place {
 }
 
 impl Sources {
-    /// Adds a text; the answer is its index.
-    pub fn add(&mut self, path: &Path, text: String) -> usize {
-        self.list.push(Source { path: path.to_owned(), text });
-        self.list.len() - 1
-    }
-
     /// Adds a file; the answer is its index.
     pub(super) fn add(&mut self, path: &Path, text: String) -> usize {
         self.list.push(Source { path: path.to_owned(), is_file: true, text });
@@ -92,10 +84,6 @@ impl Sources {
         format!("{}:{line}:{column}", self.of(place).path.display())
     }
 
-    /// The names of all sources, in order.
-    #[must_use]
-    pub fn paths(&self) -> Vec<PathBuf> {
-        self.list.iter().map(|source| source.path.clone()).collect()
     /// The files, in order.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {

@@ -46,7 +46,6 @@ impl Value {
         match self {
             Self::Text(_) => "a string",
             Self::Integer(_) => "a number",
-            Self::Bool(_) => "true or false",
             Self::Bool(true) => "true",
             Self::Bool(false) => "false",
             Self::List(_) => "a list",

@@ -18,7 +18,6 @@ pub(super) fn tier(entry: &Entry, table: &Table, context: &mut Context<'_>) -> T
 /// A key, unless its hash is missing or broken.
 pub(super) fn key(entry: &Entry, table: &Table, tiers: &BTreeMap<String, Arc<Tier>>, context: &mut Context<'_>) -> Option<Key> {
     let section = Section::new(Some(table), "key.*");
-    if section.written("hash").is_none() {
     if section.lacks("hash") {
         context.error(
             "missing-key",

@@ -22,7 +22,6 @@ pub(super) fn limits(node: Option<&Node>, owner: &str, context: &mut Context<'_>
 
 fn limit(node: &Node, table: &Table, standard_name: &str, context: &mut Context<'_>) -> Option<Limit> {
     let section = Section::new(Some(table), "limit[]");
-    if section.written("per").is_none() {
     if section.lacks("per") {
         context.error("missing-key", node.place, "a limit must say what it counts together", "add `per`, such as per = \"client\" or per = \"global\"");
     }

@@ -1,17 +1,12 @@
 //! `[listener.NAME]`: addresses, what is served there and to whom.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-
-use super::super::kind;
 
 use super::super::problem::Problem;
 use super::super::section::Section;
 use super::super::settings::{AuthMethod, Bounds, CertificateFiles, Listener, Serve, Tls, TlsVersion};
 use super::super::source::Place;
 use super::super::tree::{Entry, Node, Table, Value};
-use super::limits::limits;
-use super::{Context, url_origin};
 use super::super::{kind, url};
 use super::limits::limits;
 use super::secrets::certificate_path;
@@ -33,7 +28,6 @@ const HSTS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
 pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Listener {
     let section = Section::new(Some(table), "listener.*");
     let addresses: Vec<SocketAddr> = section.list("address", |text| text.parse().ok());
-    if section.written("address").is_none_or(|node| node.elements().is_empty()) {
     if section.lacks("address") || section.written("address").is_some_and(|node| node.elements().is_empty()) {
         context.error("missing-key", entry.key_place, format!("the listener `{}` has no address", entry.key), "add address = [\"127.0.0.1:8080\"], or where clients connect");
     }
@@ -47,7 +41,6 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
         serve,
         allow: section.written("allow").map(|_| section.list("allow", |text| kind::network(text).ok())),
         hosts: section.list("hosts", |text| Some(text.trim_matches(['[', ']']).to_ascii_lowercase())),
-        origins: section.list("origins", url_origin),
         origins: section.list("origins", |text| url::origin(text).ok()),
         auth: auth(entry, section, serve, local, context),
         redirect_to_https: section.written("redirect_to_https").map(|_| section.count("redirect_to_https")),
@@ -105,7 +98,6 @@ fn check_exposure(section: Section<'_>, serve: Serve, local: bool, context: &mut
 
 fn auth(entry: &Entry, section: Section<'_>, serve: Serve, local: bool, context: &mut Context<'_>) -> Vec<AuthMethod> {
     let Some(node) = section.written("auth") else {
-        if serve.mcp && section.written("redirect_to_https").is_none() {
         if serve.mcp && section.lacks("auth") && section.written("redirect_to_https").is_none() {
             context.error(
                 "missing-key",
@@ -174,11 +166,6 @@ fn certificate(node: &Node, context: &mut Context<'_>) -> Option<CertificateFile
             context.error("missing-key", node.place, format!("a certificate needs `{key}`"), "write { chain = \"file:PATH\", key = \"file:PATH\" }");
         }
     }
-    let file = |key: &str| {
-        let text = section.text(key)?;
-        Some(PathBuf::from(text.strip_prefix("file:").unwrap_or(&text)))
-    };
-    Some(CertificateFiles { chain: file("chain")?, key: file("key")? })
     pair(section, "chain", "key", context)
 }
 

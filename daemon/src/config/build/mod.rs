@@ -7,14 +7,6 @@ mod identity;
 mod limits;
 mod listener;
 mod references;
-mod server;
-
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use super::environment::Environment;
-use super::problem::{Problem, Report};
 mod secrets;
 mod server;
 mod tls;
@@ -129,8 +121,4 @@ fn log(section: Section<'_>) -> Log {
         },
         access: section.bool("access"),
     }
-}
-
-fn url_origin(text: &str) -> Option<String> {
-    super::url::origin(text).ok()
 }

@@ -6,14 +6,11 @@ use std::path::PathBuf;
 use super::super::secret::Secret;
 use super::super::section::Section;
 use super::super::settings::{
-    CertificateFiles, Http, Instances, Per, Pool, Queue, Server, Stdio, Timeouts, Transport, UpstreamTls,
     Http, Instances, Per, Pool, Queue, Server, Stdio, Timeouts, Transport, UpstreamTls,
 };
 use super::super::tree::{Entry, Table};
 use super::super::{kind::Kind, units, url};
 use super::limits::limits;
-use super::listener::header_name;
-use super::{Context, references};
 use super::listener::{header_name, pair};
 use super::secrets::{certificate_path, secret};
 use super::{Context, references, tls};
@@ -84,15 +81,6 @@ fn foreign(section: Section<'_>, keys: &[&str], kind: &str, context: &mut Contex
 fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
     let mut headers = Vec::new();
     for entry in section.entries("headers") {
-        if let (Some(name), Some(value)) = (header_name(entry, context), secret(&entry.node, context)) {
-            headers.push((name, value));
-        }
-    }
-    if let Some(token) = section.written("bearer").and_then(|node| secret(node, context)) {
-        headers.push(("authorization".into(), Secret::new(format!("Bearer {}", token.expose()))));
-    }
-    let path = |key: &str| section.text(key).map(|text| PathBuf::from(text.strip_prefix("file:").unwrap_or(&text)));
-    let client = path("tls.client.chain").zip(path("tls.client.key")).map(|(chain, key)| CertificateFiles { chain, key });
         if let (Some(name), Some(value)) = (header_name(entry, context), secret(entry, context)) {
             headers.push((name, value));
         }
@@ -105,16 +93,11 @@ fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
         endpoints: section.list("endpoints", |text| url::endpoint(text).ok()),
         pool: Pool { max_connections: section.count("pool.max_connections"), idle_timeout: section.duration("pool.idle_timeout") },
         headers,
-        tls: UpstreamTls { ca: path("tls.ca"), client, server_name: section.text("tls.server_name") },
         tls: UpstreamTls { ca: authorities(section, context), client, server_name: section.text("tls.server_name") },
         forward_client: section.bool("forward_client"),
     }
 }
 
-fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
-    let mut environment = Vec::new();
-    for entry in section.entries("env") {
-        if let Some(value) = secret(&entry.node, context) {
 fn authorities(section: Section<'_>, context: &mut Context<'_>) -> Option<PathBuf> {
     let node = section.valid("tls.ca")?;
     let path = certificate_path(node, context)?;
@@ -156,8 +139,4 @@ fn tool_timeouts(section: Section<'_>) -> BTreeMap<String, std::time::Duration> 
         Some((entry.key.clone(), units::duration(node.text()?).ok()?))
     });
     times.collect()
-}
-
-fn secret(node: &super::Node, _context: &mut Context<'_>) -> Option<Secret> {
-    Some(Secret::new(node.text()?.to_owned()))
 }
