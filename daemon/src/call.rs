@@ -8,15 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use bytes::Bytes;
+use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, Method};
 use toolgate_protocol::revision::Era;
 
 use crate::core::Core;
 use crate::identity::Client;
-use crate::listen::Connection;
+use crate::limits::Held;
+use crate::listen::connection::Connection;
 use crate::message::Message;
 use crate::policy::{Entrance, Policy, View};
 use crate::provenance::Provenance;
+use crate::servers::queue::Permit;
 use crate::sessions::{Busy, Session};
 
 /// Joins answer, log line, metrics and console: 8 hex digits of the process, 12 of the call.
@@ -36,6 +41,11 @@ impl CallId {
         hex(&mut text[..8], u64::from(*PROCESS));
         hex(&mut text[8..], NEXT.fetch_add(1, Ordering::Relaxed));
         Self(text)
+    }
+
+    /// The id as bytes of text.
+    pub fn bytes(&self) -> [u8; 20] {
+        self.0
     }
 
     /// The id as text.
@@ -89,12 +99,20 @@ pub struct Call {
     pub client: Option<Arc<Client>>,
     /// What the path offers, once routed.
     pub view: Option<Arc<View>>,
+    /// The name that HTTP/2 gives the host.
+    pub authority: Option<Authority>,
     /// The message, once read.
     pub message: Option<Message>,
     /// How the client speaks.
     pub era: Era,
     /// The legacy session that the call belongs to.
     pub session: Option<(Arc<Session>, Busy)>,
+    /// A message that could not be read; its id may still be found for the answer.
+    pub salvaged: Option<Bytes>,
+    /// Permits of servers, given back when the answer has ended.
+    pub permits: Vec<Permit>,
+    /// Places below limits, given back when the answer has ended.
+    pub held: Option<Held>,
     /// Times of the stages.
     pub times: Times,
 }
@@ -109,6 +127,38 @@ pub struct Times {
 }
 
 impl Call {
+    /// A request whose head has been read.
+    pub fn new(core: &Rc<Core>, connection: &Rc<Connection>, head: Parts) -> Self {
+        let policy = core.policy();
+        let entrance = match policy.entrance(&connection.listener.name) {
+            Some(entrance) => Arc::clone(entrance),
+            None => Arc::new(Entrance::new(Arc::clone(&connection.listener))),
+        };
+        core.gate.calls.fetch_add(1, Ordering::Relaxed);
+        Self {
+            id: CallId::mint(),
+            started: Instant::now(),
+            core: Rc::clone(core),
+            connection: Rc::clone(connection),
+            policy,
+            entrance,
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            key_in_path: None,
+            headers: Arc::new(head.headers),
+            authority: head.uri.authority().cloned(),
+            client: None,
+            view: None,
+            message: None,
+            era: Era::Legacy,
+            session: None,
+            salvaged: None,
+            permits: Vec::new(),
+            held: None,
+            times: Times::default(),
+        }
+    }
+
     /// Who calls, for stages behind `identify`.
     pub fn client(&self) -> &Arc<Client> {
         self.client.as_ref().expect("the stage `identify` has run")

@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
-
 use crate::config::Settings;
+use crate::gate::Gate;
+use crate::policy::Policy;
 use crate::listen::drain::Drain;
 
 /// The running configuration as one core holds it: counted without atomics.
@@ -55,22 +55,29 @@ pub struct Core {
     pub load: Arc<Load>,
     /// Where this core stands between serving and having ended.
     pub drain: Drain,
-    settings: Arc<ArcSwap<Settings>>,
+    /// What all cores share.
+    pub gate: Arc<Gate>,
     running: RefCell<Running>,
 }
 
 impl Core {
-    /// A core that follows `settings`.
+    /// A core of this gate.
     #[must_use]
-    pub fn new(index: usize, load: Arc<Load>, settings: Arc<ArcSwap<Settings>>) -> Self {
-        let running = RefCell::new(running(settings.load_full()));
-        Self { index, load, drain: Drain::default(), settings, running }
+    pub fn new(index: usize, load: Arc<Load>, gate: Arc<Gate>) -> Self {
+        let running = RefCell::new(running(gate.settings.load_full()));
+        Self { index, load, drain: Drain::default(), gate, running }
+    }
+
+    /// What holds for a call that starts now.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        self.gate.policy.load_full()
     }
 
     /// The running configuration: to be taken once per call, which keeps what it took.
     #[must_use]
     pub fn settings(&self) -> Running {
-        let newest = self.settings.load();
+        let newest = self.gate.settings.load();
         let mut held = self.running.borrow_mut();
         if !Arc::ptr_eq(&newest, &held) {
             *held = running(Arc::clone(&newest));

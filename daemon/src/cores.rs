@@ -10,12 +10,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use arc_swap::ArcSwap;
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
 
-use crate::config::Settings;
 use crate::core::{Core, Load};
+use crate::gate::Gate;
 
 /// Pieces of work that may wait for a core to take them up.
 const QUEUE: usize = 1024;
@@ -56,7 +55,7 @@ pub struct Cores {
 
 impl Cores {
     /// Starts `count` cores; 0 means one per processor that this process may use.
-    pub fn start(count: usize, settings: &Arc<ArcSwap<Settings>>) -> io::Result<Self> {
+    pub fn start(count: usize, gate: &Arc<Gate>) -> io::Result<Self> {
         let count = match count {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
@@ -65,7 +64,7 @@ impl Cores {
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
             let load = Arc::new(Load::default());
-            let (queue, thread) = start_one(index, load.clone(), settings.clone())?;
+            let (queue, thread) = start_one(index, load.clone(), Arc::clone(gate))?;
             handles.push(Handle { queue, load });
             threads.push(thread);
         }
@@ -150,7 +149,7 @@ where
 fn start_one(
     index: usize,
     load: Arc<Load>,
-    settings: Arc<ArcSwap<Settings>>,
+    gate: Arc<Gate>,
 ) -> io::Result<(mpsc::Sender<Message>, JoinHandle<()>)> {
     let (queue, messages) = mpsc::channel(QUEUE);
     // The runtime cannot leave its thread, so the thread says whether it could be made.
@@ -162,7 +161,7 @@ fn start_one(
         match runtime {
             Ok(runtime) => {
                 let _ = ready.send(Ok(()));
-                run(&runtime, messages, Core::new(index, load, settings));
+                run(&runtime, messages, Core::new(index, load, gate));
             }
             Err(error) => {
                 let _ = ready.send(Err(error));

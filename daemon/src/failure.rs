@@ -9,7 +9,7 @@ mod kind;
 use std::fmt;
 use std::time::Duration;
 
-pub use answer::answer;
+pub use answer::{InStream, answer, in_stream};
 pub use kind::{Kind, Side};
 
 /// Why a call ended without the server's own answer.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
+use crate::config::Settings;
 use crate::limits::Limits;
 use crate::policy::Policy;
 use crate::sessions;
@@ -13,7 +14,9 @@ use crate::sessions;
 /// The shared state of the daemon. Everything in it is read without waiting.
 #[derive(Debug)]
 pub struct Gate {
-    /// What holds for calls that start now.
+    /// The configuration in force, for listeners and connections.
+    pub settings: Arc<ArcSwap<Settings>>,
+    /// What holds for calls that start now; made from `settings`.
     pub policy: ArcSwap<Policy>,
     /// Legacy sessions.
     pub sessions: sessions::Table,
@@ -33,6 +36,7 @@ impl Gate {
     /// A gate in force with this policy.
     pub fn new(policy: Policy) -> Arc<Self> {
         Arc::new(Self {
+            settings: Arc::new(ArcSwap::new(Arc::clone(&policy.settings))),
             policy: ArcSwap::from_pointee(policy),
             sessions: sessions::Table::default(),
             limits: Limits::default(),

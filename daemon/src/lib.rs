@@ -16,6 +16,7 @@ pub mod identity;
 pub mod instance;
 pub mod keeper;
 pub mod lifecycle;
+pub mod limits;
 pub mod listen;
 pub mod message;
 pub mod observe;

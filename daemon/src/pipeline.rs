@@ -12,7 +12,7 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{self, Failure};
-use crate::listen::Connection;
+use crate::listen::connection::Connection;
 use crate::stages::secure::Place;
 use crate::stages::{forward, identify, limit, read, record, secure, session};
 
@@ -40,7 +40,7 @@ async fn answer(call: &mut Call, body: Incoming) -> Result<Response<Body>, Failu
     // A legacy session is found before anything is counted against its server.
     session::find(call)?;
     // What may be held against the client is held against it before the server is disturbed.
-    let _held = limit::check(call)?;
+    limit::check(call)?;
     // Who answers: the gate itself, one server, or several; with the server's queue in front.
     forward::forward(call).await
 }

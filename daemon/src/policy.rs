@@ -111,13 +111,16 @@ impl View {
 
 impl Policy {
     /// Resolves a configuration; servers that did not change keep running from `before`.
-    pub fn new(settings: Arc<Settings>, before: Option<&Self>) -> Self {
+    ///
+    /// # Errors
+    /// A sentence, where a server's certificates or headers cannot be used.
+    pub fn new(settings: Arc<Settings>, before: Option<&Self>) -> Result<Self, String> {
         let servers: HashMap<String, Arc<Server>> = settings
             .servers
             .values()
             .filter(|server| server.enabled)
-            .map(|server| (server.name.clone(), running(server, &settings, before)))
-            .collect();
+            .map(|server| Ok((server.name.clone(), running(server, &settings, before)?)))
+            .collect::<Result<_, String>>()?;
         let views = views(&settings, &servers);
         let clients =
             settings.keys.values().map(|key| (key.id.clone(), Arc::new(Client::of_key(key)))).collect();
@@ -126,7 +129,7 @@ impl Policy {
             .iter()
             .map(|listener| (listener.name.clone(), Arc::new(Entrance::new(Arc::clone(listener)))))
             .collect();
-        Self { settings, servers, entrances, views, clients }
+        Ok(Self { settings, servers, entrances, views, clients })
     }
 
     /// A listener by name; absent when a reload removed it under an open connection.
@@ -149,11 +152,11 @@ fn running(
     server: &Arc<crate::config::settings::Server>,
     settings: &Settings,
     before: Option<&Policy>,
-) -> Arc<Server> {
+) -> Result<Arc<Server>, String> {
     let same = before.and_then(|policy| policy.servers.get(&server.name)).filter(|old| *old.settings == **server);
     match same {
-        Some(old) => Arc::clone(old),
-        None => Arc::new(Server::new(Arc::clone(server), &settings.daemon)),
+        Some(old) => Ok(Arc::clone(old)),
+        None => Server::new(Arc::clone(server), &settings.daemon).map(Arc::new),
     }
 }
 

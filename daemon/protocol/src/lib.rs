@@ -2,11 +2,17 @@
 //! Called by the daemon, which does the I/O, and by the command line's bridge.
 //! Must hold: no sockets, no clock, no task; time and bytes are passed in.
 
+pub mod backoff;
 pub mod envelope;
 pub mod error;
+pub mod flatten;
 pub mod framing;
+pub mod header_value;
 pub mod json;
+pub mod list;
 pub mod method;
+pub mod names;
 pub mod permits;
 pub mod revision;
 pub mod splice;
+pub mod sse;

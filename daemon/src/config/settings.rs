@@ -61,6 +61,17 @@ pub struct Daemon {
     pub session_timeout: Duration,
 }
 
+impl Daemon {
+    /// Core runtimes, where 0 was written as many as processors are available.
+    #[must_use]
+    pub fn core_count(&self) -> usize {
+        match self.cores {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        }
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {

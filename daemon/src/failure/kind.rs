@@ -47,6 +47,10 @@ pub enum Kind {
     HeaderMismatch,
     /// The version is not served here.
     VersionUnsupported,
+    /// Members of `_meta` that the modern era requires are missing.
+    MetaMissing,
+    /// The server speaks the other era only.
+    EraUnsupported,
     /// A session id is required.
     SessionRequired,
     /// No such session, or another client's.
@@ -90,6 +94,8 @@ impl Kind {
             | Self::InvalidRequest
             | Self::HeaderMismatch
             | Self::VersionUnsupported
+            | Self::MetaMissing
+            | Self::EraUnsupported
             | Self::SessionRequired => StatusCode::BAD_REQUEST,
             Self::InvalidParams | Self::NameUnknown => StatusCode::OK,
             Self::Limited => StatusCode::TOO_MANY_REQUESTS,
@@ -103,15 +109,15 @@ impl Kind {
     }
 
     /// The JSON-RPC error code.
-    pub fn code(self) -> i32 {
+    pub fn code(self) -> i64 {
         match self {
             Self::Parse => code::PARSE_ERROR,
             Self::InvalidRequest => code::INVALID_REQUEST,
             Self::MethodUnknown => code::METHOD_NOT_FOUND,
-            Self::InvalidParams | Self::NameUnknown => code::INVALID_PARAMS,
+            Self::InvalidParams | Self::NameUnknown | Self::MetaMissing => code::INVALID_PARAMS,
             Self::HeaderMismatch => code::HEADER_MISMATCH,
             Self::VersionUnsupported => code::UNSUPPORTED_PROTOCOL_VERSION,
-            other => code::gateway(other.status().as_u16()),
+            other => code::gateway_code(other.status().as_u16()),
         }
     }
 
@@ -130,6 +136,7 @@ impl Kind {
                 | Self::ServerTimeout
                 | Self::ServerGarbage
                 | Self::Draining
+                | Self::EraUnsupported
                 | Self::Internal
         )
     }
@@ -161,6 +168,8 @@ impl Kind {
             Self::MethodUnknown => "method-unknown",
             Self::HeaderMismatch => "header-mismatch",
             Self::VersionUnsupported => "version-unsupported",
+            Self::MetaMissing => "meta-missing",
+            Self::EraUnsupported => "era-unsupported",
             Self::SessionRequired => "session-required",
             Self::SessionUnknown => "session-unknown",
             Self::NameUnknown => "name-unknown",

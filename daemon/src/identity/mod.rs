@@ -1,7 +1,8 @@
 //! Who calls: a client is whoever was identified, by key or, where none is asked for, by address.
 
+use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use toolgate_protocol::names::Pattern;
 
@@ -14,6 +15,8 @@ pub mod key;
 pub struct Client {
     /// `key:ID` or `address:IP`: unique among clients, stable across reloads.
     pub id: Arc<str>,
+    /// The id as a number, for tables that order or spread clients.
+    pub number: u64,
     /// Its name for people.
     pub owner: Arc<str>,
     /// Set of limits.
@@ -25,8 +28,10 @@ pub struct Client {
 impl Client {
     /// The client behind an API key.
     pub fn of_key(key: &Key) -> Self {
+        let id = format!("key:{}", key.id);
         Self {
-            id: format!("key:{}", key.id).into(),
+            number: number(&id),
+            id: id.into(),
             owner: key.owner.as_str().into(),
             tier: key.tier.clone(),
             scopes: key.scopes.iter().map(|scope| Pattern::new(scope)).collect(),
@@ -36,7 +41,8 @@ impl Client {
     /// The client behind an address, where a listener asks for no credential.
     pub fn of_address(address: IpAddr) -> Self {
         let text = address.to_canonical().to_string();
-        Self { id: format!("address:{text}").into(), owner: text.into(), tier: None, scopes: Vec::new() }
+        let id = format!("address:{text}");
+        Self { number: number(&id), id: id.into(), owner: text.into(), tier: None, scopes: Vec::new() }
     }
 
     /// Whether some names are closed to it.
@@ -55,6 +61,15 @@ impl Client {
 
     /// Whether it may use anything of a server.
     pub fn may_reach(&self, server: &str) -> bool {
-        self.scopes.is_empty() || self.scopes.iter().any(|scope| scope.prefix_may_match(&format!("{server}/")))
+        self.scopes.is_empty() || self.scopes.iter().any(|scope| match scope.as_str().split_once('/') {
+            Some((servers, _)) => Pattern::new(servers).matches(server),
+            // A pattern without a slash matches across it.
+            None => true,
+        })
     }
+}
+
+fn number(id: &str) -> u64 {
+    static STATE: LazyLock<foldhash::fast::RandomState> = LazyLock::new(foldhash::fast::RandomState::default);
+    STATE.hash_one(id)
 }

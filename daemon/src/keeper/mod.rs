@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal};
 
-use crate::config::{self, Environment};
+use crate::config::{self, Environment, Scrutiny};
 use crate::instance::signals::Signals;
 use crate::instance::timespec;
 use cgroup::Means;
@@ -54,7 +54,7 @@ pub struct KeeperArgs {
 /// machine refuses what a keeper needs.
 #[must_use]
 pub fn run(args: &KeeperArgs) -> ExitCode {
-    let mut load = || match config::load(&args.config, &Environment::of_process()) {
+    let mut load = || match config::load(&args.config, &Environment::of_process(Scrutiny::Daemon)) {
         Ok((settings, _)) => Ok(Plan::from_settings(&settings)),
         Err(_) => Err(format!("{} cannot be used: `toolgated check` says why", args.config.display())),
     };

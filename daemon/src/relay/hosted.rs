@@ -83,8 +83,8 @@ async fn request(call: &mut Call, session: &Session, hosted: &Hosted) -> Result<
     let method = Method::parse(&message.method());
     match method {
         Some(Method::Ping) => Ok(local(&message)),
-        Some(Method::LoggingSetLevel) => set_level(call, hosted, &message).await,
-        Some(method) if method.list_member().is_some() => list(call, session, hosted, method).await,
+        Some(Method::SetLevel) => set_level(call, hosted, &message).await,
+        Some(method) if lists::is_list(method) => list(call, session, hosted, method).await,
         method => run(call, hosted, method, message).await,
     }
 }

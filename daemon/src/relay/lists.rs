@@ -192,8 +192,13 @@ fn append(
     }
 }
 
+/// Whether a method lists what servers offer; tasks are listed by whoever runs them.
+pub fn is_list(method: Method) -> bool {
+    method.list_member().is_some() && method != Method::TasksList
+}
+
 fn by_uri(method: Method) -> bool {
-    matches!(method, Method::ResourcesList | Method::ResourcesTemplatesList)
+    matches!(method, Method::ResourcesList | Method::ResourceTemplatesList)
 }
 
 fn permits(client: &Client, view: &View, server: &Server, method: Method, item: &Item, text: &[u8], bare: bool) -> bool {

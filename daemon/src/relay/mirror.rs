@@ -26,13 +26,7 @@ use crate::sessions::{self, Mirrored};
 use crate::stages::queue;
 
 /// Request headers that concern the server.
-const PASSED_ON: [HeaderName; 5] = [
-    CONTENT_TYPE,
-    http::header::ACCEPT,
-    HeaderName::from_static("mcp-protocol-version"),
-    HeaderName::from_static("mcp-method"),
-    HeaderName::from_static("mcp-name"),
-];
+const PASSED_ON: [&str; 5] = ["content-type", "accept", "mcp-protocol-version", "mcp-method", "mcp-name"];
 /// Answer headers that concern the client.
 const PASSED_BACK: [HeaderName; 5] =
     [CONTENT_TYPE, CACHE_CONTROL, RETRY_AFTER, ALLOW, HeaderName::from_static("x-accel-buffering")];
@@ -44,12 +38,13 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     if call.method == Method::POST {
         queue::admit(call, server).await?;
     }
-    let answer = pass(call, server).await?;
+    let endpoint = endpoint(call, server);
+    let answer = pass(call, server, endpoint).await?;
     call.times.first_byte = Some(Instant::now());
     if let (Some(list), 200) = (filtered, answer.status) {
         return filter(call, server, answer, list).await;
     }
-    finish(call, server, answer)
+    finish(call, server, endpoint, answer)
 }
 
 /// What the call may do here; gives back the list whose entries must be filtered.
@@ -63,20 +58,26 @@ fn authorise(call: &Call, server: &Arc<Server>) -> Result<Option<Mcp>, Failure> 
     }
     let method = Mcp::parse(&message.method());
     match method {
-        Some(method) if method.list_member().is_some() => Ok(Some(method)),
+        Some(method) if lists::is_list(method) => Ok(Some(method)),
         Some(method) => names::authorise(call, server, method, message).map(|()| None),
         None => Ok(None),
     }
 }
 
-async fn pass(call: &Call, server: &Arc<Server>) -> Result<Answer, Failure> {
+/// A session stays with the endpoint that opened it; other calls go round.
+fn endpoint(call: &Call, server: &Server) -> usize {
+    let known = call.session.as_ref().and_then(|(session, _)| mirrored(session));
+    known.map_or_else(|| server.http().map_or(0, |upstream| upstream.choose()), |known| known.endpoint)
+}
+
+async fn pass(call: &Call, server: &Arc<Server>, endpoint: usize) -> Result<Answer, Failure> {
     let from = call.provenance();
     let told = Told::new(&from, server);
     let mirrored = call.session.as_ref().and_then(|(session, _)| mirrored(session));
     let mut lines: Lines<'_> = Vec::with_capacity(16);
-    for name in &PASSED_ON {
+    for name in PASSED_ON {
         if let Some(value) = call.headers.get(name) {
-            lines.push((name.as_str(), value.as_bytes()));
+            lines.push((name, value.as_bytes()));
         }
     }
     if call.entrance.listener.lenient && !call.headers.contains_key(http::header::ACCEPT) {
@@ -90,15 +91,13 @@ async fn pass(call: &Call, server: &Arc<Server>) -> Result<Answer, Failure> {
     }
     http_call::push_parameters(&call.headers, &mut lines);
     told.push(&mut lines);
-    let endpoint = mirrored.map_or_else(|| server.http().map_or(0, |upstream| upstream.choose()), |known| known.endpoint);
     let (method, body, tool) = match &call.message {
         Some(message) => (upstream::Method::Post, &message.bytes[..], message.envelope.name_str(&message.bytes)),
         None if call.method == Method::DELETE => (upstream::Method::Delete, &[][..], None),
         None => (upstream::Method::Get, &[][..], None),
     };
     let wait = Some(server.first_byte(tool.as_deref()));
-    let sent = http_call::send(&call.core, server, method, endpoint, &lines, body, wait).await;
-    sent.map(|answer| answer.from_endpoint(endpoint))
+    http_call::send(&call.core, server, method, endpoint, &lines, body, wait).await
 }
 
 fn mirrored(session: &sessions::Session) -> Option<&Mirrored> {
@@ -109,7 +108,7 @@ fn mirrored(session: &sessions::Session) -> Option<&Mirrored> {
 }
 
 /// Turns the server's answer into ours.
-fn finish(call: &Call, server: &Server, mut answer: Answer) -> Result<Response<Body>, Failure> {
+fn finish(call: &Call, server: &Server, endpoint: usize, mut answer: Answer) -> Result<Response<Body>, Failure> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
@@ -118,7 +117,7 @@ fn finish(call: &Call, server: &Server, mut answer: Answer) -> Result<Response<B
             response.headers_mut().insert(name.clone(), value);
         }
     }
-    follow_session(call, server, &answer, &mut response)?;
+    follow_session(call, server, endpoint, &answer, &mut response)?;
     *response.body_mut() = match answer.body.take_whole() {
         Some(whole) => Body::from(whole),
         None => Body::stream(http_body_util::BodyExt::map_err(answer.body, BodyError::new)),
@@ -130,6 +129,7 @@ fn finish(call: &Call, server: &Server, mut answer: Answer) -> Result<Response<B
 fn follow_session(
     call: &Call,
     server: &Server,
+    endpoint: usize,
     answer: &Answer,
     response: &mut Response<Body>,
 ) -> Result<(), Failure> {
@@ -153,7 +153,7 @@ fn follow_session(
     let upstream = HeaderValue::from_bytes(upstream).map_err(|problem| {
         Failure::new(Kind::ServerGarbage, "The server's session id cannot be used.").because(problem)
     })?;
-    let kind = sessions::Kind::Mirrored(Mirrored { server: server.settings.name.clone(), endpoint: answer.endpoint, upstream });
+    let kind = sessions::Kind::Mirrored(Mirrored { server: server.settings.name.clone(), endpoint, upstream });
     let max = call.policy.settings.daemon.max_sessions;
     let session = call.core.gate.sessions.open(&call.client().id, &call.view().name, kind, max);
     let session = session.ok_or_else(no_room)?;

@@ -35,9 +35,9 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
         return Err(Failure::new(Kind::MethodUnknown, format!("The method {} does not exist in revision 2026-07-28.", method.as_str())));
     }
     match method {
-        Some(Method::ServerDiscover) => discover(call).await,
-        Some(Method::SubscriptionsListen) if call.view().single().is_none() => subscribe::merged(call).await,
-        Some(method) if method.list_member().is_some() => list(call, method).await,
+        Some(Method::Discover) => discover(call).await,
+        Some(Method::Listen) if call.view().single().is_none() => subscribe::merged(call).await,
+        Some(method) if lists::is_list(method) => list(call, method).await,
         method => run(call, method, message).await,
     }
 }
@@ -46,7 +46,7 @@ async fn run(call: &mut Call, method: Option<Method>, message: Message) -> Resul
     let (server, message) = destination(call, method, message)?;
     greet::speaks_modern(call, &server).await?;
     // A subscription lives long and does nothing; it must not take a caller's place.
-    if method != Some(Method::SubscriptionsListen) {
+    if method != Some(Method::Listen) {
         queue::admit(call, &server).await?;
     }
     let leg = leg(call, &server).await?;

@@ -80,10 +80,10 @@ impl Introduced {
 impl Discovery {
     /// Why the server cannot be asked at the moment.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble().as_ref().map(|trouble| trouble.text.clone())
+        self.in_trouble().as_ref().map(|trouble| trouble.text.clone())
     }
 
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<Trouble>> {
+    fn in_trouble(&self) -> std::sync::MutexGuard<'_, Option<Trouble>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,7 +102,7 @@ pub async fn introduced(core: &Rc<Core>, server: &Arc<Server>, revision: Revisio
     });
     match asked {
         Ok(introduced) => {
-            *server.discovery.trouble() = None;
+            *server.discovery.in_trouble() = None;
             let introduced = Arc::new(introduced);
             known.insert(revision, Arc::clone(&introduced));
             Ok(introduced)
@@ -110,7 +110,7 @@ pub async fn introduced(core: &Rc<Core>, server: &Arc<Server>, revision: Revisio
         Err(failure) => {
             known.remove(&revision);
             let text = failure.to_string();
-            *server.discovery.trouble() = Some(Trouble { revision, at: clock::millis(), text });
+            *server.discovery.in_trouble() = Some(Trouble { revision, at: clock::millis(), text });
             Err(failure)
         }
     }
@@ -122,7 +122,7 @@ pub async fn forget(server: &Server, revision: Revision) {
 }
 
 fn recently_in_trouble(server: &Server, revision: Revision) -> Result<(), Failure> {
-    let trouble = server.discovery.trouble();
+    let trouble = server.discovery.in_trouble();
     match &*trouble {
         Some(trouble) if trouble.revision == revision && clock::millis() - trouble.at < REMEMBER_TROUBLE => {
             Err(Failure::new(Kind::ServerUnavailable, trouble.text.clone()))

@@ -64,6 +64,14 @@ impl Exchange {
         }
     }
 
+    /// The session that an HTTP server opened with its answer.
+    pub fn session(&self) -> Option<http::HeaderValue> {
+        match &self.source {
+            Source::Http(reply) => reply.session(),
+            Source::Stdio(_) => None,
+        }
+    }
+
     /// The next message of this call.
     pub async fn next(&mut self) -> Step {
         match &mut self.source {
@@ -140,7 +148,7 @@ pub fn cancellation(id: &[u8]) -> Bytes {
 
 /// A message as one line.
 pub fn one_line(message: Bytes) -> Bytes {
-    match flatten::flatten(&message) {
+    match flatten::flattened(&message) {
         Cow::Borrowed(_) => message,
         Cow::Owned(flat) => flat.into(),
     }

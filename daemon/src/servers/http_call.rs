@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,12 +12,52 @@ use toolgate_protocol::header_value;
 use toolgate_protocol::revision::{self, Era};
 
 use super::Server;
-use super::http::{Answer, Method, Outgoing, SendError, SendErrorKind};
+use super::http::{Answer, HttpClient, HttpServer, Method, Outgoing, SendError, SendErrorKind};
 use super::http_reply::HttpReply;
+use crate::config::settings::{self, Daemon};
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::provenance::Provenance;
+
+/// The endpoints of an HTTP server.
+#[derive(Debug)]
+pub struct Upstream {
+    server: Arc<HttpServer>,
+    endpoints: usize,
+    forward_client: bool,
+    next: AtomicUsize,
+}
+
+impl Upstream {
+    /// Prepares what does not depend on a call.
+    ///
+    /// # Errors
+    /// A sentence, where certificates or headers cannot be used.
+    pub fn new(settings: &settings::Server, http: &settings::Http, daemon: &Daemon) -> Result<Self, String> {
+        Ok(Self {
+            server: HttpServer::new(http, &settings.timeout, daemon.core_count())?,
+            endpoints: http.endpoints.len(),
+            forward_client: http.forward_client,
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    /// The endpoint for a call that belongs to no session: each in turn.
+    pub fn choose(&self) -> usize {
+        if self.endpoints == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints }
+    }
+
+    /// Whether the server is told who calls.
+    pub fn forwards_client(&self) -> bool {
+        self.forward_client
+    }
+
+    /// The way in for a core.
+    pub fn client(&self, core: usize) -> HttpClient {
+        self.server.client(core)
+    }
+}
 
 /// What a conversation with an HTTP server needs beside the messages.
 #[derive(Debug, Default)]

@@ -104,13 +104,16 @@ impl HttpReply {
 
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         let Form::Events { parser, ready } = &mut self.form else { return Ok(()) };
-        let outcome = parser.push(chunk, |event| {
-            // Events without data open a stream that can be resumed; they carry no message.
-            if !event.data.is_empty() {
-                ready.push_back(event.data);
+        let mut rest = chunk;
+        loop {
+            match parser.push(&mut rest) {
+                // Events without data open a stream that can be resumed; they carry no message.
+                Ok(Some(event)) if event.data.is_empty() => {}
+                Ok(Some(event)) => ready.push_back(event.data),
+                Ok(None) => return Ok(()),
+                Err(problem) => return Err(self.no_message(problem)),
             }
-        });
-        outcome.map_err(|problem| self.no_message(problem))
+        }
     }
 
     fn classify(&mut self, data: Bytes) -> Step {

@@ -43,31 +43,34 @@ pub struct Server {
 
 #[derive(Debug)]
 enum By {
-    Http(Arc<http::Upstream>),
+    Http(http_call::Upstream),
     Stdio(Instances),
 }
 
 impl Server {
     /// A server that nobody has called yet.
-    pub fn new(settings: Arc<settings::Server>, daemon: &Daemon) -> Self {
+    ///
+    /// # Errors
+    /// A sentence, where certificates or headers towards it cannot be used.
+    pub fn new(settings: Arc<settings::Server>, daemon: &Daemon) -> Result<Self, String> {
         let by = match &settings.transport {
-            Transport::Http(http) => By::Http(http::Upstream::new(&settings, http)),
+            Transport::Http(http) => By::Http(http_call::Upstream::new(&settings, http, daemon)?),
             Transport::Stdio(stdio) => {
                 let socket = daemon.runtime_dir.join("servers").join(format!("{}.sock", settings.name));
                 By::Stdio(Instances::new(&settings.name, socket, stdio, &settings.queue))
             }
         };
-        Self {
+        Ok(Self {
             tools: Names::new(&settings.tools),
             queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
             discovery: Discovery::default(),
             by,
             settings,
-        }
+        })
     }
 
     /// Its endpoints, where it is reached over HTTP.
-    pub fn http(&self) -> Option<&Arc<http::Upstream>> {
+    pub fn http(&self) -> Option<&http_call::Upstream> {
         match &self.by {
             By::Http(upstream) => Some(upstream),
             By::Stdio(_) => None,

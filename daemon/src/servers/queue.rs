@@ -80,6 +80,12 @@ pub struct Snapshot {
     pub oldest: Duration,
 }
 
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Queue({:?})", self.snapshot())
+    }
+}
+
 impl Queue {
     /// A queue with `cap` permits, where at most `max_size` calls wait, each no longer than `timeout`.
     #[must_use]

@@ -6,22 +6,27 @@ use std::time::Instant;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::servers::Server;
-use crate::servers::queue::Refused;
+use crate::servers::queue::{Flow, Refusal};
 
 /// Admits the call to a server; the permit stays with the call until its answer has ended.
 pub async fn admit(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure> {
-    let permit = server.queue.acquire().await.map_err(|refused| refusal(server, &refused))?;
+    let permit = server.queue.enter(flow(call)).await.map_err(|refused| refusal(server, &refused))?;
     call.permits.push(permit);
     call.times.admitted = Some(Instant::now());
     Ok(())
 }
 
-fn refusal(server: &Server, refused: &Refused) -> Failure {
+/// Waiting calls are ordered fairly between clients.
+fn flow(call: &Call) -> Flow {
+    Flow(call.client().number)
+}
+
+fn refusal(server: &Server, refused: &Refusal) -> Failure {
     let name = &server.settings.name;
     let wait = server.settings.queue.timeout;
     let (kind, text) = match refused {
-        Refused::Full { .. } => (Kind::QueueFull, format!("Too many calls wait for the server {name}.")),
-        Refused::Deadline { .. } => (Kind::QueueTimeout, format!("The server {name} had no room for this call in time. Nothing was done.")),
+        Refusal::Full { .. } => (Kind::QueueFull, format!("Too many calls wait for the server {name}.")),
+        Refusal::Deadline { .. } => (Kind::QueueTimeout, format!("The server {name} had no room for this call in time. Nothing was done.")),
     };
     Failure::new(kind, format!("{text} Try again in {} s.", wait.as_secs().max(1))).retry_after(wait)
 }

@@ -10,7 +10,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 use toolgate_protocol::envelope::{ScanError, Shape};
-use toolgate_protocol::header_value::{self, Mirrors};
+use toolgate_protocol::error::PARSE_ERROR;
+use toolgate_protocol::header_value::{self, Mirrored};
 use toolgate_protocol::revision::{Era, Revision};
 
 use crate::call::Call;
@@ -21,7 +22,7 @@ use crate::message::Message;
 pub async fn read(call: &mut Call, body: Incoming) -> Result<(), Failure> {
     let stated = call.header("mcp-protocol-version").map(str::to_owned);
     if call.method != Method::POST {
-        call.era = Era::of_version(stated.as_deref());
+        call.era = stated.as_deref().map_or(Era::Legacy, Era::of_header);
         return accepts_stream(call);
     }
     acceptable(call)?;
@@ -92,7 +93,7 @@ fn too_large(bound: usize) -> Failure {
 /// The answer to an unreadable message still names its id, where that could be read.
 fn unreadable(call: &mut Call, bytes: Bytes, problem: &ScanError) -> Failure {
     call.salvaged = Some(bytes);
-    let kind = if problem.is_parse_error() { Kind::Parse } else { Kind::InvalidRequest };
+    let kind = if problem.code() == PARSE_ERROR { Kind::Parse } else { Kind::InvalidRequest };
     Failure::new(kind, problem.to_string())
 }
 
@@ -123,12 +124,9 @@ fn confirm_headers(call: &Call) -> Result<(), Failure> {
     if message.shape() != Shape::Request {
         return Ok(());
     }
-    let mirrors = Mirrors {
-        version: call.header("mcp-protocol-version"),
-        method: call.header("mcp-method"),
-        name: call.header("mcp-name"),
-    };
-    header_value::confirm(&mirrors, &message.envelope, &message.bytes)
+    let raw = |name: &str| call.headers.get(name).map(http::HeaderValue::as_bytes);
+    let mirrored = Mirrored { version: raw("mcp-protocol-version"), method: raw("mcp-method"), name: raw("mcp-name") };
+    header_value::mirrors(&mirrored, &message.envelope, &message.bytes)
         .map_err(|mismatch| Failure::new(Kind::HeaderMismatch, mismatch.to_string()))?;
     if Revision::parse(&version).is_none() {
         return Err(unsupported(&version));

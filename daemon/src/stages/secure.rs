@@ -83,8 +83,8 @@ fn resolve(call: &mut Call) -> Result<Place, Failure> {
     }
     let rest = call.path.strip_prefix("/mcp").filter(|_| serve.mcp).ok_or_else(unknown)?;
     let name = match rest.strip_prefix('/') {
-        Some(name) => name.trim_end_matches('/'),
-        None if rest.is_empty() => "",
+        Some(name) => name.trim_end_matches('/').to_owned(),
+        None if rest.is_empty() => String::new(),
         None => return Err(unknown()),
     };
     if let Some(key) = name.strip_prefix("tg_").filter(|_| call.entrance.listener.key_in_path) {
@@ -92,10 +92,10 @@ fn resolve(call: &mut Call) -> Result<Place, Failure> {
         call.view = call.policy.view("").cloned();
         "/mcp/tg_***".clone_into(&mut call.path);
     } else {
-        call.view = call.policy.view(name).cloned();
+        call.view = call.policy.view(&name).cloned();
     }
     if call.view.is_none() {
-        return Err(disabled(call, name).unwrap_or_else(unknown));
+        return Err(disabled(call, &name).unwrap_or_else(unknown));
     }
     if !matches!(call.method, Method::POST | Method::GET | Method::DELETE) {
         return Err(Failure::new(Kind::MethodNotAllowed, "MCP uses POST, GET and DELETE."));

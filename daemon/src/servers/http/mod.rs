@@ -82,7 +82,7 @@ impl HttpServer {
 }
 
 /// A server over HTTP, as one core uses it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct HttpClient {
     server: Arc<HttpServer>,
     core: usize,
@@ -159,3 +159,9 @@ impl HttpClient {
     }
 }
 
+
+impl std::fmt::Debug for HttpServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HttpServer({} endpoints, {} connections)", self.endpoints.len(), self.open_connections())
+    }
+}

@@ -15,8 +15,9 @@ use tokio::sync::mpsc;
 use toolgate_protocol::envelope::{self, Envelope, Shape};
 use tracing::{debug, warn};
 
-use super::connection::{Exit, Line, Reader, Writer};
+use super::connection::{Line, Reader, Writer};
 use crate::clock;
+use crate::instance::notice::Exit;
 use crate::sessions::Outbox;
 
 /// Messages that one call may have unread before its reader counts as slow.
@@ -84,6 +85,11 @@ impl Link {
     /// Process id of the instance's wrapper.
     pub fn pid(&self) -> u32 {
         self.shared.pid
+    }
+
+    /// Whether both are handles to the same instance.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// An id that no other request on this connection has.
@@ -285,7 +291,10 @@ async fn read(
 /// What callers read when the instance ended under them.
 fn epitaph(exit: Option<&Exit>) -> Arc<str> {
     match exit {
-        Some(exit) => format!("its process ended ({exit})").into(),
+        Some(Exit { status: Some(status), .. }) => format!("its process ended with status {status}").into(),
+        Some(Exit { signal: Some(signal), .. }) => format!("its process was ended by signal {signal}").into(),
+        Some(Exit { error: Some(error), .. }) => format!("its process could not be started: {error}").into(),
+        Some(_) => "its process ended".into(),
         None => "its process ended".into(),
     }
 }

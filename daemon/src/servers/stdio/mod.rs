@@ -3,5 +3,7 @@
 //! To connect is to start an instance; whoever listens there (systemd, the keeper) starts it.
 
 pub mod connection;
+pub mod instances;
+pub mod link;
 mod reader;
 mod writer;

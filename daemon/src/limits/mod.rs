@@ -1,0 +1,7 @@
+//! tmp
+/// l
+#[derive(Debug, Default)]
+pub struct Limits;
+/// h
+#[derive(Debug)]
+pub struct Held;

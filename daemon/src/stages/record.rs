@@ -1,0 +1,105 @@
+//! What remains of a call: a line in the access log, and everything released that it held.
+
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Frame, SizeHint};
+use tracing::info;
+
+use crate::body::{Body, BodyError};
+use crate::call::Call;
+use crate::failure::Kind;
+use crate::observe::Shown;
+
+/// Records the call now where its answer is whole, else at the end of the stream.
+pub fn record(call: Call, response: Response<Body>, failed: Option<(Kind, String)>) -> Response<Body> {
+    let status = response.status().as_u16();
+    let entry = Entry { call, status, failed, bytes: 0 };
+    response.map(|body| match body {
+        Body::Stream(inner) => Body::stream(Recorded { inner, entry }),
+        whole => {
+            drop(entry);
+            whole
+        }
+    })
+}
+
+/// Written when dropped, so that a client that goes away is recorded as well.
+struct Entry {
+    call: Call,
+    status: u16,
+    failed: Option<(Kind, String)>,
+    bytes: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let call = &self.call;
+        call.core.gate.calls.fetch_sub(1, Ordering::Relaxed);
+        if !call.policy.settings.log.access || call.view.is_none() {
+            return;
+        }
+        let message = call.message.as_ref();
+        let method = message.map(|message| message.method()).unwrap_or_default();
+        let name = message.and_then(|message| message.envelope.target_str(&message.bytes)).unwrap_or_default();
+        let total = call.started.elapsed();
+        let queued = call.times.admitted.map_or(Duration::ZERO, |at| at - call.started);
+        let first_byte = call.times.first_byte.map_or(Duration::ZERO, |at| at - call.started);
+        let (failure, cause) = match &self.failed {
+            Some((kind, cause)) => (kind.word(), cause.as_str()),
+            None => ("", ""),
+        };
+        info!(
+            target: "toolgated::access",
+            id = %call.id,
+            client = %Shown(call.client.as_ref().map_or("-", |client| &client.owner)),
+            peer = %call.connection.peer.ip(),
+            listener = call.entrance.listener.name,
+            path = %Shown(&call.path),
+            method = %Shown(&method),
+            name = %Shown(&name),
+            status = self.status,
+            failure,
+            cause = %Shown(cause),
+            queue_us = micros(queued),
+            first_byte_us = micros(first_byte),
+            total_us = micros(total),
+            "{} {} {}", call.method, Shown(&call.path), self.status,
+        );
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A stream that belongs to a call until its end.
+struct Recorded {
+    inner: crate::body::Stream,
+    entry: Entry,
+}
+
+impl http_body::Body for Recorded {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = self.inner.as_mut().poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.entry.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
