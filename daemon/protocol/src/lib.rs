@@ -4,7 +4,12 @@
 
 pub mod envelope;
 pub mod error;
+pub mod flatten;
+pub mod header_value;
 pub mod json;
+pub mod list;
 pub mod method;
+pub mod names;
 pub mod revision;
 pub mod splice;
+pub mod sse;

@@ -5,7 +5,6 @@
 use std::fmt;
 
 use crate::envelope::Envelope;
-use crate::method::Method;
 
 /// A published revision of MCP, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,36 +76,28 @@ impl fmt::Display for Revision {
 impl Era {
     /// The era of a posted message. `header` is the value of `MCP-Protocol-Version`.
     ///
-    /// `initialize` is legacy whatever else it carries. A version in `_meta` makes a message modern even when that
-    /// version is unknown, and so does a header that names a modern or a later date: what is missing or differs is then
-    /// refused by the rules of the modern era. Everything else is legacy.
+    /// A version in `_meta` makes a message modern even when that version is unknown, and so does a header that names
+    /// anything but a legacy revision: what is missing or differs is then refused by the rules of the modern era, whose
+    /// errors say more. Everything else is legacy.
     #[must_use]
     pub fn of_request(header: Option<&str>, envelope: &Envelope, text: &[u8]) -> Self {
-        if envelope.method_str(text).as_deref() == Some(Method::Initialize.as_str()) {
-            return Self::Legacy;
+        match header {
+            Some(header) if Self::of_header(header) == Self::Modern => Self::Modern,
+            _ if claims_version(envelope, text) => Self::Modern,
+            _ => Self::Legacy,
         }
-        if envelope.protocol_version.is_some() {
-            return Self::Modern;
-        }
-        header.map_or(Self::Legacy, Self::of_header)
     }
 
-    /// The era that a value of `MCP-Protocol-Version` alone speaks for: a date that is not older than the first modern
-    /// revision is modern, known or not.
+    /// The era that a value of `MCP-Protocol-Version` alone speaks for: everything but a known legacy revision is modern.
     #[must_use]
     pub fn of_header(version: &str) -> Self {
-        match Revision::parse(version) {
-            Some(revision) => revision.era(),
-            None if is_date(version) && version > MODERN.as_str() => Self::Modern,
-            None => Self::Legacy,
-        }
+        Revision::parse(version).map_or(Self::Modern, Revision::era)
     }
 }
 
-/// `YYYY-MM-DD`: dates of this form order as text.
-fn is_date(text: &str) -> bool {
-    text.len() == 10
-        && text.bytes().enumerate().all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
+/// Null is no claim.
+fn claims_version(envelope: &Envelope, text: &[u8]) -> bool {
+    envelope.protocol_version.is_some_and(|version| version.of(text) != b"null")
 }
 
 #[cfg(test)]
@@ -138,7 +129,6 @@ mod tests {
     fn a_request_without_version_is_legacy() {
         assert_eq!(era(None, BARE), Era::Legacy);
         assert_eq!(era(Some("2025-06-18"), BARE), Era::Legacy);
-        assert_eq!(era(Some("nonsense"), BARE), Era::Legacy);
     }
 
     #[test]
@@ -149,8 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn initialize_is_always_legacy() {
+    fn an_unknown_header_is_answered_by_the_modern_rules() {
+        assert_eq!(era(Some("nonsense"), BARE), Era::Modern);
+    }
+
+    #[test]
+    fn initialize_is_legacy_unless_it_claims_otherwise() {
         let text = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2026-07-28"}}"#;
         assert_eq!(era(None, text), Era::Legacy);
+        assert_eq!(era(Some("2026-07-28"), text), Era::Modern);
     }
 }

@@ -118,7 +118,7 @@ pub fn set_members(text: &[u8], object: Span, entries: &[(&str, &[u8])]) -> Vec<
         }
     }
     let mut missing = Vec::new();
-    for (&(key, value), _) in entries.iter().zip(&is_there).filter(|(_, there)| !**there) {
+    for (&(key, value), _) in entries.iter().zip(&is_there).filter(|(_, is_there)| !**is_there) {
         if last.is_some() || !missing.is_empty() {
             missing.push(b',');
         }
@@ -133,18 +133,28 @@ pub fn set_members(text: &[u8], object: Span, entries: &[(&str, &[u8])]) -> Vec<
 /// The edits that take the members with one of `keys` out of an object, each with one of the commas beside it.
 #[must_use]
 pub fn remove_members(text: &[u8], object: Span, keys: &[&str]) -> Vec<Edit<'static>> {
-    let members: Vec<json::Member> = json::members(text, object).collect();
     let goes = |member: &json::Member| keys.iter().any(|key| json::str_eq(member.key.of(text), key));
+    let members: Vec<(Span, bool)> = json::members(text, object)
+        .map(|member| (Span::new(member.key.start(), member.value.end()), !goes(&member)))
+        .collect();
+    leave_out(&members)
+}
+
+/// The edits that take entries out of a container, each with one of the commas beside it. `entries` are all entries of
+/// the container in order, with whether each stays.
+#[must_use]
+pub(crate) fn leave_out(entries: &[(Span, bool)]) -> Vec<Edit<'static>> {
     let mut edits = Vec::new();
-    // The first member that stays needs no comma before it, so leading members go with the comma behind them.
-    let kept = members.iter().position(|member| !goes(member)).unwrap_or(members.len());
-    if kept > 0 {
-        let end = members.get(kept).map_or_else(|| members[kept - 1].value.end(), |first| first.key.start());
-        edits.push(Edit::remove(Span::new(members[0].key.start(), end)));
+    // The first entry that stays needs no comma before it, so those before it go with the comma behind them.
+    let first = entries.iter().position(|&(_, stays)| stays).unwrap_or(entries.len());
+    if first > 0 {
+        let end = entries.get(first).map_or_else(|| entries[first - 1].0.end(), |(entry, _)| entry.start());
+        edits.push(Edit::remove(Span::new(entries[0].0.start(), end)));
     }
-    for pair in members[kept..].windows(2) {
-        if goes(&pair[1]) {
-            edits.push(Edit::remove(Span::new(pair[0].value.end(), pair[1].value.end())));
+    for pair in entries[first..].windows(2) {
+        let ((before, _), (entry, stays)) = (pair[0], pair[1]);
+        if !stays {
+            edits.push(Edit::remove(Span::new(before.end(), entry.end())));
         }
     }
     edits
