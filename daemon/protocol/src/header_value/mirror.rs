@@ -2,6 +2,7 @@
 //! Called before anything is decided on headers or body.
 //! Must hold: the order of checks is version, method, name, as peers of the same revision report them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::decode;
@@ -25,6 +26,7 @@ pub struct Mirrored<'h> {
 pub struct HeaderMismatch {
     /// The header's name.
     pub header: Cow,
+    pub header: Cow<'static, str>,
     /// What is wrong.
     pub fault: Fault,
 }
@@ -50,6 +52,7 @@ impl HeaderMismatch {
     /// The fault of a header.
     #[must_use]
     pub fn new(header: impl Into<Cow>, fault: Fault) -> Self {
+    pub fn new(header: impl Into<Cow<'static, str>>, fault: Fault) -> Self {
         Self { header: header.into(), fault }
     }
 }
@@ -77,6 +80,7 @@ const NAME: &str = "Mcp-Name";
 
 /// Whether the headers of a modern message mirror its body. All are required of a request; of a notification, for
 /// which the revision defines none, only those that are there are compared. A value that is missing in the *body* is
+/// which the revision defines none, only those that are there are compared, and a version only where the body has one. A value that is missing in the *body* is
 /// not judged here: see [`Envelope::missing_meta`].
 ///
 /// # Errors
@@ -86,6 +90,9 @@ pub fn mirrors(headers: &Mirrored<'_>, envelope: &Envelope, text: &[u8]) -> Resu
     // A version that is no string differs from every header.
     let version = envelope.protocol_version.map(|_| envelope.protocol_version_str(text).unwrap_or_default());
     compare(VERSION, headers.version, version.as_deref(), required, plain)?;
+    if version.is_some() || required {
+        compare(VERSION, headers.version, version.as_deref(), required, plain)?;
+    }
     let method = envelope.method_str(text);
     compare(METHOD, headers.method, method.as_deref(), required, plain)?;
     let known = method.as_deref().and_then(Method::parse);
@@ -100,6 +107,10 @@ type Read = fn(&[u8]) -> Option<std::borrow::Cow<'_, str>>;
 
 /// Version and method are never wrapped.
 fn plain(header: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
+type Read = fn(&[u8]) -> Option<Cow<'_, str>>;
+
+/// Version and method are never wrapped.
+fn plain(header: &[u8]) -> Option<Cow<'_, str>> {
     let header = std::str::from_utf8(header).ok()?;
     header.bytes().all(|byte| matches!(byte, 0x20..=0x7e | b'\t')).then(|| header.trim_matches([' ', '\t']).into())
 }
@@ -116,6 +127,7 @@ fn compare(
         (None, Some(_)) if required => wrong(Fault::Missing),
         (None, _) => Ok(()),
         (Some(_), None) => Ok(()),
+        (Some(_), None) => wrong(Fault::Unfounded),
         (Some(header), Some(body)) => match read(header) {
             None => wrong(Fault::Malformed),
             Some(value) if value == body => Ok(()),
