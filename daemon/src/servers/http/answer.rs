@@ -17,6 +17,7 @@ use super::conn::Conn;
 use super::error::BodyError;
 use super::head::{Framing, Headers};
 use super::pool::Pool;
+use crate::servers::queue::Permit;
 
 /// An answer whose head has arrived.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ struct Reading {
 /// A connection in use, with the way back to its pool.
 pub(super) struct Checkout {
     pub(super) conn: Conn,
+    /// Dropped after the connection: whoever gets it next must find the connection idle or gone.
+    pub(super) permit: Permit,
     pub(super) pool: Arc<Pool>,
     pub(super) core: usize,
     pub(super) endpoint: usize,
@@ -89,6 +92,7 @@ impl Checkout {
     fn finish(self) {
         if self.keep_alive && self.conn.input.is_empty() {
             self.pool.put(self.core, self.endpoint, self.conn);
+            drop(self.permit);
         }
     }
 }

@@ -31,8 +31,9 @@ use crate::config::settings;
 use answer::Checkout;
 use conn::Conn;
 use connect::Target;
-use pool::Pool;
+use pool::{Place, Pool};
 use request::Template;
+use crate::servers::queue::Permit;
 
 /// A server over HTTP: what all cores share.
 pub struct HttpServer {
@@ -65,7 +66,7 @@ impl HttpServer {
             endpoints
                 .push(Endpoint { target: Target::new(endpoint, secured), template: Template::new(endpoint, http)? });
         }
-        Ok(Arc::new(Self { endpoints, pool: Pool::new(cores, &http.pool), timeout: timeout.clone() }))
+        Ok(Arc::new(Self { endpoints, pool: Pool::new(cores, &http.pool, timeout.connect), timeout: timeout.clone() }))
     }
 
     /// The way in for the core with this number.
@@ -117,6 +118,7 @@ impl HttpClient {
         kept: bool,
     ) -> Result<Answer, SendError> {
         let server = &*self.server;
+        let permit = self.permit().await?;
         let mut conn = self.connection(endpoint, request.endpoint, total, kept).await?;
         let (reused, sending) = (conn.reused, Instant::now());
         let first_byte = request.first_byte.unwrap_or(server.timeout.first_byte);
@@ -128,6 +130,7 @@ impl HttpClient {
         conn.idle = head.idle;
         let checkout = Checkout {
             conn,
+            permit,
             pool: Arc::clone(&server.pool),
             core: self.core,
             endpoint: request.endpoint,
@@ -141,6 +144,14 @@ impl HttpClient {
         Ok(Answer { status: head.status, headers: head.headers, body, reused, timing })
     }
 
+    /// The right to a connection; waits where the server has as many as it may have.
+    async fn permit(&self) -> Result<Permit, SendError> {
+        self.server.pool.permit().await.map_err(|_| {
+            let cause = "all of `pool.max_connections` were in use for the whole of `timeout.connect`";
+            SendError::unsent(SendErrorKind::Bound, cause)
+        })
+    }
+
     async fn connection(
         &self,
         endpoint: &Endpoint,
@@ -149,11 +160,11 @@ impl HttpClient {
         kept: bool,
     ) -> Result<Conn, SendError> {
         let server = &*self.server;
-        if kept && let Some(conn) = server.pool.take(self.core, index) {
-            return Ok(conn);
-        }
+        let slot = match server.pool.place(self.core, index, kept).await {
+            Place::Kept(conn) => return Ok(conn),
+            Place::New(slot) => slot,
+        };
         let deadline = Instant::now() + server.timeout.connect;
-        let slot = server.pool.slot();
         let stream = endpoint.target.connect(total.map_or(deadline, |total| total.min(deadline))).await?;
         Ok(Conn::new(stream, slot))
     }

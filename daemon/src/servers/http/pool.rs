@@ -1,14 +1,21 @@
-//! Kept connections of one server, per core and endpoint, last in first out.
+//! Connections of one server: how many there may be, and which ones are kept, per core and last in first out.
 //!
 //! Calls take and return them; a task per core, which exists only while something is idle, closes old ones.
+//!
+//! What must hold: connections in use or idle never exceed the bound. A call holds a permit while it has, or is
+//! about to have, a connection; there are as many permits as connections may be open. So whoever holds a permit
+//! and no connection finds room for a new one, or an idle one somewhere: it never has to wait.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use toolgate_protocol::permits;
+
 use super::conn::Conn;
+use crate::servers::queue::{Flow, Permit, Queue, Refusal};
 
 /// A place among the server's connections, held from connecting to closing.
 #[derive(Debug)]
@@ -22,9 +29,21 @@ impl Drop for Slot {
 
 /// Kept connections of one server.
 pub(super) struct Pool {
+    /// Connections, each counted by its slot.
     open: Arc<AtomicUsize>,
+    bound: usize,
+    /// Calls with a connection, and those that wait for one.
+    users: Arc<Queue>,
     cores: Box<[Core]>,
     idle_timeout: Duration,
+}
+
+/// What a call gets that may have a connection.
+pub(super) enum Place {
+    /// One that has served a call before.
+    Kept(Conn),
+    /// Room for a new one.
+    New(Slot),
 }
 
 /// What one core keeps. The lock is this core's own: others take it only at the bound of connections.
@@ -40,11 +59,15 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(cores: usize, settings: &crate::config::settings::Pool) -> Arc<Self> {
+    /// `patience` is how long a call may wait for a connection to become free.
+    pub(super) fn new(cores: usize, settings: &crate::config::settings::Pool, patience: Duration) -> Arc<Self> {
         let core = |_| Core { idle: Mutex::new(Vec::new()), reaping: AtomicBool::new(false) };
+        let bound = settings.max_connections.clamp(1, permits::MAX);
         Arc::new(Self {
             open: Arc::new(AtomicUsize::new(0)),
-            cores: (0..cores).map(core).collect(),
+            bound,
+            users: Queue::new(bound, permits::MAX, patience),
+            cores: (0..cores.max(1)).map(core).collect(),
             idle_timeout: settings.idle_timeout,
         })
     }
@@ -54,16 +77,42 @@ impl Pool {
         self.open.load(Ordering::Relaxed)
     }
 
-    pub(super) fn slot(&self) -> Slot {
-        self.open.fetch_add(1, Ordering::AcqRel);
-        Slot(Arc::clone(&self.open))
+    /// The right to a connection, in the order of asking.
+    pub(super) async fn permit(&self) -> Result<Permit, Refusal> {
+        self.users.enter(Flow::default()).await
+    }
+
+    /// A connection to `endpoint` or room for one, for the holder of a permit. `kept` allows one that was used before.
+    pub(super) async fn place(&self, core: usize, endpoint: usize, kept: bool) -> Place {
+        loop {
+            if kept && let Some(conn) = self.take(core, endpoint) {
+                return Place::Kept(conn);
+            }
+            if let Some(slot) = self.slot() {
+                return Place::New(slot);
+            }
+            if kept && let Some(conn) = self.take_from_others(core, endpoint) {
+                return Place::Kept(conn);
+            }
+            if !self.close_any(core) {
+                // Another core is between two of these steps.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Room for a new connection, below the bound.
+    fn slot(&self) -> Option<Slot> {
+        let more = |open| (open < self.bound).then_some(open + 1);
+        self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
+        Some(Slot(Arc::clone(&self.open)))
     }
 
     /// The connection to `endpoint` that was used last and is still open.
-    pub(super) fn take(&self, core: usize, endpoint: usize) -> Option<Conn> {
+    fn take(&self, core: usize, endpoint: usize) -> Option<Conn> {
         let now = Instant::now();
         loop {
-            let mut idle = self.cores[core].idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut idle = self.idle(core);
             let at = idle.iter().rposition(|idle| idle.endpoint == endpoint)?;
             let mut found = idle.remove(at);
             drop(idle);
@@ -71,6 +120,31 @@ impl Pool {
                 return Some(found.conn);
             }
         }
+    }
+
+    fn take_from_others(&self, core: usize, endpoint: usize) -> Option<Conn> {
+        self.others(core).find_map(|other| {
+            let mut conn = self.take(other, endpoint)?;
+            conn.rebind().is_ok().then_some(conn)
+        })
+    }
+
+    /// Closes the idle connection that was unused for longest, on this core or else another.
+    fn close_any(&self, core: usize) -> bool {
+        std::iter::once(core).chain(self.others(core)).any(|core| {
+            let mut idle = self.idle(core);
+            let oldest = if idle.is_empty() { None } else { Some(idle.remove(0)) };
+            drop(idle);
+            oldest.is_some()
+        })
+    }
+
+    fn others(&self, core: usize) -> impl Iterator<Item = usize> {
+        (1..self.cores.len()).map(move |step| (core + step) % self.cores.len())
+    }
+
+    fn idle(&self, core: usize) -> MutexGuard<'_, Vec<Idle>> {
+        self.cores[core].idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a connection whose answer was read to its clean end.
@@ -85,7 +159,7 @@ impl Pool {
         conn.reused = true;
         let home = &self.cores[core];
         let until = Instant::now() + keep;
-        home.idle.lock().unwrap_or_else(PoisonError::into_inner).push(Idle { endpoint, until, conn });
+        self.idle(core).push(Idle { endpoint, until, conn });
         if !home.reaping.swap(true, Ordering::AcqRel) {
             tokio::spawn(reap(Arc::downgrade(self), core));
         }
@@ -95,7 +169,7 @@ impl Pool {
     fn reap(&self, core: usize) -> Option<Instant> {
         let home = &self.cores[core];
         let now = Instant::now();
-        let mut idle = home.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle(core);
         let old: Vec<Idle> = idle.extract_if(.., |idle| idle.until <= now).collect();
         let next = idle.iter().map(|idle| idle.until).min();
         // Under the lock, so that a connection put from now on starts a new task.

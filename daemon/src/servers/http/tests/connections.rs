@@ -145,3 +145,116 @@ fn the_servers_own_idle_time_is_honoured() {
         assert_eq!(client.server.open_connections(), 0);
     });
 }
+
+/// A server that answers `number of this connection` and notes how many requests it had at once.
+async fn slow(at_once: &Rc<Cell<usize>>, most: &Rc<Cell<usize>>) -> Raw {
+    let (at_once, most) = (Rc::clone(at_once), Rc::clone(most));
+    Raw::start(move |mut tcp, _| {
+        let (at_once, most) = (Rc::clone(&at_once), Rc::clone(&most));
+        async move {
+            while request(&mut tcp).await.is_some() {
+                at_once.set(at_once.get() + 1);
+                most.set(most.get().max(at_once.get()));
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+                at_once.set(at_once.get() - 1);
+                tcp.write_all(OK).await.unwrap();
+            }
+        }
+    })
+    .await
+}
+
+#[test]
+fn connections_never_exceed_their_bound_and_every_call_gets_one() {
+    on_a_core(async {
+        let (at_once, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let raw = slow(&at_once, &most).await;
+        let server = server(raw.address, |http, _| http.pool.max_connections = 3);
+        let done = Rc::new(Cell::new(0));
+        for number in 0..100 {
+            let (client, done) = (server.client(number % 2), Rc::clone(&done));
+            tokio::task::spawn_local(async move {
+                assert_eq!(call(&client).await.1, "ok");
+                done.set(done.get() + 1);
+            });
+        }
+        eventually("a call has no connection", || {
+            assert!(server.open_connections() <= 3);
+            done.get() == 100
+        })
+        .await;
+        assert_eq!((most.get(), raw.connections.get()), (3, 3));
+    });
+}
+
+#[test]
+fn a_call_that_finds_all_connections_in_use_gives_up_in_time() {
+    on_a_core(async {
+        let raw = Raw::start(|mut tcp, _| async move {
+            request(&mut tcp).await;
+            request(&mut tcp).await;
+        })
+        .await;
+        let server = server(raw.address, |http, timeout| {
+            http.pool.max_connections = 1;
+            timeout.connect = Duration::from_millis(50);
+        });
+        let client = server.client(0);
+        let (first, second) = tokio::join!(
+            async {
+                let bounded = Outgoing { first_byte: Some(Duration::from_millis(200)), ..post(&[b"{}"]) };
+                client.send(bounded).await.unwrap_err()
+            },
+            async { client.send(post(&[b"{}"])).await.unwrap_err() },
+        );
+        assert_eq!((first.kind, second.kind, second.sent), (SendErrorKind::FirstByteTimeout, SendErrorKind::Bound, false));
+    });
+}
+
+#[test]
+fn at_the_bound_another_endpoints_idle_connection_makes_room() {
+    on_a_core(async {
+        let (one, two) = (Raw::answering(OK).await, Raw::answering(OK).await);
+        let server = server(one.address, |http, _| {
+            http.pool.max_connections = 1;
+            let second = settings::Endpoint { port: two.address.port(), ..http.endpoints[0].clone() };
+            http.endpoints.push(second);
+        });
+        let client = server.client(0);
+        for endpoint in [0, 1, 0] {
+            let answer = client.send(Outgoing { endpoint, ..post(&[b"{}"]) }).await.unwrap();
+            assert_eq!((text(answer).await.unwrap().as_str(), server.open_connections()), ("ok", 1));
+        }
+        assert_eq!((one.connections.get(), two.connections.get()), (2, 1));
+    });
+}
+
+#[test]
+fn at_the_bound_a_core_takes_an_idle_connection_from_another() {
+    on_a_core(async {
+        let raw = Raw::answering(OK).await;
+        let server = server(raw.address, |http, _| http.pool.max_connections = 1);
+        for round in 0..6 {
+            assert_eq!(call(&server.client(0)).await.1, "ok");
+            // The other core is another thread with a runtime of its own, as in the daemon.
+            let there = Arc::clone(&server);
+            let (tell, told) = tokio::sync::oneshot::channel();
+            let thread = std::thread::spawn(move || {
+                on_a_core(async move {
+                    let answer = there.client(1).send(post(&[b"{}"])).await.unwrap();
+                    let reused = answer.reused;
+                    tell.send((reused, text(answer).await.unwrap())).unwrap();
+                    // Its runtime ends with the connection idle on it, which nobody may stumble over.
+                });
+            });
+            assert_eq!(told.await.unwrap(), (true, "ok".to_owned()), "round {round}");
+            while !thread.is_finished() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            thread.join().unwrap();
+        }
+        assert_eq!(server.open_connections(), 1);
+    });
+}
