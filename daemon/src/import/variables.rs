@@ -18,8 +18,12 @@ pub(super) enum Meaning<'a> {
 
 /// Tells what a value stands for.
 pub(super) fn meaning(value: &str) -> Meaning<'_> {
-    let Some(start) = value.find("${") else { return Meaning::Plain };
-    let Some(length) = value[start..].find('}') else { return Meaning::Plain };
+    let Some(start) = value.find("${") else {
+        return Meaning::Plain;
+    };
+    let Some(length) = value[start..].find('}') else {
+        return Meaning::Plain;
+    };
     let whole = &value[start..=start + length];
     let inner = &whole[2..whole.len() - 1];
     if whole.len() < value.len() {
@@ -29,10 +33,17 @@ pub(super) fn meaning(value: &str) -> Meaning<'_> {
         return Meaning::Input(id);
     }
     let name = inner.strip_prefix("env:").unwrap_or(inner);
-    if !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_') {
+    if !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    {
         return Meaning::Variable(name);
     }
-    if inner.starts_with("env:") && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.is_empty() {
+    if inner.starts_with("env:")
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && !name.is_empty()
+    {
         return Meaning::Variable(name);
     }
     Meaning::Foreign(whole)
