@@ -13,6 +13,7 @@ pub mod demo;
 pub mod failure;
 pub mod gate;
 pub mod identity;
+pub mod import;
 pub mod instance;
 pub mod keeper;
 pub mod lifecycle;

@@ -22,41 +22,68 @@ struct Line {
 pub(super) fn dump(tree: &Table, sources: &Sources) -> String {
     let mut lines = Vec::new();
     for key in keys::KEYS.iter().filter(|key| !key.path.contains("[]")) {
-        expand(key, key.path, tree, String::new(), sources, &mut lines);
+        expand(key, key.path, tree, "", sources, &mut lines);
     }
-    let width = lines.iter().map(|line| line.path.len() + line.value.len() + 3).filter(|width| *width < 80).max().unwrap_or(0);
-    lines.iter().fold(String::new(), |mut text, Line { path, value, origin }| {
-        let assignment = format!("{path} = {value}");
-        let _ = writeln!(text, "{assignment:width$}  # {origin}");
-        text
-    })
+    let width = lines
+        .iter()
+        .map(|line| line.path.len() + line.value.len() + 3)
+        .filter(|width| *width < 80)
+        .max()
+        .unwrap_or(0);
+    lines.iter().fold(
+        String::new(),
+        |mut text,
+         Line {
+             path,
+             value,
+             origin,
+         }| {
+            let assignment = format!("{path} = {value}");
+            let _ = writeln!(text, "{assignment:width$}  # {origin}");
+            text
+        },
+    )
 }
 
 /// Follows a pattern through the tree: each `*` is every name written there.
-fn expand(key: &Key, pattern: &str, table: &Table, path: String, sources: &Sources, lines: &mut Vec<Line>) {
-    let (segment, rest) = pattern.split_once('.').map_or((pattern, None), |(segment, rest)| (segment, Some(rest)));
+fn expand(
+    key: &Key,
+    pattern: &str,
+    table: &Table,
+    path: &str,
+    sources: &Sources,
+    lines: &mut Vec<Line>,
+) {
+    let (segment, rest) = pattern
+        .split_once('.')
+        .map_or((pattern, None), |(segment, rest)| (segment, Some(rest)));
     if segment == "*" {
         for entry in &table.entries {
-            let path = join(&path, &entry.key);
+            let path = join(path, &entry.key);
             match (rest, entry.node.table()) {
-                (Some(rest), Some(inner)) => expand(key, rest, inner, path, sources, lines),
+                (Some(rest), Some(inner)) => expand(key, rest, inner, &path, sources, lines),
                 (None, _) => lines.push(line(key, path, Some(&entry.node), sources)),
                 (Some(_), None) => {}
             }
         }
         return;
     }
-    let path = join(&path, segment);
+    let path = join(path, segment);
     let node = table.get(segment);
-    match rest {
-        Some(rest) => expand(key, rest, node.and_then(Node::table).unwrap_or(&Table::default()), path, sources, lines),
-        None if node.is_some() || key.default.is_some() => lines.push(line(key, path, node, sources)),
-        None => {}
+    if let Some(rest) = rest {
+        let nothing = Table::default();
+        let table = node.and_then(Node::table).unwrap_or(&nothing);
+        expand(key, rest, table, &path, sources, lines);
+    } else if node.is_some() || key.default.is_some() {
+        lines.push(line(key, path, node, sources));
     }
 }
 
 fn join(path: &str, name: &str) -> String {
-    let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let plain = !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     let name = if plain { name.to_owned() } else { quoted(name) };
     keys::join(path, &name)
 }
@@ -64,22 +91,32 @@ fn join(path: &str, name: &str) -> String {
 fn line(key: &Key, path: String, node: Option<&Node>, sources: &Sources) -> Line {
     let Some(node) = node else {
         let value = section::default(key.path).map_or_else(String::new, |node| toml(&node));
-        return Line { path, value, origin: "default".into() };
+        return Line {
+            path,
+            value,
+            origin: "default".into(),
+        };
     };
     let source = sources.of(node.place);
-    let origin = match source.is_file {
-        true => format!("{}:{}", source.path.display(), sources.position(node.place).0),
-        false => source.path.display().to_string(),
-    };
+    let mut origin = source.path.display().to_string();
+    if source.is_file {
+        let _ = write!(origin, ":{}", sources.position(node.place).0);
+    }
     let value = match (key.kind, node.text()) {
         (Kind::Secret, Some(text)) if !is_reference(text) => "\"***\"".into(),
         _ => toml(node),
     };
-    Line { path, value, origin }
+    Line {
+        path,
+        value,
+        origin,
+    }
 }
 
 fn is_reference(text: &str) -> bool {
-    ["credential:", "file:", "env:"].iter().any(|scheme| text.starts_with(scheme))
+    ["credential:", "file:", "env:"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
 }
 
 fn toml(node: &Node) -> String {
@@ -88,9 +125,15 @@ fn toml(node: &Node) -> String {
         Value::Integer(number) => number.to_string(),
         Value::Bool(truth) => truth.to_string(),
         Value::Other(name) => quoted(name),
-        Value::List(nodes) => format!("[{}]", nodes.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        Value::List(nodes) => format!(
+            "[{}]",
+            nodes.iter().map(toml).collect::<Vec<_>>().join(", ")
+        ),
         Value::Table(table) => {
-            let members = table.entries.iter().map(|entry| format!("{} = {}", join("", &entry.key), toml(&entry.node)));
+            let members = table
+                .entries
+                .iter()
+                .map(|entry| format!("{} = {}", join("", &entry.key), toml(&entry.node)));
             format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
         }
     }

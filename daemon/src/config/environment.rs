@@ -17,7 +17,8 @@ pub struct Environment {
 /// How closely the surroundings of a configuration are looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scrutiny {
-    /// Certificate files are not opened: for texts in tests.
+    /// No file is opened, so that certificates are not checked and `file:` secrets are empty: for
+    /// texts that stand alone.
     #[default]
     Text,
     /// By an operator: what only the daemon can see, such as a credential, is a warning.
@@ -30,14 +31,20 @@ impl Environment {
     /// The variables of this process.
     #[must_use]
     pub fn of_process(scrutiny: Scrutiny) -> Self {
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self { variables: variables.collect(), scrutiny }
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self {
+            variables: variables.collect(),
+            scrutiny,
+        }
     }
 
     /// The folder in which systemd placed the credentials of the unit.
     #[must_use]
     pub fn credentials(&self) -> Option<PathBuf> {
-        self.variables.get("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+        self.variables
+            .get("CREDENTIALS_DIRECTORY")
+            .map(PathBuf::from)
     }
 }

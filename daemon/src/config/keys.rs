@@ -58,13 +58,19 @@ pub(super) fn step(pattern: &str, name: &str) -> Option<Step> {
             return Some(Step::Leaf(key));
         }
         let prefix = format!("{path}.");
-        KEYS.iter().any(|key| key.path.starts_with(&prefix)).then_some(Step::Table(path))
+        KEYS.iter()
+            .any(|key| key.path.starts_with(&prefix))
+            .then_some(Step::Table(path))
     })
 }
 
 /// The names that the table with this pattern knows, `*` not among them.
 pub(super) fn names(pattern: &str) -> Vec<&'static str> {
-    let prefix = if pattern.is_empty() { String::new() } else { format!("{pattern}.") };
+    let prefix = if pattern.is_empty() {
+        String::new()
+    } else {
+        format!("{pattern}.")
+    };
     let mut names: Vec<_> = KEYS
         .iter()
         .filter_map(|key| key.path.strip_prefix(&prefix))
@@ -76,25 +82,45 @@ pub(super) fn names(pattern: &str) -> Vec<&'static str> {
 }
 
 pub(super) fn join(pattern: &str, name: &str) -> String {
-    if pattern.is_empty() { name.to_owned() } else { format!("{pattern}.{name}") }
+    if pattern.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{pattern}.{name}")
+    }
 }
 
-const fn key(path: &'static str, kind: Kind, default: &'static str, effect: Effect, doc: &'static str) -> Key {
-    let default = if default.is_empty() { None } else { Some(default) };
-    Key { path, kind, default, effect, doc }
+const fn key(
+    path: &'static str,
+    kind: Kind,
+    default: &'static str,
+    effect: Effect,
+    doc: &'static str,
+) -> Key {
+    let default = if default.is_empty() {
+        None
+    } else {
+        Some(default)
+    };
+    Key {
+        path,
+        kind,
+        default,
+        effect,
+        doc,
+    }
 }
 
 use Effect::{Later, Live, NewConnections, Restart, Server};
 use Kind::{
-    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Hash, HeaderValue, Host, List, Network,
-    OneOf, Origin, Path, Pattern, Rate, Reference, Secret, Size, Tables, Text, Url,
+    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Hash, HeaderValue, Host,
+    List, Network, OneOf, Origin, Path, Pattern, Rate, Reference, Secret, Size, Tables, Text, Url,
 };
 
-/// Seconds that a duration may have.
 const DAY: u64 = 86_400;
 const ANY: Kind = Count(1, 1_000_000);
 
-/// Every key, in the order of the manual.
+/// Every key, in the order of the manual. One line per key, for the sake of reading down a column.
+#[rustfmt::skip]
 pub static KEYS: &[Key] = &[
     key("version", Kind::Version, "", Restart, "Version of the file's format; required in the main file: 1."),
     // The process
@@ -199,3 +225,37 @@ pub static KEYS: &[Key] = &[
     key("limit[].algorithm", Algorithm, "\"token-bucket\"", Live, "How rate is counted."),
     key("limit[].message", Text, "", Live, "Replaces the text of a refusal."),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_reached_by_its_own_path() {
+        for key in KEYS {
+            let (pattern, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+            let found = step(pattern, if name == "*" { "any-name" } else { name });
+            assert!(
+                matches!(found, Some(Step::Leaf(leaf)) if leaf.path == key.path),
+                "{}",
+                key.path
+            );
+            assert_eq!(
+                KEYS.iter().filter(|other| other.path == key.path).count(),
+                1,
+                "{}",
+                key.path
+            );
+            assert!(key.doc.ends_with('.'), "{}: {}", key.path, key.doc);
+        }
+    }
+
+    #[test]
+    fn lists_of_tables_name_rows_that_exist() {
+        for key in KEYS {
+            if let Tables(pattern) = key.kind {
+                assert!(!names(pattern).is_empty(), "{}", key.path);
+            }
+        }
+    }
+}

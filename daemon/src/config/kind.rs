@@ -75,7 +75,10 @@ pub(super) struct Fault {
 }
 
 fn fault(message: impl Into<String>, help: impl Into<String>) -> Result<(), Fault> {
-    Err(Fault { message: message.into(), help: help.into() })
+    Err(Fault {
+        message: message.into(),
+        help: help.into(),
+    })
 }
 
 impl Kind {
@@ -114,25 +117,44 @@ impl Kind {
     /// Checks one scalar; lists are walked by the caller.
     pub(super) fn check(&self, node: &Node) -> Result<(), Fault> {
         match (self, &node.value) {
-            (Self::Version, Value::Integer(1)) => Ok(()),
-            (Self::Version, _) => fault("this version reads format 1 only", "write `version = 1`, or install the version that the file was written for"),
-            (Self::Bool, Value::Bool(_)) | (Self::HeaderValue, Value::Bool(false)) => Ok(()),
+            (Self::Version, Value::Integer(1))
+            | (Self::Bool, Value::Bool(_))
+            | (Self::HeaderValue, Value::Bool(false)) => Ok(()),
+            (Self::Version, _) => fault(
+                "this version reads format 1 only",
+                "write `version = 1`, or install the version that the file was written for",
+            ),
             (Self::Count(low, high), Value::Integer(number)) => count(*number, *low, *high),
             (Self::Size(low, high), Value::Integer(number)) => {
-                count(*number, *low, *high).map_err(|fault| Fault { message: format!("{} bytes", fault.message), ..fault })
+                count(*number, *low, *high).map_err(|fault| Fault {
+                    message: format!("{} bytes", fault.message),
+                    ..fault
+                })
             }
-            (Self::Duration(..), Value::Integer(_)) => {
-                fault("a duration needs its unit", "write it as a string with a unit, such as \"30s\" or \"500ms\"")
-            }
+            (Self::Duration(..), Value::Integer(_)) => fault(
+                "a duration needs its unit",
+                "write it as a string with a unit, such as \"30s\" or \"500ms\"",
+            ),
             (Self::OneOf(words), Value::Integer(_) | Value::Other(_)) if words.contains(&"1.2") => {
-                fault("a TLS version is written as a string", "write \"1.2\" or \"1.3\", with the quotes")
+                fault(
+                    "a TLS version is written as a string",
+                    "write \"1.2\" or \"1.3\", with the quotes",
+                )
             }
-            (_, Value::Text(text)) if !matches!(self, Self::Bool | Self::Count(..)) => self.check_text(text),
+            (_, Value::Text(text)) if !matches!(self, Self::Bool | Self::Count(..)) => {
+                self.check_text(text)
+            }
             (_, value) => fault(
-                format!("this is {}, and must be {}", value.describe(), self.describe()),
+                format!(
+                    "this is {}, and must be {}",
+                    value.describe(),
+                    self.describe()
+                ),
                 match self {
                     Self::Bool => "write true or false without quotes",
-                    Self::Count(..) if matches!(value, Value::Text(_)) => "write the number without quotes",
+                    Self::Count(..) if matches!(value, Value::Text(_)) => {
+                        "write the number without quotes"
+                    }
                     Self::Count(..) => "write a whole number",
                     _ => "write it as a string, in quotes",
                 },
@@ -147,25 +169,39 @@ impl Kind {
                 Ok(bytes) => count(i128::from(bytes), *low, *high),
                 Err(help) => fault(format!("{text:?} is not a size"), help),
             },
-            Self::Rate => units::rate(text).map(drop).or_else(|help| fault(format!("{text:?} is not a rate"), help)),
+            Self::Rate => units::rate(text)
+                .map(drop)
+                .or_else(|help| fault(format!("{text:?} is not a rate"), help)),
             Self::OneOf(words) => one_of(text, words),
             Self::Algorithm => one_of(text, &["token-bucket", "sliding-window"]),
             Self::Auth => one_of(text, &["key", "jwt", "none"]),
             Self::Address => address(text),
             Self::Network => network(text).map(drop),
             Self::Host => host(text),
-            Self::Origin => super::url::origin(text).map(drop).or_else(|help| fault(format!("{text:?} is not an origin"), help)),
-            Self::Url => super::url::endpoint(text).map(drop).or_else(|help| fault("this is not the URL of a server", help)),
+            Self::Origin => super::url::origin(text)
+                .map(drop)
+                .or_else(|help| fault(format!("{text:?} is not an origin"), help)),
+            Self::Url => super::url::endpoint(text)
+                .map(drop)
+                .or_else(|help| fault("this is not the URL of a server", help)),
             Self::Certificate => certificate(text),
             Self::Hash => hash(text).map(drop),
             Self::Cipher => cipher(text),
             Self::Level => level(text),
             Self::HeaderValue => match http::HeaderValue::from_str(text) {
                 Ok(_) => Ok(()),
-                Err(_) => fault("a header's value cannot hold control characters", "remove line ends and other control characters"),
+                Err(_) => fault(
+                    "a header's value cannot hold control characters",
+                    "remove line ends and other control characters",
+                ),
             },
-            Self::Secret | Self::Pattern | Self::Path | Self::Text | Self::Reference(_) if text.is_empty() => {
-                fault("this is empty", format!("write {}, or remove the line", self.describe()))
+            Self::Secret | Self::Pattern | Self::Path | Self::Text | Self::Reference(_)
+                if text.is_empty() =>
+            {
+                fault(
+                    "this is empty",
+                    format!("write {}, or remove the line", self.describe()),
+                )
             }
             _ => Ok(()),
         }
@@ -173,23 +209,42 @@ impl Kind {
 }
 
 fn quoted(words: &[&str]) -> String {
-    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+    words
+        .iter()
+        .map(|word| format!("\"{word}\""))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn count(number: i128, low: u64, high: u64) -> Result<(), Fault> {
     if (i128::from(low)..=i128::from(high)).contains(&number) {
         return Ok(());
     }
-    let what = if number < i128::from(low) { "too small" } else { "too large" };
-    fault(format!("{number} is {what}"), format!("write a number from {low} to {high}"))
+    let what = if number < i128::from(low) {
+        "too small"
+    } else {
+        "too large"
+    };
+    fault(
+        format!("{number} is {what}"),
+        format!("write a number from {low} to {high}"),
+    )
 }
 
 fn check_duration(text: &str, low: u64, high: u64) -> Result<(), Fault> {
     match units::duration(text) {
         Err(help) => fault(format!("{text:?} is not a duration"), help),
-        Ok(duration) if duration.is_zero() && low > 0 => fault("this duration may not be zero", "write at least \"1ms\""),
-        Ok(duration) if duration.as_secs() > high || (duration.as_secs() == high && duration.subsec_nanos() > 0) => {
-            fault(format!("{text:?} is too long"), format!("write at most \"{high}s\""))
+        Ok(duration) if duration.is_zero() && low > 0 => {
+            fault("this duration may not be zero", "write at least \"1ms\"")
+        }
+        Ok(duration)
+            if duration.as_secs() > high
+                || (duration.as_secs() == high && duration.subsec_nanos() > 0) =>
+        {
+            fault(
+                format!("{text:?} is too long"),
+                format!("write at most \"{high}s\""),
+            )
         }
         Ok(_) => Ok(()),
     }
@@ -200,7 +255,10 @@ fn one_of(text: &str, words: &[&str]) -> Result<(), Fault> {
         return Ok(());
     }
     let help = match super::nearest(text, words.iter().copied()) {
-        Some(near) => format!("did you mean \"{near}\"? It must be one of {}", quoted(words)),
+        Some(near) => format!(
+            "did you mean \"{near}\"? It must be one of {}",
+            quoted(words)
+        ),
         None => format!("write one of {}", quoted(words)),
     };
     fault(format!("{text:?} is not known here"), help)
@@ -223,25 +281,43 @@ fn address(text: &str) -> Result<(), Fault> {
 /// A network; an address alone is the network of itself.
 pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
     let help = "write an address and the length of its prefix, such as \"10.0.0.0/8\" or \"2001:db8::/32\"";
-    let wrong = || Fault { message: format!("{text:?} is not a network"), help: help.into() };
+    let wrong = || Fault {
+        message: format!("{text:?} is not a network"),
+        help: help.into(),
+    };
     let network: IpNet = match text.parse() {
         Ok(network) => network,
-        Err(_) => return text.parse::<std::net::IpAddr>().map(IpNet::from).map_err(|_| wrong()),
+        Err(_) => {
+            return text
+                .parse::<std::net::IpAddr>()
+                .map(IpNet::from)
+                .map_err(|_| wrong());
+        }
     };
     if network.addr() != network.network() {
         let message = format!("{text:?} has bits beyond its prefix");
-        return Err(Fault { message, help: format!("write \"{}\", or a longer prefix", network.trunc()) });
+        return Err(Fault {
+            message,
+            help: format!("write \"{}\", or a longer prefix", network.trunc()),
+        });
     }
     Ok(network)
 }
 
 fn host(text: &str) -> Result<(), Fault> {
-    let address = text.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
+    let address = text
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<std::net::IpAddr>()
+        .is_ok();
     let name = !text.is_empty() && text.len() <= 253 && text.split('.').all(label);
     if address || name {
         return Ok(());
     }
-    fault(format!("{text:?} is not a host name"), "write the name alone, without scheme, port and path, such as \"mcp.example.org\"")
+    fault(
+        format!("{text:?} is not a host name"),
+        "write the name alone, without scheme, port and path, such as \"mcp.example.org\"",
+    )
 }
 
 fn label(text: &str) -> bool {
@@ -249,7 +325,9 @@ fn label(text: &str) -> bool {
         && text.len() <= 63
         && !text.starts_with('-')
         && !text.ends_with('-')
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 fn certificate(text: &str) -> Result<(), Fault> {
@@ -260,7 +338,10 @@ fn certificate(text: &str) -> Result<(), Fault> {
         );
     }
     if text.starts_with("env:") {
-        return fault("a certificate cannot come from the environment", "write \"file:PATH\", so that a renewed one is seen");
+        return fault(
+            "a certificate cannot come from the environment",
+            "write \"file:PATH\", so that a renewed one is seen",
+        );
     }
     if text.is_empty() || text == "file:" {
         return fault("the path is missing", "write \"file:PATH\"");
@@ -270,27 +351,39 @@ fn certificate(text: &str) -> Result<(), Fault> {
 
 /// The bytes of `sha256:HEX`.
 pub(super) fn hash(text: &str) -> Result<[u8; 32], Fault> {
-    let wrong = |message: &str| Fault {
+    let wrong = |message: &str| {
+        Fault {
         message: message.into(),
         help: "run `toolgate key create`, and paste the lines that it prints; the key itself does not belong here".into(),
+    }
     };
-    let digits = text.strip_prefix("sha256:").ok_or_else(|| wrong("a hash begins with \"sha256:\""))?;
+    let digits = text
+        .strip_prefix("sha256:")
+        .ok_or_else(|| wrong("a hash begins with \"sha256:\""))?;
     if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(wrong("a SHA-256 has 64 hexadecimal digits"));
     }
     let mut bytes = [0; 32];
     for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        let pair = std::str::from_utf8(pair).map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
-        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
+        let pair =
+            std::str::from_utf8(pair).map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
+        *byte = u8::from_str_radix(pair, 16)
+            .map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
     }
     Ok(bytes)
 }
 
 /// The suites that rustls has, in OpenSSL's and in IANA's words.
 const SUITES: &[&str] = &[
-    "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305",
-    "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
 ];
 
 fn cipher(text: &str) -> Result<(), Fault> {
@@ -299,16 +392,33 @@ fn cipher(text: &str) -> Result<(), Fault> {
     }
     let gone = "remove it: every client since 2013 has a suite with AES-GCM or ChaCha20-Poly1305, and those are always offered";
     if text.contains(':') {
-        return fault("a list in OpenSSL's notation is not understood", "write a list of names, such as [\"ECDHE-RSA-AES128-GCM-SHA256\"], or remove the key");
+        return fault(
+            "a list in OpenSSL's notation is not understood",
+            "write a list of names, such as [\"ECDHE-RSA-AES128-GCM-SHA256\"], or remove the key",
+        );
     }
-    if text.contains("RC4") || text.contains("DES") || text.starts_with("DHE") || text.starts_with("AES") {
-        return fault(format!("{text:?} has no forward secrecy or is broken, and rustls does not have it"), gone);
+    if text.contains("RC4")
+        || text.contains("DES")
+        || text.starts_with("DHE")
+        || text.starts_with("AES")
+    {
+        return fault(
+            format!("{text:?} has no forward secrecy or is broken, and rustls does not have it"),
+            gone,
+        );
     }
-    let old = text.contains("CBC") || (text.contains("SHA") && !text.contains("GCM") && !text.contains("POLY"));
+    let old = text.contains("CBC")
+        || (text.contains("SHA") && !text.contains("GCM") && !text.contains("POLY"));
     if old {
-        return fault(format!("{text:?} is a CBC suite, and rustls has none"), gone);
+        return fault(
+            format!("{text:?} is a CBC suite, and rustls has none"),
+            gone,
+        );
     }
-    fault(format!("rustls has no suite {text:?}"), format!("write some of {}, or remove the key", SUITES.join(", ")))
+    fault(
+        format!("rustls has no suite {text:?}"),
+        format!("write some of {}, or remove the key", SUITES.join(", ")),
+    )
 }
 
 fn level(text: &str) -> Result<(), Fault> {
@@ -325,6 +435,8 @@ fn level(text: &str) -> Result<(), Fault> {
 fn known_levels(text: &str) -> bool {
     let levels = ["error", "warn", "info", "debug", "trace", "off"];
     text.split(',').all(|directive| {
-        directive.contains('=') || directive.contains("::") || levels.contains(&directive.trim().to_ascii_lowercase().as_str())
+        directive.contains('=')
+            || directive.contains("::")
+            || levels.contains(&directive.trim().to_ascii_lowercase().as_str())
     })
 }

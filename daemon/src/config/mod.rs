@@ -45,14 +45,19 @@ pub fn load(path: &Path, environment: &Environment) -> Result<(Settings, Report)
     finish(&tree, report, environment)
 }
 
-/// A configuration from a text, without environment; certificate files are not opened.
+/// A configuration from a text alone: no file is opened, so that certificates are not checked and
+/// secrets of files, credentials and variables are empty.
 pub fn from_text(text: &str) -> Result<Settings, Report> {
     let mut report = Report::default();
     let tree = files::parse(Path::new("toolgate.toml"), text, &mut report);
     finish(&tree, report, &Environment::default()).map(|(settings, _)| settings)
 }
 
-fn finish(tree: &tree::Table, mut report: Report, environment: &Environment) -> Result<(Settings, Report), Report> {
+fn finish(
+    tree: &tree::Table,
+    mut report: Report,
+    environment: &Environment,
+) -> Result<(Settings, Report), Report> {
     shape::check(tree, &mut report);
     let mut settings = build::settings(tree, environment, &mut report);
     report.sort();
@@ -60,15 +65,27 @@ fn finish(tree: &tree::Table, mut report: Report, environment: &Environment) -> 
         return Err(report);
     }
     settings.files = report.sources.files();
-    settings.warnings = report.problems.iter().map(|problem| report.sentence(problem)).collect();
+    settings.warnings = report
+        .problems
+        .iter()
+        .map(|problem| report.sentence(problem))
+        .collect();
     Ok((settings, report))
 }
 
 /// The candidate that a typing error most likely meant.
-pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    text: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     let written = text.to_ascii_lowercase().replace('-', "_");
     candidates
-        .map(|candidate| (strsim::damerau_levenshtein(&written, &candidate.replace('-', "_")), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&written, &candidate.replace('-', "_")),
+                candidate,
+            )
+        })
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -79,16 +96,19 @@ pub(crate) fn valid_name(text: &str) -> String {
     let mut name = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {
         match c {
-            'a'..='z' => name.push(c),
             '0'..='9' if name.is_empty() => name.extend(['s', c]),
-            '0'..='9' => name.push(c),
+            'a'..='z' | '0'..='9' => name.push(c),
             _ if name.is_empty() || name.ends_with('-') => {}
             _ => name.push('-'),
         }
     }
     name.truncate(24);
     let name = name.trim_end_matches('-');
-    if name.is_empty() { "server".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        "server".to_owned()
+    } else {
+        name.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -27,28 +27,71 @@ impl fmt::Debug for Secret {
 }
 
 /// Words that names of secrets contain, in lower case.
-const NAMES: &[&str] = &["token", "secret", "password", "passwd", "apikey", "api_key", "api-key", "auth", "credential", "private", "access_key"];
+const NAMES: &[&str] = &[
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "apikey",
+    "api_key",
+    "api-key",
+    "auth",
+    "credential",
+    "private",
+    "access_key",
+];
 
 /// How tokens of well-known services begin.
-const PREFIXES: &[&str] = &["sk-", "sk_", "ghp_", "gho_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "AIza", "tg_", "eyJ", "pat_", "Bearer ", "Basic "];
+const PREFIXES: &[&str] = &[
+    "sk-",
+    "sk_",
+    "ghp_",
+    "gho_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+    "AKIA",
+    "AIza",
+    "tg_",
+    "eyJ",
+    "pat_",
+    "Bearer ",
+    "Basic ",
+];
 
 /// Whether a literal is probably a secret: by the name under which it stands, or by its form.
 #[must_use]
 pub(crate) fn looks_secret(name: &str, value: &str) -> bool {
-    let switch = matches!(value.to_ascii_lowercase().as_str(), "" | "true" | "false" | "0" | "1" | "none" | "yes" | "no");
+    let switch = matches!(
+        value.to_ascii_lowercase().as_str(),
+        "" | "true" | "false" | "0" | "1" | "none" | "yes" | "no"
+    );
     if switch || value.starts_with('/') {
         return false;
     }
     let name = name.to_ascii_lowercase();
-    let named = NAMES.iter().any(|word| name.contains(word)) || name.ends_with("_key") || name.ends_with("-key") || name == "key";
-    named || PREFIXES.iter().any(|prefix| value.starts_with(prefix) && value.len() > prefix.len() + 8) || has_password(value)
+    let named = NAMES.iter().any(|word| name.contains(word))
+        || name.ends_with("_key")
+        || name.ends_with("-key")
+        || name == "key";
+    named
+        || PREFIXES
+            .iter()
+            .any(|prefix| value.starts_with(prefix) && value.len() > prefix.len() + 8)
+        || has_password(value)
 }
 
 /// `scheme://user:password@host`
 fn has_password(value: &str) -> bool {
-    let Some((_, rest)) = value.split_once("://") else { return false };
+    let Some((_, rest)) = value.split_once("://") else {
+        return false;
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, password)| !password.is_empty()))
+    authority.rsplit_once('@').is_some_and(|(user, _)| {
+        user.split_once(':')
+            .is_some_and(|(_, password)| !password.is_empty())
+    })
 }
 
 #[cfg(test)]
@@ -58,13 +101,23 @@ mod tests {
     #[test]
     fn tells_secrets_from_settings() {
         let secrets = [
-            ("GITHUB_TOKEN", "x"), ("api-key", "x"), ("DB", "postgres://me:pw@db/x"), ("X", "sk-abcdefghijkl"),
-            ("OPENAI_API_KEY", "abc"), ("Authorization", "Bearer abc"),
+            ("GITHUB_TOKEN", "x"),
+            ("api-key", "x"),
+            ("DB", "postgres://me:pw@db/x"),
+            ("X", "sk-abcdefghijkl"),
+            ("OPENAI_API_KEY", "abc"),
+            ("Authorization", "Bearer abc"),
         ];
         for (name, value) in secrets {
             assert!(looks_secret(name, value), "{name}={value}");
         }
-        let plain = [("LOG_LEVEL", "info"), ("TOKEN_FILE", "/run/x"), ("AUTH", "false"), ("URL", "https://a.example/x@y"), ("DB", "postgres://db/x")];
+        let plain = [
+            ("LOG_LEVEL", "info"),
+            ("TOKEN_FILE", "/run/x"),
+            ("AUTH", "false"),
+            ("URL", "https://a.example/x@y"),
+            ("DB", "postgres://db/x"),
+        ];
         for (name, value) in plain {
             assert!(!looks_secret(name, value), "{name}={value}");
         }

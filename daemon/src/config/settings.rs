@@ -132,7 +132,10 @@ pub struct Listener {
 
 /// What a listener serves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent switches, as the file writes them")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, as the file writes them"
+)]
 pub struct Serve {
     /// `/mcp` and `/mcp/NAME`.
     pub mcp: bool,
@@ -279,9 +282,17 @@ impl Endpoint {
     /// The `Host` header: the port is left out where it is the scheme's default.
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
         let default = if self.tls { 443 } else { 80 };
-        if self.port == default { host } else { format!("{host}:{}", self.port) }
+        if self.port == default {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
     }
 }
 

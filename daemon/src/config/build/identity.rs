@@ -12,11 +12,19 @@ use super::{Context, references};
 
 pub(super) fn tier(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Tier {
     let owner = format!("tier.{}", entry.key);
-    Tier { name: entry.key.clone(), limits: limits(table.get("limits"), &owner, context) }
+    Tier {
+        name: entry.key.clone(),
+        limits: limits(table.get("limits"), &owner, context),
+    }
 }
 
 /// A key, unless its hash is missing or broken.
-pub(super) fn key(entry: &Entry, table: &Table, tiers: &BTreeMap<String, Arc<Tier>>, context: &mut Context<'_>) -> Option<Key> {
+pub(super) fn key(
+    entry: &Entry,
+    table: &Table,
+    tiers: &BTreeMap<String, Arc<Tier>>,
+    context: &mut Context<'_>,
+) -> Option<Key> {
     let section = Section::new(Some(table), "key.*");
     if section.lacks("hash") {
         context.error(
@@ -30,7 +38,13 @@ pub(super) fn key(entry: &Entry, table: &Table, tiers: &BTreeMap<String, Arc<Tie
         let place = section.written("tier")?.place;
         let found = tiers.get(&name).cloned();
         if found.is_none() {
-            references::missing("tier", &name, place, tiers.keys().map(String::as_str), context);
+            references::missing(
+                "tier",
+                &name,
+                place,
+                tiers.keys().map(String::as_str),
+                context,
+            );
         }
         found
     });

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use super::super::problem::Problem;
 use super::super::section::Section;
-use super::super::settings::{AuthMethod, Bounds, CertificateFiles, Listener, Serve, Tls, TlsVersion};
+use super::super::settings::{
+    AuthMethod, Bounds, CertificateFiles, Listener, Serve, Tls, TlsVersion,
+};
 use super::super::source::Place;
 use super::super::tree::{Entry, Node, Table, Value};
 use super::super::{kind, url};
@@ -28,8 +30,17 @@ const HSTS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
 pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Listener {
     let section = Section::new(Some(table), "listener.*");
     let addresses: Vec<SocketAddr> = section.list("address", |text| text.parse().ok());
-    if section.lacks("address") || section.written("address").is_some_and(|node| node.elements().is_empty()) {
-        context.error("missing-key", entry.key_place, format!("the listener `{}` has no address", entry.key), "add address = [\"127.0.0.1:8080\"], or where clients connect");
+    if section.lacks("address")
+        || section
+            .written("address")
+            .is_some_and(|node| node.elements().is_empty())
+    {
+        context.error(
+            "missing-key",
+            entry.key_place,
+            format!("the listener `{}` has no address", entry.key),
+            "add address = [\"127.0.0.1:8080\"], or where clients connect",
+        );
     }
     let tls = tls(section, context);
     let serve = serve(section);
@@ -39,16 +50,26 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
     Listener {
         name: entry.key.clone(),
         serve,
-        allow: section.written("allow").map(|_| section.list("allow", |text| kind::network(text).ok())),
-        hosts: section.list("hosts", |text| Some(text.trim_matches(['[', ']']).to_ascii_lowercase())),
+        allow: section
+            .written("allow")
+            .map(|_| section.list("allow", |text| kind::network(text).ok())),
+        hosts: section.list("hosts", |text| {
+            Some(text.trim_matches(['[', ']']).to_ascii_lowercase())
+        }),
         origins: section.list("origins", |text| url::origin(text).ok()),
         auth: auth(entry, section, serve, local, context),
-        redirect_to_https: section.written("redirect_to_https").map(|_| section.count("redirect_to_https")),
+        redirect_to_https: section
+            .written("redirect_to_https")
+            .map(|_| section.count("redirect_to_https")),
         key_in_path: section.bool("key_in_path"),
         lenient: section.bool("lenient"),
         bounds: bounds(section),
         security_headers: headers(section, tls.is_some(), context),
-        limits: limits(table.get("limits"), &format!("listener.{}", entry.key), context),
+        limits: limits(
+            table.get("limits"),
+            &format!("listener.{}", entry.key),
+            context,
+        ),
         addresses,
         tls,
     }
@@ -57,18 +78,34 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
 fn serve(section: Section<'_>) -> Serve {
     let words = section.texts("serve");
     let has = |word: &str| words.iter().any(|known| known == word);
-    Serve { mcp: has("mcp"), health: has("health"), ready: has("ready"), metrics: has("metrics"), status: has("status") }
+    Serve {
+        mcp: has("mcp"),
+        health: has("health"),
+        ready: has("ready"),
+        metrics: has("metrics"),
+        status: has("status"),
+    }
 }
 
 fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut Context<'_>) {
     let plain = section.written("plain");
     match section.written("tls.certificates") {
-        None if !local && !section.bool("plain") && section.written("redirect_to_https").is_none() => context.error(
-            "plain-http",
-            section.written("address").map_or(entry.key_place, |node| node.place),
-            format!("the listener `{}` would speak HTTP without TLS to other machines", entry.key),
-            "add tls.certificates, or listen on 127.0.0.1, or confirm with `plain = true`",
-        ),
+        None if !local
+            && !section.bool("plain")
+            && section.written("redirect_to_https").is_none() =>
+        {
+            context.error(
+                "plain-http",
+                section
+                    .written("address")
+                    .map_or(entry.key_place, |node| node.place),
+                format!(
+                    "the listener `{}` would speak HTTP without TLS to other machines",
+                    entry.key
+                ),
+                "add tls.certificates, or listen on 127.0.0.1, or confirm with `plain = true`",
+            );
+        }
         Some(_) if section.bool("plain") => context.error(
             "conflict",
             plain.map_or(entry.key_place, |node| node.place),
@@ -77,8 +114,16 @@ fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut C
         ),
         _ => {}
     }
-    if let (Some(redirect), Some(_)) = (section.written("redirect_to_https"), section.written("tls.certificates")) {
-        context.error("conflict", redirect.place, "a listener with TLS cannot redirect to itself", "write `redirect_to_https` on a listener of its own, such as on port 80");
+    if let (Some(redirect), Some(_)) = (
+        section.written("redirect_to_https"),
+        section.written("tls.certificates"),
+    ) {
+        context.error(
+            "conflict",
+            redirect.place,
+            "a listener with TLS cannot redirect to itself",
+            "write `redirect_to_https` on a listener of its own, such as on port 80",
+        );
     }
 }
 
@@ -87,7 +132,9 @@ fn check_exposure(section: Section<'_>, serve: Serve, local: bool, context: &mut
     if local || section.written("allow").is_some() || !(serve.metrics || serve.status) {
         return;
     }
-    let Some(node) = section.written("serve") else { return };
+    let Some(node) = section.written("serve") else {
+        return;
+    };
     context.warning(
         "exposed",
         node.place,
@@ -96,7 +143,13 @@ fn check_exposure(section: Section<'_>, serve: Serve, local: bool, context: &mut
     );
 }
 
-fn auth(entry: &Entry, section: Section<'_>, serve: Serve, local: bool, context: &mut Context<'_>) -> Vec<AuthMethod> {
+fn auth(
+    entry: &Entry,
+    section: Section<'_>,
+    serve: Serve,
+    local: bool,
+    context: &mut Context<'_>,
+) -> Vec<AuthMethod> {
     let Some(node) = section.written("auth") else {
         if serve.mcp && section.lacks("auth") && section.written("redirect_to_https").is_none() {
             context.error(
@@ -108,29 +161,59 @@ fn auth(entry: &Entry, section: Section<'_>, serve: Serve, local: bool, context:
         }
         return Vec::new();
     };
-    let has = |word: &str| node.elements().iter().find(|node| node.text() == Some(word));
+    let has = |word: &str| {
+        node.elements()
+            .iter()
+            .find(|node| node.text() == Some(word))
+    };
     let methods: Vec<AuthMethod> = has("key").map(|_| AuthMethod::Key).into_iter().collect();
     check_none(section, node, has("none"), local, context);
     if let Some(jwt) = has("jwt") {
         let message = "`jwt` is not available in this version";
         if methods.is_empty() {
-            context.error("not-available", jwt.place, message, "write auth = [\"key\"]");
+            context.error(
+                "not-available",
+                jwt.place,
+                message,
+                "write auth = [\"key\"]",
+            );
         } else {
-            context.warning("not-available", jwt.place, message, "it is left out: clients identify themselves by key");
+            context.warning(
+                "not-available",
+                jwt.place,
+                message,
+                "it is left out: clients identify themselves by key",
+            );
         }
     }
     methods
 }
 
-fn check_none(section: Section<'_>, auth: &Node, none: Option<&Node>, local: bool, context: &mut Context<'_>) {
+fn check_none(
+    section: Section<'_>,
+    auth: &Node,
+    none: Option<&Node>,
+    local: bool,
+    context: &mut Context<'_>,
+) {
     let Some(none) = none else {
         if auth.elements().is_empty() {
-            context.error("missing-key", auth.place, "the list is empty", "write auth = [\"key\"], or auth = \"none\" in words");
+            context.error(
+                "missing-key",
+                auth.place,
+                "the list is empty",
+                "write auth = [\"key\"], or auth = \"none\" in words",
+            );
         }
         return;
     };
     if auth.elements().len() > 1 {
-        context.error("conflict", none.place, "\"none\" stands alone", "remove it, or the others: with it nobody would have to identify himself");
+        context.error(
+            "conflict",
+            none.place,
+            "\"none\" stands alone",
+            "remove it, or the others: with it nobody would have to identify himself",
+        );
     } else if !local && !section.bool("auth_none_off_loopback") {
         context.error(
             "auth-none",
@@ -145,14 +228,27 @@ fn tls(section: Section<'_>, context: &mut Context<'_>) -> Option<Tls> {
     let node = section.written("tls.certificates");
     if node.is_none_or(|node| node.elements().is_empty()) {
         if let Some(tls) = section.written("tls") {
-            context.error("missing-key", tls.place, "TLS needs a certificate", "add tls.certificates = [{ chain = \"file:PATH\", key = \"file:PATH\" }]");
+            context.error(
+                "missing-key",
+                tls.place,
+                "TLS needs a certificate",
+                "add tls.certificates = [{ chain = \"file:PATH\", key = \"file:PATH\" }]",
+            );
         }
         return None;
     }
-    let certificates = node?.elements().iter().filter_map(|node| certificate(node, context)).collect();
+    let certificates = node?
+        .elements()
+        .iter()
+        .filter_map(|node| certificate(node, context))
+        .collect();
     Some(Tls {
         certificates,
-        min_version: if section.text("tls.min_version").as_deref() == Some("1.3") { TlsVersion::V1_3 } else { TlsVersion::V1_2 },
+        min_version: if section.text("tls.min_version").as_deref() == Some("1.3") {
+            TlsVersion::V1_3
+        } else {
+            TlsVersion::V1_2
+        },
         tickets: section.bool("tls.tickets"),
         session_timeout: section.duration("tls.session_timeout"),
         handshake_timeout: section.duration("tls.handshake_timeout"),
@@ -163,16 +259,29 @@ fn certificate(node: &Node, context: &mut Context<'_>) -> Option<CertificateFile
     let section = Section::new(Some(node.table()?), "listener.*.tls.certificates[]");
     for key in ["chain", "key"] {
         if section.written(key).is_none() {
-            context.error("missing-key", node.place, format!("a certificate needs `{key}`"), "write { chain = \"file:PATH\", key = \"file:PATH\" }");
+            context.error(
+                "missing-key",
+                node.place,
+                format!("a certificate needs `{key}`"),
+                "write { chain = \"file:PATH\", key = \"file:PATH\" }",
+            );
         }
     }
     pair(section, "chain", "key", context)
 }
 
 /// The two files of a certificate, checked.
-pub(super) fn pair(section: Section<'_>, chain: &str, key: &str, context: &mut Context<'_>) -> Option<CertificateFiles> {
+pub(super) fn pair(
+    section: Section<'_>,
+    chain: &str,
+    key: &str,
+    context: &mut Context<'_>,
+) -> Option<CertificateFiles> {
     let (chain_node, key_node) = (section.valid(chain)?, section.valid(key)?);
-    let (chain, key) = (certificate_path(chain_node, context)?, certificate_path(key_node, context)?);
+    let (chain, key) = (
+        certificate_path(chain_node, context)?,
+        certificate_path(key_node, context)?,
+    );
     files::check_pair((chain_node, &chain), (key_node, &key), context);
     Some(CertificateFiles { chain, key })
 }
@@ -194,9 +303,13 @@ fn bounds(section: Section<'_>) -> Bounds {
 
 fn headers(section: Section<'_>, tls: bool, context: &mut Context<'_>) -> Vec<(String, String)> {
     let standard = HEADERS.iter().chain(tls.then_some(&HSTS));
-    let mut headers: Vec<(String, String)> = standard.map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let mut headers: Vec<(String, String)> = standard
+        .map(|(name, value)| ((*name).into(), (*value).into()))
+        .collect();
     for entry in section.entries("headers") {
-        let Some(name) = header_name(entry, context) else { continue };
+        let Some(name) = header_name(entry, context) else {
+            continue;
+        };
         headers.retain(|(known, _)| *known != name);
         if let Value::Text(value) = &entry.node.value {
             headers.push((name, value.clone()));
@@ -209,12 +322,31 @@ fn headers(section: Section<'_>, tls: bool, context: &mut Context<'_>) -> Vec<(S
 pub(super) fn header_name(entry: &Entry, context: &mut Context<'_>) -> Option<String> {
     let name = entry.key.to_ascii_lowercase();
     if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-        context.error("invalid-name", entry.key_place, format!("{:?} is not a header's name", entry.key), "write letters, digits and dashes");
+        context.error(
+            "invalid-name",
+            entry.key_place,
+            format!("{:?} is not a header's name", entry.key),
+            "write letters, digits and dashes",
+        );
         return None;
     }
-    let own = ["connection", "content-length", "transfer-encoding", "host", "upgrade", "te", "trailer", "keep-alive"];
+    let own = [
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "host",
+        "upgrade",
+        "te",
+        "trailer",
+        "keep-alive",
+    ];
     if own.contains(&name.as_str()) || name.starts_with("mcp-") {
-        context.error("invalid-name", entry.key_place, format!("`{}` is set by the gate itself", entry.key), "remove the line");
+        context.error(
+            "invalid-name",
+            entry.key_place,
+            format!("`{}` is set by the gate itself", entry.key),
+            "remove the line",
+        );
         return None;
     }
     Some(name)
@@ -225,9 +357,16 @@ pub(super) fn check_addresses(tree: &Table, context: &mut Context<'_>) {
     let mut seen: Vec<(SocketAddr, Place)> = Vec::new();
     for (_, table) in super::named(tree, "listener") {
         for node in table.get("address").map_or(&[][..], Node::elements) {
-            let Some(address) = node.text().and_then(|text| text.parse::<SocketAddr>().ok()) else { continue };
+            let Some(address) = node.text().and_then(|text| text.parse::<SocketAddr>().ok()) else {
+                continue;
+            };
             if let Some((_, first)) = seen.iter().find(|(known, _)| overlap(*known, address)) {
-                let problem = Problem::error("address-taken", node.place, format!("{address} is taken already"), "give each address to one listener");
+                let problem = Problem::error(
+                    "address-taken",
+                    node.place,
+                    format!("{address} is taken already"),
+                    "give each address to one listener",
+                );
                 context.report.push(problem.also(*first, "here"));
             }
             seen.push((address, node.place));

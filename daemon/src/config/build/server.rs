@@ -33,9 +33,16 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
             total: section.maybe_duration("timeout.total"),
         },
         tool_timeouts: tool_timeouts(section),
-        queue: Queue { max_size: section.count("queue.max_size"), timeout: section.duration("queue.timeout") },
+        queue: Queue {
+            max_size: section.count("queue.max_size"),
+            timeout: section.duration("queue.timeout"),
+        },
         max_calls: section.count("max_calls"),
-        limits: limits(table.get("limits"), &format!("server.{}", entry.key), context),
+        limits: limits(
+            table.get("limits"),
+            &format!("server.{}", entry.key),
+            context,
+        ),
         transport: transport(entry, section, context)?,
     })
 }
@@ -43,27 +50,55 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
 fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> Option<Transport> {
     match (section.written("endpoints"), section.written("command")) {
         (Some(_), Some(command)) => {
-            context.error("conflict", command.place, format!("the server `{}` has both endpoints and a command", entry.key), "keep one: endpoints for a server over HTTP, command for one over stdio");
+            context.error(
+                "conflict",
+                command.place,
+                format!(
+                    "the server `{}` has both endpoints and a command",
+                    entry.key
+                ),
+                "keep one: endpoints for a server over HTTP, command for one over stdio",
+            );
             None
         }
         (None, None) if !section.lacks("endpoints") || !section.lacks("command") => None,
         (None, None) => {
-            context.error("missing-key", entry.key_place, format!("nothing says how the server `{}` is reached", entry.key), "add endpoints = [\"http://…/mcp\"], or command = [\"PROGRAM\", \"ARGUMENT\", …]");
+            context.error(
+                "missing-key",
+                entry.key_place,
+                format!("nothing says how the server `{}` is reached", entry.key),
+                "add endpoints = [\"http://…/mcp\"], or command = [\"PROGRAM\", \"ARGUMENT\", …]",
+            );
             None
         }
         (Some(node), None) => {
             foreign(section, STDIO_ONLY, "a command", context);
             if node.elements().is_empty() {
-                context.error("missing-key", node.place, "the list is empty", "write at least one URL, or set enabled = false");
+                context.error(
+                    "missing-key",
+                    node.place,
+                    "the list is empty",
+                    "write at least one URL, or set enabled = false",
+                );
             }
             Some(Transport::Http(http(section, context)))
         }
         (None, Some(node)) => {
             foreign(section, HTTP_ONLY, "endpoints", context);
             if node.elements().is_empty() {
-                context.error("missing-key", node.place, "the list is empty", "write the program and its arguments");
+                context.error(
+                    "missing-key",
+                    node.place,
+                    "the list is empty",
+                    "write the program and its arguments",
+                );
             } else if node.text().is_some_and(|text| text.contains(' ')) {
-                context.error("invalid-value", node.place, "a command is a list: no shell takes it apart", "write [\"PROGRAM\", \"ARGUMENT\", …]");
+                context.error(
+                    "invalid-value",
+                    node.place,
+                    "a command is a list: no shell takes it apart",
+                    "write [\"PROGRAM\", \"ARGUMENT\", …]",
+                );
             }
             Some(Transport::Stdio(stdio(section, context)))
         }
@@ -73,7 +108,12 @@ fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> 
 fn foreign(section: Section<'_>, keys: &[&str], kind: &str, context: &mut Context<'_>) {
     for key in keys {
         if let Some(node) = section.written(key) {
-            context.error("conflict", node.place, format!("`{key}` belongs to a server with {kind}"), "remove it");
+            context.error(
+                "conflict",
+                node.place,
+                format!("`{key}` belongs to a server with {kind}"),
+                "remove it",
+            );
         }
     }
 }
@@ -85,15 +125,28 @@ fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
             headers.push((name, value));
         }
     }
-    if let Some(token) = section.entry("bearer").and_then(|entry| secret(entry, context)) {
-        headers.push(("authorization".into(), Secret::new(format!("Bearer {}", token.expose()))));
+    if let Some(token) = section
+        .entry("bearer")
+        .and_then(|entry| secret(entry, context))
+    {
+        headers.push((
+            "authorization".into(),
+            Secret::new(format!("Bearer {}", token.expose())),
+        ));
     }
     let client = pair(section, "tls.client.chain", "tls.client.key", context);
     Http {
         endpoints: section.list("endpoints", |text| url::endpoint(text).ok()),
-        pool: Pool { max_connections: section.count("pool.max_connections"), idle_timeout: section.duration("pool.idle_timeout") },
+        pool: Pool {
+            max_connections: section.count("pool.max_connections"),
+            idle_timeout: section.duration("pool.idle_timeout"),
+        },
         headers,
-        tls: UpstreamTls { ca: authorities(section, context), client, server_name: section.text("tls.server_name") },
+        tls: UpstreamTls {
+            ca: authorities(section, context),
+            client,
+            server_name: section.text("tls.server_name"),
+        },
         forward_client: section.bool("forward_client"),
     }
 }
@@ -117,11 +170,13 @@ fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
         environment,
         directory: section.text("directory").map(PathBuf::from),
         instances: Instances {
-            per: section.text("instances.per").map(|text| match text.as_str() {
-                "client" => Per::Client,
-                "all" => Per::All,
-                _ => Per::Session,
-            }),
+            per: section
+                .text("instances.per")
+                .map(|text| match text.as_str() {
+                    "client" => Per::Client,
+                    "all" => Per::All,
+                    _ => Per::Session,
+                }),
             max: section.count("instances.max"),
             spares: section.count("instances.spares"),
             idle: section.duration("instances.idle"),
