@@ -73,7 +73,7 @@ async fn serve_connection(mut socket: TcpStream) -> io::Result<()> {
 /// Opens a stream of events, and keeps it until the client goes.
 async fn hold_stream(socket: &mut TcpStream) -> io::Result<()> {
     socket
-        .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n:\n\n\r\n")
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n:\n\n\r\n")
         .await?;
     let mut scratch = [0; 64];
     while socket.read(&mut scratch).await? > 0 {}

@@ -99,8 +99,8 @@ async fn hold(aim: &Aim, connections: u32, streams: bool) -> io::Result<()> {
     for _ in 0..connections {
         let mut client = aim.client().await?;
         if streams {
-            let head = client.open_stream().await?;
-            if head.status != 200 {
+            let answered = client.open_stream().await?;
+            if answered.status != 200 {
                 return Err(io::Error::other(format!(
                     "a stream was answered {}",
                     head.status
