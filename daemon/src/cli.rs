@@ -5,7 +5,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use toolgated::{demo, instance, keeper};
+use toolgated::{config, demo, import, instance, keeper};
+use toolgated::lifecycle::run;
 
 /// The gate in front of MCP servers
 #[derive(Debug, Parser)]
@@ -17,6 +18,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve, as the configuration says
+    Run(run::RunArgs),
+    /// Say what is wrong with a configuration
+    Check(config::CheckArgs),
+    /// Try the gate: a TLS endpoint with two small MCP servers, until Ctrl-C
+    Demo(demo::DemoArgs),
+    /// Turn the MCP servers of a desktop client into a conf.d file
+    Import(import::ImportArgs),
     /// Start instances of stdio servers where systemd does not
     Keeper(keeper::KeeperArgs),
     /// Run one instance of a stdio server; started by systemd or the keeper
@@ -31,6 +40,10 @@ impl Cli {
     /// Runs the command to its end.
     pub fn run(self) -> ExitCode {
         match self.command {
+            Command::Run(args) => run::run(&args),
+            Command::Check(args) => config::check(&args),
+            Command::Demo(args) => demo::run(&args),
+            Command::Import(args) => import::import(&args),
             Command::Keeper(args) => {
                 tracing_subscriber::fmt().with_writer(std::io::stderr).init();
                 keeper::run(&args)

@@ -33,6 +33,19 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// Ends sessions whose server or path a reload took away or changed.
+    pub fn end_stale_sessions(&self) {
+        let policy = self.policy.load_full();
+        self.sessions.sweep(std::time::Duration::MAX, |session| {
+            let Some(view) = policy.view(&session.view) else { return true };
+            match &session.kind {
+                sessions::Kind::Mirrored(mirrored) => !policy.servers.get(&mirrored.server).is_some_and(|server| server.generation == mirrored.generation),
+                // A leg to a server that changed is opened anew by the next call.
+                sessions::Kind::Hosted(_) => view.single().is_some_and(|server| server.http().is_some()),
+            }
+        });
+    }
+
     /// A gate in force with this policy.
     pub fn new(policy: Policy) -> Arc<Self> {
         Arc::new(Self {

@@ -82,6 +82,29 @@ impl Report {
         json!({ "usable": !self.has_errors(), "problems": problems })
     }
 
+    /// The problems in the form of the admin interface, each with the lines that a person reads.
+    #[must_use]
+    pub fn to_problems(&self) -> Vec<toolgate_admin_api::ConfigProblem> {
+        self.problems.iter().map(|problem| self.to_problem(problem)).collect()
+    }
+
+    fn to_problem(&self, problem: &Problem) -> toolgate_admin_api::ConfigProblem {
+        let position = problem.place.map(|place| self.sources.position(place));
+        toolgate_admin_api::ConfigProblem {
+            severity: match problem.severity {
+                Severity::Error => toolgate_admin_api::Severity::Error,
+                Severity::Warning => toolgate_admin_api::Severity::Warning,
+            },
+            message: problem.message.clone(),
+            remedy: Some(problem.help.clone()),
+            file: problem.place.map(|place| self.sources.of(place).path.display().to_string()),
+            line: position.map(|(line, _)| line as u64),
+            column: position.map(|(_, column)| column as u64),
+            key: None,
+            report: Some(Renderer::plain().render(&[group(problem, &self.sources)])),
+        }
+    }
+
     fn problem_json(&self, problem: &Problem) -> Value {
         let mut object = json!({
             "severity": problem.severity.as_str(),

@@ -149,6 +149,15 @@ pub struct Serve {
     pub status: bool,
 }
 
+impl Serve {
+    /// The words of the configuration.
+    #[must_use]
+    pub fn words(self) -> Vec<&'static str> {
+        let all = [(self.mcp, "mcp"), (self.health, "health"), (self.ready, "ready"), (self.metrics, "metrics"), (self.status, "status")];
+        all.into_iter().filter_map(|(on, word)| on.then_some(word)).collect()
+    }
+}
+
 /// A way in which clients identify themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMethod {

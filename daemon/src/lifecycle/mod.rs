@@ -1,1 +1,8 @@
-//! From start to end: signals, what systemd is told, and the watchdog.
+//! From start to end: signals, what systemd is told, reload, drain, and the watchdog.
+
+pub mod daemon;
+pub mod notify;
+pub mod run;
+pub mod signals;
+pub mod sweep;
+pub mod watchdog;

@@ -153,7 +153,7 @@ fn follow_session(
     let upstream = HeaderValue::from_bytes(upstream).map_err(|problem| {
         Failure::new(Kind::ServerGarbage, "The server's session id cannot be used.").because(problem)
     })?;
-    let kind = sessions::Kind::Mirrored(Mirrored { server: server.settings.name.clone(), endpoint, upstream });
+    let kind = sessions::Kind::Mirrored(Mirrored { server: server.settings.name.clone(), generation: server.generation, endpoint, upstream });
     let max = call.policy.settings.daemon.max_sessions;
     let session = call.core.gate.sessions.open(&call.client().id, &call.view().name, kind, max);
     let session = session.ok_or_else(no_room)?;

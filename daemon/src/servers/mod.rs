@@ -13,6 +13,7 @@ pub mod stdio;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use toolgate_protocol::revision::Era;
@@ -27,17 +28,22 @@ use leg::Leg;
 use queue::Queue;
 use stdio::instances::Instances;
 
+static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
+
 /// A server as it runs.
 #[derive(Debug)]
 pub struct Server {
     /// Its configuration.
     pub settings: Arc<settings::Server>,
+    /// Tells this value from earlier ones of the same name.
+    pub generation: u64,
     /// Which tools exist for clients.
     pub tools: Names,
     /// Calls in flight and waiting.
     pub queue: Arc<Queue>,
     /// What it said of itself.
     pub discovery: Discovery,
+    used: AtomicBool,
     by: By,
 }
 
@@ -61,9 +67,11 @@ impl Server {
             }
         };
         Ok(Self {
+            generation: NEXT_GENERATION.fetch_add(1, Ordering::Relaxed),
             tools: Names::new(&settings.tools),
             queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
             discovery: Discovery::default(),
+            used: AtomicBool::new(false),
             by,
             settings,
         })
@@ -88,6 +96,18 @@ impl Server {
     /// Why calls to it are likely to fail now; `None` when nothing speaks against it.
     pub fn trouble(&self) -> Option<String> {
         self.instances().and_then(Instances::trouble).or_else(|| self.discovery.trouble())
+    }
+
+    /// Notes that something was asked of it.
+    pub fn use_now(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether anything was ever asked of it.
+    pub fn was_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Time until the first message of a call, for one of its tools.

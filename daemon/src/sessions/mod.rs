@@ -83,6 +83,8 @@ pub enum Kind {
 pub struct Mirrored {
     /// The server's name.
     pub server: String,
+    /// Which configuration of that server it was opened under.
+    pub generation: u64,
     /// Which of its endpoints knows the session.
     pub endpoint: usize,
     /// What the server calls it.
@@ -208,6 +210,7 @@ mod tests {
     fn mirrored() -> Kind {
         Kind::Mirrored(Mirrored {
             server: "weather".into(),
+            generation: 0,
             endpoint: 0,
             upstream: http::HeaderValue::from_static("upstream"),
         })

@@ -11,6 +11,7 @@ use crate::servers::queue::{Flow, Refusal};
 /// Admits the call to a server; the permit stays with the call until its answer has ended.
 pub async fn admit(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure> {
     let permit = server.queue.enter(flow(call)).await.map_err(|refused| refusal(server, &refused))?;
+    server.use_now();
     call.permits.push(permit);
     call.times.admitted = Some(Instant::now());
     Ok(())

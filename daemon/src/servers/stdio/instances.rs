@@ -34,6 +34,7 @@ pub struct Instances {
     socket: PathBuf,
     line_bytes: usize,
     idle: Duration,
+    max: usize,
     places: Arc<Semaphore>,
     wait: Duration,
     running: Mutex<HashMap<u64, Slot>>,
@@ -58,6 +59,7 @@ impl Instances {
             socket,
             line_bytes: stdio.line_bytes,
             idle: stdio.instances.idle,
+            max: stdio.instances.max,
             places: Arc::new(Semaphore::new(stdio.instances.max)),
             wait: queue.timeout,
             running: Mutex::default(),
@@ -81,6 +83,11 @@ impl Instances {
             Some(link) => Ok(link),
             None => self.start(None, Some(owner.to_owned())).await,
         }
+    }
+
+    /// Instances that may run.
+    pub fn max(&self) -> usize {
+        self.max
     }
 
     /// Instances that run.

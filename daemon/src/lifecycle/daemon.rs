@@ -1,0 +1,253 @@
+//! The running daemon as its operators see it: status, and the reload as a transaction.
+//!
+//! The admin sockets and SIGHUP both come here; one reload runs at a time, and a refused one
+//! leaves everything as it was.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use toolgate_admin_api as api;
+use tracing::{error, info, warn};
+
+use crate::admin::{Operations, Peer};
+use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings};
+use crate::cores::Cores;
+use crate::gate::Gate;
+use crate::listen::listeners::Listeners;
+use crate::observe::logging::Logging;
+use crate::pages;
+use crate::policy::Policy;
+
+/// The daemon, for those who operate it.
+pub struct Daemon {
+    /// What the cores share.
+    pub gate: Arc<Gate>,
+    /// Sockets that accept.
+    pub listeners: Mutex<Listeners>,
+    cores: Cores,
+    logging: Logging,
+    file: PathBuf,
+    instance: String,
+    started: SystemTime,
+    loaded: Mutex<SystemTime>,
+    /// Held for the length of a reload.
+    turn: Mutex<()>,
+}
+
+impl Daemon {
+    /// A daemon that has just begun to serve.
+    pub fn new(gate: Arc<Gate>, listeners: Listeners, cores: Cores, logging: Logging, file: PathBuf) -> Self {
+        let now = SystemTime::now();
+        Self {
+            gate,
+            listeners: Mutex::new(listeners),
+            cores,
+            logging,
+            file,
+            instance: crate::sessions::SessionId::random().to_string(),
+            started: now,
+            loaded: Mutex::new(now),
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// Waits until what was logged is written.
+    pub fn flush_log(&self) {
+        self.logging.flush();
+    }
+
+    /// Reads the files and takes them over, or says why not and changes nothing.
+    pub fn reload_files(&self, who: &str, reason: Option<&str>) -> Result<api::ReloadOutcome, api::ApiError> {
+        self.transact(who, reason, false, None)
+    }
+
+    fn transact(
+        &self,
+        who: &str,
+        reason: Option<&str>,
+        dry_run: bool,
+        if_match: Option<u64>,
+    ) -> Result<api::ReloadOutcome, api::ApiError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.gate.policy.load_full();
+        let previous = running.settings.revision;
+        if if_match.is_some_and(|wanted| wanted != previous) {
+            return Err(api::ApiError::stale(previous));
+        }
+        let (mut settings, report) = self.load().map_err(|report| {
+            warn!(who, "a reload was refused; revision {previous} is still serving: {}", report.summary());
+            api::ApiError::bad_configuration(problems(&report))
+        })?;
+        settings.revision = previous + 1;
+        let changes = Settings::diff(&running.settings, &settings);
+        let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
+        let mut outcome = api::ReloadOutcome {
+            applied: false,
+            revision: previous,
+            previous,
+            changes: live.iter().map(ToString::to_string).collect(),
+            needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
+            problems: problems(&report),
+        };
+        if dry_run {
+            return Ok(outcome);
+        }
+        let trouble = self.apply(&running, settings)?;
+        outcome.needs_restart.extend(trouble);
+        outcome.applied = true;
+        outcome.revision = previous + 1;
+        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
+        info!(who, reason = reason.unwrap_or(""), revision = outcome.revision, changes = outcome.changes.len(), "the configuration was reloaded");
+        Ok(outcome)
+    }
+
+    fn load(&self) -> Result<(Settings, Report), Report> {
+        config::load(&self.file, &Environment::of_process(Scrutiny::Daemon))
+    }
+
+    /// Everything that can fail comes before the swap; what follows it only tidies up.
+    fn apply(&self, running: &Policy, settings: Settings) -> Result<Vec<String>, api::ApiError> {
+        let settings = Arc::new(settings);
+        let policy = Policy::new(Arc::clone(&settings), Some(running))
+            .map_err(|problem| api::ApiError::new(api::ErrorCode::BadConfiguration, problem).remedy("Mend the files, then try again."))?;
+        if let Err(problem) = self.logging.set(&settings.log) {
+            return Err(api::ApiError::new(api::ErrorCode::BadConfiguration, problem.to_string()));
+        }
+        let kept: Vec<_> = policy.servers.values().map(Arc::clone).collect();
+        self.gate.settings.store(Arc::clone(&settings));
+        self.gate.policy.store(Arc::new(policy));
+        let trouble = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).reload(&settings);
+        for problem in &trouble {
+            error!("{problem}");
+        }
+        for server in running.servers.values() {
+            if !kept.iter().any(|other| Arc::ptr_eq(other, server)) {
+                server.retire();
+            }
+        }
+        self.gate.end_stale_sessions();
+        Ok(trouble.iter().map(ToString::to_string).collect())
+    }
+
+    fn listener_status(&self, settings: &Settings) -> Vec<api::ListenerStatus> {
+        let open = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = |name: &str| {
+            open.all().find(|(known, _)| *known == name).map_or(0, |(_, listener)| listener.connections.load(Ordering::Relaxed) as u64)
+        };
+        settings
+            .listeners
+            .iter()
+            .map(|listener| api::ListenerStatus {
+                name: listener.name.clone(),
+                addresses: open.addresses(&listener.name).iter().map(ToString::to_string).collect(),
+                serve: listener.serve.words().into_iter().map(str::to_owned).collect(),
+                tls: listener.tls.is_some(),
+                connections: connections(&listener.name),
+            })
+            .collect()
+    }
+
+    fn server_status(policy: &Policy, settings: &config::settings::Server) -> api::ServerStatus {
+        let running = policy.servers.get(&settings.name);
+        let load = running.map(|server| server.queue.snapshot());
+        let trouble = running.and_then(|server| server.trouble());
+        let state = match (running, &trouble) {
+            (None, _) => api::ServerState::Disabled,
+            (Some(_), Some(_)) => api::ServerState::Down,
+            (Some(server), None) if server.was_used() => api::ServerState::Up,
+            (Some(_), None) => api::ServerState::Idle,
+        };
+        api::ServerStatus {
+            name: settings.name.clone(),
+            state,
+            reason: trouble,
+            transport: match &settings.transport {
+                config::settings::Transport::Http(_) => api::Transport::Http,
+                config::settings::Transport::Stdio(_) => api::Transport::Stdio,
+            },
+            era: None,
+            critical: settings.critical,
+            in_flight: load.map_or(0, |load| load.in_flight as u64),
+            waiting: load.map_or(0, |load| load.waiting as u64),
+            sessions: 0,
+            instances: running.and_then(|server| server.instances()).map(|instances| api::Instances {
+                running: instances.count() as u64,
+                max: instances.max() as u64,
+                ..api::Instances::default()
+            }),
+        }
+    }
+}
+
+impl Operations for Daemon {
+    fn version(&self) -> api::Version {
+        api::Version {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            instance: self.instance.clone(),
+            api: 1,
+            api_minimum: 1,
+            revision: self.gate.settings.load().revision,
+        }
+    }
+
+    fn status(&self) -> api::Status {
+        let policy = self.gate.policy.load_full();
+        let not_ready = pages::not_ready(&self.gate);
+        let connections = (0..self.cores.count()).map(|core| self.cores.load(core).connections() as u64).sum();
+        api::Status {
+            instance: self.instance.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: policy.settings.revision,
+            pid: std::process::id(),
+            started_at_ms: millis(self.started),
+            uptime_seconds: self.gate.started.elapsed().as_secs(),
+            draining: self.gate.draining.load(Ordering::Relaxed),
+            ready: not_ready.is_none(),
+            not_ready,
+            connections,
+            sessions: self.gate.sessions.len() as u64,
+            calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
+            listeners: self.listener_status(&policy.settings),
+            servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
+            warnings: policy.settings.warnings.clone(),
+        }
+    }
+
+    fn config(&self) -> api::ConfigView {
+        let settings = self.gate.settings.load();
+        api::ConfigView {
+            revision: settings.revision,
+            loaded_at_ms: millis(*self.loaded.lock().unwrap_or_else(PoisonError::into_inner)),
+            files: settings.files.iter().map(|file| file.display().to_string()).collect(),
+            warnings: settings.warnings.clone(),
+            values: Vec::new(),
+        }
+    }
+
+    fn check(&self) -> api::CheckOutcome {
+        let (ok, report) = match self.load() {
+            Ok((_, report)) => (true, report),
+            Err(report) => (false, report),
+        };
+        let files = report.sources.files().iter().map(|file| file.display().to_string()).collect();
+        api::CheckOutcome { ok, files, problems: problems(&report) }
+    }
+
+    fn reload(&self, peer: &Peer, request: &api::ReloadRequest, if_match: Option<u64>) -> Result<api::ReloadOutcome, api::ApiError> {
+        crate::lifecycle::notify::reloading();
+        let outcome = self.transact(&peer.to_string(), request.reason.as_deref(), request.dry_run, if_match);
+        crate::lifecycle::notify::ready();
+        outcome
+    }
+}
+
+fn problems(report: &Report) -> Vec<api::ConfigProblem> {
+    report.to_problems()
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
