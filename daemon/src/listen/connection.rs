@@ -8,13 +8,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::accept::Accepted;
@@ -69,6 +68,8 @@ pub struct Connection {
     pub origin: Origin,
     /// When it was accepted.
     pub opened: Instant,
+    /// When requests could arrive: after the handshake.
+    pub(super) ready: Instant,
     pub(super) requests: Cell<u64>,
     pub(super) in_flight: Cell<u32>,
 }
@@ -133,13 +134,14 @@ async fn open(
         tls: None,
         origin: Origin::Client,
         opened,
+        ready: opened,
         requests: Cell::new(0),
         in_flight: Cell::new(0),
     };
     let Some(secured) = listener.secured() else {
-        return serve(core, stream, Rc::new(connection)).await;
+        return serve(core, stream, &Rc::new(connection), &listener.counters).await;
     };
-    let limit = connection.listener.tls.as_ref().map_or(std::time::Duration::MAX, |tls| tls.handshake_timeout);
+    let limit = connection.listener.tls.as_ref().map_or(Duration::MAX, |tls| tls.handshake_timeout);
     let handshake = TlsAcceptor::from(secured.config.clone()).accept(stream);
     let stream = match timeout(limit, handshake).await {
         Ok(Ok(stream)) => stream,
@@ -160,35 +162,21 @@ async fn open(
         version: session.protocol_version(),
         server_name: session.server_name().map(str::to_owned),
     });
-    serve(core, stream, Rc::new(connection)).await
+    connection.ready = Instant::now();
+    serve(core, stream, &Rc::new(connection), &listener.counters).await
 }
 
-async fn serve<S>(core: &Rc<Core>, stream: S, connection: Rc<Connection>) -> io::Result<()>
+async fn serve<S>(
+    core: &Rc<Core>,
+    stream: S,
+    connection: &Rc<Connection>,
+    counters: &Counters,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let service = super::service::Service::new(core.clone(), connection.clone());
-    let io = TokioIo::new(stream);
-    let ended = match connection.protocol {
-        Protocol::Http1 => {
-            hyper::server::conn::http1::Builder::new().serve_connection(io, service).await
-        }
-        Protocol::Http2 => {
-            hyper::server::conn::http2::Builder::new(LocalExec).serve_connection(io, service).await
-        }
-    };
-    ended.map_err(io::Error::other)
-}
-
-/// Runs hyper's tasks on the core that made them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LocalExec;
-
-impl<F> hyper::rt::Executor<F> for LocalExec
-where
-    F: Future<Output = ()> + 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+    match connection.protocol {
+        Protocol::Http1 => super::http1::serve(core, stream, connection, counters).await,
+        Protocol::Http2 => super::http2::serve(core, stream, connection, counters).await,
     }
 }

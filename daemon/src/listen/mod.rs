@@ -7,9 +7,14 @@ pub mod accept;
 pub mod admission;
 pub mod bind;
 pub mod connection;
+pub mod deadlines;
 pub mod drain;
+pub mod framing;
+mod http1;
+mod http2;
 pub mod listeners;
 pub mod open;
+pub mod refuse;
 pub mod service;
 pub mod tls;
 
