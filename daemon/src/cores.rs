@@ -12,7 +12,7 @@ use std::thread::{Builder, JoinHandle};
 
 use arc_swap::ArcSwap;
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::config::Settings;
 use crate::core::{Core, Load};
@@ -21,11 +21,6 @@ use crate::core::{Core, Load};
 const QUEUE: usize = 1024;
 
 type Job = Box<dyn FnOnce(&Rc<Core>) + Send>;
-
-enum Message {
-    Run(Job),
-    Stop,
-}
 
 /// The core has ended, or its queue is full because it is blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +38,8 @@ impl fmt::Display for Unreachable {
 impl std::error::Error for Unreachable {}
 
 struct Handle {
-    queue: mpsc::Sender<Message>,
+    queue: mpsc::Sender<Job>,
+    stop: Arc<Notify>,
     load: Arc<Load>,
 }
 
@@ -65,8 +61,10 @@ impl Cores {
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
             let load = Arc::new(Load::default());
-            let (queue, thread) = start_one(index, load.clone(), settings.clone())?;
-            handles.push(Handle { queue, load });
+            let stop = Arc::new(Notify::new());
+            let core = (index, load.clone(), settings.clone());
+            let (queue, thread) = start_one(core, stop.clone())?;
+            handles.push(Handle { queue, stop, load });
             threads.push(thread);
         }
         Ok(Self { handles: handles.into(), threads: Arc::new(Mutex::new(threads)) })
@@ -87,6 +85,12 @@ impl Cores {
         &self.handles[core].load
     }
 
+    /// Open client connections on all cores.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.handles.iter().map(|handle| handle.load.connections()).sum()
+    }
+
     /// The core with the fewest connections.
     #[must_use]
     pub fn least_loaded(&self) -> usize {
@@ -103,7 +107,7 @@ impl Cores {
         F: FnOnce(Rc<Core>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        let sent = self.handles[core].queue.send(Message::Run(job(make))).await;
+        let sent = self.handles[core].queue.send(job(make)).await;
         sent.map_err(|_| Unreachable { core })
     }
 
@@ -116,7 +120,7 @@ impl Cores {
         F: FnOnce(Rc<Core>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        let sent = self.handles[core].queue.try_send(Message::Run(job(make)));
+        let sent = self.handles[core].queue.try_send(job(make));
         sent.map_err(|_| Unreachable { core })
     }
 
@@ -125,8 +129,7 @@ impl Cores {
     /// To be called from a thread that may block, after the drain.
     pub fn stop(&self) {
         for handle in self.handles.iter() {
-            // A core that is gone already needs no telling.
-            let _ = handle.queue.blocking_send(Message::Stop);
+            handle.stop.notify_one();
         }
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -148,11 +151,10 @@ where
 }
 
 fn start_one(
-    index: usize,
-    load: Arc<Load>,
-    settings: Arc<ArcSwap<Settings>>,
-) -> io::Result<(mpsc::Sender<Message>, JoinHandle<()>)> {
-    let (queue, messages) = mpsc::channel(QUEUE);
+    (index, load, settings): (usize, Arc<Load>, Arc<ArcSwap<Settings>>),
+    stop: Arc<Notify>,
+) -> io::Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
+    let (queue, jobs) = mpsc::channel(QUEUE);
     // The runtime cannot leave its thread, so the thread says whether it could be made.
     let (ready, made) = std::sync::mpsc::sync_channel(1);
     let thread = Builder::new().name(format!("core-{index}")).spawn(move || {
@@ -162,7 +164,7 @@ fn start_one(
         match runtime {
             Ok(runtime) => {
                 let _ = ready.send(Ok(()));
-                run(&runtime, messages, Core::new(index, load, settings));
+                run(&runtime, jobs, &stop, Core::new(index, load, settings));
             }
             Err(error) => {
                 let _ = ready.send(Err(error));
@@ -176,11 +178,17 @@ fn start_one(
     }
 }
 
-fn run(runtime: &LocalRuntime, mut messages: mpsc::Receiver<Message>, core: Core) {
+fn run(runtime: &LocalRuntime, mut jobs: mpsc::Receiver<Job>, stop: &Notify, core: Core) {
     let core = Rc::new(core);
-    runtime.block_on(async move {
-        while let Some(Message::Run(job)) = messages.recv().await {
+    let work = async {
+        while let Some(job) = jobs.recv().await {
             job(&core);
+        }
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            () = work => {}
+            () = stop.notified() => {}
         }
     });
 }

@@ -9,6 +9,8 @@ pub mod bind;
 pub mod connection;
 pub mod deadlines;
 pub mod drain;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod framing;
 mod http1;
 mod http2;
@@ -16,6 +18,8 @@ pub mod listeners;
 pub mod open;
 pub mod refuse;
 pub mod service;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 
 pub use listeners::Listeners;

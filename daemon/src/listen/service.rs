@@ -84,6 +84,10 @@ async fn answer(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<I
     {
         return redirect(&request, port);
     }
+    #[cfg(test)]
+    if connection.listener.name == super::fixture::STAND_IN {
+        return super::fixture::serve(request).await;
+    }
     pipeline::serve(core, connection, request).await
 }
 

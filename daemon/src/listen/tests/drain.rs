@@ -1,0 +1,1 @@
+//! Nothing is lost when the gate leaves.
