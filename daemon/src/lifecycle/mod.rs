@@ -1,1 +1,6 @@
-//! From start to end: signals, what systemd is told, and the watchdog.
+//! From start to end: signals, what systemd is told, the watchdog, and the orderly end.
+
+pub mod notify;
+pub mod shutdown;
+pub mod signals;
+pub mod watchdog;

@@ -75,6 +75,29 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A connection without requests so far, from the first address to the second.
+    pub(super) fn new(
+        (peer, local): (SocketAddr, SocketAddr),
+        listener: Arc<Listener>,
+        protocol: Protocol,
+        origin: Origin,
+    ) -> Self {
+        let opened = Instant::now();
+        Self {
+            id: next_id(),
+            peer,
+            local,
+            listener,
+            protocol,
+            tls: None,
+            origin,
+            opened,
+            ready: opened,
+            requests: Cell::new(0),
+            in_flight: Cell::new(0),
+        }
+    }
+
     /// Requests that arrived so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
@@ -123,21 +146,10 @@ async fn open(
     peer: SocketAddr,
     listener: &Arc<OpenListener>,
 ) -> io::Result<()> {
-    let opened = Instant::now();
     let stream = TcpStream::from_std(stream)?;
-    let mut connection = Connection {
-        id: next_id(),
-        peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-        local: stream.local_addr()?,
-        listener: listener.settings(),
-        protocol: Protocol::Http1,
-        tls: None,
-        origin: Origin::Client,
-        opened,
-        ready: opened,
-        requests: Cell::new(0),
-        in_flight: Cell::new(0),
-    };
+    let addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), stream.local_addr()?);
+    let settings = listener.settings();
+    let mut connection = Connection::new(addresses, settings, Protocol::Http1, Origin::Client);
     let Some(secured) = listener.secured() else {
         return serve(core, stream, &Rc::new(connection), &listener.counters).await;
     };

@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod admission;
 pub mod bind;
+pub mod canary;
 pub mod connection;
 pub mod deadlines;
 pub mod drain;
@@ -17,6 +18,7 @@ mod http2;
 pub mod listeners;
 pub mod open;
 pub mod refuse;
+pub mod renewal;
 pub mod service;
 #[cfg(test)]
 mod tests;
