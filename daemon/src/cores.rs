@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::core::{Core, Load};
 use crate::gate::Gate;
@@ -20,11 +20,6 @@ use crate::gate::Gate;
 const QUEUE: usize = 1024;
 
 type Job = Box<dyn FnOnce(&Rc<Core>) + Send>;
-
-enum Message {
-    Run(Job),
-    Stop,
-}
 
 /// The core has ended, or its queue is full because it is blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +37,8 @@ impl fmt::Display for Unreachable {
 impl std::error::Error for Unreachable {}
 
 struct Handle {
-    queue: mpsc::Sender<Message>,
+    queue: mpsc::Sender<Job>,
+    stop: Arc<Notify>,
     load: Arc<Load>,
 }
 
@@ -64,8 +60,10 @@ impl Cores {
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
             let load = Arc::new(Load::default());
-            let (queue, thread) = start_one(index, load.clone(), Arc::clone(gate))?;
-            handles.push(Handle { queue, load });
+            let stop = Arc::new(Notify::new());
+            let core = (index, load.clone(), Arc::clone(gate));
+            let (queue, thread) = start_one(core, stop.clone())?;
+            handles.push(Handle { queue, stop, load });
             threads.push(thread);
         }
         Ok(Self { handles: handles.into(), threads: Arc::new(Mutex::new(threads)) })
@@ -86,6 +84,12 @@ impl Cores {
         &self.handles[core].load
     }
 
+    /// Open client connections on all cores.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.handles.iter().map(|handle| handle.load.connections()).sum()
+    }
+
     /// The core with the fewest connections.
     #[must_use]
     pub fn least_loaded(&self) -> usize {
@@ -102,7 +106,7 @@ impl Cores {
         F: FnOnce(Rc<Core>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        let sent = self.handles[core].queue.send(Message::Run(job(make))).await;
+        let sent = self.handles[core].queue.send(job(make)).await;
         sent.map_err(|_| Unreachable { core })
     }
 
@@ -115,7 +119,7 @@ impl Cores {
         F: FnOnce(Rc<Core>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        let sent = self.handles[core].queue.try_send(Message::Run(job(make)));
+        let sent = self.handles[core].queue.try_send(job(make));
         sent.map_err(|_| Unreachable { core })
     }
 
@@ -124,8 +128,7 @@ impl Cores {
     /// To be called from a thread that may block, after the drain.
     pub fn stop(&self) {
         for handle in self.handles.iter() {
-            // A core that is gone already needs no telling.
-            let _ = handle.queue.blocking_send(Message::Stop);
+            handle.stop.notify_one();
         }
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -147,11 +150,10 @@ where
 }
 
 fn start_one(
-    index: usize,
-    load: Arc<Load>,
-    gate: Arc<Gate>,
-) -> io::Result<(mpsc::Sender<Message>, JoinHandle<()>)> {
-    let (queue, messages) = mpsc::channel(QUEUE);
+    (index, load, gate): (usize, Arc<Load>, Arc<Gate>),
+    stop: Arc<Notify>,
+) -> io::Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
+    let (queue, jobs) = mpsc::channel(QUEUE);
     // The runtime cannot leave its thread, so the thread says whether it could be made.
     let (ready, made) = std::sync::mpsc::sync_channel(1);
     let thread = Builder::new().name(format!("core-{index}")).spawn(move || {
@@ -161,7 +163,7 @@ fn start_one(
         match runtime {
             Ok(runtime) => {
                 let _ = ready.send(Ok(()));
-                run(&runtime, messages, Core::new(index, load, gate));
+                run(&runtime, jobs, &stop, Core::new(index, load, gate));
             }
             Err(error) => {
                 let _ = ready.send(Err(error));
@@ -175,11 +177,17 @@ fn start_one(
     }
 }
 
-fn run(runtime: &LocalRuntime, mut messages: mpsc::Receiver<Message>, core: Core) {
+fn run(runtime: &LocalRuntime, mut jobs: mpsc::Receiver<Job>, stop: &Notify, core: Core) {
     let core = Rc::new(core);
-    runtime.block_on(async move {
-        while let Some(Message::Run(job)) = messages.recv().await {
+    let work = async {
+        while let Some(job) = jobs.recv().await {
             job(&core);
+        }
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            () = work => {}
+            () = stop.notified() => {}
         }
     });
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::lifecycle::signals::Signals;
+use crate::lifecycle::signals;
 use folder::Folder;
 
 /// How long the parts may take to come up.
@@ -48,7 +48,7 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 }
 
 fn play(args: &DemoArgs) -> io::Result<()> {
-    let signals = Signals::register()?;
+    let mut requests = signals::listen()?;
     let folder = Folder::create()?;
     let port = free_port(args.port)?;
     let upstream = free_port(0)?;
@@ -62,9 +62,10 @@ fn play(args: &DemoArgs) -> io::Result<()> {
     wait_until("the gate", || answers(port) && view.exists(), &mut parts)?;
     greeting::print(args.json, port, folder.path(), &key);
     loop {
-        if signals.next(Some(Duration::from_millis(500))).is_some() {
+        if requests.try_recv().is_ok() {
             break;
         }
+        std::thread::sleep(Duration::from_millis(50));
         if let Some(name) = parts.ended()? {
             return Err(io::Error::other(format!("the {name} ended by itself; what it said stands above")));
         }

@@ -53,6 +53,11 @@ impl Daemon {
         }
     }
 
+    /// Takes what waits, then accepts no more.
+    pub fn stop_accepting(&self) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).stop_accepting();
+    }
+
     /// Waits until what was logged is written.
     pub fn flush_log(&self) {
         self.logging.flush();
@@ -238,7 +243,7 @@ impl Operations for Daemon {
     fn reload(&self, peer: &Peer, request: &api::ReloadRequest, if_match: Option<u64>) -> Result<api::ReloadOutcome, api::ApiError> {
         crate::lifecycle::notify::reloading();
         let outcome = self.transact(&peer.to_string(), request.reason.as_deref(), request.dry_run, if_match);
-        crate::lifecycle::notify::ready();
+        crate::lifecycle::notify::ready(&format!("revision {}", self.gate.settings.load().revision));
         outcome
     }
 }

@@ -3,6 +3,7 @@
 pub mod daemon;
 pub mod notify;
 pub mod run;
+pub mod shutdown;
 pub mod signals;
 pub mod sweep;
 pub mod watchdog;

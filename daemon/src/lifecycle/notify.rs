@@ -1,36 +1,43 @@
-//! What systemd is told. Outside of systemd nothing is sent.
+//! What systemd is told of the process. Without systemd each call does nothing.
+//!
+//! `run`, the reload, the drain and the watchdog call it. A message that cannot be delivered is
+//! logged and costs nothing else.
 
 use std::time::Duration;
 
-use sd_notify::{NotifyState, notify};
-use tracing::debug;
+use sd_notify::NotifyState;
 
-/// Ready, after the start and after each reload.
-pub fn ready() {
-    send(&[NotifyState::Ready]);
+/// Listeners are bound and the first pass over critical servers is done.
+pub fn ready(status: &str) {
+    send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// A reload begins; the stamp must be of the monotonic clock and in the same datagram.
+/// A reload begins; [`ready`] ends it, whatever came of it.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(stamp) => send(&[NotifyState::Reloading, stamp]),
-        Err(problem) => debug!(%problem, "the reload was not announced"),
+        Ok(now) => send(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!("systemd is not told of the reload: {error}"),
     }
 }
 
-/// The end begins and may take this long.
-pub fn stopping(time: Duration) {
-    let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
-    send(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(micros)]);
-}
-
 /// One line for `systemctl status`.
-pub fn status(text: &str) {
-    send(&[NotifyState::Status(text)]);
+pub fn status(status: &str) {
+    send(&[NotifyState::Status(status)]);
 }
 
-fn send(states: &[NotifyState<'_>]) {
-    if let Err(problem) = notify(states) {
-        debug!(%problem, "systemd was not told");
+/// The drain begins and may take this long.
+pub fn stopping(within: Duration) {
+    let within = u32::try_from(within.as_micros()).unwrap_or(u32::MAX);
+    send(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(within)]);
+}
+
+/// Everything that must make progress does.
+pub fn alive() {
+    send(&[NotifyState::Watchdog]);
+}
+
+fn send(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("systemd is not told of {state:?}: {error}");
     }
 }

@@ -3,30 +3,34 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use clap::Args;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::daemon::Daemon;
-use super::signals::{Signal, Signals};
-use super::{notify, sweep};
+use super::signals::{self, Request};
+use super::watchdog::Watchdog;
+use super::{notify, shutdown, sweep};
 use crate::admin::Admin;
 use crate::config::check::{EX_CONFIG, STANDARD_PATH};
 use crate::config::{self, Environment, Scrutiny, Settings};
 use crate::cores::Cores;
 use crate::gate::Gate;
 use crate::listen::bind::Passed;
-use crate::listen::drain::Phase;
 use crate::listen::listeners::Listeners;
 use crate::observe::logging::Logging;
 use crate::policy::Policy;
 
 /// Exit code where the machine refuses what the daemon needs (`sysexits.h`, `EX_OSERR`).
 const EX_OSERR: u8 = 71;
-/// After the time for a drain is up, calls get this long to be answered with an error.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long critical servers may take before the daemon is ready all the same.
+const FIRST_PASS: Duration = Duration::from_millis(500);
+/// How often `systemctl status` is told new numbers.
+const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Serves until it is told to stop.
 #[derive(Debug, Args)]
@@ -61,7 +65,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
 }
 
 fn serve(args: &RunArgs, settings: Settings) -> Result<(), String> {
-    let signals = Signals::register().map_err(|problem| format!("signals cannot be received: {problem}"))?;
+    let requests = signals::listen().map_err(|problem| format!("signals cannot be received: {problem}"))?;
     let logging = Logging::start(&settings.log).map_err(|problem| problem.to_string())?;
     let settings = Arc::new(settings);
     let gate = Gate::new(Policy::new(Arc::clone(&settings), None)?);
@@ -75,47 +79,80 @@ fn serve(args: &RunArgs, settings: Settings) -> Result<(), String> {
         .map_err(|problem| format!("the admin sockets cannot be opened: {problem}"))?;
     sweep::start(&cores);
     greet_critical(&gate, &cores);
-    let _watchdog = super::watchdog::start(&cores, admin.heartbeat());
-    notify::ready();
+    let _watchdog = Watchdog::start(cores.clone(), progresses(admin.heartbeat()))
+        .map_err(|problem| format!("the watchdog cannot be fed: {problem}"))?;
+    notify::ready(&summary(&gate));
     info!(revision = settings.revision, version = env!("CARGO_PKG_VERSION"), "serving");
-    until_told(&signals, &daemon);
-    drain(&signals, &daemon, &cores, settings.daemon.lame_duck);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|problem| format!("the main thread cannot wait: {problem}"))?;
+    runtime.block_on(until_the_end(requests, &daemon, &cores));
     drop(admin);
+    cores.stop();
+    info!("ended");
     daemon.flush_log();
     Ok(())
 }
 
 /// One bounded pass over critical servers, so that readiness is known from the first probe on.
 fn greet_critical(gate: &Arc<Gate>, cores: &Cores) {
-    let (done, waited) = std::sync::mpsc::channel::<()>();
-    let critical = gate.policy.load().servers.values().any(|server| server.settings.critical);
-    if !critical {
+    if !gate.policy.load().servers.values().any(|server| server.settings.critical) {
         return;
     }
+    let (done, waited) = std::sync::mpsc::channel::<()>();
     let greeted = cores.try_spawn(0, move |core| async move {
         sweep::greet_critical(&core).await;
         drop(done);
     });
     if greeted.is_ok() {
-        let _ = waited.recv_timeout(Duration::from_millis(500));
+        // Disconnected is what says that the pass is over.
+        let _ = waited.recv_timeout(FIRST_PASS);
     }
 }
 
-/// Serves until the first signal to stop; SIGHUP reloads.
-fn until_told(signals: &Signals, daemon: &Daemon) {
+/// Whether the admin thread has moved since the last question.
+fn progresses(heartbeat: Arc<AtomicU64>) -> impl Fn() -> bool {
+    let last = AtomicU64::new(u64::MAX);
+    move || {
+        let now = heartbeat.load(Ordering::Relaxed);
+        last.swap(now, Ordering::Relaxed) != now
+    }
+}
+
+/// Serves, reloads at SIGHUP, drains at the first signal to stop, and ends at the second.
+async fn until_the_end(mut requests: Receiver<Request>, daemon: &Arc<Daemon>, cores: &Cores) {
     loop {
-        match signals.next(Some(Duration::from_secs(5))) {
-            Some(Signal::Stop) => return,
-            Some(Signal::Reload) => {
-                notify::reloading();
-                if let Err(problem) = daemon.reload_files("SIGHUP", None) {
-                    error!("{problem}");
-                }
-                notify::ready();
-            }
-            None => notify::status(&summary(&daemon.gate)),
+        match timeout(STATUS_INTERVAL, requests.recv()).await {
+            Err(_) => notify::status(&summary(&daemon.gate)),
+            Ok(Some(Request::Reload)) => reload(daemon).await,
+            Ok(Some(Request::Drain | Request::EndNow) | None) => break,
         }
     }
+    let settings = daemon.gate.settings.load_full();
+    daemon.gate.draining.store(true, Ordering::Relaxed);
+    notify::stopping(settings.daemon.drain_timeout + Duration::from_secs(2));
+    info!(calls = daemon.gate.calls.load(Ordering::Relaxed), "draining");
+    let drained = shutdown::drain(|| daemon.stop_accepting(), cores, &settings.daemon);
+    let told_to_end = async {
+        while !matches!(requests.recv().await, Some(Request::EndNow) | None) {}
+    };
+    tokio::select! {
+        left = drained => if left > 0 { warn!(connections = left, "calls were cut off") },
+        () = told_to_end => warn!("a second signal: ending at once"),
+    }
+}
+
+/// The files are read on a thread of their own, so that a second signal is not kept waiting.
+async fn reload(daemon: &Arc<Daemon>) {
+    notify::reloading();
+    let turn = Arc::clone(daemon);
+    match tokio::task::spawn_blocking(move || turn.reload_files("SIGHUP", None)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(problem)) => error!("{problem}"),
+        Err(problem) => error!(%problem, "the reload ended by panic; the running configuration is kept"),
+    }
+    notify::ready(&summary(&daemon.gate));
 }
 
 fn summary(gate: &Gate) -> String {
@@ -125,58 +162,4 @@ fn summary(gate: &Gate) -> String {
         gate.calls.load(Ordering::Relaxed),
         gate.sessions.len(),
     )
-}
-
-/// Answers what comes and ends what runs, within the time that the configuration gives.
-fn drain(signals: &Signals, daemon: &Daemon, cores: &Cores, lame_duck: Duration) {
-    let gate = &daemon.gate;
-    let timeout = gate.settings.load().daemon.drain_timeout;
-    gate.draining.store(true, Ordering::Relaxed);
-    notify::stopping(lame_duck + timeout);
-    info!(calls = gate.calls.load(Ordering::Relaxed), "draining");
-    advance(cores, Phase::LameDuck);
-    if wait(signals, lame_duck, || false) {
-        return;
-    }
-    daemon.listeners.lock().unwrap_or_else(std::sync::PoisonError::into_inner).stop_accepting();
-    advance(cores, Phase::Finishing);
-    let open = || (0..cores.count()).map(|core| cores.load(core).connections()).sum::<usize>();
-    if wait(signals, timeout, || open() == 0) {
-        return;
-    }
-    if open() > 0 {
-        warn!(connections = open(), calls = gate.calls.load(Ordering::Relaxed), "the time to drain is up");
-        advance(cores, Phase::Ending);
-        wait(signals, LAST_WORDS, || open() == 0);
-    }
-    cores.stop();
-    info!("ended");
-}
-
-fn advance(cores: &Cores, phase: Phase) {
-    for core in 0..cores.count() {
-        if let Err(problem) = cores.try_spawn(core, move |core| async move { core.drain.advance(phase) }) {
-            error!("{problem}");
-        }
-    }
-}
-
-/// Waits until `done` or the time is up; true where a second signal demands the end at once.
-fn wait(signals: &Signals, time: Duration, done: impl Fn() -> bool) -> bool {
-    let end = Instant::now() + time;
-    while !done() {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return false;
-        }
-        match signals.next(Some(left.min(Duration::from_millis(20)))) {
-            Some(Signal::Stop) => {
-                warn!("a second signal: ending at once");
-                return true;
-            }
-            Some(Signal::Reload) => warn!("no reload while draining"),
-            None => {}
-        }
-    }
-    false
 }

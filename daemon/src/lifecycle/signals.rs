@@ -1,51 +1,58 @@
-//! Signals as the main thread waits for them.
+//! What the outside asks by signals, as a channel.
+//!
+//! `run` reads it. The thread lives as long as the process.
 
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::thread::Builder;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals as Iterator;
+use signal_hook::iterator::Signals;
+use tokio::sync::mpsc;
 
-/// What a signal asks for.
+/// Requests that may wait; beyond it further ones would say nothing new.
+const WAITING: usize = 16;
+
+/// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGTERM, SIGINT
-    Stop,
-    /// SIGHUP
+pub enum Request {
+    /// SIGHUP.
     Reload,
+    /// The first SIGTERM or SIGINT.
+    Drain,
+    /// Another of them.
+    EndNow,
 }
 
-/// Signals in the order of their arrival.
-#[derive(Debug)]
-pub struct Signals(Receiver<Signal>);
-
-impl Signals {
-    /// Receives from now on; a thread of its own passes them on.
-    pub fn register() -> io::Result<Self> {
-        let mut signals = Iterator::new([SIGTERM, SIGINT, SIGHUP])?;
-        let (sender, receiver) = channel();
-        std::thread::Builder::new().name("signals".into()).spawn(move || {
-            for signal in signals.forever() {
-                let asked = if signal == SIGHUP { Signal::Reload } else { Signal::Stop };
-                if sender.send(asked).is_err() {
-                    return;
-                }
-            }
-        })?;
-        Ok(Self(receiver))
-    }
-
-    /// The next signal, or `None` after `wait`; without `wait` it waits for ever.
-    pub fn next(&self, wait: Option<Duration>) -> Option<Signal> {
-        match wait {
-            None => self.0.recv().ok(),
-            Some(wait) => match self.0.recv_timeout(wait) {
-                Ok(signal) => Some(signal),
-                Err(RecvTimeoutError::Timeout) => None,
-                // The thread never ends by itself; without it nothing else can be waited for.
-                Err(RecvTimeoutError::Disconnected) => Some(Signal::Stop),
-            },
+/// Begins to receive signals.
+pub fn listen() -> io::Result<mpsc::Receiver<Request>> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let (requests, receiver) = mpsc::channel(WAITING);
+    Builder::new().name("signals".into()).spawn(move || {
+        let mut draining = false;
+        for signal in signals.forever() {
+            // Full, or nobody listens any more: see WAITING.
+            let _ = requests.try_send(request(signal, &mut draining));
         }
+    })?;
+    Ok(receiver)
+}
+
+fn request(signal: i32, draining: &mut bool) -> Request {
+    if signal == SIGHUP {
+        return Request::Reload;
+    }
+    if std::mem::replace(draining, true) { Request::EndNow } else { Request::Drain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_signal_to_end_ends_at_once() {
+        let mut draining = false;
+        let asked = [SIGHUP, SIGTERM, SIGHUP, SIGINT, SIGTERM].map(|signal| request(signal, &mut draining));
+        use Request::{Drain, EndNow, Reload};
+        assert_eq!(asked, [Reload, Drain, Reload, EndNow, EndNow]);
     }
 }

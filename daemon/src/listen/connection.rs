@@ -8,13 +8,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::accept::Accepted;
@@ -69,11 +68,36 @@ pub struct Connection {
     pub origin: Origin,
     /// When it was accepted.
     pub opened: Instant,
+    /// When requests could arrive: after the handshake.
+    pub(super) ready: Instant,
     pub(super) requests: Cell<u64>,
     pub(super) in_flight: Cell<u32>,
 }
 
 impl Connection {
+    /// A connection without requests so far, from the first address to the second.
+    pub(super) fn new(
+        (peer, local): (SocketAddr, SocketAddr),
+        listener: Arc<Listener>,
+        protocol: Protocol,
+        origin: Origin,
+    ) -> Self {
+        let opened = Instant::now();
+        Self {
+            id: next_id(),
+            peer,
+            local,
+            listener,
+            protocol,
+            tls: None,
+            origin,
+            opened,
+            ready: opened,
+            requests: Cell::new(0),
+            in_flight: Cell::new(0),
+        }
+    }
+
     /// Requests that arrived so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
@@ -122,24 +146,14 @@ async fn open(
     peer: SocketAddr,
     listener: &Arc<OpenListener>,
 ) -> io::Result<()> {
-    let opened = Instant::now();
     let stream = TcpStream::from_std(stream)?;
-    let mut connection = Connection {
-        id: next_id(),
-        peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-        local: stream.local_addr()?,
-        listener: listener.settings(),
-        protocol: Protocol::Http1,
-        tls: None,
-        origin: Origin::Client,
-        opened,
-        requests: Cell::new(0),
-        in_flight: Cell::new(0),
-    };
+    let addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), stream.local_addr()?);
+    let settings = listener.settings();
+    let mut connection = Connection::new(addresses, settings, Protocol::Http1, Origin::Client);
     let Some(secured) = listener.secured() else {
-        return serve(core, stream, Rc::new(connection)).await;
+        return serve(core, stream, &Rc::new(connection), &listener.counters).await;
     };
-    let limit = connection.listener.tls.as_ref().map_or(std::time::Duration::MAX, |tls| tls.handshake_timeout);
+    let limit = connection.listener.tls.as_ref().map_or(Duration::MAX, |tls| tls.handshake_timeout);
     let handshake = TlsAcceptor::from(secured.config.clone()).accept(stream);
     let stream = match timeout(limit, handshake).await {
         Ok(Ok(stream)) => stream,
@@ -160,35 +174,21 @@ async fn open(
         version: session.protocol_version(),
         server_name: session.server_name().map(str::to_owned),
     });
-    serve(core, stream, Rc::new(connection)).await
+    connection.ready = Instant::now();
+    serve(core, stream, &Rc::new(connection), &listener.counters).await
 }
 
-async fn serve<S>(core: &Rc<Core>, stream: S, connection: Rc<Connection>) -> io::Result<()>
+async fn serve<S>(
+    core: &Rc<Core>,
+    stream: S,
+    connection: &Rc<Connection>,
+    counters: &Counters,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let service = super::service::Service::new(core.clone(), connection.clone());
-    let io = TokioIo::new(stream);
-    let ended = match connection.protocol {
-        Protocol::Http1 => {
-            hyper::server::conn::http1::Builder::new().serve_connection(io, service).await
-        }
-        Protocol::Http2 => {
-            hyper::server::conn::http2::Builder::new(LocalExec).serve_connection(io, service).await
-        }
-    };
-    ended.map_err(io::Error::other)
-}
-
-/// Runs hyper's tasks on the core that made them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LocalExec;
-
-impl<F> hyper::rt::Executor<F> for LocalExec
-where
-    F: Future<Output = ()> + 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+    match connection.protocol {
+        Protocol::Http1 => super::http1::serve(core, stream, connection, counters).await,
+        Protocol::Http2 => super::http2::serve(core, stream, connection, counters).await,
     }
 }

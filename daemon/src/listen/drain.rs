@@ -3,9 +3,11 @@
 //! The shutdown advances every core; connections and streams watch. Phases only grow.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::time::Instant;
 
 /// The phases of an orderly end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,10 +23,14 @@ pub enum Phase {
     Ending,
 }
 
+/// A client that has connected is about to send: closing on it would lose that request.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
+
 /// One core's phase.
 #[derive(Debug, Default)]
 pub struct Drain {
     phase: Cell<Phase>,
+    began: Cell<Option<Instant>>,
     changed: Notify,
 }
 
@@ -44,9 +50,19 @@ impl Drain {
     /// Moves on; a phase that has passed is not returned to.
     pub fn advance(&self, phase: Phase) {
         if phase > self.phase.get() {
+            if self.began.get().is_none() {
+                self.began.set(Some(Instant::now()));
+            }
             self.phase.set(phase);
             self.changed.notify_waiters();
         }
+    }
+
+    /// Until when a connection that was ready at `ready` may send its first request; none while
+    /// nothing ends.
+    #[must_use]
+    pub fn first_request_by(&self, ready: Instant) -> Option<Instant> {
+        Some(self.began.get()?.max(ready) + FIRST_REQUEST)
     }
 
     /// Resolves at the next change of phase, counted from this call.

@@ -13,6 +13,7 @@ use super::accept::Acceptor;
 use super::admission::Admission;
 use super::bind::{self, Passed};
 use super::open::{OpenError, OpenListener};
+use super::renewal::Renewal;
 use crate::config::Settings;
 use crate::config::settings::Listener;
 use crate::cores::Cores;
@@ -31,6 +32,7 @@ struct Entry {
 #[derive(Debug)]
 pub struct Listeners {
     acceptor: Acceptor,
+    renewal: Renewal,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -41,13 +43,10 @@ impl Listeners {
         cores: &Cores,
         passed: &mut Passed,
     ) -> Result<Self, Vec<OpenError>> {
-        let start = |error: io::Error| OpenError {
-            listener: "all".into(),
-            problem: format!("the acceptor cannot start: {error}"),
-        };
-        let admission = Admission::new(settings.clone());
-        let acceptor = Acceptor::start(admission, cores.clone()).map_err(|error| vec![start(error)])?;
-        let mut listeners = Self { acceptor, entries: BTreeMap::new() };
+        let mut listeners = Self::start(settings, cores).map_err(|error| {
+            let problem = format!("a thread cannot be started: {error}");
+            vec![OpenError { listener: "all".into(), problem }]
+        })?;
         let mut errors = Vec::new();
         let mut bound = Vec::new();
         for settings in &settings.load().listeners {
@@ -71,7 +70,17 @@ impl Listeners {
             }
             listeners.entries.insert(name, entry);
         }
+        listeners.follow();
         Ok(listeners)
+    }
+
+    fn start(settings: &Arc<ArcSwap<Settings>>, cores: &Cores) -> io::Result<Self> {
+        let acceptor = Acceptor::start(Admission::new(settings.clone()), cores.clone())?;
+        Ok(Self { acceptor, renewal: Renewal::start()?, entries: BTreeMap::new() })
+    }
+
+    fn follow(&self) {
+        self.renewal.follow(self.entries.values().map(|entry| entry.listener.clone()).collect());
     }
 
     fn accept(&self, entry: &mut Entry, written: SocketAddr, socket: TcpListener) -> Result<(), OpenError> {
@@ -119,6 +128,7 @@ impl Listeners {
                 },
             }
         }
+        self.follow();
         problems
     }
 

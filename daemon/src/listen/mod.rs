@@ -6,11 +6,22 @@
 pub mod accept;
 pub mod admission;
 pub mod bind;
+pub mod canary;
 pub mod connection;
+pub mod deadlines;
 pub mod drain;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod framing;
+mod http1;
+mod http2;
 pub mod listeners;
 pub mod open;
+pub mod refuse;
+pub mod renewal;
 pub mod service;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 
 pub use listeners::Listeners;

@@ -14,9 +14,13 @@ use http::header::{CONNECTION, HOST, HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+use toolgate_protocol::framing::Refusal;
 
 use super::connection::{Connection, Origin, Protocol};
+use super::framing::Watch;
+use super::refuse;
 use crate::body::{Body, BodyError};
+use crate::config::settings::Bounds;
 use crate::core::Core;
 use crate::pipeline;
 
@@ -25,13 +29,15 @@ use crate::pipeline;
 pub struct Service {
     core: Rc<Core>,
     connection: Rc<Connection>,
+    /// Of HTTP/1, whose guard may stop a request's body.
+    watch: Option<Rc<Watch>>,
 }
 
 impl Service {
     /// For one connection.
     #[must_use]
-    pub fn new(core: Rc<Core>, connection: Rc<Connection>) -> Self {
-        Self { core, connection }
+    pub fn new(core: Rc<Core>, connection: Rc<Connection>, watch: Option<Rc<Watch>>) -> Self {
+        Self { core, connection, watch }
     }
 }
 
@@ -41,10 +47,14 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let Self { core, connection } = self.clone();
+        let Self { core, connection, watch } = self.clone();
         let in_flight = InFlight::begin(connection);
+        let message = in_flight.0.requests() - 1;
         Box::pin(async move {
             let mut response = answer(&core, &in_flight.0, request).await;
+            if let Some(refusal) = watch.and_then(|watch| stopped(&watch, message)) {
+                response = refuse::response(refusal, &in_flight.0);
+            }
             // HTTP/2 says it once for the connection, by GOAWAY.
             if core.drain.begun() && in_flight.0.protocol == Protocol::Http1 {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -54,7 +64,18 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     }
 }
 
+/// Why the body of this message did not arrive whole. The pipeline saw a broken body; what it made
+/// of that says less than this.
+fn stopped(watch: &Watch, message: u64) -> Option<Refusal> {
+    watch.stop().filter(|stop| stop.message == message).map(|stop| stop.refusal)
+}
+
 async fn answer(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
+    if connection.protocol == Protocol::Http2
+        && let Some(refusal) = beyond(&connection.listener.bounds, &request)
+    {
+        return refuse::response(refusal, connection);
+    }
     if connection.origin == Origin::Canary {
         return empty(StatusCode::NO_CONTENT);
     }
@@ -63,7 +84,25 @@ async fn answer(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<I
     {
         return redirect(&request, port);
     }
+    #[cfg(test)]
+    if connection.listener.name == super::fixture::STAND_IN {
+        return super::fixture::serve(request).await;
+    }
     pipeline::serve(core, connection, request).await
+}
+
+/// What the guard refuses for HTTP/1, and h2 lets pass.
+fn beyond(bounds: &Bounds, request: &Request<Incoming>) -> Option<Refusal> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > bounds.uri_bytes {
+        return Some(Refusal::TargetTooLong);
+    }
+    if request.headers().len() > bounds.headers {
+        return Some(Refusal::TooManyHeaders);
+    }
+    // h2 holds the client to the length that it declares.
+    let declared = http_body::Body::size_hint(request.body()).lower();
+    (declared > bounds.body_bytes as u64).then_some(Refusal::BodyTooLarge)
 }
 
 fn empty(status: StatusCode) -> Response<Body> {

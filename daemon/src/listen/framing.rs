@@ -1,0 +1,240 @@
+//! The guard between TLS and hyper: every byte a client sends is judged before hyper sees it.
+//!
+//! The drivers of [`http1`](super::http1) and [`http2`](super::http2) put it around the stream and
+//! look at its [`Watch`] after each turn of hyper. Bytes of a refused message never pass.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use toolgate_protocol::framing::{Bounds, Machine, Phase, Refusal, Refused};
+
+use crate::config::settings;
+
+/// A refused message, and which one of its connection it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// Why.
+    pub refusal: Refusal,
+    /// Messages that arrived whole before it.
+    pub message: u64,
+    /// Whether its head had passed: then its request may be at work and learns of it by the body.
+    pub begun: bool,
+}
+
+/// What the guard saw, for the driver and the service of the same connection.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// None for HTTP/2, whose frames have a framing of their own.
+    machine: Option<RefCell<Machine>>,
+    stop: Cell<Option<Stop>>,
+    /// The last read found nothing: whatever is missing, the client owes it.
+    starved: Cell<bool>,
+    /// The last write could not be finished: the client does not read.
+    blocked: Cell<bool>,
+    written: Cell<u64>,
+    ended: Cell<bool>,
+}
+
+impl Watch {
+    /// For HTTP/1.
+    #[must_use]
+    pub fn http1(bounds: &settings::Bounds) -> Self {
+        let machine = Machine::new(Bounds {
+            head_bytes: bounds.head_bytes,
+            headers: bounds.headers,
+            uri_bytes: bounds.uri_bytes,
+            body_bytes: bounds.body_bytes as u64,
+        });
+        Self { machine: Some(RefCell::new(machine)), ..Self::default() }
+    }
+
+    /// For HTTP/2: frames are not judged here yet, but progress is followed.
+    #[must_use]
+    pub fn http2() -> Self {
+        Self::default()
+    }
+
+    /// What the next byte belongs to; always idle for HTTP/2.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.machine.as_ref().map_or(Phase::Idle, |machine| machine.borrow().phase())
+    }
+
+    /// Messages that arrived whole.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.machine.as_ref().map_or(0, |machine| machine.borrow().messages())
+    }
+
+    /// The refused message, after which nothing passes.
+    #[must_use]
+    pub fn stop(&self) -> Option<Stop> {
+        self.stop.get()
+    }
+
+    /// Refuses the message that is arriving, for a reason that lies outside of its bytes.
+    pub fn refuse(&self, refusal: Refusal) {
+        let begun = self.phase() == Phase::Body;
+        self.stop.set(Some(Stop { refusal, message: self.messages(), begun }));
+    }
+
+    /// Whether the last read found nothing.
+    #[must_use]
+    pub fn starved(&self) -> bool {
+        self.starved.get()
+    }
+
+    /// Whether the last write could not be finished.
+    #[must_use]
+    pub fn blocked(&self) -> bool {
+        self.blocked.get()
+    }
+
+    /// Bytes written so far, before encryption.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// Whether the client has ended the stream, or it broke.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Judges bytes that were read; says how many may pass.
+    fn judge(&self, bytes: &[u8]) -> usize {
+        let Some(machine) = &self.machine else { return bytes.len() };
+        let mut machine = machine.borrow_mut();
+        match machine.feed(bytes) {
+            Ok(()) => bytes.len(),
+            Err(Refused { refusal, before, begun }) => {
+                self.stop.set(Some(Stop { refusal, message: machine.messages(), begun }));
+                before
+            }
+        }
+    }
+
+    fn wrote(&self, outcome: &Poll<io::Result<usize>>) {
+        match outcome {
+            Poll::Ready(Ok(bytes)) => self.written.set(self.written.get() + *bytes as u64),
+            Poll::Ready(Err(_)) => self.ended.set(true),
+            Poll::Pending => {}
+        }
+        self.blocked.set(outcome.is_pending());
+    }
+}
+
+/// A stream whose incoming bytes are judged.
+#[derive(Debug)]
+pub struct Guard<S> {
+    stream: S,
+    watch: Rc<Watch>,
+}
+
+impl<S> Guard<S> {
+    /// Judges `stream` and tells `watch`.
+    pub fn new(stream: S, watch: Rc<Watch>) -> Self {
+        Self { stream, watch }
+    }
+
+    /// The stream, for whoever answers in hyper's place.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, watch } = self.get_mut();
+        if let Some(stop) = watch.stop.get() {
+            return stopped(stop);
+        }
+        let start = buf.filled().len();
+        let read = Pin::new(stream).poll_read(cx, buf);
+        watch.starved.set(read.is_pending());
+        ready!(read).inspect_err(|_| watch.ended.set(true))?;
+        let bytes = &buf.filled()[start..];
+        if bytes.is_empty() {
+            watch.ended.set(true);
+            return Poll::Ready(Ok(()));
+        }
+        let pass = watch.judge(bytes);
+        buf.set_filled(start + pass);
+        match watch.stop.get() {
+            // Reading nothing would mean that the client has gone.
+            Some(stop) if pass == 0 => stopped(stop),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// Whoever works on the message must learn that its body will not come; otherwise nobody needs to
+/// read, and answers to earlier messages are still being written.
+fn stopped(stop: Stop) -> Poll<io::Result<()>> {
+    if stop.begun {
+        return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, stop.refusal)));
+    }
+    Poll::Pending
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let Self { stream, watch } = self.get_mut();
+        let written = Pin::new(stream).poll_write(cx, buf);
+        watch.wrote(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Self { stream, watch } = self.get_mut();
+        let written = Pin::new(stream).poll_write_vectored(cx, bufs);
+        watch.wrote(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, watch } = self.get_mut();
+        let flushed = Pin::new(stream).poll_flush(cx);
+        watch.blocked.set(flushed.is_pending());
+        flushed
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, watch } = self.get_mut();
+        let shut = Pin::new(stream).poll_shutdown(cx);
+        watch.blocked.set(shut.is_pending());
+        shut
+    }
+}
+
+/// Why reading a request's body failed, where the guard refused it: for whoever turns errors into
+/// answers.
+#[must_use]
+pub fn refusal_in(error: &(dyn std::error::Error + 'static)) -> Option<Refusal> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(refusal) = error.downcast_ref::<Refusal>() {
+            return Some(*refusal);
+        }
+        // An I/O error's source is that of what it wraps, not what it wraps.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(refusal) = wrapped.and_then(|wrapped| wrapped.downcast_ref::<Refusal>()) {
+            return Some(*refusal);
+        }
+        next = error.source();
+    }
+    None
+}

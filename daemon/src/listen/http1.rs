@@ -1,0 +1,165 @@
+//! Drives one HTTP/1 connection: hyper, the guard, the deadlines and the drain, in turns.
+//!
+//! [`connection`](super::connection) starts it. It decides what hyper cannot: who is refused, who
+//! waited too long, and when an idle connection may be closed without losing a request.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use hyper::server::conn::http1::{Builder, Connection as Hyper};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::futures::Notified;
+use toolgate_protocol::framing::{Phase as Message, Refusal};
+
+use super::connection::Connection;
+use super::deadlines::{Deadlines, Wait};
+use super::drain::Phase;
+use super::framing::{Guard, Stop, Watch};
+use super::open::Counters;
+use super::refuse;
+use super::service::Service;
+use crate::core::Core;
+
+/// What ends a turn.
+enum Event {
+    /// hyper is done.
+    Ended(hyper::Result<()>),
+    /// A message was refused, and nothing else is under way.
+    Refused(Stop),
+    /// The client kept the connection waiting.
+    Expired(Wait),
+    /// The core drains, and the connection is between two requests.
+    Idle,
+}
+
+/// Serves the connection until it ends.
+pub(super) async fn serve<S>(core: &Rc<Core>, stream: S, connection: &Rc<Connection>, counters: &Counters) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let watch = Rc::new(Watch::http1(&connection.listener.bounds));
+    let service = Service::new(core.clone(), connection.clone(), Some(watch.clone()));
+    let io = TokioIo::new(Guard::new(stream, watch.clone()));
+    let hyper = builder(connection).serve_connection(io, service);
+    let changed = Box::pin(core.drain.changed());
+    let driver = Driver { hyper, core, connection, watch, changed, deadlines: Deadlines::new() };
+    driver.run(counters).await
+}
+
+fn builder(connection: &Connection) -> Builder {
+    let bounds = &connection.listener.bounds;
+    let mut builder = Builder::new();
+    builder
+        .header_read_timeout(None)
+        // The guard has refused longer heads: hyper's own bounds must only not be the lower ones.
+        .max_buf_size((bounds.head_bytes + 4096).max(8192));
+    if bounds.headers > 100 {
+        // Up to hyper's own default it keeps them on the stack.
+        builder.max_headers(bounds.headers);
+    }
+    builder
+}
+
+struct Driver<'a, S: AsyncRead + AsyncWrite + Unpin + 'static> {
+    hyper: Hyper<TokioIo<Guard<S>>, Service>,
+    core: &'a Rc<Core>,
+    connection: &'a Rc<Connection>,
+    watch: Rc<Watch>,
+    changed: Pin<Box<Notified<'a>>>,
+    deadlines: Deadlines,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
+    async fn run(mut self, counters: &Counters) -> io::Result<()> {
+        let mut looked = None;
+        let mut closing = false;
+        loop {
+            let requests = self.connection.requests();
+            match poll_fn(|cx| self.poll(cx)).await {
+                Event::Ended(result) => {
+                    if !self.watch.ended() {
+                        refuse::linger(self.stream()).await;
+                    }
+                    return result.map_err(io::Error::other);
+                }
+                // Its request was handed on, and has been answered already.
+                Event::Refused(stop) if stop.begun && requests > stop.message => {
+                    Counters::count(&counters.refused);
+                    refuse::close(self.stream()).await;
+                    return Ok(());
+                }
+                Event::Refused(stop) => {
+                    Counters::count(&counters.refused);
+                    tracing::debug!(connection = self.connection.id, peer = %self.connection.peer, reason = stop.refusal.code(), "request refused");
+                    let listener = self.connection.listener.clone();
+                    refuse::answer(self.stream(), stop.refusal, &listener).await;
+                    return Ok(());
+                }
+                Event::Expired(Wait::Head) => {
+                    Counters::count(&counters.timed_out);
+                    self.watch.refuse(Refusal::HeadTimeout);
+                }
+                Event::Expired(Wait::Body) if self.connection.in_flight() > 0 => {
+                    Counters::count(&counters.timed_out);
+                    self.watch.refuse(Refusal::BodyTimeout);
+                }
+                Event::Expired(Wait::First | Wait::Next) | Event::Idle if closing => {
+                    refuse::close(self.stream()).await;
+                    return Ok(());
+                }
+                Event::Expired(Wait::Body | Wait::Reader | Wait::Nothing) => {
+                    Counters::count(&counters.timed_out);
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                // A request may have arrived that the runtime has not heard of: let it ask the
+                // kernel once, and hyper read, before the connection is closed.
+                Event::Idle if looked != Some(requests) => {
+                    tokio::task::yield_now().await;
+                    looked = Some(requests);
+                }
+                Event::Expired(Wait::First | Wait::Next) | Event::Idle => {
+                    closing = true;
+                    Pin::new(&mut self.hyper).graceful_shutdown();
+                }
+            }
+        }
+    }
+
+    fn stream(self) -> S {
+        self.hyper.into_parts().io.into_inner().into_inner()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Poll::Ready(result) = Pin::new(&mut self.hyper).poll(cx) {
+            return Poll::Ready(Event::Ended(result));
+        }
+        let in_flight = self.connection.in_flight();
+        if let Some(stop) = self.watch.stop() {
+            if in_flight == 0 && !self.watch.blocked() {
+                return Poll::Ready(Event::Refused(stop));
+            }
+        } else if self.is_over(cx, in_flight) {
+            return Poll::Ready(Event::Idle);
+        }
+        let requests = (self.connection.requests(), in_flight);
+        let first = self.core.drain.first_request_by(self.connection.ready);
+        let bounds = &self.connection.listener.bounds;
+        self.deadlines.poll(cx, bounds, &self.watch, requests, first).map(Event::Expired)
+    }
+
+    /// Whether the drain has come to closing idle connections, and this is one.
+    fn is_over(&mut self, cx: &mut Context<'_>, in_flight: u32) -> bool {
+        while self.core.drain.phase() < Phase::Ending && self.changed.as_mut().poll(cx).is_ready() {
+            self.changed.set(self.core.drain.changed());
+        }
+        self.core.drain.phase() >= Phase::Finishing
+            && in_flight == 0
+            && self.connection.requests() > 0
+            && self.watch.phase() == Message::Idle
+            && !self.watch.blocked()
+    }
+}

@@ -1,0 +1,145 @@
+//! Drives one HTTP/2 connection: hyper, the deadlines and the drain, in turns.
+//!
+//! [`connection`](super::connection) starts it. hyper and h2 bound streams, headers and resets; a
+//! budget of control frames belongs into the guard and comes with it.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::server::conn::http2::{Builder, Connection as Hyper};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::futures::Notified;
+
+use super::connection::Connection;
+use super::deadlines::{Deadlines, Wait};
+use super::drain::Phase;
+use super::framing::{Guard, Watch};
+use super::open::Counters;
+use super::service::Service;
+use crate::core::Core;
+
+/// Bytes a client may send ahead on one stream, and on all of a connection.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of an answer that are held per stream until the client takes them.
+const SEND_BUFFER: usize = 128 * 1024;
+/// A client that vanished without a word is found by asking, so that its streams end.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Streams that were reset before the server took them up: beyond it, the connection ends.
+const PENDING_RESETS: usize = 20;
+/// Streams that this side reset for a client's errors: beyond it, the connection ends.
+const LOCAL_RESETS: usize = 256;
+
+enum Event {
+    Ended(hyper::Result<()>),
+    /// The core drains, and the first request has come or is waited for no longer.
+    Leave,
+    Expired(Wait),
+}
+
+/// Serves the connection until it ends.
+pub(super) async fn serve<S>(
+    core: &Rc<Core>,
+    stream: S,
+    connection: &Rc<Connection>,
+    counters: &Counters,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let watch = Rc::new(Watch::http2());
+    let service = Service::new(core.clone(), connection.clone(), None);
+    let io = TokioIo::new(Guard::new(stream, watch.clone()));
+    let hyper = builder(connection).serve_connection(io, service);
+    let changed = Box::pin(core.drain.changed());
+    let deadlines = Deadlines::new();
+    Driver { hyper, core, connection, watch, changed, deadlines, leaving: false }.run(counters).await
+}
+
+fn builder(connection: &Connection) -> Builder<LocalExec> {
+    let bounds = &connection.listener.bounds;
+    let mut builder = Builder::new(LocalExec);
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_concurrent_streams(bounds.streams)
+        .max_header_list_size(u32::try_from(bounds.head_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+/// Runs hyper's tasks on the core that made them.
+#[derive(Debug, Clone, Copy)]
+struct LocalExec;
+
+impl<F> hyper::rt::Executor<F> for LocalExec
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+struct Driver<'a, S: AsyncRead + AsyncWrite + Unpin + 'static> {
+    hyper: Hyper<TokioIo<Guard<S>>, Service, LocalExec>,
+    core: &'a Rc<Core>,
+    connection: &'a Rc<Connection>,
+    watch: Rc<Watch>,
+    changed: Pin<Box<Notified<'a>>>,
+    deadlines: Deadlines,
+    /// GOAWAY was sent, or is about to be.
+    leaving: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
+    async fn run(mut self, counters: &Counters) -> io::Result<()> {
+        loop {
+            match poll_fn(|cx| self.poll(cx)).await {
+                Event::Ended(result) => return result.map_err(io::Error::other),
+                Event::Leave => self.leave(),
+                Event::Expired(Wait::First | Wait::Next) if !self.leaving => self.leave(),
+                Event::Expired(_) => {
+                    Counters::count(&counters.timed_out);
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+        }
+    }
+
+    /// Asks the client to send further requests elsewhere; those that are on their way are served.
+    fn leave(&mut self) {
+        self.leaving = true;
+        self.deadlines = Deadlines::new();
+        Pin::new(&mut self.hyper).graceful_shutdown();
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Poll::Ready(result) = Pin::new(&mut self.hyper).poll(cx) {
+            return Poll::Ready(Event::Ended(result));
+        }
+        while self.core.drain.phase() < Phase::Ending && self.changed.as_mut().poll(cx).is_ready() {
+            self.changed.set(self.core.drain.changed());
+        }
+        let requests = self.connection.requests();
+        // A client that is told to leave before its first request has arrived would lose it.
+        if self.core.drain.begun() && !self.leaving && requests > 0 {
+            return Poll::Ready(Event::Leave);
+        }
+        let first = self.core.drain.first_request_by(self.connection.ready);
+        let bounds = &self.connection.listener.bounds;
+        let counts = (requests, self.connection.in_flight());
+        self.deadlines.poll(cx, bounds, &self.watch, counts, first).map(Event::Expired)
+    }
+}

@@ -1,0 +1,7 @@
+//! The front door as clients meet it, over loopback.
+
+mod admission;
+mod deadlines;
+mod drain;
+mod framing;
+mod tls;
