@@ -11,7 +11,7 @@ use toolgated::lifecycle::run;
 /// The gate in front of MCP servers
 #[derive(Debug, Parser)]
 #[command(name = "toolgated", version)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -38,7 +38,7 @@ enum Command {
 
 impl Cli {
     /// Runs the command to its end.
-    pub fn run(self) -> ExitCode {
+    pub(crate) fn run(self) -> ExitCode {
         match self.command {
             Command::Run(args) => run::run(&args),
             Command::Check(args) => config::check(&args),

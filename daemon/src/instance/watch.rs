@@ -23,7 +23,9 @@ pub(super) fn until_end(child: Pid, connection: &OwnedFd, signals: &Signals) -> 
     loop {
         signals.clear();
         if let Some(status) = reap(child) {
-            return (ending.map_or(Cause::Exited, |(cause, _)| cause), Some(status));
+            // A command that ends with its input may be seen before the hang-up that ended it.
+            let otherwise = if hung_up(connection) { Cause::Hangup } else { Cause::Exited };
+            return (ending.map_or(otherwise, |(cause, _)| cause), Some(status));
         }
         // Both must be asked for: a flag left set would stop the next instant.
         let stop = signals.take_stop() | signals.take_hangup();
@@ -35,22 +37,26 @@ pub(super) fn until_end(child: Pid, connection: &OwnedFd, signals: &Signals) -> 
             let _ = shutdown(connection, Shutdown::Read);
             ending = Some((Cause::Stopped, Instant::now() + GRACE));
         }
-        let left = ending.map(|(_, deadline)| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            return (ending.map_or(Cause::Exited, |(cause, _)| cause), None);
+        let signal = PollFd::new(signals, PollFlags::IN);
+        let Some((cause, deadline)) = ending else {
+            let _ = poll(&mut [signal, PollFd::new(connection, PollFlags::RDHUP)], None);
+            if hung_up(connection) {
+                ending = Some((Cause::Hangup, Instant::now() + GRACE));
+            }
+            continue;
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return (cause, None);
         }
-        if wait_for_event(connection, signals, left) && ending.is_none() {
-            ending = Some((Cause::Hangup, Instant::now() + GRACE));
-        }
+        // The hang-up is not waited for any more: that state stays.
+        let _ = poll(&mut [signal], Some(&timespec(left)));
     }
 }
 
-/// True where the front hung up. That state stays, so it is not waited for while ending.
-fn wait_for_event(connection: &OwnedFd, signals: &Signals, left: Option<Duration>) -> bool {
-    let mut watched = [PollFd::new(signals, PollFlags::IN), PollFd::new(connection, PollFlags::RDHUP)];
-    let count = if left.is_some() { 1 } else { 2 };
-    let _ = poll(&mut watched[..count], left.map(timespec).as_ref());
-    !watched[1].revents().is_empty()
+fn hung_up(connection: &OwnedFd) -> bool {
+    let mut watched = [PollFd::new(connection, PollFlags::RDHUP)];
+    poll(&mut watched, Some(&timespec(Duration::ZERO))).is_ok_and(|ready| ready > 0)
 }
 
 /// Reaps everything that has ended, adopted orphans too; the command's status if it is among them.

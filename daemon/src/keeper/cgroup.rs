@@ -27,10 +27,7 @@ pub(super) enum Means {
 impl Means {
     pub(super) fn find() -> Self {
         match delegated() {
-            Ok(base) => {
-                end_leftovers(&base);
-                Self::Groups { base, next: AtomicU64::new(0) }
-            }
+            Ok(base) => Self::Groups { base, next: AtomicU64::new(0) },
             Err(reason) => Self::Subreaper(reason),
         }
     }
@@ -48,6 +45,16 @@ impl Means {
             }
         }
         Ok(Some(group))
+    }
+
+    /// Kills what instances left whose keeper was killed together with their wrappers, and
+    /// returns their groups, still to be removed.
+    pub(super) fn end_leftovers(&self) -> Vec<Group> {
+        let Self::Groups { base, .. } = self else { return Vec::new() };
+        let entries = fs::read_dir(base).into_iter().flatten().flatten();
+        let leftovers: Vec<Group> = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_left_over)).map(|entry| Group(entry.path())).collect();
+        leftovers.iter().for_each(Group::kill);
+        leftovers
     }
 
     /// Whether `tasks` has an effect.
@@ -135,18 +142,10 @@ fn own_group(membership: &str, mounts: &str) -> Option<PathBuf> {
     })
 }
 
-/// Ends what the instances of a keeper left that was killed together with its wrappers.
-fn end_leftovers(base: &Path) {
-    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let keeper = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()).and_then(Pid::from_raw);
-        let Some(keeper) = keeper else { continue };
-        if keeper == getpid() || test_kill_process(keeper).is_err_and(|e| e == rustix::io::Errno::SRCH) {
-            let group = Group(entry.path());
-            group.kill();
-            group.remove();
-        }
-    }
+/// Whether the keeper that made this group is dead.
+fn is_left_over(name: &str) -> bool {
+    let keeper = name.strip_prefix(PREFIX).and_then(|name| name.split('-').next()?.parse().ok()).and_then(Pid::from_raw);
+    keeper.is_some_and(|keeper| keeper == getpid() || test_kill_process(keeper) == Err(rustix::io::Errno::SRCH))
 }
 
 #[cfg(test)]

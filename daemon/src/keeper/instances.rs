@@ -44,7 +44,8 @@ struct Instance {
 
 impl Instances {
     pub(super) fn new(means: Means) -> Self {
-        Self { means, running: HashMap::new(), ended_groups: Vec::new(), orphaned: false, reported: HashMap::new() }
+        let ended_groups = means.end_leftovers();
+        Self { means, running: HashMap::new(), ended_groups, orphaned: false, reported: HashMap::new() }
     }
 
     /// Gives the connection to a fresh wrapper, or closes it where all instances are taken.

@@ -104,13 +104,17 @@ fn path(directory: &Path, name: &str) -> PathBuf {
     directory.join(format!("{name}.sock"))
 }
 
+/// The path appears when the socket listens with its final mode, and not before: whoever waits for
+/// it can connect. What a dead keeper left there is replaced.
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
+    let unfinished = path.with_extension("new");
+    match fs::remove_file(&unfinished) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
+    let listener = UnixListener::bind(&unfinished)?;
     listener.set_nonblocking(true)?;
+    fs::set_permissions(&unfinished, Permissions::from_mode(SOCKET_MODE))?;
+    fs::rename(&unfinished, path)?;
     Ok(listener)
 }
