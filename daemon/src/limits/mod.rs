@@ -61,7 +61,7 @@ struct Applied {
 enum Counters {
     One(Arc<Cell>),
     Named(HashMap<String, Arc<Cell>, RandomState>),
-    Keyed(Table),
+    Keyed(Box<Table>),
 }
 
 /// What a call holds while it is in flight; given back when dropped.
@@ -205,7 +205,7 @@ impl Applied {
             (LimitScope::Server, old) => Arc::new(Counters::named(&names.servers, old)),
             (_, Some(old)) => Arc::clone(old),
             (LimitScope::Global, None) => Arc::new(Counters::One(Arc::default())),
-            (_, None) => Arc::new(Counters::Keyed(Table::new())),
+            (_, None) => Arc::new(Counters::Keyed(Box::new(Table::new()))),
         };
         Self { limit: Arc::clone(limit), meter, counters }
     }
