@@ -9,6 +9,7 @@ pub mod flatten;
 pub mod framing;
 pub mod header_value;
 pub mod json;
+pub mod limiter;
 pub mod list;
 pub mod method;
 pub mod names;

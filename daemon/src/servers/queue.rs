@@ -257,9 +257,19 @@ mod tests {
         });
     }
 
+    const CAP: usize = 3;
+
+    async fn used(permit: Option<Permit>, inside: &AtomicUsize, served: &AtomicUsize) {
+        let Some(permit) = permit else { return };
+        assert!(inside.fetch_add(1, Ordering::SeqCst) < CAP, "more than the cap are in flight");
+        tokio::task::yield_now().await;
+        inside.fetch_sub(1, Ordering::SeqCst);
+        served.fetch_add(1, Ordering::Relaxed);
+        drop(permit);
+    }
+
     #[test]
     fn cores_that_come_and_go_lose_no_permit_and_never_exceed_the_cap() {
-        const CAP: usize = 3;
         let queue = Queue::new(CAP, 16, LONG);
         let (inside, served) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
@@ -279,21 +289,8 @@ mod tests {
                             if number % 3 == 1 { None } else { entered.await.ok() }
                         };
                         for round in 0..400 {
-                            let (a, b, c) = tokio::join!(
-                                async {
-                                    let permit = call(round).await;
-                                    used(permit, inside, served).await;
-                                },
-                                async {
-                                    let permit = call(round + 1).await;
-                                    used(permit, inside, served).await;
-                                },
-                                async {
-                                    let permit = call(round + 2).await;
-                                    used(permit, inside, served).await;
-                                },
-                            );
-                            let ((), (), ()) = (a, b, c);
+                            let one = async |number| used(call(number).await, inside, served).await;
+                            tokio::join!(one(round), one(round + 1), one(round + 2));
                         }
                     }));
                 });
@@ -301,14 +298,5 @@ mod tests {
         });
         assert_eq!((queue.snapshot().in_flight, queue.snapshot().waiting), (0, 0));
         assert!(served.load(Ordering::Relaxed) > 1000, "{served:?} calls were served");
-
-        async fn used(permit: Option<Permit>, inside: &AtomicUsize, served: &AtomicUsize) {
-            let Some(permit) = permit else { return };
-            assert!(inside.fetch_add(1, Ordering::SeqCst) < CAP, "more than the cap are in flight");
-            tokio::task::yield_now().await;
-            inside.fetch_sub(1, Ordering::SeqCst);
-            served.fetch_add(1, Ordering::Relaxed);
-            drop(permit);
-        }
     }
 }

@@ -169,20 +169,17 @@ fn hex(byte: u8) -> u8 {
 mod tests {
     use super::*;
 
-    /// Feeds `pieces` one after the other; the decoded body and what was left over.
-    fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Option<(Vec<u8>, Vec<u8>)>, &'static str> {
+    /// The decoded body and what was left over; `None` while it is incomplete.
+    type Decoded = Option<(Vec<u8>, Vec<u8>)>;
+
+    /// Feeds `pieces` one after the other.
+    fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Decoded, &'static str> {
         let (mut decoder, mut input, mut body) = (Chunked::new(), BytesMut::new(), Vec::new());
         for piece in pieces {
             input.extend_from_slice(piece);
-            loop {
-                match decoder.step(&mut input)? {
-                    Step::Data(data) => {
-                        assert!(!data.is_empty());
-                        body.extend_from_slice(&data);
-                    }
-                    Step::More => break,
-                    Step::End => break,
-                }
+            while let Step::Data(data) = decoder.step(&mut input)? {
+                assert!(!data.is_empty());
+                body.extend_from_slice(&data);
             }
         }
         Ok((decoder.0 == At::End).then(|| (body, input.to_vec())))

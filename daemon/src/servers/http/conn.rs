@@ -113,7 +113,9 @@ impl Conn {
     pub(super) async fn write(&mut self, body: &[&[u8]], sent: &mut bool, stall: Duration) -> Option<Written> {
         let length: usize = body.iter().map(|piece| piece.len()).sum();
         let body = if length <= ONE_WRITE {
-            body.iter().for_each(|piece| self.output.extend_from_slice(piece));
+            for piece in body {
+                self.output.extend_from_slice(piece);
+            }
             &[]
         } else {
             body

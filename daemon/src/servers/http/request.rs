@@ -124,7 +124,7 @@ fn put_decimal(out: &mut BytesMut, mut number: usize) {
     let mut at = digits.len();
     while at == digits.len() || number > 0 {
         at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
+        digits[at] = b"0123456789"[number % 10];
         number /= 10;
     }
     out.extend_from_slice(&digits[at..]);

@@ -3,6 +3,7 @@
 mod bodies;
 mod connections;
 mod failures;
+mod peers;
 
 use std::cell::Cell;
 use std::future::Future;
