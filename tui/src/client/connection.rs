@@ -4,6 +4,7 @@
 //! costs a new one, never a request: what was not sent is sent again, what was sent never is.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,8 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Kept connections.
 const KEPT: usize = 8;
 
-type Sender = SendRequest<Full<Bytes>>;
+/// One connection, ready for the next request when its last answer was read.
+pub(crate) type Sender = SendRequest<Full<Bytes>>;
 
 /// Where requests to one gate leave.
 pub(crate) struct Connections {
@@ -42,8 +44,25 @@ pub(crate) struct Connections {
     kept: RefCell<Vec<(Instant, Sender)>>,
 }
 
-/// Why there is no answer, as the end of a sentence.
-pub(crate) type SendError = Box<dyn std::error::Error + Send + Sync>;
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// Nothing was sent.
+    Unreachable(String),
+    /// The request was sent, at least in part; whether it had an effect is unknown.
+    Broken(String),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) | Self::Broken(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Why a connection could not be made.
+type ConnectError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An answer whose body is still to be read, and the connection that it comes on.
 pub(crate) struct Exchange {
@@ -87,15 +106,22 @@ impl Connections {
                 Ok(response) => return Ok(Exchange { response, sender }),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
-                    None => return Err(error.into_error().into()),
+                    None => return Err(SendError::Broken(error.into_error().to_string())),
                 },
             }
         }
         let mut sender = timeout(CONNECT_TIMEOUT, self.connect())
             .await
-            .map_err(|_| "no connection within ten seconds")??;
-        let response = sender.send_request(request).await?;
-        Ok(Exchange { response, sender })
+            .map_err(|_| SendError::Unreachable("no connection within ten seconds".into()))?
+            .map_err(|error| SendError::Unreachable(error.to_string()))?;
+        sender
+            .try_send_request(request)
+            .await
+            .map_err(|mut error| match error.take_message() {
+                Some(_) => SendError::Unreachable(error.into_error().to_string()),
+                None => SendError::Broken(error.into_error().to_string()),
+            })
+            .map(|response| Exchange { response, sender })
     }
 
     /// Keeps the connection of an answer that was read to its end.
@@ -114,7 +140,7 @@ impl Connections {
         Some(kept.swap_remove(ready).1)
     }
 
-    async fn connect(&self) -> Result<Sender, SendError> {
+    async fn connect(&self) -> Result<Sender, ConnectError> {
         let stream = TcpStream::connect((self.url.host.as_str(), self.url.port)).await?;
         stream.set_nodelay(true)?;
         let Some(config) = &self.tls else {
@@ -134,7 +160,7 @@ impl Exchange {
     }
 }
 
-async fn shake<S>(stream: S) -> Result<Sender, SendError>
+async fn shake<S>(stream: S) -> Result<Sender, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
