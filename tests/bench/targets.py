@@ -71,8 +71,8 @@ def nginx(stage: Stage, upstream: int, cores: str = "0") -> Server:
 pid {folder}/pid;
 error_log {folder}/error.log;
 worker_processes {len(cores.split(","))};
-worker_rlimit_nofile 65536;
-events {{ worker_connections 20000; }}
+worker_rlimit_nofile 20000;
+events {{ worker_connections 18000; }}
 http {{
     access_log off;
     {temporary}
@@ -107,7 +107,7 @@ def haproxy(stage: Stage, upstream: int, cores: str = "0") -> Server:
     config = stage.folder / f"haproxy-{port}.cfg"
     config.write_text(f"""global
     nbthread {len(cores.split(","))}
-    maxconn 20000
+    maxconn 9000
 defaults
     mode http
     timeout connect 5s

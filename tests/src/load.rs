@@ -120,49 +120,70 @@ impl Seen {
     }
 }
 
-/// Runs `connections` clients, of which each finishes its last call. All connect before the first call.
-pub async fn run(aim: &Aim, connections: u32, pace: Pace, padding: usize, until: Until) -> Seen {
-    let local = LocalSet::new();
-    let mut seen = Seen::default();
-    local
-        .run_until(async {
-            let mut clients = Vec::new();
-            if !matches!(pace, Pace::Connect) {
-                for _ in 0..connections {
-                    match aim.client().await {
-                        Ok(client) => clients.push(client),
-                        Err(error) => seen.count(Instant::now(), Err(format!("connect: {error}"))),
+/// Clients that are connected and have not called yet.
+pub struct Clients {
+    aim: Aim,
+    /// None where each call connects anew, or where the server did not let a client in.
+    connected: Vec<Option<Client>>,
+    seen: Seen,
+}
+
+impl Clients {
+    /// Connects `number` clients; who is not let in is counted as a failed call.
+    pub async fn connect(aim: &Aim, number: u32, pace: Pace) -> Self {
+        let (mut connected, mut seen) = (Vec::new(), Seen::default());
+        for _ in 0..number {
+            connected.push(match pace {
+                Pace::Connect => None,
+                Pace::Closed | Pace::PerSecond(_) => match aim.client().await {
+                    Ok(client) => Some(client),
+                    Err(error) => {
+                        seen.count(Instant::now(), Err(format!("connect: {error}")));
+                        None
                     }
+                },
+            });
+        }
+        Self {
+            aim: aim.clone(),
+            connected,
+            seen,
+        }
+    }
+
+    /// Calls at `pace` until told to stop; each client finishes its last call.
+    pub async fn call(self, pace: Pace, padding: usize, until: Until) -> Seen {
+        LocalSet::new()
+            .run_until(self.call_all(pace, padding, until))
+            .await
+    }
+
+    async fn call_all(self, pace: Pace, padding: usize, until: Until) -> Seen {
+        let (mut seen, begun) = (self.seen, Instant::now());
+        let number = u32::try_from(self.connected.len()).unwrap_or(u32::MAX);
+        let mut tasks = Vec::new();
+        for (place, client) in (0..number).zip(self.connected) {
+            let (until, aim) = (until.clone(), self.aim.clone());
+            let stop = move || until.reached(begun);
+            tasks.push(tokio::task::spawn_local(async move {
+                match (pace, client) {
+                    (Pace::Connect, _) => connecting(&aim, padding, &stop).await,
+                    (Pace::Closed, Some(client)) => closed(client, padding, &stop).await,
+                    (Pace::PerSecond(rate), Some(client)) => {
+                        let interval = Duration::from_secs(1) * number / rate;
+                        let first = begun + interval * place / number;
+                        paced(client, padding, &stop, interval, first).await
+                    }
+                    (_, None) => Seen::default(),
                 }
-            }
-            let begun = Instant::now();
-            let mut tasks = Vec::new();
-            for number in 0..connections {
-                let (until, aim) = (until.clone(), aim.clone());
-                let client = clients.pop();
-                let stop = move || until.reached(begun);
-                tasks.push(tokio::task::spawn_local(async move {
-                    match (pace, client) {
-                        (Pace::Connect, _) => connecting(&aim, padding, &stop).await,
-                        (Pace::Closed, Some(client)) => closed(client, padding, &stop).await,
-                        (Pace::PerSecond(rate), Some(client)) => {
-                            let interval =
-                                Duration::from_secs_f64(f64::from(connections) / f64::from(rate));
-                            let offset =
-                                interval.mul_f64(f64::from(number) / f64::from(connections));
-                            paced(client, padding, &stop, interval, begun + offset).await
-                        }
-                        (_, None) => Seen::default(),
-                    }
-                }));
-            }
-            for task in tasks {
-                seen.merge(task.await.expect("a client's task"));
-            }
-            seen.finish(begun);
-        })
-        .await;
-    seen
+            }));
+        }
+        for task in tasks {
+            seen.merge(task.await.expect("a client's task"));
+        }
+        seen.finish(begun);
+        seen
+    }
 }
 
 async fn call(client: &mut Client, raw: &[u8]) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! `load`: puts load on a server under test and prints what the clients saw as one line of JSON.
 //!
-//! `calls` for closed, paced and connecting load; `hold` opens connections or streams, says so, and keeps them
-//! until its standard input ends. Used by `tests/bench/run`.
+//! `calls` opens its connections, says so, and begins at a line on its standard input; `hold` opens connections
+//! or streams, says so, and keeps them until its standard input ends. Used by `tests/bench/run`.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use toolgate_tests::http::Target;
-use toolgate_tests::load::{self, Aim, Pace, Until};
+use toolgate_tests::load::{Aim, Clients, Pace, Until};
 use toolgate_tests::mcp::Era;
 
 #[derive(Parser)]
@@ -82,8 +82,12 @@ async fn main() -> io::Result<()> {
                 (None, true) => Pace::Connect,
                 (None, false) => Pace::Closed,
             };
+            let clients = Clients::connect(&aim, options.connections, pace).await;
+            println!(r#"{{"open": {}}}"#, options.connections);
+            // What connecting costs is not part of a call: the caller takes its measure and says go.
+            io::stdin().read_line(&mut String::new())?;
             let until = Until::Elapsed(Duration::from_secs_f64(seconds));
-            let seen = load::run(&aim, options.connections, pace, padding, until).await;
+            let seen = clients.call(pace, padding, until).await;
             println!(
                 "{}",
                 serde_json::to_string(&seen).expect("numbers and texts")
@@ -103,7 +107,7 @@ async fn hold(aim: &Aim, connections: u32, streams: bool) -> io::Result<()> {
             if answered.status != 200 {
                 return Err(io::Error::other(format!(
                     "a stream was answered {}",
-                    head.status
+                    answered.status
                 )));
             }
         } else {
