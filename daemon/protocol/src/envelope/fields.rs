@@ -35,11 +35,19 @@ pub(super) struct Level {
 }
 
 const fn leaf(key: &'static str, slot: Slot) -> Field {
-    Field { key, slot, inside: None }
+    Field {
+        key,
+        slot,
+        inside: None,
+    }
 }
 
 const fn inner(key: &'static str, slot: Slot, level: &'static Level) -> Field {
-    Field { key, slot, inside: Some(level) }
+    Field {
+        key,
+        slot,
+        inside: Some(level),
+    }
 }
 
 pub(super) static TOP: Level = Level {
@@ -67,11 +75,17 @@ pub(super) static PARAMS: Level = Level {
         leaf("ref", |found| &mut found.envelope.reference),
         leaf("cursor", |found| &mut found.envelope.cursor),
         leaf("requestState", |found| &mut found.envelope.request_state),
-        leaf("inputResponses", |found| &mut found.envelope.input_responses),
+        leaf("inputResponses", |found| {
+            &mut found.envelope.input_responses
+        }),
         leaf("requestId", |found| &mut found.envelope.request_id),
         leaf("progressToken", |found| &mut found.params_token),
-        leaf("protocolVersion", |found| &mut found.envelope.initialize_version),
-        leaf("capabilities", |found| &mut found.envelope.initialize_capabilities),
+        leaf("protocolVersion", |found| {
+            &mut found.envelope.initialize_version
+        }),
+        leaf("capabilities", |found| {
+            &mut found.envelope.initialize_capabilities
+        }),
         leaf("clientInfo", |found| &mut found.envelope.initialize_client),
     ],
 };
@@ -81,11 +95,21 @@ pub(super) static META: Level = Level {
     strict: true,
     fields: &[
         leaf("progressToken", |found| &mut found.meta_token),
-        leaf("io.modelcontextprotocol/protocolVersion", |found| &mut found.envelope.protocol_version),
-        leaf("io.modelcontextprotocol/clientCapabilities", |found| &mut found.envelope.client_capabilities),
-        leaf("io.modelcontextprotocol/clientInfo", |found| &mut found.envelope.client_info),
-        leaf("io.modelcontextprotocol/logLevel", |found| &mut found.envelope.log_level),
-        leaf("io.modelcontextprotocol/subscriptionId", |found| &mut found.envelope.subscription_id),
+        leaf("io.modelcontextprotocol/protocolVersion", |found| {
+            &mut found.envelope.protocol_version
+        }),
+        leaf("io.modelcontextprotocol/clientCapabilities", |found| {
+            &mut found.envelope.client_capabilities
+        }),
+        leaf("io.modelcontextprotocol/clientInfo", |found| {
+            &mut found.envelope.client_info
+        }),
+        leaf("io.modelcontextprotocol/logLevel", |found| {
+            &mut found.envelope.log_level
+        }),
+        leaf("io.modelcontextprotocol/subscriptionId", |found| {
+            &mut found.envelope.subscription_id
+        }),
         leaf("traceparent", |found| &mut found.envelope.traceparent),
     ],
 };
@@ -93,14 +117,21 @@ pub(super) static META: Level = Level {
 impl Level {
     /// What the gate knows of `key`, when it reads it.
     #[inline]
-    pub(super) fn field(&'static self, key: Key, text: &[u8]) -> Result<Option<&'static Field>, ScanError> {
+    pub(super) fn field(
+        &'static self,
+        key: Key,
+        text: &[u8],
+    ) -> Result<Option<&'static Field>, ScanError> {
         let decoded = key.decoded(text);
         for field in self.fields {
             if decoded.eq_ignore_ascii_case(field.key.as_bytes()) {
                 if *decoded == *field.key.as_bytes() {
                     return Ok(Some(field));
                 }
-                return Err(ScanError::CaseVariant { at: key.at(), meant: field.key });
+                return Err(ScanError::CaseVariant {
+                    at: key.at(),
+                    meant: field.key,
+                });
             }
         }
         if !decoded.is_ascii() {
@@ -113,9 +144,18 @@ impl Level {
     /// Unicode folding, Go's among them, take them for `s` and `k`.
     #[cold]
     fn refuse_folded(&self, key: Key, decoded: &[u8]) -> Result<(), ScanError> {
-        let folded = String::from_utf8_lossy(decoded).replace('\u{17f}', "s").replace('\u{212a}', "k");
-        match self.fields.iter().find(|field| folded.eq_ignore_ascii_case(field.key)) {
-            Some(field) => Err(ScanError::CaseVariant { at: key.at(), meant: field.key }),
+        let folded = String::from_utf8_lossy(decoded)
+            .replace('\u{17f}', "s")
+            .replace('\u{212a}', "k");
+        match self
+            .fields
+            .iter()
+            .find(|field| folded.eq_ignore_ascii_case(field.key))
+        {
+            Some(field) => Err(ScanError::CaseVariant {
+                at: key.at(),
+                meant: field.key,
+            }),
             None => Ok(()),
         }
     }

@@ -2,8 +2,8 @@
 //! Called for every message in either direction, before any decision.
 //! Must hold: what the gate reads is what any other reader of the same bytes sees, or the message is refused.
 
-mod fields;
 mod fault;
+mod fields;
 mod salvage;
 mod scan;
 
@@ -146,11 +146,14 @@ impl Envelope {
     /// Such a request is answered with HTTP 400 and [`crate::error::INVALID_PARAMS`].
     #[must_use]
     pub fn missing_meta(&self, text: &[u8]) -> Option<&'static str> {
-        let has = |span: Option<Span>, first: u8| span.is_some_and(|span| span.of(text).first() == Some(&first));
+        let has = |span: Option<Span>, first: u8| {
+            span.is_some_and(|span| span.of(text).first() == Some(&first))
+        };
         if !has(self.protocol_version, b'"') {
             return Some("io.modelcontextprotocol/protocolVersion");
         }
-        (!has(self.client_capabilities, b'{')).then_some("io.modelcontextprotocol/clientCapabilities")
+        (!has(self.client_capabilities, b'{'))
+            .then_some("io.modelcontextprotocol/clientCapabilities")
     }
 
     /// The value that names what the request is about: a tool, a prompt, a resource, a task.

@@ -16,7 +16,9 @@ pub fn salvage_id(text: &[u8]) -> Option<Span> {
     while more {
         let Ok(key) = cursor.key() else { break };
         let is_id = *key.decoded(text) == *b"id";
-        let Some(value) = skip_roughly(&mut cursor) else { break };
+        let Some(value) = skip_roughly(&mut cursor) else {
+            break;
+        };
         if is_id && found.replace(value).is_some() {
             return None;
         }
@@ -39,13 +41,12 @@ fn skip_roughly(cursor: &mut Cursor<'_>) -> Option<Span> {
                 open += 1;
                 cursor.advance();
             }
-            // The end of the object that the value stands in: the value was a scalar.
-            b'}' | b']' | b',' if open == 0 => break,
+            // What ends a scalar, or follows a container.
+            b'}' | b']' | b',' | b' ' | b'\n' | b'\r' | b'\t' if open == 0 => break,
             b'}' | b']' => {
                 open -= 1;
                 cursor.advance();
             }
-            b' ' | b'\n' | b'\r' | b'\t' if open == 0 => break,
             _ => cursor.advance(),
         }
     }
@@ -56,6 +57,8 @@ fn is_certain(text: &[u8], id: Span) -> bool {
     let raw = id.of(text);
     let is_scalar = matches!(raw.first(), Some(b'"' | b'-' | b'0'..=b'9'));
     let mut cursor = Cursor::new(raw, 0);
-    let valid: Result<(), ScanError> = cursor.value(Depth::NONE, &mut ()).and_then(|()| cursor.finish());
+    let valid: Result<(), ScanError> = cursor
+        .value(Depth::NONE, &mut ())
+        .and_then(|()| cursor.finish());
     is_scalar && valid.is_ok() && json::check_utf8(text, id).is_ok()
 }

@@ -23,7 +23,11 @@ pub fn scan(text: &[u8]) -> Result<Envelope, ScanError> {
         None => return Err(ScanError::Empty),
     }
     let start = cursor.at();
-    let mut walk = Walk { cursor, keys: Keys::new(), found: Found::default() };
+    let mut walk = Walk {
+        cursor,
+        keys: Keys::new(),
+        found: Found::default(),
+    };
     walk.object(&TOP)?;
     walk.found.envelope.whole = Span::new(start, walk.cursor.at());
     walk.cursor.finish()?;
@@ -41,7 +45,10 @@ pub fn batch(text: &[u8]) -> Result<Vec<Span>, ScanError> {
     }
     let messages: Vec<Span> = json::elements(text, whole).collect();
     if messages.is_empty() {
-        return Err(ScanError::Shape { at: whole.start(), problem: "The batch is empty; send at least one message." });
+        return Err(ScanError::Shape {
+            at: whole.start(),
+            problem: "The batch is empty; send at least one message.",
+        });
     }
     Ok(messages)
 }
@@ -50,7 +57,10 @@ pub fn batch(text: &[u8]) -> Result<Vec<Span>, ScanError> {
 #[cold]
 fn not_object(mut cursor: Cursor<'_>) -> ScanError {
     let at = cursor.at();
-    match cursor.value(Depth::NONE, &mut ()).and_then(|()| cursor.finish()) {
+    match cursor
+        .value(Depth::NONE, &mut ())
+        .and_then(|()| cursor.finish())
+    {
         Ok(()) => ScanError::NotObject { at },
         Err(error) => error,
     }
@@ -75,7 +85,9 @@ impl Walk<'_> {
             let field = level.field(key, text)?;
             match field.and_then(|field| field.inside) {
                 Some(inside) if self.cursor.peek() == Some(b'{') => self.object(inside)?,
-                _ if level.strict => self.cursor.value(Depth::inside(level.depth), &mut self.keys)?,
+                _ if level.strict => self
+                    .cursor
+                    .value(Depth::inside(level.depth), &mut self.keys)?,
                 _ => self.cursor.value(Depth::inside(level.depth), &mut ())?,
             }
             if let Some(field) = field {
@@ -93,16 +105,25 @@ fn conclude(text: &[u8], found: Found) -> Result<Envelope, ScanError> {
     let start = envelope.whole.start();
     match found.jsonrpc {
         Some(version) if json::str_eq(version.of(text), "2.0") => {}
-        other => return Err(ScanError::Version { at: other.map_or(start, Span::start) }),
+        other => {
+            return Err(ScanError::Version {
+                at: other.map_or(start, Span::start),
+            });
+        }
     }
     envelope.shape = shape(text, &envelope)?;
     check_object(text, envelope.params, "params")?;
     check_object(text, envelope.meta, "_meta")?;
-    let Some(method) = envelope.method else { return Ok(envelope) };
+    let Some(method) = envelope.method else {
+        return Ok(envelope);
+    };
     check_string(text, method, "method")?;
     let method = Method::parse(&json::decode_str(method.of(text)));
-    envelope.progress_token =
-        if method == Some(Method::Progress) { found.params_token } else { found.meta_token };
+    envelope.progress_token = if method == Some(Method::Progress) {
+        found.params_token
+    } else {
+        found.meta_token
+    };
     if method != Some(Method::Cancelled) {
         envelope.request_id = None;
     }
@@ -120,13 +141,24 @@ fn conclude(text: &[u8], found: Found) -> Result<Envelope, ScanError> {
 fn shape(text: &[u8], envelope: &Envelope) -> Result<Shape, ScanError> {
     let at = envelope.whole.start();
     let wrong = |problem| Err(ScanError::Shape { at, problem });
-    let shape = match (envelope.method, envelope.result, envelope.error, envelope.id) {
+    let shape = match (
+        envelope.method,
+        envelope.result,
+        envelope.error,
+        envelope.id,
+    ) {
         (Some(_), None, None, Some(_)) => Shape::Request,
         (Some(_), None, None, None) => Shape::Notification,
         (None, Some(_), None, Some(_)) | (None, None, Some(_), _) => Shape::Response,
-        (Some(_), ..) => return wrong("A message with a method must have neither result nor error."),
-        (None, Some(_), Some(_), _) => return wrong("A response must have a result or an error, not both."),
-        (None, Some(_), None, None) => return wrong("A result needs the id of the request that it answers."),
+        (Some(_), ..) => {
+            return wrong("A message with a method must have neither result nor error.");
+        }
+        (None, Some(_), Some(_), _) => {
+            return wrong("A response must have a result or an error, not both.");
+        }
+        (None, Some(_), None, None) => {
+            return wrong("A result needs the id of the request that it answers.");
+        }
         (None, None, None, _) => return wrong("A message needs a method, a result or an error."),
     };
     if let Some(id) = envelope.id {
@@ -158,10 +190,17 @@ fn check_target(text: &[u8], envelope: &Envelope, method: Method) -> Result<(), 
 fn check_string(text: &[u8], value: Span, member: &'static str) -> Result<(), ScanError> {
     let raw = value.of(text);
     if !raw.starts_with(b"\"") {
-        return Err(ScanError::Type { at: value.start(), member, expected: "a string" });
+        return Err(ScanError::Type {
+            at: value.start(),
+            member,
+            expected: "a string",
+        });
     }
     if json::has_lone_surrogate(raw) {
-        return Err(ScanError::Surrogate { at: value.start(), member });
+        return Err(ScanError::Surrogate {
+            at: value.start(),
+            member,
+        });
     }
     Ok(())
 }
@@ -176,7 +215,11 @@ fn check_object(text: &[u8], value: Option<Span>, member: &'static str) -> Resul
 
 fn check_object_strictly(text: &[u8], value: Span, member: &'static str) -> Result<(), ScanError> {
     if !value.of(text).starts_with(b"{") {
-        return Err(ScanError::Type { at: value.start(), member, expected: "an object" });
+        return Err(ScanError::Type {
+            at: value.start(),
+            member,
+            expected: "an object",
+        });
     }
     Ok(())
 }

@@ -20,7 +20,9 @@ const SUFFIX: &str = "?=";
 /// looks wrapped already.
 #[must_use]
 pub fn encode(value: &str) -> Cow<'_, str> {
-    let plain = value.bytes().all(|byte| matches!(byte, 0x20..=0x7e | b'\t'));
+    let plain = value
+        .bytes()
+        .all(|byte| matches!(byte, 0x20..=0x7e | b'\t'));
     let trimmed = value.trim_matches([' ', '\t']).len() == value.len();
     if plain && trimmed && unwrapped(value).is_none() {
         return Cow::Borrowed(value);
@@ -33,11 +35,16 @@ pub fn encode(value: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn decode(header: &[u8]) -> Option<Cow<'_, str>> {
     let header = std::str::from_utf8(header).ok()?;
-    if !header.bytes().all(|byte| matches!(byte, 0x20..=0x7e | b'\t')) {
+    if !header
+        .bytes()
+        .all(|byte| matches!(byte, 0x20..=0x7e | b'\t'))
+    {
         return None;
     }
     let header = header.trim_matches([' ', '\t']);
-    let Some(inside) = unwrapped(header) else { return Some(Cow::Borrowed(header)) };
+    let Some(inside) = unwrapped(header) else {
+        return Some(Cow::Borrowed(header));
+    };
     // The engine refuses stray bits and wrong padding, so one value has one wrapping.
     let bytes = STANDARD.decode(inside).ok()?;
     String::from_utf8(bytes).ok().map(Cow::Owned)

@@ -76,8 +76,21 @@ fn nested(keyword: &str) -> Option<Nested> {
     match keyword {
         "properties" => Some(Nested::Properties),
         "patternProperties" | "dependentSchemas" | "$defs" | "definitions" => Some(Nested::Map),
-        "items" | "contains" | "unevaluatedItems" | "additionalProperties" | "additionalItems" | "propertyNames"
-        | "unevaluatedProperties" | "not" | "if" | "then" | "else" | "contentSchema" | "allOf" | "anyOf" | "oneOf"
+        "items"
+        | "contains"
+        | "unevaluatedItems"
+        | "additionalProperties"
+        | "additionalItems"
+        | "propertyNames"
+        | "unevaluatedProperties"
+        | "not"
+        | "if"
+        | "then"
+        | "else"
+        | "contentSchema"
+        | "allOf"
+        | "anyOf"
+        | "oneOf"
         | "prefixItems" => Some(Nested::Direct),
         _ => None,
     }
@@ -90,7 +103,9 @@ fn nested(keyword: &str) -> Option<Nested> {
 pub fn header_params(text: &[u8], schema: Span) -> Result<Vec<HeaderParam>, SchemaFault> {
     // Most schemas have none, and a search is cheaper than a walk. An escaped key would have to hold a backslash.
     let raw = schema.of(text);
-    if memchr::memmem::find(raw, ANNOTATION.as_bytes()).is_none() && memchr::memchr(b'\\', raw).is_none() {
+    if memchr::memmem::find(raw, ANNOTATION.as_bytes()).is_none()
+        && memchr::memchr(b'\\', raw).is_none()
+    {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
@@ -105,7 +120,9 @@ pub fn header_params(text: &[u8], schema: Span) -> Result<Vec<HeaderParam>, Sche
             found.push(param);
         }
         for member in json::members(text, schema) {
-            let Some(nested) = nested(&json::decode_str(member.key.of(text))) else { continue };
+            let Some(nested) = nested(&json::decode_str(member.key.of(text))) else {
+                continue;
+            };
             descend(text, &nested, member.value, path.as_deref(), &mut open);
         }
     }
@@ -140,24 +157,37 @@ fn annotated(
     annotation: Span,
     path: Option<&[String]>,
 ) -> Result<HeaderParam, SchemaFault> {
-    let path = path.filter(|path| !path.is_empty()).ok_or(SchemaFault::Unreachable)?;
+    let path = path
+        .filter(|path| !path.is_empty())
+        .ok_or(SchemaFault::Unreachable)?;
     let raw = annotation.of(text);
     let token = json::decode_str(raw);
     if !raw.starts_with(b"\"") || !is_token(&token) {
         return Err(SchemaFault::Token);
     }
     let kind = json::get(text, schema, "type").ok_or(SchemaFault::Type)?;
-    let kind = [("string", ParamType::String), ("integer", ParamType::Integer), ("boolean", ParamType::Boolean)]
-        .into_iter()
-        .find(|(name, _)| json::str_eq(kind.of(text), name))
-        .ok_or(SchemaFault::Type)?
-        .1;
-    Ok(HeaderParam { path: path.to_vec(), header: ["Mcp-Param-", &token].concat(), kind })
+    let kind = [
+        ("string", ParamType::String),
+        ("integer", ParamType::Integer),
+        ("boolean", ParamType::Boolean),
+    ]
+    .into_iter()
+    .find(|(name, _)| json::str_eq(kind.of(text), name))
+    .ok_or(SchemaFault::Type)?
+    .1;
+    Ok(HeaderParam {
+        path: path.to_vec(),
+        header: ["Mcp-Param-", &token].concat(),
+        kind,
+    })
 }
 
 /// RFC 9110, 5.6.2.
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// The header value that mirrors an argument, or `None` when the call does not have it, has it as null, or has
@@ -180,7 +210,9 @@ pub fn check_param(
     arguments: Option<Span>,
 ) -> Result<(), HeaderMismatch> {
     let wrong = |fault| Err(HeaderMismatch::new(param.header.clone(), fault));
-    let raw = arguments.and_then(|arguments| argument(param, text, arguments)).map(|value| value.of(text));
+    let raw = arguments
+        .and_then(|arguments| argument(param, text, arguments))
+        .map(|value| value.of(text));
     match (raw.and_then(rendered), header) {
         (None, None) => Ok(()),
         (None, Some(_)) => wrong(Fault::Unfounded),
@@ -188,7 +220,9 @@ pub fn check_param(
         (Some(body), Some(header)) => match decode(header) {
             None => wrong(Fault::Malformed),
             Some(value) if value == body => Ok(()),
-            Some(value) if param.kind == ParamType::Integer && same_integer(&value, &body) => Ok(()),
+            Some(value) if param.kind == ParamType::Integer && same_integer(&value, &body) => {
+                Ok(())
+            }
             Some(_) => wrong(Fault::Differs),
         },
     }
@@ -196,7 +230,10 @@ pub fn check_param(
 
 /// The argument at the parameter's path; null counts as absent.
 fn argument(param: &HeaderParam, text: &[u8], arguments: Span) -> Option<Span> {
-    let value = param.path.iter().try_fold(arguments, |object, key| json::get(text, object, key))?;
+    let value = param
+        .path
+        .iter()
+        .try_fold(arguments, |object, key| json::get(text, object, key))?;
     (value.of(text) != b"null").then_some(value)
 }
 
@@ -215,7 +252,9 @@ fn same_integer(one: &str, other: &str) -> bool {
 
 /// Sign and digits of a whole number; `None` for anything else. An exponent is not a whole number's notation here.
 fn whole(text: &str) -> Option<(bool, &str)> {
-    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let (negative, digits) = text
+        .strip_prefix('-')
+        .map_or((false, text), |digits| (true, digits));
     let (digits, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number || fraction.is_empty() || fraction.bytes().any(|byte| byte != b'0') {

@@ -157,7 +157,11 @@ impl<'t> Cursor<'t> {
 
     /// Validates one value inside of `depth` open containers, showing `keys` the keys of every object in it.
     #[inline]
-    pub(crate) fn value(&mut self, mut depth: Depth, keys: &mut impl KeySink) -> Result<(), ScanError> {
+    pub(crate) fn value(
+        &mut self,
+        mut depth: Depth,
+        keys: &mut impl KeySink,
+    ) -> Result<(), ScanError> {
         let outside = depth.open;
         loop {
             let entered = match self.peek() {
@@ -182,7 +186,12 @@ impl<'t> Cursor<'t> {
 
     /// Moves behind a finished value: true when another value of an open container begins here.
     #[inline]
-    fn next_value(&mut self, depth: &mut Depth, outside: u32, keys: &mut impl KeySink) -> Result<bool, ScanError> {
+    fn next_value(
+        &mut self,
+        depth: &mut Depth,
+        outside: u32,
+        keys: &mut impl KeySink,
+    ) -> Result<bool, ScanError> {
         while depth.open > outside {
             self.skip_space();
             match (self.peek(), depth.in_object()) {
@@ -210,7 +219,11 @@ impl<'t> Cursor<'t> {
 
     /// True when the object has a first value, which is where the cursor then stands.
     #[inline]
-    fn open_object(&mut self, depth: &mut Depth, keys: &mut impl KeySink) -> Result<bool, ScanError> {
+    fn open_object(
+        &mut self,
+        depth: &mut Depth,
+        keys: &mut impl KeySink,
+    ) -> Result<bool, ScanError> {
         depth.push(true, self.at)?;
         if !self.enter_object()? {
             depth.pop();
@@ -288,7 +301,9 @@ impl<'t> Cursor<'t> {
                     self.escape()?;
                     escaped = true;
                 }
-                Some(_) => return Err(self.wrong("no control character inside a string (escape it)")),
+                Some(_) => {
+                    return Err(self.wrong("no control character inside a string (escape it)"));
+                }
                 None => return Err(self.wrong("a closing quote")),
             }
         }
@@ -314,7 +329,11 @@ impl<'t> Cursor<'t> {
 
     #[cold]
     pub(crate) fn wrong(&self, expected: &'static str) -> ScanError {
-        ScanError::Syntax { at: self.at, expected, ended: self.at >= self.text.len() }
+        ScanError::Syntax {
+            at: self.at,
+            expected,
+            ended: self.at >= self.text.len(),
+        }
     }
 }
 
@@ -327,14 +346,19 @@ fn plain_run(text: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*chunk);
         // Eight bytes at once. A borrow can only spoil bytes above a true hit, so the lowest hit is exact.
-        let hits = (zeroes(word ^ (LOW * 0x22)) | zeroes(word ^ (LOW * 0x5c)) | word.wrapping_sub(LOW * 0x20) & !word)
+        let hits = (zeroes(word ^ (LOW * 0x22))
+            | zeroes(word ^ (LOW * 0x5c))
+            | word.wrapping_sub(LOW * 0x20) & !word)
             & HIGH;
         if hits != 0 {
             return at + (hits.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
-    while text.get(at).is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    while text
+        .get(at)
+        .is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+    {
         at += 1;
     }
     at

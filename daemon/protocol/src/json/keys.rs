@@ -49,7 +49,8 @@ impl Key {
 
     #[inline]
     fn raw(self, text: &[u8]) -> &[u8] {
-        text.get(self.span.start() + 1..self.span.end() - 1).unwrap_or_default()
+        text.get(self.span.start() + 1..self.span.end() - 1)
+            .unwrap_or_default()
     }
 }
 
@@ -75,7 +76,11 @@ impl Keys {
     }
 
     fn innermost(&self, base: usize) -> &[Key] {
-        if self.spilled.is_empty() { &self.inline[base..self.len] } else { &self.spilled[base..] }
+        if self.spilled.is_empty() {
+            &self.inline[base..self.len]
+        } else {
+            &self.spilled[base..]
+        }
     }
 
     #[cold]
@@ -136,7 +141,10 @@ fn repeated(text: &[u8], keys: &[Key]) -> Option<Key> {
     }
     for (index, &key) in keys.iter().enumerate() {
         let raw = key.raw(text);
-        if keys[..index].iter().any(|&earlier| earlier.span.len() == key.span.len() && earlier.raw(text) == raw) {
+        if keys[..index]
+            .iter()
+            .any(|&earlier| earlier.span.len() == key.span.len() && earlier.raw(text) == raw)
+        {
             return Some(key);
         }
     }
@@ -147,5 +155,7 @@ fn repeated(text: &[u8], keys: &[Key]) -> Option<Key> {
 #[cold]
 fn repeated_hashed(text: &[u8], keys: &[Key]) -> Option<Key> {
     let mut seen = HashSet::with_capacity(keys.len());
-    keys.iter().copied().find(|key| !seen.insert(key.decoded(text)))
+    keys.iter()
+        .copied()
+        .find(|key| !seen.insert(key.decoded(text)))
 }

@@ -27,7 +27,9 @@ pub fn decode_str(raw: &[u8]) -> Cow<'_, str> {
 pub fn has_lone_surrogate(raw: &[u8]) -> bool {
     let mut found = false;
     if memchr::memchr(b'\\', raw).is_some() {
-        walk(unquoted(raw), &mut |piece| found |= matches!(piece, Piece::LoneSurrogate));
+        walk(unquoted(raw), &mut |piece| {
+            found |= matches!(piece, Piece::LoneSurrogate);
+        });
     }
     found
 }
@@ -35,7 +37,9 @@ pub fn has_lone_surrogate(raw: &[u8]) -> bool {
 /// Whether a raw JSON value is a string that decodes to `text`. Allocates only when the string holds escapes.
 #[must_use]
 pub fn str_eq(raw: &[u8], text: &str) -> bool {
-    let Some(inner) = raw.strip_prefix(b"\"") else { return false };
+    let Some(inner) = raw.strip_prefix(b"\"") else {
+        return false;
+    };
     let inner = inner.strip_suffix(b"\"").unwrap_or(inner);
     inner == text.as_bytes() && !inner.contains(&b'\\')
         || memchr::memchr(b'\\', inner).is_some() && decode_str(raw) == text
@@ -69,7 +73,9 @@ pub fn encode_str(text: &str) -> String {
 }
 
 fn unquoted(raw: &[u8]) -> &[u8] {
-    raw.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(raw)
+    raw.strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""))
+        .unwrap_or(raw)
 }
 
 enum Piece<'t> {
@@ -105,15 +111,23 @@ fn escape(rest: &[u8]) -> (Piece<'static>, usize) {
 }
 
 fn unicode_escape(rest: &[u8]) -> (Piece<'static>, usize) {
-    let Some(first) = code_unit(rest) else { return (Piece::LoneSurrogate, 2) };
+    let Some(first) = code_unit(rest) else {
+        return (Piece::LoneSurrogate, 2);
+    };
     if let Some(char) = char::from_u32(first) {
         return (Piece::Char(char), 6);
     }
-    let second = rest.get(6..).and_then(code_unit).filter(|unit| (0xdc00..0xe000).contains(unit));
+    let second = rest
+        .get(6..)
+        .and_then(code_unit)
+        .filter(|unit| (0xdc00..0xe000).contains(unit));
     match second {
         Some(second) if first < 0xdc00 => {
             let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-            (char::from_u32(code).map_or(Piece::LoneSurrogate, Piece::Char), 12)
+            (
+                char::from_u32(code).map_or(Piece::LoneSurrogate, Piece::Char),
+                12,
+            )
         }
         _ => (Piece::LoneSurrogate, 6),
     }
@@ -122,5 +136,7 @@ fn unicode_escape(rest: &[u8]) -> (Piece<'static>, usize) {
 /// The value of `\uXXXX` at the start of `rest`.
 fn code_unit(rest: &[u8]) -> Option<u32> {
     let digits = rest.strip_prefix(b"\\u")?.get(..4)?;
-    digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
+    digits.iter().try_fold(0, |unit, &digit| {
+        Some(unit << 4 | char::from(digit).to_digit(16)?)
+    })
 }

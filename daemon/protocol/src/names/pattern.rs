@@ -23,7 +23,10 @@ impl Pattern {
                 shortened.push(char);
             }
         }
-        Self { literal: !shortened.contains(['*', '?']), text: shortened.into() }
+        Self {
+            literal: !shortened.contains(['*', '?']),
+            text: shortened.into(),
+        }
     }
 
     /// The pattern's text, with runs of stars shortened to one.
@@ -59,7 +62,9 @@ impl Pattern {
                 (Some('?'), Some(_)) => {}
                 (Some(wanted), Some(found)) if wanted == found => {}
                 _ => {
-                    let Some((after_star, from)) = star.as_mut() else { return false };
+                    let Some((after_star, from)) = star.as_mut() else {
+                        return false;
+                    };
                     if from.next().is_none() {
                         return false;
                     }

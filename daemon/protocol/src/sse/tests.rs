@@ -15,7 +15,12 @@ fn read<'c>(chunks: impl IntoIterator<Item = &'c [u8]>) -> Vec<Event> {
 }
 
 fn event(id: Option<&str>, kind: Option<&str>, data: &str) -> Event {
-    Event { id: id.map(Into::into), event: kind.map(Into::into), data: Bytes::copy_from_slice(data.as_bytes()), retry: None }
+    Event {
+        id: id.map(Into::into),
+        event: kind.map(Into::into),
+        data: Bytes::copy_from_slice(data.as_bytes()),
+        retry: None,
+    }
 }
 
 #[test]
@@ -26,7 +31,13 @@ fn fields_are_read_as_whatwg_defines() {
     retry.retry = Some(250);
     assert_eq!(
         read([&stream[..]]),
-        [event(None, None, "one"), event(Some("7"), Some("tick"), "two\n\n three"), event(None, None, "x"), retry, event(None, None, "")]
+        [
+            event(None, None, "one"),
+            event(Some("7"), Some("tick"), "two\n\n three"),
+            event(None, None, "x"),
+            retry,
+            event(None, None, "")
+        ]
     );
 }
 
@@ -34,7 +45,11 @@ fn fields_are_read_as_whatwg_defines() {
 fn every_line_end_ends_a_line() {
     for end in ["\n", "\r", "\r\n"] {
         let stream = ["data: a", "data: b", "", "data: c", "", ""].join(end);
-        assert_eq!(read([stream.as_bytes()]), [event(None, None, "a\nb"), event(None, None, "c")], "{end:?}");
+        assert_eq!(
+            read([stream.as_bytes()]),
+            [event(None, None, "a\nb"), event(None, None, "c")],
+            "{end:?}"
+        );
     }
 }
 
@@ -54,7 +69,11 @@ fn a_stream_split_anywhere_gives_the_same_events() {
     assert_eq!(whole.len(), 4);
     for cut in 0..=stream.len() {
         for second in cut..=stream.len() {
-            assert_eq!(read([&stream[..cut], &stream[cut..second], &stream[second..]]), whole, "{cut} {second}");
+            assert_eq!(
+                read([&stream[..cut], &stream[cut..second], &stream[second..]]),
+                whole,
+                "{cut} {second}"
+            );
         }
     }
     assert_eq!(read(stream.chunks(1)), whole);
@@ -98,7 +117,10 @@ fn a_type_is_always_written() {
     write_event(&mut out, None, None, b"{}");
     write_retry(&mut out, Some("s.1"), 500);
     write_comment(&mut out, "alive");
-    assert_eq!(out, b"event: message\ndata: {}\n\nid: s.1\nretry: 500\ndata: \n\n: alive\n\n");
+    assert_eq!(
+        out,
+        b"event: message\ndata: {}\n\nid: s.1\nretry: 500\ndata: \n\n: alive\n\n"
+    );
 }
 
 proptest! {
