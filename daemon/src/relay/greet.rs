@@ -73,6 +73,21 @@ pub async fn speaks_modern(call: &Call, server: &Arc<Server>) -> Result<(), Fail
     introduced(&call.core, server, MODERN).await.map(drop).map_err(as_legacy_only)
 }
 
+/// Refuses a version that the gate itself cannot speak, and names those that it can. A mirrored
+/// server does so by itself, and knows better.
+pub fn known_version(call: &Call) -> Result<(), Failure> {
+    let message = call.message.as_ref();
+    let in_body = message.and_then(|message| message.envelope.protocol_version_str(&message.bytes));
+    let Some(version) = in_body.as_deref().or_else(|| call.header("mcp-protocol-version")) else { return Ok(()) };
+    if Revision::parse(version).is_some_and(|revision| revision.era() == call.era) {
+        return Ok(());
+    }
+    let supported: Vec<String> = Revision::ALL.iter().rev().map(|revision| format!("\"{revision}\"")).collect();
+    let requested = raw::encode_str(version);
+    Err(Failure::new(Kind::VersionUnsupported, "This protocol version is not served here.")
+        .with_data(format!("\"supported\":[{}],\"requested\":{requested}", supported.join(","))))
+}
+
 /// A client that tries the modern era first falls back to `initialize` upon an error that the
 /// modern era does not define (2026-07-28, "Backward Compatibility").
 fn as_legacy_only(failure: Failure) -> Failure {

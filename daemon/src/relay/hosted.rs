@@ -28,6 +28,7 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
     if call.method == Http::POST && call.message().shape() == Shape::Request && call.message().method() == "initialize" {
         return open(call).await;
     }
+    greet::known_version(call)?;
     let Some((session, _)) = &call.session else {
         return Err(Failure::new(Kind::SessionRequired, "Open a session with `initialize` first, and send its `Mcp-Session-Id` from then on."));
     };

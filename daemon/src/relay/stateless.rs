@@ -21,6 +21,7 @@ use crate::stages::queue;
 
 /// Serves one modern request.
 pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
+    greet::known_version(call)?;
     let message = call.message().clone();
     match message.shape() {
         Shape::Request => {}

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use toolgate_protocol::envelope::{ScanError, Shape};
 use toolgate_protocol::error::PARSE_ERROR;
 use toolgate_protocol::header_value::{self, Mirrored};
-use toolgate_protocol::revision::{Era, Revision};
+use toolgate_protocol::revision::Era;
 
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -30,10 +30,7 @@ pub async fn read(call: &mut Call, body: Incoming) -> Result<(), Failure> {
     let message = Message::parse(bytes.clone()).map_err(|problem| unreadable(call, bytes, &problem))?;
     call.era = Era::of_request(stated.as_deref(), &message.envelope, &message.bytes);
     call.message = Some(message);
-    if call.era == Era::Modern {
-        return confirm_headers(call);
-    }
-    known_version(stated.as_deref())
+    if call.era == Era::Modern { confirm_headers(call) } else { Ok(()) }
 }
 
 /// A POST must be JSON and take both kinds of answer (Streamable HTTP, "Sending Messages").
@@ -97,39 +94,20 @@ fn unreadable(call: &mut Call, bytes: Bytes, problem: &ScanError) -> Failure {
     Failure::new(kind, problem.to_string())
 }
 
-/// An unknown version in the header is refused (2025-06-18, "Protocol Version Header").
-fn known_version(stated: Option<&str>) -> Result<(), Failure> {
-    match stated {
-        Some(version) if Revision::parse(version).is_none() => Err(unsupported(version)),
-        _ => Ok(()),
-    }
-}
-
-fn unsupported(requested: &str) -> Failure {
-    let supported: Vec<String> = Revision::ALL.iter().rev().map(|revision| format!("\"{}\"", revision.as_str())).collect();
-    let requested = toolgate_protocol::json::encode_str(requested);
-    Failure::new(Kind::VersionUnsupported, "This protocol version is not served here.")
-        .with_data(format!("\"supported\":[{}],\"requested\":{requested}", supported.join(",")))
-}
-
 /// 2026-07-28, Streamable HTTP, "Server Validation".
 fn confirm_headers(call: &Call) -> Result<(), Failure> {
     let message = call.message();
-    let Some(version) = message.envelope.protocol_version_str(&message.bytes) else {
+    if message.envelope.protocol_version.is_none() {
         return Err(Failure::new(
             Kind::MetaMissing,
             "`params._meta` must carry `io.modelcontextprotocol/protocolVersion` and `io.modelcontextprotocol/clientCapabilities`.",
         ));
-    };
+    }
     if message.shape() != Shape::Request {
         return Ok(());
     }
     let raw = |name: &str| call.headers.get(name).map(http::HeaderValue::as_bytes);
     let mirrored = Mirrored { version: raw("mcp-protocol-version"), method: raw("mcp-method"), name: raw("mcp-name") };
     header_value::mirrors(&mirrored, &message.envelope, &message.bytes)
-        .map_err(|mismatch| Failure::new(Kind::HeaderMismatch, mismatch.to_string()))?;
-    if Revision::parse(&version).is_none() {
-        return Err(unsupported(&version));
-    }
-    Ok(())
+        .map_err(|mismatch| Failure::new(Kind::HeaderMismatch, mismatch.to_string()))
 }
