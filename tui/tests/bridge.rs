@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use common::{Answer, DEADLINE, Request, serve, toolgate};
 use serde_json::{Value, json};
@@ -236,7 +237,7 @@ fn the_sessions_own_stream_is_opened_and_answers_go_back() {
             answer.piece("data: {\"jsonrpc\":\"2.0\",\"id\":\"s\",\"method\":\"ping\"}\n\n");
             // Open until the bridge goes away.
             while answer.piece(": still here\n\n") {
-                std::thread::sleep(std::time::Duration::from_millis(5));
+                std::thread::sleep(Duration::from_millis(5));
             }
             return;
         }
@@ -495,7 +496,7 @@ fn cancelling_a_modern_call_closes_its_answer() {
     let gate = Gate::start(move |_, answer| {
         answer.events();
         while answer.piece(": waiting\n\n") {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
         let _ = gone.lock().expect("lock").send(());
     });
@@ -520,7 +521,7 @@ fn cancelling_a_legacy_call_is_a_message() {
             }
             answer.events();
             while answer.piece(": waiting\n\n") {
-                std::thread::sleep(std::time::Duration::from_millis(5));
+                std::thread::sleep(Duration::from_millis(5));
             }
         });
     });
@@ -631,6 +632,34 @@ fn a_signal_ends_the_session_too() {
     );
     assert_eq!(gate.next("DELETE").header("mcp-session-id"), Some("s-1"));
     assert_eq!(bridge.child.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn a_client_that_reads_nothing_does_not_keep_the_bridge() {
+    let gate = Gate::start(|_, answer| {
+        let text = "x".repeat(1 << 20);
+        answer.json(
+            &[],
+            &format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{text}"}}}}"#),
+        );
+    });
+    let mut child = toolgate()
+        .args(["bridge", &gate.url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut input = child.stdin.take().expect("stdin");
+    input
+        .write_all(format!("{}\n", call("1")).as_bytes())
+        .expect("writes");
+    gate.next("POST");
+    drop(input);
+    let until = Instant::now() + DEADLINE;
+    while child.try_wait().expect("waits").is_none() {
+        assert!(Instant::now() < until, "the bridge stays");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
