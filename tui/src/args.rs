@@ -2,6 +2,11 @@
 //!
 //! Nouns first, then verbs. Texts are for operators: what a command does, not how.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are help texts, which are no Markdown"
+)]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -2,12 +2,15 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use common::{Answer, DEADLINE, Request, serve, toolgate};
 use serde_json::{Value, json};
@@ -234,12 +237,12 @@ fn the_sessions_own_stream_is_opened_and_answers_go_back() {
             answer.piece("data: {\"jsonrpc\":\"2.0\",\"id\":\"s\",\"method\":\"ping\"}\n\n");
             // Open until the bridge goes away.
             while answer.piece(": still here\n\n") {
-                std::thread::sleep(std::time::Duration::from_millis(5));
+                std::thread::sleep(Duration::from_millis(5));
             }
             return;
         }
         legacy(request, answer, |_, answer| {
-            answer.send("202 Accepted", &[], b"")
+            answer.send("202 Accepted", &[], b"");
         });
     });
     let mut bridge = Bridge::start(&gate.url);
@@ -312,7 +315,7 @@ fn a_stream_that_cannot_be_resumed_is_an_error_and_not_a_second_call() {
 fn an_ended_session_is_said_clearly_and_initialize_begins_another() {
     let gate = Gate::start(|request, answer| {
         legacy(request, answer, |_, answer| {
-            answer.send("404 Not Found", &[], b"gone")
+            answer.send("404 Not Found", &[], b"gone");
         });
     });
     let mut bridge = Bridge::start(&gate.url);
@@ -372,7 +375,7 @@ fn a_refusal_keeps_its_words_and_gets_the_id() {
 fn what_is_no_message_is_answered_and_not_sent() {
     let gate = Gate::start(|request, answer| {
         legacy(request, answer, |_, answer| {
-            answer.send("500 Oops", &[], b"")
+            answer.send("500 Oops", &[], b"");
         });
     });
     let mut bridge = Bridge::start(&gate.url);
@@ -488,14 +491,14 @@ fn a_modern_message_is_mirrored_into_headers() {
 
 #[test]
 fn cancelling_a_modern_call_closes_its_answer() {
-    let (closed, closes) = channel();
-    let closed = Mutex::new(closed);
+    let (gone, closes) = channel();
+    let gone = Mutex::new(gone);
     let gate = Gate::start(move |_, answer| {
         answer.events();
         while answer.piece(": waiting\n\n") {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
-        let _ = closed.lock().expect("lock").send(());
+        let _ = gone.lock().expect("lock").send(());
     });
     let mut bridge = Bridge::start(&gate.url);
     bridge.say(&modern(1, "tools/call", r#""name":"t","#));
@@ -518,7 +521,7 @@ fn cancelling_a_legacy_call_is_a_message() {
             }
             answer.events();
             while answer.piece(": waiting\n\n") {
-                std::thread::sleep(std::time::Duration::from_millis(5));
+                std::thread::sleep(Duration::from_millis(5));
             }
         });
     });
@@ -535,11 +538,86 @@ fn cancelling_a_legacy_call_is_a_message() {
     );
 }
 
+/// A gate behind TLS, with a certificate for `localhost` of its own.
+fn tls_gate() -> (String, tempfile::NamedTempFile) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let ca = tempfile::NamedTempFile::new().expect("file");
+    std::fs::write(ca.path(), made.cert.pem()).expect("writes");
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der())
+        .expect("a key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a configuration");
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = listener.local_addr().expect("address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let connection =
+                rustls::ServerConnection::new(Arc::clone(&config)).expect("a connection");
+            std::thread::spawn(move || {
+                let stream = rustls::StreamOwned::new(connection, stream);
+                let stream = Rc::new(RefCell::new(stream));
+                serve(Half(Rc::clone(&stream)), Half(stream), |_, answer| {
+                    answer.json(&[], INITIALIZE_RESULT);
+                });
+            });
+        }
+    });
+    (format!("https://localhost:{port}/mcp"), ca)
+}
+
+/// Reader or writer of one stream; they take turns.
+struct Half<S>(Rc<RefCell<S>>);
+
+impl<S: Read> Read for Half<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().read(buffer)
+    }
+}
+
+impl<S: Write> Write for Half<S> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.borrow_mut().flush()
+    }
+}
+
+#[test]
+fn a_private_authority_is_believed_only_where_it_is_named() {
+    let (url, ca) = tls_gate();
+    let mut named = Bridge::with(toolgate().args(["bridge", &url, "--ca"]).arg(ca.path()));
+    named.say(INITIALIZE);
+    assert_eq!(named.hear()["result"]["protocolVersion"], "2025-06-18");
+    let other =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let wrong = tempfile::NamedTempFile::new().expect("file");
+    std::fs::write(wrong.path(), other.cert.pem()).expect("writes");
+    let mut mistrusting = Bridge::with(toolgate().args(["bridge", &url, "--ca"]).arg(wrong.path()));
+    mistrusting.say(INITIALIZE);
+    let said = mistrusting.hear();
+    assert_eq!(said["error"]["code"], -31502);
+    assert!(
+        said["error"]["message"]
+            .as_str()
+            .expect("text")
+            .contains("certificate"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_signal_ends_the_session_too() {
     let gate = Gate::start(|request, answer| {
         legacy(request, answer, |_, answer| {
-            answer.send("202 Accepted", &[], b"")
+            answer.send("202 Accepted", &[], b"");
         });
     });
     let mut bridge = Bridge::start(&gate.url);
@@ -554,6 +632,34 @@ fn a_signal_ends_the_session_too() {
     );
     assert_eq!(gate.next("DELETE").header("mcp-session-id"), Some("s-1"));
     assert_eq!(bridge.child.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn a_client_that_reads_nothing_does_not_keep_the_bridge() {
+    let gate = Gate::start(|_, answer| {
+        let text = "x".repeat(1 << 20);
+        answer.json(
+            &[],
+            &format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{text}"}}}}"#),
+        );
+    });
+    let mut child = toolgate()
+        .args(["bridge", &gate.url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut input = child.stdin.take().expect("stdin");
+    input
+        .write_all(format!("{}\n", call("1")).as_bytes())
+        .expect("writes");
+    gate.next("POST");
+    drop(input);
+    let until = Instant::now() + DEADLINE;
+    while child.try_wait().expect("waits").is_none() {
+        assert!(Instant::now() < until, "the bridge stays");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]

@@ -3,8 +3,9 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -155,22 +156,38 @@ fn a_daemon_that_died_is_69() {
     assert!(err.contains("has ended"), "{err}");
 }
 
-/// Root may connect to everything, so there is nothing to refuse then.
+/// Root may connect to everything, so as root the program runs as nobody.
 #[test]
 fn a_refused_connection_is_77_and_names_the_group() {
     let daemon = Daemon::start(&[]);
-    let control = daemon.base.path().join("control/control.sock");
-    if connects_without_permission(&control) {
-        return;
-    }
-    let (code, _, err) = daemon.run(&["config", "reload"]);
-    assert_eq!(code, 77);
+    let base = daemon.base.path();
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
+    };
+    mode(base, 0o755);
+    mode(&base.join("control/control.sock"), 0o600);
+    let connects = std::os::unix::net::UnixStream::connect(base.join("control/control.sock"));
+    let mut command = if is_root() {
+        let program = base.join("toolgate");
+        fs::copy(env!("CARGO_BIN_EXE_toolgate"), &program).expect("copies");
+        let mut command = std::process::Command::new(program);
+        command.uid(65534).gid(65534);
+        command
+    } else {
+        mode(&base.join("control/control.sock"), 0o000);
+        toolgate()
+    };
+    connects.expect("the owner may connect");
+    let (code, _, err) = run(command
+        .arg("--socket-dir")
+        .arg(base)
+        .args(["config", "reload"]));
+    assert_eq!(code, 77, "{err}");
     assert!(err.contains("toolgate-control"), "{err}");
 }
 
-fn connects_without_permission(socket: &Path) -> bool {
-    fs::set_permissions(socket, fs::Permissions::from_mode(0)).expect("chmod");
-    std::os::unix::net::UnixStream::connect(socket).is_ok()
+fn is_root() -> bool {
+    fs::metadata("/proc/self").expect("procfs").uid() == 0
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::writer::Writer;
 use crate::config::settings::{Log, LogFormat};
 
 /// The target of the line that every call leaves, governed by `log.access` and not by the level.
-pub const ACCESS: &str = "access";
+pub const ACCESS: &str = "toolgated::access";
 
 /// The running log.
 pub struct Logging {
@@ -185,6 +185,8 @@ fn pretty(writer: Writer, colours: bool) -> BoxedLayer {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use tracing::Level;
 
     use super::*;
@@ -208,10 +210,60 @@ mod tests {
         assert!(enabled(&log("error", true), ACCESS, Level::INFO));
         assert!(!enabled(&log("debug", false), ACCESS, Level::ERROR));
         assert!(enabled(
-            &log("error,access=debug", false),
+            &log("error,toolgated::access=debug", false),
             ACCESS,
             Level::DEBUG
         ));
+    }
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("page").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_holds_each_value_and_a_new_level_counts_at_once() {
+        let page = Page::default();
+        let writer = Writer::start(page.clone()).expect("starts");
+        let (filter, handle) = reload::Layer::new(targets(&log("info", true)).expect("parses"));
+        let subscriber =
+            tracing_subscriber::registry().with(json(writer.clone()).with_filter(filter));
+        let logging = Logging {
+            filter: handle,
+            writer: Some(writer),
+        };
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(server = "files", in_flight = 3, "Hello\nthere");
+            tracing::debug!("too fine");
+            logging.set(&log("debug", true)).expect("sets");
+            tracing::debug!("fine");
+            tracing::info!(target: ACCESS, "a call");
+            logging.set(&log("debug", false)).expect("sets");
+            tracing::info!(target: ACCESS, "another call");
+        });
+        logging.flush();
+        let text = String::from_utf8(page.0.lock().expect("page").clone()).expect("text");
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        assert_eq!(lines[0]["server"], "files");
+        assert_eq!(lines[0]["in_flight"], 3);
+        assert_eq!(lines[0]["level"], "INFO");
+        let messages: Vec<_> = lines
+            .iter()
+            .map(|line| line["message"].as_str().expect("text"))
+            .collect();
+        assert_eq!(messages, ["Hello\nthere", "fine", "a call"]);
     }
 
     #[test]

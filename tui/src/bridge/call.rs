@@ -183,7 +183,7 @@ impl Call {
         match self.method() {
             Some(Method::Initialize) => self.begin_session(answer, envelope, session),
             Some(Method::ToolsList) if self.era == Era::Modern => {
-                self.relay.learn(answer, envelope)
+                self.relay.learn(answer, envelope);
             }
             _ => {}
         }

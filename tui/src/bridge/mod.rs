@@ -31,7 +31,7 @@ use stdio::{Input, Line};
 const GRACE: Duration = Duration::from_millis(1500);
 
 /// Runs until standard input ends or a signal comes.
-pub(crate) fn run(arguments: args::Bridge) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &args::Bridge) -> Result<Exit, Failure> {
     let connections = Connections::new(
         GateUrl::parse(&arguments.url)?,
         arguments.trust.ca.as_deref(),

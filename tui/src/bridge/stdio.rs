@@ -4,7 +4,7 @@
 //! answers down instead of filling memory.
 
 use std::io::{self, BufRead, Read, Write};
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::sync::{mpsc, watch};
@@ -13,6 +13,9 @@ use crate::failure::Failure;
 
 /// Bytes of one message.
 pub(super) const LINE_LIMIT: usize = 64 << 20;
+
+/// For a client that has closed its end and reads no more.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Messages that may wait, in either direction.
 const WAITING: usize = 64;
@@ -111,7 +114,8 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
 /// The thread that writes standard output.
 pub(super) struct Output {
     lines: mpsc::Sender<Vec<u8>>,
-    thread: JoinHandle<()>,
+    /// Disconnected when everything is written.
+    done: std::sync::mpsc::Receiver<()>,
 }
 
 impl Output {
@@ -120,17 +124,20 @@ impl Output {
         self.lines.clone()
     }
 
-    /// Waits until what was handed over is written; every other sender must be gone.
+    /// Waits until what was handed over is written, or the client does not read; every other sender
+    /// must be gone.
     pub(super) fn finish(self) {
         drop(self.lines);
-        let _ = self.thread.join();
+        let _ = self.done.recv_timeout(FINISH_TIMEOUT);
     }
 }
 
 /// Starts to write standard output.
 pub(super) fn output() -> Result<Output, Failure> {
     let (lines, mut received) = mpsc::channel::<Vec<u8>>(WAITING);
-    let thread = spawn("stdout", move || {
+    let (end, done) = std::sync::mpsc::channel();
+    spawn("stdout", move || {
+        let _end: std::sync::mpsc::Sender<()> = end;
         let mut output = io::stdout().lock();
         while let Some(mut line) = received.blocking_recv() {
             line.push(b'\n');
@@ -143,13 +150,14 @@ pub(super) fn output() -> Result<Output, Failure> {
             }
         }
     })?;
-    Ok(Output { lines, thread })
+    Ok(Output { lines, done })
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Failure> {
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     std::thread::Builder::new()
         .name(name.into())
         .spawn(body)
+        .map(drop)
         .map_err(|error| Failure::local("A thread cannot be started", error))
 }
 

@@ -1,7 +1,7 @@
 //! `toolgate client-config`: what to paste into an MCP client.
 //!
 //! Clients that speak Streamable HTTP get the address and a header, those that only speak stdio get
-//! `toolgate bridge`. Without a key the client's own way to refer to TOOLGATE_KEY is printed.
+//! `toolgate bridge`. Without a key the client's own way to refer to `TOOLGATE_KEY` is printed.
 
 use serde_json::{Value, json};
 use toolgate_admin_api::Exit;
@@ -40,11 +40,11 @@ fn paste(arguments: &ClientConfig) -> Result<Paste, Failure> {
     Ok(match arguments.client {
         Client::ClaudeDesktop => Paste {
             place: "Into claude_desktop_config.json (Settings, Developer, Edit Config):",
-            text: pretty(&servers("mcpServers", name, bridge(arguments)?)),
+            text: pretty(&servers("mcpServers", name, &bridge(arguments)?)),
         },
         Client::Zed => Paste {
             place: "Into Zed's settings.json:",
-            text: pretty(&servers("context_servers", name, bridge(arguments)?)),
+            text: pretty(&servers("context_servers", name, &bridge(arguments)?)),
         },
         Client::ClaudeCode => Paste {
             place: "Run this in a shell; restart Claude Code if it is running:",
@@ -89,20 +89,20 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}")
 }
 
-fn servers(list: &str, name: &str, server: Value) -> Value {
+fn servers(list: &str, name: &str, server: &Value) -> Value {
     json!({ list: { name: server } })
 }
 
 /// A server over HTTP, in the shape that differs by one key between clients.
 fn remote(arguments: &ClientConfig, address: &str, reference: &str) -> Value {
     let server = json!({ address: arguments.url, "headers": headers(arguments, reference) });
-    servers("mcpServers", &arguments.name, server)
+    servers("mcpServers", &arguments.name, &server)
 }
 
 fn mcp_servers(arguments: &ClientConfig) -> Value {
     let headers = headers(arguments, PLACEHOLDER);
     let server = json!({ "type": "http", "url": arguments.url, "headers": headers });
-    servers("mcpServers", &arguments.name, server)
+    servers("mcpServers", &arguments.name, &server)
 }
 
 fn headers(arguments: &ClientConfig, reference: &str) -> Value {
@@ -147,7 +147,7 @@ fn vscode(arguments: &ClientConfig) -> Value {
     let mut file = servers(
         "servers",
         name,
-        json!({ "type": "http", "url": arguments.url, "headers": headers }),
+        &json!({ "type": "http", "url": arguments.url, "headers": headers }),
     );
     if arguments.key.is_none() {
         file["inputs"] = json!([{

@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Config(Config::Reload(reload))) => block_on(config::reload(&context, reload)),
         Some(Command::Config(Config::Show)) => block_on(config::show(&context)),
         Some(Command::Key(Key::Create(create))) => key::create(&context, &create),
-        Some(Command::Bridge(bridge)) => bridge::run(bridge),
+        Some(Command::Bridge(bridge)) => bridge::run(&bridge),
         Some(Command::ClientConfig(config)) => client_config::run(&context, &config),
         Some(Command::Probe(probe)) => block_on(probe::run(&context, probe)),
         Some(Command::Completions { shell }) => Ok(generate::completions(shell)),

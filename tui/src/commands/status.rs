@@ -62,7 +62,7 @@ fn text(status: &Status) -> String {
         text.push('\n');
     }
     for warning in &status.warnings {
-        text.push_str(&format!("warning: {}\n", Shown(warning)));
+        text.extend(["warning: ", &Shown(warning).to_string(), "\n"]);
     }
     text
 }

@@ -71,8 +71,8 @@ impl Answer<'_> {
     /// A whole answer. Errors mean that the peer has gone, which tests see elsewhere.
     pub fn send(&mut self, status: &str, headers: &[(&str, &str)], body: &[u8]) {
         let mut head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", body.len());
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+        for &(name, value) in headers {
+            head.extend([name, ": ", value, "\r\n"]);
         }
         head.push_str("\r\n");
         self.close |= headers.contains(&("connection", "close"));
