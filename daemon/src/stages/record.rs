@@ -54,7 +54,7 @@ impl Drop for Entry {
             None => ("", ""),
         };
         info!(
-            target: "toolgated::access",
+            target: crate::observe::logging::ACCESS,
             id = %call.id,
             client = %Shown(call.client.as_ref().map_or("-", |client| &client.owner)),
             peer = %call.connection.peer.ip(),

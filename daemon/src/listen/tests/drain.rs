@@ -101,7 +101,7 @@ async fn no_request_fails_while_clients_come_back() {
             tokio::time::sleep(daemon.lame_duck / 2).await;
             tally.over.store(true, Ordering::Relaxed);
         };
-        let (cut, ()) = tokio::join!(drain(&gate.listeners, &gate.cores, &daemon), elsewhere);
+        let (cut, ()) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), elsewhere);
         for client in clients {
             timeout(PATIENCE, client).await.expect("ended").expect("no panic");
         }
@@ -119,7 +119,7 @@ async fn a_call_that_runs_is_finished() {
     client.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
     eventually("it was taken in", || gate.cores.connections() == 1).await;
     let daemon = Daemon { lame_duck: Duration::ZERO, ..daemon(&gate) };
-    let (cut, answered) = tokio::join!(drain(&gate.listeners, &gate.cores, &daemon), answer(&mut client));
+    let (cut, answered) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), answer(&mut client));
     assert_eq!(answered.expect("answered"), (200, true, "slow".into()));
     assert_eq!(cut, 0);
 }
@@ -139,7 +139,7 @@ async fn a_connection_that_has_said_nothing_may_send_its_first_request() {
         early.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
         answer(&mut early).await.expect("answered")
     };
-    let (cut, answered) = tokio::join!(drain(listeners, &gate.cores, &daemon), ask);
+    let (cut, answered) = tokio::join!(drain(|| listeners.stop_accepting(), &gate.cores, &daemon), ask);
     assert_eq!(answered, (200, true, "ok".into()));
     assert_eq!(cut, 0);
 }
@@ -162,7 +162,7 @@ async fn idle_connections_stay_until_accepting_ends() {
         let answered = answer(&mut late).await.expect("answered");
         (answered, rest(&mut idle).await)
     };
-    let (cut, (answered, closed)) = tokio::join!(drain(&gate.listeners, &gate.cores, &daemon), ask);
+    let (cut, (answered, closed)) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), ask);
     assert_eq!(answered, (200, true, "ok".into()));
     assert_eq!(closed.expect("closed in order"), "");
     assert_eq!(cut, 0);
@@ -175,5 +175,5 @@ async fn what_does_not_finish_is_counted() {
     stuck.write_all(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc").await.expect("sent");
     eventually("it was taken in", || gate.cores.connections() == 1).await;
     let daemon = Daemon { drain_timeout: Duration::from_millis(50), lame_duck: Duration::ZERO, ..daemon(&gate) };
-    assert_eq!(drain(&gate.listeners, &gate.cores, &daemon).await, 1);
+    assert_eq!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon).await, 1);
 }
