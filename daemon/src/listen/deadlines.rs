@@ -68,7 +68,7 @@ pub struct Deadlines {
 impl Deadlines {
     /// At the start of a connection.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn start() -> Self {
         Self { wait: (Wait::First, 0), since: Instant::now(), timer: None }
     }
 

@@ -3,6 +3,7 @@
 //! Requests to the listener [`STAND_IN`] are answered here, so that these tests hold whatever the
 //! pipeline does.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -107,10 +108,10 @@ pub(crate) fn settings(listeners: Vec<Listener>) -> Settings {
         revision: 1,
         files: Vec::new(),
         listeners: listeners.into_iter().map(Arc::new).collect(),
-        servers: Default::default(),
-        profiles: Default::default(),
-        keys: Default::default(),
-        tiers: Default::default(),
+        servers: BTreeMap::new(),
+        profiles: BTreeMap::new(),
+        keys: BTreeMap::new(),
+        tiers: BTreeMap::new(),
         limits: Vec::new(),
         daemon: Daemon {
             cores: 2,
@@ -233,13 +234,22 @@ pub(crate) fn tls(certificates: Vec<CertificateFiles>) -> Tls {
 
 /// A client's configuration that trusts the certificates in these files.
 pub(crate) fn client(trusted: &[&CertificateFiles], alpn: &[&str]) -> rustls::ClientConfig {
+    client_of(rustls::ALL_VERSIONS, trusted, alpn)
+}
+
+/// The same, speaking only these versions.
+pub(crate) fn client_of(
+    versions: &[&'static rustls::SupportedProtocolVersion],
+    trusted: &[&CertificateFiles],
+    alpn: &[&str],
+) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     for files in trusted {
         let pem = std::fs::read(&files.chain).expect("a chain");
         roots.add(CertificateDer::from_pem_slice(&pem).expect("PEM")).expect("a root");
     }
     let mut config = rustls::ClientConfig::builder_with_provider(super::tls::provider())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();

@@ -58,7 +58,7 @@ where
     let io = TokioIo::new(Guard::new(stream, watch.clone()));
     let hyper = builder(connection).serve_connection(io, service);
     let changed = Box::pin(core.drain.changed());
-    let deadlines = Deadlines::new();
+    let deadlines = Deadlines::start();
     Driver { hyper, core, connection, watch, changed, deadlines, leaving: false }.run(counters).await
 }
 
@@ -121,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
     /// Asks the client to send further requests elsewhere; those that are on their way are served.
     fn leave(&mut self) {
         self.leaving = true;
-        self.deadlines = Deadlines::new();
+        self.deadlines = Deadlines::start();
         Pin::new(&mut self.hyper).graceful_shutdown();
     }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{ClientConfig, ProtocolVersion};
+use rustls::ProtocolVersion;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::config::settings::{CertificateFiles, TlsVersion};
-use crate::listen::fixture::{Gate, answer, certificate, client, handshake, tls};
+use crate::listen::fixture::{Gate, answer, certificate, client, client_of, handshake, tls};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
@@ -26,16 +26,8 @@ fn gate(certificates: &[&CertificateFiles]) -> Gate {
 async fn both_versions_are_spoken_unless_one_is_ruled_out() {
     let folder = folder();
     let files = certificate(folder.path(), "a", &["localhost"]);
-    let only_1_2 = {
-        let mut roots = rustls::RootCertStore::empty();
-        use rustls::pki_types::pem::PemObject;
-        let pem = std::fs::read(&files.chain).expect("a chain");
-        roots.add(rustls::pki_types::CertificateDer::from_pem_slice(&pem).expect("PEM")).expect("a root");
-        let config = ClientConfig::builder_with_provider(crate::listen::tls::provider())
-            .with_protocol_versions(&[&rustls::version::TLS12])
-            .expect("a version");
-        Arc::new(config.with_root_certificates(roots).with_no_client_auth())
-    };
+    let older = &[&rustls::version::TLS12];
+    let only_1_2 = Arc::new(client_of(older, &[&files], &["http/1.1"]));
     let newest = Arc::new(client(&[&files], &["http/1.1"]));
 
     let gate = gate(&[&files]);

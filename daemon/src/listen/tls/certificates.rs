@@ -227,10 +227,8 @@ impl Table {
             let wildcard = || self.wildcard.get(name.split_once('.')?.1);
             self.exact.get(name).or_else(wildcard)
         };
-        let found = name.and_then(|name| match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => find(&name.to_ascii_lowercase()),
-            false => find(name),
-        });
+        let lower = name.map(str::to_ascii_lowercase);
+        let found = lower.as_deref().and_then(find);
         found.unwrap_or(&self.default).clone()
     }
 }
