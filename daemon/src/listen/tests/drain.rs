@@ -19,6 +19,8 @@ use crate::listen::fixture::{Gate, PATIENCE, answer, certificate, client, eventu
 #[derive(Default)]
 struct Tally {
     served: AtomicUsize,
+    /// Connections whose end was announced.
+    told: AtomicUsize,
     failed: AtomicUsize,
     /// Set before accepting ends: from then on a client does not connect anew.
     over: AtomicBool,
@@ -39,7 +41,7 @@ async fn http1_client(address: SocketAddr, tally: Arc<Tally>) {
     while !tally.over() {
         let Ok(mut stream) = TcpStream::connect(address).await else { return tally.count(false) };
         let mut close = false;
-        while !close && !tally.over() {
+        while !close {
             let body = "x".repeat(200);
             let request = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 200\r\n\r\n{body}");
             let sent = stream.write_all(request.as_bytes()).await;
@@ -50,6 +52,7 @@ async fn http1_client(address: SocketAddr, tally: Arc<Tally>) {
             tally.count(answered.as_ref().is_ok_and(|(status, _, echoed)| *status == 200 && *echoed == body));
             close = answered.map_or(true, |(_, close, _)| close);
         }
+        tally.told.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -59,7 +62,7 @@ async fn http2_client(address: SocketAddr, config: Arc<rustls::ClientConfig>, ta
         let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
         tokio::spawn(connection);
         // After GOAWAY the sender is closed.
-        while sender.ready().await.is_ok() && !tally.over() {
+        while sender.ready().await.is_ok() {
             let request = http::Request::get("https://localhost/").body(Empty::<bytes::Bytes>::new()).expect("a request");
             let body = match sender.send_request(request).await {
                 Ok(response) => response.into_body().collect().await.map(|body| body.to_bytes() == "ok"),
@@ -68,6 +71,7 @@ async fn http2_client(address: SocketAddr, config: Arc<rustls::ClientConfig>, ta
             };
             tally.count(body.unwrap_or(false));
         }
+        tally.told.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -101,12 +105,13 @@ async fn no_request_fails_while_clients_come_back() {
             tokio::time::sleep(daemon.lame_duck / 2).await;
             tally.over.store(true, Ordering::Relaxed);
         };
-        let (cut, ()) = tokio::join!(drain(&gate.listeners, &gate.cores, &daemon), elsewhere);
+        let (cut, ()) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), elsewhere);
         for client in clients {
             timeout(PATIENCE, client).await.expect("ended").expect("no panic");
         }
         let served = tally.served.load(Ordering::Relaxed);
         assert_eq!((tally.failed.load(Ordering::Relaxed), cut), (0, 0), "{protocol}: {served} served");
+        assert!(tally.told.load(Ordering::Relaxed) >= 8, "{protocol}: every client was told to leave");
         assert!(served > before, "{protocol}: served in the lame-duck phase too");
         assert!(TcpStream::connect(gate.address()).await.is_err(), "{protocol}: accepts no more");
     }
@@ -119,7 +124,7 @@ async fn a_call_that_runs_is_finished() {
     client.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
     eventually("it was taken in", || gate.cores.connections() == 1).await;
     let daemon = Daemon { lame_duck: Duration::ZERO, ..daemon(&gate) };
-    let (cut, answered) = tokio::join!(drain(&gate.listeners, &gate.cores, &daemon), answer(&mut client));
+    let (cut, answered) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), answer(&mut client));
     assert_eq!(answered.expect("answered"), (200, true, "slow".into()));
     assert_eq!(cut, 0);
 }
@@ -130,7 +135,6 @@ async fn a_connection_that_has_said_nothing_may_send_its_first_request() {
     let mut early = gate.connect().await;
     eventually("it was taken in", || gate.cores.connections() == 1).await;
     let daemon = Daemon { lame_duck: Duration::from_millis(50), ..daemon(&gate) };
-    let listeners = &gate.listeners;
     let ask = async {
         // Accepting has ended when nobody can connect any more.
         while TcpStream::connect(gate.address()).await.is_ok() {
@@ -139,7 +143,7 @@ async fn a_connection_that_has_said_nothing_may_send_its_first_request() {
         early.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
         answer(&mut early).await.expect("answered")
     };
-    let (cut, answered) = tokio::join!(drain(listeners, &gate.cores, &daemon), ask);
+    let (cut, answered) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), ask);
     assert_eq!(answered, (200, true, "ok".into()));
     assert_eq!(cut, 0);
 }
@@ -162,7 +166,7 @@ async fn idle_connections_stay_until_accepting_ends() {
         let answered = answer(&mut late).await.expect("answered");
         (answered, rest(&mut idle).await)
     };
-    let (cut, (answered, closed)) = tokio::join!(drain(&gate.listeners, &gate.cores, &daemon), ask);
+    let (cut, (answered, closed)) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), ask);
     assert_eq!(answered, (200, true, "ok".into()));
     assert_eq!(closed.expect("closed in order"), "");
     assert_eq!(cut, 0);
@@ -175,5 +179,5 @@ async fn what_does_not_finish_is_counted() {
     stuck.write_all(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc").await.expect("sent");
     eventually("it was taken in", || gate.cores.connections() == 1).await;
     let daemon = Daemon { drain_timeout: Duration::from_millis(50), lame_duck: Duration::ZERO, ..daemon(&gate) };
-    assert_eq!(drain(&gate.listeners, &gate.cores, &daemon).await, 1);
+    assert_eq!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon).await, 1);
 }
