@@ -34,7 +34,10 @@ impl Renewal {
                 watched.load().iter().for_each(look);
             }
         })?;
-        Ok(Self { listeners, _end: end })
+        Ok(Self {
+            listeners,
+            _end: end,
+        })
     }
 
     /// Looks after these from now on.
@@ -44,7 +47,9 @@ impl Renewal {
 }
 
 fn look(listener: &Arc<OpenListener>) {
-    let Some(secured) = listener.secured() else { return };
+    let Some(secured) = listener.secured() else {
+        return;
+    };
     for error in secured.certificates.poll() {
         tracing::error!(
             listener = listener.settings().name,
