@@ -23,8 +23,13 @@ impl Watchdog {
     /// Starts where systemd asks for it (`WatchdogSec=`), else does nothing.
     ///
     /// `others` says whether what is no core makes progress too, such as the admin thread.
-    pub fn start(cores: Cores, others: impl Fn() -> bool + Send + 'static) -> io::Result<Option<Self>> {
-        let Some(limit) = sd_notify::watchdog_enabled() else { return Ok(None) };
+    pub fn start(
+        cores: Cores,
+        others: impl Fn() -> bool + Send + 'static,
+    ) -> io::Result<Option<Self>> {
+        let Some(limit) = sd_notify::watchdog_enabled() else {
+            return Ok(None);
+        };
         let (end, ended) = mpsc::channel::<()>();
         Builder::new().name("watchdog".into()).spawn(move || {
             // Three chances within the limit, so that one slow answer is not the end.
@@ -33,7 +38,9 @@ impl Watchdog {
                 match beat(&cores, interval) {
                     Ok(()) if others() => notify::alive(),
                     Ok(()) => tracing::error!("the watchdog is not fed: the admin thread is stuck"),
-                    Err(stuck) => tracing::error!(?stuck, "the watchdog is not fed: cores do not answer"),
+                    Err(stuck) => {
+                        tracing::error!(?stuck, "the watchdog is not fed: cores do not answer")
+                    }
                 }
             }
         })?;

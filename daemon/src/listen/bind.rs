@@ -20,7 +20,9 @@ impl Passed {
     pub fn from_systemd() -> io::Result<Self> {
         let passed = sd_listen_fds::get()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        let named = passed.into_iter().map(|(name, fd)| (name.unwrap_or_default(), fd.into_std()));
+        let named = passed
+            .into_iter()
+            .map(|(name, fd)| (name.unwrap_or_default(), fd.into_std()));
         Ok(Self(named.collect()))
     }
 
@@ -33,11 +35,17 @@ impl Passed {
                 continue;
             }
             let socket = Socket::from(fd);
-            let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+            let address = socket
+                .local_addr()
+                .ok()
+                .and_then(|address| address.as_socket());
             if address.is_some() && socket.is_listener().unwrap_or(false) {
                 found.push(socket.into());
             } else {
-                tracing::warn!(listener = name, "systemd passed a descriptor of this name that is not a listening TCP socket");
+                tracing::warn!(
+                    listener = name,
+                    "systemd passed a descriptor of this name that is not a listening TCP socket"
+                );
                 self.0.push((held, socket.into()));
             }
         }
@@ -53,7 +61,11 @@ impl Passed {
 
 /// Binds and listens; `[::]` takes no IPv4 connections, so that both can be written side by side.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

@@ -24,22 +24,29 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends the request on this core; an error where the answer is not the expected one.
 pub async fn canary(core: Rc<Core>) -> io::Result<()> {
-    let (mut client, server) = duplex(1024);
+    let (mut near, far) = duplex(1024);
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let connection = Connection::new((nowhere, nowhere), LISTENER.clone(), Protocol::Http1, Origin::Canary);
-    let serve = async {
-        http1::serve(&core, server, &Rc::new(connection), &Counters::default()).await
-    };
+    let connection = Connection::new(
+        (nowhere, nowhere),
+        LISTENER.clone(),
+        Protocol::Http1,
+        Origin::Canary,
+    );
+    let run = async { http1::serve(&core, far, &Rc::new(connection), &Counters::default()).await };
     let ask = async {
-        client.write_all(REQUEST).await?;
+        near.write_all(REQUEST).await?;
         let mut answer = Vec::new();
-        client.read_to_end(&mut answer).await?;
-        drop(client);
+        near.read_to_end(&mut answer).await?;
+        drop(near);
         Ok(answer)
     };
-    let (served, answer): (_, io::Result<Vec<u8>>) = tokio::join!(serve, ask);
-    served?;
-    if answer?.starts_with(ANSWER) { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    let (ran, answer): (_, io::Result<Vec<u8>>) = tokio::join!(run, ask);
+    ran?;
+    if answer?.starts_with(ANSWER) {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::InvalidData.into())
+    }
 }
 
 static LISTENER: LazyLock<Arc<Listener>> = LazyLock::new(|| {

@@ -15,9 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::accept::Accepted;
 use super::open::{Counters, OpenListener};
+use super::{http1, http2};
 use crate::config::Settings;
 use crate::config::settings::Listener;
 use crate::core::Core;
@@ -121,7 +123,11 @@ impl Connection {
     #[must_use]
     pub fn listener_in<'a>(&'a self, settings: &'a Settings) -> &'a Arc<Listener> {
         let same = |listener: &&Arc<Listener>| listener.name == self.listener.name;
-        settings.listeners.iter().find(same).unwrap_or(&self.listener)
+        settings
+            .listeners
+            .iter()
+            .find(same)
+            .unwrap_or(&self.listener)
     }
 }
 
@@ -132,40 +138,69 @@ fn next_id() -> u64 {
 
 /// Serves an accepted connection until it ends.
 pub async fn run(core: Rc<Core>, accepted: Accepted) {
-    let Accepted { stream, peer, listener, permit, loaded } = accepted;
+    let Accepted {
+        stream,
+        peer,
+        listener,
+        permit,
+        loaded,
+    } = accepted;
     let counted = (permit, loaded);
-    if let Err(error) = open(&core, stream, peer, &listener).await {
+    // Each step is boxed so that its memory ends with it: a connection lives long.
+    let ended = match Box::pin(establish(stream, peer, &listener)).await {
+        Ok((Stream::Plain(stream), connection)) => {
+            serve(&core, stream, &connection, &listener.counters).await
+        }
+        Ok((Stream::Secure(stream), connection)) => {
+            serve(&core, stream, &connection, &listener.counters).await
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
         tracing::debug!(%peer, listener = listener.settings().name, "connection ended: {error}");
     }
     drop(counted);
 }
 
-async fn open(
-    core: &Rc<Core>,
+enum Stream {
+    Plain(TcpStream),
+    Secure(Box<TlsStream<TcpStream>>),
+}
+
+/// Brings a connection to where requests can arrive.
+async fn establish(
     stream: std::net::TcpStream,
     peer: SocketAddr,
-    listener: &Arc<OpenListener>,
-) -> io::Result<()> {
+    listener: &OpenListener,
+) -> io::Result<(Stream, Rc<Connection>)> {
     let stream = TcpStream::from_std(stream)?;
-    let addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), stream.local_addr()?);
+    let addresses = (
+        SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+        stream.local_addr()?,
+    );
     let settings = listener.settings();
     let mut connection = Connection::new(addresses, settings, Protocol::Http1, Origin::Client);
     let Some(secured) = listener.secured() else {
-        return serve(core, stream, &Rc::new(connection), &listener.counters).await;
+        return Ok((Stream::Plain(stream), Rc::new(connection)));
     };
-    let limit = connection.listener.tls.as_ref().map_or(Duration::MAX, |tls| tls.handshake_timeout);
-    let handshake = TlsAcceptor::from(secured.config.clone()).accept(stream);
-    let stream = match timeout(limit, handshake).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            Counters::count(&listener.counters.handshakes_failed);
-            return Err(error);
-        }
-        Err(_) => {
-            Counters::count(&listener.counters.handshakes_failed);
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"));
-        }
+    let limit = connection
+        .listener
+        .tls
+        .as_ref()
+        .map_or(Duration::MAX, |tls| tls.handshake_timeout);
+    let handshake = timeout(
+        limit,
+        TlsAcceptor::from(secured.config.clone()).accept(stream),
+    );
+    let late = |_| {
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the TLS handshake took too long",
+        ))
     };
+    let stream = handshake.await.unwrap_or_else(late).inspect_err(|_| {
+        Counters::count(&listener.counters.handshakes_failed);
+    })?;
     let session = stream.get_ref().1;
     if session.alpn_protocol() == Some(b"h2") {
         connection.protocol = Protocol::Http2;
@@ -175,7 +210,7 @@ async fn open(
         server_name: session.server_name().map(str::to_owned),
     });
     connection.ready = Instant::now();
-    serve(core, stream, &Rc::new(connection), &listener.counters).await
+    Ok((Stream::Secure(Box::new(stream)), Rc::new(connection)))
 }
 
 async fn serve<S>(
@@ -188,7 +223,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     match connection.protocol {
-        Protocol::Http1 => super::http1::serve(core, stream, connection, counters).await,
-        Protocol::Http2 => super::http2::serve(core, stream, connection, counters).await,
+        Protocol::Http1 => Box::pin(http1::serve(core, stream, connection, counters)).await,
+        Protocol::Http2 => Box::pin(http2::serve(core, stream, connection, counters)).await,
     }
 }

@@ -68,8 +68,12 @@ pub struct Deadlines {
 impl Deadlines {
     /// At the start of a connection.
     #[must_use]
-    pub fn new() -> Self {
-        Self { wait: (Wait::First, 0), since: Instant::now(), timer: None }
+    pub fn start() -> Self {
+        Self {
+            wait: (Wait::First, 0),
+            since: Instant::now(),
+            timer: None,
+        }
     }
 
     /// Ready when the client has kept the connection waiting for too long: with what for.
@@ -97,12 +101,16 @@ impl Deadlines {
         if wait == Wait::First {
             deadline = deadline.into_iter().chain(before).min();
         }
-        let Some(deadline) = deadline else { return Poll::Pending };
+        let Some(deadline) = deadline else {
+            return Poll::Pending;
+        };
         self.poll_timer(cx, deadline).map(|()| wait)
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
         }

@@ -79,7 +79,6 @@ impl Drain {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

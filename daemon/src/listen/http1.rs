@@ -37,7 +37,12 @@ enum Event {
 }
 
 /// Serves the connection until it ends.
-pub(super) async fn serve<S>(core: &Rc<Core>, stream: S, connection: &Rc<Connection>, counters: &Counters) -> io::Result<()>
+pub(super) async fn serve<S>(
+    core: &Rc<Core>,
+    stream: S,
+    connection: &Rc<Connection>,
+    counters: &Counters,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -46,7 +51,14 @@ where
     let io = TokioIo::new(Guard::new(stream, watch.clone()));
     let hyper = builder(connection).serve_connection(io, service);
     let changed = Box::pin(core.drain.changed());
-    let driver = Driver { hyper, core, connection, watch, changed, deadlines: Deadlines::new() };
+    let driver = Driver {
+        hyper,
+        core,
+        connection,
+        watch,
+        changed,
+        deadlines: Deadlines::start(),
+    };
     driver.run(counters).await
 }
 
@@ -82,21 +94,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
             match poll_fn(|cx| self.poll(cx)).await {
                 Event::Ended(result) => {
                     if !self.watch.ended() {
-                        refuse::linger(self.stream()).await;
+                        Box::pin(refuse::linger(self.stream())).await;
                     }
                     return result.map_err(io::Error::other);
                 }
                 // Its request was handed on, and has been answered already.
                 Event::Refused(stop) if stop.begun && requests > stop.message => {
                     Counters::count(&counters.refused);
-                    refuse::close(self.stream()).await;
+                    Box::pin(refuse::close(self.stream())).await;
                     return Ok(());
                 }
                 Event::Refused(stop) => {
                     Counters::count(&counters.refused);
                     tracing::debug!(connection = self.connection.id, peer = %self.connection.peer, reason = stop.refusal.code(), "request refused");
                     let listener = self.connection.listener.clone();
-                    refuse::answer(self.stream(), stop.refusal, &listener).await;
+                    Box::pin(refuse::answer(self.stream(), stop.refusal, &listener)).await;
                     return Ok(());
                 }
                 Event::Expired(Wait::Head) => {
@@ -108,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
                     self.watch.refuse(Refusal::BodyTimeout);
                 }
                 Event::Expired(Wait::First | Wait::Next) | Event::Idle if closing => {
-                    refuse::close(self.stream()).await;
+                    Box::pin(refuse::close(self.stream())).await;
                     return Ok(());
                 }
                 Event::Expired(Wait::Body | Wait::Reader | Wait::Nothing) => {
@@ -148,7 +160,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
         let requests = (self.connection.requests(), in_flight);
         let first = self.core.drain.first_request_by(self.connection.ready);
         let bounds = &self.connection.listener.bounds;
-        self.deadlines.poll(cx, bounds, &self.watch, requests, first).map(Event::Expired)
+        self.deadlines
+            .poll(cx, bounds, &self.watch, requests, first)
+            .map(Event::Expired)
     }
 
     /// Whether the drain has come to closing idle connections, and this is one.

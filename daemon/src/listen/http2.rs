@@ -58,8 +58,18 @@ where
     let io = TokioIo::new(Guard::new(stream, watch.clone()));
     let hyper = builder(connection).serve_connection(io, service);
     let changed = Box::pin(core.drain.changed());
-    let deadlines = Deadlines::new();
-    Driver { hyper, core, connection, watch, changed, deadlines, leaving: false }.run(counters).await
+    let deadlines = Deadlines::start();
+    Driver {
+        hyper,
+        core,
+        connection,
+        watch,
+        changed,
+        deadlines,
+        leaving: false,
+    }
+    .run(counters)
+    .await
 }
 
 fn builder(connection: &Connection) -> Builder<LocalExec> {
@@ -121,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
     /// Asks the client to send further requests elsewhere; those that are on their way are served.
     fn leave(&mut self) {
         self.leaving = true;
-        self.deadlines = Deadlines::new();
+        self.deadlines = Deadlines::start();
         Pin::new(&mut self.hyper).graceful_shutdown();
     }
 
@@ -140,6 +150,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
         let first = self.core.drain.first_request_by(self.connection.ready);
         let bounds = &self.connection.listener.bounds;
         let counts = (requests, self.connection.in_flight());
-        self.deadlines.poll(cx, bounds, &self.watch, counts, first).map(Event::Expired)
+        self.deadlines
+            .poll(cx, bounds, &self.watch, counts, first)
+            .map(Event::Expired)
     }
 }

@@ -23,9 +23,14 @@ const LINGER_BYTES: usize = 256 * 1024;
 
 /// The JSON-RPC error of a refusal; it has no id, since no message was read.
 fn body(refusal: Refusal) -> String {
-    let (code, sentence, reason) =
-        (-31000 - i32::from(refusal.status()), refusal.sentence(), refusal.code());
-    format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":"{sentence}","data":{{"reason":"{reason}"}}}}}}"#)
+    let (code, sentence, reason) = (
+        -31000 - i32::from(refusal.status()),
+        refusal.sentence(),
+        refusal.code(),
+    );
+    format!(
+        r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":"{sentence}","data":{{"reason":"{reason}"}}}}}}"#
+    )
 }
 
 fn status(refusal: Refusal) -> StatusCode {

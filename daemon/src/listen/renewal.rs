@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
@@ -34,7 +34,10 @@ impl Renewal {
                 watched.load().iter().for_each(look);
             }
         })?;
-        Ok(Self { listeners, _end: end })
+        Ok(Self {
+            listeners,
+            _end: end,
+        })
     }
 
     /// Looks after these from now on.
@@ -44,11 +47,21 @@ impl Renewal {
 }
 
 fn look(listener: &Arc<OpenListener>) {
-    let Some(secured) = listener.secured() else { return };
+    let Some(secured) = listener.secured() else {
+        return;
+    };
     for error in secured.certificates.poll() {
         tracing::error!(
             listener = listener.settings().name,
             "a new certificate is not served, the one before still is: {error}"
+        );
+    }
+    for expiring in secured.certificates.expiring(SystemTime::now()) {
+        tracing::warn!(
+            listener = listener.settings().name,
+            chain = %expiring.chain.display(),
+            days = expiring.days,
+            "a certificate ends soon: renew it"
         );
     }
 }

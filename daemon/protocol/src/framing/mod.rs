@@ -52,7 +52,9 @@ pub struct Refused {
 
 #[derive(Debug)]
 enum State {
-    RequestLine { blank: bool },
+    RequestLine {
+        blank: bool,
+    },
     Headers(Head),
     Length(u64),
     Chunked(Chunked),
@@ -77,7 +79,13 @@ impl Machine {
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         let state = State::RequestLine { blank: false };
-        Self { bounds, state, line: Vec::new(), head_bytes: 0, messages: 0 }
+        Self {
+            bounds,
+            state,
+            line: Vec::new(),
+            head_bytes: 0,
+            messages: 0,
+        }
     }
 
     /// What the next byte belongs to.
@@ -107,7 +115,11 @@ impl Machine {
                 Ok(taken) => at += taken,
                 Err(refusal) => {
                     self.state = State::Refused(refusal);
-                    return Err(Refused { refusal, before, begun });
+                    return Err(Refused {
+                        refusal,
+                        before,
+                        begun,
+                    });
                 }
             }
             if self.messages != messages {

@@ -33,7 +33,13 @@ pub struct CertificateError {
 
 impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.file.display(), self.problem, self.remedy)
+        write!(
+            f,
+            "{}: {}; {}",
+            self.file.display(),
+            self.problem,
+            self.remedy
+        )
     }
 }
 
@@ -81,6 +87,20 @@ struct Slot {
     /// Of a change seen by the last poll: acted upon when it has come to rest.
     moving: Option<Stamps>,
     refused: Option<CertificateError>,
+    /// The nearest of [`WARNINGS`] that was given for this pair.
+    warned: Option<u64>,
+}
+
+/// Days before the end of validity at which to warn.
+const WARNINGS: [u64; 3] = [1, 7, 30];
+
+/// A certificate that ends soon, or has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiring {
+    /// The chain's file.
+    pub chain: PathBuf,
+    /// Whole days left; 0 on the last day and after the end.
+    pub days: u64,
 }
 
 /// Names to keys, as a handshake needs it.
@@ -113,6 +133,7 @@ impl Certificates {
                     read,
                     moving: None,
                     refused: None,
+                    warned: None,
                 }),
                 Err(error) => errors.push(error),
             }
@@ -127,7 +148,10 @@ impl Certificates {
                 remedy: "name a chain and a key in `tls.certificates`",
             }]);
         };
-        Ok(Self { table: ArcSwap::from_pointee(table), slots: Mutex::new(slots) })
+        Ok(Self {
+            table: ArcSwap::from_pointee(table),
+            slots: Mutex::new(slots),
+        })
     }
 
     /// Reads every pair again; what cannot be served is returned, and what was served stays.
@@ -169,6 +193,7 @@ impl Certificates {
                 Ok(pair) => {
                     slot.pair = Arc::new(pair);
                     slot.refused = None;
+                    slot.warned = None;
                     changed = true;
                 }
                 Err(error) => {
@@ -181,6 +206,27 @@ impl Certificates {
             self.table.store(Arc::new(table));
         }
         errors
+    }
+
+    /// Those that have come within 30, 7 or 1 days of their end, each once.
+    pub fn expiring(&self, now: SystemTime) -> Vec<Expiring> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut expiring = Vec::new();
+        for slot in slots.iter_mut() {
+            let left = slot.pair.not_after.duration_since(now).unwrap_or_default();
+            let days = left.as_secs() / (24 * 3600);
+            let due = WARNINGS.into_iter().find(|before| days < *before);
+            if let Some(due) = due
+                && slot.warned.is_none_or(|warned| due < warned)
+            {
+                slot.warned = Some(due);
+                expiring.push(Expiring {
+                    chain: slot.files.chain.clone(),
+                    days,
+                });
+            }
+        }
+        expiring
     }
 
     /// What is served, in the order of the configuration.
@@ -216,7 +262,9 @@ impl Table {
                     Some(parent) => (&mut table.wildcard, parent),
                     None => (&mut table.exact, name.as_str()),
                 };
-                names.entry(name.to_owned()).or_insert_with(|| slot.pair.key.clone());
+                names
+                    .entry(name.to_owned())
+                    .or_insert_with(|| slot.pair.key.clone());
             }
         }
         Some(table)
@@ -227,10 +275,8 @@ impl Table {
             let wildcard = || self.wildcard.get(name.split_once('.')?.1);
             self.exact.get(name).or_else(wildcard)
         };
-        let found = name.and_then(|name| match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => find(&name.to_ascii_lowercase()),
-            false => find(name),
-        });
+        let lower = name.map(str::to_ascii_lowercase);
+        let found = lower.as_deref().and_then(find);
         found.unwrap_or(&self.default).clone()
     }
 }
@@ -252,33 +298,66 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 fn read_pair(files: &CertificateFiles) -> Result<Pair, CertificateError> {
     let chain = read_chain(&files.chain)?;
-    let fault = |problem: String, remedy| CertificateError { file: files.chain.clone(), problem, remedy };
-    let (names, not_after) = describe(&chain[0])
-        .ok_or_else(|| fault("its first certificate cannot be read".into(), "write the server's own certificate first"))?;
+    let fault = |problem: String, remedy| CertificateError {
+        file: files.chain.clone(),
+        problem,
+        remedy,
+    };
+    let (names, not_after) = describe(&chain[0]).ok_or_else(|| {
+        fault(
+            "its first certificate cannot be read".into(),
+            "write the server's own certificate first",
+        )
+    })?;
     let key = read_key(&files.key)?;
     let key = CertifiedKey::from_der(chain, key, &super::provider()).map_err(|error| {
         let problem = format!("does not go with the key {}: {error}", files.key.display());
-        fault(problem, "put the chain and the key of one issuance into both files")
+        fault(
+            problem,
+            "put the chain and the key of one issuance into both files",
+        )
     })?;
-    Ok(Pair { key: Arc::new(key), names, not_after })
+    Ok(Pair {
+        key: Arc::new(key),
+        names,
+        not_after,
+    })
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let fault = |problem: String, remedy| CertificateError { file: path.to_owned(), problem, remedy };
-    let pem = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
+    let fault = |problem: String, remedy| CertificateError {
+        file: path.to_owned(),
+        problem,
+        remedy,
+    };
+    let pem =
+        std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let chain = chain.map_err(|error| fault(format!("is not PEM: {error:?}"), "write the file anew"))?;
+    let chain =
+        chain.map_err(|error| fault(format!("is not PEM: {error:?}"), "write the file anew"))?;
     if chain.is_empty() {
-        return Err(fault("holds no certificate".into(), "write the chain in PEM, the server's certificate first"));
+        return Err(fault(
+            "holds no certificate".into(),
+            "write the chain in PEM, the server's certificate first",
+        ));
     }
     Ok(chain)
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
-    let fault = |problem: String, remedy| CertificateError { file: path.to_owned(), problem, remedy };
-    let pem = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
-    PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|error| fault(format!("holds no private key: {error:?}"), "write the key in PEM, without a passphrase"))
+    let fault = |problem: String, remedy| CertificateError {
+        file: path.to_owned(),
+        problem,
+        remedy,
+    };
+    let pem =
+        std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+        fault(
+            format!("holds no private key: {error:?}"),
+            "write the key in PEM, without a passphrase",
+        )
+    })
 }
 
 const READABLE: &str = "make the file exist and readable by the user of the daemon";

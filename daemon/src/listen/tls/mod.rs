@@ -4,12 +4,13 @@
 //! Only suites with forward secrecy and authenticated encryption exist here.
 
 pub mod certificates;
+mod sessions;
 
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite as suite};
-use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
+use rustls::crypto::aws_lc_rs::{self, cipher_suite as suite};
+use rustls::server::NoServerSessionStorage;
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use crate::config::settings::{Tls, TlsVersion};
@@ -29,17 +30,20 @@ static SUITES: &[SupportedCipherSuite] = &[
     suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 ];
 
-/// Sessions kept for resumption without tickets, per listener: about 1 kB each.
-const SESSIONS: usize = 16_384;
-
 /// The library's cryptography, narrowed to [`SUITES`].
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(CryptoProvider { cipher_suites: SUITES.to_vec(), ..aws_lc_rs::default_provider() })
+    Arc::new(CryptoProvider {
+        cipher_suites: SUITES.to_vec(),
+        ..aws_lc_rs::default_provider()
+    })
 }
 
 /// Makes a listener's configuration, which takes its certificates from `certificates` at each handshake.
-pub fn server_config(tls: &Tls, certificates: Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {
+pub fn server_config(
+    tls: &Tls,
+    certificates: Arc<Certificates>,
+) -> Result<ServerConfig, rustls::Error> {
     let versions: &[&SupportedProtocolVersion] = match tls.min_version {
         TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
         TlsVersion::V1_3 => &[&version::TLS13],
@@ -51,12 +55,12 @@ pub fn server_config(tls: &Tls, certificates: Arc<Certificates>) -> Result<Serve
     config.ignore_client_order = true;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     if tls.tickets {
-        config.ticketer = Ticketer::new()?;
+        config.ticketer = sessions::tickets(tls.session_timeout)?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // Each client resumes one connection at a time; the default of two doubles the cost.
         config.send_tls13_tickets = 1;
     } else {
-        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        config.session_storage = sessions::store(tls.session_timeout);
     }
     Ok(config)
 }
