@@ -123,7 +123,8 @@ impl Limits {
         Ok(taken)
     }
 
-    /// Forgets keys that no longer count. To be called now and then; a flood of new keys does so by itself.
+    /// Forgets keys that no longer count. To be called now and then, not on a core: it looks at every key. A flood
+    /// of new keys is bounded without it.
     pub fn sweep(&self, now: u64) {
         for applied in self.all() {
             if let Counters::Keyed(table) = &*applied.counters {

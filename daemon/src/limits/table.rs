@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use toolgate_protocol::limiter::{Cell, Meter};
 
-/// Locks among which keys are spread.
-const SHARDS: usize = 32;
+/// Locks among which keys are spread: so many that forgetting one shard's idle keys out of a million
+/// takes well under a millisecond.
+const SHARDS: usize = 256;
 /// Keys of a shard below which looking for idle ones does not pay.
-const FEW: usize = 64;
+const FEW: usize = 16;
 
 /// Cells by the hash of their key.
 #[derive(Debug)]

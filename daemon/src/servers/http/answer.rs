@@ -45,14 +45,7 @@ pub struct Timing {
 
 /// The body of an answer.
 #[derive(Debug)]
-pub struct AnswerBody {
-    state: State,
-    hold: Option<Box<dyn Hold>>,
-}
-
-/// Anything that is to be released when a body ends or is dropped, such as a queue's permit.
-pub trait Hold: std::fmt::Debug {}
-impl<T: std::fmt::Debug> Hold for T {}
+pub struct AnswerBody(State);
 
 #[derive(Debug)]
 enum State {
@@ -155,38 +148,29 @@ impl AnswerBody {
             }
             None => State::Reading(Box::new(Reading { checkout, decode, total })),
         };
-        Ok(Self { state, hold: None })
-    }
-
-    /// Keeps `hold` until the body has ended or is dropped.
-    pub fn hold(&mut self, hold: impl Hold + 'static) {
-        if matches!(self.state, State::Reading(_)) {
-            self.hold = Some(Box::new(hold));
-        }
+        Ok(Self(state))
     }
 
     /// The body, where all of it has arrived; what is left of it otherwise stays.
     pub fn take_whole(&mut self) -> Option<Bytes> {
-        match std::mem::replace(&mut self.state, State::Done) {
+        match std::mem::replace(&mut self.0, State::Done) {
             State::Done => Some(Bytes::new()),
             State::Whole(body) => Some(body),
             reading @ State::Reading(_) => {
-                self.state = reading;
+                self.0 = reading;
                 None
             }
         }
     }
 
     fn end(&mut self) {
-        if let State::Reading(reading) = std::mem::replace(&mut self.state, State::Done) {
+        if let State::Reading(reading) = std::mem::replace(&mut self.0, State::Done) {
             reading.checkout.finish();
         }
-        self.hold = None;
     }
 
     fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.state = State::Done;
-        self.hold = None;
+        self.0 = State::Done;
         Poll::Ready(Some(Err(error)))
     }
 }
@@ -215,12 +199,12 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         loop {
-            let reading = match &mut this.state {
+            let reading = match &mut this.0 {
                 State::Reading(reading) => reading,
                 State::Done => return Poll::Ready(None),
                 State::Whole(body) => {
                     let body = std::mem::take(body);
-                    this.state = State::Done;
+                    this.0 = State::Done;
                     return Poll::Ready(Some(Ok(Frame::data(body))));
                 }
             };
@@ -257,11 +241,11 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::Done)
+        matches!(self.0, State::Done)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.state {
+        match &self.0 {
             State::Done => SizeHint::with_exact(0),
             State::Whole(body) => SizeHint::with_exact(body.len() as u64),
             State::Reading(reading) => match reading.decode {

@@ -7,7 +7,6 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Bytes of a head; positions within it fit 16 bits.
 pub(super) const HEAD_BYTES: usize = 64 * 1024 - 1;
@@ -88,28 +87,6 @@ impl Headers {
     /// Names as the server wrote them, with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.lines.iter().map(|line| (self.name(*line), &self.head[range(line.value)]))
-    }
-
-    /// Header lines.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
-    /// Appends them to `map`; values share the received bytes.
-    pub fn append_to(&self, map: &mut HeaderMap) {
-        for line in &self.lines {
-            let value = HeaderValue::from_maybe_shared(self.head.slice(range(line.value)));
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(self.name(*line).as_bytes()), value) {
-                map.append(name, value);
-            }
-        }
     }
 
     fn name(&self, line: Line) -> &str {
@@ -378,9 +355,6 @@ mod tests {
         let left: Vec<_> = head.headers.iter().collect();
         assert_eq!(left, [("Content-Type", &b"a/b"[..]), ("Empty", b""), ("Mcp-Session-Id", b"s")]);
         assert_eq!(head.idle, Some(Duration::from_secs(5)));
-        let mut map = HeaderMap::new();
-        head.headers.append_to(&mut map);
-        assert_eq!(map.len(), 3);
-        assert_eq!(map["mcp-session-id"], "s");
+        assert_eq!(head.headers.get("mcp-session-id"), Some(&b"s"[..]));
     }
 }

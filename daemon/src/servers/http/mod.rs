@@ -22,7 +22,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-pub use answer::{Answer, AnswerBody, Hold, Timing};
+pub use answer::{Answer, AnswerBody, Timing};
 pub use error::{BodyError, SendError, SendErrorKind};
 pub use head::Headers;
 pub use request::{Method, Outgoing};

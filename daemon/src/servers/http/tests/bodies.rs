@@ -16,10 +16,7 @@ const FRAMED: [&[u8]; 6] = [
 /// Sends two pieces in two segments: the second only when the first has been taken in by the other side.
 async fn in_two(tcp: &mut TcpStream, answer: &[u8], at: usize) {
     tcp.write_all(&answer[..at]).await.unwrap();
-    // The client runs on this thread: after a few turns of the scheduler it has read what there is.
-    for _ in 0..3 {
-        tokio::task::yield_now().await;
-    }
+    settle().await;
     tcp.write_all(&answer[at..]).await.unwrap();
 }
 

@@ -46,9 +46,7 @@ fn what_arrives_between_two_calls_costs_the_connection() {
                 request(&mut tcp).await.unwrap();
                 tcp.write_all(OK).await.unwrap();
                 if number == 0 {
-                    for _ in 0..5 {
-                        tokio::task::yield_now().await;
-                    }
+                    settle().await;
                     tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil").await.unwrap();
                     sent.set(true);
                 }
@@ -59,7 +57,7 @@ fn what_arrives_between_two_calls_costs_the_connection() {
         let client = raw.client();
         assert_eq!(call(&client).await.1, "ok");
         eventually("the server sends more", || late.get()).await;
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        settle().await;
         assert_eq!(call(&client).await.1, "ok");
         assert_eq!(raw.connections.get(), 2);
     });
@@ -72,7 +70,7 @@ fn a_connection_that_the_server_closed_is_replaced_without_notice() {
         let client = raw.client();
         for round in 1..=5 {
             assert_eq!(call(&client).await, (200, "ok".to_owned()));
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            settle().await;
             assert_eq!(raw.connections.get(), round);
         }
     });
@@ -99,25 +97,6 @@ fn an_answer_that_is_dropped_closes_its_connection() {
         drop(answer);
         assert_eq!(client.server.open_connections(), 0);
         eventually("the server sees the end", || closed.get()).await;
-    });
-}
-
-#[test]
-fn a_permit_is_held_until_the_body_ends() {
-    on_a_core(async {
-        let raw = Raw::start(|mut tcp, _| async move {
-            request(&mut tcp).await.unwrap();
-            tcp.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n").await.unwrap();
-            request(&mut tcp).await;
-        })
-        .await;
-        let permit = Arc::new(());
-        let mut answer = raw.client().send(post(&[b"{}"])).await.unwrap();
-        answer.body.hold(Arc::clone(&permit));
-        answer.body.frame().await.unwrap().unwrap();
-        assert_eq!(Arc::strong_count(&permit), 2);
-        drop(answer);
-        assert_eq!(Arc::strong_count(&permit), 1);
     });
 }
 
@@ -155,9 +134,7 @@ async fn slow(at_once: &Rc<Cell<usize>>, most: &Rc<Cell<usize>>) -> Raw {
             while request(&mut tcp).await.is_some() {
                 at_once.set(at_once.get() + 1);
                 most.set(most.get().max(at_once.get()));
-                for _ in 0..10 {
-                    tokio::task::yield_now().await;
-                }
+                settle().await;
                 at_once.set(at_once.get() - 1);
                 tcp.write_all(OK).await.unwrap();
             }
@@ -250,9 +227,7 @@ fn at_the_bound_a_core_takes_an_idle_connection_from_another() {
                 });
             });
             assert_eq!(told.await.unwrap(), (true, "ok".to_owned()), "round {round}");
-            while !thread.is_finished() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            eventually("the other core ends", || thread.is_finished()).await;
             thread.join().unwrap();
         }
         assert_eq!(server.open_connections(), 1);
