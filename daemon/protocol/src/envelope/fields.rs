@@ -3,7 +3,7 @@
 //! Must hold: a key that some reader could take for one of these, and is not, is refused.
 
 use super::{Envelope, ScanError};
-use crate::json::{Key, Span};
+use crate::json::{Fault, Key, Span};
 
 /// Spans that belong to the envelope only under some methods, and the envelope itself.
 #[derive(Default)]
@@ -117,25 +117,21 @@ pub(super) static META: Level = Level {
 impl Level {
     /// What the gate knows of `key`, when it reads it.
     #[inline]
-    pub(super) fn field(
-        &'static self,
-        key: Key,
-        text: &[u8],
-    ) -> Result<Option<&'static Field>, ScanError> {
+    pub(super) fn field(&self, key: Key, text: &[u8]) -> Result<Option<&'static Field>, Fault> {
         let decoded = key.decoded(text);
+        let decoded = &*decoded;
         for field in self.fields {
-            if decoded.eq_ignore_ascii_case(field.key.as_bytes()) {
-                if *decoded == *field.key.as_bytes() {
+            if field.key.len() == decoded.len() {
+                if field.key.as_bytes() == decoded {
                     return Ok(Some(field));
                 }
-                return Err(ScanError::CaseVariant {
-                    at: key.at(),
-                    meant: field.key,
-                });
+                if field.key.as_bytes().eq_ignore_ascii_case(decoded) {
+                    return Err(variant(key, field.key));
+                }
             }
         }
         if !decoded.is_ascii() {
-            self.refuse_folded(key, &decoded)?;
+            self.refuse_folded(key, decoded)?;
         }
         Ok(None)
     }
@@ -143,7 +139,7 @@ impl Level {
     /// Two letters outside of ASCII fold to ASCII ones (the long s and the Kelvin sign); readers that match keys by
     /// Unicode folding, Go's among them, take them for `s` and `k`.
     #[cold]
-    fn refuse_folded(&self, key: Key, decoded: &[u8]) -> Result<(), ScanError> {
+    fn refuse_folded(&self, key: Key, decoded: &[u8]) -> Result<(), Fault> {
         let folded = String::from_utf8_lossy(decoded)
             .replace('\u{17f}', "s")
             .replace('\u{212a}', "k");
@@ -152,11 +148,14 @@ impl Level {
             .iter()
             .find(|field| folded.eq_ignore_ascii_case(field.key))
         {
-            Some(field) => Err(ScanError::CaseVariant {
-                at: key.at(),
-                meant: field.key,
-            }),
+            Some(field) => Err(variant(key, field.key)),
             None => Ok(()),
         }
     }
+}
+
+#[cold]
+fn variant(key: Key, meant: &'static str) -> Fault {
+    let at = key.at();
+    ScanError::CaseVariant { at, meant }.into()
 }

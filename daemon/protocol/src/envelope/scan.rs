@@ -4,7 +4,7 @@
 
 use super::fields::{Found, Level, TOP};
 use super::{Envelope, ScanError, Shape};
-use crate::json::{self, Cursor, Depth, KeySink as _, Keys, Span};
+use crate::json::{self, Cursor, Depth, Fault, KeySink as _, Keys, Span};
 use crate::method::{Method, NamedBy};
 
 /// Reads the envelope of the one message that `text` is. Whitespace may surround it.
@@ -23,15 +23,18 @@ pub fn scan(text: &[u8]) -> Result<Envelope, ScanError> {
         None => return Err(ScanError::Empty),
     }
     let start = cursor.at();
+    let mut found = Found::default();
     let mut walk = Walk {
         cursor,
-        keys: Keys::new(),
-        found: Found::default(),
+        keys: &mut Keys::new(),
+        found: &mut found,
     };
     walk.object(&TOP)?;
-    walk.found.envelope.whole = Span::new(start, walk.cursor.at());
+    let end = walk.cursor.at();
     walk.cursor.finish()?;
-    conclude(text, walk.found)
+    found.envelope.whole = Span::new(start, end);
+    conclude(text, &mut found)?;
+    Ok(found.envelope)
 }
 
 /// The messages of a batch (revision 2025-03-26), each still to be scanned by itself. An empty batch is an error.
@@ -62,19 +65,19 @@ fn not_object(mut cursor: Cursor<'_>) -> ScanError {
         .and_then(|()| cursor.finish())
     {
         Ok(()) => ScanError::NotObject { at },
-        Err(error) => error,
+        Err(fault) => fault.into(),
     }
 }
 
-struct Walk<'t> {
-    cursor: Cursor<'t>,
-    keys: Keys,
-    found: Found,
+struct Walk<'w> {
+    cursor: Cursor<'w>,
+    keys: &'w mut Keys,
+    found: &'w mut Found,
 }
 
 impl Walk<'_> {
     /// Walks an object of which the gate reads keys. It calls itself only along the three levels of the table.
-    fn object(&mut self, level: &'static Level) -> Result<(), ScanError> {
+    fn object(&mut self, level: &Level) -> Result<(), Fault> {
         let text = self.cursor.text();
         self.keys.open();
         let mut more = self.cursor.enter_object()?;
@@ -85,13 +88,11 @@ impl Walk<'_> {
             let field = level.field(key, text)?;
             match field.and_then(|field| field.inside) {
                 Some(inside) if self.cursor.peek() == Some(b'{') => self.object(inside)?,
-                _ if level.strict => self
-                    .cursor
-                    .value(Depth::inside(level.depth), &mut self.keys)?,
+                _ if level.strict => self.cursor.value(Depth::inside(level.depth), self.keys)?,
                 _ => self.cursor.value(Depth::inside(level.depth), &mut ())?,
             }
             if let Some(field) = field {
-                *(field.slot)(&mut self.found) = Some(Span::new(start, self.cursor.at()));
+                *(field.slot)(self.found) = Some(Span::new(start, self.cursor.at()));
             }
             more = self.cursor.more_members()?;
         }
@@ -100,8 +101,8 @@ impl Walk<'_> {
 }
 
 /// Settles what the message is, once all its members are known.
-fn conclude(text: &[u8], found: Found) -> Result<Envelope, ScanError> {
-    let mut envelope = found.envelope;
+fn conclude(text: &[u8], found: &mut Found) -> Result<(), ScanError> {
+    let envelope = &mut found.envelope;
     let start = envelope.whole.start();
     match found.jsonrpc {
         Some(version) if json::str_eq(version.of(text), "2.0") => {}
@@ -111,14 +112,15 @@ fn conclude(text: &[u8], found: Found) -> Result<Envelope, ScanError> {
             });
         }
     }
-    envelope.shape = shape(text, &envelope)?;
+    envelope.shape = shape(text, envelope)?;
     check_object(text, envelope.params, "params")?;
     check_object(text, envelope.meta, "_meta")?;
     let Some(method) = envelope.method else {
-        return Ok(envelope);
+        return Ok(());
     };
     check_string(text, method, "method")?;
     let method = Method::parse(&json::decode_str(method.of(text)));
+    envelope.known_method = method;
     envelope.progress_token = if method == Some(Method::Progress) {
         found.params_token
     } else {
@@ -133,9 +135,9 @@ fn conclude(text: &[u8], found: Found) -> Result<Envelope, ScanError> {
         envelope.initialize_client = None;
     }
     if let Some(method) = method {
-        check_target(text, &envelope, method)?;
+        check_target(text, envelope, method)?;
     }
-    Ok(envelope)
+    Ok(())
 }
 
 fn shape(text: &[u8], envelope: &Envelope) -> Result<Shape, ScanError> {

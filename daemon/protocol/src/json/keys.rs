@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::cursor::KeySink;
-use super::{MAX_DEPTH, Span, decode_str};
+use super::{Fault, MAX_DEPTH, Span, decode_str};
 use crate::envelope::ScanError;
 
 /// Keys that are kept without allocation, over all open objects.
@@ -14,34 +14,60 @@ const INLINE: usize = 32;
 /// Up to this many keys, comparing each with each is cheaper than hashing.
 const PAIRWISE: usize = 16;
 
-/// A key of an object, with its quotes, and whether it holds escapes.
+/// A key of an object, with its quotes, and whether it holds escapes: start in the lower half, length above it, the
+/// flag in the highest bit. One word stays in a register on its way through the scanner; three fields do not.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Key {
-    span: Span,
-    escaped: bool,
-}
+pub(crate) struct Key(u64);
+
+const ESCAPED: u64 = 1 << 63;
 
 impl Key {
     #[inline]
-    pub(crate) fn new(span: Span, escaped: bool) -> Self {
-        Self { span, escaped }
+    pub(crate) fn new(start: usize, end: usize, escaped: bool) -> Self {
+        // Texts of 2 GiB are refused, so both numbers have 31 bits.
+        Self(start as u64 | ((end - start) as u64) << 32 | u64::from(escaped) << 63)
     }
 
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the number has 31 bits, see `new`"
+    )]
     pub(crate) fn at(self) -> usize {
-        self.span.start()
+        (self.0 & u64::from(u32::MAX)) as usize
     }
 
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the number has 31 bits, see `new`"
+    )]
+    fn len(self) -> usize {
+        ((self.0 & !ESCAPED) >> 32) as usize
+    }
+
+    #[inline]
+    fn is_escaped(self) -> bool {
+        self.0 & ESCAPED != 0
+    }
+
+    #[inline]
     pub(crate) fn span(self) -> Span {
-        self.span
+        Span::new(self.at(), self.at() + self.len())
     }
 
     /// The key as its reader will see it, without quotes.
     #[inline]
     pub(crate) fn decoded(self, text: &[u8]) -> Cow<'_, [u8]> {
-        if !self.escaped {
-            return Cow::Borrowed(self.raw(text));
+        if self.is_escaped() {
+            return self.unescaped(text);
         }
-        match decode_str(self.span.of(text)) {
+        Cow::Borrowed(self.raw(text))
+    }
+
+    #[cold]
+    fn unescaped(self, text: &[u8]) -> Cow<'_, [u8]> {
+        match decode_str(self.span().of(text)) {
             Cow::Borrowed(key) => Cow::Borrowed(key.as_bytes()),
             Cow::Owned(key) => Cow::Owned(key.into_bytes()),
         }
@@ -49,7 +75,7 @@ impl Key {
 
     #[inline]
     fn raw(self, text: &[u8]) -> &[u8] {
-        text.get(self.span.start() + 1..self.span.end() - 1)
+        text.get(self.at() + 1..self.at() + self.len() - 1)
             .unwrap_or_default()
     }
 }
@@ -121,14 +147,14 @@ impl KeySink for Keys {
     }
 
     #[inline]
-    fn close(&mut self, text: &[u8]) -> Result<(), ScanError> {
+    fn close(&mut self, text: &[u8]) -> Result<(), Fault> {
         self.open -= 1;
         let base = self.bases[self.open] as usize;
         let repeated = repeated(text, self.innermost(base));
         self.truncate(base);
         match repeated {
             None => Ok(()),
-            Some(key) => Err(ScanError::DuplicateKey { at: key.at() }),
+            Some(key) => Err(ScanError::DuplicateKey { at: key.at() }.into()),
         }
     }
 }
@@ -136,19 +162,31 @@ impl KeySink for Keys {
 /// The first key that an earlier one already was, if any.
 #[inline]
 fn repeated(text: &[u8], keys: &[Key]) -> Option<Key> {
-    if keys.len() > PAIRWISE || keys.iter().any(|key| key.escaped) {
+    if keys.len() > PAIRWISE || keys.iter().any(|key| key.is_escaped()) {
         return repeated_hashed(text, keys);
     }
+    // One bit per sort of key: only a key whose bit is taken can be one of the earlier.
+    let mut sorts = 0_u64;
     for (index, &key) in keys.iter().enumerate() {
         let raw = key.raw(text);
-        if keys[..index]
-            .iter()
-            .any(|&earlier| earlier.span.len() == key.span.len() && earlier.raw(text) == raw)
-        {
+        let sort = 1_u64.rotate_left(sort(raw));
+        if sorts & sort != 0 && keys[..index].iter().any(|earlier| earlier.raw(text) == raw) {
             return Some(key);
         }
+        sorts |= sort;
     }
     None
+}
+
+/// A number that equal keys share and others seldom do: of its length, its first and its last byte.
+#[inline]
+fn sort(raw: &[u8]) -> u32 {
+    let (first, last) = match raw {
+        [] => (0, 0),
+        [first, .., last] => (*first, *last),
+        [only] => (*only, 0),
+    };
+    u32::from(first) + 7 * u32::from(last) + 5 * u32::from(raw.len().to_le_bytes()[0])
 }
 
 /// The standard library's hash is keyed at random, so a flood of colliding keys cannot be prepared.
