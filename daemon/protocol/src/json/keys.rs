@@ -162,12 +162,15 @@ impl KeySink for Keys {
 /// The first key that an earlier one already was, if any.
 #[inline]
 fn repeated(text: &[u8], keys: &[Key]) -> Option<Key> {
-    if keys.len() > PAIRWISE || keys.iter().any(|key| key.is_escaped()) {
+    if keys.len() > PAIRWISE {
         return repeated_hashed(text, keys);
     }
     // One bit per sort of key: only a key whose bit is taken can be one of the earlier.
     let mut sorts = 0_u64;
     for (index, &key) in keys.iter().enumerate() {
+        if key.is_escaped() {
+            return repeated_hashed(text, keys);
+        }
         let raw = key.raw(text);
         let sort = 1_u64.rotate_left(sort(raw));
         if sorts & sort != 0 && keys[..index].iter().any(|earlier| earlier.raw(text) == raw) {
