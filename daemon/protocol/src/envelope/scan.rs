@@ -101,15 +101,16 @@ impl Walk<'_> {
 }
 
 /// Settles what the message is, once all its members are known.
-fn conclude(text: &[u8], found: &mut Found) -> Result<(), ScanError> {
+fn conclude(text: &[u8], found: &mut Found) -> Result<(), Fault> {
     let envelope = &mut found.envelope;
     let start = envelope.whole.start();
     match found.jsonrpc {
-        Some(version) if json::str_eq(version.of(text), "2.0") => {}
+        Some(version) if is_two(version.of(text)) => {}
         other => {
             return Err(ScanError::Version {
                 at: other.map_or(start, Span::start),
-            });
+            }
+            .into());
         }
     }
     envelope.shape = shape(text, envelope)?;
@@ -140,9 +141,13 @@ fn conclude(text: &[u8], found: &mut Found) -> Result<(), ScanError> {
     Ok(())
 }
 
-fn shape(text: &[u8], envelope: &Envelope) -> Result<Shape, ScanError> {
+fn is_two(version: &[u8]) -> bool {
+    version == b"\"2.0\"" || json::str_eq(version, "2.0")
+}
+
+fn shape(text: &[u8], envelope: &Envelope) -> Result<Shape, Fault> {
     let at = envelope.whole.start();
-    let wrong = |problem| Err(ScanError::Shape { at, problem });
+    let wrong = |problem| Err(ScanError::Shape { at, problem }.into());
     let shape = match (
         envelope.method,
         envelope.result,
@@ -168,7 +173,7 @@ fn shape(text: &[u8], envelope: &Envelope) -> Result<Shape, ScanError> {
             Some(b'"' | b'-' | b'0'..=b'9') => {}
             // JSON-RPC answers a request whose id could not be read with `id: null`.
             Some(b'n') if envelope.error.is_some() => {}
-            _ => return Err(ScanError::Id { at: id.start() }),
+            _ => return Err(ScanError::Id { at: id.start() }.into()),
         }
     }
     if let Some(error) = envelope.error {
@@ -179,7 +184,7 @@ fn shape(text: &[u8], envelope: &Envelope) -> Result<Shape, ScanError> {
 
 /// What names a request's target must be a string where the gate routes by it: a number would be read as its text by
 /// one reader and refused by another. Under methods that the gate does not know, any type passes.
-fn check_target(text: &[u8], envelope: &Envelope, method: Method) -> Result<(), ScanError> {
+fn check_target(text: &[u8], envelope: &Envelope, method: Method) -> Result<(), Fault> {
     let (target, member) = match method.named_by() {
         None | Some(NamedBy::Reference) => return Ok(()),
         Some(NamedBy::Name) => (envelope.name, "name"),
@@ -189,39 +194,42 @@ fn check_target(text: &[u8], envelope: &Envelope, method: Method) -> Result<(), 
     target.map_or(Ok(()), |target| check_string(text, target, member))
 }
 
-fn check_string(text: &[u8], value: Span, member: &'static str) -> Result<(), ScanError> {
+fn check_string(text: &[u8], value: Span, member: &'static str) -> Result<(), Fault> {
     let raw = value.of(text);
     if !raw.starts_with(b"\"") {
         return Err(ScanError::Type {
             at: value.start(),
             member,
             expected: "a string",
-        });
+        }
+        .into());
     }
     if json::has_lone_surrogate(raw) {
         return Err(ScanError::Surrogate {
             at: value.start(),
             member,
-        });
+        }
+        .into());
     }
     Ok(())
 }
 
 /// Null stands for an absent object: some clients write it, and no reader takes it for anything else.
-fn check_object(text: &[u8], value: Option<Span>, member: &'static str) -> Result<(), ScanError> {
+fn check_object(text: &[u8], value: Option<Span>, member: &'static str) -> Result<(), Fault> {
     match value {
         Some(value) if value.of(text) != b"null" => check_object_strictly(text, value, member),
         _ => Ok(()),
     }
 }
 
-fn check_object_strictly(text: &[u8], value: Span, member: &'static str) -> Result<(), ScanError> {
+fn check_object_strictly(text: &[u8], value: Span, member: &'static str) -> Result<(), Fault> {
     if !value.of(text).starts_with(b"{") {
         return Err(ScanError::Type {
             at: value.start(),
             member,
             expected: "an object",
-        });
+        }
+        .into());
     }
     Ok(())
 }
