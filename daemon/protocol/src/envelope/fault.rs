@@ -9,7 +9,7 @@ use std::fmt;
 pub enum ScanError {
     /// There is nothing but whitespace.
     Empty,
-    /// The text has 4 GiB or more.
+    /// The text has 2 GiB or more.
     TooLong,
     /// A byte that is not UTF-8.
     Utf8 {
@@ -132,7 +132,7 @@ impl fmt::Display for ScanError {
             Self::Empty => write!(f, "The body is empty; send one JSON-RPC message."),
             Self::TooLong => write!(
                 f,
-                "The message has 4 GiB or more; send it in smaller parts."
+                "The message has 2 GiB or more; send it in smaller parts."
             ),
             Self::Utf8 { at } => write!(f, "Byte {at} is not UTF-8; JSON must be sent as UTF-8."),
             Self::Syntax {

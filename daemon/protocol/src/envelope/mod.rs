@@ -14,6 +14,7 @@ pub use salvage::salvage_id;
 pub use scan::{batch, scan};
 
 use crate::json::{self, Span};
+use crate::method::{Method, NamedBy};
 
 /// What a message is, by the members that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -39,6 +40,8 @@ pub struct Envelope {
     pub id: Option<Span>,
     /// `method`: a string.
     pub method: Option<Span>,
+    /// The method, when it is one of the table.
+    pub known_method: Option<Method>,
     /// `params`: an object or null.
     pub params: Option<Span>,
     /// `result`, of any type. Its inside was validated, but keys may repeat.
@@ -159,12 +162,11 @@ impl Envelope {
     /// The value that names what the request is about: a tool, a prompt, a resource, a task.
     #[must_use]
     pub fn target(&self, text: &[u8]) -> Option<Span> {
-        let method = self.method_str(text)?;
-        match crate::method::Method::parse(&method)?.named_by()? {
-            crate::method::NamedBy::Name => self.name,
-            crate::method::NamedBy::Uri => self.uri,
-            crate::method::NamedBy::TaskId => self.task_id,
-            crate::method::NamedBy::Reference => {
+        match self.known_method?.named_by()? {
+            NamedBy::Name => self.name,
+            NamedBy::Uri => self.uri,
+            NamedBy::TaskId => self.task_id,
+            NamedBy::Reference => {
                 let reference = self.reference?;
                 json::get(text, reference, "name").or_else(|| json::get(text, reference, "uri"))
             }

@@ -2,7 +2,6 @@
 //! Called where an error answer, or a refusal before the body was read, should still carry the request's id.
 //! Must hold: an id is returned only when it is certain: complete, at the top level, and not there twice.
 
-use super::ScanError;
 use crate::json::{self, Cursor, Depth, Span};
 
 /// The `id` of the object that `text` begins with, if it is a string or a number that can be told without doubt.
@@ -57,7 +56,7 @@ fn is_certain(text: &[u8], id: Span) -> bool {
     let raw = id.of(text);
     let is_scalar = matches!(raw.first(), Some(b'"' | b'-' | b'0'..=b'9'));
     let mut cursor = Cursor::new(raw, 0);
-    let valid: Result<(), ScanError> = cursor
+    let valid = cursor
         .value(Depth::NONE, &mut ())
         .and_then(|()| cursor.finish());
     is_scalar && valid.is_ok() && json::check_utf8(text, id).is_ok()

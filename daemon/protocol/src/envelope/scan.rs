@@ -4,7 +4,7 @@
 
 use super::fields::{Found, Level, TOP};
 use super::{Envelope, ScanError, Shape};
-use crate::json::{self, Cursor, Depth, KeySink as _, Keys, Span};
+use crate::json::{self, Cursor, Depth, Fault, KeySink as _, Keys, Span};
 use crate::method::{Method, NamedBy};
 
 /// Reads the envelope of the one message that `text` is. Whitespace may surround it.
@@ -23,15 +23,18 @@ pub fn scan(text: &[u8]) -> Result<Envelope, ScanError> {
         None => return Err(ScanError::Empty),
     }
     let start = cursor.at();
+    let mut found = Found::default();
     let mut walk = Walk {
         cursor,
-        keys: Keys::new(),
-        found: Found::default(),
+        keys: &mut Keys::new(),
+        found: &mut found,
     };
     walk.object(&TOP)?;
-    walk.found.envelope.whole = Span::new(start, walk.cursor.at());
+    let end = walk.cursor.at();
     walk.cursor.finish()?;
-    conclude(text, walk.found)
+    found.envelope.whole = Span::new(start, end);
+    conclude(text, &mut found)?;
+    Ok(found.envelope)
 }
 
 /// The messages of a batch (revision 2025-03-26), each still to be scanned by itself. An empty batch is an error.
@@ -62,19 +65,19 @@ fn not_object(mut cursor: Cursor<'_>) -> ScanError {
         .and_then(|()| cursor.finish())
     {
         Ok(()) => ScanError::NotObject { at },
-        Err(error) => error,
+        Err(fault) => fault.into(),
     }
 }
 
-struct Walk<'t> {
-    cursor: Cursor<'t>,
-    keys: Keys,
-    found: Found,
+struct Walk<'w> {
+    cursor: Cursor<'w>,
+    keys: &'w mut Keys,
+    found: &'w mut Found,
 }
 
 impl Walk<'_> {
     /// Walks an object of which the gate reads keys. It calls itself only along the three levels of the table.
-    fn object(&mut self, level: &'static Level) -> Result<(), ScanError> {
+    fn object(&mut self, level: &Level) -> Result<(), Fault> {
         let text = self.cursor.text();
         self.keys.open();
         let mut more = self.cursor.enter_object()?;
@@ -85,13 +88,11 @@ impl Walk<'_> {
             let field = level.field(key, text)?;
             match field.and_then(|field| field.inside) {
                 Some(inside) if self.cursor.peek() == Some(b'{') => self.object(inside)?,
-                _ if level.strict => self
-                    .cursor
-                    .value(Depth::inside(level.depth), &mut self.keys)?,
+                _ if level.strict => self.cursor.value(Depth::inside(level.depth), self.keys)?,
                 _ => self.cursor.value(Depth::inside(level.depth), &mut ())?,
             }
             if let Some(field) = field {
-                *(field.slot)(&mut self.found) = Some(Span::new(start, self.cursor.at()));
+                *(field.slot)(self.found) = Some(Span::new(start, self.cursor.at()));
             }
             more = self.cursor.more_members()?;
         }
@@ -100,25 +101,27 @@ impl Walk<'_> {
 }
 
 /// Settles what the message is, once all its members are known.
-fn conclude(text: &[u8], found: Found) -> Result<Envelope, ScanError> {
-    let mut envelope = found.envelope;
+fn conclude(text: &[u8], found: &mut Found) -> Result<(), Fault> {
+    let envelope = &mut found.envelope;
     let start = envelope.whole.start();
     match found.jsonrpc {
-        Some(version) if json::str_eq(version.of(text), "2.0") => {}
+        Some(version) if is_two(version.of(text)) => {}
         other => {
             return Err(ScanError::Version {
                 at: other.map_or(start, Span::start),
-            });
+            }
+            .into());
         }
     }
-    envelope.shape = shape(text, &envelope)?;
+    envelope.shape = shape(text, envelope)?;
     check_object(text, envelope.params, "params")?;
     check_object(text, envelope.meta, "_meta")?;
     let Some(method) = envelope.method else {
-        return Ok(envelope);
+        return Ok(());
     };
     check_string(text, method, "method")?;
     let method = Method::parse(&json::decode_str(method.of(text)));
+    envelope.known_method = method;
     envelope.progress_token = if method == Some(Method::Progress) {
         found.params_token
     } else {
@@ -133,14 +136,18 @@ fn conclude(text: &[u8], found: Found) -> Result<Envelope, ScanError> {
         envelope.initialize_client = None;
     }
     if let Some(method) = method {
-        check_target(text, &envelope, method)?;
+        check_target(text, envelope, method)?;
     }
-    Ok(envelope)
+    Ok(())
 }
 
-fn shape(text: &[u8], envelope: &Envelope) -> Result<Shape, ScanError> {
+fn is_two(version: &[u8]) -> bool {
+    version == b"\"2.0\"" || json::str_eq(version, "2.0")
+}
+
+fn shape(text: &[u8], envelope: &Envelope) -> Result<Shape, Fault> {
     let at = envelope.whole.start();
-    let wrong = |problem| Err(ScanError::Shape { at, problem });
+    let wrong = |problem| Err(ScanError::Shape { at, problem }.into());
     let shape = match (
         envelope.method,
         envelope.result,
@@ -166,7 +173,7 @@ fn shape(text: &[u8], envelope: &Envelope) -> Result<Shape, ScanError> {
             Some(b'"' | b'-' | b'0'..=b'9') => {}
             // JSON-RPC answers a request whose id could not be read with `id: null`.
             Some(b'n') if envelope.error.is_some() => {}
-            _ => return Err(ScanError::Id { at: id.start() }),
+            _ => return Err(ScanError::Id { at: id.start() }.into()),
         }
     }
     if let Some(error) = envelope.error {
@@ -177,7 +184,7 @@ fn shape(text: &[u8], envelope: &Envelope) -> Result<Shape, ScanError> {
 
 /// What names a request's target must be a string where the gate routes by it: a number would be read as its text by
 /// one reader and refused by another. Under methods that the gate does not know, any type passes.
-fn check_target(text: &[u8], envelope: &Envelope, method: Method) -> Result<(), ScanError> {
+fn check_target(text: &[u8], envelope: &Envelope, method: Method) -> Result<(), Fault> {
     let (target, member) = match method.named_by() {
         None | Some(NamedBy::Reference) => return Ok(()),
         Some(NamedBy::Name) => (envelope.name, "name"),
@@ -187,39 +194,42 @@ fn check_target(text: &[u8], envelope: &Envelope, method: Method) -> Result<(), 
     target.map_or(Ok(()), |target| check_string(text, target, member))
 }
 
-fn check_string(text: &[u8], value: Span, member: &'static str) -> Result<(), ScanError> {
+fn check_string(text: &[u8], value: Span, member: &'static str) -> Result<(), Fault> {
     let raw = value.of(text);
     if !raw.starts_with(b"\"") {
         return Err(ScanError::Type {
             at: value.start(),
             member,
             expected: "a string",
-        });
+        }
+        .into());
     }
     if json::has_lone_surrogate(raw) {
         return Err(ScanError::Surrogate {
             at: value.start(),
             member,
-        });
+        }
+        .into());
     }
     Ok(())
 }
 
 /// Null stands for an absent object: some clients write it, and no reader takes it for anything else.
-fn check_object(text: &[u8], value: Option<Span>, member: &'static str) -> Result<(), ScanError> {
+fn check_object(text: &[u8], value: Option<Span>, member: &'static str) -> Result<(), Fault> {
     match value {
         Some(value) if value.of(text) != b"null" => check_object_strictly(text, value, member),
         _ => Ok(()),
     }
 }
 
-fn check_object_strictly(text: &[u8], value: Span, member: &'static str) -> Result<(), ScanError> {
+fn check_object_strictly(text: &[u8], value: Span, member: &'static str) -> Result<(), Fault> {
     if !value.of(text).starts_with(b"{") {
         return Err(ScanError::Type {
             at: value.start(),
             member,
             expected: "an object",
-        });
+        }
+        .into());
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ fn refused(text: &str) -> ScanError {
     scan(text.as_bytes()).expect_err(text)
 }
 
-fn raw<'t>(span: Option<Span>, text: &'t str) -> Option<&'t str> {
+fn raw(span: Option<Span>, text: &str) -> Option<&str> {
     span.map(|span| &text[span.range()])
 }
 

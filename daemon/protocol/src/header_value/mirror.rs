@@ -119,8 +119,7 @@ pub fn mirrors(
     }
     let method = envelope.method_str(text);
     compare(METHOD, headers.method, method.as_deref(), required, plain)?;
-    let known = method.as_deref().and_then(Method::parse);
-    if !known.is_some_and(Method::needs_name_header) {
+    if !envelope.known_method.is_some_and(Method::needs_name_header) {
         return Ok(());
     }
     let name = envelope

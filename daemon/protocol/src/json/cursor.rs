@@ -2,14 +2,14 @@
 //! Called by `json` and by the envelope, which walks the outer levels itself.
 //! Must hold: never moves past the end; leaves the position behind the value on success; checks all but UTF-8.
 
-use super::{Key, Span};
+use super::{Fault, Key};
 use crate::envelope::ScanError;
 
 /// What wants to see the keys of every object that [`Cursor::value`] passes.
 pub(crate) trait KeySink {
     fn open(&mut self);
     fn key(&mut self, key: Key);
-    fn close(&mut self, text: &[u8]) -> Result<(), ScanError>;
+    fn close(&mut self, text: &[u8]) -> Result<(), Fault>;
 }
 
 /// Nobody looks at the keys.
@@ -19,7 +19,7 @@ impl KeySink for () {
     #[inline]
     fn key(&mut self, _: Key) {}
     #[inline]
-    fn close(&mut self, _: &[u8]) -> Result<(), ScanError> {
+    fn close(&mut self, _: &[u8]) -> Result<(), Fault> {
         Ok(())
     }
 }
@@ -40,9 +40,9 @@ impl Depth {
         Self { objects: 0, open }
     }
 
-    fn push(&mut self, object: bool, at: usize) -> Result<(), ScanError> {
+    fn push(&mut self, object: bool, at: usize) -> Result<(), Fault> {
         if self.open >= super::MAX_DEPTH {
-            return Err(ScanError::TooDeep { at });
+            return Err(ScanError::TooDeep { at }.into());
         }
         self.open += 1;
         self.objects = (self.objects << 1) | u64::from(object);
@@ -98,17 +98,17 @@ impl<'t> Cursor<'t> {
     }
 
     /// Refuses anything but whitespace up to the end of the text.
-    pub(crate) fn finish(&mut self) -> Result<(), ScanError> {
+    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
         self.skip_space();
         if self.at < self.text.len() {
-            return Err(ScanError::Trailing { at: self.at });
+            return Err(ScanError::Trailing { at: self.at }.into());
         }
         Ok(())
     }
 
     /// Consumes `byte`, or says that it was expected.
     #[inline]
-    pub(crate) fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), ScanError> {
+    pub(crate) fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), Fault> {
         if self.peek() != Some(byte) {
             return Err(self.wrong(expected));
         }
@@ -117,7 +117,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// Consumes `{` and the whitespace behind it; true when a member follows, false when the object has ended.
-    pub(crate) fn enter_object(&mut self) -> Result<bool, ScanError> {
+    pub(crate) fn enter_object(&mut self) -> Result<bool, Fault> {
         self.expect(b'{', "an object")?;
         self.skip_space();
         let empty = self.peek() == Some(b'}');
@@ -127,11 +127,11 @@ impl<'t> Cursor<'t> {
 
     /// Consumes a key, its colon and the whitespace around both.
     #[inline]
-    pub(crate) fn key(&mut self) -> Result<Key, ScanError> {
+    pub(crate) fn key(&mut self) -> Result<Key, Fault> {
         let start = self.at;
         self.expect(b'"', "a key in double quotes")?;
         let escaped = self.string_rest()?;
-        let key = Key::new(Span::new(start, self.at), escaped);
+        let key = Key::new(start, self.at, escaped);
         self.skip_space();
         self.expect(b':', "a colon")?;
         self.skip_space();
@@ -139,7 +139,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// Consumes what follows a member's value: true when another member begins, false when the object has ended.
-    pub(crate) fn more_members(&mut self) -> Result<bool, ScanError> {
+    pub(crate) fn more_members(&mut self) -> Result<bool, Fault> {
         self.skip_space();
         match self.peek() {
             Some(b',') => {
@@ -157,11 +157,7 @@ impl<'t> Cursor<'t> {
 
     /// Validates one value inside of `depth` open containers, showing `keys` the keys of every object in it.
     #[inline]
-    pub(crate) fn value(
-        &mut self,
-        mut depth: Depth,
-        keys: &mut impl KeySink,
-    ) -> Result<(), ScanError> {
+    pub(crate) fn value(&mut self, mut depth: Depth, keys: &mut impl KeySink) -> Result<(), Fault> {
         let outside = depth.open;
         loop {
             let entered = match self.peek() {
@@ -191,7 +187,7 @@ impl<'t> Cursor<'t> {
         depth: &mut Depth,
         outside: u32,
         keys: &mut impl KeySink,
-    ) -> Result<bool, ScanError> {
+    ) -> Result<bool, Fault> {
         while depth.open > outside {
             self.skip_space();
             match (self.peek(), depth.in_object()) {
@@ -219,11 +215,7 @@ impl<'t> Cursor<'t> {
 
     /// True when the object has a first value, which is where the cursor then stands.
     #[inline]
-    fn open_object(
-        &mut self,
-        depth: &mut Depth,
-        keys: &mut impl KeySink,
-    ) -> Result<bool, ScanError> {
+    fn open_object(&mut self, depth: &mut Depth, keys: &mut impl KeySink) -> Result<bool, Fault> {
         depth.push(true, self.at)?;
         if !self.enter_object()? {
             depth.pop();
@@ -236,7 +228,7 @@ impl<'t> Cursor<'t> {
 
     /// True when the array has a first value, which is where the cursor then stands.
     #[inline]
-    fn open_array(&mut self, depth: &mut Depth) -> Result<bool, ScanError> {
+    fn open_array(&mut self, depth: &mut Depth) -> Result<bool, Fault> {
         depth.push(false, self.at)?;
         self.at += 1;
         self.skip_space();
@@ -248,7 +240,7 @@ impl<'t> Cursor<'t> {
         Ok(true)
     }
 
-    fn literal(&mut self, word: &'static [u8]) -> Result<bool, ScanError> {
+    fn literal(&mut self, word: &'static [u8]) -> Result<bool, Fault> {
         if !self.text[self.at..].starts_with(word) {
             return Err(self.wrong("true, false or null"));
         }
@@ -256,7 +248,7 @@ impl<'t> Cursor<'t> {
         Ok(false)
     }
 
-    fn number(&mut self) -> Result<bool, ScanError> {
+    fn number(&mut self) -> Result<bool, Fault> {
         self.at += usize::from(self.peek() == Some(b'-'));
         match self.peek() {
             Some(b'0') => self.at += 1,
@@ -275,7 +267,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// At least one digit.
-    fn digits(&mut self) -> Result<(), ScanError> {
+    fn digits(&mut self) -> Result<(), Fault> {
         let start = self.at;
         while matches!(self.peek(), Some(b'0'..=b'9')) {
             self.at += 1;
@@ -288,28 +280,34 @@ impl<'t> Cursor<'t> {
 
     /// Consumes a string behind its opening quote; true when it holds escapes.
     #[inline]
-    pub(crate) fn string_rest(&mut self) -> Result<bool, ScanError> {
-        let mut escaped = false;
+    pub(crate) fn string_rest(&mut self) -> Result<bool, Fault> {
+        self.at = plain_run(self.text, self.at);
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(false);
+        }
+        self.escaped_rest()
+    }
+
+    /// The same from the first byte on that is neither plain nor the closing quote.
+    fn escaped_rest(&mut self) -> Result<bool, Fault> {
         loop {
-            self.at = plain_run(self.text, self.at);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(escaped);
+                    return Ok(true);
                 }
-                Some(b'\\') => {
-                    self.escape()?;
-                    escaped = true;
-                }
+                Some(b'\\') => self.escape()?,
                 Some(_) => {
                     return Err(self.wrong("no control character inside a string (escape it)"));
                 }
                 None => return Err(self.wrong("a closing quote")),
             }
+            self.at = plain_run(self.text, self.at);
         }
     }
 
-    fn escape(&mut self) -> Result<(), ScanError> {
+    fn escape(&mut self) -> Result<(), Fault> {
         self.at += 1;
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
@@ -328,12 +326,13 @@ impl<'t> Cursor<'t> {
     }
 
     #[cold]
-    pub(crate) fn wrong(&self, expected: &'static str) -> ScanError {
+    pub(crate) fn wrong(&self, expected: &'static str) -> Fault {
         ScanError::Syntax {
             at: self.at,
             expected,
             ended: self.at >= self.text.len(),
         }
+        .into()
     }
 }
 

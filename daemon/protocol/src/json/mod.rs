@@ -7,6 +7,7 @@ mod keys;
 mod strings;
 mod walk;
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 pub(crate) use cursor::{Cursor, Depth, KeySink};
@@ -20,24 +21,25 @@ use crate::envelope::ScanError;
 pub const MAX_DEPTH: u32 = 64;
 
 /// A half-open byte range of a message: of a value including its quotes or braces, or of a place to insert at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
     start: u32,
-    end: u32,
+    /// One more than the end, so that an `Option<Span>` is no larger than a span.
+    beyond: NonZeroU32,
 }
 
 impl Span {
-    /// The span from `start` up to, but not including, `end`. Messages are shorter than 4 GiB (scanning refuses
+    /// The span from `start` up to, but not including, `end`. Messages are shorter than 2 GiB (scanning refuses
     /// longer ones), so both ends fit 32 bits.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "every scanner refuses texts of 4 GiB and more"
+        reason = "every scanner refuses texts of 2 GiB and more"
     )]
     pub const fn new(start: usize, end: usize) -> Self {
         Self {
             start: start as u32,
-            end: end as u32,
+            beyond: NonZeroU32::MIN.saturating_add(end as u32),
         }
     }
 
@@ -56,7 +58,7 @@ impl Span {
     /// First byte after the span.
     #[must_use]
     pub const fn end(self) -> usize {
-        self.end as usize
+        self.beyond.get() as usize - 1
     }
 
     /// Length in bytes.
@@ -90,11 +92,33 @@ impl Span {
     }
 }
 
+impl Default for Span {
+    fn default() -> Self {
+        Self::empty(0)
+    }
+}
+
+/// A [`ScanError`] on its way out of the scanner: one word, so that success costs nothing to hand on.
+pub(crate) struct Fault(Box<ScanError>);
+
+impl From<ScanError> for Fault {
+    #[cold]
+    fn from(error: ScanError) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<Fault> for ScanError {
+    fn from(fault: Fault) -> Self {
+        *fault.0
+    }
+}
+
 /// Validates the one JSON value that begins at or after `at` (whitespace is skipped) and returns its span.
 /// What follows the value is not looked at. The bytes from `at` to the value's end must be UTF-8.
 ///
 /// # Errors
-/// Everything that RFC 8259 forbids, more than [`MAX_DEPTH`] nested containers, a text of 4 GiB or more.
+/// Everything that RFC 8259 forbids, more than [`MAX_DEPTH`] nested containers, a text of 2 GiB or more.
 pub fn value(text: &[u8], at: usize) -> Result<Span, ScanError> {
     check_size(text)?;
     let mut cursor = Cursor::new(text, at);
@@ -119,7 +143,7 @@ pub fn document(text: &[u8]) -> Result<Span, ScanError> {
 
 /// Refuses texts whose offsets do not fit a [`Span`].
 pub(crate) fn check_size(text: &[u8]) -> Result<(), ScanError> {
-    if u32::try_from(text.len()).is_err() {
+    if i32::try_from(text.len()).is_err() {
         return Err(ScanError::TooLong);
     }
     Ok(())

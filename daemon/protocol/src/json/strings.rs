@@ -11,7 +11,8 @@ use std::fmt::Write as _;
 pub fn decode_str(raw: &[u8]) -> Cow<'_, str> {
     let inner = unquoted(raw);
     if memchr::memchr(b'\\', inner).is_none() {
-        return String::from_utf8_lossy(inner);
+        return std::str::from_utf8(inner)
+            .map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed);
     }
     let mut text = String::with_capacity(inner.len());
     walk(inner, &mut |piece| match piece {
