@@ -7,7 +7,6 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use crate::config::Settings;
-use crate::limits::Limits;
 use crate::policy::Policy;
 use crate::sessions;
 
@@ -20,8 +19,6 @@ pub struct Gate {
     pub policy: ArcSwap<Policy>,
     /// Legacy sessions.
     pub sessions: sessions::Table,
-    /// Counters of limits.
-    pub limits: Limits,
     /// Calls in flight on all cores.
     pub calls: AtomicUsize,
     /// Set at SIGTERM: not ready any more.
@@ -52,7 +49,6 @@ impl Gate {
             settings: Arc::new(ArcSwap::new(Arc::clone(&policy.settings))),
             policy: ArcSwap::from_pointee(policy),
             sessions: sessions::Table::default(),
-            limits: Limits::default(),
             calls: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             seal: crate::seal::Seal::random(),

@@ -12,6 +12,7 @@ use toolgate_protocol::names::Pattern;
 use crate::config::Settings;
 use crate::config::settings::{Filter, Listener};
 use crate::identity::Client;
+use crate::limits::Limits;
 use crate::servers::Server;
 
 /// A configuration in force.
@@ -19,6 +20,8 @@ use crate::servers::Server;
 pub struct Policy {
     /// The configuration itself.
     pub settings: Arc<Settings>,
+    /// Its limits, with what was counted under the configuration before.
+    pub limits: Limits,
     /// The running side of each enabled server, by name.
     pub servers: HashMap<String, Arc<Server>>,
     entrances: HashMap<String, Arc<Entrance>>,
@@ -129,7 +132,8 @@ impl Policy {
             .iter()
             .map(|listener| (listener.name.clone(), Arc::new(Entrance::new(Arc::clone(listener)))))
             .collect();
-        Ok(Self { settings, servers, entrances, views, clients })
+        let limits = Limits::new(&settings, before.map(|before| &before.limits));
+        Ok(Self { settings, limits, servers, entrances, views, clients })
     }
 
     /// A listener by name; absent when a reload removed it under an open connection.

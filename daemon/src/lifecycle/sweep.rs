@@ -37,6 +37,7 @@ fn sweep(core: &Core) {
     if ended > 0 {
         debug!(ended, "idle sessions were ended");
     }
+    policy.limits.sweep(crate::clock::nanos());
     policy.servers.values().filter_map(|server| server.instances()).for_each(crate::servers::stdio::instances::Instances::sweep);
 }
 
