@@ -89,7 +89,7 @@ fn rebuilt(text: &[u8], span: Span) -> serde_json::Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn nearly_json_is_judged_as_by_the_oracle(text in nearly_json()) {
