@@ -32,14 +32,14 @@ impl Watchdog {
         };
         let (end, ended) = mpsc::channel::<()>();
         Builder::new().name("watchdog".into()).spawn(move || {
-            // Three chances within the limit, so that one slow answer is not the end.
-            let interval = limit / 3;
+            // A wait and a beat take half the limit at most, so one beat may fail.
+            let interval = limit / 4;
             while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 match beat(&cores, interval) {
                     Ok(()) if others() => notify::alive(),
                     Ok(()) => tracing::error!("the watchdog is not fed: the admin thread is stuck"),
                     Err(stuck) => {
-                        tracing::error!(?stuck, "the watchdog is not fed: cores do not answer")
+                        tracing::error!(?stuck, "the watchdog is not fed: cores do not answer");
                     }
                 }
             }

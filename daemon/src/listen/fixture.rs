@@ -55,7 +55,7 @@ pub(crate) async fn serve(request: Request<Incoming>) -> Response<Body> {
             }
         },
         "/slow" => {
-            sleep(Duration::from_millis(200)).await;
+            sleep(Duration::from_millis(600)).await;
             Response::new(Body::from("slow"))
         }
         "/large" => Response::new(Body::from(vec![b'x'; 16 << 20])),

@@ -20,7 +20,7 @@ async fn served(gate: &Gate) -> Option<TcpStream> {
 #[tokio::test]
 async fn addresses_off_the_allow_list_are_closed_at_once() {
     let gate = Gate::with(|listener| {
-        listener.allow = Some(vec!["10.0.0.0/8".parse().expect("a network")])
+        listener.allow = Some(vec!["10.0.0.0/8".parse().expect("a network")]);
     });
     // Closed before or after the request was written.
     assert!(served(&gate).await.is_none());
@@ -30,7 +30,7 @@ async fn addresses_off_the_allow_list_are_closed_at_once() {
     );
 
     let gate = Gate::with(|listener| {
-        listener.allow = Some(vec!["127.0.0.0/8".parse().expect("a network")])
+        listener.allow = Some(vec!["127.0.0.0/8".parse().expect("a network")]);
     });
     assert!(served(&gate).await.is_some());
 }

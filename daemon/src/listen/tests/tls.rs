@@ -11,7 +11,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::config::settings::{CertificateFiles, TlsVersion};
-use crate::listen::fixture::{Gate, answer, certificate, client, client_of, handshake, tls};
+use crate::listen::fixture::{
+    Gate, answer, certificate, client, client_of, eventually, handshake, tls,
+};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
@@ -188,13 +190,13 @@ async fn a_handshake_that_takes_too_long_is_ended() {
     });
     let mut silent = gate.connect().await;
     assert_eq!(silent.read(&mut [0; 8]).await.expect("closed"), 0);
-    assert_eq!(
+    let failed = || {
         gate.listener()
             .counters
             .handshakes_failed
-            .load(Ordering::Relaxed),
-        1
-    );
+            .load(Ordering::Relaxed)
+    };
+    eventually("it is counted", || failed() == 1).await;
 }
 
 #[tokio::test]
