@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use toolgate_protocol::revision::MODERN;
 
 use super::body::{Body, event};
-use super::dialogue::{Dialogue, is_chatty, modern_version};
+use super::dialogue::{Dialogue, is_chatty, missing_version, modern_version};
 use super::reply::{Fault, HEADER_MISMATCH, PARSE_ERROR};
 
 /// Bytes of a request.
@@ -95,7 +95,8 @@ async fn post(request: Request<Incoming>, sessions: &Sessions) -> Answer {
     let Ok(message) = serde_json::from_slice::<Value>(&body.to_bytes()) else {
         return Err(fault(&Fault::new(PARSE_ERROR, "the body is not JSON"), &Value::Null));
     };
-    if modern_version(&message).is_some() || message["method"] == "server/discover" || head.headers.get("mcp-protocol-version").is_some_and(|version| version == MODERN.as_str()) {
+    let is_modern = modern_version(&message).is_some() || head.headers.get("mcp-protocol-version").is_some_and(|version| version == MODERN.as_str());
+    if is_modern {
         check_headers(&head.headers, &message).map_err(|mismatch| fault(&mismatch, &message["id"]))?;
         return Ok(reply(Rc::default(), message, true).await);
     }
@@ -177,7 +178,13 @@ fn session(headers: &HeaderMap, sessions: &Sessions) -> Result<Rc<Session>, Resp
 
 /// Headers of the modern era must say what the body says.
 fn check_headers(headers: &HeaderMap, message: &Value) -> Result<(), Fault> {
+    if message["id"].is_null() {
+        return Ok(());
+    }
     let params = &message["params"];
+    if modern_version(message).is_none() {
+        return Err(missing_version());
+    }
     let name = match message["method"].as_str() {
         Some("tools/call" | "prompts/get") => Some(("mcp-name", &params["name"])),
         Some("resources/read") => Some(("mcp-name", &params["uri"])),
