@@ -55,7 +55,7 @@ fn play(args: &DemoArgs) -> io::Result<()> {
     let key = folder.write(port, upstream)?;
     let mut parts = Parts::default();
     parts.start("keeper", &["keeper", "--end-with-parent", "--config", folder.config_text()])?;
-    parts.start("clock", &["demo-server", "--http", &format!("127.0.0.1:{upstream}")])?;
+    parts.start("clock", &["demo-server", "--end-with-parent", "--http", &format!("127.0.0.1:{upstream}")])?;
     wait_until("the keeper", || folder.path().join("run/servers/toys.sock").exists(), &mut parts)?;
     parts.start("gate", &["run", "--config", folder.config_text()])?;
     let view = folder.path().join("run/view/view.sock");
