@@ -113,6 +113,13 @@ impl Head {
             .is_some_and(|kind| kind.starts_with("text/event-stream"))
     }
 
+    /// Whether the server closes the connection after this answer.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.header("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
     fn is_chunked(&self) -> bool {
         self.header("transfer-encoding") == Some("chunked")
     }
@@ -147,6 +154,15 @@ pub fn request(
 }
 
 impl Connection {
+    /// Over a Unix socket.
+    pub async fn unix(path: &Path) -> io::Result<Self> {
+        let wire = Box::new(tokio::net::UnixStream::connect(path).await?);
+        Ok(Self {
+            wire,
+            held: Vec::new(),
+        })
+    }
+
     /// Sends `raw` and reads the whole answer.
     pub async fn exchange(&mut self, raw: &[u8]) -> io::Result<(Head, Vec<u8>)> {
         let head = self.begin(raw).await?;

@@ -5,10 +5,10 @@
 
 pub mod certificates;
 pub mod framing;
-
+pub mod gate;
 pub mod http;
 pub mod load;
-
 pub mod mcp;
+pub mod processes;
 pub mod standin;
 pub mod wait;

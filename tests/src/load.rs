@@ -78,19 +78,26 @@ pub struct Seen {
     pub p50_us: u32,
     /// 99 of 100 calls were faster, in microseconds.
     pub p99_us: u32,
+    /// A client found the port closed, which ends its load without being a failed call.
+    pub nobody_listens: bool,
     #[serde(skip)]
     times: Vec<u32>,
 }
 
 impl Seen {
-    fn count(&mut self, begun: Instant, outcome: Result<(), String>) {
+    fn may_go_on(&self) -> bool {
+        self.failed == 0 && !self.nobody_listens
+    }
+
+    fn count(&mut self, begun: Instant, outcome: Result<(), Failure>) {
         match outcome {
             Ok(()) => {
                 self.calls += 1;
                 self.times
                     .push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
             }
-            Err(reason) => {
+            Err(Failure::NobodyListens) => self.nobody_listens = true,
+            Err(Failure::Call(reason)) => {
                 self.failed += 1;
                 if self.reasons.len() < 5 {
                     self.reasons.push(reason);
@@ -102,6 +109,7 @@ impl Seen {
     fn merge(&mut self, other: Self) {
         self.calls += other.calls;
         self.failed += other.failed;
+        self.nobody_listens |= other.nobody_listens;
         self.reasons.extend(other.reasons);
         self.reasons.truncate(5);
         self.times.extend(other.times);
@@ -120,9 +128,21 @@ impl Seen {
     }
 }
 
+/// What to call, and where.
+#[derive(Clone)]
+pub struct Calls {
+    /// The server.
+    pub aim: Aim,
+    /// The tool.
+    pub tool: String,
+    /// Bytes of the tool's argument.
+    pub padding: usize,
+}
+
 /// Clients that are connected and have not called yet.
 pub struct Clients {
-    aim: Aim,
+    calls: Calls,
+    pace: Pace,
     /// None where each call connects anew, or where the server did not let a client in.
     connected: Vec<Option<Client>>,
     seen: Seen,
@@ -130,49 +150,52 @@ pub struct Clients {
 
 impl Clients {
     /// Connects `number` clients; who is not let in is counted as a failed call.
-    pub async fn connect(aim: &Aim, number: u32, pace: Pace) -> Self {
+    pub async fn connect(calls: Calls, number: u32, pace: Pace) -> Self {
         let (mut connected, mut seen) = (Vec::new(), Seen::default());
         for _ in 0..number {
             connected.push(match pace {
                 Pace::Connect => None,
-                Pace::Closed | Pace::PerSecond(_) => match aim.client().await {
+                Pace::Closed | Pace::PerSecond(_) => match calls.aim.client().await {
                     Ok(client) => Some(client),
                     Err(error) => {
-                        seen.count(Instant::now(), Err(format!("connect: {error}")));
+                        seen.count(
+                            Instant::now(),
+                            Err(Failure::Call(format!("connect: {error}"))),
+                        );
                         None
                     }
                 },
             });
         }
         Self {
-            aim: aim.clone(),
+            calls,
+            pace,
             connected,
             seen,
         }
     }
 
-    /// Calls at `pace` until told to stop; each client finishes its last call.
-    pub async fn call(self, pace: Pace, padding: usize, until: Until) -> Seen {
-        LocalSet::new()
-            .run_until(self.call_all(pace, padding, until))
-            .await
+    /// Calls until told to stop; each client finishes its last call.
+    pub async fn call(self, until: Until) -> Seen {
+        LocalSet::new().run_until(self.call_all(until)).await
     }
 
-    async fn call_all(self, pace: Pace, padding: usize, until: Until) -> Seen {
+    async fn call_all(self, until: Until) -> Seen {
         let (mut seen, begun) = (self.seen, Instant::now());
         let number = u32::try_from(self.connected.len()).unwrap_or(u32::MAX);
         let mut tasks = Vec::new();
         for (place, client) in (0..number).zip(self.connected) {
-            let (until, aim) = (until.clone(), self.aim.clone());
+            let (until, calls, pace) = (until.clone(), self.calls.clone(), self.pace);
             let stop = move || until.reached(begun);
             tasks.push(tokio::task::spawn_local(async move {
                 match (pace, client) {
-                    (Pace::Connect, _) => connecting(&aim, padding, &stop).await,
-                    (Pace::Closed, Some(client)) => closed(client, padding, &stop).await,
+                    (Pace::Connect, _) => calls.connecting(stop).await,
+                    (Pace::Closed, Some(client)) => calls.closed(client, stop).await,
                     (Pace::PerSecond(rate), Some(client)) => {
                         let interval = Duration::from_secs(1) * number / rate;
-                        let first = begun + interval * place / number;
-                        paced(client, padding, &stop, interval, first).await
+                        calls
+                            .paced(client, stop, interval, begun + interval * place / number)
+                            .await
                     }
                     (_, None) => Seen::default(),
                 }
@@ -186,15 +209,39 @@ impl Clients {
     }
 }
 
-async fn call(client: &mut Client, raw: &[u8]) -> Result<(), String> {
-    match client.connection().exchange(raw).await {
-        Ok((head, body)) if head.status == 200 && !contains(&body, b"\"error\"") => Ok(()),
-        Ok((head, body)) => Err(format!(
-            "{} {}",
-            head.status,
-            String::from_utf8_lossy(&body)
-        )),
-        Err(error) => Err(error.to_string()),
+/// One call. Where the server says that its answer is the connection's last, the client connects again.
+async fn call(client: &mut Client, aim: &Aim, raw: &[u8]) -> Result<(), Failure> {
+    let (head, body) = match client.connection().exchange(raw).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(Failure::Call(error.to_string())),
+    };
+    if head.status != 200 || contains(&body, b"\"error\"") {
+        let text = String::from_utf8_lossy(&body);
+        return Err(Failure::Call(format!("{} {text}", head.status)));
+    }
+    if head.is_last() {
+        client
+            .reconnect(&aim.target)
+            .await
+            .map_err(|error| Failure::of_connecting(&error))?;
+    }
+    Ok(())
+}
+
+/// Why a client stopped.
+enum Failure {
+    /// A call was cut or refused, or a connection broke.
+    Call(String),
+    /// Nobody listens any more.
+    NobodyListens,
+}
+
+impl Failure {
+    fn of_connecting(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::NobodyListens,
+            _ => Self::Call(format!("connect: {error}")),
+        }
     }
 }
 
@@ -202,45 +249,56 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-async fn closed(mut client: Client, padding: usize, stop: &impl Fn() -> bool) -> Seen {
-    let (raw, mut seen) = (client.raw_call("echo", padding), Seen::default());
-    while !stop() && seen.failed == 0 {
-        let begun = Instant::now();
-        seen.count(begun, call(&mut client, &raw).await);
+impl Calls {
+    async fn closed(self, mut client: Client, stop: impl Fn() -> bool) -> Seen {
+        let (raw, mut seen) = (client.raw_call(&self.tool, self.padding), Seen::default());
+        while !stop() && seen.may_go_on() {
+            let begun = Instant::now();
+            seen.count(begun, call(&mut client, &self.aim, &raw).await);
+        }
+        seen
     }
-    seen
-}
 
-async fn paced(
-    mut client: Client,
-    padding: usize,
-    stop: &impl Fn() -> bool,
-    interval: Duration,
-    mut next: Instant,
-) -> Seen {
-    let (raw, mut seen) = (client.raw_call("echo", padding), Seen::default());
-    while !stop() && seen.failed == 0 {
-        tokio::time::sleep_until(next.into()).await;
-        next += interval;
-        // The timer's granularity of a millisecond is not the server's doing.
-        let begun = Instant::now();
-        seen.count(begun, call(&mut client, &raw).await);
+    async fn paced(
+        self,
+        mut client: Client,
+        stop: impl Fn() -> bool,
+        interval: Duration,
+        mut next: Instant,
+    ) -> Seen {
+        let (raw, mut seen) = (client.raw_call(&self.tool, self.padding), Seen::default());
+        while !stop() && seen.may_go_on() {
+            tokio::time::sleep_until(next.into()).await;
+            next += interval;
+            // The timer's granularity of a millisecond is not the server's doing.
+            let begun = Instant::now();
+            seen.count(begun, call(&mut client, &self.aim, &raw).await);
+        }
+        seen
     }
-    seen
-}
 
-async fn connecting(aim: &Aim, padding: usize, stop: &impl Fn() -> bool) -> Seen {
-    let mut seen = Seen::default();
-    while !stop() {
-        let begun = Instant::now();
-        let outcome = match aim.client().await {
-            Ok(mut client) => {
-                let raw = client.raw_call("echo", padding);
-                call(&mut client, &raw).await
-            }
-            Err(error) => Err(format!("connect: {error}")),
-        };
-        seen.count(begun, outcome);
+    async fn connecting(self, stop: impl Fn() -> bool) -> Seen {
+        let mut seen = Seen::default();
+        while !stop() && !seen.nobody_listens {
+            let begun = Instant::now();
+            let outcome = match self.aim.client().await {
+                Ok(mut client) => {
+                    let raw = client.raw_call(&self.tool, self.padding);
+                    let answered = client.connection().exchange(&raw).await;
+                    match answered {
+                        Ok((head, _)) if head.status == 200 => Ok(()),
+                        Ok((head, body)) => Err(Failure::Call(format!(
+                            "{} {}",
+                            head.status,
+                            String::from_utf8_lossy(&body)
+                        ))),
+                        Err(error) => Err(Failure::Call(error.to_string())),
+                    }
+                }
+                Err(error) => Err(Failure::of_connecting(&error)),
+            };
+            seen.count(begun, outcome);
+        }
+        seen
     }
-    seen
 }

@@ -102,6 +102,12 @@ impl Client {
         Ok(())
     }
 
+    /// Opens another connection; a session goes on.
+    pub async fn reconnect(&mut self, target: &Target) -> io::Result<()> {
+        self.connection = target.connect().await?;
+        Ok(())
+    }
+
     /// The session's id.
     #[must_use]
     pub fn session(&self) -> Option<&str> {

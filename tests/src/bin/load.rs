@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use toolgate_tests::http::Target;
-use toolgate_tests::load::{Aim, Clients, Pace, Until};
+use toolgate_tests::load::{Aim, Calls, Clients, Pace, Until};
 use toolgate_tests::mcp::Era;
 
 #[derive(Parser)]
@@ -82,12 +82,17 @@ async fn main() -> io::Result<()> {
                 (None, true) => Pace::Connect,
                 (None, false) => Pace::Closed,
             };
-            let clients = Clients::connect(&aim, options.connections, pace).await;
+            let calls = Calls {
+                aim,
+                tool: "echo".to_owned(),
+                padding,
+            };
+            let clients = Clients::connect(calls, options.connections, pace).await;
             println!(r#"{{"open": {}}}"#, options.connections);
             // What connecting costs is not part of a call: the caller takes its measure and says go.
             io::stdin().read_line(&mut String::new())?;
             let until = Until::Elapsed(Duration::from_secs_f64(seconds));
-            let seen = clients.call(pace, padding, until).await;
+            let seen = clients.call(until).await;
             println!(
                 "{}",
                 serde_json::to_string(&seen).expect("numbers and texts")

@@ -1,0 +1,145 @@
+//! A thousand stdio sessions, opened and dropped in every way: nothing is left, and it is counted.
+
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use toolgate_tests::gate::{Gate, Setup, program};
+use toolgate_tests::mcp::{Client, Era};
+use toolgate_tests::processes::{MARK_NAME, descriptors, marked, zombies};
+use toolgate_tests::wait;
+
+const SESSIONS: usize = 1000;
+/// Sessions that are open at the same time.
+const AT_ONCE: usize = 20;
+
+/// How a session ends.
+#[derive(Clone, Copy)]
+enum End {
+    /// The client says DELETE.
+    Deleted,
+    /// Its instance is killed first.
+    Killed,
+}
+
+async fn gate(mark: &str) -> Gate {
+    let unruly = program("unruly");
+    let unruly = unruly.to_str().expect("a path in UTF-8");
+    let mut setup = Setup::default();
+    for (name, habits) in [
+        ("tidy", vec![]),
+        ("deaf", vec!["--ignore-eof"]),
+        ("littering", vec!["--leave-behind"]),
+        ("worst", vec!["--ignore-eof", "--leave-behind"]),
+    ] {
+        let command = [&[unruly], &habits[..]].concat();
+        let lines = format!(
+            "command = {command:?}\nenv = {{ {MARK_NAME} = {mark:?} }}\ninstances = {{ per = \"session\", max = 100 }}"
+        );
+        setup = setup.server(name, &lines);
+    }
+    setup.start().await
+}
+
+#[tokio::test]
+async fn a_thousand_sessions_leave_no_process_zombie_or_descriptor() {
+    let mark = format!("left-{}", std::process::id());
+    let gate = gate(&mark).await;
+    let keeper = gate.keeper_pid().expect("a keeper");
+    // One session on each server first, so that what is opened once and kept is not counted as a leak.
+    batch(&gate, 4, End::Deleted).await;
+    nothing_left(&mark).await;
+    let before = (descriptors(gate.pid()), descriptors(keeper));
+    for round in 0..SESSIONS / AT_ONCE {
+        batch(
+            &gate,
+            AT_ONCE,
+            if round % 2 == 0 {
+                End::Deleted
+            } else {
+                End::Killed
+            },
+        )
+        .await;
+    }
+    nothing_left(&mark).await;
+    for parent in [gate.pid(), keeper] {
+        wait::until("the last zombie to go", || async {
+            zombies(parent).is_empty().then_some(())
+        })
+        .await;
+    }
+    // A connection of the test itself may still be closing.
+    wait::until("descriptors to be closed", || async {
+        (descriptors(gate.pid()) <= before.0 && descriptors(keeper) <= before.1).then_some(())
+    })
+    .await;
+}
+
+async fn batch(gate: &Gate, sessions: usize, end: End) {
+    let mut open = Vec::new();
+    for number in 0..sessions {
+        let path = ["/mcp/tidy", "/mcp/deaf", "/mcp/littering", "/mcp/worst"][number % 4];
+        let mut client = gate
+            .aim(path, Era::Legacy)
+            .client()
+            .await
+            .expect("a session");
+        let answer = client.call("pid", json!({})).await.expect("an answer");
+        assert!(answer.succeeded(), "{answer:?}\n{}", gate.log());
+        let pid = answer.body["result"]["content"][0]["text"]
+            .as_str()
+            .and_then(|text| text.parse().ok());
+        open.push((client, pid.and_then(Pid::from_raw).expect("a process id")));
+    }
+    for (client, pid) in open {
+        finish(client, pid, end).await;
+    }
+}
+
+async fn finish(client: Client, pid: Pid, end: End) {
+    if matches!(end, End::Killed) {
+        kill_process(pid, Signal::KILL).expect("a running instance");
+    }
+    client.close().await.expect("an answer to DELETE");
+}
+
+async fn nothing_left(mark: &str) {
+    wait::until("every process of every instance to be gone", || async {
+        marked(mark).is_empty().then_some(())
+    })
+    .await;
+}
+
+#[test]
+fn the_count_finds_a_survivor() {
+    let mark = format!("planted-{}", std::process::id());
+    let mut planted = Command::new("setsid")
+        .args(["sleep", "600"])
+        .env(MARK_NAME, &mark)
+        .spawn()
+        .expect("a program");
+    let found = marked(&mark);
+    planted.kill().expect("a running program");
+    assert!(
+        zombies_of_this_process_include(planted.id()),
+        "a zombie is not found"
+    );
+    planted.wait().expect("its end");
+    assert!(
+        found.iter().any(|(pid, _)| *pid == planted.id()),
+        "{found:?}"
+    );
+    assert!(marked(&mark).is_empty());
+}
+
+fn zombies_of_this_process_include(pid: u32) -> bool {
+    let deadline = std::time::Instant::now() + wait::PATIENCE;
+    while std::time::Instant::now() < deadline {
+        if zombies(std::process::id()).contains(&pid) {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}

@@ -1,0 +1,53 @@
+//! `unruly [--ignore-eof] [--leave-behind]`: a small MCP server over stdio with the bad habits of real ones.
+//!
+//! `--ignore-eof` runs on when its input ends; `--leave-behind` starts a program in a session of its own, which
+//! nobody asked to end. The tool `pid` tells its process id, so that a test can kill it.
+
+use std::io::{self, BufRead, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+fn main() -> io::Result<()> {
+    let habits: Vec<String> = std::env::args().skip(1).collect();
+    let has = |habit: &str| habits.iter().any(|given| given == habit);
+    if has("--leave-behind") {
+        // Nobody waits for it: that is the habit.
+        let _left = Command::new("setsid")
+            .args(["sleep", "600"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+    }
+    for line in io::stdin().lock().lines() {
+        let message: Value = serde_json::from_str(&line?).map_err(io::Error::other)?;
+        if let Some(answer) = answer(&message) {
+            writeln!(io::stdout(), "{answer}")?;
+        }
+    }
+    while has("--ignore-eof") {
+        std::thread::sleep(Duration::from_secs(60));
+    }
+    Ok(())
+}
+
+fn answer(message: &Value) -> Option<Value> {
+    let id = message.get("id")?;
+    let result = match message["method"].as_str()? {
+        "initialize" => json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+            "serverInfo": {"name": "unruly", "version": "1"}}),
+        "tools/list" => {
+            json!({"tools": [{"name": "pid", "description": "Its process id", "inputSchema": {"type": "object"}}]})
+        }
+        "tools/call" => {
+            json!({"content": [{"type": "text", "text": std::process::id().to_string()}]})
+        }
+        "ping" => json!({}),
+        _ => {
+            let error = json!({"code": -32601, "message": "Method not found"});
+            return Some(json!({"jsonrpc": "2.0", "id": id, "error": error}));
+        }
+    };
+    Some(json!({"jsonrpc": "2.0", "id": id, "result": result}))
+}

@@ -1,0 +1,333 @@
+//! A gate as a process of its own, as an operator would run it: a configuration file and signals.
+//!
+//! Scenarios describe it with [`Setup`] and start it; it is ended with all its children when it is dropped.
+//! Nothing here reaches into the daemon: what cannot be seen from outside cannot be relied upon.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use aws_lc_rs::digest;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::certificates::Certificates;
+use crate::http::{Connection, Target, request};
+use crate::load::Aim;
+use crate::mcp::Era;
+use crate::wait;
+
+const SECRET: &str = "c2VjcmV0LW9mLXNjZW5hcmlvcy1hbmQtbm90aGluZy1lbHNl";
+
+/// What a gate is configured with: servers, and lines for other tables.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    servers: BTreeMap<String, String>,
+    limits: Vec<String>,
+    daemon: Vec<String>,
+}
+
+impl Setup {
+    /// Adds an HTTP server.
+    #[must_use]
+    pub fn http(self, name: &str, url: &str) -> Self {
+        self.server(name, &format!("endpoints = [{url:?}]"))
+    }
+
+    /// Adds a stdio server.
+    #[must_use]
+    pub fn stdio(self, name: &str, command: &[&str], instances: &str) -> Self {
+        self.server(
+            name,
+            &format!("command = {command:?}\ninstances = {{ {instances} }}"),
+        )
+    }
+
+    /// Adds a server by the lines of its table.
+    #[must_use]
+    pub fn server(mut self, name: &str, lines: &str) -> Self {
+        self.servers.insert(name.to_owned(), lines.to_owned());
+        self
+    }
+
+    /// Adds a limit of the only key, as an inline table.
+    #[must_use]
+    pub fn limit(mut self, table: &str) -> Self {
+        self.limits.push(table.to_owned());
+        self
+    }
+
+    /// Adds a line of `[daemon]`.
+    #[must_use]
+    pub fn daemon(mut self, line: &str) -> Self {
+        self.daemon.push(line.to_owned());
+        self
+    }
+
+    fn has_stdio(&self) -> bool {
+        self.servers
+            .values()
+            .any(|lines| lines.starts_with("command"))
+    }
+
+    fn text(&self, folder: &Path, port: u16, certificates: &Certificates) -> String {
+        let hash = digest::digest(&digest::SHA256, SECRET.as_bytes());
+        let hash: Vec<_> = hash
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let servers: Vec<_> = self
+            .servers
+            .iter()
+            .map(|(name, lines)| format!("[server.{name}]\n{lines}\n"))
+            .collect();
+        format!(
+            "version = 1\n\n\
+             [daemon]\ncores = 2\nruntime_dir = \"{folder}/run\"\nstate_dir = \"{folder}/state\"\n{daemon}\n\n\
+             [log]\nlevel = \"info\"\nformat = \"json\"\n\n\
+             [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = [\"mcp\", \"health\", \"ready\"]\nauth = [\"key\"]\n\
+             tls.certificates = [{{ chain = \"file:{chain}\", key = \"file:{key}\" }}]\n\n\
+             [key.test]\nhash = \"sha256:{hash}\"\nowner = \"test\"\ntier = \"test\"\n\n\
+             [tier.test]\nlimits = [{limits}]\n\n{servers}",
+            hash = hash.concat(),
+            folder = folder.display(),
+            daemon = self.daemon.join("\n"),
+            chain = certificates.chain.display(),
+            key = certificates.key.display(),
+            limits = self.limits.join(", "),
+            servers = servers.join("\n"),
+        )
+    }
+
+    /// Starts the keeper where it is needed, and the gate, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready, with its log.
+    pub async fn start(self) -> Gate {
+        let folder = tempfile::Builder::new()
+            .prefix("toolgate-scenario-")
+            .tempdir()
+            .expect("a folder");
+        let certificates = Certificates::write(&folder.path().join("tls"));
+        for part in ["run", "state"] {
+            std::fs::create_dir(folder.path().join(part)).expect("a folder");
+        }
+        let port = free_port();
+        let config = folder.path().join("toolgate.toml");
+        std::fs::write(&config, self.text(folder.path(), port, &certificates))
+            .expect("the configuration");
+        let keeper = self
+            .has_stdio()
+            .then(|| start("keeper", folder.path(), &config));
+        let gate = Gate {
+            process: start("run", folder.path(), &config),
+            keeper,
+            target: Target::tls(port, &certificates.ca),
+            setup: self,
+            certificates,
+            config,
+            port,
+            folder,
+        };
+        wait::until("the gate to listen", || async {
+            gate.target
+                .connect()
+                .await
+                .ok()
+                .or_else(|| gate.still_running())
+        })
+        .await;
+        gate
+    }
+}
+
+/// A running gate.
+pub struct Gate {
+    process: Child,
+    keeper: Option<Child>,
+    target: Target,
+    setup: Setup,
+    certificates: Certificates,
+    config: PathBuf,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Gate {
+    /// Where it listens.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The only API key.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("tg_test_{SECRET}")
+    }
+
+    /// The process id of the daemon.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The process id of the keeper, if there is one.
+    #[must_use]
+    pub fn keeper_pid(&self) -> Option<u32> {
+        self.keeper.as_ref().map(Child::id)
+    }
+
+    /// Load on one server.
+    #[must_use]
+    pub fn aim(&self, path: &str, era: Era) -> Aim {
+        Aim {
+            target: self.target.clone(),
+            path: path.to_owned(),
+            key: Some(self.key()),
+            era,
+        }
+    }
+
+    /// What the daemon logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let read =
+            |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        read("run.log") + &read("keeper.log")
+    }
+
+    /// Writes the configuration anew; it is in force after [`Gate::reload`].
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn change(&mut self, change: impl FnOnce(Setup) -> Setup) {
+        self.setup = change(std::mem::take(&mut self.setup));
+        let text = self
+            .setup
+            .text(self.folder.path(), self.port, &self.certificates);
+        std::fs::write(&self.config, text).expect("the configuration");
+    }
+
+    /// Reloads over the control socket, which answers when it is done.
+    ///
+    /// # Panics
+    /// When the reload is refused.
+    pub async fn reload(&self) {
+        let (status, answer) = self.control("POST", "/v1/config/reload").await;
+        assert_eq!(
+            status,
+            200,
+            "the reload was refused: {answer}\n{}",
+            self.log()
+        );
+    }
+
+    /// One request on the control socket.
+    ///
+    /// # Panics
+    /// When the socket does not answer.
+    pub async fn control(&self, method: &str, path: &str) -> (u16, Value) {
+        let socket = self.folder.path().join("run/control/control.sock");
+        let mut connection = Connection::unix(&socket).await.expect("the control socket");
+        let headers = [("Content-Type", "application/json")];
+        let raw = request(method, path, "localhost", &headers, b"{}");
+        let (head, body) = connection.exchange(&raw).await.expect("an answer");
+        (
+            head.status,
+            serde_json::from_slice(&body).unwrap_or(Value::Null),
+        )
+    }
+
+    /// Sends a signal to the daemon.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.process);
+        kill_process(pid, signal).expect("a running gate");
+    }
+
+    /// Waits for the daemon's end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let process = &mut self.process;
+        let mut poll = || process.try_wait().expect("a child's status");
+        wait::until("the gate to end", || std::future::ready(poll())).await
+    }
+
+    /// Never yields: panics with the log when the daemon has ended.
+    fn still_running<T>(&self) -> Option<T> {
+        let gone = !Path::new(&format!("/proc/{}/stat", self.process.id())).exists()
+            || std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))
+                .is_ok_and(|stat| stat.contains(") Z "));
+        assert!(!gone, "the gate ended before it was ready:\n{}", self.log());
+        None
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        for child in [Some(&mut self.process), self.keeper.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            // The keeper ends its instances at SIGTERM; what is killed outright cannot.
+            if child.try_wait().is_ok_and(|ended| ended.is_none()) {
+                kill_process(Pid::from_child(child), Signal::TERM).ok();
+            }
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            while child.try_wait().is_ok_and(|ended| ended.is_none())
+                && std::time::Instant::now() < deadline
+            {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            kill_process_group(Pid::from_child(child), Signal::KILL).ok();
+            child.wait().ok();
+        }
+    }
+}
+
+fn start(command: &str, folder: &Path, config: &Path) -> Child {
+    let log = std::fs::File::create(folder.join(format!("{command}.log"))).expect("a log file");
+    Command::new(program("toolgated"))
+        .arg(command)
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .expect("toolgated")
+}
+
+/// A program of this workspace, from the folder that the running test was built into.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this program's path");
+    let built = test
+        .ancestors()
+        .skip(1)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    built.unwrap_or_else(|| panic!("{name} is missing: run `cargo build --workspace --bins` first"))
+}
+
+/// A port that was free a moment ago.
+///
+/// # Panics
+/// When the machine has none left.
+#[must_use]
+pub fn free_port() -> u16 {
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    probe.local_addr().expect("its address").port()
+}

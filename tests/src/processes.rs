@@ -1,0 +1,63 @@
+//! Counting what is left: processes that carry a mark, zombies, and descriptors.
+//!
+//! Scenarios give every program that they cause to run a mark in its environment, which children inherit
+//! whatever else they do; a process cannot leave the count by forking, by `setsid` or by another name.
+
+use std::fs;
+use std::path::Path;
+
+/// Marks programs: `MARK_NAME=value` in their environment.
+pub const MARK_NAME: &str = "TOOLGATE_TEST_MARK";
+
+/// Live processes with this mark in their environment or in their command line: pid and command line.
+#[must_use]
+pub fn marked(mark: &str) -> Vec<(u32, String)> {
+    let wanted = format!("{MARK_NAME}={mark}");
+    pids()
+        .map(|pid| (pid, command_line(pid)))
+        .filter(|(pid, command)| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            command.contains(mark)
+                || environment
+                    .split(|byte| *byte == 0)
+                    .any(|variable| variable == wanted.as_bytes())
+        })
+        .collect()
+}
+
+/// Children of `parent` that ended and were not waited for.
+#[must_use]
+pub fn zombies(parent: u32) -> Vec<u32> {
+    pids()
+        .filter(|pid| {
+            let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+                return false;
+            };
+            let fields: Vec<_> = stat
+                .rsplit(") ")
+                .next()
+                .unwrap_or_default()
+                .split(' ')
+                .collect();
+            fields.first() == Some(&"Z") && fields.get(1) == Some(&parent.to_string().as_str())
+        })
+        .collect()
+}
+
+/// Open descriptors of a process.
+#[must_use]
+pub fn descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc")
+        .expect("/proc")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+fn command_line(pid: u32) -> String {
+    let raw =
+        fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&raw).replace('\0', " ")
+}
