@@ -84,7 +84,7 @@ pub struct Call {
     /// The connection that it came on.
     pub connection: Rc<Connection>,
     /// What holds for this call until its end.
-    pub policy: Arc<Policy>,
+    pub policy: Rc<Arc<Policy>>,
     /// The listener as this call's configuration has it.
     pub entrance: Arc<Entrance>,
     /// POST, GET or DELETE.

@@ -8,13 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
+
 use crate::config::Settings;
 use crate::gate::Gate;
 use crate::policy::Policy;
 use crate::listen::drain::Drain;
 
-/// The running configuration as one core holds it: counted without atomics.
-pub type Running = Rc<Arc<Settings>>;
+/// What one core holds of a value that all share: counted without atomics.
+type Held<T> = Rc<Arc<T>>;
 
 /// What a core can be weighed by from outside.
 #[derive(Debug, Default)]
@@ -57,39 +59,46 @@ pub struct Core {
     pub drain: Drain,
     /// What all cores share.
     pub gate: Arc<Gate>,
-    running: RefCell<Running>,
+    settings: RefCell<Held<Settings>>,
+    policy: RefCell<Held<Policy>>,
 }
 
 impl Core {
     /// A core of this gate.
     #[must_use]
     pub fn new(index: usize, load: Arc<Load>, gate: Arc<Gate>) -> Self {
-        let running = RefCell::new(running(gate.settings.load_full()));
-        Self { index, load, drain: Drain::default(), gate, running }
+        let settings = RefCell::new(held(gate.settings.load_full()));
+        let policy = RefCell::new(held(gate.policy.load_full()));
+        Self { index, load, drain: Drain::default(), gate, settings, policy }
     }
 
-    /// What holds for a call that starts now.
+    /// What holds for a call that starts now; the call keeps what it took.
     #[must_use]
-    pub fn policy(&self) -> Arc<Policy> {
-        self.gate.policy.load_full()
+    pub fn policy(&self) -> Rc<Arc<Policy>> {
+        follow(&self.gate.policy, &self.policy)
     }
 
-    /// The running configuration: to be taken once per call, which keeps what it took.
+    /// The running configuration, for what is no call.
     #[must_use]
-    pub fn settings(&self) -> Running {
-        let newest = self.gate.settings.load();
-        let mut held = self.running.borrow_mut();
-        if !Arc::ptr_eq(&newest, &held) {
-            *held = running(Arc::clone(&newest));
-        }
-        Rc::clone(&held)
+    pub fn settings(&self) -> Rc<Arc<Settings>> {
+        follow(&self.gate.settings, &self.settings)
     }
+}
+
+/// The newest value, taken over only where it is another one.
+fn follow<T>(shared: &ArcSwap<T>, own: &RefCell<Held<T>>) -> Held<T> {
+    let newest = shared.load();
+    let mut own = own.borrow_mut();
+    if !Arc::ptr_eq(&newest, &own) {
+        *own = held(Arc::clone(&newest));
+    }
+    Rc::clone(&own)
 }
 
 #[expect(
     clippy::redundant_allocation,
     reason = "the outer count is the core's own: the shared one would bounce between cores with every call"
 )]
-fn running(settings: Arc<Settings>) -> Rc<Arc<Settings>> {
-    Rc::new(settings)
+fn held<T>(value: Arc<T>) -> Held<T> {
+    Rc::new(value)
 }

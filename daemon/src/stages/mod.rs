@@ -1,5 +1,6 @@
 //! The stages of a call, one file each, in the order of `pipeline`.
 
+pub mod ending;
 pub mod forward;
 pub mod identify;
 pub mod limit;

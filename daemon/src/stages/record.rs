@@ -10,18 +10,21 @@ use http::Response;
 use http_body::{Frame, SizeHint};
 use tracing::info;
 
+use super::ending::Ending;
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::Kind;
 use crate::observe::Shown;
+use crate::observe::logging::ACCESS;
 
 /// Records the call now where its answer is whole, else at the end of the stream.
 pub fn record(call: Call, response: Response<Body>, failed: Option<(Kind, String)>) -> Response<Body> {
     let status = response.status().as_u16();
+    let ending = matches!(response.body(), Body::Stream(_)).then(|| Ending::of(&call, &response));
     let entry = Entry { call, status, failed, bytes: 0 };
-    response.map(|body| match body {
-        Body::Stream(inner) => Body::stream(Recorded { inner, entry }),
-        whole => {
+    response.map(|body| match (body, ending) {
+        (Body::Stream(inner), Some(ending)) => Body::stream(Recorded { inner, ending, entry }),
+        (whole, _) => {
             drop(entry);
             whole
         }
@@ -40,13 +43,18 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let call = &self.call;
         call.core.gate.calls.fetch_sub(1, Ordering::Relaxed);
-        if !call.policy.settings.log.access || call.view.is_none() {
-            return;
+        if call.policy.settings.log.access && call.view.is_some() {
+            self.write();
         }
+    }
+}
+
+impl Entry {
+    fn write(&self) {
+        let call = &self.call;
         let message = call.message.as_ref();
         let method = message.map(|message| message.method()).unwrap_or_default();
         let name = message.and_then(|message| message.envelope.target_str(&message.bytes)).unwrap_or_default();
-        let total = call.started.elapsed();
         let queued = call.times.admitted.map_or(Duration::ZERO, |at| at - call.started);
         let first_byte = call.times.first_byte.map_or(Duration::ZERO, |at| at - call.started);
         let (failure, cause) = match &self.failed {
@@ -54,7 +62,7 @@ impl Drop for Entry {
             None => ("", ""),
         };
         info!(
-            target: crate::observe::logging::ACCESS,
+            target: ACCESS,
             id = %call.id,
             client = %Shown(call.client.as_ref().map_or("-", |client| &client.owner)),
             peer = %call.connection.peer.ip(),
@@ -65,9 +73,10 @@ impl Drop for Entry {
             status = self.status,
             failure,
             cause = %Shown(cause),
+            bytes = self.bytes,
             queue_us = micros(queued),
             first_byte_us = micros(first_byte),
-            total_us = micros(total),
+            total_us = micros(call.started.elapsed()),
             "{} {} {}", call.method, Shown(&call.path), self.status,
         );
     }
@@ -80,6 +89,7 @@ fn micros(time: Duration) -> u64 {
 /// A stream that belongs to a call until its end.
 struct Recorded {
     inner: crate::body::Stream,
+    ending: Ending,
     entry: Entry,
 }
 
@@ -88,9 +98,16 @@ impl http_body::Body for Recorded {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = self.inner.as_mut().poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &polled {
-            self.entry.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        let this = &mut *self;
+        if let Poll::Ready(last) = this.ending.poll(context) {
+            return Poll::Ready(last.map(|bytes| Ok(Frame::data(bytes))));
+        }
+        let polled = this.inner.as_mut().poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            this.entry.bytes += data.len() as u64;
+            this.ending.saw(data);
         }
         polled
     }

@@ -1,0 +1,93 @@
+//! How an open stream ends when the gate goes away.
+//!
+//! A stream that only listens ends as soon as calls are left to finish; a call's stream may go on
+//! until the time to drain is up, and is then answered with an error. Neither is cut in the middle
+//! of an event, and a client is never left to guess (2026-07-28, "Graceful Closure").
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{Method, Response};
+use toolgate_protocol::error::result_body;
+use toolgate_protocol::method::Method as Mcp;
+use toolgate_protocol::revision::Era;
+use toolgate_protocol::sse;
+
+use crate::body::Body;
+use crate::call::Call;
+use crate::failure::{self, Failure, Kind};
+use crate::listen::drain::Phase;
+
+/// Waits for the end of a stream's time.
+pub struct Ending {
+    time: Pin<Box<dyn Future<Output = ()>>>,
+    /// What is said last; nothing where the stream is no stream of events.
+    last: Option<Bytes>,
+    /// Whether the stream stands between two events.
+    between: bool,
+    over: bool,
+}
+
+impl Ending {
+    /// The end of this call's stream.
+    pub fn of(call: &Call, response: &Response<Body>) -> Self {
+        let listens = listens(call);
+        let phase = if listens { Phase::Finishing } else { Phase::Ending };
+        let core = Rc::clone(&call.core);
+        let time = Box::pin(async move { core.drain.reached(phase).await });
+        let events = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        let last = last_message(call, listens).filter(|_| events);
+        Self { time, last, between: true, over: false }
+    }
+
+    /// Remembers whether an event is complete.
+    pub fn saw(&mut self, data: &[u8]) {
+        self.between = data.ends_with(b"\n\n") || data.ends_with(b"\r\n\r\n") || data.ends_with(b"\r\r");
+    }
+
+    /// Ready once the time is up: with what is said last, then with nothing.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if !self.over {
+            std::task::ready!(self.time.as_mut().poll(context));
+            self.over = true;
+            return Poll::Ready(self.last.take().filter(|_| self.between));
+        }
+        Poll::Ready(None)
+    }
+}
+
+fn listens(call: &Call) -> bool {
+    let subscribed = |message: &crate::message::Message| Mcp::parse(&message.method()) == Some(Mcp::Listen);
+    call.method == Method::GET || call.message.as_ref().is_some_and(subscribed)
+}
+
+/// The answer that a stream owes its client: none for a session's stream, a result for a
+/// subscription, an error for a call.
+fn last_message(call: &Call, listens: bool) -> Option<Bytes> {
+    let id = call.message.as_ref()?.id_bytes();
+    let message = if listens && call.era == Era::Modern {
+        let subscription = String::from_utf8_lossy(&id);
+        let result = format!(
+            r#"{{"resultType":"complete","_meta":{{"io.modelcontextprotocol/subscriptionId":{subscription}}}}}"#
+        );
+        result_body(&id, result.as_bytes())
+    } else {
+        failure::in_stream(call, &id).body(&draining())
+    };
+    let mut event = BytesMut::with_capacity(message.len() + 32);
+    sse::write_event(&mut event, None, None, &message);
+    Some(event.freeze())
+}
+
+/// What a call is answered with that did not finish in time.
+pub fn draining() -> Failure {
+    Failure::new(
+        Kind::Draining,
+        "The gate is shutting down and this call did not finish in time. Whether it had an effect is unknown; check before you repeat it.",
+    )
+    .retry_after(std::time::Duration::from_secs(1))
+}
