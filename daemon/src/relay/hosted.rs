@@ -3,6 +3,7 @@
 //! The gate greets, lists and answers pings by itself; what only a server can do goes over the
 //! session's leg to that server, which is opened by the first call that needs it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
 
 use super::stream::{Events, pump};
-use super::{answer, greet, lists, mirror, names};
+use super::{answer, greet, lists, mirror, names, overhear};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -124,7 +125,15 @@ pub fn destination(call: &Call, method: Option<Method>, message: Message) -> Res
 }
 
 async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, Failure> {
-    hosted.leg(&server.settings.name, async || server.introduce(&call.core, hosted).await).await
+    hosted
+        .leg(&server.settings.name, async || {
+            let leg = server.introduce(&call.core, hosted).await?;
+            if let (Some(_), Some((session, _))) = (leg.conversation(), &call.session) {
+                tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), Arc::downgrade(session)));
+            }
+            Ok(leg)
+        })
+        .await
 }
 
 /// Lists come from the session's own instance where one runs, else from the shared one.

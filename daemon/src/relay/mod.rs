@@ -10,6 +10,7 @@ pub mod hosted;
 pub mod lists;
 pub mod mirror;
 pub mod names;
+pub mod overhear;
 pub mod stateless;
 pub mod stream;
 pub mod subscribe;

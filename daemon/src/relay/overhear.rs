@@ -1,0 +1,116 @@
+//! What an HTTP server of a hosted session says outside of calls: read from its GET stream and
+//! passed to the session's own. Ends the server's session together with ours.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Weak;
+use std::time::Duration;
+
+use http_body::Body as _;
+use tokio::time::{sleep, timeout};
+use toolgate_protocol::sse::{Event, Parser};
+use tracing::debug;
+
+use crate::core::Core;
+use crate::provenance::Provenance;
+use crate::servers::http::{Answer, Method};
+use crate::servers::http_call::{self, Conversation, Lines};
+use crate::servers::http_reply::MAX_MESSAGE;
+use crate::servers::leg::Leg;
+use crate::sessions::{Kind, Session};
+
+/// How often a quiet stream looks whether its session is still there.
+const LOOK: Duration = Duration::from_secs(5);
+/// Before a stream that ended is opened anew, unless the server said another time.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Follows the server's stream for as long as the session lives, then ends the server's session.
+pub async fn follow(core: Rc<Core>, leg: Leg, session: Weak<Session>) {
+    let Some(conversation) = leg.conversation().cloned() else { return };
+    let mut place = Place::default();
+    while session.strong_count() > 0 {
+        match open(&core, &leg, &conversation, &place).await {
+            Some(answer) => read(answer, &leg, &session, &mut place).await,
+            // It offers no stream; there is only the end to wait for.
+            None => while session.strong_count() > 0 {
+                sleep(LOOK).await;
+            },
+        }
+        sleep(place.pause.unwrap_or(PAUSE)).await;
+    }
+    request(&core, &leg, &conversation, Method::Delete, None).await;
+}
+
+/// Where a stream goes on.
+#[derive(Debug, Default)]
+struct Place {
+    last_event: Option<String>,
+    pause: Option<Duration>,
+}
+
+async fn open(core: &Rc<Core>, leg: &Leg, conversation: &Conversation, place: &Place) -> Option<Answer> {
+    let answer = request(core, leg, conversation, Method::Get, place.last_event.as_deref()).await?;
+    (answer.status == 200).then_some(answer)
+}
+
+async fn request(
+    core: &Rc<Core>,
+    leg: &Leg,
+    conversation: &Conversation,
+    method: Method,
+    last_event: Option<&str>,
+) -> Option<Answer> {
+    let id = Provenance::own().id.bytes();
+    let mut lines: Lines<'_> = vec![("accept", b"text/event-stream"), ("x-request-id", &id)];
+    if let Some(session) = &conversation.session {
+        lines.push(("mcp-session-id", session.as_bytes()));
+    }
+    if let Some(revision) = &conversation.revision {
+        lines.push(("mcp-protocol-version", revision.as_bytes()));
+    }
+    if let Some(event) = last_event {
+        lines.push(("last-event-id", event.as_bytes()));
+    }
+    let sent = http_call::send(core, &leg.server, method, conversation.endpoint, &lines, &[], None).await;
+    sent.inspect_err(|failure| debug!(server = leg.server.settings.name, %failure, "no stream of a server")).ok()
+}
+
+async fn read(mut answer: Answer, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
+    let mut parser = Parser::new(MAX_MESSAGE);
+    loop {
+        let next = timeout(LOOK, poll_fn(|context| Pin::new(&mut answer.body).poll_frame(context))).await;
+        let Ok(next) = next else {
+            if session.strong_count() == 0 {
+                return;
+            }
+            continue;
+        };
+        let Some(Ok(frame)) = next else { return };
+        let Ok(data) = frame.into_data() else { continue };
+        let mut rest = &data[..];
+        loop {
+            match parser.push(&mut rest) {
+                Ok(Some(event)) => pass(event, leg, session, place),
+                Ok(None) => break,
+                // Only that event is lost; the parser has skipped it.
+                Err(problem) => debug!(server = leg.server.settings.name, %problem, "an event of a server was dropped"),
+            }
+        }
+    }
+}
+
+fn pass(event: Event, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
+    if event.id.is_some() {
+        place.last_event = event.id;
+    }
+    if let Some(millis) = event.retry {
+        place.pause = Some(Duration::from_millis(millis));
+    }
+    let Some(session) = session.upgrade().filter(|_| !event.data.is_empty()) else { return };
+    if let Kind::Hosted(hosted) = &session.kind
+        && let Some(message) = hosted.outward(leg, event.data)
+    {
+        hosted.outbox.deliver(message);
+    }
+}
