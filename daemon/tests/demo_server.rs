@@ -22,7 +22,7 @@ impl Http {
     fn start() -> Self {
         let mut process = start(&["--http", "127.0.0.1:0"]);
         let mut line = String::new();
-        BufReader::new(process.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on http://").unwrap().strip_suffix("/mcp").unwrap().to_owned();
         Self { process, address }
     }

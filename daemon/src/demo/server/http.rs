@@ -44,7 +44,7 @@ type Sessions = Rc<RefCell<HashMap<String, Rc<Session>>>>;
 /// Serves until the process is told to stop.
 pub(super) async fn serve(address: SocketAddr) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    eprintln!("listening on http://{}/mcp", listener.local_addr()?);
+    println!("listening on http://{}/mcp", listener.local_addr()?);
     let sessions = Sessions::default();
     loop {
         let (stream, _) = match listener.accept().await {
