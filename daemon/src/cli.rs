@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 use toolgated::{config, demo, import, instance, keeper};
 use toolgated::lifecycle::run;
 
@@ -45,7 +46,8 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Import(args) => import::import(&args),
             Command::Keeper(args) => {
-                tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+                let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+                tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
                 keeper::run(&args)
             }
             Command::Instance(args) => instance::run(&args),

@@ -1,5 +1,6 @@
 //! The demo server as a program: over stdio and over HTTP.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +22,7 @@ impl Http {
     fn start() -> Self {
         let mut process = start(&["--http", "127.0.0.1:0"]);
         let mut line = String::new();
-        BufReader::new(process.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on http://").unwrap().strip_suffix("/mcp").unwrap().to_owned();
         Self { process, address }
     }
@@ -39,17 +40,17 @@ impl Http {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let mut text = format!("{method} /mcp HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
         if !headers.iter().any(|(name, _)| *name == "Host") {
-            text.push_str(&format!("Host: {}\r\n", self.address));
+            write!(text, "Host: {}\r\n", self.address).unwrap();
         }
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            write!(text, "{name}: {value}\r\n").unwrap();
         }
         stream.write_all(format!("{text}\r\n{body}").as_bytes()).unwrap();
         stream
     }
 
     fn initialize(&self) -> String {
-        let (status, head, _) = self.send("POST", &[], &request(1, "initialize", json!({ "protocolVersion": "2025-11-25" })));
+        let (status, head, _) = self.send("POST", &[], &request(1, "initialize", &json!({ "protocolVersion": "2025-11-25" })));
         assert_eq!(status, 200);
         head.lines().find_map(|line| line.strip_prefix("mcp-session-id: ")).unwrap().to_owned()
     }
@@ -62,13 +63,13 @@ impl Drop for Http {
     }
 }
 
-fn request(id: u32, method: &str, params: Value) -> String {
+fn request(id: u32, method: &str, params: &Value) -> String {
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
 }
 
 fn modern(method: &str, mut params: Value) -> String {
     params["_meta"] = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}, "progressToken": 7 });
-    request(5, method, params)
+    request(5, method, &params)
 }
 
 #[test]
@@ -78,11 +79,11 @@ fn over_stdio_answers_come_as_they_are_done_and_the_end_of_input_ends_it() {
     let slow = json!({ "name": "slow", "arguments": { "seconds": 600 } });
     let lines = [
         "not json".to_owned(),
-        request(1, "initialize", json!({ "protocolVersion": "2025-06-18" })),
-        request(2, "tools/call", slow),
-        request(3, "ping", json!({})),
+        request(1, "initialize", &json!({ "protocolVersion": "2025-06-18" })),
+        request(2, "tools/call", &slow),
+        request(3, "ping", &json!({})),
         json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 2 } }).to_string(),
-        request(4, "tools/call", json!({ "name": "echo", "arguments": { "text": "a\nb" } })),
+        request(4, "tools/call", &json!({ "name": "echo", "arguments": { "text": "a\nb" } })),
     ];
     input.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
     let mut output = BufReader::new(server.stdout.take().unwrap()).lines();
@@ -99,7 +100,7 @@ fn a_legacy_session_begins_serves_and_ends() {
     let server = Http::start();
     let id = server.initialize();
     let session = [("Mcp-Session-Id", id.as_str())];
-    let list = request(2, "tools/list", json!({}));
+    let list = request(2, "tools/list", &json!({}));
     assert_eq!(server.send("POST", &session, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).0, 202);
     let (status, head, body) = server.send("POST", &session, &list);
     assert!(status == 200 && head.contains("content-type: application/json") && body.contains("\"slow\""), "{body}");
@@ -130,7 +131,7 @@ fn headers_of_the_modern_era_must_agree_with_the_body() {
         let (status, _, body) = server.send("POST", headers, &list);
         assert!(status == 400 && body.contains("-32020"), "{headers:?}: {body}");
     }
-    let (status, _, body) = server.send("POST", &[version, ("Mcp-Method", "tools/list")], &request(1, "tools/list", json!({})));
+    let (status, _, body) = server.send("POST", &[version, ("Mcp-Method", "tools/list")], &request(1, "tools/list", &json!({})));
     assert!(status == 400 && body.contains("-32602"), "{body}");
     let (status, _, body) = server.send("POST", &[version, ("Mcp-Method", "ping")], &modern("ping", json!({})));
     assert!(status == 404 && body.contains("-32601"), "{body}");

@@ -89,7 +89,7 @@ impl Backoff {
         wait - spread + self.random() % (2 * spread + 1)
     }
 
-    /// SplitMix64: every seed, zero included, yields an even sequence.
+    /// The `SplitMix64` generator: every seed, zero included, yields an even sequence.
     fn random(&mut self) -> u64 {
         self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.chance ^ (self.chance >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

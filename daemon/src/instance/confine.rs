@@ -4,7 +4,7 @@
 //! starts. Under systemd the unit confines more; none of this is ever given back.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
@@ -68,11 +68,11 @@ fn landlock(args: &InstanceArgs) -> Result<(), String> {
     let mut created = ruleset.create().map_err(failed)?;
     if confine_files {
         let everywhere = SYSTEM.iter().map(Path::new).chain(args.command.first().map(Path::new).filter(|program| program.is_absolute()));
-        for path in everywhere.filter(|path| path.exists()).chain(args.read.iter().map(|path| path.as_path())) {
+        for path in everywhere.filter(|path| path.exists()).chain(args.read.iter().map(PathBuf::as_path)) {
             created = created.add_rule(beneath(path, AccessFs::from_read(LANDLOCK))?).map_err(failed)?;
         }
         let devices = DEVICES.iter().map(Path::new).filter(|path| path.exists());
-        for path in devices.chain(args.write.iter().map(|path| path.as_path())) {
+        for path in devices.chain(args.write.iter().map(PathBuf::as_path)) {
             created = created.add_rule(beneath(path, AccessFs::from_all(LANDLOCK))?).map_err(failed)?;
         }
     }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendFlags, send};
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitStatus};
 
 use notice::{Cause, Exit, Hello};
 use signals::Signals;
@@ -135,8 +135,8 @@ impl Running {
         }
         let exit = Exit {
             cause,
-            status: status.and_then(|status| status.exit_status()),
-            signal: status.and_then(|status| status.terminating_signal()),
+            status: status.and_then(WaitStatus::exit_status),
+            signal: status.and_then(WaitStatus::terminating_signal),
             error: None,
             stderr: self.stderr.finish(),
         };

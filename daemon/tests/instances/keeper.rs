@@ -124,7 +124,7 @@ fn launch(prefix: &[&str], folder: &Path, mark: &str) -> Child {
 }
 
 fn write_config(folder: &Path, mark: &str, servers: Servers<'_>) {
-    let mut text = format!("version = 1\n[daemon]\nruntime_dir = {:?}\n[listener.local]\naddress = [\"127.0.0.1:9\"]\nserve = [\"health\"]\n", folder.join("run"));
+    let mut text = format!("version = 1\n[daemon]\nruntime_dir = \"{}\"\n[listener.local]\naddress = [\"127.0.0.1:9\"]\nserve = [\"health\"]\n", folder.join("run").display());
     for (name, command) in servers {
         let max = if *name == "one" { 1 } else { 100 };
         write!(text, "[server.{name}]\ncommand = {command:?}\nenv = {{ {VARIABLE} = {mark:?} }}\ninstances = {{ max = {max} }}\n").unwrap();

@@ -40,13 +40,13 @@ async fn session(number: usize, keeper: Rc<Keeper>, at_once: Rc<Semaphore>) {
     let _permit = at_once.acquire().await.unwrap();
     let name = ["echo", "forking", "deaf"][number % 3];
     let (hello, mut reader, writer) = keeper.open(name).await.unwrap();
-    if number % 5 != 0 {
+    if !number.is_multiple_of(5) {
         echo(&mut reader, &writer).await;
     }
-    if number % 4 == 0 {
+    if number.is_multiple_of(4) {
         kill(hello.pid, Signal::KILL);
     }
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         writer.end();
         while reader.next().await.is_some() {}
     }

@@ -74,7 +74,7 @@ impl Dialogue {
         };
         self.in_flight.borrow_mut().remove(&id.to_string());
         Some(match outcome? {
-            Ok(result) => Reply { body: response(id, result), status: 200 },
+            Ok(result) => Reply { body: response(id, &result), status: 200 },
             Err(fault) => Reply { body: fault.response(id), status: fault.status },
         })
     }
@@ -131,7 +131,7 @@ async fn common(method: &str, params: &Value, log_level: Option<usize>, emit: &d
         "tools/list" => Ok(json!({ "tools": offers::tools() })),
         "tools/call" => {
             if log_level.is_some_and(|least| least <= 1) {
-                emit(notification("notifications/message", json!({ "level": "info", "logger": "demo", "data": format!("calling {}", params["name"]) })));
+                emit(notification("notifications/message", &json!({ "level": "info", "logger": "demo", "data": format!("calling {}", params["name"]) })));
             }
             tools::call(params, emit).await
         }
@@ -161,7 +161,7 @@ async fn modern(id: &Value, method: &str, params: &Value, emit: &dyn Fn(Value)) 
 
 /// Nothing here ever changes, so nothing is granted, and the stream stays open until it is cancelled.
 async fn listen(id: &Value, emit: &dyn Fn(Value)) -> Value {
-    emit(notification("notifications/subscriptions/acknowledged", json!({ "notifications": {}, "_meta": { SUBSCRIPTION_KEY: id } })));
+    emit(notification("notifications/subscriptions/acknowledged", &json!({ "notifications": {}, "_meta": { SUBSCRIPTION_KEY: id } })));
     std::future::pending().await
 }
 

@@ -44,7 +44,7 @@ type Sessions = Rc<RefCell<HashMap<String, Rc<Session>>>>;
 /// Serves until the process is told to stop.
 pub(super) async fn serve(address: SocketAddr) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    eprintln!("listening on http://{}/mcp", listener.local_addr()?);
+    println!("listening on http://{}/mcp", listener.local_addr()?);
     let sessions = Sessions::default();
     loop {
         let (stream, _) = match listener.accept().await {
@@ -61,7 +61,7 @@ pub(super) async fn serve(address: SocketAddr) -> io::Result<()> {
         tokio::task::spawn_local(async move {
             let service = service_fn(|request| {
                 let sessions = Rc::clone(&sessions);
-                async move { Ok::<_, Infallible>(answer(request, sessions).await.unwrap_or_else(|refusal| refusal)) }
+                async move { Ok::<_, Infallible>(answer(request, sessions).await.unwrap_or_else(|refusal| *refusal)) }
             });
             // A connection that breaks is the client's business.
             let _ = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
@@ -70,11 +70,11 @@ pub(super) async fn serve(address: SocketAddr) -> io::Result<()> {
 }
 
 /// Both sides are answers: the error is one that came early.
-type Answer = Result<Response<Body>, Response<Body>>;
+type Answer = Result<Response<Body>, Box<Response<Body>>>;
 
 async fn answer(request: Request<Incoming>, sessions: Sessions) -> Answer {
     if request.uri().path() != "/mcp" {
-        return Err(plain(StatusCode::NOT_FOUND, "the MCP endpoint is /mcp"));
+        return refuse(StatusCode::NOT_FOUND, "the MCP endpoint is /mcp");
     }
     check_host(request.headers())?;
     match *request.method() {
@@ -85,20 +85,24 @@ async fn answer(request: Request<Incoming>, sessions: Sessions) -> Answer {
             sessions.borrow_mut().retain(|_, other| !Rc::ptr_eq(other, &session));
             Ok(plain(StatusCode::NO_CONTENT, ""))
         }
-        _ => Err(method_not_allowed()),
+        _ => Err(Box::new(method_not_allowed())),
     }
 }
 
 async fn post(request: Request<Incoming>, sessions: &Sessions) -> Answer {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, BODY_BYTES).collect().await.map_err(|_| plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large or broke off"))?;
+    let Ok(body) = Limited::new(body, BODY_BYTES).collect().await else {
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large or broke off");
+    };
     let Ok(message) = serde_json::from_slice::<Value>(&body.to_bytes()) else {
-        return Err(fault(&Fault::new(PARSE_ERROR, "the body is not JSON"), &Value::Null));
+        return Ok(fault(&Fault::new(PARSE_ERROR, "the body is not JSON"), &Value::Null));
     };
     let is_modern = modern_version(&message).is_some() || head.headers.get("mcp-protocol-version").is_some_and(|version| version == MODERN.as_str());
     if is_modern {
-        check_headers(&head.headers, &message).map_err(|mismatch| fault(&mismatch, &message["id"]))?;
-        return Ok(reply(Rc::default(), message, true).await);
+        return Ok(match check_headers(&head.headers, &message) {
+            Ok(()) => reply(Rc::default(), message, true).await,
+            Err(mismatch) => fault(&mismatch, &message["id"]),
+        });
     }
     if message["method"] == "initialize" {
         return initialize(message, sessions).await;
@@ -108,7 +112,7 @@ async fn post(request: Request<Incoming>, sessions: &Sessions) -> Answer {
 
 async fn initialize(message: Value, sessions: &Sessions) -> Answer {
     if sessions.borrow().len() >= SESSIONS {
-        return Err(plain(StatusCode::SERVICE_UNAVAILABLE, "too many sessions"));
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many sessions");
     }
     let id = random_id();
     let session = Rc::new(Session::default());
@@ -162,7 +166,7 @@ fn events(session: Rc<Session>, message: Value, modern: bool) -> Response<Body> 
 fn stream(headers: &HeaderMap, sessions: &Sessions) -> Answer {
     let wants_events = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains("text/event-stream"));
     if !wants_events || !headers.contains_key(SESSION_HEADER) {
-        return Err(method_not_allowed());
+        return Err(Box::new(method_not_allowed()));
     }
     let session = session(headers, sessions)?;
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -170,10 +174,14 @@ fn stream(headers: &HeaderMap, sessions: &Sessions) -> Answer {
     Ok(event_stream(receiver))
 }
 
-fn session(headers: &HeaderMap, sessions: &Sessions) -> Result<Rc<Session>, Response<Body>> {
-    let id = headers.get(SESSION_HEADER).and_then(|id| id.to_str().ok());
-    let id = id.ok_or_else(|| plain(StatusCode::BAD_REQUEST, "send initialize first, then its Mcp-Session-Id"))?;
-    sessions.borrow().get(id).cloned().ok_or_else(|| plain(StatusCode::NOT_FOUND, "this session has ended; send initialize again"))
+fn session(headers: &HeaderMap, sessions: &Sessions) -> Result<Rc<Session>, Box<Response<Body>>> {
+    let Some(id) = headers.get(SESSION_HEADER).and_then(|id| id.to_str().ok()) else {
+        return refuse(StatusCode::BAD_REQUEST, "send initialize first, then its Mcp-Session-Id");
+    };
+    match sessions.borrow().get(id) {
+        Some(session) => Ok(Rc::clone(session)),
+        None => refuse(StatusCode::NOT_FOUND, "this session has ended; send initialize again"),
+    }
 }
 
 /// Headers of the modern era must say what the body says.
@@ -202,11 +210,11 @@ fn check_headers(headers: &HeaderMap, message: &Value) -> Result<(), Fault> {
 }
 
 /// A web page elsewhere must not reach this server through its visitor's browser.
-fn check_host(headers: &HeaderMap) -> Result<(), Response<Body>> {
+fn check_host(headers: &HeaderMap) -> Result<(), Box<Response<Body>>> {
     let text = |value: &http::HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
     let host_is_local = headers.get(HOST).map(text).is_some_and(|host| is_local(&host));
     let origin_is_local = headers.get(ORIGIN).map(text).is_none_or(|origin| origin.split_once("://").is_some_and(|(_, host)| is_local(host)));
-    if host_is_local && origin_is_local { Ok(()) } else { Err(plain(StatusCode::FORBIDDEN, "only this machine's own names are served")) }
+    if host_is_local && origin_is_local { Ok(()) } else { refuse(StatusCode::FORBIDDEN, "only this machine's own names are served") }
 }
 
 fn is_local(host: &str) -> bool {
@@ -216,6 +224,10 @@ fn is_local(host: &str) -> bool {
     };
     let name = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn refuse<T>(status: StatusCode, text: &'static str) -> Result<T, Box<Response<Body>>> {
+    Err(Box::new(plain(status, text)))
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
@@ -252,5 +264,5 @@ fn event_stream(receiver: mpsc::UnboundedReceiver<Bytes>) -> Response<Body> {
 fn random_id() -> String {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has a random source");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_ne_bytes(bytes))
 }

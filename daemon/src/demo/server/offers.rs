@@ -10,31 +10,31 @@ const WELCOME: &str = "Welcome to Toolgate. This text is a resource of the demo 
 pub(super) fn tools() -> Value {
     let text = |description: &str| json!({ "type": "string", "description": description });
     json!([
-        tool("add", "Adds two numbers", json!({ "a": { "type": "number" }, "b": { "type": "number" } }), &["a", "b"], Some(json!({
+        tool("add", "Adds two numbers", &json!({ "a": { "type": "number" }, "b": { "type": "number" } }), &["a", "b"], Some(&json!({
             "type": "object", "properties": { "sum": { "type": "number" } }, "required": ["sum"]
         }))),
-        tool("echo", "Says what it is told", json!({ "text": text("What to say") }), &["text"], None),
-        tool("fail", "Fails, to show what a failure looks like", json!({ "message": text("Why it fails") }), &[], None),
-        tool("roll", "Rolls dice", json!({
+        tool("echo", "Says what it is told", &json!({ "text": text("What to say") }), &["text"], None),
+        tool("fail", "Fails, to show what a failure looks like", &json!({ "message": text("Why it fails") }), &[], None),
+        tool("roll", "Rolls dice", &json!({
             "sides": { "type": "integer", "minimum": 2, "maximum": 1000, "default": 6 },
             "count": { "type": "integer", "minimum": 1, "maximum": 100, "default": 1 }
         }), &[], None),
-        tool("slow", "Takes its time, tells its progress, and can be cancelled", json!({
+        tool("slow", "Takes its time, tells its progress, and can be cancelled", &json!({
             "seconds": { "type": "number", "minimum": 0, "maximum": 600, "default": 5 },
             "steps": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 5 }
         }), &[], None),
-        tool("time", "Tells the time of this machine, in UTC", json!({}), &[], None),
+        tool("time", "Tells the time of this machine, in UTC", &json!({}), &[], None),
     ])
 }
 
-fn tool(name: &str, description: &str, properties: Value, required: &[&str], output: Option<Value>) -> Value {
+fn tool(name: &str, description: &str, properties: &Value, required: &[&str], output: Option<&Value>) -> Value {
     let mut tool = json!({
         "name": name,
         "description": description,
         "inputSchema": { "type": "object", "properties": properties, "required": required },
     });
     if let Some(output) = output {
-        tool["outputSchema"] = output;
+        tool["outputSchema"] = output.clone();
     }
     tool
 }
@@ -53,9 +53,10 @@ pub(super) fn templates() -> Value {
 pub(super) fn read(uri: &str) -> Option<Value> {
     let text = match uri.strip_prefix("demo://")? {
         "welcome" => WELCOME.to_owned(),
-        path => match path.strip_prefix("greeting/").filter(|name| !name.is_empty())? {
-            name => format!("Hello, {name}!"),
-        },
+        path => {
+            let name = path.strip_prefix("greeting/").filter(|name| !name.is_empty())?;
+            format!("Hello, {name}!")
+        }
     };
     Some(json!({ "contents": [{ "uri": uri, "mimeType": "text/plain", "text": text }] }))
 }

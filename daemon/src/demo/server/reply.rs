@@ -56,11 +56,11 @@ impl Fault {
 }
 
 /// The response with a result.
-pub(super) fn response(id: &Value, result: Value) -> Value {
+pub(super) fn response(id: &Value, result: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": result })
 }
 
 /// A notification.
-pub(super) fn notification(method: &str, params: Value) -> Value {
+pub(super) fn notification(method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "method": method, "params": params })
 }

@@ -61,7 +61,7 @@ async fn slow(arguments: &Value, token: &Value, emit: &dyn Fn(Value)) -> Result<
     for number in 1..=steps {
         tokio::time::sleep(step).await;
         if !token.is_null() {
-            emit(notification("notifications/progress", json!({ "progressToken": token, "progress": number, "total": steps, "message": format!("step {number}") })));
+            emit(notification("notifications/progress", &json!({ "progressToken": token, "progress": number, "total": steps, "message": format!("step {number}") })));
         }
     }
     Ok(text(&format!("done: {steps} steps in {seconds} s")))
