@@ -233,8 +233,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         written
     }
 
+    /// Not for HTTP/2: h2 would write each answer of more than 256 bytes by itself, where otherwise it
+    /// gathers those of all streams that are ready into one record.
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.watch.machine.is_some() && self.stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

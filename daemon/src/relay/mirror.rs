@@ -42,7 +42,7 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     let answer = pass(call, server, endpoint).await?;
     call.times.first_byte = Some(Instant::now());
     if let (Some(list), 200) = (filtered, answer.status) {
-        return filter(call, server, answer, list).await;
+        return Box::pin(filter(call, server, answer, list)).await;
     }
     finish(call, server, endpoint, answer)
 }

@@ -16,7 +16,8 @@ pub async fn forward(call: &mut Call) -> Result<Response<Body>, Failure> {
     let single = call.view().single().filter(|server| server.http().is_some()).cloned();
     match (single, call.era) {
         (Some(server), _) => mirror::serve(call, &server).await,
-        (None, Era::Legacy) => hosted::serve(call).await,
-        (None, Era::Modern) => stateless::serve(call).await,
+        // Boxed, so that a mirrored call does not carry the size of the other two ways.
+        (None, Era::Legacy) => Box::pin(hosted::serve(call)).await,
+        (None, Era::Modern) => Box::pin(stateless::serve(call)).await,
     }
 }

@@ -10,7 +10,11 @@ use crate::servers::queue::{Flow, Refusal};
 
 /// Admits the call to a server; the permit stays with the call until its answer has ended.
 pub async fn admit(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure> {
-    let permit = server.queue.enter(flow(call)).await.map_err(|refused| refusal(server, &refused))?;
+    let permit = match server.queue.try_enter() {
+        Some(permit) => permit,
+        // Only a call that must wait pays for the means to.
+        None => Box::pin(server.queue.enter(flow(call))).await.map_err(|refused| refusal(server, &refused))?,
+    };
     server.use_now();
     call.permits.push(permit);
     call.times.admitted = Some(Instant::now());

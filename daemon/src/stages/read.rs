@@ -16,6 +16,7 @@ use toolgate_protocol::revision::Era;
 
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
+use crate::listen::connection::Protocol;
 use crate::message::Message;
 
 /// Reads the message of a POST into the call.
@@ -74,7 +75,12 @@ async fn collect(call: &Call, body: Incoming) -> Result<Bytes, Failure> {
     if body.size_hint().lower() > bounds.body_bytes as u64 {
         return Err(too_large(bounds.body_bytes));
     }
-    let collected = timeout(bounds.body_timeout, Limited::new(body, bounds.body_bytes).collect()).await;
+    let whole = Limited::new(body, bounds.body_bytes).collect();
+    let collected = match call.connection.protocol {
+        // The framing guard watches the time of these bodies.
+        Protocol::Http1 => Ok(whole.await),
+        Protocol::Http2 => timeout(bounds.body_timeout, whole).await,
+    };
     match collected {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(problem)) if problem.is::<LengthLimitError>() => Err(too_large(bounds.body_bytes)),

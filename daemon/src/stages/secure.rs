@@ -113,6 +113,7 @@ fn disabled(call: &Call, name: &str) -> Option<Failure> {
 /// Puts the listener's headers and the call's id on an answer.
 pub fn stamp(call: &Call, response: &mut Response<Body>) {
     let headers = response.headers_mut();
+    headers.reserve(call.entrance.headers.len() + 4);
     for (name, value) in &call.entrance.headers {
         headers.insert(name.clone(), value.clone());
     }

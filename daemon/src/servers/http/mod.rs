@@ -165,7 +165,8 @@ impl HttpClient {
             Place::New(slot) => slot,
         };
         let deadline = Instant::now() + server.timeout.connect;
-        let stream = endpoint.target.connect(total.map_or(deadline, |total| total.min(deadline))).await?;
+        // Boxed, so that a call on a kept connection does not carry the size of connecting.
+        let stream = Box::pin(endpoint.target.connect(total.map_or(deadline, |total| total.min(deadline)))).await?;
         Ok(Conn::new(stream, slot))
     }
 }
