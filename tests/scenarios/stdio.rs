@@ -34,7 +34,7 @@ async fn gate(mark: &str) -> Gate {
     ] {
         let command = [&[unruly], &habits[..]].concat();
         let lines = format!(
-            "command = {command:?}\nenv = {{ {MARK_NAME} = {mark:?} }}\ninstances = {{ per = \"session\", max = 100 }}"
+            "command = {command:?}\nenv = {{ {MARK_NAME} = {mark:?} }}\ninstances = {{ per = \"session\", max = 100, idle = \"10s\" }}"
         );
         setup = setup.server(name, &lines);
     }
@@ -104,11 +104,18 @@ async fn finish(client: Client, pid: Pid, end: End) {
     client.close().await.expect("an answer to DELETE");
 }
 
+/// Waits until no process of an instance is there.
 async fn nothing_left(mark: &str) {
-    wait::until("every process of every instance to be gone", || async {
-        marked(mark).is_empty().then_some(())
+    let left = wait::or_last(|| async {
+        let left = marked(mark);
+        if left.is_empty() { Ok(()) } else { Err(left) }
     })
     .await;
+    assert!(
+        left.is_ok(),
+        "processes of instances are left: {:#?}",
+        left.err()
+    );
 }
 
 #[test]
@@ -119,24 +126,20 @@ fn the_count_finds_a_survivor() {
         .env(MARK_NAME, &mark)
         .spawn()
         .expect("a program");
-    let found = marked(&mark);
+    // Until the program has replaced the fork that it starts as, it has the environment of this one.
+    let found = eventually(|| marked(&mark).iter().any(|(pid, _)| *pid == planted.id()));
     planted.kill().expect("a running program");
-    assert!(
-        zombies_of_this_process_include(planted.id()),
-        "a zombie is not found"
-    );
+    let zombie = eventually(|| zombies(std::process::id()).contains(&planted.id()));
     planted.wait().expect("its end");
-    assert!(
-        found.iter().any(|(pid, _)| *pid == planted.id()),
-        "{found:?}"
-    );
+    assert!(found, "a survivor is not found");
+    assert!(zombie, "a zombie is not found");
     assert!(marked(&mark).is_empty());
 }
 
-fn zombies_of_this_process_include(pid: u32) -> bool {
+fn eventually(mut holds: impl FnMut() -> bool) -> bool {
     let deadline = std::time::Instant::now() + wait::PATIENCE;
     while std::time::Instant::now() < deadline {
-        if zombies(std::process::id()).contains(&pid) {
+        if holds() {
             return true;
         }
         std::thread::yield_now();
