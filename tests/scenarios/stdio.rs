@@ -51,23 +51,11 @@ async fn a_thousand_sessions_leave_no_process_zombie_or_descriptor() {
     nothing_left(&mark).await;
     let before = (descriptors(gate.pid()), descriptors(keeper));
     for round in 0..SESSIONS / AT_ONCE {
-        batch(
-            &gate,
-            AT_ONCE,
-            if round % 2 == 0 {
-                End::Deleted
-            } else {
-                End::Killed
-            },
-        )
-        .await;
+        batch(&gate, AT_ONCE, if round % 2 == 0 { End::Deleted } else { End::Killed }).await;
     }
     nothing_left(&mark).await;
     for parent in [gate.pid(), keeper] {
-        wait::until("the last zombie to go", || async {
-            zombies(parent).is_empty().then_some(())
-        })
-        .await;
+        wait::until("the last zombie to go", || async { zombies(parent).is_empty().then_some(()) }).await;
     }
     // A connection of the test itself may still be closing.
     wait::until("descriptors to be closed", || async {
@@ -80,16 +68,10 @@ async fn batch(gate: &Gate, sessions: usize, end: End) {
     let mut open = Vec::new();
     for number in 0..sessions {
         let path = ["/mcp/tidy", "/mcp/deaf", "/mcp/littering", "/mcp/worst"][number % 4];
-        let mut client = gate
-            .aim(path, Era::Legacy)
-            .client()
-            .await
-            .expect("a session");
+        let mut client = gate.aim(path, Era::Legacy).client().await.expect("a session");
         let answer = client.call("pid", json!({})).await.expect("an answer");
         assert!(answer.succeeded(), "{answer:?}\n{}", gate.log());
-        let pid = answer.body["result"]["content"][0]["text"]
-            .as_str()
-            .and_then(|text| text.parse().ok());
+        let pid = answer.body["result"]["content"][0]["text"].as_str().and_then(|text| text.parse().ok());
         open.push((client, pid.and_then(Pid::from_raw).expect("a process id")));
     }
     for (client, pid) in open {
@@ -111,21 +93,13 @@ async fn nothing_left(mark: &str) {
         if left.is_empty() { Ok(()) } else { Err(left) }
     })
     .await;
-    assert!(
-        left.is_ok(),
-        "processes of instances are left: {:#?}",
-        left.err()
-    );
+    assert!(left.is_ok(), "processes of instances are left: {:#?}", left.err());
 }
 
 #[test]
 fn the_count_finds_a_survivor() {
     let mark = format!("planted-{}", std::process::id());
-    let mut planted = Command::new("setsid")
-        .args(["sleep", "600"])
-        .env(MARK_NAME, &mark)
-        .spawn()
-        .expect("a program");
+    let mut planted = Command::new("setsid").args(["sleep", "600"]).env(MARK_NAME, &mark).spawn().expect("a program");
     // Until the program has replaced the fork that it starts as, it has the environment of this one.
     let found = eventually(|| marked(&mark).iter().any(|(pid, _)| *pid == planted.id()));
     planted.kill().expect("a running program");

@@ -17,9 +17,7 @@ where
     let deadline = Instant::now() + PATIENCE;
     loop {
         match probe().await {
-            Err(_) if Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(10)).await
-            }
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(10)).await,
             outcome => return outcome,
         }
     }
@@ -38,10 +36,7 @@ where
         if let Some(found) = probe().await {
             return found;
         }
-        assert!(
-            Instant::now() < deadline,
-            "waited {PATIENCE:?} in vain for: {what}"
-        );
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
