@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest,
-    ProgressNotificationParam, ProtocolVersion,
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ProgressNotificationParam, ProtocolVersion,
 };
 use rmcp::service::{
-    ClientLifecycleMode, NotificationContext, PeerRequestOptions, RoleClient, RunningService,
-    ServiceError, serve_client_with_lifecycle,
+    ClientLifecycleMode, NotificationContext, PeerRequestOptions, RoleClient, RunningService, ServiceError,
+    serve_client_with_lifecycle,
 };
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
@@ -33,9 +32,7 @@ type Service = RunningService<RoleClient, Counting>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let plan: Value =
-        serde_json::from_str(&std::env::args().nth(1).expect("usage: rmcp_client PLAN"))
-            .expect("JSON");
+    let plan: Value = serde_json::from_str(&std::env::args().nth(1).expect("usage: rmcp_client PLAN")).expect("JSON");
     let progress = Counting::default();
     let service = connect(&plan, progress.clone()).await;
     let seen = if plan["mode"] == "refusal" {
@@ -48,22 +45,16 @@ async fn main() {
 }
 
 async fn connect(plan: &Value, progress: Counting) -> Service {
-    let mut config =
-        StreamableHttpClientTransportConfig::with_uri(plan["url"].as_str().expect("a URL"));
+    let mut config = StreamableHttpClientTransportConfig::with_uri(plan["url"].as_str().expect("a URL"));
     config.auth_header = plan["key"].as_str().map(ToOwned::to_owned);
     let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
     let lifecycle = match plan["era"].as_str() {
         Some("modern") => ClientLifecycleMode::Discover { preferred_versions },
-        Some("auto") => ClientLifecycleMode::Auto {
-            preferred_versions,
-            legacy_version: None,
-        },
+        Some("auto") => ClientLifecycleMode::Auto { preferred_versions, legacy_version: None },
         _ => ClientLifecycleMode::Initialize,
     };
     let transport = StreamableHttpClientTransport::from_config(config);
-    serve_client_with_lifecycle(progress, transport, lifecycle)
-        .await
-        .expect("a connection")
+    serve_client_with_lifecycle(progress, transport, lifecycle).await.expect("a connection")
 }
 
 async fn calls(service: &Service, plan: &Value, progress: &Counting) -> Value {
@@ -97,10 +88,8 @@ async fn refusal(service: &Service, plan: &Value) -> Value {
 
 async fn cancelled(service: &Service, params: CallToolRequestParams) -> Value {
     let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
-    let handle = service
-        .send_cancellable_request(request, PeerRequestOptions::no_options())
-        .await
-        .expect("a request in flight");
+    let handle =
+        service.send_cancellable_request(request, PeerRequestOptions::no_options()).await.expect("a request in flight");
     tokio::time::sleep(Duration::from_millis(700)).await;
     let ended = handle.rx.is_terminated() || !handle.rx.is_empty();
     let sent = handle.cancel(Some("no longer wanted".to_owned())).await;
@@ -118,10 +107,7 @@ fn shown(outcome: Result<CallToolResult, ServiceError>) -> Value {
         Ok(result) => {
             let result = serde_json::to_value(result).expect("JSON");
             let content = result["content"].as_array().cloned().unwrap_or_default();
-            let texts: Vec<_> = content
-                .iter()
-                .map(|item| item["text"].as_str().unwrap_or("?"))
-                .collect();
+            let texts: Vec<_> = content.iter().map(|item| item["text"].as_str().unwrap_or("?")).collect();
             json!({"failed": result["isError"] == true, "text": texts.join(" ")})
         }
         Err(error) => json!({"failed": true, "text": error.to_string()}),

@@ -17,19 +17,11 @@ async fn gate() -> Gate {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/mcp", listener.local_addr().expect("its address"));
     tokio::spawn(standin::serve(listener));
-    Setup::default()
-        .http("standin", &url)
-        .daemon("lame_duck = \"500ms\"")
-        .start()
-        .await
+    Setup::default().http("standin", &url).daemon("lame_duck = \"500ms\"").start().await
 }
 
 fn calls(gate: &Gate, era: Era, tool: &str) -> Calls {
-    Calls {
-        aim: gate.aim("/mcp/standin", era),
-        tool: tool.to_owned(),
-        padding: 100,
-    }
+    Calls { aim: gate.aim("/mcp/standin", era), tool: tool.to_owned(), padding: 100 }
 }
 
 #[tokio::test]
@@ -61,17 +53,8 @@ async fn sigterm_under_load_cuts_no_call() {
         })
         .await;
     for one in &seen {
-        assert!(
-            one.calls > 0 && one.nobody_listens,
-            "the load ended before the gate did: {one:?}"
-        );
-        assert_eq!(
-            one.failed,
-            0,
-            "calls were cut: {:?}\n{}",
-            one.reasons,
-            gate.log()
-        );
+        assert!(one.calls > 0 && one.nobody_listens, "the load ended before the gate did: {one:?}");
+        assert_eq!(one.failed, 0, "calls were cut: {:?}\n{}", one.reasons, gate.log());
     }
     let status = gate.ended().await;
     assert!(status.success(), "{status}\n{}", gate.log());
@@ -81,36 +64,17 @@ async fn sigterm_under_load_cuts_no_call() {
 async fn a_connection_that_has_not_asked_yet_is_answered_once() {
     let mut gate = gate().await;
     let mut idle = gate.target().connect().await.expect("a connection");
-    let mut client = gate
-        .aim("/mcp/standin", Era::Modern)
-        .client()
-        .await
-        .expect("a client");
+    let mut client = gate.aim("/mcp/standin", Era::Modern).client().await.expect("a client");
     gate.signal(Signal::TERM);
     // Answers say that they are the last as soon as the drain has begun; it begins within the lame duck.
     let mut calls = 0;
-    while !client
-        .call("echo", json!({}))
-        .await
-        .expect("an answer")
-        .head
-        .is_last()
-    {
+    while !client.call("echo", json!({})).await.expect("an answer").head.is_last() {
         calls += 1;
         assert!(calls < 100_000, "no answer said that it was the last");
     }
     let key = format!("Bearer {}", gate.key());
-    let raw = toolgate_tests::http::request(
-        "GET",
-        "/health",
-        &gate.target().host,
-        &[("Authorization", &key)],
-        b"",
-    );
-    let (head, _) = idle
-        .exchange(&raw)
-        .await
-        .expect("an answer on a connection that was open before");
+    let raw = toolgate_tests::http::request("GET", "/health", &gate.target().host, &[("Authorization", &key)], b"");
+    let (head, _) = idle.exchange(&raw).await.expect("an answer on a connection that was open before");
     assert!(head.is_last(), "{head:?}");
     assert!(gate.ended().await.success());
 }

@@ -23,25 +23,13 @@ async fn standin() -> String {
 #[tokio::test]
 async fn a_hundred_reloads_under_load_fail_no_call() {
     let url = standin().await;
-    let mut gate = Setup::default()
-        .http("steady", &url)
-        .http("changing", &url)
-        .start()
-        .await;
+    let mut gate = Setup::default().http("steady", &url).http("changing", &url).start().await;
     let done = Rc::new(AtomicBool::new(false));
     let seen = Rc::new(Cell::new((0, Vec::new())));
     let local = LocalSet::new();
     let mut loads = Vec::new();
-    for (era, pace) in [
-        (Era::Legacy, Pace::Closed),
-        (Era::Modern, Pace::Closed),
-        (Era::Modern, Pace::Connect),
-    ] {
-        let calls = Calls {
-            aim: gate.aim("/mcp/steady", era),
-            tool: "echo".to_owned(),
-            padding: 100,
-        };
+    for (era, pace) in [(Era::Legacy, Pace::Closed), (Era::Modern, Pace::Closed), (Era::Modern, Pace::Connect)] {
+        let calls = Calls { aim: gate.aim("/mcp/steady", era), tool: "echo".to_owned(), padding: 100 };
         let clients = Clients::connect(calls, 4, pace).await;
         let (until, seen) = (Until::Told(Rc::clone(&done)), Rc::clone(&seen));
         loads.push(local.spawn_local(async move {
@@ -49,11 +37,7 @@ async fn a_hundred_reloads_under_load_fail_no_call() {
             let (calls, mut reasons) = seen.take();
             reasons.extend(one.reasons);
             seen.set((calls + one.calls, reasons));
-            assert!(
-                one.calls > u64::from(RELOADS),
-                "too little load to mean anything: {} calls",
-                one.calls
-            );
+            assert!(one.calls > u64::from(RELOADS), "too little load to mean anything: {} calls", one.calls);
         }));
     }
     local
@@ -61,10 +45,7 @@ async fn a_hundred_reloads_under_load_fail_no_call() {
             for round in 0..RELOADS {
                 // Another server comes, changes and goes; the one under load stays what it is.
                 gate.change(|setup| {
-                    setup.server(
-                        "changing",
-                        &format!("endpoints = [{url:?}]\nmax_calls = {}", 10 + round),
-                    )
+                    setup.server("changing", &format!("endpoints = [{url:?}]\nmax_calls = {}", 10 + round))
                 });
                 gate.reload().await;
             }
@@ -75,33 +56,18 @@ async fn a_hundred_reloads_under_load_fail_no_call() {
         })
         .await;
     let (_, failed) = seen.take();
-    assert!(
-        failed.is_empty(),
-        "calls failed: {failed:?}\n{}",
-        gate.log()
-    );
+    assert!(failed.is_empty(), "calls failed: {failed:?}\n{}", gate.log());
 }
 
 #[tokio::test]
 async fn a_session_outlives_the_reload_of_another_server() {
     let url = standin().await;
-    let mut gate = Setup::default()
-        .http("steady", &url)
-        .http("changing", &url)
-        .start()
-        .await;
-    let mut client = gate
-        .aim("/mcp/steady", Era::Legacy)
-        .client()
-        .await
-        .expect("a session");
+    let mut gate = Setup::default().http("steady", &url).http("changing", &url).start().await;
+    let mut client = gate.aim("/mcp/steady", Era::Legacy).client().await.expect("a session");
     let session = client.session().map(ToOwned::to_owned);
     gate.change(|setup| setup.server("changing", &format!("endpoints = [{url:?}]\nmax_calls = 7")));
     gate.reload().await;
-    let answer = client
-        .call("echo", serde_json::json!({}))
-        .await
-        .expect("an answer on the same connection");
+    let answer = client.call("echo", serde_json::json!({})).await.expect("an answer on the same connection");
     assert!(answer.succeeded(), "{answer:?}");
     assert_eq!(client.session().map(ToOwned::to_owned), session);
 }

@@ -34,7 +34,7 @@ async fn gate(mark: &str) -> Gate {
     ] {
         let command = [&[unruly], &habits[..]].concat();
         let lines = format!(
-            "command = {command:?}\nenv = {{ {MARK_NAME} = {mark:?} }}\ninstances = {{ per = \"session\", max = 100 }}"
+            "command = {command:?}\nenv = {{ {MARK_NAME} = {mark:?} }}\ninstances = {{ per = \"session\", max = 100, idle = \"10s\" }}"
         );
         setup = setup.server(name, &lines);
     }
@@ -51,23 +51,11 @@ async fn a_thousand_sessions_leave_no_process_zombie_or_descriptor() {
     nothing_left(&mark).await;
     let before = (descriptors(gate.pid()), descriptors(keeper));
     for round in 0..SESSIONS / AT_ONCE {
-        batch(
-            &gate,
-            AT_ONCE,
-            if round % 2 == 0 {
-                End::Deleted
-            } else {
-                End::Killed
-            },
-        )
-        .await;
+        batch(&gate, AT_ONCE, if round % 2 == 0 { End::Deleted } else { End::Killed }).await;
     }
     nothing_left(&mark).await;
     for parent in [gate.pid(), keeper] {
-        wait::until("the last zombie to go", || async {
-            zombies(parent).is_empty().then_some(())
-        })
-        .await;
+        wait::until("the last zombie to go", || async { zombies(parent).is_empty().then_some(()) }).await;
     }
     // A connection of the test itself may still be closing.
     wait::until("descriptors to be closed", || async {
@@ -80,16 +68,10 @@ async fn batch(gate: &Gate, sessions: usize, end: End) {
     let mut open = Vec::new();
     for number in 0..sessions {
         let path = ["/mcp/tidy", "/mcp/deaf", "/mcp/littering", "/mcp/worst"][number % 4];
-        let mut client = gate
-            .aim(path, Era::Legacy)
-            .client()
-            .await
-            .expect("a session");
+        let mut client = gate.aim(path, Era::Legacy).client().await.expect("a session");
         let answer = client.call("pid", json!({})).await.expect("an answer");
         assert!(answer.succeeded(), "{answer:?}\n{}", gate.log());
-        let pid = answer.body["result"]["content"][0]["text"]
-            .as_str()
-            .and_then(|text| text.parse().ok());
+        let pid = answer.body["result"]["content"][0]["text"].as_str().and_then(|text| text.parse().ok());
         open.push((client, pid.and_then(Pid::from_raw).expect("a process id")));
     }
     for (client, pid) in open {
@@ -104,39 +86,34 @@ async fn finish(client: Client, pid: Pid, end: End) {
     client.close().await.expect("an answer to DELETE");
 }
 
+/// Waits until no process of an instance is there.
 async fn nothing_left(mark: &str) {
-    wait::until("every process of every instance to be gone", || async {
-        marked(mark).is_empty().then_some(())
+    let left = wait::or_last(|| async {
+        let left = marked(mark);
+        if left.is_empty() { Ok(()) } else { Err(left) }
     })
     .await;
+    assert!(left.is_ok(), "processes of instances are left: {:#?}", left.err());
 }
 
 #[test]
 fn the_count_finds_a_survivor() {
     let mark = format!("planted-{}", std::process::id());
-    let mut planted = Command::new("setsid")
-        .args(["sleep", "600"])
-        .env(MARK_NAME, &mark)
-        .spawn()
-        .expect("a program");
-    let found = marked(&mark);
+    let mut planted = Command::new("setsid").args(["sleep", "600"]).env(MARK_NAME, &mark).spawn().expect("a program");
+    // Until the program has replaced the fork that it starts as, it has the environment of this one.
+    let found = eventually(|| marked(&mark).iter().any(|(pid, _)| *pid == planted.id()));
     planted.kill().expect("a running program");
-    assert!(
-        zombies_of_this_process_include(planted.id()),
-        "a zombie is not found"
-    );
+    let zombie = eventually(|| zombies(std::process::id()).contains(&planted.id()));
     planted.wait().expect("its end");
-    assert!(
-        found.iter().any(|(pid, _)| *pid == planted.id()),
-        "{found:?}"
-    );
+    assert!(found, "a survivor is not found");
+    assert!(zombie, "a zombie is not found");
     assert!(marked(&mark).is_empty());
 }
 
-fn zombies_of_this_process_include(pid: u32) -> bool {
+fn eventually(mut holds: impl FnMut() -> bool) -> bool {
     let deadline = std::time::Instant::now() + wait::PATIENCE;
     while std::time::Instant::now() < deadline {
-        if zombies(std::process::id()).contains(&pid) {
+        if holds() {
             return true;
         }
         std::thread::yield_now();

@@ -3,6 +3,8 @@
 //! Scenarios call `Certificates::write`; the binary `certificates` does so for shells and Python.
 //! Keys are P-256; nothing here is meant to be trusted by anything but the test that made it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -33,6 +35,8 @@ impl Certificates {
         let write = |name: &str, content: &str| {
             let path = folder.join(name);
             std::fs::write(&path, content).expect("a file of the certificates");
+            // The gate warns of keys that every user can read, and rightly so.
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("its owner's right");
             path
         };
         Self {
@@ -47,9 +51,7 @@ impl Certificates {
 fn authority() -> (Issuer<'static, KeyPair>, String) {
     let key = KeyPair::generate().expect("a P-256 key");
     let mut params = CertificateParams::default();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "Toolgate test authority");
+    params.distinguished_name.push(DnType::CommonName, "Toolgate test authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = params.self_signed(&key).expect("a signed authority");
@@ -60,12 +62,8 @@ fn leaf(authority: &Issuer<'static, KeyPair>) -> (String, String) {
     let key = KeyPair::generate().expect("a P-256 key");
     let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
     let mut params = CertificateParams::new(names).expect("valid names");
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "localhost");
+    params.distinguished_name.push(DnType::CommonName, "localhost");
     params.use_authority_key_identifier_extension = true;
-    let certificate = params
-        .signed_by(&key, authority)
-        .expect("a signed certificate");
+    let certificate = params.signed_by(&key, authority).expect("a signed certificate");
     (certificate.pem(), key.serialize_pem())
 }

@@ -29,10 +29,7 @@ impl Inserter {
     /// `line` is a whole header line without its line end.
     #[must_use]
     pub fn new(line: &str) -> Self {
-        Self {
-            line: format!("{line}\r\n"),
-            place: Place::Head(Vec::new()),
-        }
+        Self { line: format!("{line}\r\n"), place: Place::Head(Vec::new()) }
     }
 
     /// Appends to `out` what of `input` may be passed on now.
@@ -48,9 +45,7 @@ impl Inserter {
                     rest
                 }
                 Place::Body(left) | Place::Chunk(left) => {
-                    let now = usize::try_from(*left)
-                        .unwrap_or(usize::MAX)
-                        .min(input.len());
+                    let now = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                     out.extend_from_slice(&input[..now]);
                     *left -= now as u64;
                     self.after_data();
@@ -72,11 +67,7 @@ impl Inserter {
                     if read.ends_with(b"\n") {
                         out.extend_from_slice(read);
                         let last = read.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
-                        self.place = if last {
-                            Place::Head(Vec::new())
-                        } else {
-                            Place::Trailer(Vec::new())
-                        };
+                        self.place = if last { Place::Head(Vec::new()) } else { Place::Trailer(Vec::new()) };
                     }
                     rest
                 }
@@ -93,25 +84,18 @@ impl Inserter {
     }
 
     fn pass_head(&mut self, head: &[u8], out: &mut Vec<u8>) {
-        let request_line = head
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .map_or(0, |at| at + 1);
+        let request_line = head.iter().position(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         out.extend_from_slice(&head[..request_line]);
         out.extend_from_slice(self.line.as_bytes());
         out.extend_from_slice(&head[request_line..]);
-        self.place =
-            if header(head, "transfer-encoding").is_some_and(|value| value.contains("chunked")) {
-                Place::ChunkSize(Vec::new())
-            } else {
-                match header(head, "content-length")
-                    .and_then(|value| value.parse().ok())
-                    .unwrap_or(0)
-                {
-                    0 => Place::Head(Vec::new()),
-                    length => Place::Body(length),
-                }
-            };
+        self.place = if header(head, "transfer-encoding").is_some_and(|value| value.contains("chunked")) {
+            Place::ChunkSize(Vec::new())
+        } else {
+            match header(head, "content-length").and_then(|value| value.parse().ok()).unwrap_or(0) {
+                0 => Place::Head(Vec::new()),
+                length => Place::Body(length),
+            }
+        };
     }
 }
 
@@ -158,11 +142,7 @@ mod tests {
             for piece in SENT.chunks(step) {
                 inserter.feed(piece, &mut out);
             }
-            assert_eq!(
-                String::from_utf8_lossy(&out),
-                String::from_utf8_lossy(PASSED),
-                "in pieces of {step}"
-            );
+            assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(PASSED), "in pieces of {step}");
         }
     }
 }

@@ -32,11 +32,7 @@ impl Target {
     /// Plain HTTP on a loopback port.
     #[must_use]
     pub fn plain(port: u16) -> Self {
-        Self {
-            address: format!("127.0.0.1:{port}"),
-            host: format!("localhost:{port}"),
-            tls: None,
-        }
+        Self { address: format!("127.0.0.1:{port}"), host: format!("localhost:{port}"), tls: None }
     }
 
     /// TLS on a loopback port with `ca` trusted; no session is resumed, so each connection pays in full.
@@ -47,19 +43,12 @@ impl Target {
     pub fn tls(port: u16, ca: &Path) -> Self {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(ca).expect("the authority's file") {
-            roots
-                .add(certificate.expect("a certificate"))
-                .expect("a certificate that can be trusted");
+            roots.add(certificate.expect("a certificate")).expect("a certificate that can be trusted");
         }
-        let mut config = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = rustls::client::Resumption::disabled();
-        Self {
-            tls: Some(TlsConnector::from(Arc::new(config))),
-            ..Self::plain(port)
-        }
+        Self { tls: Some(TlsConnector::from(Arc::new(config))), ..Self::plain(port) }
     }
 
     /// Opens a connection, TLS included.
@@ -67,16 +56,10 @@ impl Target {
         let socket = TcpStream::connect(&self.address).await?;
         socket.set_nodelay(true)?;
         let wire: Box<dyn Wire> = match &self.tls {
-            Some(tls) => Box::new(
-                tls.connect(ServerName::try_from("localhost").expect("a name"), socket)
-                    .await?,
-            ),
+            Some(tls) => Box::new(tls.connect(ServerName::try_from("localhost").expect("a name"), socket).await?),
             None => Box::new(socket),
         };
-        Ok(Connection {
-            wire,
-            held: Vec::with_capacity(4096),
-        })
+        Ok(Connection { wire, held: Vec::with_capacity(4096) })
     }
 }
 
@@ -100,24 +83,19 @@ impl Head {
     /// The first value of a header; `name` in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether the body is a stream of events.
     #[must_use]
     pub fn is_stream(&self) -> bool {
-        self.header("content-type")
-            .is_some_and(|kind| kind.starts_with("text/event-stream"))
+        self.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"))
     }
 
     /// Whether the server closes the connection after this answer.
     #[must_use]
     pub fn is_last(&self) -> bool {
-        self.header("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
     fn is_chunked(&self) -> bool {
@@ -127,25 +105,9 @@ impl Head {
 
 /// Raw bytes of a request with a body.
 #[must_use]
-pub fn request(
-    method: &str,
-    path: &str,
-    host: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Vec<u8> {
+pub fn request(method: &str, path: &str, host: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let length = body.len().to_string();
-    let mut raw = [
-        method,
-        " ",
-        path,
-        " HTTP/1.1\r\nHost: ",
-        host,
-        "\r\nContent-Length: ",
-        &length,
-        "\r\n",
-    ]
-    .concat();
+    let mut raw = [method, " ", path, " HTTP/1.1\r\nHost: ", host, "\r\nContent-Length: ", &length, "\r\n"].concat();
     for (name, value) in headers {
         raw.extend([name, ": ", value, "\r\n"]);
     }
@@ -157,10 +119,7 @@ impl Connection {
     /// Over a Unix socket.
     pub async fn unix(path: &Path) -> io::Result<Self> {
         let wire = Box::new(tokio::net::UnixStream::connect(path).await?);
-        Ok(Self {
-            wire,
-            held: Vec::new(),
-        })
+        Ok(Self { wire, held: Vec::new() })
     }
 
     /// Sends `raw` and reads the whole answer.
@@ -191,10 +150,7 @@ impl Connection {
             }
             return Ok(body);
         }
-        let length = head
-            .header("content-length")
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(0);
+        let length = head.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
         self.take(length).await
     }
 
@@ -214,26 +170,16 @@ impl Connection {
     fn parse_head(&mut self) -> io::Result<Option<Head>> {
         let mut fields = [httparse::EMPTY_HEADER; 64];
         let mut answer = httparse::Response::new(&mut fields);
-        let parsed = answer
-            .parse(&self.held)
-            .map_err(|error| io::Error::other(format!("bad head: {error}")))?;
+        let parsed = answer.parse(&self.held).map_err(|error| io::Error::other(format!("bad head: {error}")))?;
         let httparse::Status::Complete(length) = parsed else {
             return Ok(None);
         };
         let headers = answer
             .headers
             .iter()
-            .map(|field| {
-                (
-                    field.name.to_ascii_lowercase(),
-                    String::from_utf8_lossy(field.value).into_owned(),
-                )
-            })
+            .map(|field| (field.name.to_ascii_lowercase(), String::from_utf8_lossy(field.value).into_owned()))
             .collect();
-        let head = Head {
-            status: answer.code.unwrap_or(0),
-            headers,
-        };
+        let head = Head { status: answer.code.unwrap_or(0), headers };
         self.held.drain(..length);
         Ok(Some(head))
     }
@@ -279,24 +225,13 @@ impl EventStream {
     /// The data of the next whole event; comments and events without data are skipped.
     fn next_event(&mut self) -> Option<String> {
         loop {
-            let normal = self
-                .text
-                .windows(2)
-                .position(|pair| pair == b"\n\n")
-                .map(|at| (at, 2));
-            let crlf = self
-                .text
-                .windows(4)
-                .position(|quad| quad == b"\r\n\r\n")
-                .map(|at| (at, 4));
+            let normal = self.text.windows(2).position(|pair| pair == b"\n\n").map(|at| (at, 2));
+            let crlf = self.text.windows(4).position(|quad| quad == b"\r\n\r\n").map(|at| (at, 4));
             let (at, width) = [normal, crlf].into_iter().flatten().min()?;
             let event: Vec<u8> = self.text.drain(..at + width).collect();
             let event = String::from_utf8_lossy(&event).into_owned();
-            let data: Vec<&str> = event
-                .lines()
-                .filter_map(|line| line.strip_prefix("data:"))
-                .map(str::trim_start)
-                .collect();
+            let data: Vec<&str> =
+                event.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start).collect();
             let data = data.join("\n");
             if !data.is_empty() {
                 return Some(data);

@@ -93,8 +93,7 @@ impl Seen {
         match outcome {
             Ok(()) => {
                 self.calls += 1;
-                self.times
-                    .push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
+                self.times.push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
             }
             Err(Failure::NobodyListens) => self.nobody_listens = true,
             Err(Failure::Call(reason)) => {
@@ -118,12 +117,7 @@ impl Seen {
     fn finish(&mut self, begun: Instant) {
         self.seconds = begun.elapsed().as_secs_f64();
         self.times.sort_unstable();
-        let at = |share: usize| {
-            self.times
-                .get(self.times.len() * share / 100)
-                .copied()
-                .unwrap_or(0)
-        };
+        let at = |share: usize| self.times.get(self.times.len() * share / 100).copied().unwrap_or(0);
         (self.p50_us, self.p99_us) = (at(50), at(99));
     }
 }
@@ -158,21 +152,13 @@ impl Clients {
                 Pace::Closed | Pace::PerSecond(_) => match calls.aim.client().await {
                     Ok(client) => Some(client),
                     Err(error) => {
-                        seen.count(
-                            Instant::now(),
-                            Err(Failure::Call(format!("connect: {error}"))),
-                        );
+                        seen.count(Instant::now(), Err(Failure::Call(format!("connect: {error}"))));
                         None
                     }
                 },
             });
         }
-        Self {
-            calls,
-            pace,
-            connected,
-            seen,
-        }
+        Self { calls, pace, connected, seen }
     }
 
     /// Calls until told to stop; each client finishes its last call.
@@ -193,9 +179,7 @@ impl Clients {
                     (Pace::Closed, Some(client)) => calls.closed(client, stop).await,
                     (Pace::PerSecond(rate), Some(client)) => {
                         let interval = Duration::from_secs(1) * number / rate;
-                        calls
-                            .paced(client, stop, interval, begun + interval * place / number)
-                            .await
+                        calls.paced(client, stop, interval, begun + interval * place / number).await
                     }
                     (_, None) => Seen::default(),
                 }
@@ -220,10 +204,7 @@ async fn call(client: &mut Client, aim: &Aim, raw: &[u8]) -> Result<(), Failure>
         return Err(Failure::Call(format!("{} {text}", head.status)));
     }
     if head.is_last() {
-        client
-            .reconnect(&aim.target)
-            .await
-            .map_err(|error| Failure::of_connecting(&error))?;
+        client.reconnect(&aim.target).await.map_err(|error| Failure::of_connecting(&error))?;
     }
     Ok(())
 }
@@ -259,13 +240,7 @@ impl Calls {
         seen
     }
 
-    async fn paced(
-        self,
-        mut client: Client,
-        stop: impl Fn() -> bool,
-        interval: Duration,
-        mut next: Instant,
-    ) -> Seen {
+    async fn paced(self, mut client: Client, stop: impl Fn() -> bool, interval: Duration, mut next: Instant) -> Seen {
         let (raw, mut seen) = (client.raw_call(&self.tool, self.padding), Seen::default());
         while !stop() && seen.may_go_on() {
             tokio::time::sleep_until(next.into()).await;
@@ -287,11 +262,9 @@ impl Calls {
                     let answered = client.connection().exchange(&raw).await;
                     match answered {
                         Ok((head, _)) if head.status == 200 => Ok(()),
-                        Ok((head, body)) => Err(Failure::Call(format!(
-                            "{} {}",
-                            head.status,
-                            String::from_utf8_lossy(&body)
-                        ))),
+                        Ok((head, body)) => {
+                            Err(Failure::Call(format!("{} {}", head.status, String::from_utf8_lossy(&body))))
+                        }
                         Err(error) => Err(Failure::Call(error.to_string())),
                     }
                 }

@@ -44,22 +44,13 @@ impl Answer {
     /// Whether this is a result without `isError`.
     #[must_use]
     pub fn succeeded(&self) -> bool {
-        self.head.status == 200
-            && self
-                .body
-                .get("result")
-                .is_some_and(|result| result["isError"] != true)
+        self.head.status == 200 && self.body.get("result").is_some_and(|result| result["isError"] != true)
     }
 }
 
 impl Client {
     /// Connects, and opens a session in the legacy era.
-    pub async fn connect(
-        target: &Target,
-        path: &str,
-        key: Option<&str>,
-        era: Era,
-    ) -> io::Result<Self> {
+    pub async fn connect(target: &Target, path: &str, key: Option<&str>, era: Era) -> io::Result<Self> {
         let mut client = Self {
             connection: target.connect().await?,
             host: target.host.clone(),
@@ -83,21 +74,12 @@ impl Client {
             )
             .await?;
         if !answer.succeeded() {
-            return Err(io::Error::other(format!(
-                "initialize was refused: {} {}",
-                answer.head.status, answer.body
-            )));
+            return Err(io::Error::other(format!("initialize was refused: {} {}", answer.head.status, answer.body)));
         }
         self.session = answer.head.header("mcp-session-id").map(ToOwned::to_owned);
-        let (head, _) = self
-            .connection
-            .exchange(&self.raw("POST", &initialized()))
-            .await?;
+        let (head, _) = self.connection.exchange(&self.raw("POST", &initialized())).await?;
         if head.status != 202 {
-            return Err(io::Error::other(format!(
-                "notifications/initialized was answered {}",
-                head.status
-            )));
+            return Err(io::Error::other(format!("notifications/initialized was answered {}", head.status)));
         }
         Ok(())
     }
@@ -121,14 +103,9 @@ impl Client {
         let head = self.connection.begin(&raw).await?;
         if !head.is_stream() {
             let body = self.connection.body(&head).await?;
-            return Ok(Answer {
-                head,
-                body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-                before: Vec::new(),
-            });
+            return Ok(Answer { head, body: serde_json::from_slice(&body).unwrap_or(Value::Null), before: Vec::new() });
         }
-        let (mut stream, mut before, mut answer) =
-            (EventStream::default(), Vec::new(), Value::Null);
+        let (mut stream, mut before, mut answer) = (EventStream::default(), Vec::new(), Value::Null);
         while let Some(data) = self.connection.event(&mut stream).await? {
             let message: Value = serde_json::from_str(&data).map_err(io::Error::other)?;
             if message["id"] == self.last_id && message.get("method").is_none() {
@@ -137,36 +114,21 @@ impl Client {
                 before.push(message);
             }
         }
-        Ok(Answer {
-            head,
-            body: answer,
-            before,
-        })
+        Ok(Answer { head, body: answer, before })
     }
 
     /// Calls a tool.
     pub async fn call(&mut self, tool: &str, arguments: Value) -> io::Result<Answer> {
-        self.request("tools/call", json!({"name": tool, "arguments": arguments}))
-            .await
+        self.request("tools/call", json!({"name": tool, "arguments": arguments})).await
     }
 
     /// Opens the server's stream (legacy) and returns when its head has come; the connection is spent on it.
     pub async fn open_stream(&mut self) -> io::Result<Head> {
         let raw = match self.era {
-            Era::Legacy => self.raw(
-                "GET",
-                &Message {
-                    body: Vec::new(),
-                    method: String::new(),
-                    name: None,
-                },
-            ),
+            Era::Legacy => self.raw("GET", &Message { body: Vec::new(), method: String::new(), name: None }),
             Era::Modern => {
                 let params = json!({"notifications": {"toolsListChanged": true}});
-                self.raw(
-                    "POST",
-                    &message(self.era, 1, "subscriptions/listen", params),
-                )
+                self.raw("POST", &message(self.era, 1, "subscriptions/listen", params))
             }
         };
         self.connection.begin(&raw).await
@@ -174,14 +136,7 @@ impl Client {
 
     /// Ends the session (legacy).
     pub async fn close(mut self) -> io::Result<u16> {
-        let raw = self.raw(
-            "DELETE",
-            &Message {
-                body: Vec::new(),
-                method: String::new(),
-                name: None,
-            },
-        );
+        let raw = self.raw("DELETE", &Message { body: Vec::new(), method: String::new(), name: None });
         Ok(self.connection.exchange(&raw).await?.0.status)
     }
 
@@ -189,15 +144,7 @@ impl Client {
     #[must_use]
     pub fn raw_call(&self, tool: &str, padding: usize) -> Vec<u8> {
         let arguments = json!({"text": "x".repeat(padding)});
-        self.raw(
-            "POST",
-            &message(
-                self.era,
-                7,
-                "tools/call",
-                json!({"name": tool, "arguments": arguments}),
-            ),
-        )
+        self.raw("POST", &message(self.era, 7, "tools/call", json!({"name": tool, "arguments": arguments})))
     }
 
     /// The connection, for callers that measure.
@@ -207,18 +154,10 @@ impl Client {
 
     fn raw(&self, http_method: &str, message: &Message) -> Vec<u8> {
         let key = self.key.as_ref().map(|key| format!("Bearer {key}"));
-        let accept = if http_method == "GET" {
-            "text/event-stream"
-        } else {
-            "application/json, text/event-stream"
-        };
+        let accept = if http_method == "GET" { "text/event-stream" } else { "application/json, text/event-stream" };
         let mut headers = vec![("Accept", accept), ("Content-Type", "application/json")];
         headers.extend(key.as_ref().map(|key| ("Authorization", key.as_str())));
-        headers.extend(
-            self.session
-                .as_ref()
-                .map(|id| ("Mcp-Session-Id", id.as_str())),
-        );
+        headers.extend(self.session.as_ref().map(|id| ("Mcp-Session-Id", id.as_str())));
         match self.era {
             Era::Legacy if self.session.is_some() => {
                 headers.push(("MCP-Protocol-Version", "2025-11-25"));
@@ -227,12 +166,7 @@ impl Client {
             Era::Modern => {
                 headers.push(("MCP-Protocol-Version", "2026-07-28"));
                 headers.push(("Mcp-Method", &message.method));
-                headers.extend(
-                    message
-                        .name
-                        .as_ref()
-                        .map(|name| ("Mcp-Name", name.as_str())),
-                );
+                headers.extend(message.name.as_ref().map(|name| ("Mcp-Name", name.as_str())));
             }
         }
         request(http_method, &self.path, &self.host, &headers, &message.body)
@@ -247,19 +181,11 @@ struct Message {
 
 fn initialized() -> Message {
     let body = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-    Message {
-        body: body.to_string().into_bytes(),
-        method: String::new(),
-        name: None,
-    }
+    Message { body: body.to_string().into_bytes(), method: String::new(), name: None }
 }
 
 fn message(era: Era, id: u64, method: &str, mut params: Value) -> Message {
-    let name = params
-        .get("name")
-        .or_else(|| params.get("uri"))
-        .and_then(Value::as_str)
-        .map(ToOwned::to_owned);
+    let name = params.get("name").or_else(|| params.get("uri")).and_then(Value::as_str).map(ToOwned::to_owned);
     if era == Era::Modern {
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -267,9 +193,5 @@ fn message(era: Era, id: u64, method: &str, mut params: Value) -> Message {
         });
     }
     let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-    Message {
-        body: body.to_string().into_bytes(),
-        method: method.to_owned(),
-        name,
-    }
+    Message { body: body.to_string().into_bytes(), method: method.to_owned(), name }
 }

@@ -17,10 +17,7 @@ pub fn marked(mark: &str) -> Vec<(u32, String)> {
         .map(|pid| (pid, command_line(pid)))
         .filter(|(pid, command)| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            command.contains(mark)
-                || environment
-                    .split(|byte| *byte == 0)
-                    .any(|variable| variable == wanted.as_bytes())
+            command.contains(mark) || environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
         })
         .collect()
 }
@@ -33,12 +30,7 @@ pub fn zombies(parent: u32) -> Vec<u32> {
             let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
                 return false;
             };
-            let fields: Vec<_> = stat
-                .rsplit(") ")
-                .next()
-                .unwrap_or_default()
-                .split(' ')
-                .collect();
+            let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
             fields.first() == Some(&"Z") && fields.get(1) == Some(&parent.to_string().as_str())
         })
         .collect()
@@ -51,13 +43,10 @@ pub fn descriptors(pid: u32) -> usize {
 }
 
 fn pids() -> impl Iterator<Item = u32> {
-    fs::read_dir("/proc")
-        .expect("/proc")
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+    fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 fn command_line(pid: u32) -> String {
-    let raw =
-        fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")).unwrap_or_default();
+    let raw = fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&raw).replace('\0', " ")
 }

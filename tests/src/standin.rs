@@ -50,9 +50,7 @@ async fn serve_connection(mut socket: TcpStream) -> io::Result<()> {
             Method::Post => {
                 let body = &held[request.body.clone()];
                 let Ok(call) = serde_json::from_slice::<Call>(body) else {
-                    socket
-                        .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-                        .await?;
+                    socket.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await?;
                     return Ok(());
                 };
                 if call.method == "subscriptions/listen" {
@@ -84,16 +82,8 @@ fn answer(out: &mut Vec<u8>, call: &Call<'_>) {
     let Some(id) = call.id else {
         return write_answer(out, "202 Accepted", "", b"");
     };
-    let session = if call.method == "initialize" {
-        "Mcp-Session-Id: standin-session\r\n"
-    } else {
-        ""
-    };
-    let name = call
-        .params
-        .as_ref()
-        .and_then(|params| params.name)
-        .unwrap_or_default();
+    let session = if call.method == "initialize" { "Mcp-Session-Id: standin-session\r\n" } else { "" };
+    let name = call.params.as_ref().and_then(|params| params.name).unwrap_or_default();
     let body = match call.method {
         "tools/call" if name == "fail" => wrap(
             id,
@@ -105,20 +95,14 @@ fn answer(out: &mut Vec<u8>, call: &Call<'_>) {
         "tools/list" => wrap(id, TOOLS),
         "ping" => wrap(id, r#"{"resultType":"complete"}"#),
         _ => {
-            let error = format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found"}}}}"#
-            );
+            let error =
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found"}}}}"#);
             return write_json(out, "404 Not Found", "", error.as_bytes());
         }
     };
     if name == "stream" {
         let event = format!("event: message\ndata: {body}\n\n");
-        return write_answer(
-            out,
-            "200 OK",
-            "Content-Type: text/event-stream\r\n",
-            event.as_bytes(),
-        );
+        return write_answer(out, "200 OK", "Content-Type: text/event-stream\r\n", event.as_bytes());
     }
     write_json(out, "200 OK", session, body.as_bytes());
 }
@@ -143,21 +127,11 @@ fn wrap(id: &RawValue, result: &str) -> String {
 }
 
 fn write_json(out: &mut Vec<u8>, status: &str, headers: &str, body: &[u8]) {
-    write_answer(
-        out,
-        status,
-        &format!("Content-Type: application/json\r\n{headers}"),
-        body,
-    );
+    write_answer(out, status, &format!("Content-Type: application/json\r\n{headers}"), body);
 }
 
 fn write_answer(out: &mut Vec<u8>, status: &str, headers: &str, body: &[u8]) {
-    write!(
-        out,
-        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n",
-        body.len()
-    )
-    .expect("memory");
+    write!(out, "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n", body.len()).expect("memory");
     out.extend_from_slice(body);
 }
 
@@ -230,9 +204,7 @@ mod tests {
     async fn both_eras_are_answered_with_the_same_number_of_bytes() {
         let target = started().await;
         for era in [Era::Legacy, Era::Modern] {
-            let mut client = Client::connect(&target, "/mcp", None, era)
-                .await
-                .expect("a client");
+            let mut client = Client::connect(&target, "/mcp", None, era).await.expect("a client");
             let raw = client.raw_call("echo", 0);
             let (head, body) = client.connection().exchange(&raw).await.expect("an answer");
             assert_eq!((head.status, body.len()), (200, ANSWER_BYTES));
@@ -241,18 +213,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_failing_tool_fails_and_a_streaming_tool_streams() {
-        let mut client = Client::connect(&started().await, "/mcp", None, Era::Legacy)
-            .await
-            .expect("a client");
+        let mut client = Client::connect(&started().await, "/mcp", None, Era::Legacy).await.expect("a client");
         let failed = client.call("fail", json!({})).await.expect("an answer");
         assert!(!failed.succeeded() && failed.body["result"]["isError"] == true);
-        let unknown = client
-            .request("no/such", json!({}))
-            .await
-            .expect("an answer");
-        assert_eq!(
-            (unknown.head.status, &unknown.body["error"]["code"]),
-            (404, &json!(-32601))
-        );
+        let unknown = client.request("no/such", json!({})).await.expect("an answer");
+        assert_eq!((unknown.head.status, &unknown.body["error"]["code"]), (404, &json!(-32601)));
     }
 }

@@ -64,39 +64,22 @@ async fn main() -> io::Result<()> {
         Some(ca) => Target::tls(options.port, ca),
         None => Target::plain(options.port),
     };
-    let aim = Aim {
-        target,
-        path: options.path,
-        key: options.key,
-        era: options.era,
-    };
+    let aim = Aim { target, path: options.path, key: options.key, era: options.era };
     match options.what {
-        What::Calls {
-            seconds,
-            rate,
-            connect,
-            padding,
-        } => {
+        What::Calls { seconds, rate, connect, padding } => {
             let pace = match (rate, connect) {
                 (Some(rate), _) => Pace::PerSecond(rate),
                 (None, true) => Pace::Connect,
                 (None, false) => Pace::Closed,
             };
-            let calls = Calls {
-                aim,
-                tool: "echo".to_owned(),
-                padding,
-            };
+            let calls = Calls { aim, tool: "echo".to_owned(), padding };
             let clients = Clients::connect(calls, options.connections, pace).await;
             println!(r#"{{"open": {}}}"#, options.connections);
             // What connecting costs is not part of a call: the caller takes its measure and says go.
             io::stdin().read_line(&mut String::new())?;
             let until = Until::Elapsed(Duration::from_secs_f64(seconds));
             let seen = clients.call(until).await;
-            println!(
-                "{}",
-                serde_json::to_string(&seen).expect("numbers and texts")
-            );
+            println!("{}", serde_json::to_string(&seen).expect("numbers and texts"));
             Ok(())
         }
         What::Hold { streams } => hold(&aim, options.connections, streams).await,
@@ -110,10 +93,7 @@ async fn hold(aim: &Aim, connections: u32, streams: bool) -> io::Result<()> {
         if streams {
             let answered = client.open_stream().await?;
             if answered.status != 200 {
-                return Err(io::Error::other(format!(
-                    "a stream was answered {}",
-                    answered.status
-                )));
+                return Err(io::Error::other(format!("a stream was answered {}", answered.status)));
             }
         } else {
             let raw = client.raw_call("echo", 120);

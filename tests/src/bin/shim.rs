@@ -36,10 +36,7 @@ struct Options {
 async fn main() -> io::Result<()> {
     let options = Options::parse();
     let tls = connector(&options.ca);
-    let (to, line): (Arc<str>, Arc<str>) = (
-        options.to.into(),
-        format!("Authorization: Bearer {}", options.key).into(),
-    );
+    let (to, line): (Arc<str>, Arc<str>) = (options.to.into(), format!("Authorization: Bearer {}", options.key).into());
     let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
     println!(r#"{{"url": "http://{}"}}"#, listener.local_addr()?);
     loop {
@@ -56,13 +53,9 @@ async fn main() -> io::Result<()> {
 fn connector(ca: &std::path::Path) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).expect("the authority's file") {
-        roots
-            .add(certificate.expect("a certificate"))
-            .expect("a certificate that can be trusted");
+        roots.add(certificate.expect("a certificate")).expect("a certificate that can be trusted");
     }
-    let mut config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config))
 }
@@ -72,9 +65,7 @@ async fn relay(client: TcpStream, tls: &TlsConnector, to: &str, line: &str) -> i
     let host = to.rsplit_once(':').map_or(to, |(host, _)| host).to_owned();
     let gate = TcpStream::connect(to).await?;
     gate.set_nodelay(true)?;
-    let gate = tls
-        .connect(ServerName::try_from(host).map_err(io::Error::other)?, gate)
-        .await?;
+    let gate = tls.connect(ServerName::try_from(host).map_err(io::Error::other)?, gate).await?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_gate, mut to_gate) = tokio::io::split(gate);
     let upwards = async {

@@ -14,11 +14,7 @@ fn main() -> io::Result<()> {
     let has = |habit: &str| habits.iter().any(|given| given == habit);
     if has("--leave-behind") {
         // Nobody waits for it: that is the habit.
-        let _left = Command::new("setsid")
-            .args(["sleep", "600"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
+        let _left = Command::new("setsid").args(["sleep", "600"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
     }
     for line in io::stdin().lock().lines() {
         let message: Value = serde_json::from_str(&line?).map_err(io::Error::other)?;
