@@ -2,12 +2,16 @@
 //!
 //! `main` parses it; every command is a function of the library.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use clap_complete::Shell;
 use toolgated::{config, demo, import, instance, keeper};
 use toolgated::lifecycle::run;
+
+use crate::generate;
 
 /// The gate in front of MCP servers
 #[derive(Debug, Parser)]
@@ -35,6 +39,18 @@ enum Command {
     /// A small MCP server to play with
     #[command(hide = true)]
     DemoServer(demo::server::DemoServerArgs),
+    /// Print a completion script
+    #[command(hide = true)]
+    Completions {
+        /// For this shell
+        shell: Shell,
+    },
+    /// Write the man pages
+    #[command(hide = true)]
+    Man {
+        /// Into this folder
+        folder: PathBuf,
+    },
 }
 
 impl Cli {
@@ -52,6 +68,20 @@ impl Cli {
             }
             Command::Instance(args) => instance::run(&args),
             Command::DemoServer(args) => demo::server::run(&args),
+            Command::Completions { shell } => generate::completions(shell),
+            Command::Man { folder } => generate::man_pages(&folder),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound() {
+        Cli::command().debug_assert();
     }
 }

@@ -12,6 +12,7 @@ mod environment;
 mod files;
 pub mod keys;
 pub mod kind;
+pub mod manual;
 mod overrides;
 mod problem;
 mod render;

@@ -1,0 +1,45 @@
+//! What is made from the table of commands: completions and man pages.
+//!
+//! The package calls it at build time through hidden commands; what it writes is never committed.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Command, CommandFactory as _};
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use crate::cli::Cli;
+
+/// The section of system administration: this is the daemon, not the operator's command.
+const SECTION: &str = "8";
+
+/// Prints the completion script of a shell.
+pub(crate) fn completions(shell: Shell) -> ExitCode {
+    clap_complete::generate(shell, &mut Cli::command(), "toolgated", &mut io::stdout());
+    ExitCode::SUCCESS
+}
+
+/// Writes `toolgated.8` and a page per command into a folder, which must exist.
+pub(crate) fn man_pages(folder: &Path) -> ExitCode {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    // Names the pages of the commands: toolgated-run and so on.
+    command.build();
+    match write(command, folder) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("toolgated man: {} cannot be written: {problem}", folder.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write(command: Command, folder: &Path) -> io::Result<()> {
+    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+        write(inner.clone(), folder)?;
+    }
+    let page = Man::new(command).section(SECTION);
+    page.render(&mut File::create(folder.join(page.get_filename()))?)
+}
