@@ -48,10 +48,11 @@ def free_port() -> int:
 
 
 class Gate:
-    """A running gate: `url(NAME)` over TLS, the CA to trust and the key to send."""
+    """A running gate: `url(NAME)` over TLS, the CA to trust and the keys of its clients, of which one is `key`."""
 
-    def __init__(self, port: int, ca: pathlib.Path, key: str, process: subprocess.Popen):
-        self.port, self.ca, self.key, self.process = port, ca, key, process
+    def __init__(self, port: int, ca: pathlib.Path, keys: list[str], process: subprocess.Popen):
+        self.port, self.ca, self.keys, self.process = port, ca, keys, process
+        self.key = keys[0]
 
     def url(self, name: str | None = None) -> str:
         return f"https://localhost:{self.port}/mcp" + (f"/{name}" if name else "")
@@ -172,12 +173,16 @@ http {{
 """)
         process = self.start("nginx", [NGINX, "-c", config, "-p", self.folder])
         self.port_open(process, port)
-        return Gate(port, tls / "ca.pem", key, process)
+        return Gate(port, tls / "ca.pem", [key], process)
 
-    def gate(self, servers: str, limits: str = "") -> Gate:
-        """A gate with the TOML tables `servers`; `limits` becomes the tier of its only key."""
+    def gate(self, servers: str, limits: str = "", clients: int = 1) -> Gate:
+        """A gate with the TOML tables `servers` and a key for each of `clients`; all have the tier with `limits`."""
         certificates = self.certificates()
-        port, secret = free_port(), secrets.token_hex(32)
+        port, keys = free_port(), {f"test{number}": secrets.token_hex(32) for number in range(clients)}
+        key_tables = "\n".join(
+            f'[key.{name}]\nhash = "sha256:{hashlib.sha256(secret.encode()).hexdigest()}"\ntier = "test"\n'
+            for name, secret in keys.items()
+        )
         runtime = self.folder / "run"
         config = self.folder / "toolgate.toml"
         config.write_text(f"""version = 1
@@ -195,11 +200,7 @@ serve = ["mcp", "health", "ready"]
 auth = ["key"]
 tls.certificates = [{{ chain = "file:{certificates}/chain.pem", key = "file:{certificates}/key.pem" }}]
 
-[key.test]
-hash = "sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
-owner = "test"
-tier = "test"
-
+{key_tables}
 [tier.test]
 limits = [{limits}]
 
@@ -211,4 +212,4 @@ limits = [{limits}]
             self.start("keeper", [binary("toolgated"), "keeper", "--config", config])
         process = self.start("gate", [binary("toolgated"), "run", "--config", config])
         self.port_open(process, port)
-        return Gate(port, certificates / "ca.pem", f"tg_test_{secret}", process)
+        return Gate(port, certificates / "ca.pem", [f"tg_{name}_{secret}" for name, secret in keys.items()], process)

@@ -145,7 +145,7 @@ def refusal_problems(seen: dict, *_) -> list[str]:
         out.append(f"the first call was refused: {seen['first']['text'][:200]!r}")
     text = seen["refused"]["text"]
     if not seen["refused"]["failed"] or "limit" not in text.lower() and "too many" not in text.lower():
-        out.append(f"the refusal's message is not shown: {text[:300]!r}")
+        out.append(f"the refusal's message is not shown: {text[:600]!r}")
     if seen["after"]["failed"]:
         out.append(f"the next call fails: {seen['after']['text'][:200]!r}")
     return out
@@ -242,21 +242,23 @@ def main() -> int:
         if given.control:
             gate = stage.control(urls["fixture"])
         elif not given.direct:
-            gate = stage.gate(gate_tables(known, urls), LIMIT if given.refusals else "")
+            # A limit counts by client: each program is one, with a key of its own.
+            tables, clients = gate_tables(known, urls), sum(len(eras) for _, eras in CLIENTS.values())
+            gate = stage.gate(tables, LIMIT, clients) if given.refusals else stage.gate(tables)
         todo = cells(known, gate.url if gate else urls.get, bool(gate) and len(known) > 2)
         mode, judge = ("refusal", refusal_problems) if given.refusals else ("calls", problems)
 
         def one(cell: Cell) -> list[str]:
             server = known[cell.name]
-            plan = cell.plan(server, gate and gate.key, mode)
+            key = gate and (gate.keys[todo.index(cell)] if given.refusals else gate.key)
+            plan = cell.plan(server, key, mode)
             seen = run_client(cell.client, plan, gate and gate.ca)
             found = judge(seen, server, plan)
             if given.refusals and not found:
                 print(f"{cell.client} {cell.era}: {seen['refused']['text']!r}", flush=True)
             return found
 
-        # All clients share the key of a limit: then they take turns.
-        with concurrent.futures.ThreadPoolExecutor(1 if given.refusals else given.at_once) as pool:
+        with concurrent.futures.ThreadPoolExecutor(given.at_once) as pool:
             outcomes = list(pool.map(one, todo))
         results = {(f"{c.client} {c.era}", c.column): found for c, found in zip(todo, outcomes)}
         if mode == "calls" and "fixture" in urls:
