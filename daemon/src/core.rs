@@ -95,10 +95,7 @@ fn follow<T>(shared: &ArcSwap<T>, own: &RefCell<Held<T>>) -> Held<T> {
     Rc::clone(&own)
 }
 
-#[expect(
-    clippy::redundant_allocation,
-    reason = "the outer count is the core's own: the shared one would bounce between cores with every call"
-)]
+// The outer count is the core's own: the shared one would bounce between cores with every call.
 fn held<T>(value: Arc<T>) -> Held<T> {
     Rc::new(value)
 }

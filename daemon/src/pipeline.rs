@@ -29,7 +29,7 @@ pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Reques
         () = drain.drain.reached(Phase::Ending) => Err(ending::draining()),
     };
     let failed = outcome.as_ref().err().map(|failure| (failure.kind, failure.to_string()));
-    let mut response = outcome.unwrap_or_else(|failure| failure::answer(&call, failure));
+    let mut response = outcome.unwrap_or_else(|failure| failure::answer(&call, &failure));
     secure::stamp(&call, &mut response);
     record::record(call, response, failed)
 }

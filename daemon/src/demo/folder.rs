@@ -1,5 +1,6 @@
 //! The demo's throw-away folder: configuration, certificate, sockets. Gone when dropped.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -11,14 +12,14 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, Extend
 use super::text;
 
 /// The folder.
-pub struct Folder {
+pub(super) struct Folder {
     path: PathBuf,
     config: String,
 }
 
 impl Folder {
     /// A new folder that only this user may enter.
-    pub fn create() -> io::Result<Self> {
+    pub(super) fn create() -> io::Result<Self> {
         let path = std::env::temp_dir().join(format!("toolgate-demo-{}", random_hex(8)));
         fs::DirBuilder::new().mode(0o700).create(&path)?;
         let config = text(&path.join("toolgate.toml"));
@@ -26,17 +27,17 @@ impl Folder {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The configuration's path as an argument.
-    pub fn config_text(&self) -> &str {
+    pub(super) fn config_text(&self) -> &str {
         &self.config
     }
 
     /// Writes everything that the parts read, and gives back the API key.
-    pub fn write(&self, port: u16, upstream: u16) -> io::Result<String> {
+    pub(super) fn write(&self, port: u16, upstream: u16) -> io::Result<String> {
         self.write_certificates()?;
         let (id, secret) = (random_hex(6), random_hex(32));
         let hash = hex(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref());
@@ -118,5 +119,9 @@ fn random_hex(bytes: usize) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

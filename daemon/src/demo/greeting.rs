@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 /// Prints how to reach the demo: for people, or as one line for programs.
-pub fn print(as_json: bool, port: u16, folder: &Path, key: &str) {
+pub(super) fn print(as_json: bool, port: u16, folder: &Path, key: &str) {
     let url = format!("https://localhost:{port}/mcp");
     let ca = folder.join("ca.pem").display().to_string();
     if as_json {

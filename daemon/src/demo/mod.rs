@@ -151,7 +151,7 @@ fn terminate(child: &Child) {
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         // It fails only where the process is gone already.
-        drop(rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
 }
 

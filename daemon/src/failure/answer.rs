@@ -1,5 +1,6 @@
 //! From a failure to what the client sees. The only place that does this.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -13,9 +14,9 @@ use crate::body::Body;
 use crate::call::{Call, CallId};
 
 /// The answer to a call that failed.
-pub fn answer(call: &Call, failure: Failure) -> Response<Body> {
+pub fn answer(call: &Call, failure: &Failure) -> Response<Body> {
     let (id, is_request) = request_id(call);
-    let body = body(call.id, id.as_deref(), &failure);
+    let body = body(call.id, id.as_deref(), failure);
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status(call.era, is_request, failure.kind);
     let headers = response.headers_mut();
@@ -62,7 +63,8 @@ impl InStream {
 fn body(call: CallId, id: Option<&[u8]>, failure: &Failure) -> Vec<u8> {
     let mut data = format!(r#"{{"callId":"{call}","reason":"{}""#, failure.kind.word());
     if let Some(wait) = failure.retry_after {
-        data.push_str(&format!(r#","retryAfterMs":{}"#, wait.as_millis()));
+        // Writing to a String cannot fail.
+        let _ = write!(data, r#","retryAfterMs":{}"#, wait.as_millis());
     }
     if let Some(members) = &failure.data {
         data.push(',');

@@ -98,8 +98,8 @@ impl Kind {
             | Self::EraUnsupported
             | Self::SessionRequired => StatusCode::BAD_REQUEST,
             Self::InvalidParams | Self::NameUnknown => StatusCode::OK,
-            Self::Limited => StatusCode::TOO_MANY_REQUESTS,
-            Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom | Self::ServerUnavailable => {
+            // 503 and not 429: some clients throw the body of a 429 away, and with it the words for the agent.
+            Self::Limited | Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom | Self::ServerUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::ServerTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -117,6 +117,7 @@ impl Kind {
             Self::InvalidParams | Self::NameUnknown | Self::MetaMissing => code::INVALID_PARAMS,
             Self::HeaderMismatch => code::HEADER_MISMATCH,
             Self::VersionUnsupported => code::UNSUPPORTED_PROTOCOL_VERSION,
+            Self::Limited => code::gateway_code(429),
             other => code::gateway_code(other.status().as_u16()),
         }
     }

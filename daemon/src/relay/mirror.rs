@@ -19,7 +19,7 @@ use crate::failure::{Failure, Kind};
 use crate::servers::Server;
 use crate::servers::exchange::Exchange;
 use crate::servers::http::{self as upstream, Answer};
-use crate::servers::http_call::{self, Conversation, Lines, Told};
+use crate::servers::http_call::{self, Conversation, Lines, Told, Upstream};
 use crate::servers::http_reply::HttpReply;
 use crate::servers::leg::Leg;
 use crate::sessions::{self, Mirrored};
@@ -67,7 +67,7 @@ fn authorise(call: &Call, server: &Arc<Server>) -> Result<Option<Mcp>, Failure> 
 /// A session stays with the endpoint that opened it; other calls go round.
 fn endpoint(call: &Call, server: &Server) -> usize {
     let known = call.session.as_ref().and_then(|(session, _)| mirrored(session));
-    known.map_or_else(|| server.http().map_or(0, |upstream| upstream.choose()), |known| known.endpoint)
+    known.map_or_else(|| server.http().map_or(0, Upstream::choose), |known| known.endpoint)
 }
 
 async fn pass(call: &Call, server: &Arc<Server>, endpoint: usize) -> Result<Answer, Failure> {

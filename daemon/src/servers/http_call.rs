@@ -73,7 +73,7 @@ pub struct Conversation {
 impl Conversation {
     /// A conversation that the server knows nothing of.
     pub fn unintroduced(server: &Server) -> Self {
-        Self { endpoint: server.http().map_or(0, |upstream| upstream.choose()), session: None, revision: None }
+        Self { endpoint: server.http().map_or(0, Upstream::choose), session: None, revision: None }
     }
 }
 
@@ -98,7 +98,7 @@ pub async fn send(
             Kind::ServerUnavailable,
             format!("The server {} refused the gate's credential. Its operator has to mend it.", server.settings.name),
         )),
-        300..400 => Err(Failure::new(
+        300..=399 => Err(Failure::new(
             Kind::ServerGarbage,
             format!("The server {} answered with a redirect, which the gate does not follow.", server.settings.name),
         )),
@@ -208,7 +208,7 @@ pub struct Told {
 impl Told {
     /// Writes out what is told.
     pub fn new(from: &Provenance, server: &Server) -> Self {
-        let forward = server.http().is_some_and(|upstream| upstream.forwards_client());
+        let forward = server.http().is_some_and(Upstream::forwards_client);
         let client = from.client.as_ref().filter(|_| forward).map(|client| {
             (header_value::encode(&client.owner).into_owned(), client.tier.as_ref().map(|tier| tier.name.clone()))
         });

@@ -33,9 +33,15 @@ pub struct HttpReply {
 #[derive(Debug)]
 enum Form {
     Json,
-    Events { parser: sse::Parser, ready: VecDeque<Bytes> },
+    Events(Box<Events>),
     Other,
     Over,
+}
+
+#[derive(Debug)]
+struct Events {
+    parser: sse::Parser,
+    ready: VecDeque<Bytes>,
 }
 
 impl HttpReply {
@@ -43,7 +49,7 @@ impl HttpReply {
     pub fn new(server: &Arc<Server>, answer: Answer) -> Result<Self, Failure> {
         let kind = answer.headers.get("content-type").unwrap_or_default();
         let form = if starts_with_ignoring_case(kind, b"text/event-stream") {
-            Form::Events { parser: sse::Parser::new(MAX_MESSAGE), ready: VecDeque::new() }
+            Form::Events(Box::new(Events { parser: sse::Parser::new(MAX_MESSAGE), ready: VecDeque::new() }))
         } else if starts_with_ignoring_case(kind, b"application/json") {
             Form::Json
         } else {
@@ -62,7 +68,7 @@ impl HttpReply {
     pub async fn next(&mut self) -> Step {
         match &self.form {
             Form::Json => self.whole().await,
-            Form::Events { .. } => self.event().await,
+            Form::Events(_) => self.event().await,
             Form::Other => Step::Lost(self.no_message(format!("status {}", self.status))),
             Form::Over => Step::Lost(self.no_message("the stream ended without an answer")),
         }
@@ -84,10 +90,10 @@ impl HttpReply {
 
     async fn event(&mut self) -> Step {
         loop {
-            let Form::Events { ready, .. } = &mut self.form else {
+            let Form::Events(events) = &mut self.form else {
                 return Step::Lost(self.no_message("the stream ended without an answer"));
             };
-            if let Some(data) = ready.pop_front() {
+            if let Some(data) = events.ready.pop_front() {
                 return self.classify(data);
             }
             match self.chunk().await {
@@ -103,13 +109,13 @@ impl HttpReply {
     }
 
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Failure> {
-        let Form::Events { parser, ready } = &mut self.form else { return Ok(()) };
+        let Form::Events(events) = &mut self.form else { return Ok(()) };
         let mut rest = chunk;
         loop {
-            match parser.push(&mut rest) {
+            match events.parser.push(&mut rest) {
                 // Events without data open a stream that can be resumed; they carry no message.
                 Ok(Some(event)) if event.data.is_empty() => {}
-                Ok(Some(event)) => ready.push_back(event.data),
+                Ok(Some(event)) => events.ready.push_back(event.data),
                 Ok(None) => return Ok(()),
                 Err(problem) => return Err(self.no_message(problem)),
             }

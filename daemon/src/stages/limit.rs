@@ -21,7 +21,7 @@ pub fn check(call: &mut Call) -> Result<(), Failure> {
         return Ok(());
     };
     let method = Method::parse(&message.method());
-    if method.is_some_and(|method| is_free(method)) {
+    if method.is_some_and(is_free) {
         return Ok(());
     }
     let name = message.envelope.target_str(&message.bytes);

@@ -247,7 +247,7 @@ impl Waiting {
     }
 }
 
-async fn write(mut inbox: mpsc::Receiver<Command>, mut writer: Writer, waiting: Rc<RefCell<Waiting>>) {
+async fn write(mut inbox: mpsc::Receiver<Command>, writer: Writer, waiting: Rc<RefCell<Waiting>>) {
     while let Some(command) = inbox.recv().await {
         let message = match command {
             Command::Request { id, message, reply } => {
@@ -294,8 +294,7 @@ fn epitaph(exit: Option<&Exit>) -> Arc<str> {
         Some(Exit { status: Some(status), .. }) => format!("its process ended with status {status}").into(),
         Some(Exit { signal: Some(signal), .. }) => format!("its process was ended by signal {signal}").into(),
         Some(Exit { error: Some(error), .. }) => format!("its process could not be started: {error}").into(),
-        Some(_) => "its process ended".into(),
-        None => "its process ended".into(),
+        Some(_) | None => "its process ended".into(),
     }
 }
 
@@ -369,8 +368,9 @@ fn lose_oversized(prefix: &[u8], waiting: &RefCell<Waiting>) {
         [only] => Some(*only),
         _ => None,
     });
-    match id.and_then(|id| waiting.remove(id)) {
-        Some(reply) => drop(reply.try_send(Arrival::Lost(reason))),
-        None => warn!("a stdio server wrote a line longer than line_bytes; it could not be told whose answer it was"),
+    if let Some(reply) = id.and_then(|id| waiting.remove(id)) {
+        drop(reply.try_send(Arrival::Lost(reason)));
+    } else {
+        warn!("a stdio server wrote a line longer than line_bytes; it could not be told whose answer it was");
     }
 }
