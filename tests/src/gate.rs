@@ -27,6 +27,8 @@ pub struct Setup {
     servers: BTreeMap<String, String>,
     limits: Vec<String>,
     daemon: Vec<String>,
+    listener: Vec<String>,
+    tables: Vec<String>,
 }
 
 impl Setup {
@@ -39,7 +41,10 @@ impl Setup {
     /// Adds a stdio server.
     #[must_use]
     pub fn stdio(self, name: &str, command: &[&str], instances: &str) -> Self {
-        self.server(name, &format!("command = {command:?}\ninstances = {{ {instances} }}"))
+        self.server(
+            name,
+            &format!("command = {command:?}\ninstances = {{ {instances} }}"),
+        )
     }
 
     /// Adds a server by the lines of its table.
@@ -63,23 +68,50 @@ impl Setup {
         self
     }
 
+    /// Adds a line of the listener's table.
+    #[must_use]
+    pub fn listener(mut self, line: &str) -> Self {
+        self.listener.push(line.to_owned());
+        self
+    }
+
+    /// Adds a table, or several.
+    #[must_use]
+    pub fn table(mut self, text: &str) -> Self {
+        self.tables.push(text.to_owned());
+        self
+    }
+
+    /// Adds a key by its id, with further lines of its table.
+    #[must_use]
+    pub fn key(self, id: &str, lines: &str) -> Self {
+        let hash = hash();
+        self.table(&format!("[key.{id}]\nhash = \"sha256:{hash}\"\nowner = \"{id}\"\n{lines}\n"))
+    }
+
     fn has_stdio(&self) -> bool {
-        self.servers.values().any(|lines| lines.starts_with("command"))
+        self.servers
+            .values()
+            .any(|lines| lines.starts_with("command"))
     }
 
     fn text(&self, folder: &Path, port: u16, certificates: &Certificates) -> String {
-        let hash = digest::digest(&digest::SHA256, SECRET.as_bytes());
-        let hash: Vec<_> = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let servers: Vec<_> = self.servers.iter().map(|(name, lines)| format!("[server.{name}]\n{lines}\n")).collect();
+        let servers: Vec<_> = self
+            .servers
+            .iter()
+            .map(|(name, lines)| format!("[server.{name}]\n{lines}\n"))
+            .collect();
         format!(
             "version = 1\n\n\
              [daemon]\ncores = 2\nruntime_dir = \"{folder}/run\"\nstate_dir = \"{folder}/state\"\n{daemon}\n\n\
              [log]\nlevel = \"info\"\nformat = \"json\"\n\n\
              [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = [\"mcp\", \"health\", \"ready\"]\nauth = [\"key\"]\n\
-             tls.certificates = [{{ chain = \"file:{chain}\", key = \"file:{key}\" }}]\n\n\
+             tls.certificates = [{{ chain = \"file:{chain}\", key = \"file:{key}\" }}]\n{listener}\n\n\
              [key.test]\nhash = \"sha256:{hash}\"\nowner = \"test\"\ntier = \"test\"\n\n\
-             [tier.test]\nlimits = [{limits}]\n\n{servers}",
-            hash = hash.concat(),
+             [tier.test]\nlimits = [{limits}]\n\n{servers}\n{tables}",
+            hash = hash(),
+            listener = self.listener.join("\n"),
+            tables = self.tables.join("\n"),
             folder = folder.display(),
             daemon = self.daemon.join("\n"),
             chain = certificates.chain.display(),
@@ -94,15 +126,21 @@ impl Setup {
     /// # Panics
     /// When it does not become ready, with its log.
     pub async fn start(self) -> Gate {
-        let folder = tempfile::Builder::new().prefix("toolgate-scenario-").tempdir().expect("a folder");
+        let folder = tempfile::Builder::new()
+            .prefix("toolgate-scenario-")
+            .tempdir()
+            .expect("a folder");
         let certificates = Certificates::write(&folder.path().join("tls"));
         for part in ["run", "state"] {
             std::fs::create_dir(folder.path().join(part)).expect("a folder");
         }
         let port = free_port();
         let config = folder.path().join("toolgate.toml");
-        std::fs::write(&config, self.text(folder.path(), port, &certificates)).expect("the configuration");
-        let keeper = self.has_stdio().then(|| start("keeper", folder.path(), &config));
+        std::fs::write(&config, self.text(folder.path(), port, &certificates))
+            .expect("the configuration");
+        let keeper = self
+            .has_stdio()
+            .then(|| start("keeper", folder.path(), &config));
         let gate = Gate {
             process: start("run", folder.path(), &config),
             keeper,
@@ -114,7 +152,11 @@ impl Setup {
             folder,
         };
         wait::until("the gate to listen", || async {
-            gate.target.connect().await.ok().or_else(|| gate.still_running())
+            gate.target
+                .connect()
+                .await
+                .ok()
+                .or_else(|| gate.still_running())
         })
         .await;
         gate
@@ -146,6 +188,12 @@ impl Gate {
         format!("tg_test_{SECRET}")
     }
 
+    /// Another API key, added with [`Setup::key`].
+    #[must_use]
+    pub fn key_of(&self, id: &str) -> String {
+        format!("tg_{id}_{SECRET}")
+    }
+
     /// The process id of the daemon.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -161,13 +209,19 @@ impl Gate {
     /// Load on one server.
     #[must_use]
     pub fn aim(&self, path: &str, era: Era) -> Aim {
-        Aim { target: self.target.clone(), path: path.to_owned(), key: Some(self.key()), era }
+        Aim {
+            target: self.target.clone(),
+            path: path.to_owned(),
+            key: Some(self.key()),
+            era,
+        }
     }
 
     /// What the daemon logged so far.
     #[must_use]
     pub fn log(&self) -> String {
-        let read = |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        let read =
+            |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         read("run.log") + &read("keeper.log")
     }
 
@@ -177,7 +231,9 @@ impl Gate {
     /// When the file cannot be written.
     pub fn change(&mut self, change: impl FnOnce(Setup) -> Setup) {
         self.setup = change(std::mem::take(&mut self.setup));
-        let text = self.setup.text(self.folder.path(), self.port, &self.certificates);
+        let text = self
+            .setup
+            .text(self.folder.path(), self.port, &self.certificates);
         std::fs::write(&self.config, text).expect("the configuration");
     }
 
@@ -187,7 +243,12 @@ impl Gate {
     /// When the reload is refused.
     pub async fn reload(&self) {
         let (status, answer) = self.control("POST", "/v1/config/reload").await;
-        assert_eq!(status, 200, "the reload was refused: {answer}\n{}", self.log());
+        assert_eq!(
+            status,
+            200,
+            "the reload was refused: {answer}\n{}",
+            self.log()
+        );
     }
 
     /// One request on the control socket.
@@ -200,7 +261,10 @@ impl Gate {
         let headers = [("Content-Type", "application/json")];
         let raw = request(method, path, "localhost", &headers, b"{}");
         let (head, body) = connection.exchange(&raw).await.expect("an answer");
-        (head.status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+        (
+            head.status,
+            serde_json::from_slice(&body).unwrap_or(Value::Null),
+        )
     }
 
     /// Sends a signal to the daemon.
@@ -234,19 +298,30 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        for child in [Some(&mut self.process), self.keeper.as_mut()].into_iter().flatten() {
+        for child in [Some(&mut self.process), self.keeper.as_mut()]
+            .into_iter()
+            .flatten()
+        {
             // The keeper ends its instances at SIGTERM; what is killed outright cannot.
             if child.try_wait().is_ok_and(|ended| ended.is_none()) {
                 kill_process(Pid::from_child(child), Signal::TERM).ok();
             }
             let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-            while child.try_wait().is_ok_and(|ended| ended.is_none()) && std::time::Instant::now() < deadline {
+            while child.try_wait().is_ok_and(|ended| ended.is_none())
+                && std::time::Instant::now() < deadline
+            {
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
             kill_process_group(Pid::from_child(child), Signal::KILL).ok();
             child.wait().ok();
         }
     }
+}
+
+/// What the configuration knows of every key's secret.
+fn hash() -> String {
+    let hash = digest::digest(&digest::SHA256, SECRET.as_bytes());
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn start(command: &str, folder: &Path, config: &Path) -> Child {
@@ -270,7 +345,11 @@ fn start(command: &str, folder: &Path, config: &Path) -> Child {
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this program's path");
-    let built = test.ancestors().skip(1).map(|folder| folder.join(name)).find(|path| path.is_file());
+    let built = test
+        .ancestors()
+        .skip(1)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
     built.unwrap_or_else(|| panic!("{name} is missing: run `cargo build --workspace --bins` first"))
 }
 

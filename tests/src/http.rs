@@ -98,7 +98,9 @@ impl Head {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
-    fn is_chunked(&self) -> bool {
+    /// Whether the body's length is told piece by piece.
+    #[must_use]
+    pub fn is_chunked(&self) -> bool {
         self.header("transfer-encoding") == Some("chunked")
     }
 }
@@ -222,8 +224,14 @@ pub struct EventStream {
 }
 
 impl EventStream {
+    /// A stream that is all here already.
+    #[must_use]
+    pub fn of(text: Vec<u8>) -> Self {
+        Self { text }
+    }
+
     /// The data of the next whole event; comments and events without data are skipped.
-    fn next_event(&mut self) -> Option<String> {
+    pub fn next_event(&mut self) -> Option<String> {
         loop {
             let normal = self.text.windows(2).position(|pair| pair == b"\n\n").map(|at| (at, 2));
             let crlf = self.text.windows(4).position(|quad| quad == b"\r\n\r\n").map(|at| (at, 4));

@@ -3,7 +3,9 @@
 //! Used by `tests/scenarios`, by the binaries of this crate, and by nothing that is shipped.
 //! Talks to loopback only, and knows the gate by its command line and its sockets alone.
 
+pub mod caller;
 pub mod certificates;
+pub mod fake;
 pub mod framing;
 pub mod gate;
 pub mod http;

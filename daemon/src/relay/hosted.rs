@@ -21,7 +21,7 @@ use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::servers::Server;
 use crate::servers::leg::Leg;
-use crate::sessions::{Hosted, Kind as Served, Running, Session};
+use crate::sessions::{Hosted, Kind as Served, Place, Session};
 use crate::stages::queue;
 
 /// Serves a call of a hosted session, or the one that opens it.
@@ -96,15 +96,13 @@ async fn run(call: &mut Call, hosted: &Hosted, method: Option<Method>, message: 
     let (server, message) = destination(call, method, message)?;
     queue::admit(call, &server).await?;
     let leg = leg(call, hosted, &server).await?;
-    let exchange = leg.call(&call.core, &message, &call.provenance()).await?;
-    let id = message.id_bytes();
-    hosted.runs(id.clone(), Running { leg, id: exchange.id_there() });
+    let named = leg.name(&message);
+    // Known before it is sent: over HTTP the first byte of the answer may be the last thing to come.
+    let running = hosted.runs(message.id_bytes(), Place { leg: leg.clone(), id: named.bytes() });
+    let mut exchange = leg.call_named(&call.core, &message, &named, &call.provenance()).await?;
+    exchange.keep(running);
     let tool = message.envelope.name_str(&message.bytes);
-    let answered = answer::relay(call, exchange, server.first_byte(tool.as_deref())).await;
-    if !matches!(answered.as_ref().map(Response::body), Ok(Body::Stream(_))) {
-        hosted.ran(&id);
-    }
-    answered
+    answer::relay(call, exchange, server.first_byte(tool.as_deref())).await
 }
 
 /// The server that a request goes to, and the request as that server knows its name.

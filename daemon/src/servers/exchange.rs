@@ -16,6 +16,7 @@ use super::leg::Leg;
 use super::stdio::link::{Arrival, Reply};
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
+use crate::sessions::Running;
 
 /// What a server says in the course of a call.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Exchange {
     source: Source,
     id: Bytes,
     token: Option<Bytes>,
+    /// Where the client's cancellation finds it.
+    running: Option<Running>,
 }
 
 #[derive(Debug)]
@@ -48,12 +51,17 @@ impl Exchange {
     /// A request that runs in an instance; `request` as the client wrote it.
     pub fn stdio(leg: Leg, request: &Message, reply: Reply) -> Self {
         let token = request.envelope.progress_token.map(|span| request.bytes.slice_ref(span.of(&request.bytes)));
-        Self { leg, source: Source::Stdio(reply), id: request.id_bytes(), token }
+        Self { leg, source: Source::Stdio(reply), id: request.id_bytes(), token, running: None }
     }
 
     /// A request that runs over HTTP, where nothing had to be renamed.
     pub fn http(leg: Leg, request: &Message, reply: HttpReply) -> Self {
-        Self { leg, source: Source::Http(Box::new(reply)), id: request.id_bytes(), token: None }
+        Self { leg, source: Source::Http(Box::new(reply)), id: request.id_bytes(), token: None, running: None }
+    }
+
+    /// Keeps the request findable for its cancellation until it is over.
+    pub fn keep(&mut self, running: Running) {
+        self.running = Some(running);
     }
 
     /// The id that the request has at the server.

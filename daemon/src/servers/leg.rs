@@ -35,6 +35,25 @@ enum By {
     Http(Arc<Conversation>),
 }
 
+/// The id that a request has at a server.
+#[derive(Debug, Clone)]
+pub enum Named {
+    /// The client's own, raw.
+    Own(Bytes),
+    /// One of the instance's connection.
+    Minted(u64),
+}
+
+impl Named {
+    /// The raw id.
+    pub fn bytes(&self) -> Bytes {
+        match self {
+            Self::Own(id) => id.clone(),
+            Self::Minted(id) => id.to_string().into(),
+        }
+    }
+}
+
 impl Leg {
     /// A leg over an instance.
     pub fn stdio(server: Arc<Server>, era: Era, link: Link) -> Self {
@@ -46,22 +65,36 @@ impl Leg {
         Self { server, era, by: By::Http(Arc::new(conversation)) }
     }
 
-    /// Sends a request and gives back what follows. `headers` are those of the client's request
-    /// that the server may want to see.
-    pub async fn call(&self, core: &Rc<Core>, request: &Message, from: &Provenance) -> Result<Exchange, Failure> {
+    /// The id that a request will have at the server: over HTTP its own, in an instance one that
+    /// no other request has there.
+    pub fn name(&self, request: &Message) -> Named {
         match &self.by {
-            By::Http(conversation) => {
+            By::Http(_) => Named::Own(request.id_bytes()),
+            By::Stdio(link) => Named::Minted(link.mint()),
+        }
+    }
+
+    /// Sends a request and gives back what follows.
+    pub async fn call(&self, core: &Rc<Core>, request: &Message, from: &Provenance) -> Result<Exchange, Failure> {
+        let named = self.name(request);
+        self.call_named(core, request, &named, from).await
+    }
+
+    /// Sends a request under an id from [`Leg::name`].
+    pub async fn call_named(&self, core: &Rc<Core>, request: &Message, named: &Named, from: &Provenance) -> Result<Exchange, Failure> {
+        match (&self.by, named) {
+            (By::Http(conversation), _) => {
                 let reply = http_call::request(core, &self.server, conversation, request, from).await?;
                 Ok(Exchange::http(self.clone(), request, reply))
             }
-            By::Stdio(link) => {
-                let id = link.mint();
+            (By::Stdio(_), Named::Own(_)) => Err(self.ended()),
+            (By::Stdio(link), Named::Minted(id)) => {
                 let ours = id.to_string();
                 let text = request.with(&[
                     (request.envelope.id, ours.as_bytes()),
                     (request.envelope.progress_token, ours.as_bytes()),
                 ]);
-                let reply = link.request(id, one_line(text.into())).await.ok_or_else(|| self.ended())?;
+                let reply = link.request(*id, one_line(text.into())).await.ok_or_else(|| self.ended())?;
                 Ok(Exchange::stdio(self.clone(), request, reply))
             }
         }

@@ -29,7 +29,7 @@ pub struct Hosted {
     pub outbox: Arc<Outbox>,
     legs: tokio::sync::Mutex<HashMap<String, Leg>>,
     asked: Mutex<HashMap<u64, Asked>>,
-    running: Mutex<HashMap<Bytes, Running>>,
+    running: Arc<Mutex<HashMap<Bytes, Place>>>,
     log_level: Mutex<Option<Bytes>>,
     next_asked: AtomicU64,
 }
@@ -43,13 +43,26 @@ pub struct Asked {
     pub id: Bytes,
 }
 
-/// A client's request in flight.
+/// Where a client's request runs.
 #[derive(Debug, Clone)]
-pub struct Running {
-    /// Where it runs.
+pub struct Place {
+    /// The server.
     pub leg: Leg,
     /// Its id there.
     pub id: Bytes,
+}
+
+/// A client's request in flight: it can be cancelled until this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    id: Bytes,
+    all: Arc<Mutex<HashMap<Bytes, Place>>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        lock(&self.all).remove(&self.id);
+    }
 }
 
 impl Hosted {
@@ -61,7 +74,7 @@ impl Hosted {
             outbox: Arc::default(),
             legs: tokio::sync::Mutex::default(),
             asked: Mutex::default(),
-            running: Mutex::default(),
+            running: Arc::default(),
             log_level: Mutex::default(),
             next_asked: AtomicU64::new(1),
         }
@@ -132,18 +145,14 @@ impl Hosted {
     }
 
     /// Remembers where a request runs, for its cancellation.
-    pub fn runs(&self, id: Bytes, running: Running) {
-        lock(&self.running).insert(id, running);
+    pub fn runs(&self, id: Bytes, place: Place) -> Running {
+        lock(&self.running).insert(id.clone(), place);
+        Running { id, all: Arc::clone(&self.running) }
     }
 
     /// Where a request runs, if it does.
-    pub fn running(&self, id: &[u8]) -> Option<Running> {
+    pub fn running(&self, id: &[u8]) -> Option<Place> {
         lock(&self.running).get(id).cloned()
-    }
-
-    /// Forgets a request that was answered.
-    pub fn ran(&self, id: &[u8]) {
-        lock(&self.running).remove(id);
     }
 
     /// The client's `logging/setLevel` request, told to servers that join later.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use hosted::{Asked, Hosted, Running};
+pub use hosted::{Asked, Hosted, Place, Running};
 pub use outbox::Outbox;
 
 use crate::clock;

@@ -1,0 +1,12 @@
+//! What a client sees of servers through the gate: each sentence over every path that it holds for.
+//!
+//! A stage is one gate before scriptable servers over HTTP and stdio; `legacy`, `modern`, `merged`,
+//! `asking`, `failures` and `door` play clients on it.
+
+mod asking;
+mod door;
+mod failures;
+mod legacy;
+mod merged;
+mod modern;
+mod stage;

@@ -1,0 +1,234 @@
+//! The fake over Streamable HTTP, within the scenario's own process.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::record::Record;
+use super::{Fake, Said, Speaks, lock};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Http {
+    /// What reached it.
+    pub record: Record,
+    /// Where it is.
+    pub url: String,
+    sessions: Arc<Mutex<HashSet<String>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Http {
+    /// Starts a server on a free port.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn start(speaks: Speaks) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/mcp", listener.local_addr().expect("its address"));
+        let record = Record::create();
+        let fake = Arc::new(Fake::new(speaks, record.clone()));
+        let sessions = Arc::<Mutex<HashSet<String>>>::default();
+        let known = Arc::clone(&sessions);
+        let task = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let server = Server { fake: Arc::clone(&fake), sessions: Arc::clone(&known) };
+                // A client that goes away in the middle is its own business.
+                tokio::spawn(async move { server.serve(socket).await.ok() });
+            }
+        });
+        Self { record, url, sessions, task }
+    }
+
+    /// The line of its table that says where it is.
+    #[must_use]
+    pub fn endpoints(&self) -> String {
+        format!("endpoints = [{:?}]\n", self.url)
+    }
+
+    /// Forgets every session, as a restart does.
+    pub fn forget_sessions(&self) {
+        lock(&self.sessions).clear();
+    }
+
+    /// Listens no more.
+    pub fn stop(&self) {
+        self.task.abort();
+    }
+}
+
+struct Server {
+    fake: Arc<Fake>,
+    sessions: Arc<Mutex<HashSet<String>>>,
+}
+
+struct Request {
+    method: String,
+    headers: Value,
+    body: String,
+}
+
+impl Server {
+    async fn serve(self, mut socket: TcpStream) -> io::Result<()> {
+        socket.set_nodelay(true)?;
+        let mut held = Vec::new();
+        while let Some(request) = read_request(&mut socket, &mut held).await? {
+            let who = request.headers["mcp-session-id"].as_str().unwrap_or_default();
+            let noted = if request.body.is_empty() { json!({"http": request.method}).to_string() } else { request.body.clone() };
+            self.fake.record.write(who, &request.headers, &noted);
+            if !who.is_empty() && !lock(&self.sessions).contains(who) {
+                socket.write_all(&plain(404, "", "no such session")).await?;
+                continue;
+            }
+            match request.method.as_str() {
+                "GET" => return self.stream(socket, who).await,
+                "DELETE" => {
+                    lock(&self.sessions).remove(who);
+                    socket.write_all(&plain(200, "", "")).await?;
+                }
+                _ => self.post(&mut socket, &request, who).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn post(&self, socket: &mut TcpStream, request: &Request, who: &str) -> io::Result<()> {
+        let message: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        let (out, mut said) = mpsc::unbounded_channel();
+        if message.get("id").is_none() || message.get("method").is_none() {
+            self.fake.take(&request.body, &out).await;
+            return socket.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").await;
+        }
+        let mut session = String::new();
+        if message["method"] == "initialize" {
+            let id = format!("fake-{}", self.fake.mint());
+            session = format!("Mcp-Session-Id: {id}\r\n");
+            lock(&self.sessions).insert(id);
+        }
+        let (fake, body) = (Arc::clone(&self.fake), request.body.clone());
+        let mut work = Box::pin(async move { fake.take(&body, &out).await });
+        let (mut streaming, mut worked, mut scratch) = (false, false, [0; 64]);
+        loop {
+            let next = tokio::select! {
+                () = &mut work, if !worked => {
+                    worked = true;
+                    continue;
+                }
+                next = said.recv() => next,
+                read = socket.read(&mut scratch) => {
+                    if read.unwrap_or(0) == 0 {
+                        self.fake.record.write(who, &request.headers, &json!({"closed": message["id"]}).to_string());
+                        return Err(io::ErrorKind::ConnectionAborted.into());
+                    }
+                    continue;
+                }
+            };
+            match next {
+                None if streaming => return socket.write_all(b"0\r\n\r\n").await,
+                None => return socket.write_all(&plain(202, "", "")).await,
+                Some(Said::Status(status, text)) => return socket.write_all(&plain(status, "", &text)).await,
+                Some(Said::Raw(bytes)) => socket.write_all(&bytes).await?,
+                Some(Said::End) => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Some(Said::Message(text)) if !streaming && is_response(&text) => {
+                    let status = status_of(&text, request.headers["mcp-protocol-version"] == "2026-07-28");
+                    return socket.write_all(&plain(status, &session, &text)).await;
+                }
+                Some(Said::Message(text)) => {
+                    if !streaming {
+                        socket.write_all(&stream_head(&session)).await?;
+                        streaming = true;
+                    }
+                    socket.write_all(&event(&text)).await?;
+                }
+            }
+        }
+    }
+
+    /// The stream for what belongs to no request.
+    async fn stream(&self, mut socket: TcpStream, who: &str) -> io::Result<()> {
+        let (out, mut said) = mpsc::unbounded_channel();
+        lock(&self.fake.streams).push((None, out));
+        socket.write_all(&stream_head("")).await?;
+        let mut scratch = [0; 64];
+        loop {
+            tokio::select! {
+                next = said.recv() => match next {
+                    Some(Said::Message(text)) => socket.write_all(&event(&text)).await?,
+                    _ => return Ok(()),
+                },
+                _ = socket.read(&mut scratch) => {
+                    self.fake.record.write(who, &json!({}), r#"{"closed":"stream"}"#);
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn is_response(text: &str) -> bool {
+    let message: Value = serde_json::from_str(text).unwrap_or_else(|_| json!({"id": 0}));
+    message.get("method").is_none()
+}
+
+fn status_of(text: &str, modern: bool) -> u16 {
+    let message: Value = serde_json::from_str(text).unwrap_or_default();
+    match message["error"]["code"].as_i64() {
+        Some(-32601) if modern => 404,
+        Some(-32022..=-32020) => 400,
+        _ => 200,
+    }
+}
+
+fn plain(status: u16, headers: &str, body: &str) -> Vec<u8> {
+    let retry = if status == 429 { "Retry-After: 7\r\n" } else { "" };
+    format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{headers}{retry}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+fn stream_head(headers: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n{headers}\r\n")
+        .into_bytes()
+}
+
+fn event(text: &str) -> Vec<u8> {
+    let event = format!("event: message\ndata: {text}\n\n");
+    format!("{:x}\r\n{event}\r\n", event.len()).into_bytes()
+}
+
+async fn read_request(socket: &mut TcpStream, held: &mut Vec<u8>) -> io::Result<Option<Request>> {
+    loop {
+        if let Some((length, request)) = parse(held)? {
+            held.drain(..length);
+            return Ok(Some(request));
+        }
+        if socket.read_buf(held).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+fn parse(read: &[u8]) -> io::Result<Option<(usize, Request)>> {
+    let mut fields = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut fields);
+    let httparse::Status::Complete(head) = request.parse(read).map_err(io::Error::other)? else { return Ok(None) };
+    let mut headers = Map::new();
+    for field in request.headers.iter() {
+        headers.insert(field.name.to_ascii_lowercase(), String::from_utf8_lossy(field.value).into());
+    }
+    let length: usize = headers.get("content-length").and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let Some(body) = read.get(head..head + length) else { return Ok(None) };
+    let request = Request {
+        method: request.method.unwrap_or_default().to_owned(),
+        headers: headers.into(),
+        body: String::from_utf8_lossy(body).into_owned(),
+    };
+    Ok(Some((head + length, request)))
+}

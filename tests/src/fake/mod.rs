@@ -1,0 +1,201 @@
+//! A scriptable MCP server over HTTP and stdio, of both eras: tools do what their names say.
+//!
+//! Scenarios start it behind a gate and read in its [`record`] what reached it, byte for byte. It shares no
+//! code with the gate. What a tool does is told by its arguments, so that one server serves every scenario.
+
+pub mod http;
+pub mod record;
+mod script;
+
+
+pub mod stdio;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot};
+
+use record::Record;
+pub use script::ODD;
+
+/// Which eras a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Speaks {
+    /// `initialize` only.
+    Legacy,
+    /// Metadata on every request only.
+    Modern,
+    /// Both; over stdio the first request decides for the whole process.
+    Both,
+}
+
+/// What a server says for one request, or outside of all.
+#[derive(Debug)]
+pub enum Said {
+    /// A message; what follows a response is nothing.
+    Message(String),
+    /// Bytes that are no message.
+    Raw(Vec<u8>),
+    /// Over HTTP: this status, and the text as its body.
+    Status(u16, String),
+    /// The process ends, or the connection is cut.
+    End,
+}
+
+/// Where a request's messages go.
+pub type Out = mpsc::UnboundedSender<Said>;
+
+/// One server.
+#[derive(Debug)]
+pub struct Fake {
+    speaks: Speaks,
+    record: Record,
+    /// Requests of the server that wait for the client's answer, by their raw id.
+    asked: Mutex<HashMap<String, oneshot::Sender<String>>>,
+    /// Streams for what belongs to no request; a subscription's id stands beside it.
+    streams: Mutex<Vec<(Option<String>, Out)>>,
+    /// Requests in flight that can be cancelled.
+    running: Mutex<HashMap<String, oneshot::Sender<()>>>,
+    next: AtomicU64,
+}
+
+/// A message as far as the fake reads it.
+#[derive(Debug, Deserialize)]
+struct Incoming {
+    id: Option<Box<RawValue>>,
+    method: Option<String>,
+    params: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Tokens {
+    #[serde(rename = "_meta")]
+    meta: Option<Meta>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Meta {
+    #[serde(rename = "progressToken")]
+    progress: Option<Box<RawValue>>,
+    #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
+    version: Option<Box<RawValue>>,
+}
+
+/// A request that the script answers.
+#[derive(Debug)]
+struct Request {
+    /// Raw, as all ids here.
+    id: String,
+    method: String,
+    raw_params: String,
+    params: Value,
+    token: Option<String>,
+    modern: bool,
+}
+
+impl Fake {
+    /// A server that nobody has spoken to.
+    #[must_use]
+    pub fn new(speaks: Speaks, record: Record) -> Self {
+        Self {
+            speaks,
+            record,
+            asked: Mutex::default(),
+            streams: Mutex::default(),
+            running: Mutex::default(),
+            next: AtomicU64::new(1),
+        }
+    }
+
+    /// Takes one message; gives back once all that belongs to it was said.
+    async fn take(&self, text: &str, out: &Out) {
+        let Ok(incoming) = serde_json::from_str::<Incoming>(text) else {
+            say(out, r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"no message"}}"#);
+            return;
+        };
+        let id = incoming.id.map(|id| id.get().to_owned());
+        let raw_params = incoming.params.map_or_else(|| "{}".to_owned(), |params| params.get().to_owned());
+        let Some(method) = incoming.method else {
+            let waiting = id.and_then(|id| lock(&self.asked).remove(&id));
+            if let Some(waiting) = waiting {
+                waiting.send(text.to_owned()).ok();
+            }
+            return;
+        };
+        let Some(id) = id else { return self.notified(&method, &raw_params) };
+        let tokens: Tokens = serde_json::from_str(&raw_params).unwrap_or_default();
+        let meta = tokens.meta.unwrap_or_default();
+        let request = Request {
+            method,
+            params: serde_json::from_str(&raw_params).unwrap_or_default(),
+            raw_params,
+            token: meta.progress.map(|token| token.get().to_owned()),
+            modern: meta.version.is_some(),
+            id,
+        };
+        let (cancel, cancelled) = oneshot::channel();
+        lock(&self.running).insert(request.id.clone(), cancel);
+        tokio::select! {
+            () = self.answer(&request, out) => {}
+            Ok(()) = cancelled => {}
+        }
+        lock(&self.running).remove(&request.id);
+        lock(&self.streams).retain(|(subscription, _)| subscription.as_ref() != Some(&request.id));
+    }
+
+    fn notified(&self, method: &str, raw_params: &str) {
+        #[derive(Deserialize)]
+        struct Cancelled {
+            #[serde(rename = "requestId")]
+            id: Box<RawValue>,
+        }
+        if method != "notifications/cancelled" {
+            return;
+        }
+        let cancelled: Option<Cancelled> = serde_json::from_str(raw_params).ok();
+        let running = cancelled.and_then(|cancelled| lock(&self.running).remove(cancelled.id.get()));
+        if let Some(running) = running {
+            running.send(()).ok();
+        }
+    }
+
+    /// Asks the client and waits for its answer.
+    async fn ask(&self, id: &str, method: &str, params: &str, out: &Out) -> String {
+        let (sender, answered) = oneshot::channel();
+        lock(&self.asked).insert(id.to_owned(), sender);
+        say(out, &format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#));
+        answered.await.unwrap_or_default()
+    }
+
+    /// Says something outside of every request: on each open stream of the era, under its subscription.
+    fn announce(&self, modern: bool, method: &str, params: &Value) {
+        lock(&self.streams).retain(|(subscription, out)| {
+            if subscription.is_some() != modern {
+                return true;
+            }
+            let mut params = params.clone();
+            if let Some(id) = subscription {
+                params["_meta"]["io.modelcontextprotocol/subscriptionId"] = serde_json::from_str(id).unwrap_or_default();
+            }
+            let params = if params.is_null() { String::new() } else { format!(r#","params":{params}"#) };
+            out.send(Said::Message(format!(r#"{{"jsonrpc":"2.0","method":"{method}"{params}}}"#))).is_ok()
+        });
+    }
+
+    fn mint(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+fn say(out: &Out, message: &str) {
+    // Whoever is gone does not hear it.
+    drop(out.send(Said::Message(message.to_owned())));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,116 @@
+//! What reached a fake: a file, so that a process can write and a scenario read it.
+//!
+//! One line per message: who took it (a process id or a session), the request's headers, the message.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::wait;
+
+/// Where a fake writes.
+#[derive(Debug, Clone)]
+pub struct Record {
+    path: PathBuf,
+    /// Removed with the last reader.
+    _folder: Option<Arc<TempDir>>,
+}
+
+/// One message that reached a fake, or the end of a connection (`{"closed":true}`).
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Process id or session id; empty where there is neither.
+    pub who: String,
+    /// Names in lower case.
+    pub headers: Value,
+    /// As it came.
+    pub text: String,
+    /// The same, read.
+    pub message: Value,
+}
+
+impl Record {
+    /// A new, empty record in a folder of its own.
+    ///
+    /// # Panics
+    /// When there is no room for it.
+    #[must_use]
+    pub fn create() -> Self {
+        let folder = tempfile::Builder::new().prefix("toolgate-record-").tempdir().expect("a folder");
+        let path = folder.path().join("record");
+        File::create(&path).expect("a file");
+        Self { path, _folder: Some(Arc::new(folder)) }
+    }
+
+    /// A record that another process made.
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        Self { path: path.to_owned(), _folder: None }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a message; appends are whole lines, whoever else writes.
+    ///
+    /// # Panics
+    /// When the file is gone.
+    pub fn write(&self, who: &str, headers: &Value, text: &str) {
+        let mut file = OpenOptions::new().append(true).open(&self.path).expect("the record");
+        file.write_all(format!("{who}\t{headers}\t{text}\n").as_bytes()).expect("the record");
+    }
+
+    /// Everything so far, in order.
+    ///
+    /// # Panics
+    /// When the file cannot be read.
+    #[must_use]
+    pub fn all(&self) -> Vec<Received> {
+        let text = std::fs::read_to_string(&self.path).expect("the record");
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().filter_map(parse).collect()
+    }
+
+    /// Messages with this method, in order.
+    #[must_use]
+    pub fn of(&self, method: &str) -> Vec<Received> {
+        self.all().into_iter().filter(|received| received.message["method"] == method).collect()
+    }
+
+    /// Waits for the first message for which `wanted` holds.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub async fn until(&self, what: &str, wanted: impl Fn(&Received) -> bool) -> Received {
+        wait::until(what, || std::future::ready(self.all().into_iter().find(|received| wanted(received)))).await
+    }
+
+    /// Waits for a call of a tool.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub async fn until_called(&self, tool: &str) -> Received {
+        self.until(&format!("a call of {tool}"), |received| {
+            received.message["method"] == "tools/call" && received.message["params"]["name"] == tool
+        })
+        .await
+    }
+}
+
+fn parse(line: &str) -> Option<Received> {
+    let (who, rest) = line.split_once('\t')?;
+    let (headers, text) = rest.split_once('\t')?;
+    Some(Received {
+        who: who.to_owned(),
+        headers: serde_json::from_str(headers).unwrap_or_else(|_| json!({})),
+        text: text.to_owned(),
+        message: serde_json::from_str(text).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,193 @@
+//! What the fake answers to each method and tool.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Fake, Out, Request, Said, Speaks, lock, say};
+
+/// The members that a modern result must have.
+const COMPLETE: &str = r#""resultType":"complete","ttlMs":60000,"cacheScope":"public""#;
+/// Pause between looks for the file that a held call waits for.
+const LOOK: Duration = Duration::from_millis(5);
+
+impl Fake {
+    pub(super) async fn answer(&self, request: &Request, out: &Out) {
+        if let Some(error) = self.wrong_era(request) {
+            return fail(request, out, error);
+        }
+        match request.method.as_str() {
+            "initialize" => result(request, out, &self.introduction(request, "protocolVersion")),
+            "server/discover" => result(request, out, &self.introduction(request, "supportedVersions")),
+            "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => result(request, out, "{}"),
+            "subscriptions/listen" => self.listen(request, out).await,
+            "tools/call" => self.call(request, out).await,
+            method if method.ends_with("/list") => list(request, out),
+            _ => echo(request, out),
+        }
+    }
+
+    fn wrong_era(&self, request: &Request) -> Option<Value> {
+        let modern = request.modern;
+        match self.speaks {
+            Speaks::Legacy if modern || request.method == "server/discover" => {
+                Some(json!({"code": -32601, "message": "Method not found"}))
+            }
+            Speaks::Modern if !modern => Some(
+                json!({"code": -32022, "message": "Unsupported version", "data": {"supported": ["2026-07-28"], "requested": "2025-11-25"}}),
+            ),
+            _ => None,
+        }
+    }
+
+    fn introduction(&self, request: &Request, version: &str) -> String {
+        let versions = if request.modern { json!(["2026-07-28"]) } else { request.params["protocolVersion"].clone() };
+        let features = json!({"listChanged": true});
+        let capabilities = json!({"tools": features, "prompts": features, "logging": {}, "completions": {},
+            "resources": {"listChanged": true, "subscribe": true}});
+        format!(
+            r#"{{"{version}":{versions},"capabilities":{capabilities},"serverInfo":{{"name":"fake","version":"1","x":12345678901234567890}},"instructions":"Be kind.",{COMPLETE}}}"#
+        )
+    }
+
+    /// Acknowledges a subscription and keeps its stream open until it is cancelled.
+    async fn listen(&self, request: &Request, out: &Out) {
+        lock(&self.streams).push((Some(request.id.clone()), out.clone()));
+        let granted = &request.params["notifications"];
+        say(
+            out,
+            &format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{}}},"notifications":{granted}}}}}"#,
+                request.id
+            ),
+        );
+        std::future::pending().await
+    }
+
+    async fn call(&self, request: &Request, out: &Out) {
+        let arguments = &request.params["arguments"];
+        match request.params["name"].as_str().unwrap_or_default() {
+            "fail" => result(request, out, r#"{"content":[{"type":"text","text":"It failed."}],"isError":true}"#),
+            "error" => fail(request, out, json!({"code": -32042, "message": "an error of its own", "data": {"n": 1}})),
+            "odd" => say(out, &format!(r#"{{"extra":{{"x":1e400}},"id":{},"result":{ODD},"jsonrpc":"2.0"}}"#, request.id)),
+            "progress" => {
+                self.progress(request, out);
+                echo(request, out);
+            }
+            "ask" => self.ask_client(request, out).await,
+            "change" => {
+                self.announce(request.modern, "notifications/tools/list_changed", &Value::Null);
+                echo(request, out);
+            }
+            "update" => {
+                self.announce(request.modern, "notifications/resources/updated", &json!({"uri": arguments["uri"]}));
+                echo(request, out);
+            }
+            "log" => {
+                say(out, r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"a word"}}"#);
+                echo(request, out);
+            }
+            "hold" => {
+                self.progress(request, out);
+                until_exists(Path::new(arguments["until"].as_str().unwrap_or("/"))).await;
+                echo(request, out);
+            }
+            "silent" => std::future::pending().await,
+            "exit" => drop(out.send(Said::End)),
+            "garbage" => {
+                drop(out.send(Said::Raw(b"this is no message".to_vec())));
+                echo(request, out);
+            }
+            "long" => {
+                let bytes = usize::try_from(arguments["bytes"].as_u64().unwrap_or(0)).unwrap_or(0);
+                result(request, out, &format!(r#"{{"content":[{{"type":"text","text":"{}"}}]}}"#, "x".repeat(bytes)));
+            }
+            "cut" => {
+                self.progress(request, out);
+                drop(out.send(Said::End));
+            }
+            "status" => {
+                let status = arguments["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+                drop(out.send(Said::Status(status.unwrap_or(500), arguments["body"].as_str().unwrap_or("").to_owned())));
+            }
+            "input" => input(request, out),
+            _ => echo(request, out),
+        }
+    }
+
+    fn progress(&self, request: &Request, out: &Out) {
+        let Some(token) = &request.token else { return };
+        say(
+            out,
+            &format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1,"total":2}}}}"#),
+        );
+    }
+
+    /// A request of the server's own in the middle of a call; the client's answer is part of the result.
+    async fn ask_client(&self, request: &Request, out: &Out) {
+        let arguments = &request.params["arguments"];
+        let id = arguments.get("id").map_or_else(|| self.mint().to_string(), Value::to_string);
+        let method = arguments["method"].as_str().unwrap_or("elicitation/create");
+        let answered = self.ask(&id, method, r#"{"message":"Which?","requestedSchema":{"type":"object"}}"#, out).await;
+        result(request, out, &format!(r#"{{"content":[],"answered":{answered}}}"#));
+    }
+}
+
+/// Numbers and strings that a model of JSON would change.
+pub const ODD: &str = r#"{"n":123456789012345678901234567890,"z":1.0,"a":"\u0041\/","content":[],"b":1E5,"unknown":{"deep":[null,{}]}}"#;
+
+fn list(request: &Request, out: &Out) {
+    let member = match request.method.as_str() {
+        "tools/list" => "tools",
+        "prompts/list" => "prompts",
+        "resources/list" => "resources",
+        "resources/templates/list" => "resourceTemplates",
+        _ => return echo(request, out),
+    };
+    let first = match member {
+        "tools" => r#"{"name":"echo","inputSchema":{"type":"object"},"big":123456789012345678901234567890},{"name":"secret","inputSchema":{"type":"object"}}"#,
+        "prompts" => r#"{"name":"greet"}"#,
+        "resources" => r#"{"uri":"mem://one","name":"one"}"#,
+        _ => r#"{"uriTemplate":"mem://{id}","name":"any"}"#,
+    };
+    let text = match request.params["cursor"].as_str() {
+        None if member == "tools" => format!(r#"{{"tools":[{first}],"nextCursor":"second",{COMPLETE}}}"#),
+        None => format!(r#"{{"{member}":[{first}],{COMPLETE}}}"#),
+        Some("second") => format!(r#"{{"tools":[{{"name":"fail","inputSchema":{{"type":"object"}}}}],{COMPLETE}}}"#),
+        Some(_) => return fail(request, out, json!({"code": -32602, "message": "Invalid cursor"})),
+    };
+    result(request, out, &text);
+}
+
+/// A round trip of the modern era: the first answer wants input, the second repeats what came.
+fn input(request: &Request, out: &Out) {
+    if request.params.get("inputResponses").is_some() {
+        return echo(request, out);
+    }
+    result(
+        request,
+        out,
+        r#"{"resultType":"input_required","requestState":"opaque \u00e9","inputRequests":{"a":{"method":"elicitation/create","params":{"message":"Which?"}}}}"#,
+    );
+}
+
+fn echo(request: &Request, out: &Out) {
+    let Request { method, raw_params, .. } = request;
+    let complete = if request.modern { r#","resultType":"complete""# } else { "" };
+    result(request, out, &format!(r#"{{"content":[],"method":"{method}","params":{raw_params}{complete}}}"#));
+}
+
+fn result(request: &Request, out: &Out, text: &str) {
+    say(out, &format!(r#"{{"jsonrpc":"2.0","id":{},"result":{text}}}"#, request.id));
+}
+
+fn fail(request: &Request, out: &Out, error: Value) {
+    say(out, &format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, request.id));
+}
+
+async fn until_exists(path: &Path) {
+    while !path.exists() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
