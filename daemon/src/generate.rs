@@ -52,6 +52,7 @@ fn write(command: Command, folder: &Path) -> io::Result<()> {
     for inner in command.get_subcommands() {
         write(inner.clone(), folder)?;
     }
-    let page = Man::new(command).section(SECTION);
+    let source = format!("{NAME} {}", env!("CARGO_PKG_VERSION"));
+    let page = Man::new(command).section(SECTION).source(source);
     page.render(&mut File::create(folder.join(page.get_filename()))?)
 }
