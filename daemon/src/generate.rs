@@ -15,16 +15,17 @@ use crate::cli::Cli;
 
 /// The section of system administration: this is the daemon, not the operator's command.
 const SECTION: &str = "8";
+const NAME: &str = "toolgated";
 
 /// Prints the completion script of a shell.
 pub(crate) fn completions(shell: Shell) -> ExitCode {
-    clap_complete::generate(shell, &mut Cli::command(), "toolgated", &mut io::stdout());
+    clap_complete::generate(shell, &mut visible(), NAME, &mut io::stdout());
     ExitCode::SUCCESS
 }
 
 /// Writes `toolgated.8` and a page per command into a folder, which must exist.
 pub(crate) fn man_pages(folder: &Path) -> ExitCode {
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = visible().disable_help_subcommand(true);
     // Names the pages of the commands: toolgated-run and so on.
     command.build();
     match write(command, folder) {
@@ -36,10 +37,22 @@ pub(crate) fn man_pages(folder: &Path) -> ExitCode {
     }
 }
 
+/// The table without what is hidden: completions would offer it.
+fn visible() -> Command {
+    let whole = Cli::command();
+    let shown = whole.get_subcommands().filter(|inner| !inner.is_hide_set()).cloned();
+    Command::new(NAME)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(whole.get_about().cloned().unwrap_or_default())
+        .subcommand_required(true)
+        .subcommands(shown)
+}
+
 fn write(command: Command, folder: &Path) -> io::Result<()> {
-    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+    for inner in command.get_subcommands() {
         write(inner.clone(), folder)?;
     }
-    let page = Man::new(command).section(SECTION);
+    let source = format!("{NAME} {}", env!("CARGO_PKG_VERSION"));
+    let page = Man::new(command).section(SECTION).source(source);
     page.render(&mut File::create(folder.join(page.get_filename()))?)
 }

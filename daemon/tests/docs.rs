@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use toolgate_admin_api::{Socket, paths};
 use toolgate_protocol::framing::Refusal;
 use toolgated::config;
 
@@ -23,7 +25,11 @@ fn read(path: &Path) -> String {
 fn documents() -> Vec<PathBuf> {
     let mut found = vec![root().join("README.md"), root().join("CHANGELOG.md")];
     let pages = std::fs::read_dir(root().join("packaging/doc")).expect("the folder of documents");
-    found.extend(pages.map(|entry| entry.expect("an entry").path()).filter(|path| path.extension().is_some_and(|kind| kind == "md")));
+    found.extend(
+        pages
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|kind| kind == "md")),
+    );
     assert!(found.len() > 4, "{found:?}");
     found
 }
@@ -55,7 +61,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
 /// What stands in the first column of tables below a comment, without the backquotes.
 fn rows<'a>(page: &'a str, comment: &str) -> Vec<Vec<&'a str>> {
     let (_, table) = page.split_once(comment).unwrap_or_else(|| panic!("no {comment:?}"));
-    let lines = table.lines().skip_while(|line| !line.starts_with('|')).skip(2).take_while(|line| line.starts_with('|'));
+    let lines =
+        table.lines().skip_while(|line| !line.starts_with('|')).skip(2).take_while(|line| line.starts_with('|'));
     lines.map(|line| line.split('|').map(|cell| cell.trim().trim_matches('`')).skip(1).collect()).collect()
 }
 
@@ -132,7 +139,40 @@ fn every_reason_of_a_failure_is_explained() {
 #[test]
 fn every_refusal_of_framing_is_listed_with_its_status() {
     let page = read(&root().join("packaging/doc/protocol.md"));
-    let listed: BTreeSet<(String, String)> = rows(&page, "<!-- Each refusal").iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
+    let listed: BTreeSet<(String, String)> =
+        rows(&page, "<!-- Each refusal").iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
     let known = Refusal::ALL.iter().map(|refusal| (refusal.code().to_owned(), refusal.status().to_string())).collect();
     assert_eq!(listed, known);
+}
+
+#[test]
+fn manuals_and_completions_show_what_operators_may_use() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = env!("CARGO_BIN_EXE_toolgated");
+    assert!(Command::new(program).arg("man").arg(folder.path()).status().expect("runs").success());
+    let pages = std::fs::read_dir(folder.path()).expect("the folder");
+    let pages: BTreeSet<String> =
+        pages.map(|page| page.expect("an entry").file_name().into_string().expect("text")).collect();
+    let wanted = ["", "-check", "-demo", "-import", "-keeper", "-run"].map(|name| format!("toolgated{name}.8"));
+    assert_eq!(pages, BTreeSet::from(wanted));
+    for shell in ["bash", "zsh", "fish"] {
+        let output = Command::new(program).args(["completions", shell]).output().expect("runs");
+        let script = String::from_utf8(output.stdout).expect("text");
+        assert!(script.contains("keeper") && !script.contains("demo-server"), "{shell}");
+    }
+}
+
+#[test]
+fn the_folders_of_the_admin_sockets_are_made_with_their_groups() {
+    let tmpfiles = read(&root().join("systemd/toolgate.tmpfiles"));
+    let groups = read(&root().join("systemd/toolgate.sysusers"));
+    for socket in [Socket::View, Socket::Control] {
+        let folder = socket.folder(Path::new(paths::RUNTIME_DIR)).display().to_string();
+        let made = tmpfiles
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .find(|line| line.get(1).is_some_and(|path| *path == folder));
+        assert_eq!(made, Some(vec!["d", &folder, "2750", "toolgate", socket.group(), "-"]));
+        assert!(groups.lines().any(|line| line.starts_with(&format!("g {} ", socket.group()))), "{}", socket.group());
+    }
 }

@@ -15,7 +15,11 @@ pub fn markdown() -> String {
     for key in KEYS {
         let section = section(key);
         if section != last {
-            let _ = write!(text, "\n### {}\n\n| key | value | default | in effect | meaning |\n|---|---|---|---|---|\n", heading(section));
+            let _ = write!(
+                text,
+                "\n### {}\n\n| key | value | default | in effect | meaning |\n|---|---|---|---|---|\n",
+                heading(section)
+            );
             last = section;
         }
         row(key, &mut text);
