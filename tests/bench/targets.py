@@ -130,15 +130,13 @@ def gate(stage: Stage, upstream: int, cores: str = "0") -> Server:
     """The gate with what it has switched on: keys, tiers, limits, pools, queues."""
     port, tls, secret = free_port(), stage.certificates(), secrets.token_hex(32)
     folder = stage.folder / f"gate-{port}"
-    for part in ("run", "state"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+    (folder / "run").mkdir(parents=True, exist_ok=True)
     config = folder / "toolgate.toml"
     config.write_text(f"""version = 1
 
 [daemon]
 cores = {len(cores.split(","))}
 runtime_dir = "{folder}/run"
-state_dir = "{folder}/state"
 max_connections = 20000
 max_sessions = 20000
 

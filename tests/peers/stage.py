@@ -189,7 +189,6 @@ http {{
 
 [daemon]
 runtime_dir = "{runtime}"
-state_dir = "{self.folder / 'state'}"
 
 [log]
 level = "warn"

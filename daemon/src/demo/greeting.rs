@@ -45,7 +45,7 @@ For MCP clients (Node needs NODE_EXTRA_CA_CERTS={ca}, Python SSL_CERT_FILE={ca})
 
 {}
 
-Watch it:  toolgate --runtime-dir {run} status
+Watch it:  toolgate --socket-dir {run} status
 
 Ctrl-C ends it and leaves nothing behind.",
         serde_json::to_string_pretty(&clients).unwrap_or_default(),

@@ -4,14 +4,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use toolgate_protocol::revision::{LATEST_LEGACY, MODERN};
+use toolgate_protocol::revision::{Era, LATEST_LEGACY, MODERN};
 use tracing::{debug, warn};
 
 use crate::core::Core;
 use crate::cores::Cores;
 use crate::failure::Kind;
 use crate::servers::Server;
-use crate::servers::discovery::introduced;
+use crate::message::Message;
+use crate::provenance::Provenance;
+use crate::servers::discovery::{self, introduced};
 
 /// How often.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -52,9 +54,26 @@ pub async fn greet_critical(core: &Rc<Core>) {
     asked.join_all().await;
 }
 
+/// A server that is not known yet introduces itself; one that is known is asked for a sign of life.
 async fn greet(core: &Rc<Core>, server: &Arc<Server>) {
     let modern = introduced(core, server, MODERN).await;
-    if matches!(modern, Err(ref failure) if failure.kind == Kind::EraUnsupported) {
-        drop(introduced(core, server, LATEST_LEGACY).await);
+    let known = match modern {
+        Err(ref failure) if failure.kind == Kind::EraUnsupported => introduced(core, server, LATEST_LEGACY).await,
+        known => known,
+    };
+    let Ok(known) = known else { return };
+    // What comes of it is noted where every call to a server is.
+    if server.http().is_some()
+        && let Ok(mut exchange) = known.leg.call(core, &sign_of_life(known.leg.era), &Provenance::own()).await
+    {
+        drop(exchange.answer().await);
     }
+}
+
+/// `ping` in the legacy era, `server/discover` in the modern one, which has no ping.
+fn sign_of_life(era: Era) -> Message {
+    discovery::own(match era {
+        Era::Legacy => r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_owned(),
+        Era::Modern => format!(r#"{{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{{{}}}}}"#, discovery::own_meta()),
+    })
 }

@@ -92,7 +92,9 @@ pub async fn send(
 ) -> Result<Answer, Failure> {
     let upstream = server.http().expect("only HTTP servers are called over HTTP");
     let outgoing = Outgoing { method, endpoint, headers, body: &[body], first_byte };
-    let answer = upstream.client(core.index).send(outgoing).await.map_err(|error| unsent(server, &error))?;
+    let sent = upstream.client(core.index).send(outgoing).await;
+    let answer = sent.map_err(|error| unsent(server, &error))?;
+    server.fitness.answered(&server.settings.name);
     match answer.status {
         401 | 407 => Err(Failure::new(
             Kind::ServerUnavailable,
@@ -257,5 +259,9 @@ fn unsent(server: &Server, error: &SendError) -> Failure {
             format!("The server {name} closed the connection without an answer. Whether the call had an effect is unknown; check before you repeat it."),
         ),
     };
+    // What the request or the pool's bound is to blame for says nothing about the server.
+    if !matches!(error.kind, SendErrorKind::Request | SendErrorKind::Bound) {
+        server.fitness.failed(name, &error.to_string());
+    }
     failure.because(error)
 }

@@ -4,6 +4,7 @@
 
 pub mod discovery;
 pub mod exchange;
+pub mod fitness;
 pub mod http;
 pub mod http_call;
 pub mod http_reply;
@@ -24,6 +25,7 @@ use crate::failure::Failure;
 use crate::policy::Names;
 use crate::sessions::{Hosted, Outbox};
 use discovery::Discovery;
+use fitness::Fitness;
 use leg::Leg;
 use queue::Queue;
 use stdio::instances::Instances;
@@ -41,6 +43,8 @@ pub struct Server {
     pub tools: Names,
     /// Calls in flight and waiting.
     pub queue: Arc<Queue>,
+    /// Whether it answers.
+    pub fitness: Fitness,
     /// What it said of itself.
     pub discovery: Discovery,
     used: AtomicBool,
@@ -70,6 +74,7 @@ impl Server {
             generation: NEXT_GENERATION.fetch_add(1, Ordering::Relaxed),
             tools: Names::new(&settings.tools),
             queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
+            fitness: Fitness::default(),
             discovery: Discovery::default(),
             used: AtomicBool::new(false),
             by,
@@ -95,7 +100,7 @@ impl Server {
 
     /// Why calls to it are likely to fail now; `None` when nothing speaks against it.
     pub fn trouble(&self) -> Option<String> {
-        self.instances().and_then(Instances::trouble).or_else(|| self.discovery.trouble())
+        self.instances().and_then(Instances::trouble).or_else(|| self.fitness.trouble()).or_else(|| self.discovery.trouble())
     }
 
     /// Notes that something was asked of it.

@@ -47,6 +47,7 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
     let local = addresses.iter().all(|address| address.ip().is_loopback());
     check_plain(entry, section, local, context);
     check_exposure(section, serve, local, context);
+    check_served(section, serve, context);
     Listener {
         name: entry.key.clone(),
         serve,
@@ -123,6 +124,18 @@ fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut C
             redirect.place,
             "a listener with TLS cannot redirect to itself",
             "write `redirect_to_https` on a listener of its own, such as on port 80",
+        );
+    }
+}
+
+/// Words that are known and not served yet: better said than found out.
+fn check_served(section: Section<'_>, serve: Serve, context: &mut Context<'_>) {
+    if let Some(node) = section.written("serve").filter(|_| serve.metrics || serve.status) {
+        context.warning(
+            "no-effect",
+            node.place,
+            "`metrics` and `status` are not served by this version",
+            "they may stay; do not rely on them yet",
         );
     }
 }

@@ -1,0 +1,55 @@
+//! Whether a server answers, as calls and checks find it: readiness and health read this.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tracing::{info, warn};
+
+/// What is known of a server's fitness. A server that answers costs one atomic read per call.
+#[derive(Debug, Default)]
+pub struct Fitness {
+    ill: AtomicBool,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Fitness {
+    /// The server has answered.
+    pub fn answered(&self, server: &str) {
+        if self.ill.load(Ordering::Relaxed) && self.ill.swap(false, Ordering::Relaxed) {
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            info!(server, "the server answers again");
+        }
+    }
+
+    /// The server could not be reached, or gave no answer.
+    pub fn failed(&self, server: &str, why: &str) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+        if !self.ill.swap(true, Ordering::Relaxed) {
+            warn!(server, why, "the server does not answer");
+        }
+    }
+
+    /// Why calls are likely to fail.
+    pub fn trouble(&self) -> Option<String> {
+        if !self.ill.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_counts() {
+        let fitness = Fitness::default();
+        assert_eq!(fitness.trouble(), None);
+        fitness.failed("weather", "refused");
+        fitness.failed("weather", "timed out");
+        assert_eq!(fitness.trouble().as_deref(), Some("timed out"));
+        fitness.answered("weather");
+        assert_eq!(fitness.trouble(), None);
+    }
+}
