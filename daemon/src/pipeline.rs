@@ -14,20 +14,14 @@ use crate::core::Core;
 use crate::failure::{self, Failure};
 use crate::listen::connection::Connection;
 use crate::stages::secure::Place;
-use crate::listen::drain::Phase;
 use crate::stages::{ending, forward, identify, limit, read, record, secure, session};
 
 /// Answers one HTTP request.
 pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let mut call = Call::new(core, connection, head);
-    let drain = Rc::clone(core);
-    let outcome = tokio::select! {
-        biased;
-        outcome = answer(&mut call, body) => outcome,
-        // The time to drain is up: an error now is better than a connection that breaks.
-        () = drain.drain.reached(Phase::Ending) => Err(ending::draining()),
-    };
+    // When the time to drain is up, an error now is better than a connection that breaks.
+    let outcome = ending::unless_cut_off(core, connection.protocol, answer(&mut call, body)).await;
     let failed = outcome.as_ref().err().map(|failure| (failure.kind, failure.to_string()));
     let mut response = outcome.unwrap_or_else(|failure| failure::answer(&call, &failure));
     secure::stamp(&call, &mut response);

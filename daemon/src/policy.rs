@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use http::{HeaderName, HeaderValue};
 use toolgate_protocol::names::Pattern;
 
@@ -14,6 +15,9 @@ use crate::config::settings::{Filter, Listener};
 use crate::identity::Client;
 use crate::limits::Limits;
 use crate::servers::Server;
+
+/// Looked up by every call, under names that only the operator chooses.
+type Named<T> = HashMap<String, Arc<T>, RandomState>;
 
 /// A configuration in force.
 #[derive(Debug)]
@@ -24,9 +28,9 @@ pub struct Policy {
     pub limits: Limits,
     /// The running side of each enabled server, by name.
     pub servers: HashMap<String, Arc<Server>>,
-    entrances: HashMap<String, Arc<Entrance>>,
-    views: HashMap<String, Arc<View>>,
-    clients: HashMap<String, Arc<Client>>,
+    entrances: Named<Entrance>,
+    views: Named<View>,
+    clients: Named<Client>,
 }
 
 /// A listener as calls need it.
@@ -164,8 +168,8 @@ fn running(
     }
 }
 
-fn views(settings: &Settings, servers: &HashMap<String, Arc<Server>>) -> HashMap<String, Arc<View>> {
-    let mut views = HashMap::new();
+fn views(settings: &Settings, servers: &HashMap<String, Arc<Server>>) -> Named<View> {
+    let mut views = Named::default();
     let mut offer = |name: &str, members: Vec<Arc<Server>>, tools: &Filter| {
         let view = View { name: name.to_owned(), servers: members, tools: Names::new(tools) };
         views.insert(name.to_owned(), Arc::new(view));

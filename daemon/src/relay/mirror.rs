@@ -31,6 +31,8 @@ const PASSED_ON: [&str; 5] = ["content-type", "accept", "mcp-protocol-version", 
 const PASSED_BACK: [HeaderName; 5] =
     [CONTENT_TYPE, CACHE_CONTROL, RETRY_AFTER, ALLOW, HeaderName::from_static("x-accel-buffering")];
 
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+
 /// Relays a call.
 pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Body>, Failure> {
     let filtered = authorise(call, server)?;
@@ -140,8 +142,8 @@ fn follow_session(
         let ended = answer.status == 404 || (call.method == Method::DELETE && (200..300).contains(&answer.status));
         if ended {
             call.core.gate.sessions.end(session.id);
-        } else if let Ok(id) = HeaderValue::from_str(&session.id.to_string()) {
-            response.headers_mut().insert("mcp-session-id", id);
+        } else {
+            response.headers_mut().insert(SESSION, session.header.clone());
         }
         return Ok(());
     }
@@ -157,8 +159,7 @@ fn follow_session(
     let max = call.policy.settings.daemon.max_sessions;
     let session = call.core.gate.sessions.open(&call.client().id, &call.view().name, kind, max);
     let session = session.ok_or_else(no_room)?;
-    let id = HeaderValue::from_str(&session.id.to_string()).expect("hex digits are a header value");
-    response.headers_mut().insert("mcp-session-id", id);
+    response.headers_mut().insert(SESSION, session.header.clone());
     Ok(())
 }
 

@@ -12,6 +12,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+use http::HeaderValue;
+
 pub use hosted::{Asked, Hosted, Place, Running};
 pub use outbox::Outbox;
 
@@ -57,8 +60,10 @@ impl fmt::Debug for SessionId {
 /// A conversation of the legacy era.
 #[derive(Debug)]
 pub struct Session {
-    /// What `Mcp-Session-Id` carries.
+    /// Its id.
     pub id: SessionId,
+    /// The id as `Mcp-Session-Id` carries it.
+    pub header: HeaderValue,
     /// Whose it is; for everybody else it does not exist.
     pub client: Arc<str>,
     /// The path segment that it was opened on; empty for `/mcp`.
@@ -118,10 +123,12 @@ impl Drop for Busy {
     }
 }
 
+type Shard = HashMap<SessionId, Arc<Session>, RandomState>;
+
 /// All sessions.
 #[derive(Debug)]
 pub struct Table {
-    shards: Vec<Mutex<HashMap<SessionId, Arc<Session>>>>,
+    shards: Vec<Mutex<Shard>>,
     count: AtomicUsize,
 }
 
@@ -138,8 +145,10 @@ impl Table {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
+        let id = SessionId::random();
         let session = Arc::new(Session {
-            id: SessionId::random(),
+            id,
+            header: HeaderValue::from_str(&id.to_string()).expect("hex digits are a header value"),
             client: Arc::clone(client),
             view: view.to_owned(),
             kind,
@@ -194,7 +203,7 @@ impl Table {
         ended
     }
 
-    fn shard(&self, id: SessionId) -> MutexGuard<'_, HashMap<SessionId, Arc<Session>>> {
+    fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
         lock(&self.shards[usize::from(id.0[0]) % SHARDS])
     }
 }

@@ -4,8 +4,8 @@
 //! until the time to drain is up, and is then answered with an error. Neither is cut in the middle
 //! of an event, and a client is never left to guess (2026-07-28, "Graceful Closure").
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -19,7 +19,9 @@ use toolgate_protocol::sse;
 
 use crate::body::Body;
 use crate::call::Call;
+use crate::core::Core;
 use crate::failure::{self, Failure, Kind};
+use crate::listen::connection::Protocol;
 use crate::listen::drain::Phase;
 
 /// Waits for the end of a stream's time.
@@ -58,6 +60,30 @@ impl Ending {
         }
         Poll::Ready(None)
     }
+}
+
+/// The outcome of a call, or a failure where the time to drain is up before.
+///
+/// An HTTP/1 connection polls its call again at each change of phase. A stream of HTTP/2 is a task
+/// of its own and has to wait for the change by itself, which every call would pay for.
+pub async fn unless_cut_off<T>(
+    core: &Rc<Core>,
+    protocol: Protocol,
+    outcome: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let mut outcome = pin!(outcome);
+    let mut reached = (protocol == Protocol::Http2).then(|| Box::pin(core.drain.reached(Phase::Ending)));
+    poll_fn(|context| {
+        if let Poll::Ready(outcome) = outcome.as_mut().poll(context) {
+            return Poll::Ready(outcome);
+        }
+        let cut_off = match &mut reached {
+            Some(reached) => reached.as_mut().poll(context).is_ready(),
+            None => core.drain.phase() >= Phase::Ending,
+        };
+        if cut_off { Poll::Ready(Err(draining())) } else { Poll::Pending }
+    })
+    .await
 }
 
 fn listens(call: &Call) -> bool {

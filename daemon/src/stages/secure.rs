@@ -5,13 +5,15 @@
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderValue, Method, Response};
+use http::{HeaderName, HeaderValue, Method, Response};
 
 use crate::body::Body;
 use crate::call::Call;
 use crate::config::settings::Listener;
 use crate::failure::{Failure, Kind};
 use crate::pages::Page;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What stands at a path.
 #[derive(Debug)]
@@ -118,6 +120,6 @@ pub fn stamp(call: &Call, response: &mut Response<Body>) {
         headers.insert(name.clone(), value.clone());
     }
     if let Ok(id) = HeaderValue::from_str(call.id.as_str()) {
-        headers.insert("x-request-id", id);
+        headers.insert(REQUEST_ID, id);
     }
 }
