@@ -150,7 +150,10 @@ impl Caller {
 
     async fn send(&self, method: &str, body: &str) -> Reply {
         let mut headers = vec![
-            ("Accept".to_owned(), if method == "GET" { "text/event-stream" } else { "application/json, text/event-stream" }.to_owned()),
+            (
+                "Accept".to_owned(),
+                if method == "GET" { "text/event-stream" } else { "application/json, text/event-stream" }.to_owned(),
+            ),
             ("Content-Type".to_owned(), "application/json".to_owned()),
         ];
         headers.extend(self.session.iter().map(|id| ("Mcp-Session-Id".to_owned(), id.clone())));
@@ -163,12 +166,24 @@ impl Caller {
         headers.extend(self.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")).cloned());
         let host = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
         let host = host.map_or(self.target.host.as_str(), |(_, host)| host);
-        let lines: Vec<(&str, &str)> =
-            headers.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let lines: Vec<(&str, &str)> = headers
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         let raw = request(method, &self.path, host, &lines, body.as_bytes());
         let mut connection = self.target.connect().await.expect("a connection");
-        let head = timeout(PATIENCE, connection.begin(&raw)).await.unwrap_or_else(|_| panic!("no answer to {method} {} {body}", self.path)).expect("an answer");
-        Reply { head, connection, events: EventStream::default(), over: false, asked: format!("{method} {} {body}", self.path) }
+        let head = timeout(PATIENCE, connection.begin(&raw))
+            .await
+            .unwrap_or_else(|_| panic!("no answer to {method} {} {body}", self.path))
+            .expect("an answer");
+        Reply {
+            head,
+            connection,
+            events: EventStream::default(),
+            over: false,
+            asked: format!("{method} {} {body}", self.path),
+        }
     }
 }
 
@@ -199,10 +214,16 @@ impl Reply {
         }
         if self.head.is_stream() && self.head.is_chunked() {
             let event = self.connection.event(&mut self.events);
-            return timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("no further event for {}", self.asked)).expect("a whole stream");
+            return timeout(PATIENCE, event)
+                .await
+                .unwrap_or_else(|_| panic!("no further event for {}", self.asked))
+                .expect("a whole stream");
         }
         self.over = true;
-        let body = timeout(PATIENCE, self.connection.body(&self.head)).await.unwrap_or_else(|_| panic!("no body for {}", self.asked)).expect("a body");
+        let body = timeout(PATIENCE, self.connection.body(&self.head))
+            .await
+            .unwrap_or_else(|_| panic!("no body for {}", self.asked))
+            .expect("a body");
         if self.head.is_stream() {
             self.events = EventStream::of(body);
             return self.events.next_event();

@@ -41,10 +41,7 @@ impl Setup {
     /// Adds a stdio server.
     #[must_use]
     pub fn stdio(self, name: &str, command: &[&str], instances: &str) -> Self {
-        self.server(
-            name,
-            &format!("command = {command:?}\ninstances = {{ {instances} }}"),
-        )
+        self.server(name, &format!("command = {command:?}\ninstances = {{ {instances} }}"))
     }
 
     /// Adds a server by the lines of its table.
@@ -90,17 +87,11 @@ impl Setup {
     }
 
     fn has_stdio(&self) -> bool {
-        self.servers
-            .values()
-            .any(|lines| lines.starts_with("command"))
+        self.servers.values().any(|lines| lines.starts_with("command"))
     }
 
     fn text(&self, folder: &Path, port: u16, certificates: &Certificates) -> String {
-        let servers: Vec<_> = self
-            .servers
-            .iter()
-            .map(|(name, lines)| format!("[server.{name}]\n{lines}\n"))
-            .collect();
+        let servers: Vec<_> = self.servers.iter().map(|(name, lines)| format!("[server.{name}]\n{lines}\n")).collect();
         format!(
             "version = 1\n\n\
              [daemon]\ncores = 2\nruntime_dir = \"{folder}/run\"\n{daemon}\n\n\
@@ -126,21 +117,15 @@ impl Setup {
     /// # Panics
     /// When it does not become ready, with its log.
     pub async fn start(self) -> Gate {
-        let folder = tempfile::Builder::new()
-            .prefix("toolgate-scenario-")
-            .tempdir()
-            .expect("a folder");
+        let folder = tempfile::Builder::new().prefix("toolgate-scenario-").tempdir().expect("a folder");
         let certificates = Certificates::write(&folder.path().join("tls"));
         for part in ["run", "state"] {
             std::fs::create_dir(folder.path().join(part)).expect("a folder");
         }
         let port = free_port();
         let config = folder.path().join("toolgate.toml");
-        std::fs::write(&config, self.text(folder.path(), port, &certificates))
-            .expect("the configuration");
-        let keeper = self
-            .has_stdio()
-            .then(|| start("keeper", folder.path(), &config));
+        std::fs::write(&config, self.text(folder.path(), port, &certificates)).expect("the configuration");
+        let keeper = self.has_stdio().then(|| start("keeper", folder.path(), &config));
         let gate = Gate {
             process: start("run", folder.path(), &config),
             keeper,
@@ -152,11 +137,7 @@ impl Setup {
             folder,
         };
         wait::until("the gate to listen", || async {
-            gate.target
-                .connect()
-                .await
-                .ok()
-                .or_else(|| gate.still_running())
+            gate.target.connect().await.ok().or_else(|| gate.still_running())
         })
         .await;
         gate
@@ -209,19 +190,13 @@ impl Gate {
     /// Load on one server.
     #[must_use]
     pub fn aim(&self, path: &str, era: Era) -> Aim {
-        Aim {
-            target: self.target.clone(),
-            path: path.to_owned(),
-            key: Some(self.key()),
-            era,
-        }
+        Aim { target: self.target.clone(), path: path.to_owned(), key: Some(self.key()), era }
     }
 
     /// What the daemon logged so far.
     #[must_use]
     pub fn log(&self) -> String {
-        let read =
-            |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        let read = |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         read("run.log") + &read("keeper.log")
     }
 
@@ -231,9 +206,7 @@ impl Gate {
     /// When the file cannot be written.
     pub fn change(&mut self, change: impl FnOnce(Setup) -> Setup) {
         self.setup = change(std::mem::take(&mut self.setup));
-        let text = self
-            .setup
-            .text(self.folder.path(), self.port, &self.certificates);
+        let text = self.setup.text(self.folder.path(), self.port, &self.certificates);
         std::fs::write(&self.config, text).expect("the configuration");
     }
 
@@ -243,12 +216,7 @@ impl Gate {
     /// When the reload is refused.
     pub async fn reload(&self) {
         let (status, answer) = self.control("POST", "/v1/config/reload").await;
-        assert_eq!(
-            status,
-            200,
-            "the reload was refused: {answer}\n{}",
-            self.log()
-        );
+        assert_eq!(status, 200, "the reload was refused: {answer}\n{}", self.log());
     }
 
     /// One request on the control socket.
@@ -261,10 +229,7 @@ impl Gate {
         let headers = [("Content-Type", "application/json")];
         let raw = request(method, path, "localhost", &headers, b"{}");
         let (head, body) = connection.exchange(&raw).await.expect("an answer");
-        (
-            head.status,
-            serde_json::from_slice(&body).unwrap_or(Value::Null),
-        )
+        (head.status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
     /// Sends a signal to the daemon.
@@ -298,18 +263,13 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        for child in [Some(&mut self.process), self.keeper.as_mut()]
-            .into_iter()
-            .flatten()
-        {
+        for child in [Some(&mut self.process), self.keeper.as_mut()].into_iter().flatten() {
             // The keeper ends its instances at SIGTERM; what is killed outright cannot.
             if child.try_wait().is_ok_and(|ended| ended.is_none()) {
                 kill_process(Pid::from_child(child), Signal::TERM).ok();
             }
             let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-            while child.try_wait().is_ok_and(|ended| ended.is_none())
-                && std::time::Instant::now() < deadline
-            {
+            while child.try_wait().is_ok_and(|ended| ended.is_none()) && std::time::Instant::now() < deadline {
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
             kill_process_group(Pid::from_child(child), Signal::KILL).ok();
@@ -345,11 +305,7 @@ fn start(command: &str, folder: &Path, config: &Path) -> Child {
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this program's path");
-    let built = test
-        .ancestors()
-        .skip(1)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file());
+    let built = test.ancestors().skip(1).map(|folder| folder.join(name)).find(|path| path.is_file());
     built.unwrap_or_else(|| panic!("{name} is missing: run `cargo build --workspace --bins` first"))
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method as Http, Response, StatusCode};
+use tokio::sync::mpsc;
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::error::result_body;
 use toolgate_protocol::method::Method;
@@ -20,9 +21,13 @@ use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::servers::Server;
+use crate::servers::exchange::Exchange;
 use crate::servers::leg::Leg;
 use crate::sessions::{Hosted, Kind as Served, Place, Session};
 use crate::stages::queue;
+
+/// Messages outside of calls that an instance may have said before its leg stands.
+const UNASKED: usize = 256;
 
 /// Serves a call of a hosted session, or the one that opens it.
 pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
@@ -95,14 +100,24 @@ async fn request(call: &mut Call, session: &Session, hosted: &Hosted) -> Result<
 async fn run(call: &mut Call, hosted: &Hosted, method: Option<Method>, message: Message) -> Result<Response<Body>, Failure> {
     let (server, message) = destination(call, method, message)?;
     queue::admit(call, &server).await?;
-    let leg = leg(call, hosted, &server).await?;
-    let named = leg.name(&message);
-    // Known before it is sent: over HTTP the first byte of the answer may be the last thing to come.
-    let running = hosted.runs(message.id_bytes(), Place { leg: leg.clone(), id: named.bytes() });
-    let mut exchange = leg.call_named(&call.core, &message, &named, &call.provenance()).await?;
-    exchange.keep(running);
+    let mut exchange = begin(call, hosted, &server, &message).await?;
+    if exchange.lost_session() {
+        // A server that was restarted: a session of its own is opened anew, ours goes on.
+        hosted.lose_leg(&server.settings.name).await;
+        exchange = begin(call, hosted, &server, &message).await?;
+    }
     let tool = message.envelope.name_str(&message.bytes);
     answer::relay(call, exchange, server.first_byte(tool.as_deref())).await
+}
+
+async fn begin(call: &Call, hosted: &Hosted, server: &Arc<Server>, message: &Message) -> Result<Exchange, Failure> {
+    let leg = leg(call, hosted, server).await?;
+    let named = leg.name(message);
+    // Known before it is sent: over HTTP the first byte of the answer may be the last thing to come.
+    let running = hosted.runs(message.id_bytes(), Place { leg: leg.clone(), id: named.bytes() });
+    let mut exchange = leg.call_named(&call.core, message, &named, &call.provenance()).await?;
+    exchange.keep(running);
+    Ok(exchange)
 }
 
 /// The server that a request goes to, and the request as that server knows its name.
@@ -125,9 +140,13 @@ pub fn destination(call: &Call, method: Option<Method>, message: Message) -> Res
 async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, Failure> {
     hosted
         .leg(&server.settings.name, async || {
-            let leg = server.introduce(&call.core, hosted).await?;
-            if let (Some(_), Some((session, _))) = (leg.conversation(), &call.session) {
-                tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), Arc::downgrade(session)));
+            let (unasked, said) = mpsc::channel(UNASKED);
+            let leg = server.introduce(&call.core, hosted, unasked).await?;
+            let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
+            if leg.conversation().is_some() {
+                tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), session));
+            } else {
+                tokio::task::spawn_local(overhear::pass_on(said, leg.clone(), session));
             }
             Ok(leg)
         })

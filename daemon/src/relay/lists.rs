@@ -176,7 +176,7 @@ fn append(
         let entry = item.span.of(&page.bytes);
         let local = list::item(entry, json::Span::new(0, entry.len()));
         let edit = if by_uri(method) {
-            let Some(uri) = local.uri else { continue };
+            let Some(uri) = local.uri.or(local.uri_template) else { continue };
             list::rename(uri, &names::join_uri(name, &json::decode_str(uri.of(entry))))
         } else {
             let Some(own) = local.name else { continue };
@@ -202,7 +202,7 @@ fn by_uri(method: Method) -> bool {
 }
 
 fn permits(client: &Client, view: &View, server: &Server, method: Method, item: &Item, text: &[u8], bare: bool) -> bool {
-    let span = if by_uri(method) { item.uri } else { item.name };
+    let span = if by_uri(method) { item.uri.or(item.uri_template) } else { item.name };
     let Some(span) = span else { return false };
     let own = json::decode_str(span.of(text));
     if method != Method::ToolsList {

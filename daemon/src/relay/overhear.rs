@@ -1,5 +1,7 @@
-//! What an HTTP server of a hosted session says outside of calls: read from its GET stream and
-//! passed to the session's own. Ends the server's session together with ours.
+//! What a server of a hosted session says outside of calls, passed to the session's own stream.
+//!
+//! An HTTP server says it on its GET stream, an instance among its lines. Requests of servers get
+//! ids of ours on the way; the HTTP server's session ends together with ours.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -7,7 +9,9 @@ use std::rc::Rc;
 use std::sync::Weak;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body::Body as _;
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use toolgate_protocol::sse::{Event, Parser};
 use tracing::debug;
@@ -40,6 +44,22 @@ pub async fn follow(core: Rc<Core>, leg: Leg, session: Weak<Session>) {
         sleep(place.pause.unwrap_or(PAUSE)).await;
     }
     request(&core, &leg, &conversation, Method::Delete, None).await;
+}
+
+/// Passes on what an instance says, until it or the session ends.
+pub async fn pass_on(mut said: mpsc::Receiver<Bytes>, leg: Leg, session: Weak<Session>) {
+    while let Some(message) = said.recv().await {
+        let Some(session) = session.upgrade() else { return };
+        deliver(message, &leg, &session);
+    }
+}
+
+fn deliver(message: Bytes, leg: &Leg, session: &Session) {
+    if let Kind::Hosted(hosted) = &session.kind
+        && let Some(message) = hosted.outward(leg, message)
+    {
+        hosted.outbox.deliver(message);
+    }
 }
 
 /// Where a stream goes on.
@@ -108,9 +128,5 @@ fn pass(event: Event, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
         place.pause = Some(Duration::from_millis(millis));
     }
     let Some(session) = session.upgrade().filter(|_| !event.data.is_empty()) else { return };
-    if let Kind::Hosted(hosted) = &session.kind
-        && let Some(message) = hosted.outward(leg, event.data)
-    {
-        hosted.outbox.deliver(message);
-    }
+    deliver(event.data, leg, &session);
 }

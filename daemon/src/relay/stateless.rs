@@ -31,6 +31,9 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
             return Err(Failure::new(Kind::InvalidRequest, "Revision 2026-07-28 has no responses from clients."));
         }
     }
+    if let Some(key) = message.envelope.missing_meta(&message.bytes) {
+        return Err(Failure::new(Kind::MetaMissing, format!("`params._meta` must carry `{key}`.")));
+    }
     let method = Method::parse(&message.method());
     if let Some(method) = method.filter(|method| !method.exists_in(Era::Modern)) {
         return Err(Failure::new(Kind::MethodUnknown, format!("The method {} does not exist in revision 2026-07-28.", method.as_str())));

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -22,21 +23,41 @@ use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::sessions::Hosted;
 
-/// A server that could not be asked is not asked again for this long.
+/// A server that could not be asked is not asked again for this long, in milliseconds.
 const REMEMBER_TROUBLE: u64 = 2_000;
+/// A server that does not speak a revision is not asked again for this long, in milliseconds.
+const REMEMBER_ERA: u64 = 60_000;
+/// How long a server may take to show that it speaks the modern era: one that knows nothing of
+/// that era may say nothing at all (2026-07-28, "Backward Compatibility").
+const PROBE: Duration = Duration::from_secs(10);
 
-/// What is known of one server.
+/// What is known of one server. Each revision is asked for by itself, so that a server which
+/// hangs in one does not hold up the other.
 #[derive(Debug, Default)]
 pub struct Discovery {
-    introduced: tokio::sync::Mutex<HashMap<Revision, Arc<Introduced>>>,
-    trouble: Mutex<Option<Trouble>>,
+    introduced: [tokio::sync::Mutex<Option<Arc<Introduced>>>; Revision::ALL.len()],
+    trouble: Mutex<HashMap<Revision, Trouble>>,
 }
 
 #[derive(Debug)]
 struct Trouble {
-    revision: Revision,
-    at: u64,
+    kind: Kind,
     text: String,
+    /// By our clock, in milliseconds.
+    until: u64,
+}
+
+/// A question that was not answered with an introduction.
+struct Refused {
+    failure: Failure,
+    /// Whether the server itself said that it does not speak the revision.
+    said_so: bool,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { failure, said_so: false }
+    }
 }
 
 /// A server's answer to `initialize` or `server/discover`, and the leg that it was given on.
@@ -78,39 +99,50 @@ impl Introduced {
 }
 
 impl Discovery {
-    /// Why the server cannot be asked at the moment.
+    /// Why the server cannot be asked at the moment. Speaking one era only is no trouble.
     pub fn trouble(&self) -> Option<String> {
-        self.in_trouble().as_ref().map(|trouble| trouble.text.clone())
+        let trouble = self.in_trouble();
+        let mut real = trouble.values().filter(|trouble| trouble.kind != Kind::EraUnsupported);
+        real.next().map(|trouble| trouble.text.clone())
     }
 
-    fn in_trouble(&self) -> std::sync::MutexGuard<'_, Option<Trouble>> {
+    fn of(&self, revision: Revision) -> &tokio::sync::Mutex<Option<Arc<Introduced>>> {
+        let place = Revision::ALL.iter().position(|other| *other == revision);
+        &self.introduced[place.expect("all revisions are in the list of all")]
+    }
+
+    fn in_trouble(&self) -> std::sync::MutexGuard<'_, HashMap<Revision, Trouble>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent_trouble(&self, revision: Revision) -> Result<(), Failure> {
+        match self.in_trouble().get(&revision).filter(|trouble| clock::millis() < trouble.until) {
+            Some(trouble) => Err(Failure::new(trouble.kind, trouble.text.clone())),
+            None => Ok(()),
+        }
     }
 }
 
 /// What a server says of itself in a revision; asked now unless it is known.
 /// Callers at the same time share one question.
 pub async fn introduced(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> Result<Arc<Introduced>, Failure> {
-    let mut known = server.discovery.introduced.lock().await;
-    if let Some(introduced) = known.get(&revision).filter(|introduced| !introduced.leg.is_ended()) {
+    let discovery = &server.discovery;
+    let mut known = discovery.of(revision).lock().await;
+    if let Some(introduced) = known.as_ref().filter(|introduced| !introduced.leg.is_ended()) {
         return Ok(Arc::clone(introduced));
     }
-    recently_in_trouble(server, revision)?;
-    let wait = server.settings.timeout.connect + server.settings.timeout.first_byte;
-    let asked = timeout(wait, ask(core, server, revision)).await.unwrap_or_else(|_| {
-        Err(Failure::new(Kind::ServerTimeout, format!("The server {} did not introduce itself in time.", server.settings.name)))
-    });
-    match asked {
+    *known = None;
+    discovery.recent_trouble(revision)?;
+    match ask(core, server, revision).await {
         Ok(introduced) => {
-            *server.discovery.in_trouble() = None;
-            let introduced = Arc::new(introduced);
-            known.insert(revision, Arc::clone(&introduced));
-            Ok(introduced)
+            // Whoever speaks one revision is up; that it does not speak another stays known.
+            discovery.in_trouble().retain(|_, trouble| trouble.kind == Kind::EraUnsupported);
+            Ok(Arc::clone(known.insert(Arc::new(introduced))))
         }
-        Err(failure) => {
-            known.remove(&revision);
-            let text = failure.to_string();
-            *server.discovery.in_trouble() = Some(Trouble { revision, at: clock::millis(), text });
+        Err(Refused { failure, said_so }) => {
+            let until = clock::millis() + if said_so { REMEMBER_ERA } else { REMEMBER_TROUBLE };
+            let trouble = Trouble { kind: failure.kind, text: failure.message.clone(), until };
+            discovery.in_trouble().insert(revision, trouble);
             Err(failure)
         }
     }
@@ -118,41 +150,91 @@ pub async fn introduced(core: &Rc<Core>, server: &Arc<Server>, revision: Revisio
 
 /// Forgets what was said on a leg whose session the server no longer knows.
 pub async fn forget(server: &Server, revision: Revision) {
-    server.discovery.introduced.lock().await.remove(&revision);
+    *server.discovery.of(revision).lock().await = None;
 }
 
-fn recently_in_trouble(server: &Server, revision: Revision) -> Result<(), Failure> {
-    let trouble = server.discovery.in_trouble();
-    match &*trouble {
-        Some(trouble) if trouble.revision == revision && clock::millis() - trouble.at < REMEMBER_TROUBLE => {
-            Err(Failure::new(Kind::ServerUnavailable, trouble.text.clone()))
-        }
-        _ => Ok(()),
+/// How long a server may take to introduce itself.
+fn patience(server: &Server) -> Duration {
+    server.settings.timeout.connect + server.settings.timeout.first_byte
+}
+
+/// Ends a leg that is given up before it was introduced, and its instance with it.
+struct Unfinished(Option<Leg>);
+
+impl Unfinished {
+    fn finish(mut self) {
+        self.0 = None;
     }
 }
 
-async fn ask(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> Result<Introduced, Failure> {
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(leg) = self.0.take() {
+            leg.end();
+        }
+    }
+}
+
+async fn ask(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> Result<Introduced, Refused> {
     let leg = server.own_leg(revision.era(), revision.as_str()).await?;
-    let from = Provenance::own();
-    let (leg, answer) = match revision.era() {
-        Era::Legacy => leg.initialize(core, &own_initialize(revision), &from).await?,
+    let unfinished = Unfinished(Some(leg.clone()));
+    let asked = match revision.era() {
+        Era::Legacy => timeout(patience(server), greet(core, leg, revision)).await.unwrap_or_else(|_| Err(silent(server))),
         Era::Modern => {
-            let answer = leg.call(core, &own_discover(), &from).await?.answer().await?;
-            (leg, answer)
+            let asked = timeout(patience(server).min(PROBE), probe(core, leg.clone())).await;
+            let asked = asked.unwrap_or_else(|_| Err(other_era(server, revision)));
+            asked.map_err(|failure| as_other_era(&leg, revision, failure))
         }
     };
+    let (leg, answer) = asked?;
     if answer.envelope.result.is_none() {
-        let era = revision.as_str();
-        return Err(Failure::new(
-            Kind::EraUnsupported,
-            format!("The server {} does not speak MCP {era}.", server.settings.name),
-        ));
+        return Err(Refused { failure: other_era(server, revision), said_so: true });
     }
+    unfinished.finish();
     Ok(Introduced { leg, answer })
+}
+
+async fn greet(core: &Rc<Core>, leg: Leg, revision: Revision) -> Result<(Leg, Message), Failure> {
+    leg.initialize(core, &own_initialize(revision), &Provenance::own()).await
+}
+
+async fn probe(core: &Rc<Core>, leg: Leg) -> Result<(Leg, Message), Failure> {
+    let answer = leg.call(core, &own_discover(), &Provenance::own()).await?.answer().await?;
+    Ok((leg, answer))
+}
+
+fn other_era(server: &Server, revision: Revision) -> Failure {
+    Failure::new(Kind::EraUnsupported, format!("The server {} does not speak MCP {revision}.", server.settings.name))
+}
+
+fn silent(server: &Server) -> Failure {
+    Failure::new(Kind::ServerTimeout, format!("The server {} did not introduce itself in time.", server.settings.name))
+}
+
+/// Some programs of the legacy era end upon a method that they do not know, and some HTTP servers
+/// answer it with a bare status: neither speaks the modern era.
+fn as_other_era(leg: &Leg, revision: Revision, failure: Failure) -> Failure {
+    match failure.kind {
+        Kind::ServerGarbage => other_era(&leg.server, revision),
+        Kind::ServerUnavailable if leg.server.instances().is_some() => {
+            leg.forgive();
+            other_era(&leg.server, revision)
+        }
+        _ => failure,
+    }
 }
 
 /// Introduces a hosted session's leg as the client introduced itself.
 pub async fn introduce_session(core: &Rc<Core>, leg: Leg, hosted: &Hosted) -> Result<Leg, Failure> {
+    let server = Arc::clone(&leg.server);
+    let unfinished = Unfinished(Some(leg.clone()));
+    let introduced = timeout(patience(&server), present(core, leg, hosted)).await;
+    let leg = introduced.unwrap_or_else(|_| Err(silent(&server)))?;
+    unfinished.finish();
+    Ok(leg)
+}
+
+async fn present(core: &Rc<Core>, leg: Leg, hosted: &Hosted) -> Result<Leg, Failure> {
     let from = Provenance::own();
     let (leg, answer) = leg.initialize(core, &hosted.initialize, &from).await?;
     if answer.is_error() {

@@ -72,6 +72,14 @@ impl Exchange {
         }
     }
 
+    /// Whether an HTTP server knows nothing of the session that the request belongs to.
+    pub fn lost_session(&self) -> bool {
+        match &self.source {
+            Source::Http(reply) => self.leg.era == Era::Legacy && reply.lost_session(),
+            Source::Stdio(_) => false,
+        }
+    }
+
     /// The session that an HTTP server opened with its answer.
     pub fn session(&self) -> Option<http::HeaderValue> {
         match &self.source {

@@ -59,6 +59,11 @@ impl HttpReply {
         Ok(Self { server: Arc::clone(server), status: answer.status, session, body: answer.body, form })
     }
 
+    /// Whether the server knows nothing of the session: then nothing was done.
+    pub fn lost_session(&self) -> bool {
+        self.status == 404
+    }
+
     /// The session that the server opened.
     pub fn session(&self) -> Option<HeaderValue> {
         self.session.clone()
@@ -85,7 +90,11 @@ impl HttpReply {
             }
         }
         self.form = Form::Over;
-        Step::Final(text.freeze())
+        match Message::parse(text.freeze()) {
+            Ok(message) if message.shape() == Shape::Response => Step::Final(message.bytes),
+            Ok(_) => Step::Lost(self.no_message("a message that is no answer")),
+            Err(problem) => Step::Lost(self.no_message(problem)),
+        }
     }
 
     async fn event(&mut self) -> Step {

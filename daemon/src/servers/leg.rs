@@ -154,6 +154,13 @@ impl Leg {
         }
     }
 
+    /// Does not count the instance's end as a crash.
+    pub fn forgive(&self) {
+        if let By::Stdio(link) = &self.by {
+            link.forgive();
+        }
+    }
+
     /// The HTTP conversation, for streams that only HTTP has.
     pub fn conversation(&self) -> Option<&Arc<Conversation>> {
         match &self.by {

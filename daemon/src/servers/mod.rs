@@ -17,13 +17,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
 use toolgate_protocol::revision::Era;
 
 use crate::config::settings::{self, Daemon, Per, Transport};
 use crate::core::Core;
 use crate::failure::Failure;
 use crate::policy::Names;
-use crate::sessions::{Hosted, Outbox};
+use crate::sessions::Hosted;
 use discovery::Discovery;
 use fitness::Fitness;
 use leg::Leg;
@@ -31,6 +33,9 @@ use queue::Queue;
 use stdio::instances::Instances;
 
 static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
+
+/// Whom an instance serves that modern clients share.
+const EVERYBODY: &str = "modern";
 
 /// A server as it runs.
 #[derive(Debug)]
@@ -126,18 +131,22 @@ impl Server {
         match &self.by {
             By::Http(_) => Ok(self.http_leg(era)),
             By::Stdio(instances) => {
-                let link = instances.shared(&format!("gate {revision}")).await?;
+                let link = match era {
+                    Era::Legacy => instances.shared(&format!("gate {revision}")).await?,
+                    // Questions of the gate share the instance that serves everybody, where one does.
+                    Era::Modern => instances.shared(EVERYBODY).await?,
+                };
                 Ok(Leg::stdio(Arc::clone(self), era, link))
             }
         }
     }
 
     /// A leg of its own for one legacy session, not yet introduced.
-    pub async fn session_leg(self: &Arc<Self>, outbox: &Arc<Outbox>) -> Result<Leg, Failure> {
+    async fn session_leg(self: &Arc<Self>, unasked: mpsc::Sender<Bytes>) -> Result<Leg, Failure> {
         match &self.by {
             By::Http(_) => Ok(self.http_leg(Era::Legacy)),
             By::Stdio(instances) => {
-                let link = instances.dedicated(Arc::clone(outbox)).await?;
+                let link = instances.dedicated(unasked).await?;
                 Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
             }
         }
@@ -147,7 +156,7 @@ impl Server {
     pub async fn modern_leg(self: &Arc<Self>, client: &str, capabilities: &[u8]) -> Result<Leg, Failure> {
         let Transport::Stdio(stdio) = &self.settings.transport else { return Ok(self.http_leg(Era::Modern)) };
         let owner = match stdio.instances.per {
-            None | Some(Per::All) => "modern".to_owned(),
+            None | Some(Per::All) => EVERYBODY.to_owned(),
             Some(Per::Client) => format!("modern {client}"),
             Some(Per::Session) => format!("modern {client} {}", String::from_utf8_lossy(capabilities)),
         };
@@ -159,9 +168,10 @@ impl Server {
         Leg::http(Arc::clone(self), era, http_call::Conversation::unintroduced(self))
     }
 
-    /// Opens and introduces the leg of a hosted session.
-    pub async fn introduce(self: &Arc<Self>, core: &Rc<Core>, hosted: &Hosted) -> Result<Leg, Failure> {
-        let leg = self.session_leg(&hosted.outbox).await?;
+    /// Opens and introduces the leg of a hosted session; what an instance says outside of calls
+    /// goes to `unasked`.
+    pub async fn introduce(self: &Arc<Self>, core: &Rc<Core>, hosted: &Hosted, unasked: mpsc::Sender<Bytes>) -> Result<Leg, Failure> {
+        let leg = self.session_leg(unasked).await?;
         discovery::introduce_session(core, leg, hosted).await
     }
 

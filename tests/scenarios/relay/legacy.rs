@@ -14,7 +14,11 @@ async fn a_session_opens_pings_and_ends() {
     let stage = stage().await;
     for (path, _) in LEGACY {
         let client = stage.legacy(path).await;
-        assert_eq!(client.request("\"p\"", "ping", json!({})).await.text().await, r#"{"jsonrpc":"2.0","id":"p","result":{}}"#, "{path}");
+        assert_eq!(
+            client.request("\"p\"", "ping", json!({})).await.text().await,
+            r#"{"jsonrpc":"2.0","id":"p","result":{}}"#,
+            "{path}"
+        );
         assert_eq!(client.end().await, 200, "{path}");
         assert_eq!(client.request("1", "ping", json!({})).await.head.status, 404, "{path}");
     }
@@ -25,7 +29,10 @@ async fn a_single_server_introduces_itself_in_its_own_words() {
     let stage = stage().await;
     for path in ["/mcp/web", "/mcp/old", "/mcp/solo"] {
         let text = Caller::new(&stage.gate, path, Era::Legacy).initialize().await.text().await;
-        assert!(text.contains(r#""serverInfo":{"name":"fake","version":"1","x":12345678901234567890}"#), "{path}: {text}");
+        assert!(
+            text.contains(r#""serverInfo":{"name":"fake","version":"1","x":12345678901234567890}"#),
+            "{path}: {text}"
+        );
         assert!(text.contains(r#""protocolVersion":"2025-11-25""#), "{path}: {text}");
     }
     let merged = Caller::new(&stage.gate, "/mcp/pair", Era::Legacy).initialize().await.answer().await;
@@ -37,9 +44,12 @@ async fn a_single_server_introduces_itself_in_its_own_words() {
 async fn the_agreed_version_is_the_one_that_was_asked_for_or_the_newest_of_the_era() {
     let stage = stage().await;
     for path in ["/mcp/old", "/mcp/pair"] {
-        for (asked, agreed) in [("2025-03-26", "2025-03-26"), ("2024-11-05", "2024-11-05"), ("1999-01-01", "2025-11-25")] {
+        for (asked, agreed) in
+            [("2025-03-26", "2025-03-26"), ("2024-11-05", "2024-11-05"), ("1999-01-01", "2025-11-25")]
+        {
             let client = Caller::new(&stage.gate, path, Era::Legacy);
-            let params = json!({"protocolVersion": asked, "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
+            let params =
+                json!({"protocolVersion": asked, "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
             let answer = client.request("1", "initialize", params).await.answer().await;
             assert_eq!(answer["result"]["protocolVersion"], agreed, "{path}");
         }
@@ -52,14 +62,23 @@ async fn unknown_fields_and_big_numbers_pass_both_ways_byte_for_byte() {
     for (path, prefix) in LEGACY {
         let client = stage.legacy(path).await;
         let params = PARAMS.replace("NAME", &format!("{prefix}echo"));
-        let text = client.post(&format!(r#"{{"x":{{}},"jsonrpc":"2.0","id":18446744073709551617,"method":"tools/call","params":{params}}}"#)).await.text().await;
+        let text = client
+            .post(&format!(
+                r#"{{"x":{{}},"jsonrpc":"2.0","id":18446744073709551617,"method":"tools/call","params":{params}}}"#
+            ))
+            .await
+            .text()
+            .await;
         let echoed = between(&text, r#""params":"#, "}}");
         assert_eq!(echoed, PARAMS.replace("NAME", "echo"), "{path} {prefix}");
         assert!(text.contains(r#""id":18446744073709551617,"#), "{path} {prefix}: {text}");
         let odd = client.call("\"\\u0041\"", &format!("{prefix}odd"), json!({})).await.text().await;
         assert_eq!(
             odd,
-            format!(r#"{{"extra":{{"x":1e400}},"id":"\u0041","result":{},"jsonrpc":"2.0"}}"#, toolgate_tests::fake::ODD),
+            format!(
+                r#"{{"extra":{{"x":1e400}},"id":"\u0041","result":{},"jsonrpc":"2.0"}}"#,
+                toolgate_tests::fake::ODD
+            ),
             "{path} {prefix}"
         );
     }
@@ -75,7 +94,11 @@ async fn results_tool_errors_and_json_rpc_errors_pass() {
         let error = client.call("2", &format!("{prefix}error"), json!({})).await;
         assert_eq!(error.head.status, 200, "{path} {prefix}");
         let error = error.answer().await;
-        assert_eq!((&error["error"]["code"], &error["error"]["data"]), (&json!(-32042), &json!({"n": 1})), "{path} {prefix}");
+        assert_eq!(
+            (&error["error"]["code"], &error["error"]["data"]),
+            (&json!(-32042), &json!({"n": 1})),
+            "{path} {prefix}"
+        );
     }
 }
 
@@ -97,7 +120,8 @@ async fn lists_come_in_the_pages_of_the_server() {
         let client = stage.legacy(path).await;
         let first = client.request("1", "tools/list", json!({})).await.answer().await;
         assert_eq!(names(&first, "tools", "name"), ["echo", "secret"], "{path}");
-        let second = client.request("2", "tools/list", json!({"cursor": first["result"]["nextCursor"]})).await.answer().await;
+        let second =
+            client.request("2", "tools/list", json!({"cursor": first["result"]["nextCursor"]})).await.answer().await;
         assert_eq!(names(&second, "tools", "name"), ["fail"], "{path}");
     }
 }
@@ -134,11 +158,15 @@ async fn a_cancellation_reaches_the_server_under_the_id_that_the_request_has_the
         });
         let record = stage.record(path, prefix);
         let called = record.until("the call", |received| received.message["params"]["arguments"] == arguments).await;
-        let sent = client.notify("notifications/cancelled", json!({"requestId": "c", "reason": "enough", "extra": params})).await;
+        let sent = client
+            .notify("notifications/cancelled", json!({"requestId": "c", "reason": "enough", "extra": params}))
+            .await;
         assert_eq!(sent, 202, "{path} {prefix}");
         let cancelled = record
             .until("the cancellation", |received| {
-                received.message["method"] == "notifications/cancelled" && received.who == called.who && received.message["params"]["extra"]["_nothing"] == path
+                received.message["method"] == "notifications/cancelled"
+                    && received.who == called.who
+                    && received.message["params"]["extra"]["_nothing"] == path
             })
             .await;
         assert_eq!(cancelled.message["params"]["requestId"], called.message["id"], "{path} {prefix}");
@@ -202,10 +230,15 @@ async fn the_log_level_is_told_to_instances_that_start_later() {
     for path in ["/mcp/old", "/mcp/pair"] {
         let client = stage.legacy(path).await;
         let level = json!({"level": "debug", "for": path});
-        assert_eq!(client.request("1", "logging/setLevel", level.clone()).await.answer().await["result"], json!({}), "{path}");
+        assert_eq!(
+            client.request("1", "logging/setLevel", level.clone()).await.answer().await["result"],
+            json!({}),
+            "{path}"
+        );
         let prefix = if path == "/mcp/pair" { "old__" } else { "" };
         client.call("2", &format!("{prefix}echo"), json!({"for": path})).await.answer().await;
-        let called = stage.old.record.until("the call", |received| received.message["params"]["arguments"]["for"] == path).await;
+        let called =
+            stage.old.record.until("the call", |received| received.message["params"]["arguments"]["for"] == path).await;
         let told = stage.old.record.until("the level", |received| received.message["params"] == level).await;
         assert_eq!(told.who, called.who, "{path}");
     }
@@ -266,7 +299,8 @@ async fn a_batch_is_refused_with_what_to_do() {
     let stage = stage().await;
     for (path, _) in LEGACY {
         let client = stage.legacy(path).await;
-        let reply = client.post(r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"ping"}]"#).await;
+        let reply =
+            client.post(r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"ping"}]"#).await;
         assert_eq!(reply.head.status, 400, "{path}");
         let answer = reply.answer().await;
         assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(-32600), &Value::Null), "{path}");

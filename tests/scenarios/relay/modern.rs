@@ -1,0 +1,314 @@
+//! Clients of the modern era, in front of each kind of server.
+
+use serde_json::{Value, json};
+use toolgate_tests::caller::Reply;
+
+use crate::stage::{MODERN, between, names, stage};
+
+async fn refused(reply: Reply) -> (u16, Value) {
+    (reply.head.status, reply.answer().await["error"]["code"].clone())
+}
+
+#[tokio::test]
+async fn discovery_names_the_version_and_what_servers_can_do() {
+    let stage = stage().await;
+    for (path, _) in MODERN {
+        let answer = stage.modern(path).request("\"d\"", "server/discover", json!({})).await.answer().await;
+        let result = &answer["result"];
+        assert_eq!(answer["id"], "d", "{path}");
+        assert_eq!(result["supportedVersions"], json!(["2026-07-28"]), "{path}");
+        assert_eq!(result["resultType"], "complete", "{path}");
+        assert!(result["ttlMs"].is_u64() && result["cacheScope"].is_string(), "{path}: {result}");
+        assert_eq!(result["capabilities"]["tools"]["listChanged"], true, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn lists_carry_what_the_era_demands() {
+    let stage = stage().await;
+    for (path, _) in MODERN {
+        for (method, member) in [
+            ("tools/list", "tools"),
+            ("prompts/list", "prompts"),
+            ("resources/list", "resources"),
+            ("resources/templates/list", "resourceTemplates"),
+        ] {
+            let answer = stage.modern(path).request("1", method, json!({})).await.answer().await;
+            let result = &answer["result"];
+            assert!(!result[member].as_array().expect("entries").is_empty(), "{path} {method}: {answer}");
+            assert_eq!(result["resultType"], "complete", "{path} {method}");
+            assert_eq!(result["ttlMs"], 60000, "{path} {method}");
+            assert_eq!(result["cacheScope"], "public", "{path} {method}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn calls_pass_both_ways_byte_for_byte() {
+    let stage = stage().await;
+    for (path, prefix) in MODERN {
+        let client = stage.modern(path);
+        let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"x":1.0}"#;
+        let params = |name: &str| {
+            format!(r#"{{ "arguments":{{"big":123456789012345678901234567890}}, {meta},"name":"{name}" }}"#)
+        };
+        let text = client
+            .post(&format!(
+                r#"{{"jsonrpc":"2.0","id":1.0,"method":"tools/call","params":{}}}"#,
+                params(&format!("{prefix}echo"))
+            ))
+            .await
+            .text()
+            .await;
+        assert_eq!(between(&text, r#""params":"#, r#","resultType""#), params("echo"), "{path} {prefix}");
+        assert!(text.contains(r#""id":1.0,"#), "{path} {prefix}: {text}");
+        let odd = client.call("1", &format!("{prefix}odd"), json!({})).await.text().await;
+        assert!(odd.contains(toolgate_tests::fake::ODD) && odd.contains("1e400"), "{path} {prefix}: {odd}");
+        let failed = client.call("1", &format!("{prefix}fail"), json!({})).await.answer().await;
+        assert_eq!(failed["result"]["isError"], true, "{path} {prefix}");
+    }
+}
+
+#[tokio::test]
+async fn headers_name_the_tool_as_the_server_knows_it() {
+    let stage = stage().await;
+    for prefix in ["", "web__"] {
+        let path = if prefix.is_empty() { "/mcp/web" } else { "/mcp/duo" };
+        let client = stage.modern(path).with("Mcp-Param-Region", "eu").with("traceparent", "00-1-2-01");
+        client.call("1", &format!("{prefix}echo"), json!({"for": path})).await.answer().await;
+        let called =
+            stage.web.record.until("the call", |received| received.message["params"]["arguments"]["for"] == path).await;
+        assert_eq!(called.headers["mcp-name"], "echo", "{path}");
+        assert_eq!(called.headers["mcp-method"], "tools/call", "{path}");
+        assert_eq!(called.headers["mcp-param-region"], "eu", "{path}");
+        assert_eq!(called.headers["traceparent"], "00-1-2-01", "{path}");
+        assert_eq!(called.headers.get("authorization"), None, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn progress_comes_on_the_call_s_stream_before_its_answer() {
+    let stage = stage().await;
+    for (path, prefix) in MODERN {
+        for token in ["\"t\"", "1"] {
+            let mut reply =
+                stage.modern(path).call_with_progress("9", token, &format!("{prefix}progress"), json!({})).await;
+            assert!(reply.head.is_stream(), "{path} {prefix}");
+            assert_eq!(reply.message().await["params"]["progressToken"].to_string(), token, "{path} {prefix}");
+            assert_eq!(reply.message().await["id"], 9, "{path} {prefix}");
+            assert!(reply.next().await.is_none(), "{path} {prefix}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn clients_that_number_alike_on_one_instance_never_meet() {
+    let stage = stage().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let held = folder.path().join("go");
+    let mut replies = Vec::new();
+    for (number, client) in [stage.modern("/mcp/new"), stage.other(stage.modern("/mcp/new"))].into_iter().enumerate() {
+        let arguments = json!({"until": held, "mark": number});
+        let mut reply = client.call_with_progress("1", "1", "hold", arguments).await;
+        assert_eq!(reply.message().await["params"]["progressToken"], 1);
+        replies.push(reply);
+    }
+    let calls: Vec<_> = stage.new.record.of("tools/call");
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[0].who, calls[1].who, "the instance is shared");
+    assert_ne!(calls[0].message["id"], calls[1].message["id"]);
+    std::fs::write(&held, "").expect("a file");
+    for (number, mut reply) in replies.into_iter().enumerate() {
+        let answer = reply.message().await;
+        assert_eq!(answer["result"]["params"]["arguments"]["mark"], number, "{answer}");
+        assert_eq!(answer["id"], 1);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_stream_cancels() {
+    let stage = stage().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    for (path, prefix) in MODERN {
+        let mark = format!("{path}{prefix}");
+        let arguments = json!({"until": folder.path().join("never"), "mark": mark});
+        let mut reply = stage.modern(path).call_with_progress("1", "1", &format!("{prefix}hold"), arguments).await;
+        reply.message().await;
+        let record = stage.record(path, prefix);
+        let called =
+            record.until("the call", |received| received.message["params"]["arguments"]["mark"] == *mark).await;
+        drop(reply);
+        record
+            .until(&format!("the end of {mark}"), |received| match prefix {
+                "web__" => {
+                    received.message["closed"] == 1
+                        && received.headers["x-request-id"] == called.headers["x-request-id"]
+                }
+                _ if path == "/mcp/web" => received.message["closed"] == 1,
+                _ => {
+                    received.message["method"] == "notifications/cancelled"
+                        && received.message["params"]["requestId"] == called.message["id"]
+                }
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_before_the_first_byte_cancels_too() {
+    let stage = stage().await;
+    for (path, prefix) in MODERN {
+        let mark = format!("{path}{prefix}");
+        let client = stage.modern(path);
+        let (tool, arguments) = (format!("{prefix}silent"), json!({"mark": mark}));
+        let call = tokio::spawn(async move { client.call("1", &tool, arguments).await });
+        let record = stage.record(path, prefix);
+        let called =
+            record.until("the call", |received| received.message["params"]["arguments"]["mark"] == *mark).await;
+        call.abort();
+        record
+            .until(&format!("the end of {mark}"), |received| {
+                received.message["closed"] == 1
+                    || received.message["method"] == "notifications/cancelled"
+                        && received.message["params"]["requestId"] == called.message["id"]
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_revision_removed_is_not_found() {
+    let stage = stage().await;
+    for path in ["/mcp/new", "/mcp/duo"] {
+        for method in ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"] {
+            let params = json!({"uri": "mem://one", "protocolVersion": "2026-07-28"});
+            assert_eq!(
+                refused(stage.modern(path).request("1", method, params).await).await,
+                (404, json!(-32601)),
+                "{path} {method}"
+            );
+        }
+        assert_eq!(stage.modern(path).stream().await.head.status, 405, "{path}");
+        assert_eq!(stage.modern(path).end().await, 405, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_lack_what_the_revision_demands_are_refused() {
+    let stage = stage().await;
+    for path in ["/mcp/new", "/mcp/duo", "/mcp/web"] {
+        let client = stage.modern(path);
+        let version = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28""#;
+        // A mirrored server judges by itself what else it demands.
+        for meta in ["", version].into_iter().filter(|meta| meta.is_empty() || path != "/mcp/web") {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{{{meta}}}}}}}"#);
+            assert_eq!(refused(client.post(&body).await).await, (400, json!(-32602)), "{path} {meta}");
+        }
+        let wrong_method = client.clone().with("Mcp-Method", "tools/call").request("1", "tools/list", json!({})).await;
+        assert_eq!(refused(wrong_method).await, (400, json!(-32020)), "{path}");
+        let wrong_name = client.clone().with("Mcp-Name", "other").call("1", "echo", json!({})).await;
+        assert_eq!(refused(wrong_name).await, (400, json!(-32020)), "{path}");
+        let no_name = client.clone().with("Mcp-Name", "").call("1", "echo", json!({})).await;
+        assert_eq!(refused(no_name).await, (400, json!(-32020)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_version_is_refused_with_those_that_are_served() {
+    let stage = stage().await;
+    for path in ["/mcp/new", "/mcp/duo"] {
+        let client = stage.modern(path).with("MCP-Protocol-Version", "2031-01-01");
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2031-01-01","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+        let reply = client.post(body).await;
+        assert_eq!(reply.head.status, 400, "{path}");
+        let error = reply.answer().await["error"].clone();
+        assert_eq!(error["code"], -32022, "{path}");
+        assert_eq!(error["data"]["requested"], "2031-01-01", "{path}");
+        assert!(error["data"]["supported"].as_array().expect("versions").contains(&json!("2026-07-28")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_carries_the_client_s_id_and_what_servers_announce() {
+    let stage = stage().await;
+    for (path, prefix) in MODERN {
+        let client = stage.modern(path);
+        let uri = if prefix.is_empty() {
+            "mem://one".to_owned()
+        } else {
+            format!("{}+mem://one", prefix.trim_end_matches('_'))
+        };
+        let wanted = json!({"toolsListChanged": true, "resourceSubscriptions": [uri]});
+        let mut stream = client.request("\"s\"", "subscriptions/listen", json!({"notifications": wanted})).await;
+        let acknowledged = stream.message().await;
+        assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged", "{path} {prefix}");
+        assert_eq!(acknowledged["params"]["notifications"], wanted, "{path} {prefix}");
+        let id = |message: &Value| message["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"].clone();
+        assert_eq!(id(&acknowledged), "s", "{path} {prefix}");
+        client.call("1", &format!("{prefix}change"), json!({})).await.answer().await;
+        let changed = stream.message().await;
+        assert_eq!(changed["method"], "notifications/tools/list_changed", "{path} {prefix}");
+        assert_eq!(id(&changed), "s", "{path} {prefix}");
+        client.call("2", &format!("{prefix}update"), json!({"uri": "mem://one"})).await.answer().await;
+        let updated = stream.message().await;
+        assert_eq!(updated["params"]["uri"], uri, "{path} {prefix}");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_subscription_ends_at_the_server() {
+    let stage = stage().await;
+    for (path, prefix) in [("/mcp/new", ""), ("/mcp/duo", "new__")] {
+        let params = json!({"notifications": {"toolsListChanged": true}, "mark": prefix});
+        let mut stream = stage.modern(path).request("1", "subscriptions/listen", params).await;
+        stream.message().await;
+        let asked =
+            stage.new.record.until("the subscription", |received| received.message["params"]["mark"] == prefix).await;
+        drop(stream);
+        stage
+            .new
+            .record
+            .until("its end", |received| {
+                received.message["method"] == "notifications/cancelled"
+                    && received.message["params"]["requestId"] == asked.message["id"]
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_needs_input_is_repeated_with_the_state_that_the_server_gave() {
+    let stage = stage().await;
+    for (path, prefix) in MODERN {
+        let client = stage.modern(path);
+        let first = client.call("1", &format!("{prefix}input"), json!({})).await.text().await;
+        assert!(first.contains(r#""requestState":"opaque \u00e9""#), "{path} {prefix}: {first}");
+        let params = json!({"name": format!("{prefix}input"), "arguments": {}, "requestState": "opaque é", "inputResponses": {"a": {"action": "accept"}}});
+        let second = client.request("2", "tools/call", params).await.answer().await;
+        assert_eq!(second["result"]["params"]["requestState"], "opaque é", "{path} {prefix}");
+        assert_eq!(second["result"]["params"]["inputResponses"]["a"]["action"], "accept", "{path} {prefix}");
+    }
+}
+
+#[tokio::test]
+async fn a_legacy_server_sends_modern_clients_back_to_initialize() {
+    let stage = stage().await;
+    for (path, prefix) in [("/mcp/old", ""), ("/mcp/solo", ""), ("/mcp/pair", "old__"), ("/mcp", "old__")] {
+        for method in ["server/discover", "tools/call"] {
+            let (status, code) =
+                refused(stage.modern(path).request("1", method, json!({"name": format!("{prefix}echo")})).await).await;
+            assert_eq!(status, 400, "{path} {method}");
+            assert!(
+                ![-32020, -32021, -32022, -32602, -32601].contains(&code.as_i64().expect("a code")),
+                "{path} {method}: {code}"
+            );
+        }
+        let answer = stage.legacy(path).await.call("1", &format!("{prefix}echo"), json!({})).await.answer().await;
+        assert_eq!(answer["id"], 1, "{path}");
+    }
+    let client = stage.modern("/mcp/pair");
+    assert_eq!(
+        names(&client.request("1", "tools/list", json!({})).await.answer().await, "tools", "name"),
+        ["web__echo", "web__secret"]
+    );
+}

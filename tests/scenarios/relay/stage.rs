@@ -23,7 +23,8 @@ pub struct Stage {
 pub const LEGACY: [(&str, &str); 5] =
     [("/mcp/web", ""), ("/mcp/old", ""), ("/mcp/solo", ""), ("/mcp/pair", "web__"), ("/mcp/pair", "old__")];
 /// Paths for clients of the modern era, and what names begin with there.
-pub const MODERN: [(&str, &str); 4] = [("/mcp/web", ""), ("/mcp/new", ""), ("/mcp/duo", "web__"), ("/mcp/duo", "new__")];
+pub const MODERN: [(&str, &str); 4] =
+    [("/mcp/web", ""), ("/mcp/new", ""), ("/mcp/duo", "web__"), ("/mcp/duo", "new__")];
 
 /// Servers, two profiles of two and one of one.
 pub async fn stage() -> Stage {

@@ -79,7 +79,11 @@ impl Server {
         let mut held = Vec::new();
         while let Some(request) = read_request(&mut socket, &mut held).await? {
             let who = request.headers["mcp-session-id"].as_str().unwrap_or_default();
-            let noted = if request.body.is_empty() { json!({"http": request.method}).to_string() } else { request.body.clone() };
+            let noted = if request.body.is_empty() {
+                json!({"http": request.method}).to_string()
+            } else {
+                request.body.clone()
+            };
             self.fake.record.write(who, &request.headers, &noted);
             if !who.is_empty() && !lock(&self.sessions).contains(who) {
                 socket.write_all(&plain(404, "", "no such session")).await?;
@@ -223,7 +227,8 @@ fn parse(read: &[u8]) -> io::Result<Option<(usize, Request)>> {
     for field in request.headers.iter() {
         headers.insert(field.name.to_ascii_lowercase(), String::from_utf8_lossy(field.value).into());
     }
-    let length: usize = headers.get("content-length").and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let length: usize =
+        headers.get("content-length").and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(0);
     let Some(body) = read.get(head..head + length) else { return Ok(None) };
     let request = Request {
         method: request.method.unwrap_or_default().to_owned(),

@@ -7,7 +7,6 @@ pub mod http;
 pub mod record;
 mod script;
 
-
 pub mod stdio;
 
 use std::collections::HashMap;
@@ -171,6 +170,14 @@ impl Fake {
         answered.await.unwrap_or_default()
     }
 
+    /// Asks outside of every request; the answer is in the record.
+    fn ask_later(&self, id: &str) {
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"elicitation/create","params":{{"message":"Which?","requestedSchema":{{}}}}}}"#
+        );
+        lock(&self.streams).retain(|(_, out)| out.send(Said::Message(text.clone())).is_ok());
+    }
+
     /// Says something outside of every request: on each open stream of the era, under its subscription.
     fn announce(&self, modern: bool, method: &str, params: &Value) {
         lock(&self.streams).retain(|(subscription, out)| {
@@ -179,7 +186,8 @@ impl Fake {
             }
             let mut params = params.clone();
             if let Some(id) = subscription {
-                params["_meta"]["io.modelcontextprotocol/subscriptionId"] = serde_json::from_str(id).unwrap_or_default();
+                params["_meta"]["io.modelcontextprotocol/subscriptionId"] =
+                    serde_json::from_str(id).unwrap_or_default();
             }
             let params = if params.is_null() { String::new() } else { format!(r#","params":{params}"#) };
             out.send(Said::Message(format!(r#"{{"jsonrpc":"2.0","method":"{method}"{params}}}"#))).is_ok()

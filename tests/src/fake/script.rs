@@ -70,12 +70,18 @@ impl Fake {
         match request.params["name"].as_str().unwrap_or_default() {
             "fail" => result(request, out, r#"{"content":[{"type":"text","text":"It failed."}],"isError":true}"#),
             "error" => fail(request, out, json!({"code": -32042, "message": "an error of its own", "data": {"n": 1}})),
-            "odd" => say(out, &format!(r#"{{"extra":{{"x":1e400}},"id":{},"result":{ODD},"jsonrpc":"2.0"}}"#, request.id)),
+            "odd" => {
+                say(out, &format!(r#"{{"extra":{{"x":1e400}},"id":{},"result":{ODD},"jsonrpc":"2.0"}}"#, request.id))
+            }
             "progress" => {
                 self.progress(request, out);
                 echo(request, out);
             }
             "ask" => self.ask_client(request, out).await,
+            "ask_later" => {
+                echo(request, out);
+                self.ask_later(&arguments["id"].to_string());
+            }
             "change" => {
                 self.announce(request.modern, "notifications/tools/list_changed", &Value::Null);
                 echo(request, out);
@@ -85,7 +91,10 @@ impl Fake {
                 echo(request, out);
             }
             "log" => {
-                say(out, r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"a word"}}"#);
+                say(
+                    out,
+                    r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"a word"}}"#,
+                );
                 echo(request, out);
             }
             "hold" => {
@@ -109,7 +118,9 @@ impl Fake {
             }
             "status" => {
                 let status = arguments["status"].as_u64().and_then(|status| u16::try_from(status).ok());
-                drop(out.send(Said::Status(status.unwrap_or(500), arguments["body"].as_str().unwrap_or("").to_owned())));
+                drop(
+                    out.send(Said::Status(status.unwrap_or(500), arguments["body"].as_str().unwrap_or("").to_owned())),
+                );
             }
             "input" => input(request, out),
             _ => echo(request, out),
@@ -120,7 +131,9 @@ impl Fake {
         let Some(token) = &request.token else { return };
         say(
             out,
-            &format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1,"total":2}}}}"#),
+            &format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1,"total":2}}}}"#
+            ),
         );
     }
 
@@ -135,7 +148,8 @@ impl Fake {
 }
 
 /// Numbers and strings that a model of JSON would change.
-pub const ODD: &str = r#"{"n":123456789012345678901234567890,"z":1.0,"a":"\u0041\/","content":[],"b":1E5,"unknown":{"deep":[null,{}]}}"#;
+pub const ODD: &str =
+    r#"{"n":123456789012345678901234567890,"z":1.0,"a":"\u0041\/","content":[],"b":1E5,"unknown":{"deep":[null,{}]}}"#;
 
 fn list(request: &Request, out: &Out) {
     let member = match request.method.as_str() {
@@ -146,7 +160,9 @@ fn list(request: &Request, out: &Out) {
         _ => return echo(request, out),
     };
     let first = match member {
-        "tools" => r#"{"name":"echo","inputSchema":{"type":"object"},"big":123456789012345678901234567890},{"name":"secret","inputSchema":{"type":"object"}}"#,
+        "tools" => {
+            r#"{"name":"echo","inputSchema":{"type":"object"},"big":123456789012345678901234567890},{"name":"secret","inputSchema":{"type":"object"}}"#
+        }
         "prompts" => r#"{"name":"greet"}"#,
         "resources" => r#"{"uri":"mem://one","name":"one"}"#,
         _ => r#"{"uriTemplate":"mem://{id}","name":"any"}"#,

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use toolgate_protocol::backoff::{Backoff, Verdict};
 use tracing::{info, warn};
@@ -18,7 +19,6 @@ use super::link::Link;
 use crate::clock;
 use crate::config::settings::{Queue, Stdio};
 use crate::failure::{Failure, Kind};
-use crate::sessions::Outbox;
 
 /// How long the wrapper may take until its first line.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,9 +68,9 @@ impl Instances {
         }
     }
 
-    /// An instance of its own for one session; what it says outside of calls goes to `outbox`.
-    pub async fn dedicated(&self, outbox: Arc<Outbox>) -> Result<Link, Failure> {
-        self.start(Some(outbox), None).await
+    /// An instance of its own for one session; what it says outside of calls goes to `unasked`.
+    pub async fn dedicated(&self, unasked: mpsc::Sender<Bytes>) -> Result<Link, Failure> {
+        self.start(Some(unasked), None).await
     }
 
     /// The instance that everybody with the same `owner` shares. Two callers at once may start
@@ -125,13 +125,13 @@ impl Instances {
         self.lock().drain().for_each(|(_, slot)| slot.link.end());
     }
 
-    async fn start(&self, outbox: Option<Arc<Outbox>>, shared_by: Option<String>) -> Result<Link, Failure> {
+    async fn start(&self, unasked: Option<mpsc::Sender<Bytes>>, shared_by: Option<String>) -> Result<Link, Failure> {
         self.sweep();
         self.admit()?;
         let place = self.place().await?;
         let opened = connection::open(&self.socket, START_TIMEOUT, self.line_bytes).await;
         let (hello, reader, writer) = opened.map_err(|problem| self.not_opened(&problem))?;
-        let link = Link::start(hello.pid, reader, writer, outbox);
+        let link = Link::start(hello.pid, reader, writer, unasked);
         info!(server = self.server, pid = hello.pid, "an instance started");
         let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let slot = Slot { link: link.clone(), started: clock::millis(), shared_by, _place: place };

@@ -18,7 +18,6 @@ use tracing::{debug, warn};
 use super::connection::{Line, Reader, Writer};
 use crate::clock;
 use crate::instance::notice::Exit;
-use crate::sessions::Outbox;
 
 /// Messages that one call may have unread before its reader counts as slow.
 const REPLY_BUFFER: usize = 256;
@@ -64,9 +63,9 @@ enum Command {
 
 impl Link {
     /// Takes over an opened connection; `unasked` gets what belongs to no call.
-    /// A link with an outbox serves one session; without one it is shared, and a slow reader
+    /// A link with such a receiver serves one session; without one it is shared, and a slow reader
     /// loses its own call instead of holding up the others.
-    pub fn start(pid: u32, reader: Reader, writer: Writer, unasked: Option<Arc<Outbox>>) -> Self {
+    pub fn start(pid: u32, reader: Reader, writer: Writer, unasked: Option<mpsc::Sender<Bytes>>) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared {
             pid,
@@ -122,10 +121,16 @@ impl Link {
 
     /// Closes the connection, upon which the instance ends.
     pub fn end(&self) {
-        self.shared.told_to_end.store(true, Ordering::Relaxed);
-        self.shared.ended.store(true, Ordering::Relaxed);
+        if !self.shared.ended.swap(true, Ordering::Relaxed) {
+            self.forgive();
+        }
         // A full channel means that the writer still runs; it ends when the last handle is gone.
         drop(self.commands.try_send(Command::End));
+    }
+
+    /// Counts its end as the gate's decision, even where it came first.
+    pub fn forgive(&self) {
+        self.shared.told_to_end.store(true, Ordering::Relaxed);
     }
 
     /// Whether the instance has ended or is about to.
@@ -271,13 +276,13 @@ async fn write(mut inbox: mpsc::Receiver<Command>, writer: Writer, waiting: Rc<R
 async fn read(
     mut reader: Reader,
     waiting: Rc<RefCell<Waiting>>,
-    outbox: Option<Arc<Outbox>>,
+    unasked: Option<mpsc::Sender<Bytes>>,
     shared: Arc<Shared>,
 ) {
     let mut exit = None;
     while let Some(line) = reader.next().await {
         match line {
-            Line::Message(message) => deliver(message, &waiting, outbox.as_deref()).await,
+            Line::Message(message) => deliver(message, &waiting, unasked.as_ref()).await,
             Line::Oversized { prefix } => lose_oversized(&prefix, &waiting),
             Line::Exited(reason) => exit = Some(reason),
         }
@@ -298,7 +303,7 @@ fn epitaph(exit: Option<&Exit>) -> Arc<str> {
     }
 }
 
-async fn deliver(message: Bytes, waiting: &RefCell<Waiting>, outbox: Option<&Outbox>) {
+async fn deliver(message: Bytes, waiting: &RefCell<Waiting>, unasked: Option<&mpsc::Sender<Bytes>>) {
     let envelope = match envelope::scan(&message) {
         Ok(envelope) => envelope,
         Err(problem) => {
@@ -311,20 +316,24 @@ async fn deliver(message: Bytes, waiting: &RefCell<Waiting>, outbox: Option<&Out
             debug!("a stdio server answered a request that nobody waits for");
             return;
         };
-        hand(&reply, Arrival::Final(message), outbox.is_some()).await;
+        hand(&reply, Arrival::Final(message), unasked.is_some()).await;
         return;
     }
     let named = named_call(&envelope, &message);
     let reply = match named {
         Some(id) => waiting.borrow().calls.get(&id).cloned(),
         // On a shared instance only a lone call can be told to be the one that is meant.
-        None if outbox.is_none() => waiting.borrow().only(),
+        None if unasked.is_none() => waiting.borrow().only(),
         None if belongs_to_a_call(&envelope, &message) => waiting.borrow().newest(),
         None => None,
     };
-    match (reply, outbox) {
-        (Some(reply), _) if !reply.is_closed() => hand(&reply, Arrival::Related(message), outbox.is_some()).await,
-        (_, Some(outbox)) if named.is_none() => outbox.deliver(message),
+    match (reply, unasked) {
+        (Some(reply), _) if !reply.is_closed() => hand(&reply, Arrival::Related(message), unasked.is_some()).await,
+        (_, Some(unasked)) if named.is_none() => {
+            if unasked.try_send(message).is_err() {
+                debug!("a stdio server said too much outside of calls, or to a session that has ended");
+            }
+        }
         _ => debug!("a stdio server's notification had no reader and was dropped"),
     }
 }
