@@ -141,7 +141,7 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
     hosted
         .leg(&server.settings.name, async || {
             let (unasked, said) = mpsc::channel(UNASKED);
-            let leg = server.introduce(&call.core, hosted, unasked).await?;
+            let leg = server.introduce(&call.core, &call.client().id, hosted, unasked).await?;
             let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
             if leg.conversation().is_some() {
                 tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), session));

@@ -36,6 +36,8 @@ const PROBE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Discovery {
     introduced: [tokio::sync::Mutex<Option<Arc<Introduced>>>; Revision::ALL.len()],
+    /// By client, where an instance serves all sessions of one.
+    shared: tokio::sync::Mutex<HashMap<(String, Revision), Leg>>,
     trouble: Mutex<HashMap<Revision, Trouble>>,
 }
 
@@ -222,6 +224,25 @@ fn as_other_era(leg: &Leg, revision: Revision, failure: Failure) -> Failure {
         }
         _ => failure,
     }
+}
+
+/// The leg that all legacy sessions of a client share, introduced by whoever comes first.
+pub async fn shared_leg(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, client: &str) -> Result<Leg, Failure> {
+    let mut shared = server.discovery.shared.lock().await;
+    shared.retain(|_, leg| !leg.is_ended());
+    let place = (client.to_owned(), revision);
+    if let Some(leg) = shared.get(&place) {
+        return Ok(leg.clone());
+    }
+    let leg = server.client_leg(client, revision.as_str()).await?;
+    let unfinished = Unfinished(Some(leg.clone()));
+    let greeted = timeout(patience(server), greet(core, leg, revision)).await;
+    let (leg, answer) = greeted.unwrap_or_else(|_| Err(silent(server)))?;
+    if answer.envelope.result.is_none() {
+        return Err(other_era(server, revision));
+    }
+    unfinished.finish();
+    Ok(shared.entry(place).or_insert(leg.to_shared()).clone())
 }
 
 /// Introduces a hosted session's leg as the client introduced itself.

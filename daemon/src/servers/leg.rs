@@ -26,6 +26,8 @@ pub struct Leg {
     pub server: Arc<Server>,
     /// The era that it was opened in.
     pub era: Era,
+    /// Others use it as well, so that nobody ends it but the server's own rules.
+    shared: bool,
     by: By,
 }
 
@@ -57,12 +59,12 @@ impl Named {
 impl Leg {
     /// A leg over an instance.
     pub fn stdio(server: Arc<Server>, era: Era, link: Link) -> Self {
-        Self { server, era, by: By::Stdio(link) }
+        Self { server, era, shared: false, by: By::Stdio(link) }
     }
 
     /// A leg over HTTP.
     pub fn http(server: Arc<Server>, era: Era, conversation: Conversation) -> Self {
-        Self { server, era, by: By::Http(Arc::new(conversation)) }
+        Self { server, era, shared: false, by: By::Http(Arc::new(conversation)) }
     }
 
     /// The id that a request will have at the server: over HTTP its own, in an instance one that
@@ -149,9 +151,15 @@ impl Leg {
 
     /// Ends the conversation where that is the gate's to do: an instance of its own.
     pub fn end(&self) {
-        if let By::Stdio(link) = &self.by {
+        if let (By::Stdio(link), false) = (&self.by, self.shared) {
             link.end();
         }
+    }
+
+    /// The same leg for one of several users.
+    #[must_use]
+    pub fn to_shared(&self) -> Self {
+        Self { shared: true, ..self.clone() }
     }
 
     /// Does not count the instance's end as a crash.

@@ -141,6 +141,13 @@ impl Server {
         }
     }
 
+    /// The instance that serves all legacy sessions of one client, not yet introduced.
+    async fn client_leg(self: &Arc<Self>, client: &str, revision: &str) -> Result<Leg, Failure> {
+        let instances = self.instances().expect("only instances are shared by client");
+        let link = instances.shared(&format!("legacy {revision} {client}")).await?;
+        Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
+    }
+
     /// A leg of its own for one legacy session, not yet introduced.
     async fn session_leg(self: &Arc<Self>, unasked: mpsc::Sender<Bytes>) -> Result<Leg, Failure> {
         match &self.by {
@@ -170,9 +177,28 @@ impl Server {
 
     /// Opens and introduces the leg of a hosted session; what an instance says outside of calls
     /// goes to `unasked`.
-    pub async fn introduce(self: &Arc<Self>, core: &Rc<Core>, hosted: &Hosted, unasked: mpsc::Sender<Bytes>) -> Result<Leg, Failure> {
-        let leg = self.session_leg(unasked).await?;
-        discovery::introduce_session(core, leg, hosted).await
+    ///
+    /// Where an instance serves more than one session, the leg is the shared one: the gate has
+    /// introduced itself there, without capabilities of any client.
+    pub async fn introduce(
+        self: &Arc<Self>,
+        core: &Rc<Core>,
+        client: &str,
+        hosted: &Hosted,
+        unasked: mpsc::Sender<Bytes>,
+    ) -> Result<Leg, Failure> {
+        let per = match &self.settings.transport {
+            Transport::Stdio(stdio) => stdio.instances.per,
+            Transport::Http(_) => None,
+        };
+        match per {
+            None | Some(Per::Session) => {
+                let leg = self.session_leg(unasked).await?;
+                discovery::introduce_session(core, leg, hosted).await
+            }
+            Some(Per::Client) => discovery::shared_leg(core, self, hosted.revision, client).await,
+            Some(Per::All) => Ok(discovery::introduced(core, self, hosted.revision).await?.leg.to_shared()),
+        }
     }
 
     /// Ends what runs for it; for a server that a reload removed or changed.
