@@ -104,6 +104,11 @@ impl Fake {
             }
             "silent" => std::future::pending().await,
             "exit" => drop(out.send(Said::End)),
+            "link" => {
+                let uri = &arguments["uri"];
+                let content = json!([{"type": "resource_link", "uri": uri, "name": "l"}, {"type": "resource", "resource": {"uri": uri, "text": "t"}}]);
+                result(request, out, &json!({"content": content, "resultType": "complete"}).to_string());
+            }
             "garbage" => {
                 drop(out.send(Said::Raw(b"this is no message".to_vec())));
                 echo(request, out);
