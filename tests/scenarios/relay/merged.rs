@@ -140,6 +140,23 @@ async fn a_server_that_is_down_costs_its_own_entries_only() {
 }
 
 #[tokio::test]
+async fn a_server_that_hangs_holds_a_list_up_once_and_not_for_long() {
+    // It takes connections and never says anything.
+    let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/mcp", hanging.local_addr().expect("its address"));
+    let stage = Stage::with(
+        |setup| setup.http("hanging", &url).table("[profile.some]\nservers = [\"web\", \"hanging\"]\n"),
+        "",
+    )
+    .await;
+    // Greeting and lists together wait for it once: else three times its patience would pass ours.
+    let client = stage.legacy("/mcp/some").await;
+    for _ in 0..10 {
+        assert!(all_tools(&client).await.contains(&"web__echo".to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn filters_of_servers_profiles_and_keys_hold_in_lists_and_for_calls() {
     let stage = Stage::with(
         |setup| {

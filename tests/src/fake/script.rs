@@ -14,6 +14,12 @@ const LOOK: Duration = Duration::from_millis(5);
 
 impl Fake {
     pub(super) async fn answer(&self, request: &Request, out: &Out) {
+        let foreign = request.modern || request.method == "server/discover";
+        match self.speaks {
+            Speaks::Touchy if foreign => return drop(out.send(Said::End)),
+            Speaks::Mute if foreign => std::future::pending().await,
+            _ => {}
+        }
         if let Some(error) = self.wrong_era(request) {
             return fail(request, out, error);
         }
