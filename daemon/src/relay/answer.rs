@@ -12,6 +12,7 @@ use toolgate_protocol::error as code;
 use toolgate_protocol::json;
 use toolgate_protocol::revision::Era;
 
+use super::links::Links;
 use super::stream::{Events, KEEP_ALIVE};
 use crate::body::Body;
 use crate::call::Call;
@@ -27,16 +28,24 @@ pub async fn relay(call: &mut Call, mut exchange: Exchange, wait: Duration) -> R
         return Err(too_late(call, &exchange, wait).await);
     };
     call.times.first_byte = Some(Instant::now());
+    let links = Links::of(call, &exchange.leg.server);
     match step {
-        Step::Final(answer) => Ok(json_answer(call.era, answer)),
+        Step::Final(answer) => Ok(json_answer(call.era, with_links(links.as_ref(), answer))),
         Step::Lost(failure) => Err(failure),
         Step::Related(first) => {
             let (events, response) = Events::open();
             let id = call.message().id_bytes();
-            let feed = Feed { exchange, events, session, lost: failure::in_stream(call, &id) };
+            let feed = Feed { exchange, events, session, links, lost: failure::in_stream(call, &id) };
             tokio::task::spawn_local(feed.run(first));
             Ok(response)
         }
+    }
+}
+
+fn with_links(links: Option<&Links>, answer: Bytes) -> Bytes {
+    match links {
+        Some(links) => links.answer(answer),
+        None => answer,
     }
 }
 
@@ -88,6 +97,7 @@ struct Feed {
     exchange: Exchange,
     events: Events,
     session: Option<Arc<Session>>,
+    links: Option<Links>,
     lost: failure::InStream,
 }
 
@@ -101,6 +111,7 @@ impl Feed {
                     None => Ok(()),
                 },
                 Step::Final(answer) => {
+                    let answer = with_links(self.links.as_ref(), answer);
                     drop(self.events.message(&answer).await);
                     return;
                 }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use toolgate_protocol::error::result_body;
 use toolgate_protocol::json as raw;
 use toolgate_protocol::revision::{MODERN, Revision};
@@ -19,7 +18,7 @@ use tracing::warn;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::servers::Server;
-use crate::servers::discovery::{Introduced, introduced};
+use crate::servers::discovery::{Introduced, introduced, introduced_within};
 
 /// How long a greeting waits for one server of a merged view.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -107,7 +106,7 @@ async fn all(call: &Call, revision: Revision) -> Result<Vec<(Arc<Server>, Arc<In
     for (place, server) in call.view().servers.iter().enumerate() {
         let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
         asked.spawn_local(async move {
-            let said = timeout(PATIENCE, introduced(&core, &server, revision)).await;
+            let said = introduced_within(PATIENCE, &core, &server, revision).await;
             (place, server, said)
         });
     }
@@ -116,10 +115,9 @@ async fn all(call: &Call, revision: Revision) -> Result<Vec<(Arc<Server>, Arc<In
     let mut up = Vec::new();
     for (_, server, answer) in said {
         match answer {
-            Ok(Ok(introduced)) => up.push((server, introduced)),
-            Ok(Err(failure)) if failure.kind == Kind::EraUnsupported => return Err(failure),
-            Ok(Err(failure)) => warn!(server = server.settings.name, %failure, "a server is left out of a greeting"),
-            Err(_) => warn!(server = server.settings.name, "a server is left out of a greeting: it did not answer in time"),
+            Ok(introduced) => up.push((server, introduced)),
+            Err(failure) if failure.kind == Kind::EraUnsupported => return Err(failure),
+            Err(failure) => warn!(server = server.settings.name, %failure, "a server is left out of a greeting"),
         }
     }
     Ok(up)

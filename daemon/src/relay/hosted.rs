@@ -62,7 +62,7 @@ async fn open(call: &mut Call) -> Result<Response<Body>, Failure> {
     let revision = asked.and_then(|version| Revision::parse(&version)).filter(|revision| revision.era() == Era::Legacy);
     let revision = revision.unwrap_or(LATEST_LEGACY);
     let greeting = greet::initialize(call, revision).await?;
-    let hosted = Hosted::new(greeting.revision, call.message().clone());
+    let hosted = Hosted::new(greeting.revision, call.message().clone(), call.view().single().is_none());
     let max = call.policy.settings.daemon.max_sessions;
     let view = call.view().name.clone();
     let session = call.core.gate.sessions.open(&call.client().id, &view, Served::Hosted(Box::new(hosted)), max);

@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod greet;
 pub mod hosted;
+pub mod links;
 pub mod lists;
 pub mod mirror;
 pub mod names;

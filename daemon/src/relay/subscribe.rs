@@ -11,9 +11,9 @@ use http::Response;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use toolgate_protocol::json as raw;
 use toolgate_protocol::names;
 
+use super::links;
 use super::stream::{Events, pump};
 use super::stateless;
 use crate::body::Body;
@@ -103,18 +103,12 @@ async fn forward(mut exchange: Exchange, sender: mpsc::Sender<Bytes>) {
             () = sender.closed() => return,
         };
         let Step::Related(message) = step else { return };
-        if sender.send(outward(&exchange, message)).await.is_err() {
+        let message = match Message::parse(message.clone()) {
+            Ok(parsed) => links::updated(&exchange.leg.server.settings.name, parsed),
+            Err(_) => message,
+        };
+        if sender.send(message).await.is_err() {
             return;
         }
     }
-}
-
-fn outward(exchange: &Exchange, message: Bytes) -> Bytes {
-    let Ok(parsed) = Message::parse(message.clone()) else { return message };
-    let Some(uri) = parsed.envelope.uri.filter(|_| parsed.method() == "notifications/resources/updated") else {
-        return message;
-    };
-    let server = &exchange.leg.server.settings.name;
-    let offered = names::join_uri(server, &raw::decode_str(uri.of(&parsed.bytes)));
-    parsed.with(&[(Some(uri), raw::encode_str(&offered).as_bytes())]).into()
 }

@@ -25,6 +25,9 @@ use crate::sessions::Hosted;
 
 /// A server that could not be asked is not asked again for this long, in milliseconds.
 const REMEMBER_TROUBLE: u64 = 2_000;
+/// A server that said nothing in time is not asked again for this long, in milliseconds: each
+/// question holds up whoever merges its answer.
+const REMEMBER_SILENCE: u64 = 10_000;
 /// A server that does not speak a revision is not asked again for this long, in milliseconds.
 const REMEMBER_ERA: u64 = 60_000;
 /// How long a server may take to show that it speaks the modern era: one that knows nothing of
@@ -117,6 +120,11 @@ impl Discovery {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn note(&self, revision: Revision, failure: &Failure, millis: u64) {
+        let trouble = Trouble { kind: failure.kind, text: failure.message.clone(), until: clock::millis() + millis };
+        self.in_trouble().insert(revision, trouble);
+    }
+
     fn recent_trouble(&self, revision: Revision) -> Result<(), Failure> {
         match self.in_trouble().get(&revision).filter(|trouble| clock::millis() < trouble.until) {
             Some(trouble) => Err(Failure::new(trouble.kind, trouble.text.clone())),
@@ -142,12 +150,24 @@ pub async fn introduced(core: &Rc<Core>, server: &Arc<Server>, revision: Revisio
             Ok(Arc::clone(known.insert(Arc::new(introduced))))
         }
         Err(Refused { failure, said_so }) => {
-            let until = clock::millis() + if said_so { REMEMBER_ERA } else { REMEMBER_TROUBLE };
-            let trouble = Trouble { kind: failure.kind, text: failure.message.clone(), until };
-            discovery.in_trouble().insert(revision, trouble);
+            discovery.note(revision, &failure, if said_so { REMEMBER_ERA } else { REMEMBER_TROUBLE });
             Err(failure)
         }
     }
+}
+
+/// What a server says of itself, for a view that waits no longer than `patience` for one of many.
+pub async fn introduced_within(
+    patience: Duration,
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    revision: Revision,
+) -> Result<Arc<Introduced>, Failure> {
+    timeout(patience, introduced(core, server, revision)).await.unwrap_or_else(|_| {
+        let failure = silent(server);
+        server.discovery.note(revision, &failure, REMEMBER_SILENCE);
+        Err(failure)
+    })
 }
 
 /// Forgets what was said on a leg whose session the server no longer knows.

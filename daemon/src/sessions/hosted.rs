@@ -13,6 +13,7 @@ use toolgate_protocol::revision::Revision;
 
 use super::Outbox;
 use crate::message::Message;
+use crate::relay::links;
 use crate::servers::leg::Leg;
 
 /// Requests of servers that may wait for the client's answer at once.
@@ -25,6 +26,8 @@ pub struct Hosted {
     pub revision: Revision,
     /// The client's `initialize`, told to each server in turn.
     pub initialize: Message,
+    /// Whether it is a view of several servers, which offers names of its own.
+    merged: bool,
     /// What servers say outside of calls.
     pub outbox: Arc<Outbox>,
     legs: tokio::sync::Mutex<HashMap<String, Leg>>,
@@ -67,10 +70,11 @@ impl Drop for Running {
 
 impl Hosted {
     /// A session that no server knows yet.
-    pub fn new(revision: Revision, initialize: Message) -> Self {
+    pub fn new(revision: Revision, initialize: Message, merged: bool) -> Self {
         Self {
             revision,
             initialize,
+            merged,
             outbox: Arc::default(),
             legs: tokio::sync::Mutex::default(),
             asked: Mutex::default(),
@@ -115,7 +119,7 @@ impl Hosted {
             return Some(message.with(&[(message.envelope.id, ours.to_string().as_bytes())]).into());
         }
         if message.method() != "notifications/cancelled" {
-            return Some(message.bytes);
+            return Some(if self.merged { links::updated(&leg.server.settings.name, message) } else { message.bytes });
         }
         let theirs = message.raw(message.envelope.request_id)?;
         let ours = self.find_asked(leg, theirs)?;

@@ -1,7 +1,10 @@
 //! Clients of the modern era, in front of each kind of server.
 
 use serde_json::{Value, json};
-use toolgate_tests::caller::Reply;
+use toolgate_tests::caller::{Caller, Reply};
+use toolgate_tests::fake::Speaks;
+use toolgate_tests::fake::stdio::Stdio;
+use toolgate_tests::gate::Setup;
 
 use crate::stage::{MODERN, between, names, stage};
 
@@ -287,6 +290,23 @@ async fn a_call_that_needs_input_is_repeated_with_the_state_that_the_server_gave
         let second = client.request("2", "tools/call", params).await.answer().await;
         assert_eq!(second["result"]["params"]["requestState"], "opaque é", "{path} {prefix}");
         assert_eq!(second["result"]["params"]["inputResponses"]["a"]["action"], "accept", "{path} {prefix}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_ends_or_falls_silent_upon_an_unknown_method_is_a_legacy_one() {
+    let (touchy, mute) = (Stdio::new(Speaks::Touchy), Stdio::new(Speaks::Mute));
+    let gate = Setup::default()
+        .server("touchy", &touchy.command())
+        .server("mute", &(mute.command() + "timeout = { connect = \"1s\", first_byte = \"1s\" }\n"))
+        .start()
+        .await;
+    for path in ["/mcp/touchy", "/mcp/mute"] {
+        let (status, code) = refused(Caller::modern(&gate, path).request("1", "server/discover", json!({})).await).await;
+        assert_eq!((status, code), (400, json!(-31400)), "{path}");
+        // The probe must not count as a crash: what comes next is `initialize`.
+        let client = Caller::legacy(&gate, path).await;
+        assert!(client.call("1", "echo", json!({})).await.answer().await.get("result").is_some(), "{path}");
     }
 }
 

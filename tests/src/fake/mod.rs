@@ -28,6 +28,10 @@ pub enum Speaks {
     Legacy,
     /// Metadata on every request only.
     Modern,
+    /// `initialize` only; the program ends upon a method that it does not know.
+    Touchy,
+    /// `initialize` only; what it does not know gets no answer.
+    Mute,
     /// Both; over stdio the first request decides for the whole process.
     Both,
 }

@@ -14,6 +14,12 @@ const LOOK: Duration = Duration::from_millis(5);
 
 impl Fake {
     pub(super) async fn answer(&self, request: &Request, out: &Out) {
+        let foreign = request.modern || request.method == "server/discover";
+        match self.speaks {
+            Speaks::Touchy if foreign => return drop(out.send(Said::End)),
+            Speaks::Mute if foreign => std::future::pending().await,
+            _ => {}
+        }
         if let Some(error) = self.wrong_era(request) {
             return fail(request, out, error);
         }
@@ -104,6 +110,11 @@ impl Fake {
             }
             "silent" => std::future::pending().await,
             "exit" => drop(out.send(Said::End)),
+            "link" => {
+                let uri = &arguments["uri"];
+                let content = json!([{"type": "resource_link", "uri": uri, "name": "l"}, {"type": "resource", "resource": {"uri": uri, "text": "t"}}]);
+                result(request, out, &json!({"content": content, "resultType": "complete"}).to_string());
+            }
             "garbage" => {
                 drop(out.send(Said::Raw(b"this is no message".to_vec())));
                 echo(request, out);

@@ -35,6 +35,8 @@ impl Stdio {
         let speaks = match self.speaks {
             Speaks::Legacy => "legacy",
             Speaks::Modern => "modern",
+            Speaks::Touchy => "touchy",
+            Speaks::Mute => "mute",
             Speaks::Both => "both",
         };
         let (program, record) = (program("fake"), self.record.path());
