@@ -281,7 +281,8 @@ impl Drop for Gate {
 /// What the configuration knows of every key's secret.
 fn hash() -> String {
     let hash = digest::digest(&digest::SHA256, SECRET.as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<_> = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 fn start(command: &str, folder: &Path, config: &Path) -> Child {

@@ -43,7 +43,7 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
         return Err(Failure::new(Kind::SessionUnknown, "This session was opened under another configuration. Open a new one with `initialize`."));
     };
     if call.method == Http::GET {
-        return stream(call, hosted);
+        return Ok(stream(call, hosted));
     }
     if call.method == Http::DELETE {
         call.core.gate.sessions.end(session.id);
@@ -74,7 +74,7 @@ async fn open(call: &mut Call) -> Result<Response<Body>, Failure> {
 }
 
 /// The session's stream: what servers say outside of calls.
-fn stream(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
+fn stream(call: &Call, hosted: &Hosted) -> Response<Body> {
     let (events, response) = Events::open();
     let session = call.session.as_ref().map(|(session, _)| session.enter());
     let messages = hosted.outbox.open();
@@ -82,7 +82,7 @@ fn stream(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
         pump(messages, events).await;
         drop(session);
     });
-    Ok(response)
+    response
 }
 
 async fn request(call: &mut Call, session: &Session, hosted: &Hosted) -> Result<Response<Body>, Failure> {

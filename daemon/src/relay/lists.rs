@@ -33,8 +33,8 @@ use crate::servers::Server;
 /// How long a merged list waits for one server.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is left of that at least for the list itself, so that silence is noticed before.
-const MARGIN: Duration = Duration::from_millis(500);
+/// How much of that the server's introduction may take, so that silence is noticed before.
+const GREETING: Duration = Duration::from_millis(4500);
 
 /// Where one server's list goes on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -144,7 +144,7 @@ fn list_request(call: &Call, method: Method, cursor: Option<&str>) -> Message {
 
 async fn page(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, request: &Message) -> Result<Message, Failure> {
     let from = crate::provenance::Provenance::own();
-    let introduced = introduced_within(PATIENCE - MARGIN, core, server, revision).await?;
+    let introduced = introduced_within(GREETING, core, server, revision).await?;
     let answer = introduced.leg.call(core, request, &from).await?.answer().await;
     let answer = match answer {
         // The server forgot our session, as it does when it was restarted: introduce ourselves anew, once.

@@ -28,14 +28,19 @@ async fn everywhere(stage: &Stage) -> Vec<(Caller, &'static str, Era, &'static s
 
 #[tokio::test]
 async fn a_server_that_hangs_is_given_up_and_the_call_cancelled() {
-    let stage = Stage::with(|setup| setup, "timeout.first_byte = \"30s\"\ntool.silent.timeout.first_byte = \"1s\"\n").await;
+    let stage =
+        Stage::with(|setup| setup, "timeout.first_byte = \"30s\"\ntool.silent.timeout.first_byte = \"1s\"\n").await;
     let mut calls = Vec::new();
     for (client, prefix, era, path) in everywhere(&stage).await {
         calls.push(tokio::spawn(async move {
             let reply = client.call("1", &format!("{prefix}silent"), json!({})).await;
             assert_eq!(reply.head.status, if era == Era::Legacy { 200 } else { 504 }, "{path} {prefix} {era:?}");
             let answer = reply.answer().await;
-            assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(-31504)), "{path} {prefix} {era:?}");
+            assert_eq!(
+                (&answer["id"], &answer["error"]["code"]),
+                (&json!(1), &json!(-31504)),
+                "{path} {prefix} {era:?}"
+            );
             let next = client.call("2", &format!("{prefix}echo"), json!({})).await.answer().await;
             assert!(next.get("result").is_some(), "{path} {prefix} {era:?}: {next}");
         }));
@@ -90,7 +95,9 @@ async fn a_server_that_dies_in_a_call_costs_its_pending_calls_which_are_told_why
 #[tokio::test]
 async fn a_server_over_http_that_breaks_off_is_told_of() {
     let stage = stage().await;
-    for (client, prefix, _, path) in everywhere(&stage).await.into_iter().filter(|(_, prefix, _, path)| *path == "/mcp/web" || *prefix == "web__") {
+    for (client, prefix, _, path) in
+        everywhere(&stage).await.into_iter().filter(|(_, prefix, _, path)| *path == "/mcp/web" || *prefix == "web__")
+    {
         if path != "/mcp/web" {
             let answer = client.call_with_progress("1", "1", &format!("{prefix}cut"), json!({})).await.answer().await;
             assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(-31502)), "{path}: {answer}");
@@ -105,7 +112,9 @@ async fn a_server_over_http_that_breaks_off_is_told_of() {
 #[tokio::test]
 async fn nonsense_on_stdout_costs_nothing() {
     let stage = stage().await;
-    for (client, prefix, era, path) in everywhere(&stage).await.into_iter().filter(|(_, prefix, _, path)| *path != "/mcp/web" && *prefix != "web__") {
+    for (client, prefix, era, path) in
+        everywhere(&stage).await.into_iter().filter(|(_, prefix, _, path)| *path != "/mcp/web" && *prefix != "web__")
+    {
         let answer = client.call("1", &format!("{prefix}garbage"), json!({})).await.answer().await;
         assert!(answer.get("result").is_some(), "{path} {prefix} {era:?}: {answer}");
     }
@@ -114,7 +123,10 @@ async fn nonsense_on_stdout_costs_nothing() {
 #[tokio::test]
 async fn a_line_that_is_too_long_costs_its_own_call_only() {
     let web = toolgate_tests::fake::stdio::Stdio::new(toolgate_tests::fake::Speaks::Both);
-    let gate = toolgate_tests::gate::Setup::default().server("short", &(web.command() + "line_bytes = \"4KiB\"\n")).start().await;
+    let gate = toolgate_tests::gate::Setup::default()
+        .server("short", &(web.command() + "line_bytes = \"4KiB\"\n"))
+        .start()
+        .await;
     let folder = tempfile::tempdir().expect("a folder");
     let held = folder.path().join("go");
     for client in [Caller::legacy(&gate, "/mcp/short").await, Caller::modern(&gate, "/mcp/short")] {
@@ -166,15 +178,21 @@ async fn a_server_that_forgot_its_session_is_introduced_anew_or_the_client_is_to
 
 #[tokio::test]
 async fn a_full_queue_and_a_late_place_are_refused_and_the_next_call_works() {
-    for (queue, code) in [("queue = { max_size = 0 }", -31503), ("queue = { max_size = 1, timeout = \"1s\" }", -31503)] {
+    for (queue, code) in [("queue = { max_size = 0 }", -31503), ("queue = { max_size = 1, timeout = \"1s\" }", -31503)]
+    {
         let stage = Stage::with(|setup| setup, &format!("max_calls = 1\n{queue}\n")).await;
         let folder = tempfile::tempdir().expect("a folder");
         for (number, (client, prefix, era, path)) in everywhere(&stage).await.into_iter().enumerate() {
             let held = folder.path().join(number.to_string());
-            let mut running = client.call_with_progress("1", "1", &format!("{prefix}hold"), json!({"until": held})).await;
+            let mut running =
+                client.call_with_progress("1", "1", &format!("{prefix}hold"), json!({"until": held})).await;
             running.message().await;
             let refused = client.call("2", &format!("{prefix}echo"), json!({})).await;
-            assert_eq!(refused.head.status, if era == Era::Legacy { 200 } else { 503 }, "{path} {prefix} {era:?} {queue}");
+            assert_eq!(
+                refused.head.status,
+                if era == Era::Legacy { 200 } else { 503 },
+                "{path} {prefix} {era:?} {queue}"
+            );
             assert!(refused.head.header("retry-after").is_some(), "{path} {prefix} {era:?}");
             let answer = refused.answer().await;
             assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(2), &json!(code)), "{path} {prefix} {era:?}");
@@ -197,10 +215,10 @@ async fn a_limit_of_one_call_refuses_the_second_and_the_next_works() {
         let mut running = client.call_with_progress("1", "1", &format!("{prefix}hold"), json!({"until": held})).await;
         running.message().await;
         let refused = client.call("\"r\"", &format!("{prefix}echo"), json!({})).await;
-        let head = refused.head.clone();
+        let told = refused.head.clone();
         let answer = refused.answer().await;
-        assert_eq!(head.status, if era == Era::Legacy { 200 } else { 503 }, "{path} {prefix} {era:?} {answer}");
-        assert!(head.header("retry-after").is_some(), "{path} {prefix} {era:?}");
+        assert_eq!(told.status, if era == Era::Legacy { 200 } else { 503 }, "{path} {prefix} {era:?} {answer}");
+        assert!(told.header("retry-after").is_some(), "{path} {prefix} {era:?}");
         assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!("r"), &json!(-31429)), "{path} {prefix} {era:?}");
         assert!(answer["error"]["data"]["retryAfterMs"].is_u64(), "{path} {prefix} {era:?}: {answer}");
         std::fs::write(&held, "").expect("a file");

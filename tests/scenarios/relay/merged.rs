@@ -42,8 +42,10 @@ async fn pages_of_all_servers_come_to_an_end_with_every_tool_once() {
     for (client, second) in both(&stage).await {
         let mut found = all_tools(&client).await;
         found.sort();
-        let mut expected: Vec<String> =
-            ["web", second].iter().flat_map(|server| ["echo", "fail", "secret"].map(|tool| format!("{server}__{tool}"))).collect();
+        let mut expected: Vec<String> = ["web", second]
+            .iter()
+            .flat_map(|server| ["echo", "fail", "secret"].map(|tool| format!("{server}__{tool}")))
+            .collect();
         expected.sort();
         assert_eq!(found, expected);
     }
@@ -75,18 +77,30 @@ async fn resources_prompts_and_completions_find_their_server() {
             let uris = client.request("1", "resources/list", json!({})).await.answer().await;
             assert!(names(&uris, "resources", "uri").contains(&format!("{server}+mem://one")), "{uris}");
             let templates = client.request("1", "resources/templates/list", json!({})).await.answer().await;
-            assert!(names(&templates, "resourceTemplates", "uriTemplate").contains(&format!("{server}+mem://{{id}}")), "{templates}");
-            let read = client.request("2", "resources/read", json!({"uri": format!("{server}+mem://x")})).await.answer().await;
+            assert!(
+                names(&templates, "resourceTemplates", "uriTemplate").contains(&format!("{server}+mem://{{id}}")),
+                "{templates}"
+            );
+            let read =
+                client.request("2", "resources/read", json!({"uri": format!("{server}+mem://x")})).await.answer().await;
             assert_eq!(read["result"]["params"]["uri"], "mem://x", "{read}");
             let uri = format!("{server}+mem://linked");
-            let linked = client.call("2", &format!("{server}__link"), json!({"uri": "mem://linked"})).await.answer().await;
+            let linked =
+                client.call("2", &format!("{server}__link"), json!({"uri": "mem://linked"})).await.answer().await;
             assert_eq!(linked["result"]["content"][0]["uri"], uri, "{linked}");
             assert_eq!(linked["result"]["content"][1]["resource"]["uri"], uri, "{linked}");
-            let prompt = client.request("3", "prompts/get", json!({"name": format!("{server}__greet")})).await.answer().await;
+            let prompt =
+                client.request("3", "prompts/get", json!({"name": format!("{server}__greet")})).await.answer().await;
             assert_eq!(prompt["result"]["params"]["name"], "greet", "{prompt}");
             for (reference, own) in [
-                (json!({"type": "ref/prompt", "name": format!("{server}__greet")}), json!({"type": "ref/prompt", "name": "greet"})),
-                (json!({"type": "ref/resource", "uri": format!("{server}+mem://{{id}}")}), json!({"type": "ref/resource", "uri": "mem://{id}"})),
+                (
+                    json!({"type": "ref/prompt", "name": format!("{server}__greet")}),
+                    json!({"type": "ref/prompt", "name": "greet"}),
+                ),
+                (
+                    json!({"type": "ref/resource", "uri": format!("{server}+mem://{{id}}")}),
+                    json!({"type": "ref/resource", "uri": "mem://{id}"}),
+                ),
             ] {
                 let params = json!({"ref": reference, "argument": {"name": "a", "value": "b"}});
                 let answer = client.request("4", "completion/complete", params).await.answer().await;
@@ -102,7 +116,10 @@ async fn updates_of_resources_name_them_as_the_view_does() {
     let client = stage.legacy("/mcp/pair").await;
     for server in ["web", "old"] {
         let uri = format!("{server}+mem://one");
-        assert_eq!(client.request("1", "resources/subscribe", json!({"uri": uri})).await.answer().await["result"], json!({}));
+        assert_eq!(
+            client.request("1", "resources/subscribe", json!({"uri": uri})).await.answer().await["result"],
+            json!({})
+        );
         let mut stream = client.stream().await;
         if server == "web" {
             stage.web.record.until("the stream", |received| received.message["http"] == "GET").await;
@@ -130,7 +147,10 @@ async fn a_server_that_is_down_costs_its_own_entries_only() {
             client = client.opened().await;
         }
         let found = all_tools(&client).await;
-        assert!(found.iter().any(|name| name == "web__echo") && found.iter().any(|name| name == "new__echo"), "{era:?}: {found:?}");
+        assert!(
+            found.iter().any(|name| name == "web__echo") && found.iter().any(|name| name == "new__echo"),
+            "{era:?}: {found:?}"
+        );
         assert!(!found.iter().any(|name| name.starts_with("down") || name.starts_with("lost")), "{era:?}: {found:?}");
         let called = client.call("1", "down__echo", json!({})).await.answer().await;
         assert_eq!(called["error"]["code"], -31503, "{era:?}: {called}");
@@ -190,13 +210,17 @@ async fn filters_of_servers_profiles_and_keys_hold_in_lists_and_for_calls() {
             found.sort();
             assert_eq!(found, expected, "{era:?} {path} {key:?}");
             let prefixes: &[&str] = if path == "/mcp/few" { &["web__", "new__", "nobody__"] } else { &[""] };
-            for name in prefixes.iter().flat_map(|prefix| ["echo", "secret", "fail", "other"].map(|tool| format!("{prefix}{tool}"))) {
+            for name in prefixes
+                .iter()
+                .flat_map(|prefix| ["echo", "secret", "fail", "other"].map(|tool| format!("{prefix}{tool}")))
+            {
                 let answer = client.call("1", &name, json!({})).await.answer().await;
                 let listed = expected.contains(&name.as_str());
                 // What is not listed for other reasons than a filter may be called.
                 if listed {
                     assert!(answer.get("result").is_some(), "{era:?} {path} {name}: {answer}");
-                } else if !name.ends_with("other") || key.is_some() || path == "/mcp/one" || name.starts_with("nobody") {
+                } else if !name.ends_with("other") || key.is_some() || path == "/mcp/one" || name.starts_with("nobody")
+                {
                     assert_eq!(answer["error"]["code"], -32602, "{era:?} {path} {name}: {answer}");
                     let told = answer["error"]["message"].as_str().expect("a message");
                     assert_eq!(told, format!("Unknown tool: {name}. List what there is and use a name from there."));
@@ -204,6 +228,10 @@ async fn filters_of_servers_profiles_and_keys_hold_in_lists_and_for_calls() {
             }
         }
     }
-    let reached: Vec<_> = stage.new.record.of("tools/call").into_iter().chain(stage.web.record.of("tools/call")).collect();
-    assert!(reached.iter().all(|received| received.message["params"]["name"] != "fail"), "a denied call reached its server");
+    let reached: Vec<_> =
+        stage.new.record.of("tools/call").into_iter().chain(stage.web.record.of("tools/call")).collect();
+    assert!(
+        reached.iter().all(|received| received.message["params"]["name"] != "fail"),
+        "a denied call reached its server"
+    );
 }

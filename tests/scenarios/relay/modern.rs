@@ -302,7 +302,8 @@ async fn a_program_that_ends_or_falls_silent_upon_an_unknown_method_is_a_legacy_
         .start()
         .await;
     for path in ["/mcp/touchy", "/mcp/mute"] {
-        let (status, code) = refused(Caller::modern(&gate, path).request("1", "server/discover", json!({})).await).await;
+        let (status, code) =
+            refused(Caller::modern(&gate, path).request("1", "server/discover", json!({})).await).await;
         assert_eq!((status, code), (400, json!(-31400)), "{path}");
         // The probe must not count as a crash: what comes next is `initialize`.
         let client = Caller::legacy(&gate, path).await;

@@ -9,31 +9,31 @@ use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::{Gate, Setup};
 
 /// A gate before three servers.
-pub struct Stage {
-    pub gate: Gate,
+pub(crate) struct Stage {
+    pub(crate) gate: Gate,
     /// `/mcp/web`: over HTTP, of both eras.
-    pub web: Http,
+    pub(crate) web: Http,
     /// `/mcp/old`: over stdio, legacy only.
-    pub old: Stdio,
+    pub(crate) old: Stdio,
     /// `/mcp/new`: over stdio, of both eras.
-    pub new: Stdio,
+    pub(crate) new: Stdio,
 }
 
 /// Paths for clients of the legacy era, and what names begin with there.
-pub const LEGACY: [(&str, &str); 5] =
+pub(crate) const LEGACY: [(&str, &str); 5] =
     [("/mcp/web", ""), ("/mcp/old", ""), ("/mcp/solo", ""), ("/mcp/pair", "web__"), ("/mcp/pair", "old__")];
 /// Paths for clients of the modern era, and what names begin with there.
-pub const MODERN: [(&str, &str); 4] =
+pub(crate) const MODERN: [(&str, &str); 4] =
     [("/mcp/web", ""), ("/mcp/new", ""), ("/mcp/duo", "web__"), ("/mcp/duo", "new__")];
 
 /// Servers, two profiles of two and one of one.
-pub async fn stage() -> Stage {
+pub(crate) async fn stage() -> Stage {
     Stage::with(|setup| setup, "").await
 }
 
 impl Stage {
     /// The same with more in its configuration; `lines` go into each server's table.
-    pub async fn with(more: impl FnOnce(Setup) -> Setup, lines: &str) -> Self {
+    pub(crate) async fn with(more: impl FnOnce(Setup) -> Setup, lines: &str) -> Self {
         let web = Http::start(Speaks::Both).await;
         let (old, new) = (Stdio::new(Speaks::Legacy), Stdio::new(Speaks::Both));
         let setup = Setup::default()
@@ -48,22 +48,22 @@ impl Stage {
     }
 
     /// A legacy client with a session.
-    pub async fn legacy(&self, path: &str) -> Caller {
+    pub(crate) async fn legacy(&self, path: &str) -> Caller {
         Caller::legacy(&self.gate, path).await
     }
 
     /// A modern client.
-    pub fn modern(&self, path: &str) -> Caller {
+    pub(crate) fn modern(&self, path: &str) -> Caller {
         Caller::modern(&self.gate, path)
     }
 
     /// The client of another key.
-    pub fn other(&self, caller: Caller) -> Caller {
+    pub(crate) fn other(&self, caller: Caller) -> Caller {
         caller.with("Authorization", &format!("Bearer {}", self.gate.key_of("other")))
     }
 
     /// What reached the server behind a path and prefix.
-    pub fn record(&self, path: &str, prefix: &str) -> &Record {
+    pub(crate) fn record(&self, path: &str, prefix: &str) -> &Record {
         match (path, prefix) {
             ("/mcp/web", _) | (_, "web__") => &self.web.record,
             ("/mcp/new", _) | (_, "new__") => &self.new.record,
@@ -73,13 +73,13 @@ impl Stage {
 }
 
 /// Names of a list's entries.
-pub fn names(answer: &Value, list: &str, member: &str) -> Vec<String> {
+pub(crate) fn names(answer: &Value, list: &str, member: &str) -> Vec<String> {
     let entries = answer["result"][list].as_array().unwrap_or_else(|| panic!("no {list}: {answer}"));
     entries.iter().map(|entry| entry[member].as_str().expect("a name").to_owned()).collect()
 }
 
 /// The whole of one text between two others.
-pub fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+pub(crate) fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
     let start = text.find(before).unwrap_or_else(|| panic!("no {before} in {text}")) + before.len();
     let end = text[start..].rfind(after).unwrap_or_else(|| panic!("no {after} in {text}"));
     &text[start..start + end]

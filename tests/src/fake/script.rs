@@ -21,11 +21,11 @@ impl Fake {
             _ => {}
         }
         if let Some(error) = self.wrong_era(request) {
-            return fail(request, out, error);
+            return fail(request, out, &error);
         }
         match request.method.as_str() {
-            "initialize" => result(request, out, &self.introduction(request, "protocolVersion")),
-            "server/discover" => result(request, out, &self.introduction(request, "supportedVersions")),
+            "initialize" => result(request, out, &introduction(request, "protocolVersion")),
+            "server/discover" => result(request, out, &introduction(request, "supportedVersions")),
             "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => result(request, out, "{}"),
             "subscriptions/listen" => self.listen(request, out).await,
             "tools/call" => self.call(request, out).await,
@@ -47,16 +47,6 @@ impl Fake {
         }
     }
 
-    fn introduction(&self, request: &Request, version: &str) -> String {
-        let versions = if request.modern { json!(["2026-07-28"]) } else { request.params["protocolVersion"].clone() };
-        let features = json!({"listChanged": true});
-        let capabilities = json!({"tools": features, "prompts": features, "logging": {}, "completions": {},
-            "resources": {"listChanged": true, "subscribe": true}});
-        format!(
-            r#"{{"{version}":{versions},"capabilities":{capabilities},"serverInfo":{{"name":"fake","version":"1","x":12345678901234567890}},"instructions":"Be kind.",{COMPLETE}}}"#
-        )
-    }
-
     /// Acknowledges a subscription and keeps its stream open until it is cancelled.
     async fn listen(&self, request: &Request, out: &Out) {
         lock(&self.streams).push((Some(request.id.clone()), out.clone()));
@@ -68,19 +58,19 @@ impl Fake {
                 request.id
             ),
         );
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn call(&self, request: &Request, out: &Out) {
         let arguments = &request.params["arguments"];
         match request.params["name"].as_str().unwrap_or_default() {
             "fail" => result(request, out, r#"{"content":[{"type":"text","text":"It failed."}],"isError":true}"#),
-            "error" => fail(request, out, json!({"code": -32042, "message": "an error of its own", "data": {"n": 1}})),
+            "error" => fail(request, out, &json!({"code": -32042, "message": "an error of its own", "data": {"n": 1}})),
             "odd" => {
-                say(out, &format!(r#"{{"extra":{{"x":1e400}},"id":{},"result":{ODD},"jsonrpc":"2.0"}}"#, request.id))
+                say(out, &format!(r#"{{"extra":{{"x":1e400}},"id":{},"result":{ODD},"jsonrpc":"2.0"}}"#, request.id));
             }
             "progress" => {
-                self.progress(request, out);
+                progress(request, out);
                 echo(request, out);
             }
             "ask" => self.ask_client(request, out).await,
@@ -104,7 +94,7 @@ impl Fake {
                 echo(request, out);
             }
             "hold" => {
-                self.progress(request, out);
+                progress(request, out);
                 until_exists(Path::new(arguments["until"].as_str().unwrap_or("/"))).await;
                 echo(request, out);
             }
@@ -124,7 +114,7 @@ impl Fake {
                 result(request, out, &format!(r#"{{"content":[{{"type":"text","text":"{}"}}]}}"#, "x".repeat(bytes)));
             }
             "cut" => {
-                self.progress(request, out);
+                progress(request, out);
                 drop(out.send(Said::End));
             }
             "status" => {
@@ -138,16 +128,6 @@ impl Fake {
         }
     }
 
-    fn progress(&self, request: &Request, out: &Out) {
-        let Some(token) = &request.token else { return };
-        say(
-            out,
-            &format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1,"total":2}}}}"#
-            ),
-        );
-    }
-
     /// A request of the server's own in the middle of a call; the client's answer is part of the result.
     async fn ask_client(&self, request: &Request, out: &Out) {
         let arguments = &request.params["arguments"];
@@ -156,6 +136,26 @@ impl Fake {
         let answered = self.ask(&id, method, r#"{"message":"Which?","requestedSchema":{"type":"object"}}"#, out).await;
         result(request, out, &format!(r#"{{"content":[],"answered":{answered}}}"#));
     }
+}
+
+fn introduction(request: &Request, version: &str) -> String {
+    let versions = if request.modern { json!(["2026-07-28"]) } else { request.params["protocolVersion"].clone() };
+    let features = json!({"listChanged": true});
+    let capabilities = json!({"tools": features, "prompts": features, "logging": {}, "completions": {},
+        "resources": {"listChanged": true, "subscribe": true}});
+    format!(
+        r#"{{"{version}":{versions},"capabilities":{capabilities},"serverInfo":{{"name":"fake","version":"1","x":12345678901234567890}},"instructions":"Be kind.",{COMPLETE}}}"#
+    )
+}
+
+fn progress(request: &Request, out: &Out) {
+    let Some(token) = &request.token else { return };
+    say(
+        out,
+        &format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1,"total":2}}}}"#
+        ),
+    );
 }
 
 /// Numbers and strings that a model of JSON would change.
@@ -182,7 +182,7 @@ fn list(request: &Request, out: &Out) {
         None if member == "tools" => format!(r#"{{"tools":[{first}],"nextCursor":"second",{COMPLETE}}}"#),
         None => format!(r#"{{"{member}":[{first}],{COMPLETE}}}"#),
         Some("second") => format!(r#"{{"tools":[{{"name":"fail","inputSchema":{{"type":"object"}}}}],{COMPLETE}}}"#),
-        Some(_) => return fail(request, out, json!({"code": -32602, "message": "Invalid cursor"})),
+        Some(_) => return fail(request, out, &json!({"code": -32602, "message": "Invalid cursor"})),
     };
     result(request, out, &text);
 }
@@ -209,7 +209,7 @@ fn result(request: &Request, out: &Out, text: &str) {
     say(out, &format!(r#"{{"jsonrpc":"2.0","id":{},"result":{text}}}"#, request.id));
 }
 
-fn fail(request: &Request, out: &Out, error: Value) {
+fn fail(request: &Request, out: &Out, error: &Value) {
     say(out, &format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, request.id));
 }
 

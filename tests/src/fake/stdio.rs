@@ -40,7 +40,7 @@ impl Stdio {
             Speaks::Both => "both",
         };
         let (program, record) = (program("fake"), self.record.path());
-        format!("command = [{program:?}, {record:?}, {speaks:?}]\n")
+        format!("command = [\"{}\", \"{}\", {speaks:?}]\n", program.display(), record.display())
     }
 }
 
