@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 use toolgate_tests::caller::Caller;
+use toolgate_tests::fake::Speaks;
+use toolgate_tests::fake::stdio::Stdio;
+use toolgate_tests::gate::Setup;
 use toolgate_tests::mcp::Era;
+use toolgate_tests::wait;
 
 use crate::stage::{LEGACY, between, names, stage};
 
@@ -198,14 +202,16 @@ async fn a_legacy_client_that_goes_away_cancels_nothing() {
 #[tokio::test]
 async fn list_changes_reach_the_session_s_stream() {
     let stage = stage().await;
-    for (path, prefix) in LEGACY.into_iter().filter(|(_, prefix)| *prefix != "web__") {
+    let streams = || stage.web.record.all().iter().filter(|received| received.message["http"] == "GET").count();
+    for (path, prefix) in LEGACY {
         let client = stage.legacy(path).await;
+        let before = streams();
         // The server must know the session before it can say anything to it.
         client.call("1", &format!("{prefix}echo"), json!({})).await.answer().await;
         let mut stream = client.stream().await;
         assert_eq!(stream.head.status, 200, "{path} {prefix}");
-        if path == "/mcp/web" {
-            stage.web.record.until("the stream", |received| received.message["http"] == "GET").await;
+        if path == "/mcp/web" || prefix == "web__" {
+            wait::until("the server's stream", || std::future::ready((streams() > before).then_some(()))).await;
         }
         client.call("2", &format!("{prefix}change"), json!({})).await.answer().await;
         assert_eq!(stream.message().await["method"], "notifications/tools/list_changed", "{path} {prefix}");
@@ -258,6 +264,29 @@ async fn each_session_has_an_instance_of_its_own_which_ends_with_it() {
     assert_eq!(one.end().await, 200);
     stage.old.record.until("its end", |received| received.who == first && received.message["closed"] == true).await;
     assert_eq!(two.call("2", "echo", json!({})).await.answer().await["id"], 2);
+}
+
+#[tokio::test]
+async fn instances_are_shared_as_far_as_the_configuration_says() {
+    for (per, alike) in [("client", [true, false]), ("all", [true, true])] {
+        let server = Stdio::new(Speaks::Legacy);
+        let lines = format!("{}instances = {{ per = \"{per}\" }}\n", server.command());
+        let gate = Setup::default().server("old", &lines).key("other", "").start().await;
+        let other = Caller::new(&gate, "/mcp/old", Era::Legacy)
+            .with("Authorization", &format!("Bearer {}", gate.key_of("other")));
+        let first = Caller::legacy(&gate, "/mcp/old").await;
+        let clients = [first.clone(), Caller::legacy(&gate, "/mcp/old").await, other.opened().await];
+        for client in &clients {
+            let answer = client.call_with_progress("1", "1", "progress", json!({})).await.answer().await;
+            assert_eq!(answer["id"], 1, "{per}");
+        }
+        let who: Vec<_> = server.record.of("tools/call").into_iter().map(|received| received.who).collect();
+        assert_eq!([who[0] == who[1], who[0] == who[2]], alike, "{per}");
+        assert_eq!(first.end().await, 200, "{per}");
+        assert!(clients[1].call("2", "echo", json!({})).await.answer().await.get("result").is_some(), "{per}");
+        let last = server.record.of("tools/call").pop().expect("a call");
+        assert_eq!(last.who, who[1], "{per}: it goes on for the others");
+    }
 }
 
 #[tokio::test]
