@@ -21,6 +21,7 @@ use crate::listen::connection::Connection;
 use crate::message::Message;
 use crate::policy::{Entrance, Policy, View};
 use crate::provenance::Provenance;
+use crate::relay::names::Routed;
 use crate::servers::queue::Permit;
 use crate::sessions::{Busy, Session};
 
@@ -97,12 +98,14 @@ pub struct Call {
     pub headers: Arc<HeaderMap>,
     /// Who calls, once identified.
     pub client: Option<Arc<Client>>,
-    /// What the path offers, once routed.
+    /// What the path offers, once resolved.
     pub view: Option<Arc<View>>,
     /// The name that HTTP/2 gives the host.
     pub authority: Option<Authority>,
     /// The message, once read.
     pub message: Option<Message>,
+    /// Where the message goes, where its name says so.
+    pub routed: Option<Routed>,
     /// How the client speaks.
     pub era: Era,
     /// The legacy session that the call belongs to.
@@ -150,6 +153,7 @@ impl Call {
             client: None,
             view: None,
             message: None,
+            routed: None,
             era: Era::Legacy,
             session: None,
             salvaged: None,
@@ -164,7 +168,7 @@ impl Call {
         self.client.as_ref().expect("the stage `identify` has run")
     }
 
-    /// What the path offers, for stages behind `route`.
+    /// What the path offers, for stages behind `secure`.
     pub fn view(&self) -> &Arc<View> {
         self.view.as_ref().expect("the stage `secure` has resolved the path")
     }

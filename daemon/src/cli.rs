@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 use clap_complete::Shell;
-use toolgated::{config, demo, import, instance, keeper};
 use toolgated::lifecycle::run;
+use toolgated::{config, demo, import, instance, keeper};
+use tracing_subscriber::EnvFilter;
 
 use crate::generate;
 

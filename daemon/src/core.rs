@@ -12,8 +12,8 @@ use arc_swap::ArcSwap;
 
 use crate::config::Settings;
 use crate::gate::Gate;
-use crate::policy::Policy;
 use crate::listen::drain::Drain;
+use crate::policy::Policy;
 
 /// What one core holds of a value that all share: counted without atomics.
 type Held<T> = Rc<Arc<T>>;

@@ -157,9 +157,7 @@ fn start_one(
     // The runtime cannot leave its thread, so the thread says whether it could be made.
     let (ready, made) = std::sync::mpsc::sync_channel(1);
     let thread = Builder::new().name(format!("core-{index}")).spawn(move || {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(LocalOptions::default());
+        let runtime = runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         match runtime {
             Ok(runtime) => {
                 let _ = ready.send(Ok(()));

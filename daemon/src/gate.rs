@@ -36,7 +36,9 @@ impl Gate {
         self.sessions.sweep(std::time::Duration::MAX, |session| {
             let Some(view) = policy.view(&session.view) else { return true };
             match &session.kind {
-                sessions::Kind::Mirrored(mirrored) => policy.servers.get(&mirrored.server).is_none_or(|server| server.generation != mirrored.generation),
+                sessions::Kind::Mirrored(mirrored) => {
+                    policy.servers.get(&mirrored.server).is_none_or(|server| server.generation != mirrored.generation)
+                }
                 // A leg to a server that changed is opened anew by the next call.
                 sessions::Kind::Hosted(_) => view.single().is_some_and(|server| server.http().is_some()),
             }

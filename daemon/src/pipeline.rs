@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::failure::{self, Failure};
 use crate::listen::connection::Connection;
 use crate::stages::secure::Place;
-use crate::stages::{ending, forward, identify, limit, read, record, secure, session};
+use crate::stages::{ending, forward, identify, limit, read, record, route, secure, session};
 
 /// Answers one HTTP request.
 pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
@@ -40,6 +40,8 @@ async fn answer(call: &mut Call, body: Incoming) -> Result<Response<Body>, Failu
     read::read(call, body).await?;
     // A legacy session is found before anything is counted against its server.
     session::find(call)?;
+    // Where a name leads and who may use it; denied and unknown look the same.
+    route::route(call)?;
     // What may be held against the client is held against it before the server is disturbed.
     limit::check(call)?;
     // Who answers: the gate itself, one server, or several; with the server's queue in front.

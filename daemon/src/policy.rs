@@ -129,8 +129,7 @@ impl Policy {
             .map(|server| Ok((server.name.clone(), running(server, &settings, before)?)))
             .collect::<Result<_, String>>()?;
         let views = views(&settings, &servers);
-        let clients =
-            settings.keys.values().map(|key| (key.id.clone(), Arc::new(Client::of_key(key)))).collect();
+        let clients = settings.keys.values().map(|key| (key.id.clone(), Arc::new(Client::of_key(key)))).collect();
         let entrances = settings
             .listeners
             .iter()
@@ -161,9 +160,9 @@ fn running(
     settings: &Settings,
     before: Option<&Policy>,
 ) -> Result<Arc<Server>, String> {
-    let same = before.and_then(|policy| policy.servers.get(&server.name)).filter(|old| *old.settings == **server);
-    match same {
-        Some(old) => Ok(Arc::clone(old)),
+    let old = before.and_then(|policy| policy.servers.get(&server.name));
+    match old.and_then(|old| old.under(server)) {
+        Some(same) => Ok(Arc::new(same)),
         None => Server::new(Arc::clone(server), &settings.daemon).map(Arc::new),
     }
 }

@@ -21,20 +21,13 @@ impl Cases {
         copy(&committed(), root.path());
         let tls = root.path().join("tls");
         std::fs::create_dir(&tls).unwrap();
-        for (chain, key) in [
-            ("fullchain.pem", "privkey.pem"),
-            ("other.pem", "other-key.pem"),
-        ] {
+        for (chain, key) in [("fullchain.pem", "privkey.pem"), ("other.pem", "other-key.pem")] {
             let pair = rcgen::generate_simple_self_signed(vec!["mcp.example.org".into()]).unwrap();
             write(&tls.join(chain), &pair.cert.pem(), 0o644);
             write(&tls.join(key), &pair.signing_key.serialize_pem(), 0o600);
         }
         write(&tls.join("empty.pem"), "", 0o600);
-        write(
-            &tls.join("open-key.pem"),
-            &std::fs::read_to_string(tls.join("privkey.pem")).unwrap(),
-            0o644,
-        );
+        write(&tls.join("open-key.pem"), &std::fs::read_to_string(tls.join("privkey.pem")).unwrap(), 0o644);
         let secrets = root.path().join("secrets");
         std::fs::create_dir(&secrets).unwrap();
         write(&secrets.join("token"), "canary-secret\n", 0o600);
@@ -48,17 +41,8 @@ impl Cases {
         let mut cases: Vec<PathBuf> = std::fs::read_dir(self.root.path().join(name))
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .map(|path| {
-                if path.is_dir() {
-                    path.join("toolgate.toml")
-                } else {
-                    path
-                }
-            })
-            .filter(|path| {
-                path.extension()
-                    .is_some_and(|extension| extension == "toml")
-            })
+            .map(|path| if path.is_dir() { path.join("toolgate.toml") } else { path })
+            .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
             .collect();
         cases.sort();
         assert!(!cases.is_empty(), "the folder {name} is empty");
@@ -76,19 +60,13 @@ impl Cases {
             ("CREDENTIALS_DIRECTORY".to_owned(), credentials),
             ("EXAMPLE_TOKEN".to_owned(), "canary-secret".to_owned()),
         ];
-        let environment = Environment {
-            scrutiny: Scrutiny::Daemon,
-            variables: variables.into(),
-        };
+        let environment = Environment { scrutiny: Scrutiny::Daemon, variables: variables.into() };
         let report = match config::load(path, &environment) {
             Ok((_, report)) | Err(report) => report,
         };
         let root = format!("{}/", self.root.path().display());
         let folder = format!("{}/", path.parent().unwrap().display());
-        (
-            !report.has_errors(),
-            report.render(false).replace(&folder, "").replace(&root, ""),
-        )
+        (!report.has_errors(), report.render(false).replace(&folder, "").replace(&root, ""))
     }
 }
 
@@ -124,22 +102,11 @@ fn invalid_files_are_reported_as_expected() {
     for path in cases.of("invalid") {
         let (usable, report) = cases.check(&path);
         assert!(!usable, "{} was accepted", path.display());
-        let expected = committed()
-            .join(cases.relative(&path))
-            .with_extension("report");
+        let expected = committed().join(cases.relative(&path)).with_extension("report");
         if std::env::var_os("UPDATE_REPORTS").is_some() {
             std::fs::write(&expected, &report).unwrap();
         }
-        assert_eq!(
-            report,
-            std::fs::read_to_string(&expected).unwrap_or_default(),
-            "{}",
-            path.display()
-        );
-        assert!(
-            !report.contains("canary"),
-            "a secret is in the report of {}",
-            path.display()
-        );
+        assert_eq!(report, std::fs::read_to_string(&expected).unwrap_or_default(), "{}", path.display());
+        assert!(!report.contains("canary"), "a secret is in the report of {}", path.display());
     }
 }

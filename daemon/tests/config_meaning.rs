@@ -24,28 +24,17 @@ fn the_example_of_the_design_means_what_it_says() {
     assert_eq!(public.addresses.len(), 2);
     assert!(public.serve.mcp && public.serve.health && !public.serve.metrics);
     let weather = &settings.servers["weather"];
-    let Transport::Http(http) = &weather.transport else {
-        panic!("not over HTTP")
-    };
+    let Transport::Http(http) = &weather.transport else { panic!("not over HTTP") };
     assert_eq!(http.endpoints[1].authority(), "10.0.0.8:3001");
     assert_eq!(http.pool.max_connections, 50);
     assert!(weather.critical);
     assert_eq!(weather.tools.deny, ["delete_*"]);
-    let Transport::Stdio(stdio) = &settings.servers["files"].transport else {
-        panic!("not over stdio")
-    };
+    let Transport::Stdio(stdio) = &settings.servers["files"].transport else { panic!("not over stdio") };
     assert_eq!(stdio.instances.per, Some(Per::Session));
     assert_eq!(stdio.instances.memory, Some(256 << 20));
     assert_eq!(settings.profiles["support"].servers, ["weather", "files"]);
     let free = &settings.tiers["free"].limits;
-    assert_eq!(
-        free[0].measure,
-        Measure::Rate {
-            count: 100,
-            period: Duration::from_secs(60),
-            burst: 20
-        }
-    );
+    assert_eq!(free[0].measure, Measure::Rate { count: 100, period: Duration::from_secs(60), burst: 20 });
     assert_eq!(free[1].measure, Measure::Concurrent(10));
     assert_eq!(settings.limits[0].name, "limit.1");
 }
@@ -72,23 +61,14 @@ fn security_headers_are_set_and_can_be_removed() {
     let settings = read(EVERY_KIND);
     let header = |listener: usize, name: &str| {
         let headers = &settings.listeners[listener].security_headers;
-        headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.clone())
+        headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     };
-    assert_eq!(
-        header(0, "strict-transport-security").as_deref(),
-        Some("max-age=31536000")
-    );
+    assert_eq!(header(0, "strict-transport-security").as_deref(), Some("max-age=31536000"));
     assert_eq!(header(1, "strict-transport-security"), None);
     assert_eq!(header(0, "x-frame-options"), None);
     assert_eq!(header(1, "x-frame-options").as_deref(), Some("DENY"));
     assert_eq!(header(0, "x-foo").as_deref(), Some("bar"));
-    assert_eq!(
-        header(0, "content-security-policy").as_deref(),
-        Some("default-src 'self'")
-    );
+    assert_eq!(header(0, "content-security-policy").as_deref(), Some("default-src 'self'"));
 }
 
 #[test]
@@ -124,18 +104,10 @@ fn a_dump_names_the_origin_of_every_value_and_no_secret() {
     let text = "[server.x]\ncommand = [\"a b\", \"c\"]\nenv = { TOKEN = \"canary\", REF = \"env:NAME\" }\n";
     std::fs::write(folder.path().join("conf.d/10.toml"), text).unwrap();
     let variables = [("TOOLGATE_LOG__LEVEL".to_owned(), "debug".to_owned())].into();
-    let (report, dump) = check::inspect(
-        &main,
-        &Environment {
-            variables,
-            ..Environment::default()
-        },
-    );
+    let (report, dump) = check::inspect(&main, &Environment { variables, ..Environment::default() });
     assert!(!report.has_errors(), "{}", report.render(false));
     let line = |start: &str| {
-        dump.lines()
-            .find(|line| line.starts_with(start))
-            .unwrap_or_else(|| panic!("no {start} in:\n{dump}"))
+        dump.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no {start} in:\n{dump}"))
     };
     assert!(line("log.level = \"debug\"").ends_with("# TOOLGATE_LOG__LEVEL"));
     assert!(line("log.access = true").ends_with("# default"));
@@ -150,34 +122,18 @@ fn the_json_report_has_what_scripts_need() {
     let report = config::from_text("version = 1\n[log]\nlevle = \"info\"\n").unwrap_err();
     let json = report.to_json();
     assert_eq!(json["usable"], false);
-    let problem = json["problems"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|problem| problem["code"] == "unknown-key")
-        .unwrap();
+    let problem = json["problems"].as_array().unwrap().iter().find(|problem| problem["code"] == "unknown-key").unwrap();
     assert_eq!(problem["severity"], "error");
-    assert_eq!(
-        (&problem["line"], &problem["column"]),
-        (&3.into(), &1.into())
-    );
+    assert_eq!((&problem["line"], &problem["column"]), (&3.into(), &1.into()));
     assert_eq!(problem["file"], "toolgate.toml");
     assert_eq!(problem["help"], "did you mean `level`?");
 }
 
 #[test]
 fn a_file_that_does_not_exist_is_one_problem() {
-    let report = config::load(
-        Path::new("/nonexistent/toolgate.toml"),
-        &Environment::default(),
-    )
-    .unwrap_err();
+    let report = config::load(Path::new("/nonexistent/toolgate.toml"), &Environment::default()).unwrap_err();
     assert_eq!(report.problems.len(), 1);
-    assert!(
-        report
-            .render(false)
-            .contains("/nonexistent/toolgate.toml cannot be read")
-    );
+    assert!(report.render(false).contains("/nonexistent/toolgate.toml cannot be read"));
 }
 
 /// What a slip of the hand, an editor or a merge does to a file.

@@ -9,7 +9,14 @@ use serde_json::{Value, json};
 
 fn start(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_toolgated"));
-    command.arg("demo-server").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    command
+        .arg("demo-server")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 /// A server over HTTP, killed when dropped.
@@ -23,7 +30,8 @@ impl Http {
         let mut process = start(&["--http", "127.0.0.1:0"]);
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().strip_suffix("/mcp").unwrap().to_owned();
+        let address =
+            line.trim().strip_prefix("listening on http://").unwrap().strip_suffix("/mcp").unwrap().to_owned();
         Self { process, address }
     }
 
@@ -50,7 +58,8 @@ impl Http {
     }
 
     fn initialize(&self) -> String {
-        let (status, head, _) = self.send("POST", &[], &request(1, "initialize", &json!({ "protocolVersion": "2025-11-25" })));
+        let (status, head, _) =
+            self.send("POST", &[], &request(1, "initialize", &json!({ "protocolVersion": "2025-11-25" })));
         assert_eq!(status, 200);
         head.lines().find_map(|line| line.strip_prefix("mcp-session-id: ")).unwrap().to_owned()
     }
@@ -88,7 +97,10 @@ fn over_stdio_answers_come_as_they_are_done_and_the_end_of_input_ends_it() {
     input.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
     let mut output = BufReader::new(server.stdout.take().unwrap()).lines();
     let answers: Vec<Value> = (0..4).map(|_| serde_json::from_str(&output.next().unwrap().unwrap()).unwrap()).collect();
-    assert_eq!(answers.iter().map(|answer| &answer["id"]).collect::<Vec<_>>(), [&Value::Null, &json!(1), &json!(3), &json!(4)]);
+    assert_eq!(
+        answers.iter().map(|answer| &answer["id"]).collect::<Vec<_>>(),
+        [&Value::Null, &json!(1), &json!(3), &json!(4)]
+    );
     assert_eq!(answers[3]["result"]["content"][0]["text"], "a\nb");
     drop(input);
     assert!(output.next().is_none());
@@ -117,7 +129,10 @@ fn progress_comes_as_events_before_the_answer() {
     let headers = [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/call"), ("Mcp-Name", "slow")];
     let (status, head, body) = server.send("POST", &headers, &call);
     assert!(status == 200 && head.contains("text/event-stream"), "{head}");
-    let events: Vec<usize> = ["\"progress\":1", "\"progress\":2", "\"resultType\":\"complete\""].iter().map(|part| body.find(part).expect(part)).collect();
+    let events: Vec<usize> = ["\"progress\":1", "\"progress\":2", "\"resultType\":\"complete\""]
+        .iter()
+        .map(|part| body.find(part).expect(part))
+        .collect();
     assert!(events.is_sorted(), "{body}");
 }
 
@@ -131,7 +146,8 @@ fn headers_of_the_modern_era_must_agree_with_the_body() {
         let (status, _, body) = server.send("POST", headers, &list);
         assert!(status == 400 && body.contains("-32020"), "{headers:?}: {body}");
     }
-    let (status, _, body) = server.send("POST", &[version, ("Mcp-Method", "tools/list")], &request(1, "tools/list", &json!({})));
+    let (status, _, body) =
+        server.send("POST", &[version, ("Mcp-Method", "tools/list")], &request(1, "tools/list", &json!({})));
     assert!(status == 400 && body.contains("-32602"), "{body}");
     let (status, _, body) = server.send("POST", &[version, ("Mcp-Method", "ping")], &modern("ping", json!({})));
     assert!(status == 404 && body.contains("-32601"), "{body}");

@@ -2,10 +2,7 @@
 //!
 //! Nouns first, then verbs. Texts are for operators: what a command does, not how.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "these comments are help texts, which are no Markdown"
-)]
+#![expect(clippy::doc_markdown, reason = "these comments are help texts, which are no Markdown")]
 
 use std::path::PathBuf;
 

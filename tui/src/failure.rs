@@ -24,12 +24,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure without remedy.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-            remedy: None,
-            answer: None,
-        }
+        Self { exit, message: message.into(), remedy: None, answer: None }
     }
 
     /// Something on this machine went wrong while doing `what`.
@@ -87,11 +82,6 @@ impl From<ApiError> for Failure {
             ErrorCode::Unavailable => Exit::Unreachable,
             _ => Exit::Failed,
         };
-        Self {
-            exit,
-            message: error.message.clone(),
-            remedy: error.remedy.clone(),
-            answer: Some(Box::new(error)),
-        }
+        Self { exit, message: error.message.clone(), remedy: error.remedy.clone(), answer: Some(Box::new(error)) }
     }
 }

@@ -30,47 +30,25 @@ pub(crate) fn problem(problem: &ConfigProblem) -> String {
         let lines: Vec<_> = report.lines().map(|line| Shown(line).to_string()).collect();
         return lines.join("\n");
     }
-    let word = if problem.severity == Severity::Warning {
-        "warning"
-    } else {
-        "error"
-    };
+    let word = if problem.severity == Severity::Warning { "warning" } else { "error" };
     let place = match (&problem.file, problem.line, problem.column) {
         (Some(file), Some(line), Some(column)) => format!("{file}:{line}:{column}: "),
         (Some(file), Some(line), None) => format!("{file}:{line}: "),
         (Some(file), None, _) => format!("{file}: "),
         (None, ..) => String::new(),
     };
-    let remedy = problem
-        .remedy
-        .as_deref()
-        .map(|text| format!("\n  {}", Shown(text)));
-    format!(
-        "{}{word}: {}{}",
-        Shown(&place),
-        Shown(&problem.message),
-        remedy.unwrap_or_default()
-    )
+    let remedy = problem.remedy.as_deref().map(|text| format!("\n  {}", Shown(text)));
+    format!("{}{word}: {}{}", Shown(&place), Shown(&problem.message), remedy.unwrap_or_default())
 }
 
 /// Columns of equal width, two spaces between them; the last one is not padded.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-    };
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| width(column).unwrap_or(0))
-        .collect();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, &width)| format!("{cell:width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }
@@ -83,10 +61,7 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = [
-            vec!["a".into(), "bb".into()],
-            vec!["ccc".into(), "d".into()],
-        ];
+        let rows = [vec!["a".into(), "bb".into()], vec!["ccc".into(), "d".into()]];
         assert_eq!(table(&rows), "a    bb\nccc  d\n");
     }
 
@@ -102,14 +77,8 @@ mod tests {
             key: None,
             report: None,
         };
-        assert_eq!(
-            problem(&said),
-            "a.toml:3:1: error: Unknown key.\n  Write timeout."
-        );
-        let reported = ConfigProblem {
-            report: Some("one\n  tw\u{1b}o".into()),
-            ..said
-        };
+        assert_eq!(problem(&said), "a.toml:3:1: error: Unknown key.\n  Write timeout.");
+        let reported = ConfigProblem { report: Some("one\n  tw\u{1b}o".into()), ..said };
         assert_eq!(problem(&reported), "one\n  tw\\u{1b}o");
     }
 }

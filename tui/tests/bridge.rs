@@ -47,11 +47,7 @@ impl Gate {
     }
 }
 
-fn connection(
-    stream: TcpStream,
-    handler: &dyn Fn(&Request, &mut Answer<'_>),
-    see: &Sender<Request>,
-) {
+fn connection(stream: TcpStream, handler: &dyn Fn(&Request, &mut Answer<'_>), see: &Sender<Request>) {
     stream.set_nodelay(true).expect("nodelay");
     let reader = stream.try_clone().expect("clones");
     serve(reader, stream, |request, answer| {
@@ -69,40 +65,22 @@ struct Bridge {
 
 impl Bridge {
     fn start(url: &str) -> Self {
-        Self::with(
-            toolgate()
-                .args(["bridge", url])
-                .env("TOOLGATE_KEY", "tg_id_secret"),
-        )
+        Self::with(toolgate().args(["bridge", url]).env("TOOLGATE_KEY", "tg_id_secret"))
     }
 
     fn with(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("starts");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
         let output = BufReader::new(child.stdout.take().expect("stdout"));
         let (send, lines) = channel();
         std::thread::spawn(move || {
-            output
-                .lines()
-                .map_while(Result::ok)
-                .take_while(|line| send.send(line.clone()).is_ok())
-                .count()
+            output.lines().map_while(Result::ok).take_while(|line| send.send(line.clone()).is_ok()).count()
         });
-        Self {
-            input: child.stdin.take(),
-            child,
-            lines,
-        }
+        Self { input: child.stdin.take(), child, lines }
     }
 
     fn say(&mut self, line: &str) {
         let input = self.input.as_mut().expect("open");
-        input
-            .write_all(format!("{line}\n").as_bytes())
-            .expect("writes");
+        input.write_all(format!("{line}\n").as_bytes()).expect("writes");
     }
 
     fn line(&self) -> String {
@@ -154,9 +132,7 @@ fn handshake(bridge: &mut Bridge) {
 }
 
 fn call(id: &str) -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"t","arguments":{{}}}}}}"#
-    )
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"t","arguments":{{}}}}}}"#)
 }
 
 #[test]
@@ -171,10 +147,7 @@ fn a_legacy_session_from_its_first_line_to_its_delete() {
     let first = gate.next("POST");
     assert_eq!(common::text(&first.body), INITIALIZE);
     assert_eq!(first.header("authorization"), Some("Bearer tg_id_secret"));
-    assert_eq!(
-        first.header("accept"),
-        Some("application/json, text/event-stream")
-    );
+    assert_eq!(first.header("accept"), Some("application/json, text/event-stream"));
     assert_eq!(first.header("mcp-session-id"), None);
     assert_eq!(gate.next("POST").header("mcp-session-id"), Some("s-1"));
     bridge.say(&call("1"));
@@ -192,7 +165,8 @@ fn a_legacy_session_from_its_first_line_to_its_delete() {
 #[test]
 fn messages_are_bytes_in_both_directions() {
     const ODD: &str = r#"{"id":1,  "jsonrpc":"2.0","method":"x\/y","params":{"n":123456789012345678901234567890,"f":1.0,"e":1E2,"u":"\u00e9é","z":{}},"extra":[ ]}"#;
-    const PRETTY: &str = "{\r\n  \"jsonrpc\": \"2.0\",\n  \"id\": 1,\n  \"result\": {\"big\": 1e400, \"b\": 1.0, \"a\": \"\\n\"}\n}\n";
+    const PRETTY: &str =
+        "{\r\n  \"jsonrpc\": \"2.0\",\n  \"id\": 1,\n  \"result\": {\"big\": 1e400, \"b\": 1.0, \"a\": \"\\n\"}\n}\n";
     let gate = Gate::start(|request, answer| {
         legacy(request, answer, |_, answer| answer.json(&[], PRETTY));
     });
@@ -218,14 +192,8 @@ fn an_event_stream_becomes_lines_in_order() {
     let mut bridge = Bridge::start(&gate.url);
     handshake(&mut bridge);
     bridge.say(&call("\"ab\""));
-    assert_eq!(
-        bridge.line(),
-        r#"{"jsonrpc":"2.0","method":"notifications/progress", "params":{}}"#
-    );
-    assert_eq!(
-        bridge.line(),
-        r#"{"jsonrpc":"2.0","id":"a\u0062","result":{}}"#
-    );
+    assert_eq!(bridge.line(), r#"{"jsonrpc":"2.0","method":"notifications/progress", "params":{}}"#);
+    assert_eq!(bridge.line(), r#"{"jsonrpc":"2.0","id":"a\u0062","result":{}}"#);
     assert_eq!(bridge.end(), Some(0));
 }
 
@@ -275,10 +243,7 @@ fn a_broken_stream_is_resumed_and_not_sent_again() {
     let mut bridge = Bridge::start(&gate.url);
     handshake(&mut bridge);
     bridge.say(&call("1"));
-    assert_eq!(
-        bridge.hear(),
-        json!({ "jsonrpc": "2.0", "id": 1, "result": {} })
-    );
+    assert_eq!(bridge.hear(), json!({ "jsonrpc": "2.0", "id": 1, "result": {} }));
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
@@ -297,17 +262,8 @@ fn a_stream_that_cannot_be_resumed_is_an_error_and_not_a_second_call() {
     handshake(&mut bridge);
     bridge.say(&call("1"));
     let said = bridge.hear();
-    assert_eq!(
-        (&said["id"], &said["error"]["code"]),
-        (&json!(1), &json!(-31502))
-    );
-    assert!(
-        said["error"]["message"]
-            .as_str()
-            .expect("text")
-            .contains("check before you repeat"),
-        "{said}"
-    );
+    assert_eq!((&said["id"], &said["error"]["code"]), (&json!(1), &json!(-31502)));
+    assert!(said["error"]["message"].as_str().expect("text").contains("check before you repeat"), "{said}");
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
@@ -322,49 +278,31 @@ fn an_ended_session_is_said_clearly_and_initialize_begins_another() {
     handshake(&mut bridge);
     bridge.say(&call("9"));
     let said = bridge.hear();
-    assert_eq!(
-        (&said["id"], &said["error"]["code"]),
-        (&json!(9), &json!(-31404))
-    );
+    assert_eq!((&said["id"], &said["error"]["code"]), (&json!(9), &json!(-31404)));
     let message = said["error"]["message"].as_str().expect("text");
-    assert!(
-        message.contains("has ended") && message.contains("Restart"),
-        "{message}"
-    );
+    assert!(message.contains("has ended") && message.contains("Restart"), "{message}");
     handshake(&mut bridge);
-    let again = std::iter::repeat_with(|| gate.next("POST"))
-        .filter(|request| request.json()["id"] == 0)
-        .nth(1);
-    assert_eq!(
-        again.expect("a second initialize").header("mcp-session-id"),
-        None
-    );
+    let again = std::iter::repeat_with(|| gate.next("POST")).filter(|request| request.json()["id"] == 0).nth(1);
+    assert_eq!(again.expect("a second initialize").header("mcp-session-id"), None);
 }
 
 #[test]
 fn a_refusal_keeps_its_words_and_gets_the_id() {
     let gate = Gate::start(|request, answer| {
-        legacy(
-            request,
-            answer,
-            |request, answer| match request.json()["id"].as_u64() {
-                Some(1) => answer.send(
-                    "429 Too Many Requests",
-                    &[("content-type", "application/json")],
-                    br#"{"jsonrpc":"2.0","error":{"code":-31429,"message":"Wait 2 s."}}"#,
-                ),
-                Some(2) => answer.send("401 Unauthorized", &[], b""),
-                _ => answer.json(&[], r#"{"jsonrpc":"2.0","id":3,"result":{}}"#),
-            },
-        );
+        legacy(request, answer, |request, answer| match request.json()["id"].as_u64() {
+            Some(1) => answer.send(
+                "429 Too Many Requests",
+                &[("content-type", "application/json")],
+                br#"{"jsonrpc":"2.0","error":{"code":-31429,"message":"Wait 2 s."}}"#,
+            ),
+            Some(2) => answer.send("401 Unauthorized", &[], b""),
+            _ => answer.json(&[], r#"{"jsonrpc":"2.0","id":3,"result":{}}"#),
+        });
     });
     let mut bridge = Bridge::start(&gate.url);
     handshake(&mut bridge);
     bridge.say(&call("1"));
-    assert_eq!(
-        bridge.line(),
-        r#"{"jsonrpc":"2.0","id":1,"error":{"code":-31429,"message":"Wait 2 s."}}"#
-    );
+    assert_eq!(bridge.line(), r#"{"jsonrpc":"2.0","id":1,"error":{"code":-31429,"message":"Wait 2 s."}}"#);
     bridge.say(&call("2"));
     assert_eq!(bridge.hear()["error"]["code"], -31401);
     bridge.say(&call("3"));
@@ -383,10 +321,7 @@ fn what_is_no_message_is_answered_and_not_sent() {
     assert_eq!(bridge.hear()["error"]["code"], -32700);
     bridge.say(r#"{"id":5,"method":"ping"}"#);
     let said = bridge.hear();
-    assert_eq!(
-        (&said["id"], &said["error"]["code"]),
-        (&json!(5), &json!(-32600))
-    );
+    assert_eq!((&said["id"], &said["error"]["code"]), (&json!(5), &json!(-32600)));
     assert_eq!(bridge.end(), Some(0));
     assert!(gate.seen.try_recv().is_err());
 }
@@ -399,17 +334,8 @@ fn a_gate_that_is_not_there_is_an_answer() {
     let mut bridge = Bridge::start(&url);
     bridge.say(INITIALIZE);
     let said = bridge.hear();
-    assert_eq!(
-        (&said["id"], &said["error"]["code"]),
-        (&json!(0), &json!(-31502))
-    );
-    assert!(
-        said["error"]["message"]
-            .as_str()
-            .expect("text")
-            .contains(&url),
-        "{said}"
-    );
+    assert_eq!((&said["id"], &said["error"]["code"]), (&json!(0), &json!(-31502)));
+    assert!(said["error"]["message"].as_str().expect("text").contains(&url), "{said}");
 }
 
 #[test]
@@ -418,17 +344,8 @@ fn a_connection_that_breaks_after_the_request_leaves_the_outcome_open() {
     let mut bridge = Bridge::start(&gate.url);
     bridge.say(&call("1"));
     let said = bridge.hear();
-    assert_eq!(
-        (&said["id"], &said["error"]["code"]),
-        (&json!(1), &json!(-31502))
-    );
-    assert!(
-        said["error"]["message"]
-            .as_str()
-            .expect("text")
-            .contains("check before you repeat"),
-        "{said}"
-    );
+    assert_eq!((&said["id"], &said["error"]["code"]), (&json!(1), &json!(-31502)));
+    assert!(said["error"]["message"].as_str().expect("text").contains("check before you repeat"), "{said}");
     gate.next("POST");
     assert!(gate.seen.try_recv().is_err(), "it was sent once");
 }
@@ -437,10 +354,7 @@ fn a_connection_that_breaks_after_the_request_leaves_the_outcome_open() {
 fn a_gate_that_closes_after_each_answer_costs_connections_only() {
     let gate = Gate::start(|request, answer| {
         let id = request.json()["id"].clone();
-        answer.json(
-            &[("connection", "close")],
-            &json!({ "jsonrpc": "2.0", "id": id, "result": {} }).to_string(),
-        );
+        answer.json(&[("connection", "close")], &json!({ "jsonrpc": "2.0", "id": id, "result": {} }).to_string());
     });
     let mut bridge = Bridge::start(&gate.url);
     for id in 0..20 {
@@ -459,13 +373,11 @@ fn modern(id: u32, method: &str, params: &str) -> String {
 fn a_modern_message_is_mirrored_into_headers() {
     let gate = Gate::start(|request, answer| {
         let id = request.json()["id"].clone();
-        let schema = json!({ "type": "object", "properties": { "region": { "type": "string", "x-mcp-header": "Region" } } });
+        let schema =
+            json!({ "type": "object", "properties": { "region": { "type": "string", "x-mcp-header": "Region" } } });
         let tools = json!([{ "name": "größe", "inputSchema": schema }]);
         let result = json!({ "resultType": "complete", "tools": tools });
-        answer.json(
-            &[],
-            &json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string(),
-        );
+        answer.json(&[], &json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string());
     });
     let mut bridge = Bridge::start(&gate.url);
     bridge.say(&modern(1, "tools/list", ""));
@@ -474,11 +386,7 @@ fn a_modern_message_is_mirrored_into_headers() {
     assert_eq!(list.header("mcp-protocol-version"), Some("2026-07-28"));
     assert_eq!(list.header("mcp-method"), Some("tools/list"));
     assert_eq!(list.header("mcp-name"), None);
-    bridge.say(&modern(
-        2,
-        "tools/call",
-        r#""name":"größe","arguments":{"region":"eu"},"#,
-    ));
+    bridge.say(&modern(2, "tools/call", r#""name":"größe","arguments":{"region":"eu"},"#));
     assert_eq!(bridge.hear()["id"], 2);
     let called = gate.next("POST");
     assert_eq!(called.header("mcp-method"), Some("tools/call"));
@@ -506,10 +414,7 @@ fn cancelling_a_modern_call_closes_its_answer() {
     bridge.say(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#);
     closes.recv_timeout(DEADLINE).expect("the answer is closed");
     assert!(gate.seen.try_recv().is_err(), "nothing else was sent");
-    assert!(
-        bridge.lines.try_recv().is_err(),
-        "a cancelled request has no answer"
-    );
+    assert!(bridge.lines.try_recv().is_err(), "a cancelled request has no answer");
 }
 
 #[test]
@@ -528,14 +433,10 @@ fn cancelling_a_legacy_call_is_a_message() {
     let mut bridge = Bridge::start(&gate.url);
     handshake(&mut bridge);
     bridge.say(&call("1"));
-    let until_call =
-        std::iter::repeat_with(|| gate.next("POST")).find(|request| request.json()["id"] == 1);
+    let until_call = std::iter::repeat_with(|| gate.next("POST")).find(|request| request.json()["id"] == 1);
     assert!(until_call.is_some());
     bridge.say(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#);
-    assert_eq!(
-        gate.next("POST").json()["method"],
-        "notifications/cancelled"
-    );
+    assert_eq!(gate.next("POST").json()["method"], "notifications/cancelled");
 }
 
 /// A gate behind TLS, with a certificate for `localhost` of its own.
@@ -543,8 +444,7 @@ fn tls_gate() -> (String, tempfile::NamedTempFile) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let ca = tempfile::NamedTempFile::new().expect("file");
     std::fs::write(ca.path(), made.cert.pem()).expect("writes");
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der())
-        .expect("a key");
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -557,8 +457,7 @@ fn tls_gate() -> (String, tempfile::NamedTempFile) {
     let port = listener.local_addr().expect("address").port();
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let connection =
-                rustls::ServerConnection::new(Arc::clone(&config)).expect("a connection");
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).expect("a connection");
             std::thread::spawn(move || {
                 let stream = rustls::StreamOwned::new(connection, stream);
                 let stream = Rc::new(RefCell::new(stream));
@@ -596,21 +495,14 @@ fn a_private_authority_is_believed_only_where_it_is_named() {
     let mut named = Bridge::with(toolgate().args(["bridge", &url, "--ca"]).arg(ca.path()));
     named.say(INITIALIZE);
     assert_eq!(named.hear()["result"]["protocolVersion"], "2025-06-18");
-    let other =
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let wrong = tempfile::NamedTempFile::new().expect("file");
     std::fs::write(wrong.path(), other.cert.pem()).expect("writes");
     let mut mistrusting = Bridge::with(toolgate().args(["bridge", &url, "--ca"]).arg(wrong.path()));
     mistrusting.say(INITIALIZE);
     let said = mistrusting.hear();
     assert_eq!(said["error"]["code"], -31502);
-    assert!(
-        said["error"]["message"]
-            .as_str()
-            .expect("text")
-            .contains("certificate"),
-        "{said}"
-    );
+    assert!(said["error"]["message"].as_str().expect("text").contains("certificate"), "{said}");
 }
 
 #[test]
@@ -623,13 +515,7 @@ fn a_signal_ends_the_session_too() {
     let mut bridge = Bridge::start(&gate.url);
     handshake(&mut bridge);
     let pid = bridge.child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .arg(pid)
-            .status()
-            .expect("kill")
-            .success()
-    );
+    assert!(Command::new("kill").arg(pid).status().expect("kill").success());
     assert_eq!(gate.next("DELETE").header("mcp-session-id"), Some("s-1"));
     assert_eq!(bridge.child.wait().expect("ends").code(), Some(0));
 }
@@ -638,21 +524,12 @@ fn a_signal_ends_the_session_too() {
 fn a_client_that_reads_nothing_does_not_keep_the_bridge() {
     let gate = Gate::start(|_, answer| {
         let text = "x".repeat(1 << 20);
-        answer.json(
-            &[],
-            &format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{text}"}}}}"#),
-        );
+        answer.json(&[], &format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{text}"}}}}"#));
     });
-    let mut child = toolgate()
-        .args(["bridge", &gate.url])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starts");
+    let mut child =
+        toolgate().args(["bridge", &gate.url]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
     let mut input = child.stdin.take().expect("stdin");
-    input
-        .write_all(format!("{}\n", call("1")).as_bytes())
-        .expect("writes");
+    input.write_all(format!("{}\n", call("1")).as_bytes()).expect("writes");
     gate.next("POST");
     drop(input);
     let until = Instant::now() + DEADLINE;
@@ -667,17 +544,10 @@ fn a_key_may_come_from_a_file_and_plain_http_from_afar_is_refused() {
     let gate = Gate::start(|_, answer| answer.json(&[], INITIALIZE_RESULT));
     let file = tempfile::NamedTempFile::new().expect("file");
     std::fs::write(file.path(), "tg_file_key\n").expect("writes");
-    let mut bridge = Bridge::with(
-        toolgate()
-            .args(["bridge", &gate.url, "--key-file"])
-            .arg(file.path()),
-    );
+    let mut bridge = Bridge::with(toolgate().args(["bridge", &gate.url, "--key-file"]).arg(file.path()));
     bridge.say(INITIALIZE);
     bridge.hear();
-    assert_eq!(
-        gate.next("POST").header("authorization"),
-        Some("Bearer tg_file_key")
-    );
+    assert_eq!(gate.next("POST").header("authorization"), Some("Bearer tg_file_key"));
     let (code, _, err) = common::run(toolgate().args(["bridge", "http://192.0.2.1/mcp"]));
     assert_eq!(code, 2);
     assert!(err.contains("not encrypted"), "{err}");

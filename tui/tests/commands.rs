@@ -12,8 +12,7 @@ use std::sync::{Arc, Mutex};
 use common::{Answer, Request, run, serve, toolgate};
 use serde_json::{Value, json};
 
-const VERSION: &str =
-    r#"{"version":"0.1.0","instance":"i-1","api":1,"api_minimum":1,"revision":7}"#;
+const VERSION: &str = r#"{"version":"0.1.0","instance":"i-1","api":1,"api_minimum":1,"revision":7}"#;
 
 struct Daemon {
     base: tempfile::TempDir,
@@ -28,8 +27,7 @@ impl Daemon {
         for socket in ["view", "control"] {
             let folder = base.path().join(socket);
             fs::create_dir(&folder).expect("folder");
-            let listener =
-                UnixListener::bind(folder.join(format!("{socket}.sock"))).expect("binds");
+            let listener = UnixListener::bind(folder.join(format!("{socket}.sock"))).expect("binds");
             let seen = Arc::clone(&seen);
             std::thread::spawn(move || {
                 for stream in listener.incoming().map_while(Result::ok) {
@@ -45,27 +43,16 @@ impl Daemon {
     }
 
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        run(toolgate()
-            .arg("--socket-dir")
-            .arg(self.base.path())
-            .args(arguments))
+        run(toolgate().arg("--socket-dir").arg(self.base.path()).args(arguments))
     }
 }
 
 fn reply(answers: &[(&str, &str, &str)], request: &Request, answer: &mut Answer<'_>) {
     let found = answers.iter().find(|(path, ..)| *path == request.path);
     match found {
-        Some((_, status, body)) => answer.send(
-            status,
-            &[("content-type", "application/json")],
-            body.as_bytes(),
-        ),
+        Some((_, status, body)) => answer.send(status, &[("content-type", "application/json")], body.as_bytes()),
         None if request.path == "/v1/version" => answer.json(&[], VERSION),
-        None => answer.send(
-            "404 Not Found",
-            &[],
-            br#"{"code":"not_found","message":"Nothing."}"#,
-        ),
+        None => answer.send("404 Not Found", &[], br#"{"code":"not_found","message":"Nothing."}"#),
     }
 }
 
@@ -85,14 +72,7 @@ fn status_is_for_people_and_never_sends_escapes() {
     let daemon = Daemon::start(&[("/v1/status", "200 OK", STATUS)]);
     let (code, out, _) = daemon.run(&["status"]);
     assert_eq!(code, 0);
-    for part in [
-        "127.0.0.1:8443",
-        "files*",
-        "legacy",
-        "2/20",
-        "1m 5s",
-        "ready",
-    ] {
+    for part in ["127.0.0.1:8443", "files*", "legacy", "2/20", "1m 5s", "ready"] {
         assert!(out.contains(part), "{part} in {out}");
     }
     assert!(!out.contains('\u{1b}'), "{out}");
@@ -128,16 +108,12 @@ fn a_degraded_daemon_is_exit_status_3() {
 #[test]
 fn a_missing_daemon_is_69_and_the_socket_is_named() {
     let base = tempfile::tempdir().expect("folder");
-    let (code, _, err) = run(toolgate()
-        .env("TOOLGATE_RUNTIME_DIR", base.path())
-        .arg("status"));
+    let (code, _, err) = run(toolgate().env("TOOLGATE_RUNTIME_DIR", base.path()).arg("status"));
     assert_eq!(code, 69);
     let socket = base.path().join("view/view.sock").display().to_string();
     assert!(err.contains(&socket), "{err}");
     assert!(err.contains("--socket-dir"), "{err}");
-    let (code, out, _) = run(toolgate()
-        .env("TOOLGATE_RUNTIME_DIR", base.path())
-        .args(["status", "--json"]));
+    let (code, out, _) = run(toolgate().env("TOOLGATE_RUNTIME_DIR", base.path()).args(["status", "--json"]));
     assert_eq!(code, 69);
     let said: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(said["error"]["code"], "unreachable");
@@ -148,10 +124,7 @@ fn a_daemon_that_died_is_69() {
     let base = tempfile::tempdir().expect("folder");
     fs::create_dir(base.path().join("view")).expect("folder");
     drop(UnixListener::bind(base.path().join("view/view.sock")).expect("binds"));
-    let (code, _, err) = run(toolgate()
-        .arg("--socket-dir")
-        .arg(base.path())
-        .arg("status"));
+    let (code, _, err) = run(toolgate().arg("--socket-dir").arg(base.path()).arg("status"));
     assert_eq!(code, 69);
     assert!(err.contains("has ended"), "{err}");
 }
@@ -178,10 +151,7 @@ fn a_refused_connection_is_77_and_names_the_group() {
         toolgate()
     };
     connects.expect("the owner may connect");
-    let (code, _, err) = run(command
-        .arg("--socket-dir")
-        .arg(base)
-        .args(["config", "reload"]));
+    let (code, _, err) = run(command.arg("--socket-dir").arg(base).args(["config", "reload"]));
     assert_eq!(code, 77, "{err}");
     assert!(err.contains("toolgate-control"), "{err}");
 }
@@ -198,27 +168,13 @@ fn a_reload_sends_what_was_said_and_prints_what_changed() {
         r#"{"applied":false,"revision":7,"previous":7,"changes":["Server files is added."],
         "needs_restart":["The address of listener public."],"problems":[]}"#,
     )]);
-    let (code, out, _) = daemon.run(&[
-        "config",
-        "reload",
-        "--dry-run",
-        "--reason",
-        "new server",
-        "--if-match",
-        "7",
-    ]);
+    let (code, out, _) = daemon.run(&["config", "reload", "--dry-run", "--reason", "new server", "--if-match", "7"]);
     assert_eq!(code, 0);
-    assert!(
-        out.contains("- Server files is added.\n! The address of listener public."),
-        "{out}"
-    );
+    assert!(out.contains("- Server files is added.\n! The address of listener public."), "{out}");
     assert!(out.contains("Nothing was changed"), "{out}");
     let seen = daemon.seen.lock().expect("lock");
     let request = seen.last().expect("a request");
-    assert_eq!(
-        request.json(),
-        json!({ "dry_run": true, "reason": "new server" })
-    );
+    assert_eq!(request.json(), json!({ "dry_run": true, "reason": "new server" }));
     assert_eq!(request.header("if-match"), Some("\"7\""));
 }
 
@@ -230,10 +186,7 @@ fn a_refused_configuration_is_78_with_every_problem() {
     let daemon = Daemon::start(&[("/v1/config/reload", "422 Unprocessable Content", REFUSED)]);
     let (code, _, err) = daemon.run(&["config", "reload"]);
     assert_eq!(code, 78);
-    assert!(
-        err.contains("toolgate.toml:3:1: error: Unknown key."),
-        "{err}"
-    );
+    assert!(err.contains("toolgate.toml:3:1: error: Unknown key."), "{err}");
     assert!(err.contains("the running one is kept"), "{err}");
     let (code, out, _) = daemon.run(&["config", "reload", "--json"]);
     assert_eq!(code, 78);
@@ -243,16 +196,9 @@ fn a_refused_configuration_is_78_with_every_problem() {
 
 #[test]
 fn a_check_is_0_or_78() {
-    let good = Daemon::start(&[(
-        "/v1/config/check",
-        "200 OK",
-        r#"{"ok":true,"files":["a.toml"],"problems":[]}"#,
-    )]);
+    let good = Daemon::start(&[("/v1/config/check", "200 OK", r#"{"ok":true,"files":["a.toml"],"problems":[]}"#)]);
     let (code, out, _) = good.run(&["config", "check"]);
-    assert_eq!(
-        (code, out.as_str()),
-        (0, "The configuration can be used: a.toml\n")
-    );
+    assert_eq!((code, out.as_str()), (0, "The configuration can be used: a.toml\n"));
     let bad = Daemon::start(&[(
         "/v1/config/check",
         "200 OK",
@@ -273,10 +219,7 @@ fn show_names_revision_files_and_values() {
     )]);
     let (code, out, _) = daemon.run(&["config", "show"]);
     assert_eq!(code, 0);
-    assert!(
-        out.contains("Configuration 7 from a.toml, conf.d/b.toml"),
-        "{out}"
-    );
+    assert!(out.contains("Configuration 7 from a.toml, conf.d/b.toml"), "{out}");
     assert!(out.contains("log.level  \"info\"  default"), "{out}");
 }
 
@@ -289,10 +232,7 @@ fn a_daemon_of_another_age_is_named() {
     )]);
     let (code, _, err) = daemon.run(&["status"]);
     assert_eq!(code, 1);
-    assert!(
-        err.contains("9.0.0") && err.contains("Upgrade the toolgate command"),
-        "{err}"
-    );
+    assert!(err.contains("9.0.0") && err.contains("Upgrade the toolgate command"), "{err}");
 }
 
 #[test]
@@ -306,14 +246,7 @@ fn a_probe_has_two_answers() {
     assert_eq!(code, 1);
     assert!(err.contains("server files is down"), "{err}");
     let nobody = tempfile::tempdir().expect("folder");
-    assert_eq!(
-        run(toolgate()
-            .arg("--socket-dir")
-            .arg(nobody.path())
-            .arg("probe"))
-        .0,
-        1
-    );
+    assert_eq!(run(toolgate().arg("--socket-dir").arg(nobody.path()).arg("probe")).0, 1);
 }
 
 #[test]
@@ -323,11 +256,9 @@ fn a_probe_over_http_asks_the_listener() {
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let reader = stream.try_clone().expect("clones");
-            serve(reader, stream, |request, answer| {
-                match request.path.as_str() {
-                    "/health" => answer.json(&[], "{}"),
-                    _ => answer.send("503 Service Unavailable", &[], b"{}"),
-                }
+            serve(reader, stream, |request, answer| match request.path.as_str() {
+                "/health" => answer.json(&[], "{}"),
+                _ => answer.send("503 Service Unavailable", &[], b"{}"),
             });
         }
     });
@@ -339,30 +270,15 @@ fn a_probe_over_http_asks_the_listener() {
 
 #[test]
 fn a_key_is_printed_once_with_the_hash_of_its_secret() {
-    let arguments = [
-        "key",
-        "create",
-        "--json",
-        "--owner",
-        "Ada \"A\"",
-        "--tier",
-        "free",
-    ];
+    let arguments = ["key", "create", "--json", "--owner", "Ada \"A\"", "--tier", "free"];
     let scopes = ["--scope", "weather/*", "--scope", "files/read_*"];
     let (code, out, _) = run(toolgate().args(arguments).args(scopes));
     assert_eq!(code, 0);
     let said: Value = serde_json::from_str(&out).expect("JSON");
     let key = said["key"].as_str().expect("a key");
-    let (id, secret) = key
-        .strip_prefix("tg_")
-        .and_then(|rest| rest.split_once('_'))
-        .expect("three parts");
+    let (id, secret) = key.strip_prefix("tg_").and_then(|rest| rest.split_once('_')).expect("three parts");
     assert_eq!((id.len(), secret.len()), (12, 43));
-    assert!(
-        id.bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()),
-        "{id}"
-    );
+    assert!(id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{id}");
     let hash = format!("sha256:{}", sha256(secret));
     assert_eq!(said["hash"], hash);
     let lines = format!(
@@ -378,17 +294,8 @@ fn a_key_is_printed_once_with_the_hash_of_its_secret() {
 fn sha256(text: &str) -> String {
     use std::io::Write;
     use std::process::{Command, Stdio};
-    let mut child = Command::new("sha256sum")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("coreutils");
-    child
-        .stdin
-        .take()
-        .expect("stdin")
-        .write_all(text.as_bytes())
-        .expect("writes");
+    let mut child = Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("coreutils");
+    child.stdin.take().expect("stdin").write_all(text.as_bytes()).expect("writes");
     let output = child.wait_with_output().expect("runs");
     common::text(&output.stdout)[..64].to_owned()
 }
@@ -416,17 +323,11 @@ fn each_client_gets_something_with_the_address() {
         "curl",
         "mcp-servers",
     ] {
-        let (code, out, _) =
-            run(toolgate().args(["client-config", "--for", client, url, "--key", "tg_a_b"]));
+        let (code, out, _) = run(toolgate().args(["client-config", "--for", client, url, "--key", "tg_a_b"]));
         assert_eq!(code, 0, "{client}");
-        assert!(
-            out.contains(url) && out.contains("tg_a_b"),
-            "{client}: {out}"
-        );
+        assert!(out.contains(url) && out.contains("tg_a_b"), "{client}: {out}");
         let (_, without, _) = run(toolgate().args(["client-config", "--for", client, url]));
-        let says_where = ["TOOLGATE_KEY", "YOUR_KEY", "${input:"]
-            .iter()
-            .any(|word| without.contains(word));
+        let says_where = ["TOOLGATE_KEY", "YOUR_KEY", "${input:"].iter().any(|word| without.contains(word));
         assert!(says_where, "{client}: {without}");
     }
 }
@@ -446,21 +347,14 @@ fn a_client_that_speaks_stdio_only_gets_the_bridge() {
     let said: Value = serde_json::from_str(&out).expect("JSON");
     let server = &said["mcpServers"]["toolgate"];
     assert_eq!(server["args"][0], "bridge");
-    assert!(
-        Path::new(server["args"][3].as_str().expect("a path")).is_absolute(),
-        "{server}"
-    );
+    assert!(Path::new(server["args"][3].as_str().expect("a path")).is_absolute(), "{server}");
     assert_eq!(server["env"]["TOOLGATE_KEY"], "tg_a_b");
-    assert!(
-        Path::new(server["command"].as_str().expect("a path")).is_absolute(),
-        "{server}"
-    );
+    assert!(Path::new(server["command"].as_str().expect("a path")).is_absolute(), "{server}");
 }
 
 #[test]
 fn an_address_that_would_leak_the_key_is_refused() {
-    let (code, _, err) =
-        run(toolgate().args(["client-config", "--for", "curl", "http://10.0.0.1/mcp"]));
+    let (code, _, err) = run(toolgate().args(["client-config", "--for", "curl", "http://10.0.0.1/mcp"]));
     assert_eq!(code, 2);
     assert!(err.contains("https://"), "{err}");
 }
@@ -474,11 +368,7 @@ fn completions_and_man_pages_are_made_from_the_table() {
     }
     let folder = tempfile::tempdir().expect("folder");
     assert_eq!(run(toolgate().arg("man").arg(folder.path())).0, 0);
-    for page in [
-        "toolgate.1",
-        "toolgate-config-reload.1",
-        "toolgate-key-create.1",
-    ] {
+    for page in ["toolgate.1", "toolgate-config-reload.1", "toolgate-key-create.1"] {
         let text = fs::read_to_string(folder.path().join(page)).expect(page);
         assert!(text.contains(".SH NAME"), "{page}");
     }

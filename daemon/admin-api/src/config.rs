@@ -140,8 +140,7 @@ mod tests {
 
     #[test]
     fn an_unknown_severity_counts_as_an_error() {
-        let problem: ConfigProblem =
-            serde_json::from_str(r#"{"severity":"fatal","message":"No."}"#).expect("reads");
+        let problem: ConfigProblem = serde_json::from_str(r#"{"severity":"fatal","message":"No."}"#).expect("reads");
         assert!(problem.is_error());
     }
 }

@@ -109,14 +109,9 @@ impl ApiError {
     /// The running revision is not the one that the request was made for.
     #[must_use]
     pub fn stale(running: u64) -> Self {
-        Self::new(
-            ErrorCode::Conflict,
-            format!("The running configuration is revision {running}."),
-        )
-        .remedy(
-            "Look at the running configuration again, then repeat the request with its revision.",
-        )
-        .field("if-match")
+        Self::new(ErrorCode::Conflict, format!("The running configuration is revision {running}."))
+            .remedy("Look at the running configuration again, then repeat the request with its revision.")
+            .field("if-match")
     }
 
     /// The configuration on disk was not taken over.
@@ -125,11 +120,7 @@ impl ApiError {
         let errors = problems.iter().filter(|problem| problem.is_error()).count();
         let noun = if errors == 1 { "error" } else { "errors" };
         let message = format!("The configuration has {errors} {noun}; the running one is kept.");
-        Self {
-            problems,
-            ..Self::new(ErrorCode::BadConfiguration, message)
-        }
-        .remedy("Mend the files, then try again.")
+        Self { problems, ..Self::new(ErrorCode::BadConfiguration, message) }.remedy("Mend the files, then try again.")
     }
 }
 
@@ -151,8 +142,7 @@ mod tests {
 
     #[test]
     fn reads_what_a_newer_daemon_says() {
-        let error: ApiError =
-            serde_json::from_str(r#"{"code":"on_fire","message":"Hot.","heat":9}"#).expect("reads");
+        let error: ApiError = serde_json::from_str(r#"{"code":"on_fire","message":"Hot.","heat":9}"#).expect("reads");
         assert_eq!(error.code, ErrorCode::Unknown);
         assert_eq!(error.to_string(), "Hot.");
     }

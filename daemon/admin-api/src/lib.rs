@@ -10,16 +10,12 @@ pub mod paths;
 pub mod shown;
 pub mod status;
 
-pub use config::{
-    CheckOutcome, ConfigProblem, ConfigValue, ConfigView, ReloadOutcome, ReloadRequest, Severity,
-};
+pub use config::{CheckOutcome, ConfigProblem, ConfigValue, ConfigView, ReloadOutcome, ReloadRequest, Severity};
 pub use error::{ApiError, ErrorCode};
 pub use exit::Exit;
 pub use paths::Socket;
 pub use shown::Shown;
-pub use status::{
-    Era, Instances, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version,
-};
+pub use status::{Era, Instances, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version};
 
 /// The newest version of the interface that this build speaks: the `1` in `/v1`.
 pub const API_VERSION: u32 = 1;

@@ -48,8 +48,7 @@ impl Socket {
     /// The socket's path.
     #[must_use]
     pub fn path(self, runtime_dir: &Path) -> PathBuf {
-        self.folder(runtime_dir)
-            .join(format!("{}.sock", self.name()))
+        self.folder(runtime_dir).join(format!("{}.sock", self.name()))
     }
 }
 
@@ -60,13 +59,7 @@ mod tests {
     #[test]
     fn each_socket_has_a_folder_of_its_own() {
         let base = Path::new(RUNTIME_DIR);
-        assert_eq!(
-            Socket::View.path(base),
-            Path::new("/run/toolgate/view/view.sock")
-        );
-        assert_eq!(
-            Socket::Control.path(base),
-            Path::new("/run/toolgate/control/control.sock")
-        );
+        assert_eq!(Socket::View.path(base), Path::new("/run/toolgate/view/view.sock"));
+        assert_eq!(Socket::Control.path(base), Path::new("/run/toolgate/control/control.sock"));
     }
 }

@@ -22,11 +22,7 @@ impl fmt::Display for Shown<'_> {
                 f.write_char(character)?;
             }
         }
-        if rest.next().is_some() {
-            f.write_char('…')
-        } else {
-            Ok(())
-        }
+        if rest.next().is_some() { f.write_char('…') } else { Ok(()) }
     }
 }
 

@@ -241,9 +241,6 @@ mod tests {
 
     #[test]
     fn words_of_a_newer_daemon_are_read() {
-        assert_eq!(
-            status(true, "hibernating").servers[0].state,
-            ServerState::Unknown
-        );
+        assert_eq!(status(true, "hibernating").servers[0].state, ServerState::Unknown);
     }
 }

@@ -34,9 +34,7 @@ pub const fn gateway_code(status: u16) -> i64 {
 /// The HTTP status within one of the gate's codes, or `None` for any other code.
 #[must_use]
 pub fn gateway_status(code: i64) -> Option<u16> {
-    u16::try_from(-31000 - code)
-        .ok()
-        .filter(|status| (400..600).contains(status))
+    u16::try_from(-31000 - code).ok().filter(|status| (400..600).contains(status))
 }
 
 /// A JSON-RPC error answer. `id` and `data` are raw JSON and must be valid. Without an `id` the member is left out,
@@ -81,14 +79,9 @@ mod tests {
 
     #[test]
     fn a_body_carries_what_it_was_given() {
-        let body = error_body(
-            Some(b"\"a\""),
-            gateway_code(429),
-            "Wait 2 s\n\"now\".",
-            Some(b"{\"retryAfterMs\":2000}"),
-        );
-        let value: serde_json::Value =
-            serde_json::from_slice(&body).expect("an error body is JSON");
+        let body =
+            error_body(Some(b"\"a\""), gateway_code(429), "Wait 2 s\n\"now\".", Some(b"{\"retryAfterMs\":2000}"));
+        let value: serde_json::Value = serde_json::from_slice(&body).expect("an error body is JSON");
         assert_eq!(value["id"], "a");
         assert_eq!(value["error"]["code"], -31429);
         assert_eq!(value["error"]["message"], "Wait 2 s\n\"now\".");
@@ -98,8 +91,7 @@ mod tests {
     #[test]
     fn an_absent_id_is_left_out() {
         let value: serde_json::Value =
-            serde_json::from_slice(&error_body(None, PARSE_ERROR, "no", None))
-                .expect("an error body is JSON");
+            serde_json::from_slice(&error_body(None, PARSE_ERROR, "no", None)).expect("an error body is JSON");
         assert!(value.get("id").is_none());
         assert!(value["error"].get("data").is_none());
     }

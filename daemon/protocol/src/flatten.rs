@@ -35,10 +35,7 @@ mod tests {
         assert_eq!(&*flat, b"{    \"a\\n\": [1, 2] }");
         assert_eq!(flat.len(), text.len());
         let before: serde_json::Value = serde_json::from_slice(text).expect("valid before");
-        assert_eq!(
-            serde_json::from_slice::<serde_json::Value>(&flat).expect("valid after"),
-            before
-        );
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&flat).expect("valid after"), before);
     }
 
     #[test]

@@ -12,7 +12,6 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub struct Cell(AtomicU64);
 
-
 impl Cell {
     /// A cell that goes on from [`Cell::get`] of another.
     #[must_use]

@@ -85,16 +85,7 @@ struct Facts {
 }
 
 const fn row(method: Method, name: &'static str, sender: Sender, eras: Eras) -> Facts {
-    Facts {
-        method,
-        name,
-        sender,
-        eras,
-        capability: None,
-        named_by: None,
-        list: None,
-        cacheable: false,
-    }
+    Facts { method, name, sender, eras, capability: None, named_by: None, list: None, cacheable: false }
 }
 
 impl Facts {
@@ -121,10 +112,7 @@ impl Facts {
 
 /// A method of MCP, request or notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(
-    missing_docs,
-    reason = "each variant is the method that its row of the table names"
-)]
+#[expect(missing_docs, reason = "each variant is the method that its row of the table names")]
 pub enum Method {
     ToolsCall,
     ToolsList,
@@ -214,10 +202,7 @@ impl Method {
     #[must_use]
     #[inline]
     pub fn parse(name: &str) -> Option<Self> {
-        TABLE
-            .iter()
-            .find(|facts| facts.name == name)
-            .map(|facts| facts.method)
+        TABLE.iter().find(|facts| facts.name == name).map(|facts| facts.method)
     }
 
     /// All methods that the gate knows.
@@ -298,10 +283,7 @@ impl Method {
     /// Whether a modern server may answer it with `input_required`.
     #[must_use]
     pub fn may_require_input(self) -> bool {
-        matches!(
-            self,
-            Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead
-        )
+        matches!(self, Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead)
     }
 }
 
@@ -320,18 +302,9 @@ mod tests {
 
     #[test]
     fn removed_methods_are_legacy() {
-        for name in [
-            "initialize",
-            "ping",
-            "logging/setLevel",
-            "resources/subscribe",
-            "notifications/initialized",
-        ] {
+        for name in ["initialize", "ping", "logging/setLevel", "resources/subscribe", "notifications/initialized"] {
             let method = Method::parse(name).expect("the table knows it");
-            assert!(
-                method.exists_in(Era::Legacy) && !method.exists_in(Era::Modern),
-                "{name}"
-            );
+            assert!(method.exists_in(Era::Legacy) && !method.exists_in(Era::Modern), "{name}");
         }
         assert!(!Method::Discover.exists_in(Era::Legacy));
     }

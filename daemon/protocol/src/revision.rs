@@ -39,20 +39,13 @@ pub const ASSUMED: Revision = Revision::V2025_03_26;
 
 impl Revision {
     /// All revisions, oldest first.
-    pub const ALL: [Self; 5] = [
-        Self::V2024_11_05,
-        Self::V2025_03_26,
-        Self::V2025_06_18,
-        Self::V2025_11_25,
-        Self::V2026_07_28,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
 
     /// The revision of this date, exactly as written in the protocol; `None` for one that the gate does not know.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|revision| revision.as_str() == text)
+        Self::ALL.into_iter().find(|revision| revision.as_str() == text)
     }
 
     /// The date, as written in the protocol.
@@ -70,11 +63,7 @@ impl Revision {
     /// The era of this revision.
     #[must_use]
     pub fn era(self) -> Era {
-        if self >= MODERN {
-            Era::Modern
-        } else {
-            Era::Legacy
-        }
+        if self >= MODERN { Era::Modern } else { Era::Legacy }
     }
 }
 
@@ -108,9 +97,7 @@ impl Era {
 
 /// Null is no claim.
 fn claims_version(envelope: &Envelope, text: &[u8]) -> bool {
-    envelope
-        .protocol_version
-        .is_some_and(|version| version.of(text) != b"null")
+    envelope.protocol_version.is_some_and(|version| version.of(text) != b"null")
 }
 
 #[cfg(test)]
@@ -135,10 +122,7 @@ mod tests {
         }
         assert!(Revision::ALL.is_sorted_by_key(|revision| revision.as_str()));
         assert_eq!(Revision::parse("2026-07-29"), None);
-        assert_eq!(
-            (LATEST_LEGACY.era(), MODERN.era()),
-            (Era::Legacy, Era::Modern)
-        );
+        assert_eq!((LATEST_LEGACY.era(), MODERN.era()), (Era::Legacy, Era::Modern));
     }
 
     #[test]

@@ -21,10 +21,7 @@ impl<'a> Edit<'a> {
     /// Puts `with` in the place of `span`.
     #[must_use]
     pub fn replace(span: Span, with: impl Into<Cow<'a, [u8]>>) -> Self {
-        Self {
-            span,
-            with: with.into(),
-        }
+        Self { span, with: with.into() }
     }
 
     /// Puts `with` before byte `at`.
@@ -46,8 +43,7 @@ impl<'a> Edit<'a> {
 /// When edits overlap or lie outside of the text: the caller mixed up texts, and relaying the result would be worse.
 #[must_use]
 pub fn apply(text: &[u8], edits: &mut [Edit<'_>]) -> Vec<u8> {
-    let mut out =
-        Vec::with_capacity(text.len() + edits.iter().map(|edit| edit.with.len()).sum::<usize>());
+    let mut out = Vec::with_capacity(text.len() + edits.iter().map(|edit| edit.with.len()).sum::<usize>());
     apply_to(&mut out, text, edits);
     out
 }
@@ -60,10 +56,7 @@ pub fn apply_to(out: &mut Vec<u8>, text: &[u8], edits: &mut [Edit<'_>]) {
     edits.sort_by_key(|edit| edit.span);
     let mut done = 0;
     for edit in edits.iter() {
-        assert!(
-            edit.span.start() >= done && edit.span.end() <= text.len(),
-            "edits overlap or leave the text"
-        );
+        assert!(edit.span.start() >= done && edit.span.end() <= text.len(), "edits overlap or leave the text");
         out.extend_from_slice(&text[done..edit.span.start()]);
         out.extend_from_slice(&edit.with);
         done = edit.span.end();
@@ -81,9 +74,7 @@ pub fn set_id<'a>(envelope: &Envelope, id: impl Into<Cow<'a, [u8]>>) -> Option<E
 /// request names none.
 #[must_use]
 pub fn set_method_name(text: &[u8], envelope: &Envelope, target: &str) -> Option<Edit<'static>> {
-    envelope
-        .target(text)
-        .map(|span| Edit::replace(span, encode_str(target).into_bytes()))
+    envelope.target(text).map(|span| Edit::replace(span, encode_str(target).into_bytes()))
 }
 
 /// The edits that put members under `params._meta`: `(key, raw JSON)`, replacing those that are there. `params` and
@@ -127,11 +118,7 @@ pub fn set_members(text: &[u8], object: Span, entries: &[(&str, &[u8])]) -> Vec<
         }
     }
     let mut missing = Vec::new();
-    for (&(key, value), _) in entries
-        .iter()
-        .zip(&is_there)
-        .filter(|(_, is_there)| !**is_there)
-    {
+    for (&(key, value), _) in entries.iter().zip(&is_there).filter(|(_, is_there)| !**is_there) {
         if last.is_some() || !missing.is_empty() {
             missing.push(b',');
         }
@@ -146,17 +133,9 @@ pub fn set_members(text: &[u8], object: Span, entries: &[(&str, &[u8])]) -> Vec<
 /// The edits that take the members with one of `keys` out of an object, each with one of the commas beside it.
 #[must_use]
 pub fn remove_members(text: &[u8], object: Span, keys: &[&str]) -> Vec<Edit<'static>> {
-    let goes = |member: &json::Member| {
-        keys.iter()
-            .any(|key| json::str_eq(member.key.of(text), key))
-    };
+    let goes = |member: &json::Member| keys.iter().any(|key| json::str_eq(member.key.of(text), key));
     let members: Vec<(Span, bool)> = json::members(text, object)
-        .map(|member| {
-            (
-                Span::new(member.key.start(), member.value.end()),
-                !goes(&member),
-            )
-        })
+        .map(|member| (Span::new(member.key.start(), member.value.end()), !goes(&member)))
         .collect();
     leave_out(&members)
 }
@@ -167,14 +146,9 @@ pub fn remove_members(text: &[u8], object: Span, keys: &[&str]) -> Vec<Edit<'sta
 pub(crate) fn leave_out(entries: &[(Span, bool)]) -> Vec<Edit<'static>> {
     let mut edits = Vec::new();
     // The first entry that stays needs no comma before it, so those before it go with the comma behind them.
-    let first = entries
-        .iter()
-        .position(|&(_, stays)| stays)
-        .unwrap_or(entries.len());
+    let first = entries.iter().position(|&(_, stays)| stays).unwrap_or(entries.len());
     if first > 0 {
-        let end = entries
-            .get(first)
-            .map_or_else(|| entries[first - 1].0.end(), |(entry, _)| entry.start());
+        let end = entries.get(first).map_or_else(|| entries[first - 1].0.end(), |(entry, _)| entry.start());
         edits.push(Edit::remove(Span::new(entries[0].0.start(), end)));
     }
     for pair in entries[first..].windows(2) {

@@ -58,17 +58,11 @@ impl Admin {
         let (stop, stopped) = oneshot::channel();
         let beats = Arc::clone(&heartbeat);
         let control_path = Socket::Control.path(runtime_dir);
-        let thread = std::thread::Builder::new()
-            .name("admin".into())
-            .spawn(move || {
-                runtime.block_on(run(doors, operations, control_path, beats, stopped));
-                runtime.shutdown_background();
-            })?;
-        Ok(Self {
-            heartbeat,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
+            runtime.block_on(run(doors, operations, control_path, beats, stopped));
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { heartbeat, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Grows every [`HEARTBEAT`] while the admin thread makes progress; the watchdog reads it.

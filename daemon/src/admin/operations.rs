@@ -5,9 +5,7 @@
 
 use std::fmt;
 
-use toolgate_admin_api::{
-    ApiError, CheckOutcome, ConfigView, ReloadOutcome, ReloadRequest, Status, Version,
-};
+use toolgate_admin_api::{ApiError, CheckOutcome, ConfigView, ReloadOutcome, ReloadRequest, Status, Version};
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
 /// and may be called at the same time.
@@ -29,12 +27,7 @@ pub trait Operations: Send + Sync {
     /// The implementation lets one reload run at a time (SIGHUP's too), compares `if_match` with the
     /// running revision inside that turn ([`ApiError::stale`]), keeps the running configuration when
     /// anything is wrong ([`ApiError::bad_configuration`]), and records `peer` and the reason.
-    fn reload(
-        &self,
-        peer: &Peer,
-        request: &ReloadRequest,
-        if_match: Option<u64>,
-    ) -> Result<ReloadOutcome, ApiError>;
+    fn reload(&self, peer: &Peer, request: &ReloadRequest, if_match: Option<u64>) -> Result<ReloadOutcome, ApiError>;
 }
 
 /// Who is at the other end of an admin connection, as the kernel says: for the record only. Who may

@@ -44,21 +44,11 @@ pub(super) static ROUTES: &[Route] = &[
 ];
 
 const fn get(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
-    Route {
-        method: Method::GET,
-        path,
-        socket: Socket::View,
-        run,
-    }
+    Route { method: Method::GET, path, socket: Socket::View, run }
 }
 
 const fn post(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
-    Route {
-        method: Method::POST,
-        path,
-        socket: Socket::Control,
-        run,
-    }
+    Route { method: Method::POST, path, socket: Socket::Control, run }
 }
 
 /// The row for a request that came in on `socket`.
@@ -71,10 +61,8 @@ pub(super) fn find(
     let on_path = || ROUTES.iter().filter(|route| route.path == path);
     if on_path().next().is_none() {
         let known: Vec<_> = ROUTES.iter().map(|route| route.path).collect();
-        return Err(
-            ApiError::new(ErrorCode::NotFound, "There is nothing at this path.")
-                .remedy(format!("Known are {}.", known.join(", "))),
-        );
+        return Err(ApiError::new(ErrorCode::NotFound, "There is nothing at this path.")
+            .remedy(format!("Known are {}.", known.join(", "))));
     }
     let Some(route) = on_path().find(|route| route.method == *method) else {
         let methods: Vec<_> = on_path().map(|route| route.method.as_str()).collect();
@@ -82,13 +70,11 @@ pub(super) fn find(
         return Err(ApiError::new(ErrorCode::MethodNotAllowed, message));
     };
     if route.socket == Socket::Control && socket == Socket::View {
-        return Err(
-            ApiError::new(ErrorCode::Denied, "The view socket changes nothing.").remedy(format!(
-                "Use {}, which members of the group {} may connect to.",
-                control_path.display(),
-                Socket::Control.group()
-            )),
-        );
+        return Err(ApiError::new(ErrorCode::Denied, "The view socket changes nothing.").remedy(format!(
+            "Use {}, which members of the group {} may connect to.",
+            control_path.display(),
+            Socket::Control.group()
+        )));
     }
     Ok(route)
 }
@@ -104,11 +90,8 @@ fn body<T: DeserializeOwned + Default>(request: &Request) -> Result<T, ApiError>
         return Ok(T::default());
     }
     serde_json::from_slice(&request.body).map_err(|error| {
-        ApiError::new(
-            ErrorCode::BadRequest,
-            format!("The body cannot be used: {error}."),
-        )
-        .remedy("Send a JSON object with the documented fields only, or upgrade the daemon.")
-        .field("body")
+        ApiError::new(ErrorCode::BadRequest, format!("The body cannot be used: {error}."))
+            .remedy("Send a JSON object with the documented fields only, or upgrade the daemon.")
+            .field("body")
     })
 }

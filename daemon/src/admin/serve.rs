@@ -35,14 +35,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Said to a connection above the cap, without reading from it.
 static FULL: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let error = ApiError::new(
-        ErrorCode::Unavailable,
-        "Too many admin connections are open.",
-    )
-    .remedy("Close some, or try again in ten seconds.");
+    let error = ApiError::new(ErrorCode::Unavailable, "Too many admin connections are open.")
+        .remedy("Close some, or try again in ten seconds.");
     let body = serde_json::to_string(&error).unwrap_or_default();
-    let head =
-        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: application/json";
+    let head = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: application/json";
     format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 });
 
@@ -92,10 +88,7 @@ async fn next(listener: &UnixListener, door: &Door) -> UnixStream {
 
 async fn connection(stream: UnixStream, door: Arc<Door>) {
     let peer = match stream.peer_cred() {
-        Ok(credentials) => Peer {
-            uid: credentials.uid(),
-            pid: credentials.pid(),
-        },
+        Ok(credentials) => Peer { uid: credentials.uid(), pid: credentials.pid() },
         Err(error) => {
             tracing::warn!(%error, "The kernel does not say who connected to an admin socket");
             return;
@@ -115,11 +108,7 @@ async fn connection(stream: UnixStream, door: Arc<Door>) {
     }
 }
 
-async fn answer(
-    request: http::Request<Incoming>,
-    door: &Door,
-    peer: Peer,
-) -> Response<Full<Bytes>> {
+async fn answer(request: http::Request<Incoming>, door: &Door, peer: Peer) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let answer = ask(&head, body, door, peer).await;
     let (status, body, close) = match answer {
@@ -129,18 +118,11 @@ async fn answer(
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let version = door.operations.version();
     put(headers, INSTANCE_HEADER, &version.instance);
-    put(
-        headers,
-        header::ETAG.as_str(),
-        &format!("\"{}\"", version.revision),
-    );
+    put(headers, header::ETAG.as_str(), &format!("\"{}\"", version.revision));
     if close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -150,29 +132,15 @@ async fn answer(
 /// Runs the route. Its function may read files, so it runs beside the sockets' loop.
 async fn ask(head: &http::request::Parts, body: Incoming, door: &Door, peer: Peer) -> Answer {
     refuse_browsers(&head.headers)?;
-    let route = routes::find(
-        &head.method,
-        head.uri.path(),
-        door.socket,
-        &door.control_path,
-    )?;
+    let route = routes::find(&head.method, head.uri.path(), door.socket, &door.control_path)?;
     let if_match = if_match(&head.headers)?;
-    let request = Request {
-        peer,
-        if_match,
-        body: read(body).await?,
-    };
+    let request = Request { peer, if_match, body: read(body).await? };
     let operations = Arc::clone(&door.operations);
     let run = route.run;
-    tokio::task::spawn_blocking(move || run(operations.as_ref(), &request))
-        .await
-        .unwrap_or_else(|error| {
-            tracing::error!(path = route.path, %error, "An admin operation panicked");
-            Err(ApiError::new(
-                ErrorCode::Internal,
-                "The daemon failed at this; its log says how.",
-            ))
-        })
+    tokio::task::spawn_blocking(move || run(operations.as_ref(), &request)).await.unwrap_or_else(|error| {
+        tracing::error!(path = route.path, %error, "An admin operation panicked");
+        Err(ApiError::new(ErrorCode::Internal, "The daemon failed at this; its log says how."))
+    })
 }
 
 /// A browser has no business here, whatever forwards its requests to the socket.
@@ -180,11 +148,9 @@ fn refuse_browsers(headers: &HeaderMap) -> Result<(), ApiError> {
     let telling = ["origin", "referer", "sec-fetch-site"];
     match telling.into_iter().find(|name| headers.contains_key(*name)) {
         None => Ok(()),
-        Some(name) => Err(ApiError::new(
-            ErrorCode::Denied,
-            "Requests that a web page caused are refused here.",
-        )
-        .field(name)),
+        Some(name) => {
+            Err(ApiError::new(ErrorCode::Denied, "Requests that a web page caused are refused here.").field(name))
+        }
     }
 }
 
@@ -210,21 +176,16 @@ async fn read(body: Incoming) -> Result<Vec<u8>, ApiError> {
         .map_err(|_| ApiError::new(ErrorCode::Timeout, "The body did not arrive in time."))?;
     match collected {
         Ok(collected) => Ok(collected.to_bytes().to_vec()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
-            ErrorCode::TooLarge,
-            "The body is larger than 1 MiB.",
-        )),
-        Err(error) => Err(ApiError::new(
-            ErrorCode::BadRequest,
-            format!("The body broke off: {error}."),
-        )),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(ApiError::new(ErrorCode::TooLarge, "The body is larger than 1 MiB."))
+        }
+        Err(error) => Err(ApiError::new(ErrorCode::BadRequest, format!("The body broke off: {error}."))),
     }
 }
 
 /// An error as an answer; after one about the body, the rest of it is not waited for.
 fn refusal(error: &ApiError) -> (StatusCode, Vec<u8>, bool) {
-    let status =
-        StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let close = matches!(error.code, ErrorCode::Timeout | ErrorCode::TooLarge);
     (status, serde_json::to_vec(error).unwrap_or_default(), close)
 }

@@ -38,11 +38,7 @@ impl Bound {
         fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
         listener.set_nonblocking(true)?;
         let inode = inode(path)?;
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-            inode,
-        })
+        Ok(Self { listener, path: path.to_owned(), inode })
     }
 
     /// The listener on the current runtime.
@@ -74,10 +70,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         other => other?,
     };
     if !metadata.file_type().is_socket() {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "something that is no socket stands here; remove it",
-        ));
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no socket stands here; remove it"));
     }
     match UnixStream::connect(path) {
         Ok(_) => Err(io::Error::new(
@@ -145,10 +138,7 @@ mod tests {
         let path = Socket::View.path(base.path());
         fs::create_dir_all(Socket::View.folder(base.path())).expect("folder");
         fs::write(&path, "precious").expect("writes");
-        assert_eq!(
-            bind(base.path()).expect_err("refuses").kind(),
-            io::ErrorKind::AlreadyExists
-        );
+        assert_eq!(bind(base.path()).expect_err("refuses").kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).expect("still there"), "precious");
     }
 

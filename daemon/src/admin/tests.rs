@@ -7,9 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use toolgate_admin_api::{
-    ApiError, CheckOutcome, ConfigView, ReloadOutcome, ReloadRequest, Status, Version,
-};
+use toolgate_admin_api::{ApiError, CheckOutcome, ConfigView, ReloadOutcome, ReloadRequest, Status, Version};
 
 use super::*;
 
@@ -24,13 +22,7 @@ struct Fake {
 
 impl Operations for Fake {
     fn version(&self) -> Version {
-        Version {
-            version: "0.1.0".into(),
-            instance: "i-1".into(),
-            api: 1,
-            api_minimum: 1,
-            revision: 7,
-        }
+        Version { version: "0.1.0".into(), instance: "i-1".into(), api: 1, api_minimum: 1, revision: 7 }
     }
 
     fn status(&self) -> Status {
@@ -53,19 +45,10 @@ impl Operations for Fake {
     }
 
     fn check(&self) -> CheckOutcome {
-        CheckOutcome {
-            ok: true,
-            files: Vec::new(),
-            problems: Vec::new(),
-        }
+        CheckOutcome { ok: true, files: Vec::new(), problems: Vec::new() }
     }
 
-    fn reload(
-        &self,
-        peer: &Peer,
-        request: &ReloadRequest,
-        if_match: Option<u64>,
-    ) -> Result<ReloadOutcome, ApiError> {
+    fn reload(&self, peer: &Peer, request: &ReloadRequest, if_match: Option<u64>) -> Result<ReloadOutcome, ApiError> {
         if let Some((running, go_on)) = &self.slow {
             running.send(()).expect("the test waits");
             let _ = go_on.lock().expect("lock").recv_timeout(DEADLINE);
@@ -74,10 +57,7 @@ impl Operations for Fake {
             return Err(ApiError::stale(7));
         }
         assert_ne!(request.reason.as_deref(), Some("panic"), "asked to");
-        self.reloads
-            .lock()
-            .expect("lock")
-            .push((*peer, request.clone()));
+        self.reloads.lock().expect("lock").push((*peer, request.clone()));
         Ok(ReloadOutcome {
             applied: !request.dry_run,
             revision: 8,
@@ -98,13 +78,8 @@ struct Gate {
 fn start(daemon: Fake) -> Gate {
     let base = tempfile::tempdir().expect("folder");
     let daemon = Arc::new(daemon);
-    let admin =
-        Admin::start(base.path(), Arc::clone(&daemon) as Arc<dyn Operations>).expect("starts");
-    Gate {
-        base,
-        daemon,
-        admin,
-    }
+    let admin = Admin::start(base.path(), Arc::clone(&daemon) as Arc<dyn Operations>).expect("starts");
+    Gate { base, daemon, admin }
 }
 
 /// What came back.
@@ -128,10 +103,7 @@ impl Gate {
     }
 
     fn get(&self, socket: Socket, path: &str) -> Said {
-        self.send(
-            socket,
-            &format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n"),
-        )
+        self.send(socket, &format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n"))
     }
 
     fn post(&self, socket: Socket, path: &str, headers: &str, body: &str) -> Said {
@@ -165,11 +137,7 @@ fn reads_work_on_both_sockets_and_name_the_daemon() {
             let said = gate.get(socket, path);
             assert_eq!(said.status, 200, "{path}");
             assert_eq!(said.body["revision"], 7, "{path}");
-            assert!(
-                said.head.contains("toolgate-instance: i-1"),
-                "{}",
-                said.head
-            );
+            assert!(said.head.contains("toolgate-instance: i-1"), "{}", said.head);
             assert!(said.head.contains("etag: \"7\""), "{}", said.head);
         }
     }
@@ -192,12 +160,7 @@ fn the_view_socket_names_the_control_socket() {
 fn a_reload_carries_who_why_and_whether() {
     let gate = start(Fake::default());
     let body = r#"{"dry_run":true,"reason":"new server"}"#;
-    let said = gate.post(
-        Socket::Control,
-        "/v1/config/reload",
-        "if-match: \"7\"\r\n",
-        body,
-    );
+    let said = gate.post(Socket::Control, "/v1/config/reload", "if-match: \"7\"\r\n", body);
     assert_eq!((said.status, &said.body["applied"]), (200, &json!(false)));
     let reloads = gate.daemon.reloads.lock().expect("lock");
     let (peer, request) = &reloads[0];
@@ -217,23 +180,10 @@ fn an_empty_body_is_a_reload_for_real() {
 #[test]
 fn a_stale_revision_is_a_conflict() {
     let gate = start(Fake::default());
-    let said = gate.post(
-        Socket::Control,
-        "/v1/config/reload",
-        "if-match: \"6\"\r\n",
-        "",
-    );
+    let said = gate.post(Socket::Control, "/v1/config/reload", "if-match: \"6\"\r\n", "");
     assert_eq!((said.status, &said.body["code"]), (409, &json!("conflict")));
-    let said = gate.post(
-        Socket::Control,
-        "/v1/config/reload",
-        "if-match: latest\r\n",
-        "",
-    );
-    assert_eq!(
-        (said.status, &said.body["field"]),
-        (400, &json!("if-match"))
-    );
+    let said = gate.post(Socket::Control, "/v1/config/reload", "if-match: latest\r\n", "");
+    assert_eq!((said.status, &said.body["field"]), (400, &json!("if-match")));
     assert!(gate.daemon.reloads.lock().expect("lock").is_empty());
 }
 
@@ -242,26 +192,15 @@ fn what_is_wrong_with_a_request_is_said() {
     let gate = start(Fake::default());
     let post = |headers: &str, body: &str| {
         let said = gate.post(Socket::Control, "/v1/config/reload", headers, body);
-        (
-            said.status,
-            said.body["code"].as_str().expect("a code").to_owned(),
-        )
+        (said.status, said.body["code"].as_str().expect("a code").to_owned())
     };
     assert_eq!(post("", r#"{"dryrun":true}"#), (400, "bad_request".into()));
     assert_eq!(post("", "not json"), (400, "bad_request".into()));
-    assert_eq!(
-        post("origin: https://example.org\r\n", ""),
-        (403, "denied".into())
-    );
+    assert_eq!(post("origin: https://example.org\r\n", ""), (403, "denied".into()));
     assert_eq!(gate.get(Socket::Control, "/v1/config/reload").status, 405);
     let said = gate.get(Socket::View, "/v1/nothing");
     assert_eq!(said.status, 404);
-    assert!(
-        said.body["remedy"]
-            .as_str()
-            .expect("a remedy")
-            .contains("/v1/status")
-    );
+    assert!(said.body["remedy"].as_str().expect("a remedy").contains("/v1/status"));
     assert!(gate.daemon.reloads.lock().expect("lock").is_empty());
 }
 
@@ -283,18 +222,12 @@ fn the_cap_on_one_socket_leaves_the_other_free() {
     let gate = start(Fake::default());
     let idle: Vec<_> = (0..48).map(|_| gate.connect(Socket::View)).collect();
     let said = read(gate.connect(Socket::View));
-    assert_eq!(
-        (said.status, &said.body["code"]),
-        (503, &json!("unavailable"))
-    );
+    assert_eq!((said.status, &said.body["code"]), (503, &json!("unavailable")));
     assert_eq!(gate.get(Socket::Control, "/v1/status").status, 200);
     drop(idle);
     let until = Instant::now() + DEADLINE;
     while gate.get_or_busy() == 503 {
-        assert!(
-            Instant::now() < until,
-            "the permits of closed connections did not come back"
-        );
+        assert!(Instant::now() < until, "the permits of closed connections did not come back");
         std::thread::yield_now();
     }
 }
@@ -303,8 +236,7 @@ impl Gate {
     /// A read that may meet the cap, where the refusal may come before the request is sent.
     fn get_or_busy(&self) -> u16 {
         let mut stream = self.connect(Socket::View);
-        let _ = stream
-            .write_all(b"GET /v1/version HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        let _ = stream.write_all(b"GET /v1/version HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
         read(stream).status
     }
 }
@@ -313,15 +245,9 @@ impl Gate {
 fn status_answers_while_a_reload_runs() {
     let (running, runs) = channel();
     let (go_on, waits) = channel();
-    let gate = start(Fake {
-        slow: Some((running, Mutex::new(waits))),
-        ..Fake::default()
-    });
+    let gate = start(Fake { slow: Some((running, Mutex::new(waits))), ..Fake::default() });
     std::thread::scope(|scope| {
-        let reload = scope.spawn(|| {
-            gate.post(Socket::Control, "/v1/config/reload", "", "")
-                .status
-        });
+        let reload = scope.spawn(|| gate.post(Socket::Control, "/v1/config/reload", "", "").status);
         runs.recv_timeout(DEADLINE).expect("the reload runs");
         assert_eq!(gate.get(Socket::View, "/v1/status").status, 200);
         go_on.send(()).expect("the reload waits");
@@ -332,12 +258,7 @@ fn status_answers_while_a_reload_runs() {
 #[test]
 fn a_panicking_operation_is_an_answer_and_not_the_end() {
     let gate = start(Fake::default());
-    let said = gate.post(
-        Socket::Control,
-        "/v1/config/reload",
-        "",
-        r#"{"reason":"panic"}"#,
-    );
+    let said = gate.post(Socket::Control, "/v1/config/reload", "", r#"{"reason":"panic"}"#);
     assert_eq!((said.status, &said.body["code"]), (500, &json!("internal")));
     assert_eq!(gate.get(Socket::Control, "/v1/status").status, 200);
 }

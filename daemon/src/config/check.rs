@@ -41,18 +41,14 @@ pub fn check(args: &CheckArgs) -> ExitCode {
     let _ = if args.json {
         writeln!(std::io::stdout(), "{}", report.to_json())
     } else {
-        let colours = std::io::stderr().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colours =
+            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         write!(std::io::stderr(), "{}", report.render(colours))
     };
     if args.dump && !args.json {
         let _ = write!(std::io::stdout(), "{dump}");
     }
-    if report.has_errors() {
-        ExitCode::from(EX_CONFIG)
-    } else {
-        ExitCode::SUCCESS
-    }
+    if report.has_errors() { ExitCode::from(EX_CONFIG) } else { ExitCode::SUCCESS }
 }
 
 /// The report of a configuration and its effective values, whether it can be used or not.

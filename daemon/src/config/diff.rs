@@ -56,41 +56,19 @@ impl Settings {
     #[must_use]
     pub fn diff(old: &Self, new: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
-        let listeners = |settings: &Self| {
-            settings
-                .listeners
-                .iter()
-                .map(|l| (l.name.clone(), Arc::clone(l)))
-                .collect()
-        };
-        tables(
-            "listener",
-            &listeners(old),
-            &listeners(new),
-            listener,
-            &mut changes,
-        );
+        let listeners = |settings: &Self| settings.listeners.iter().map(|l| (l.name.clone(), Arc::clone(l))).collect();
+        tables("listener", &listeners(old), &listeners(new), listener, &mut changes);
         tables("server", &old.servers, &new.servers, server, &mut changes);
         tables(
             "profile",
             &old.profiles,
             &new.profiles,
             |change| {
-                if change.is_none() {
-                    Cost::Sessions
-                } else {
-                    Cost::Nothing
-                }
+                if change.is_none() { Cost::Sessions } else { Cost::Nothing }
             },
             &mut changes,
         );
-        tables(
-            "tier",
-            &old.tiers,
-            &new.tiers,
-            |_| Cost::Nothing,
-            &mut changes,
-        );
+        tables("tier", &old.tiers, &new.tiers, |_| Cost::Nothing, &mut changes);
         tables(
             "key",
             &old.keys,
@@ -101,37 +79,21 @@ impl Settings {
             },
             &mut changes,
         );
-        single(
-            "limit",
-            old.limits != new.limits,
-            Cost::Nothing,
-            &mut changes,
-        );
+        single("limit", old.limits != new.limits, Cost::Nothing, &mut changes);
         single(
             "log",
             old.log != new.log,
-            if old.log.format == new.log.format {
-                Cost::Nothing
-            } else {
-                Cost::Restart
-            },
+            if old.log.format == new.log.format { Cost::Nothing } else { Cost::Restart },
             &mut changes,
         );
-        single(
-            "daemon",
-            old.daemon != new.daemon,
-            daemon(old, new),
-            &mut changes,
-        );
+        single("daemon", old.daemon != new.daemon, daemon(old, new), &mut changes);
         changes
     }
 }
 
 fn daemon(old: &Settings, new: &Settings) -> Cost {
     let (old, new) = (&old.daemon, &new.daemon);
-    let fixed = old.cores == new.cores
-        && old.runtime_dir == new.runtime_dir
-        && old.state_dir == new.state_dir;
+    let fixed = old.cores == new.cores && old.runtime_dir == new.runtime_dir && old.state_dir == new.state_dir;
     if fixed { Cost::Nothing } else { Cost::Restart }
 }
 
@@ -144,11 +106,7 @@ fn tables<T: PartialEq>(
     changes: &mut Vec<Change>,
 ) {
     let mut push = |name: &str, action, cost| {
-        changes.push(Change {
-            path: format!("{section}.{name}"),
-            action,
-            cost,
-        });
+        changes.push(Change { path: format!("{section}.{name}"), action, cost });
     };
     for (name, before) in old {
         match new.get(name) {
@@ -166,11 +124,7 @@ fn tables<T: PartialEq>(
 
 fn single(path: &str, differs: bool, cost: Cost, changes: &mut Vec<Change>) {
     if differs {
-        changes.push(Change {
-            path: path.into(),
-            action: Action::Changed,
-            cost,
-        });
+        changes.push(Change { path: path.into(), action: Action::Changed, cost });
     }
 }
 
@@ -182,11 +136,7 @@ fn listener(change: Option<(&Listener, &Listener)>) -> Cost {
         return Cost::Rebind;
     }
     let kept = old.tls == new.tls && old.bounds == new.bounds && old.allow == new.allow;
-    if kept {
-        Cost::Nothing
-    } else {
-        Cost::NewConnections
-    }
+    if kept { Cost::Nothing } else { Cost::NewConnections }
 }
 
 fn server(change: Option<(&Server, &Server)>) -> Cost {
@@ -273,68 +223,25 @@ mod tests {
     fn each_change_says_what_it_costs() {
         let table = [
             ("cores = 2", "cores = 3", "daemon", Cost::Restart),
-            (
-                "cores = 2",
-                "drain_timeout = \"9s\"\ncores = 2",
-                "daemon",
-                Cost::Nothing,
-            ),
+            ("cores = 2", "drain_timeout = \"9s\"\ncores = 2", "daemon", Cost::Nothing),
             ("\"info\"", "\"debug\"", "log", Cost::Nothing),
-            (
-                "127.0.0.1:1\"\n",
-                "127.0.0.1:2\"\n",
-                "listener.a",
-                Cost::Rebind,
-            ),
-            (
-                "auth = \"key\"",
-                "auth = \"key\"\nbounds.headers = 9",
-                "listener.a",
-                Cost::NewConnections,
-            ),
-            (
-                "auth = \"key\"",
-                "auth = \"key\"\nlenient = true",
-                "listener.a",
-                Cost::Nothing,
-            ),
-            (
-                "http://127.0.0.1:1/",
-                "http://127.0.0.1:2/",
-                "server.http",
-                Cost::UpstreamSessions,
-            ),
+            ("127.0.0.1:1\"\n", "127.0.0.1:2\"\n", "listener.a", Cost::Rebind),
+            ("auth = \"key\"", "auth = \"key\"\nbounds.headers = 9", "listener.a", Cost::NewConnections),
+            ("auth = \"key\"", "auth = \"key\"\nlenient = true", "listener.a", Cost::Nothing),
+            ("http://127.0.0.1:1/", "http://127.0.0.1:2/", "server.http", Cost::UpstreamSessions),
             ("max_size = 7", "max_size = 8", "server.http", Cost::Nothing),
-            (
-                "max_size = 7",
-                "max_size = 7\nenabled = false",
-                "server.http",
-                Cost::Sessions,
-            ),
+            ("max_size = 7", "max_size = 7\nenabled = false", "server.http", Cost::Sessions),
             ("[\"x\"]", "[\"y\"]", "server.stdio", Cost::Instances),
             ("sha256:0", "sha256:1", "key.alice", Cost::ClientsRefused),
             ("a/*", "b/*", "key.alice", Cost::Nothing),
-            (
-                "[\"http\", \"stdio\"]",
-                "[\"http\"]",
-                "profile.both",
-                Cost::Nothing,
-            ),
+            ("[\"http\", \"stdio\"]", "[\"http\"]", "profile.both", Cost::Nothing),
             ("5/s", "6/s", "limit", Cost::Nothing),
         ];
         let old = settings(BASE);
         for (from, to, path, cost) in table {
             assert!(BASE.contains(from), "{from}");
             let changes = Settings::diff(&old, &settings(&BASE.replace(from, to)));
-            assert_eq!(
-                changes,
-                [Change {
-                    path: path.into(),
-                    action: Action::Changed,
-                    cost
-                }],
-                "{from} -> {to}"
-            );
+            assert_eq!(changes, [Change { path: path.into(), action: Action::Changed, cost }], "{from} -> {to}");
         }
     }
 
@@ -342,16 +249,8 @@ mod tests {
     fn added_and_removed_things_are_told() {
         let more = format!("{BASE}\n[server.new]\ncommand = [\"y\"]\n");
         let (old, new) = (settings(BASE), settings(&more));
-        let added = Change {
-            path: "server.new".into(),
-            action: Action::Added,
-            cost: Cost::Nothing,
-        };
-        let removed = Change {
-            path: "server.new".into(),
-            action: Action::Removed,
-            cost: Cost::Sessions,
-        };
+        let added = Change { path: "server.new".into(), action: Action::Added, cost: Cost::Nothing };
+        let removed = Change { path: "server.new".into(), action: Action::Removed, cost: Cost::Sessions };
         assert_eq!(Settings::diff(&old, &new), [added]);
         assert_eq!(Settings::diff(&new, &old), [removed]);
     }

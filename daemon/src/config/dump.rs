@@ -24,39 +24,18 @@ pub(super) fn dump(tree: &Table, sources: &Sources) -> String {
     for key in keys::KEYS.iter().filter(|key| !key.path.contains("[]")) {
         expand(key, key.path, tree, "", sources, &mut lines);
     }
-    let width = lines
-        .iter()
-        .map(|line| line.path.len() + line.value.len() + 3)
-        .filter(|width| *width < 80)
-        .max()
-        .unwrap_or(0);
-    lines.iter().fold(
-        String::new(),
-        |mut text,
-         Line {
-             path,
-             value,
-             origin,
-         }| {
-            let assignment = format!("{path} = {value}");
-            let _ = writeln!(text, "{assignment:width$}  # {origin}");
-            text
-        },
-    )
+    let width =
+        lines.iter().map(|line| line.path.len() + line.value.len() + 3).filter(|width| *width < 80).max().unwrap_or(0);
+    lines.iter().fold(String::new(), |mut text, Line { path, value, origin }| {
+        let assignment = format!("{path} = {value}");
+        let _ = writeln!(text, "{assignment:width$}  # {origin}");
+        text
+    })
 }
 
 /// Follows a pattern through the tree: each `*` is every name written there.
-fn expand(
-    key: &Key,
-    pattern: &str,
-    table: &Table,
-    path: &str,
-    sources: &Sources,
-    lines: &mut Vec<Line>,
-) {
-    let (segment, rest) = pattern
-        .split_once('.')
-        .map_or((pattern, None), |(segment, rest)| (segment, Some(rest)));
+fn expand(key: &Key, pattern: &str, table: &Table, path: &str, sources: &Sources, lines: &mut Vec<Line>) {
+    let (segment, rest) = pattern.split_once('.').map_or((pattern, None), |(segment, rest)| (segment, Some(rest)));
     if segment == "*" {
         for entry in &table.entries {
             let path = join(path, &entry.key);
@@ -80,10 +59,7 @@ fn expand(
 }
 
 fn join(path: &str, name: &str) -> String {
-    let plain = !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     let name = if plain { name.to_owned() } else { quoted(name) };
     keys::join(path, &name)
 }
@@ -91,11 +67,7 @@ fn join(path: &str, name: &str) -> String {
 fn line(key: &Key, path: String, node: Option<&Node>, sources: &Sources) -> Line {
     let Some(node) = node else {
         let value = section::default(key.path).map_or_else(String::new, |node| toml(&node));
-        return Line {
-            path,
-            value,
-            origin: "default".into(),
-        };
+        return Line { path, value, origin: "default".into() };
     };
     let source = sources.of(node.place);
     let mut origin = source.path.display().to_string();
@@ -106,17 +78,11 @@ fn line(key: &Key, path: String, node: Option<&Node>, sources: &Sources) -> Line
         (Kind::Secret, Some(text)) if !is_reference(text) => "\"***\"".into(),
         _ => toml(node),
     };
-    Line {
-        path,
-        value,
-        origin,
-    }
+    Line { path, value, origin }
 }
 
 fn is_reference(text: &str) -> bool {
-    ["credential:", "file:", "env:"]
-        .iter()
-        .any(|scheme| text.starts_with(scheme))
+    ["credential:", "file:", "env:"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 fn toml(node: &Node) -> String {
@@ -125,15 +91,9 @@ fn toml(node: &Node) -> String {
         Value::Integer(number) => number.to_string(),
         Value::Bool(truth) => truth.to_string(),
         Value::Other(name) => quoted(name),
-        Value::List(nodes) => format!(
-            "[{}]",
-            nodes.iter().map(toml).collect::<Vec<_>>().join(", ")
-        ),
+        Value::List(nodes) => format!("[{}]", nodes.iter().map(toml).collect::<Vec<_>>().join(", ")),
         Value::Table(table) => {
-            let members = table
-                .entries
-                .iter()
-                .map(|entry| format!("{} = {}", join("", &entry.key), toml(&entry.node)));
+            let members = table.entries.iter().map(|entry| format!("{} = {}", join("", &entry.key), toml(&entry.node)));
             format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
         }
     }

@@ -31,20 +31,14 @@ impl Environment {
     /// The variables of this process.
     #[must_use]
     pub fn of_process(scrutiny: Scrutiny) -> Self {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Self {
-            variables: variables.collect(),
-            scrutiny,
-        }
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self { variables: variables.collect(), scrutiny }
     }
 
     /// The folder in which systemd placed the credentials of the unit.
     #[must_use]
     pub fn credentials(&self) -> Option<PathBuf> {
-        self.variables
-            .get("CREDENTIALS_DIRECTORY")
-            .map(PathBuf::from)
+        self.variables.get("CREDENTIALS_DIRECTORY").map(PathBuf::from)
     }
 }

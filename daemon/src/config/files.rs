@@ -43,18 +43,10 @@ fn drop_ins(path: &Path, report: &mut Report) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .collect();
+    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     paths.retain(|path| {
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        !hidden
-            && path
-                .extension()
-                .is_some_and(|extension| extension == "toml")
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        !hidden && path.extension().is_some_and(|extension| extension == "toml")
     });
     paths.sort();
     paths
@@ -63,8 +55,8 @@ fn drop_ins(path: &Path, report: &mut Report) -> Vec<PathBuf> {
 fn read_one(path: &Path, report: &mut Report) -> Option<Table> {
     match std::fs::read(path) {
         Ok(bytes) => {
-            let text = String::from_utf8(bytes)
-                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            let text =
+                String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
             Some(parse_one(path, &text, report))
         }
         Err(error) => {
@@ -77,9 +69,7 @@ fn read_one(path: &Path, report: &mut Report) -> Option<Table> {
 fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
     let help = match error.kind() {
         std::io::ErrorKind::NotFound => "create the file, or name another with --config",
-        std::io::ErrorKind::PermissionDenied => {
-            "let the user of the daemon read it: `chgrp toolgate` and `chmod g+r`"
-        }
+        std::io::ErrorKind::PermissionDenied => "let the user of the daemon read it: `chgrp toolgate` and `chmod g+r`",
         _ => "see that it is a readable file",
     };
     Problem {
@@ -98,11 +88,7 @@ fn parse_one(path: &Path, text: &str, report: &mut Report) -> Table {
     let mut lines = Vec::new();
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
-        let place = Place {
-            source,
-            start: span.start,
-            end: span.end,
-        };
+        let place = Place { source, start: span.start, end: span.end };
         let line = report.sources.position(place).0;
         // What follows on the line of an error is mostly that error's echo.
         if lines.contains(&line) {
@@ -117,26 +103,15 @@ fn parse_one(path: &Path, text: &str, report: &mut Report) -> Table {
         ));
     }
     // What recovery guessed of a broken file would only raise problems that nobody wrote.
-    if errors.is_empty() {
-        tree::from_toml(table.get_ref(), source)
-    } else {
-        Table::default()
-    }
+    if errors.is_empty() { tree::from_toml(table.get_ref(), source) } else { Table::default() }
 }
 
 fn check_version(tree: &Table, path: &Path, report: &mut Report) {
-    let failed = report
-        .problems
-        .iter()
-        .any(|problem| matches!(problem.code, "syntax" | "unreadable-file"));
+    let failed = report.problems.iter().any(|problem| matches!(problem.code, "syntax" | "unreadable-file"));
     if tree.get("version").is_some() || failed {
         return;
     }
-    let place = Place {
-        source: 0,
-        start: 0,
-        end: 0,
-    };
+    let place = Place { source: 0, start: 0, end: 0 };
     report.push(Problem::error(
         "missing-key",
         place,
@@ -159,16 +134,10 @@ fn merge_at(tree: &mut Table, more: Table, section: &str, report: &mut Report) {
         let whole = NAMED.contains(&section);
         match (&mut known.node.value, entry.node.value) {
             (Value::Table(first), Value::Table(second)) if !whole => {
-                let path = if section.is_empty() {
-                    entry.key
-                } else {
-                    format!("{section}.{}", entry.key)
-                };
+                let path = if section.is_empty() { entry.key } else { format!("{section}.{}", entry.key) };
                 merge_at(first, second, &path, report);
             }
-            (Value::List(first), Value::List(second))
-                if section.is_empty() && entry.key == "limit" =>
-            {
+            (Value::List(first), Value::List(second)) if section.is_empty() && entry.key == "limit" => {
                 first.extend(second);
             }
             (_, _) => report.push(twice(known, &entry.key, entry.key_place, section)),
@@ -177,11 +146,7 @@ fn merge_at(tree: &mut Table, more: Table, section: &str, report: &mut Report) {
 }
 
 fn twice(known: &Entry, key: &str, place: Place, section: &str) -> Problem {
-    let what = if section.is_empty() {
-        format!("`{key}`")
-    } else {
-        format!("`{section}.{key}`")
-    };
+    let what = if section.is_empty() { format!("`{key}`") } else { format!("`{section}.{key}`") };
     Problem::error(
         "written-twice",
         place,

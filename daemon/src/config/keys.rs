@@ -58,19 +58,13 @@ pub(super) fn step(pattern: &str, name: &str) -> Option<Step> {
             return Some(Step::Leaf(key));
         }
         let prefix = format!("{path}.");
-        KEYS.iter()
-            .any(|key| key.path.starts_with(&prefix))
-            .then_some(Step::Table(path))
+        KEYS.iter().any(|key| key.path.starts_with(&prefix)).then_some(Step::Table(path))
     })
 }
 
 /// The names that the table with this pattern knows, `*` not among them.
 pub(super) fn names(pattern: &str) -> Vec<&'static str> {
-    let prefix = if pattern.is_empty() {
-        String::new()
-    } else {
-        format!("{pattern}.")
-    };
+    let prefix = if pattern.is_empty() { String::new() } else { format!("{pattern}.") };
     let mut names: Vec<_> = KEYS
         .iter()
         .filter_map(|key| key.path.strip_prefix(&prefix))
@@ -82,38 +76,18 @@ pub(super) fn names(pattern: &str) -> Vec<&'static str> {
 }
 
 pub(super) fn join(pattern: &str, name: &str) -> String {
-    if pattern.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{pattern}.{name}")
-    }
+    if pattern.is_empty() { name.to_owned() } else { format!("{pattern}.{name}") }
 }
 
-const fn key(
-    path: &'static str,
-    kind: Kind,
-    default: &'static str,
-    effect: Effect,
-    doc: &'static str,
-) -> Key {
-    let default = if default.is_empty() {
-        None
-    } else {
-        Some(default)
-    };
-    Key {
-        path,
-        kind,
-        default,
-        effect,
-        doc,
-    }
+const fn key(path: &'static str, kind: Kind, default: &'static str, effect: Effect, doc: &'static str) -> Key {
+    let default = if default.is_empty() { None } else { Some(default) };
+    Key { path, kind, default, effect, doc }
 }
 
 use Effect::{Later, Live, NewConnections, Restart, Server};
 use Kind::{
-    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Hash, HeaderValue, Host,
-    List, Network, OneOf, Origin, Path, Pattern, Rate, Reference, Secret, Size, Tables, Text, Url,
+    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Hash, HeaderValue, Host, List, Network,
+    OneOf, Origin, Path, Pattern, Rate, Reference, Secret, Size, Tables, Text, Url,
 };
 
 const DAY: u64 = 86_400;
@@ -235,17 +209,8 @@ mod tests {
         for key in KEYS {
             let (pattern, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
             let found = step(pattern, if name == "*" { "any-name" } else { name });
-            assert!(
-                matches!(found, Some(Step::Leaf(leaf)) if leaf.path == key.path),
-                "{}",
-                key.path
-            );
-            assert_eq!(
-                KEYS.iter().filter(|other| other.path == key.path).count(),
-                1,
-                "{}",
-                key.path
-            );
+            assert!(matches!(found, Some(Step::Leaf(leaf)) if leaf.path == key.path), "{}", key.path);
+            assert_eq!(KEYS.iter().filter(|other| other.path == key.path).count(), 1, "{}", key.path);
             assert!(key.doc.ends_with('.'), "{}: {}", key.path, key.doc);
         }
     }

@@ -75,10 +75,7 @@ pub(super) struct Fault {
 }
 
 fn fault(message: impl Into<String>, help: impl Into<String>) -> Result<(), Fault> {
-    Err(Fault {
-        message: message.into(),
-        help: help.into(),
-    })
+    Err(Fault { message: message.into(), help: help.into() })
 }
 
 impl Kind {
@@ -125,36 +122,20 @@ impl Kind {
                 "write `version = 1`, or install the version that the file was written for",
             ),
             (Self::Count(low, high), Value::Integer(number)) => count(*number, *low, *high),
-            (Self::Size(low, high), Value::Integer(number)) => {
-                count(*number, *low, *high).map_err(|fault| Fault {
-                    message: format!("{} bytes", fault.message),
-                    ..fault
-                })
+            (Self::Size(low, high), Value::Integer(number)) => count(*number, *low, *high)
+                .map_err(|fault| Fault { message: format!("{} bytes", fault.message), ..fault }),
+            (Self::Duration(..), Value::Integer(_)) => {
+                fault("a duration needs its unit", "write it as a string with a unit, such as \"30s\" or \"500ms\"")
             }
-            (Self::Duration(..), Value::Integer(_)) => fault(
-                "a duration needs its unit",
-                "write it as a string with a unit, such as \"30s\" or \"500ms\"",
-            ),
             (Self::OneOf(words), Value::Integer(_) | Value::Other(_)) if words.contains(&"1.2") => {
-                fault(
-                    "a TLS version is written as a string",
-                    "write \"1.2\" or \"1.3\", with the quotes",
-                )
+                fault("a TLS version is written as a string", "write \"1.2\" or \"1.3\", with the quotes")
             }
-            (_, Value::Text(text)) if !matches!(self, Self::Bool | Self::Count(..)) => {
-                self.check_text(text)
-            }
+            (_, Value::Text(text)) if !matches!(self, Self::Bool | Self::Count(..)) => self.check_text(text),
             (_, value) => fault(
-                format!(
-                    "this is {}, and must be {}",
-                    value.describe(),
-                    self.describe()
-                ),
+                format!("this is {}, and must be {}", value.describe(), self.describe()),
                 match self {
                     Self::Bool => "write true or false without quotes",
-                    Self::Count(..) if matches!(value, Value::Text(_)) => {
-                        "write the number without quotes"
-                    }
+                    Self::Count(..) if matches!(value, Value::Text(_)) => "write the number without quotes",
                     Self::Count(..) => "write a whole number",
                     _ => "write it as a string, in quotes",
                 },
@@ -169,21 +150,19 @@ impl Kind {
                 Ok(bytes) => count(i128::from(bytes), *low, *high),
                 Err(help) => fault(format!("{text:?} is not a size"), help),
             },
-            Self::Rate => units::rate(text)
-                .map(drop)
-                .or_else(|help| fault(format!("{text:?} is not a rate"), help)),
+            Self::Rate => units::rate(text).map(drop).or_else(|help| fault(format!("{text:?} is not a rate"), help)),
             Self::OneOf(words) => one_of(text, words),
             Self::Algorithm => one_of(text, &["token-bucket", "sliding-window"]),
             Self::Auth => one_of(text, &["key", "jwt", "none"]),
             Self::Address => address(text),
             Self::Network => network(text).map(drop),
             Self::Host => host(text),
-            Self::Origin => super::url::origin(text)
-                .map(drop)
-                .or_else(|help| fault(format!("{text:?} is not an origin"), help)),
-            Self::Url => super::url::endpoint(text)
-                .map(drop)
-                .or_else(|help| fault("this is not the URL of a server", help)),
+            Self::Origin => {
+                super::url::origin(text).map(drop).or_else(|help| fault(format!("{text:?} is not an origin"), help))
+            }
+            Self::Url => {
+                super::url::endpoint(text).map(drop).or_else(|help| fault("this is not the URL of a server", help))
+            }
             Self::Certificate => certificate(text),
             Self::Hash => hash(text).map(drop),
             Self::Cipher => cipher(text),
@@ -195,13 +174,8 @@ impl Kind {
                     "remove line ends and other control characters",
                 ),
             },
-            Self::Secret | Self::Pattern | Self::Path | Self::Text | Self::Reference(_)
-                if text.is_empty() =>
-            {
-                fault(
-                    "this is empty",
-                    format!("write {}, or remove the line", self.describe()),
-                )
+            Self::Secret | Self::Pattern | Self::Path | Self::Text | Self::Reference(_) if text.is_empty() => {
+                fault("this is empty", format!("write {}, or remove the line", self.describe()))
             }
             _ => Ok(()),
         }
@@ -209,26 +183,15 @@ impl Kind {
 }
 
 fn quoted(words: &[&str]) -> String {
-    words
-        .iter()
-        .map(|word| format!("\"{word}\""))
-        .collect::<Vec<_>>()
-        .join(", ")
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
 }
 
 fn count(number: i128, low: u64, high: u64) -> Result<(), Fault> {
     if (i128::from(low)..=i128::from(high)).contains(&number) {
         return Ok(());
     }
-    let what = if number < i128::from(low) {
-        "too small"
-    } else {
-        "too large"
-    };
-    fault(
-        format!("{number} is {what}"),
-        format!("write a number from {low} to {high}"),
-    )
+    let what = if number < i128::from(low) { "too small" } else { "too large" };
+    fault(format!("{number} is {what}"), format!("write a number from {low} to {high}"))
 }
 
 fn check_duration(text: &str, low: u64, high: u64) -> Result<(), Fault> {
@@ -237,14 +200,8 @@ fn check_duration(text: &str, low: u64, high: u64) -> Result<(), Fault> {
         Ok(duration) if duration.is_zero() && low > 0 => {
             fault("this duration may not be zero", "write at least \"1ms\"")
         }
-        Ok(duration)
-            if duration.as_secs() > high
-                || (duration.as_secs() == high && duration.subsec_nanos() > 0) =>
-        {
-            fault(
-                format!("{text:?} is too long"),
-                format!("write at most \"{high}s\""),
-            )
+        Ok(duration) if duration.as_secs() > high || (duration.as_secs() == high && duration.subsec_nanos() > 0) => {
+            fault(format!("{text:?} is too long"), format!("write at most \"{high}s\""))
         }
         Ok(_) => Ok(()),
     }
@@ -255,10 +212,7 @@ fn one_of(text: &str, words: &[&str]) -> Result<(), Fault> {
         return Ok(());
     }
     let help = match super::nearest(text, words.iter().copied()) {
-        Some(near) => format!(
-            "did you mean \"{near}\"? It must be one of {}",
-            quoted(words)
-        ),
+        Some(near) => format!("did you mean \"{near}\"? It must be one of {}", quoted(words)),
         None => format!("write one of {}", quoted(words)),
     };
     fault(format!("{text:?} is not known here"), help)
@@ -269,7 +223,9 @@ fn address(text: &str) -> Result<(), Fault> {
         return Ok(());
     }
     let help = match text.split_once(':') {
-        Some((host, port)) if port.contains(':') || host.starts_with('[') => "write an IPv6 address in brackets, such as \"[::1]:8080\"".into(),
+        Some((host, port)) if port.contains(':') || host.starts_with('[') => {
+            "write an IPv6 address in brackets, such as \"[::1]:8080\"".into()
+        }
         Some(("" | "*", port)) => format!("write \"0.0.0.0:{port}\" and \"[::]:{port}\" for all addresses"),
         Some(("localhost", port)) => format!("write \"127.0.0.1:{port}\" or \"[::1]:{port}\""),
         None => "add the port, such as \"127.0.0.1:8080\"".into(),
@@ -281,35 +237,22 @@ fn address(text: &str) -> Result<(), Fault> {
 /// A network; an address alone is the network of itself.
 pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
     let help = "write an address and the length of its prefix, such as \"10.0.0.0/8\" or \"2001:db8::/32\"";
-    let wrong = || Fault {
-        message: format!("{text:?} is not a network"),
-        help: help.into(),
-    };
+    let wrong = || Fault { message: format!("{text:?} is not a network"), help: help.into() };
     let network: IpNet = match text.parse() {
         Ok(network) => network,
         Err(_) => {
-            return text
-                .parse::<std::net::IpAddr>()
-                .map(IpNet::from)
-                .map_err(|_| wrong());
+            return text.parse::<std::net::IpAddr>().map(IpNet::from).map_err(|_| wrong());
         }
     };
     if network.addr() != network.network() {
         let message = format!("{text:?} has bits beyond its prefix");
-        return Err(Fault {
-            message,
-            help: format!("write \"{}\", or a longer prefix", network.trunc()),
-        });
+        return Err(Fault { message, help: format!("write \"{}\", or a longer prefix", network.trunc()) });
     }
     Ok(network)
 }
 
 fn host(text: &str) -> Result<(), Fault> {
-    let address = text
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<std::net::IpAddr>()
-        .is_ok();
+    let address = text.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
     let name = !text.is_empty() && text.len() <= 253 && text.split('.').all(label);
     if address || name {
         return Ok(());
@@ -325,9 +268,7 @@ fn label(text: &str) -> bool {
         && text.len() <= 63
         && !text.starts_with('-')
         && !text.ends_with('-')
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 fn certificate(text: &str) -> Result<(), Fault> {
@@ -351,24 +292,19 @@ fn certificate(text: &str) -> Result<(), Fault> {
 
 /// The bytes of `sha256:HEX`.
 pub(super) fn hash(text: &str) -> Result<[u8; 32], Fault> {
-    let wrong = |message: &str| {
-        Fault {
+    let wrong = |message: &str| Fault {
         message: message.into(),
-        help: "run `toolgate key create`, and paste the lines that it prints; the key itself does not belong here".into(),
-    }
+        help: "run `toolgate key create`, and paste the lines that it prints; the key itself does not belong here"
+            .into(),
     };
-    let digits = text
-        .strip_prefix("sha256:")
-        .ok_or_else(|| wrong("a hash begins with \"sha256:\""))?;
+    let digits = text.strip_prefix("sha256:").ok_or_else(|| wrong("a hash begins with \"sha256:\""))?;
     if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(wrong("a SHA-256 has 64 hexadecimal digits"));
     }
     let mut bytes = [0; 32];
     for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        let pair =
-            std::str::from_utf8(pair).map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
-        *byte = u8::from_str_radix(pair, 16)
-            .map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
+        let pair = std::str::from_utf8(pair).map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
     }
     Ok(bytes)
 }
@@ -397,28 +333,14 @@ fn cipher(text: &str) -> Result<(), Fault> {
             "write a list of names, such as [\"ECDHE-RSA-AES128-GCM-SHA256\"], or remove the key",
         );
     }
-    if text.contains("RC4")
-        || text.contains("DES")
-        || text.starts_with("DHE")
-        || text.starts_with("AES")
-    {
-        return fault(
-            format!("{text:?} has no forward secrecy or is broken, and rustls does not have it"),
-            gone,
-        );
+    if text.contains("RC4") || text.contains("DES") || text.starts_with("DHE") || text.starts_with("AES") {
+        return fault(format!("{text:?} has no forward secrecy or is broken, and rustls does not have it"), gone);
     }
-    let old = text.contains("CBC")
-        || (text.contains("SHA") && !text.contains("GCM") && !text.contains("POLY"));
+    let old = text.contains("CBC") || (text.contains("SHA") && !text.contains("GCM") && !text.contains("POLY"));
     if old {
-        return fault(
-            format!("{text:?} is a CBC suite, and rustls has none"),
-            gone,
-        );
+        return fault(format!("{text:?} is a CBC suite, and rustls has none"), gone);
     }
-    fault(
-        format!("rustls has no suite {text:?}"),
-        format!("write some of {}, or remove the key", SUITES.join(", ")),
-    )
+    fault(format!("rustls has no suite {text:?}"), format!("write some of {}, or remove the key", SUITES.join(", ")))
 }
 
 fn level(text: &str) -> Result<(), Fault> {

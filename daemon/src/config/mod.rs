@@ -54,11 +54,7 @@ pub fn from_text(text: &str) -> Result<Settings, Report> {
     finish(&tree, report, &Environment::default()).map(|(settings, _)| settings)
 }
 
-fn finish(
-    tree: &tree::Table,
-    mut report: Report,
-    environment: &Environment,
-) -> Result<(Settings, Report), Report> {
+fn finish(tree: &tree::Table, mut report: Report, environment: &Environment) -> Result<(Settings, Report), Report> {
     shape::check(tree, &mut report);
     let mut settings = build::settings(tree, environment, &mut report);
     report.sort();
@@ -66,27 +62,15 @@ fn finish(
         return Err(report);
     }
     settings.files = report.sources.files();
-    settings.warnings = report
-        .problems
-        .iter()
-        .map(|problem| report.sentence(problem))
-        .collect();
+    settings.warnings = report.problems.iter().map(|problem| report.sentence(problem)).collect();
     Ok((settings, report))
 }
 
 /// The candidate that a typing error most likely meant.
-pub(crate) fn nearest<'a>(
-    text: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let written = text.to_ascii_lowercase().replace('-', "_");
     candidates
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&written, &candidate.replace('-', "_")),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::damerau_levenshtein(&written, &candidate.replace('-', "_")), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -105,11 +89,7 @@ pub(crate) fn valid_name(text: &str) -> String {
     }
     name.truncate(24);
     let name = name.trim_end_matches('-');
-    if name.is_empty() {
-        "server".to_owned()
-    } else {
-        name.to_owned()
-    }
+    if name.is_empty() { "server".to_owned() } else { name.to_owned() }
 }
 
 #[cfg(test)]

@@ -24,12 +24,7 @@ pub(super) fn apply(tree: &mut Table, environment: &Environment, report: &mut Re
             Ok((path, key)) => set(tree, &path, key, (name, value), report),
             Err(help) => {
                 let place = place(name, value, true, report);
-                report.push(Problem::warning(
-                    "unknown-override",
-                    place,
-                    format!("{name} overrides nothing"),
-                    help,
-                ));
+                report.push(Problem::warning("unknown-override", place, format!("{name} overrides nothing"), help));
             }
         }
     }
@@ -39,11 +34,7 @@ pub(super) fn apply(tree: &mut Table, environment: &Environment, report: &mut Re
 fn place(name: &str, value: &str, secret: bool, report: &mut Report) -> Place {
     let shown = if secret { "***" } else { value };
     let source = report.sources.add_variable(name, format!("{name}={shown}"));
-    Place {
-        source,
-        start: name.len() + 1,
-        end: name.len() + 1 + shown.len(),
-    }
+    Place { source, start: name.len() + 1, end: name.len() + 1 + shown.len() }
 }
 
 /// The keys that lead to the value, as the files write them; the error is the help to give.
@@ -63,9 +54,7 @@ fn resolve(tree: &Table, names: &[String]) -> Result<(Vec<String>, &'static Key)
                 return Ok((path, key));
             }
             Step::Leaf(_) => {
-                return Err(format!(
-                    "`{known}` is a value, not a table: name nothing below it"
-                ));
+                return Err(format!("`{known}` is a value, not a table: name nothing below it"));
             }
             Step::Table(next) => {
                 let entry = table.and_then(|table| table.get(&known));
@@ -93,42 +82,24 @@ fn existing(table: Option<&Table>, pattern: &str, name: &str) -> String {
     }
     let entries = table.map_or(&[][..], |table| &table.entries);
     let same = |entry: &&Entry| entry.key.to_ascii_lowercase().replace('-', "_") == name;
-    entries
-        .iter()
-        .find(same)
-        .map_or_else(|| name.to_owned(), |entry| entry.key.clone())
+    entries.iter().find(same).map_or_else(|| name.to_owned(), |entry| entry.key.clone())
 }
 
 fn help(pattern: &str, name: &str, table: Option<&Table>) -> String {
     let mut known: Vec<&str> = keys::names(pattern);
-    known.extend(
-        table
-            .iter()
-            .flat_map(|table| table.entries.iter().map(|entry| entry.key.as_str())),
-    );
+    known.extend(table.iter().flat_map(|table| table.entries.iter().map(|entry| entry.key.as_str())));
     match super::nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}` instead of `{name}`?"),
         None => format!("there is no `{name}`; unset the variable"),
     }
 }
 
-fn set(
-    tree: &mut Table,
-    path: &[String],
-    key: &'static Key,
-    variable: (&str, &str),
-    report: &mut Report,
-) {
+fn set(tree: &mut Table, path: &[String], key: &'static Key, variable: (&str, &str), report: &mut Report) {
     let (name, text) = variable;
     let place = place(name, text, matches!(key.kind, Kind::Secret), report);
     let Some(value) = value(text, key.kind) else {
         let help = "set it in a file; single values only can be overridden";
-        return report.push(Problem::warning(
-            "unknown-override",
-            place,
-            format!("{name} names a list"),
-            help,
-        ));
+        return report.push(Problem::warning("unknown-override", place, format!("{name} names a list"), help));
     };
     insert(tree, path, Node { place, value });
 }
@@ -142,31 +113,18 @@ fn value(text: &str, kind: Kind) -> Option<Value> {
             "false" => Value::Bool(false),
             _ => Value::Text(text.to_owned()),
         },
-        Kind::Count(..) => text
-            .parse()
-            .map_or_else(|_| Value::Text(text.to_owned()), Value::Integer),
+        Kind::Count(..) => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Integer),
         _ => Value::Text(text.to_owned()),
     })
 }
 
 fn insert(table: &mut Table, path: &[String], node: Node) {
     let [key, rest @ ..] = path else { return };
-    let position = table
-        .entries
-        .iter()
-        .position(|entry| entry.key == *key)
-        .unwrap_or_else(|| {
-            let node = Node {
-                place: node.place,
-                value: Value::Table(Table::default()),
-            };
-            table.entries.push(Entry {
-                key: key.clone(),
-                key_place: node.place,
-                node,
-            });
-            table.entries.len() - 1
-        });
+    let position = table.entries.iter().position(|entry| entry.key == *key).unwrap_or_else(|| {
+        let node = Node { place: node.place, value: Value::Table(Table::default()) };
+        table.entries.push(Entry { key: key.clone(), key_place: node.place, node });
+        table.entries.len() - 1
+    });
     let entry = &mut table.entries[position];
     if rest.is_empty() {
         entry.node = node;
@@ -185,14 +143,8 @@ mod tests {
     const TEXT: &str = "version = 1\nlistener.a = { address = \"127.0.0.1:1\", auth = \"key\" }\n[server.my-weather]\nendpoints = \"http://127.0.0.1:1/mcp\"\n";
 
     fn load(variables: &[(&str, &str)]) -> Result<(super::super::Settings, Report), Report> {
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        let environment = Environment {
-            variables,
-            ..Environment::default()
-        };
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let environment = Environment { variables, ..Environment::default() };
         let mut report = Report::default();
         let mut tree = files::parse(Path::new("toolgate.toml"), TEXT, &mut report);
         apply(&mut tree, &environment, &mut report);
@@ -224,15 +176,10 @@ mod tests {
             ("TOOLGATE_SERVER__NOBODY__ENABLED", "there is no `nobody`"),
             ("TOOLGATE_SERVER__MY_WEATHER", "is a table"),
             ("TOOLGATE_LOG__LEVEL__MORE", "is a value"),
-            (
-                "TOOLGATE_SERVER__MY_WEATHER__ENDPOINTS",
-                "single values only",
-            ),
+            ("TOOLGATE_SERVER__MY_WEATHER__ENDPOINTS", "single values only"),
         ] {
             let (_, report) = load(&[(name, "canary")]).unwrap();
-            let [problem] = &report.problems[..] else {
-                panic!("{name}: {:?}", report.problems)
-            };
+            let [problem] = &report.problems[..] else { panic!("{name}: {:?}", report.problems) };
             assert!(problem.help.contains(expected), "{name}: {}", problem.help);
         }
     }
@@ -240,16 +187,12 @@ mod tests {
     #[test]
     fn a_bad_value_is_an_error_at_the_variable() {
         let report = load(&[("TOOLGATE_DAEMON__CORES", "many")]).unwrap_err();
-        assert_eq!(
-            report.sources.describe(report.problems[0].place.unwrap()),
-            "TOOLGATE_DAEMON__CORES:1:24"
-        );
+        assert_eq!(report.sources.describe(report.problems[0].place.unwrap()), "TOOLGATE_DAEMON__CORES:1:24");
     }
 
     #[test]
     fn a_secret_of_a_variable_is_not_kept_in_the_report() {
-        let (settings, report) =
-            load(&[("TOOLGATE_SERVER__MY_WEATHER__BEARER", "canary")]).unwrap();
+        let (settings, report) = load(&[("TOOLGATE_SERVER__MY_WEATHER__BEARER", "canary")]).unwrap();
         assert!(!format!("{report:?} {settings:?}").contains("canary"));
     }
 }

@@ -33,12 +33,7 @@ pub struct Problem {
 
 impl Problem {
     /// An error at a place.
-    pub(super) fn error(
-        code: &'static str,
-        place: Place,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Self {
+    pub(super) fn error(code: &'static str, place: Place, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
             code,
@@ -56,10 +51,7 @@ impl Problem {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(code, place, message, help)
-        }
+        Self { severity: Severity::Warning, ..Self::error(code, place, message, help) }
     }
 
     /// Names a second place.
@@ -86,21 +78,14 @@ impl Report {
     /// Whether the configuration cannot be used.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
     /// Puts the problems into the order of the files; a problem told twice is told once, and what
     /// seems to be missing is not told when it may stand in a file that could not be read.
     pub(super) fn sort(&mut self) {
-        let incomplete = self
-            .problems
-            .iter()
-            .any(|problem| matches!(problem.code, "syntax" | "unreadable-file"));
-        self.problems.retain(|problem| {
-            !incomplete || !matches!(problem.code, "unknown-name" | "no-listener")
-        });
+        let incomplete = self.problems.iter().any(|problem| matches!(problem.code, "syntax" | "unreadable-file"));
+        self.problems.retain(|problem| !incomplete || !matches!(problem.code, "unknown-name" | "no-listener"));
         self.problems.sort_by_key(|problem| problem.place);
         self.problems.dedup();
     }
@@ -108,9 +93,7 @@ impl Report {
     /// A problem as one line: `file:line:column: message; help`.
     #[must_use]
     pub fn sentence(&self, problem: &Problem) -> String {
-        let place = problem.place.map_or_else(String::new, |place| {
-            format!("{}: ", self.sources.describe(place))
-        });
+        let place = problem.place.map_or_else(String::new, |place| format!("{}: ", self.sources.describe(place)));
         format!("{place}{}; {}", problem.message, problem.help)
     }
 }

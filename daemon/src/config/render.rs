@@ -24,11 +24,7 @@ impl Report {
     /// Every problem with file, line, column, the line itself and the remedy; then the count.
     #[must_use]
     pub fn render(&self, colours: bool) -> String {
-        let renderer = if colours {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
+        let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
         for problem in &self.problems {
             text.push_str(&renderer.render(&[group(problem, &self.sources)]));
@@ -42,26 +38,13 @@ impl Report {
     /// How many errors and warnings, as a sentence.
     #[must_use]
     pub fn summary(&self) -> String {
-        let count = |severity| {
-            self.problems
-                .iter()
-                .filter(|problem| problem.severity == severity)
-                .count()
-        };
-        let number = |count: usize, word: &str| {
-            format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-        };
+        let count = |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
+        let number = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         match (errors, warnings) {
             (0, 0) => "the configuration is good".into(),
-            (0, _) => format!(
-                "the configuration is usable, with {}",
-                number(warnings, "warning")
-            ),
-            (_, 0) => format!(
-                "the configuration cannot be used: {}",
-                number(errors, "error")
-            ),
+            (0, _) => format!("the configuration is usable, with {}", number(warnings, "warning")),
+            (_, 0) => format!("the configuration cannot be used: {}", number(errors, "error")),
             _ => format!(
                 "the configuration cannot be used: {}, {}",
                 number(errors, "error"),
@@ -74,11 +57,7 @@ impl Report {
     /// lines and columns count from 1, and `file`, `line`, `column` are null where no line is to blame.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let problems: Vec<Value> = self
-            .problems
-            .iter()
-            .map(|problem| self.problem_json(problem))
-            .collect();
+        let problems: Vec<Value> = self.problems.iter().map(|problem| self.problem_json(problem)).collect();
         json!({ "usable": !self.has_errors(), "problems": problems })
     }
 
@@ -121,7 +100,8 @@ impl Report {
         }
         if let Some((place, label)) = &problem.also {
             let (line, column) = self.sources.position(*place);
-            object["also"] = json!({ "file": self.sources.of(*place).path, "line": line, "column": column, "label": label });
+            object["also"] =
+                json!({ "file": self.sources.of(*place).path, "line": line, "column": column, "label": label });
         }
         object
     }
@@ -132,20 +112,13 @@ fn group<'a>(problem: &'a Problem, sources: &'a Sources) -> Group<'a> {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let mut group = level
-        .primary_title(&problem.message)
-        .id(problem.code)
-        .elements(Vec::<annotate_snippets::Element<'a>>::new());
+    let mut group =
+        level.primary_title(&problem.message).id(problem.code).elements(Vec::<annotate_snippets::Element<'a>>::new());
     if let Some(place) = problem.place {
         group = group.element(snippet(place, sources, AnnotationKind::Primary, None));
     }
     if let Some((place, label)) = &problem.also {
-        group = group.element(snippet(
-            *place,
-            sources,
-            AnnotationKind::Context,
-            Some(label),
-        ));
+        group = group.element(snippet(*place, sources, AnnotationKind::Context, Some(label)));
     }
     group.element(Level::HELP.message(&problem.help))
 }
@@ -158,9 +131,7 @@ fn snippet<'a>(
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
     let source = sources.of(place);
     let annotation = kind.span(first_line(&source.text, place)).label(label);
-    Snippet::source(source.text.as_str())
-        .path(source.path.to_string_lossy())
-        .annotation(annotation)
+    Snippet::source(source.text.as_str()).path(source.path.to_string_lossy()).annotation(annotation)
 }
 
 /// The part of a place on its first line, on whole characters: a marker under twenty lines of a
@@ -175,8 +146,6 @@ fn first_line(text: &str, place: Place) -> std::ops::Range<usize> {
     };
     let start = floor(place.start);
     let end = floor(place.end.max(start));
-    let line = text[start..end]
-        .find(['\n', '\r'])
-        .map_or(end, |length| start + length);
+    let line = text[start..end].find(['\n', '\r']).map_or(end, |length| start + length);
     start..line
 }

@@ -63,10 +63,8 @@ const PREFIXES: &[&str] = &[
 /// Whether a literal is probably a secret: by the name under which it stands, or by its form.
 #[must_use]
 pub(crate) fn looks_secret(name: &str, value: &str) -> bool {
-    let switch = matches!(
-        value.to_ascii_lowercase().as_str(),
-        "" | "true" | "false" | "0" | "1" | "none" | "yes" | "no"
-    );
+    let switch =
+        matches!(value.to_ascii_lowercase().as_str(), "" | "true" | "false" | "0" | "1" | "none" | "yes" | "no");
     if switch || value.starts_with('/') {
         return false;
     }
@@ -76,9 +74,7 @@ pub(crate) fn looks_secret(name: &str, value: &str) -> bool {
         || name.ends_with("-key")
         || name == "key";
     named
-        || PREFIXES
-            .iter()
-            .any(|prefix| value.starts_with(prefix) && value.len() > prefix.len() + 8)
+        || PREFIXES.iter().any(|prefix| value.starts_with(prefix) && value.len() > prefix.len() + 8)
         || has_password(value)
 }
 
@@ -88,10 +84,9 @@ fn has_password(value: &str) -> bool {
         return false;
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit_once('@').is_some_and(|(user, _)| {
-        user.split_once(':')
-            .is_some_and(|(_, password)| !password.is_empty())
-    })
+    authority
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, password)| !password.is_empty()))
 }
 
 #[cfg(test)]

@@ -37,8 +37,7 @@ impl<'a> Section<'a> {
 
     /// The value as written, where it is valid.
     pub(super) fn valid(&self, path: &str) -> Option<&'a Node> {
-        self.written(path)
-            .filter(|node| self.kind(path).check(node).is_ok())
+        self.written(path).filter(|node| self.kind(path).check(node).is_ok())
     }
 
     /// Whether the key is absent, and no key that was written is probably meant to be it.
@@ -48,15 +47,12 @@ impl<'a> Section<'a> {
             keys::step(self.pattern, &entry.key).is_none()
                 && super::nearest(&entry.key, names.iter().copied()) == Some(key)
         };
-        self.table
-            .is_none_or(|table| table.get(key).is_none() && !table.entries.iter().any(meant))
+        self.table.is_none_or(|table| table.get(key).is_none() && !table.entries.iter().any(meant))
     }
 
     /// The entries of a table below this one.
     pub(super) fn entries(&self, path: &str) -> &'a [tree::Entry] {
-        self.written(path)
-            .and_then(Node::table)
-            .map_or(&[], |table| &table.entries)
+        self.written(path).and_then(Node::table).map_or(&[], |table| &table.entries)
     }
 
     pub(super) fn bool(&self, path: &str) -> bool {
@@ -68,9 +64,7 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn count<T: TryFrom<u64> + Default>(&self, path: &str) -> T {
-        self.maybe_count(path)
-            .and_then(|number| T::try_from(number).ok())
-            .unwrap_or_default()
+        self.maybe_count(path).and_then(|number| T::try_from(number).ok()).unwrap_or_default()
     }
 
     pub(super) fn maybe_count(&self, path: &str) -> Option<u64> {
@@ -89,9 +83,7 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn size<T: TryFrom<u64> + Default>(&self, path: &str) -> T {
-        self.maybe_size(path)
-            .and_then(|bytes| T::try_from(bytes).ok())
-            .unwrap_or_default()
+        self.maybe_size(path).and_then(|bytes| T::try_from(bytes).ok()).unwrap_or_default()
     }
 
     pub(super) fn maybe_size(&self, path: &str) -> Option<u64> {
@@ -114,11 +106,7 @@ impl<'a> Section<'a> {
             _ => true,
         };
         let read = |node: &Node| {
-            node.elements()
-                .iter()
-                .filter(|item| valid(item))
-                .filter_map(|item| parse(item.text()?))
-                .collect()
+            node.elements().iter().filter(|item| valid(item)).filter_map(|item| parse(item.text()?)).collect()
         };
         match self.written(path) {
             Some(node) => read(node),
@@ -131,16 +119,12 @@ impl<'a> Section<'a> {
     }
 
     fn read<T>(&self, path: &str, convert: impl Fn(&Node) -> Option<T>) -> Option<T> {
-        self.valid(path)
-            .and_then(&convert)
-            .or_else(|| self.default(path).as_ref().and_then(&convert))
+        self.valid(path).and_then(&convert).or_else(|| self.default(path).as_ref().and_then(&convert))
     }
 
     fn kind(&self, path: &str) -> Kind {
         let path = keys::join(self.pattern, path);
-        keys::find(&path)
-            .unwrap_or_else(|| unreachable!("the builder asks only for keys of the table: {path}"))
-            .kind
+        keys::find(&path).unwrap_or_else(|| unreachable!("the builder asks only for keys of the table: {path}")).kind
     }
 
     fn default(&self, path: &str) -> Option<Node> {
@@ -162,17 +146,12 @@ mod tests {
     #[test]
     fn every_default_is_a_valid_value_of_its_key() {
         for key in keys::KEYS.iter().filter(|key| key.default.is_some()) {
-            let node = default(key.path)
-                .unwrap_or_else(|| panic!("{}: the default is not TOML", key.path));
+            let node = default(key.path).unwrap_or_else(|| panic!("{}: the default is not TOML", key.path));
             let kind = match key.kind {
                 Kind::List(element) => *element,
                 kind => kind,
             };
-            let nodes = if matches!(key.kind, Kind::List(_)) {
-                node.elements().to_vec()
-            } else {
-                vec![node]
-            };
+            let nodes = if matches!(key.kind, Kind::List(_)) { node.elements().to_vec() } else { vec![node] };
             for node in nodes {
                 assert_eq!(kind.check(&node), Ok(()), "{}", key.path);
             }

@@ -132,10 +132,7 @@ pub struct Listener {
 
 /// What a listener serves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent switches, as the file writes them"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, as the file writes them")]
 pub struct Serve {
     /// `/mcp` and `/mcp/NAME`.
     pub mcp: bool,
@@ -153,7 +150,13 @@ impl Serve {
     /// The words of the configuration.
     #[must_use]
     pub fn words(self) -> Vec<&'static str> {
-        let all = [(self.mcp, "mcp"), (self.health, "health"), (self.ready, "ready"), (self.metrics, "metrics"), (self.status, "status")];
+        let all = [
+            (self.mcp, "mcp"),
+            (self.health, "health"),
+            (self.ready, "ready"),
+            (self.metrics, "metrics"),
+            (self.status, "status"),
+        ];
         all.into_iter().filter_map(|(on, word)| on.then_some(word)).collect()
     }
 }
@@ -291,17 +294,9 @@ impl Endpoint {
     /// The `Host` header: the port is left out where it is the scheme's default.
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let default = if self.tls { 443 } else { 80 };
-        if self.port == default {
-            host
-        } else {
-            format!("{host}:{}", self.port)
-        }
+        if self.port == default { host } else { format!("{host}:{}", self.port) }
     }
 }
 

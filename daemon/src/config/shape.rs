@@ -68,11 +68,7 @@ fn scalar(node: &Node, kind: &Kind, report: &mut Report) {
         if secret && node.text().is_some() {
             report.sources.mask(node.place);
         }
-        let code = if matches!(node.value, Value::Text(_)) {
-            "invalid-value"
-        } else {
-            "wrong-type"
-        };
+        let code = if matches!(node.value, Value::Text(_)) { "invalid-value" } else { "wrong-type" };
         report.push(Problem::error(code, node.place, fault.message, fault.help));
     }
 }
@@ -90,10 +86,7 @@ fn tables(node: &Node, pattern: &str, report: &mut Report) {
 }
 
 fn name(path: &str, entry: &Entry, report: &mut Report) {
-    let Some(section) = path
-        .strip_suffix(".*")
-        .filter(|section| !section.contains('.'))
-    else {
+    let Some(section) = path.strip_suffix(".*").filter(|section| !section.contains('.')) else {
         return;
     };
     if section == "key" {
@@ -120,34 +113,20 @@ fn name(path: &str, entry: &Entry, report: &mut Report) {
 }
 
 fn unknown(pattern: &str, entry: &Entry) -> Problem {
-    let place = if pattern.is_empty() {
-        "at the top".to_owned()
-    } else {
-        format!("in `{}`", pattern.replace(".*", ".NAME"))
-    };
+    let place =
+        if pattern.is_empty() { "at the top".to_owned() } else { format!("in `{}`", pattern.replace(".*", ".NAME")) };
     let names = keys::names(pattern);
     let help = match super::nearest(&entry.key, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => match elsewhere(&entry.key) {
-            Some(path) => format!(
-                "the key `{}` exists; move it there",
-                path.replace(".*", ".NAME")
-            ),
+            Some(path) => format!("the key `{}` exists; move it there", path.replace(".*", ".NAME")),
             None => format!("known here: {}", names.join(", ")),
         },
     };
-    Problem::error(
-        "unknown-key",
-        entry.key_place,
-        format!("there is no key `{}` {place}", entry.key),
-        help,
-    )
+    Problem::error("unknown-key", entry.key_place, format!("there is no key `{}` {place}", entry.key), help)
 }
 
 /// A key of this name in another section.
 fn elsewhere(name: &str) -> Option<&'static str> {
-    keys::KEYS
-        .iter()
-        .map(|key| key.path)
-        .find(|path| path.rsplit('.').next() == Some(name))
+    keys::KEYS.iter().map(|key| key.path).find(|path| path.rsplit('.').next() == Some(name))
 }

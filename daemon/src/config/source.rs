@@ -36,21 +36,13 @@ pub struct Place {
 impl Sources {
     /// Adds a file; the answer is its index.
     pub(super) fn add(&mut self, path: &Path, text: String) -> usize {
-        self.list.push(Source {
-            path: path.to_owned(),
-            is_file: true,
-            text,
-        });
+        self.list.push(Source { path: path.to_owned(), is_file: true, text });
         self.list.len() - 1
     }
 
     /// Adds a variable of the environment; the answer is its index.
     pub(super) fn add_variable(&mut self, name: &str, text: String) -> usize {
-        self.list.push(Source {
-            path: PathBuf::from(name),
-            is_file: false,
-            text,
-        });
+        self.list.push(Source { path: PathBuf::from(name), is_file: false, text });
         self.list.len() - 1
     }
 
@@ -58,11 +50,7 @@ impl Sources {
     pub(super) fn mask(&mut self, place: Place) {
         let source = &mut self.list[place.source];
         let mask = |byte: u8| {
-            if matches!(byte, b'\n' | b'\r' | b'"' | b'\'') {
-                byte
-            } else {
-                b'*'
-            }
+            if matches!(byte, b'\n' | b'\r' | b'"' | b'\'') { byte } else { b'*' }
         };
         let range = place.start..place.end.min(source.text.len());
         let mut bytes = std::mem::take(&mut source.text).into_bytes();
@@ -88,10 +76,7 @@ impl Sources {
         }
         let before = &text[..start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        (
-            before.matches('\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        )
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
     /// `file:line:column`
@@ -104,10 +89,6 @@ impl Sources {
     /// The files, in order.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
-        self.list
-            .iter()
-            .filter(|source| source.is_file)
-            .map(|source| source.path.clone())
-            .collect()
+        self.list.iter().filter(|source| source.is_file).map(|source| source.path.clone()).collect()
     }
 }

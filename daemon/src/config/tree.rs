@@ -103,17 +103,11 @@ pub(super) fn from_toml(table: &DeTable<'_>, source: usize) -> Table {
         let span = key.span();
         Entry {
             key: key.get_ref().to_string(),
-            key_place: Place {
-                source,
-                start: span.start,
-                end: span.end,
-            },
+            key_place: Place { source, start: span.start, end: span.end },
             node: node(value.get_ref(), value.span(), source),
         }
     });
-    Table {
-        entries: entries.collect(),
-    }
+    Table { entries: entries.collect() }
 }
 
 /// One value; recursion is bounded by the parser's own depth limit.
@@ -127,20 +121,10 @@ pub(super) fn node(value: &DeValue<'_>, span: std::ops::Range<usize>, source: us
         DeValue::Float(_) => Value::Other("a number with a fraction"),
         DeValue::Boolean(truth) => Value::Bool(*truth),
         DeValue::Datetime(_) => Value::Other("a date"),
-        DeValue::Array(items) => Value::List(
-            items
-                .iter()
-                .map(|item| node(item.get_ref(), item.span(), source))
-                .collect(),
-        ),
+        DeValue::Array(items) => {
+            Value::List(items.iter().map(|item| node(item.get_ref(), item.span(), source)).collect())
+        }
         DeValue::Table(table) => Value::Table(from_toml(table, source)),
     };
-    Node {
-        place: Place {
-            source,
-            start: span.start,
-            end: span.end,
-        },
-        value,
-    }
+    Node { place: Place { source, start: span.start, end: span.end }, value }
 }

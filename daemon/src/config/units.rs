@@ -4,12 +4,9 @@
 
 use std::time::Duration;
 
-const DURATION_HELP: &str =
-    "write a number and a unit, such as \"500ms\", \"30s\", \"15m\", \"24h\" or \"7d\"";
-const SIZE_HELP: &str =
-    "write a number of bytes, or a number and a unit, such as \"64K\", \"10MiB\" or \"1G\"";
-const RATE_HELP: &str =
-    "write calls per time, such as \"10/s\", \"100/min\", \"1000/h\" or \"100/15min\"";
+const DURATION_HELP: &str = "write a number and a unit, such as \"500ms\", \"30s\", \"15m\", \"24h\" or \"7d\"";
+const SIZE_HELP: &str = "write a number of bytes, or a number and a unit, such as \"64K\", \"10MiB\" or \"1G\"";
+const RATE_HELP: &str = "write calls per time, such as \"10/s\", \"100/min\", \"1000/h\" or \"100/15min\"";
 
 /// `"2s"`, `"500ms"`, `"15m"`, `"1h"`, `"1d"`; several parts may follow each other: `"1h30m"`.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
@@ -20,14 +17,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     }
     while !rest.is_empty() {
         let (number, after) = leading_number(rest).ok_or(DURATION_HELP)?;
-        let unit_end = after
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(after.len());
+        let unit_end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
         let unit = unit(after[..unit_end].trim()).ok_or(DURATION_HELP)?;
-        let part = u32::try_from(number)
-            .ok()
-            .and_then(|n| unit.checked_mul(n))
-            .ok_or(DURATION_HELP)?;
+        let part = u32::try_from(number).ok().and_then(|n| unit.checked_mul(n)).ok_or(DURATION_HELP)?;
         total = total.checked_add(part).ok_or(DURATION_HELP)?;
         rest = &after[unit_end..];
     }
@@ -62,13 +54,7 @@ pub(super) fn size(text: &str) -> Result<u64, &'static str> {
 /// `"100/min"`, `"10/s"`, `"10r/s"` (nginx), `"100/15min"`: calls and their period.
 pub(super) fn rate(text: &str) -> Result<(u64, Duration), &'static str> {
     let (count, after) = leading_number(text.trim()).ok_or(RATE_HELP)?;
-    let period = after
-        .trim_start()
-        .trim_start_matches('r')
-        .trim_start()
-        .strip_prefix('/')
-        .ok_or(RATE_HELP)?
-        .trim();
+    let period = after.trim_start().trim_start_matches('r').trim_start().strip_prefix('/').ok_or(RATE_HELP)?.trim();
     let period = match unit(period) {
         Some(unit) => unit,
         None => duration(period).map_err(|_| RATE_HELP)?,
@@ -82,9 +68,7 @@ pub(super) fn rate(text: &str) -> Result<(u64, Duration), &'static str> {
 }
 
 fn leading_number(text: &str) -> Option<(u64, &str)> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     Some((text[..end].parse().ok()?, &text[end..]))
 }
 
@@ -93,17 +77,12 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
 pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= 24
         && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// The public part of a key: `[a-z0-9]{4,32}`.
 pub(super) fn is_key_id(text: &str) -> bool {
-    (4..=32).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    (4..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -123,23 +102,9 @@ mod tests {
             (" 3 s", 3_000),
         ];
         for (text, milliseconds) in table {
-            assert_eq!(
-                duration(text),
-                Ok(Duration::from_millis(milliseconds)),
-                "{text}"
-            );
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
-        for text in [
-            "",
-            "5",
-            "s",
-            "-1s",
-            "1.5s",
-            "1y",
-            "5 s x",
-            "99999999999999999999s",
-            "4294967295d4294967295d?",
-        ] {
+        for text in ["", "5", "s", "-1s", "1.5s", "1y", "5 s x", "99999999999999999999s", "4294967295d4294967295d?"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
@@ -171,15 +136,7 @@ mod tests {
         for name in ["a", "weather-2", "abcdefghijklmnopqrstuvwx"] {
             assert!(is_name(name), "{name}");
         }
-        for name in [
-            "",
-            "2a",
-            "-a",
-            "Weather",
-            "a_b",
-            "abcdefghijklmnopqrstuvwxy",
-            "é",
-        ] {
+        for name in ["", "2a", "-a", "Weather", "a_b", "abcdefghijklmnopqrstuvwxy", "é"] {
             assert!(!is_name(name), "{name}");
         }
     }

@@ -77,7 +77,8 @@ fn play(args: &DemoArgs) -> io::Result<()> {
 /// A port that nobody listens on; a given one is only checked.
 fn free_port(wanted: u16) -> io::Result<u16> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, wanted));
-    let socket = TcpListener::bind(address).map_err(|problem| io::Error::new(problem.kind(), format!("port {wanted} cannot be used: {problem}")))?;
+    let socket = TcpListener::bind(address)
+        .map_err(|problem| io::Error::new(problem.kind(), format!("port {wanted} cannot be used: {problem}")))?;
     Ok(socket.local_addr()?.port())
 }
 
@@ -92,7 +93,10 @@ fn wait_until(what: &str, ready: impl Fn() -> bool, parts: &mut Parts) -> io::Re
             return Err(io::Error::other(format!("the {name} ended by itself; what it said stands above")));
         }
         if Instant::now() > deadline {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{what} did not come up within {} s", START.as_secs())));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("{what} did not come up within {} s", START.as_secs()),
+            ));
         }
         std::thread::sleep(Duration::from_millis(10));
     }

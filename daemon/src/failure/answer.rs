@@ -79,9 +79,8 @@ fn request_id(call: &Call) -> (Option<Vec<u8>>, bool) {
     if let Some(message) = &call.message {
         return (message.id().map(<[u8]>::to_vec), message.shape() == Shape::Request);
     }
-    let salvaged = call.salvaged.as_ref().and_then(|text| {
-        envelope::salvage_id(text).map(|span| span.of(text).to_vec())
-    });
+    let salvaged =
+        call.salvaged.as_ref().and_then(|text| envelope::salvage_id(text).map(|span| span.of(text).to_vec()));
     // JSON-RPC 2.0, section 5: an error for a message whose id cannot be known has the id null.
     (salvaged.or_else(|| call.salvaged.as_ref().map(|_| b"null".to_vec())), false)
 }

@@ -99,9 +99,12 @@ impl Kind {
             | Self::SessionRequired => StatusCode::BAD_REQUEST,
             Self::InvalidParams | Self::NameUnknown => StatusCode::OK,
             // 503 and not 429: some clients throw the body of a 429 away, and with it the words for the agent.
-            Self::Limited | Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom | Self::ServerUnavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Limited
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::Draining
+            | Self::NoRoom
+            | Self::ServerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::ServerTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::ServerGarbage => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,

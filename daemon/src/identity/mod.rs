@@ -61,11 +61,12 @@ impl Client {
 
     /// Whether it may use anything of a server.
     pub fn may_reach(&self, server: &str) -> bool {
-        self.scopes.is_empty() || self.scopes.iter().any(|scope| match scope.as_str().split_once('/') {
-            Some((servers, _)) => Pattern::new(servers).matches(server),
-            // A pattern without a slash matches across it.
-            None => true,
-        })
+        self.scopes.is_empty()
+            || self.scopes.iter().any(|scope| match scope.as_str().split_once('/') {
+                Some((servers, _)) => Pattern::new(servers).matches(server),
+                // A pattern without a slash matches across it.
+                None => true,
+            })
     }
 }
 

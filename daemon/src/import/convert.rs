@@ -45,16 +45,14 @@ impl Imported {
 
 /// Converts a file; the error is a sentence.
 pub fn convert(text: &str, secrets: &Path) -> Result<Imported, String> {
-    let root: Value = serde_json::from_str(&jsonc::plain(text))
-        .map_err(|error| format!("this is not JSON: {error}"))?;
+    let root: Value =
+        serde_json::from_str(&jsonc::plain(text)).map_err(|error| format!("this is not JSON: {error}"))?;
     let mut import = Import::new(secrets);
     let mut found = false;
     for (path, servers) in tables(&root) {
         found = true;
         let Some(servers) = servers.as_object() else {
-            import
-                .notes
-                .push(format!("{path} is not an object, and was left out"));
+            import.notes.push(format!("{path} is not an object, and was left out"));
             continue;
         };
         for (name, server) in servers {
@@ -65,24 +63,13 @@ pub fn convert(text: &str, secrets: &Path) -> Result<Imported, String> {
         return Err("there is neither `mcpServers` nor `servers` in it; name the file in which the client keeps its MCP servers".into());
     }
     import.projects(&root);
-    Ok(Imported {
-        toml: import.toml,
-        secrets: import.secrets,
-        notes: import.notes,
-        servers: import.names.len(),
-    })
+    Ok(Imported { toml: import.toml, secrets: import.secrets, notes: import.notes, servers: import.names.len() })
 }
 
 /// Where the clients keep their servers.
 fn tables(root: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
-    let paths = [
-        ("mcpServers", "/mcpServers"),
-        ("servers", "/servers"),
-        ("mcp.servers", "/mcp/servers"),
-    ];
-    paths
-        .into_iter()
-        .filter_map(|(name, pointer)| Some((name, root.pointer(pointer)?)))
+    let paths = [("mcpServers", "/mcpServers"), ("servers", "/servers"), ("mcp.servers", "/mcp/servers")];
+    paths.into_iter().filter_map(|(name, pointer)| Some((name, root.pointer(pointer)?)))
 }
 
 struct Import<'a> {
@@ -95,13 +82,7 @@ struct Import<'a> {
 
 impl<'a> Import<'a> {
     fn new(folder: &'a Path) -> Self {
-        Self {
-            folder,
-            toml: String::new(),
-            secrets: Vec::new(),
-            notes: Vec::new(),
-            names: BTreeSet::new(),
-        }
+        Self { folder, toml: String::new(), secrets: Vec::new(), notes: Vec::new(), names: BTreeSet::new() }
     }
 
     fn note(&mut self, name: &str, sentence: impl AsRef<str>) {
@@ -112,13 +93,8 @@ impl<'a> Import<'a> {
         let Some(server) = value.as_object() else {
             return self.note(original, "is not an object, and was left out");
         };
-        let kind = ["type", "transport"]
-            .iter()
-            .find_map(|key| server.get(*key)?.as_str())
-            .unwrap_or_default();
-        let url = ["url", "serverUrl", "httpUrl"]
-            .iter()
-            .find_map(|key| server.get(*key)?.as_str());
+        let kind = ["type", "transport"].iter().find_map(|key| server.get(*key)?.as_str()).unwrap_or_default();
+        let url = ["url", "serverUrl", "httpUrl"].iter().find_map(|key| server.get(*key)?.as_str());
         if kind.eq_ignore_ascii_case("sse") || kind.eq_ignore_ascii_case("ws") {
             return self.note(original, format!("was left out: its transport \"{kind}\" is not Streamable HTTP; see whether the server offers that at another URL"));
         }
@@ -141,10 +117,7 @@ impl<'a> Import<'a> {
             name = format!("{}{suffix}", &base[..base.len().min(24 - suffix.len())]);
         }
         if name != original {
-            self.note(
-                original,
-                format!("is called {name} here, and is offered at /mcp/{name}"),
-            );
+            self.note(original, format!("is called {name} here, and is offered at /mcp/{name}"));
         }
         name
     }
@@ -152,54 +125,38 @@ impl<'a> Import<'a> {
     fn stdio(&mut self, original: &str, command: &str, server: &Map<String, Value>) {
         let mut argv = vec![command.to_owned()];
         argv.extend(strings(server.get("args")));
-        if let Some(argument) = argv
-            .iter()
-            .find(|argument| !matches!(meaning(argument), Meaning::Plain))
-        {
-            return self.note(original, format!("was left out: no shell and no editor fills in {argument:?}; write the value itself"));
+        if let Some(argument) = argv.iter().find(|argument| !matches!(meaning(argument), Meaning::Plain)) {
+            return self.note(
+                original,
+                format!("was left out: no shell and no editor fills in {argument:?}; write the value itself"),
+            );
         }
         let name = self.name(original);
         let argv = self.checked_command(original, argv);
         self.open(original, &name);
         self.line(
             "command",
-            &format!(
-                "[{}]",
-                argv.iter()
-                    .map(|argument| quoted(argument))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
+            &format!("[{}]", argv.iter().map(|argument| quoted(argument)).collect::<Vec<_>>().join(", ")),
         );
         self.disabled(server);
         if let Some(directory) = server.get("cwd").and_then(Value::as_str) {
             match meaning(directory) {
                 Meaning::Plain => self.line("directory", &quoted(directory)),
-                _ => self.note(original, format!("its working directory {directory:?} is known to the editor only, and was left out")),
+                _ => self.note(
+                    original,
+                    format!("its working directory {directory:?} is known to the editor only, and was left out"),
+                ),
             }
         }
         self.values(original, &name, "env", server.get("env"));
-        self.rest(
-            original,
-            server,
-            &[
-                "command",
-                "args",
-                "env",
-                "cwd",
-                "type",
-                "transport",
-                "disabled",
-                "enabled",
-            ],
-        );
+        self.rest(original, server, &["command", "args", "env", "cwd", "type", "transport", "disabled", "enabled"]);
     }
 
     /// Notes on commands that start differently under a daemon than on a desk.
     fn checked_command(&mut self, original: &str, mut argv: Vec<String>) -> Vec<String> {
-        let shell = argv.first().is_some_and(|command| {
-            command.eq_ignore_ascii_case("cmd") || command.eq_ignore_ascii_case("cmd.exe")
-        });
+        let shell = argv
+            .first()
+            .is_some_and(|command| command.eq_ignore_ascii_case("cmd") || command.eq_ignore_ascii_case("cmd.exe"));
         if shell && argv.len() > 2 && argv[1].eq_ignore_ascii_case("/c") {
             argv.drain(..2);
             self.note(original, "`cmd /c` of Windows was removed");
@@ -213,7 +170,10 @@ impl<'a> Import<'a> {
             self.note(original, sentence);
         }
         if program == "docker" {
-            self.note(original, "docker needs the rights of root: prefer the program itself, which runs in a sandbox of its own");
+            self.note(
+                original,
+                "docker needs the rights of root: prefer the program itself, which runs in a sandbox of its own",
+            );
         }
         for pair in argv.windows(2) {
             let (option, value) = pair[1].split_once('=').unwrap_or((&pair[0], &pair[1]));
@@ -229,7 +189,10 @@ impl<'a> Import<'a> {
 
     fn http(&mut self, original: &str, url: &str, server: &Map<String, Value>) {
         if !matches!(meaning(url), Meaning::Plain) {
-            return self.note(original, "was left out: its URL has a part that only the client fills in; write the URL itself");
+            return self.note(
+                original,
+                "was left out: its URL has a part that only the client fills in; write the URL itself",
+            );
         }
         let name = self.name(original);
         self.open(original, &name);
@@ -239,27 +202,14 @@ impl<'a> Import<'a> {
         self.rest(
             original,
             server,
-            &[
-                "url",
-                "serverUrl",
-                "httpUrl",
-                "headers",
-                "type",
-                "transport",
-                "disabled",
-                "enabled",
-            ],
+            &["url", "serverUrl", "httpUrl", "headers", "type", "transport", "disabled", "enabled"],
         );
     }
 
     fn open(&mut self, original: &str, name: &str) {
         let separator = if self.toml.is_empty() { "" } else { "\n" };
         let comment: String = original.chars().filter(|c| !c.is_control()).collect();
-        let comment = if comment == name {
-            String::new()
-        } else {
-            format!("    # {comment}")
-        };
+        let comment = if comment == name { String::new() } else { format!("    # {comment}") };
         let _ = writeln!(self.toml, "{separator}[server.{name}]{comment}");
     }
 
@@ -281,10 +231,7 @@ impl<'a> Import<'a> {
                 Value::String(text) => text.clone(),
                 Value::Number(_) | Value::Bool(_) => value.to_string(),
                 _ => {
-                    self.note(
-                        original,
-                        format!("{table}.{key} is not a text, and was left out"),
-                    );
+                    self.note(original, format!("{table}.{key} is not a text, and was left out"));
                     continue;
                 }
             };
@@ -304,17 +251,17 @@ impl<'a> Import<'a> {
         };
         let value = match meaning(text) {
             Meaning::Variable(variable) => {
-                self.note(original, format!("{path} is read from the daemon's environment: set {variable} there (EnvironmentFile=)"));
+                self.note(
+                    original,
+                    format!("{path} is read from the daemon's environment: set {variable} there (EnvironmentFile=)"),
+                );
                 quoted(&format!("env:{variable}"))
             }
             Meaning::Input(id) => {
                 let file = self.secret(name, key, String::new());
                 self.note(
                     original,
-                    format!(
-                        "{path} was asked for by the client (input \"{id}\"): write it into {}",
-                        file.display()
-                    ),
+                    format!("{path} was asked for by the client (input \"{id}\"): write it into {}", file.display()),
                 );
                 reference(&file)
             }
@@ -326,11 +273,7 @@ impl<'a> Import<'a> {
                 reference(&file)
             }
             // A value that reads like a reference would be taken for one.
-            Meaning::Plain
-                if ["credential:", "file:", "env:"]
-                    .iter()
-                    .any(|scheme| text.starts_with(scheme)) =>
-            {
+            Meaning::Plain if ["credential:", "file:", "env:"].iter().any(|scheme| text.starts_with(scheme)) => {
                 let file = self.secret(name, key, text.to_owned());
                 reference(&file)
             }
@@ -341,16 +284,8 @@ impl<'a> Import<'a> {
 
     /// A file for a secret, named after server and key.
     fn secret(&mut self, server: &str, key: &str, value: String) -> PathBuf {
-        let key: String = key
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() {
-                    c.to_ascii_lowercase()
-                } else {
-                    '-'
-                }
-            })
-            .collect();
+        let key: String =
+            key.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         let mut path = self.folder.join(format!("{server}.{key}"));
         for number in 2.. {
             if !self.secrets.iter().any(|secret| secret.path == path) {
@@ -358,22 +293,18 @@ impl<'a> Import<'a> {
             }
             path = self.folder.join(format!("{server}.{key}.{number}"));
         }
-        self.secrets.push(SecretFile {
-            path: path.clone(),
-            value: Secret::new(value),
-        });
+        self.secrets.push(SecretFile { path: path.clone(), value: Secret::new(value) });
         path
     }
 
     /// Keys that are not carried over, by name.
     fn rest(&mut self, original: &str, server: &Map<String, Value>, known: &[&str]) {
-        let lost: Vec<&str> = server
-            .keys()
-            .map(String::as_str)
-            .filter(|key| !known.contains(key))
-            .collect();
+        let lost: Vec<&str> = server.keys().map(String::as_str).filter(|key| !known.contains(key)).collect();
         if server.contains_key("envFile") {
-            self.note(original, "envFile: copy its lines under env, or name it as EnvironmentFile= and write \"env:NAME\"");
+            self.note(
+                original,
+                "envFile: copy its lines under env, or name it as EnvironmentFile= and write \"env:NAME\"",
+            );
         }
         if !lost.is_empty() {
             self.note(original, format!("not carried over: {}", lost.join(", ")));
@@ -382,23 +313,11 @@ impl<'a> Import<'a> {
 
     /// Claude Code keeps further servers per project, which a gate for everyone does not have.
     fn projects(&mut self, root: &Value) {
-        for (folder, project) in root
-            .get("projects")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-        {
-            let servers = project
-                .get("mcpServers")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten();
+        for (folder, project) in root.get("projects").and_then(Value::as_object).into_iter().flatten() {
+            let servers = project.get("mcpServers").and_then(Value::as_object).into_iter().flatten();
             let names: Vec<&str> = servers.map(|(name, _)| name.as_str()).collect();
             if !names.is_empty() {
-                self.notes.push(format!(
-                    "the servers of the project {folder} were left out: {}",
-                    names.join(", ")
-                ));
+                self.notes.push(format!("the servers of the project {folder} were left out: {}", names.join(", ")));
             }
         }
     }
@@ -406,12 +325,7 @@ impl<'a> Import<'a> {
 
 fn strings(value: Option<&Value>) -> Vec<String> {
     let items = value.and_then(Value::as_array).into_iter().flatten();
-    items
-        .map(|item| {
-            item.as_str()
-                .map_or_else(|| item.to_string(), str::to_owned)
-        })
-        .collect()
+    items.map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
 }
 
 fn reference(path: &Path) -> String {
@@ -419,9 +333,6 @@ fn reference(path: &Path) -> String {
 }
 
 fn quoted_key(key: &str) -> String {
-    let plain = !key.is_empty()
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let plain = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if plain { key.to_owned() } else { quoted(key) }
 }

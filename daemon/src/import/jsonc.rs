@@ -50,10 +50,7 @@ fn comment_end(bytes: &[u8], start: usize) -> usize {
     let rest = &bytes[start + 2..];
     let length = match bytes[start + 1] {
         b'/' => rest.iter().position(|byte| *byte == b'\n'),
-        _ => rest
-            .windows(2)
-            .position(|pair| pair == b"*/")
-            .map(|length| length + 2),
+        _ => rest.windows(2).position(|pair| pair == b"*/").map(|length| length + 2),
     };
     length.map_or(bytes.len(), |length| start + 2 + length)
 }
@@ -72,10 +69,7 @@ mod tests {
     fn comments_and_trailing_commas_go_and_strings_stay() {
         let text = "\u{feff}{ // a\n \"u\": \"http://x/*y*/,]\", /* é\n */ \"l\": [1, 2, ], \"e\": \"\\\"//\", }";
         let value: serde_json::Value = serde_json::from_str(&plain(text)).unwrap();
-        assert_eq!(
-            value,
-            serde_json::json!({ "u": "http://x/*y*/,]", "l": [1, 2], "e": "\"//" })
-        );
+        assert_eq!(value, serde_json::json!({ "u": "http://x/*y*/,]", "l": [1, 2], "e": "\"//" }));
     }
 
     #[test]

@@ -63,10 +63,7 @@ struct Failure {
 }
 
 fn fail(code: u8, line: impl Into<String>) -> Failure {
-    Failure {
-        code,
-        lines: vec![line.into()],
-    }
+    Failure { code, lines: vec![line.into()] }
 }
 
 /// A reader of standard error that went away does not undo the import.
@@ -78,52 +75,30 @@ fn tell(lines: &[String]) {
 
 fn run(args: &ImportArgs) -> Result<Vec<String>, Failure> {
     let shown = args.file.display();
-    let text = fs::read_to_string(&args.file)
-        .map_err(|error| fail(EX_NOINPUT, format!("{shown} cannot be read: {error}")))?;
+    let text =
+        fs::read_to_string(&args.file).map_err(|error| fail(EX_NOINPUT, format!("{shown} cannot be read: {error}")))?;
     let secrets = std::path::absolute(&args.secrets).unwrap_or_else(|_| args.secrets.clone());
-    let imported = convert(&text, &secrets)
-        .map_err(|sentence| fail(EX_DATAERR, format!("{shown}: {sentence}")))?;
+    let imported = convert(&text, &secrets).map_err(|sentence| fail(EX_DATAERR, format!("{shown}: {sentence}")))?;
     if let Err(report) = imported.check() {
         return Err(fail(
             EX_CONFIG,
-            format!(
-                "nothing was written, since the result would not be accepted:\n{}",
-                report.render(false)
-            ),
+            format!("nothing was written, since the result would not be accepted:\n{}", report.render(false)),
         ));
     }
     let mut lines = imported.notes.clone();
     if args.output.as_os_str() == "-" {
         let _ = io::stdout().write_all(imported.toml.as_bytes());
-        lines.extend(
-            imported
-                .secrets
-                .iter()
-                .map(|secret| format!("{} was not written", secret.path.display())),
-        );
+        lines.extend(imported.secrets.iter().map(|secret| format!("{} was not written", secret.path.display())));
         return Ok(lines);
     }
     write_all(args, &secrets, &imported, &mut lines)?;
-    lines.push(format!(
-        "{} servers were written to {}",
-        imported.servers,
-        args.output.display()
-    ));
+    lines.push(format!("{} servers were written to {}", imported.servers, args.output.display()));
     lines.push("next: toolgated check, then systemctl reload toolgate".into());
     Ok(lines)
 }
 
-fn write_all(
-    args: &ImportArgs,
-    secrets: &Path,
-    imported: &Imported,
-    lines: &mut Vec<String>,
-) -> Result<(), Failure> {
-    let mut paths = imported
-        .secrets
-        .iter()
-        .map(|secret| &secret.path)
-        .chain([&args.output]);
+fn write_all(args: &ImportArgs, secrets: &Path, imported: &Imported, lines: &mut Vec<String>) -> Result<(), Failure> {
+    let mut paths = imported.secrets.iter().map(|secret| &secret.path).chain([&args.output]);
     if let Some(path) = paths.find(|path| path.exists() && !args.force) {
         let sentence = format!(
             "nothing was written, since {} exists already; write elsewhere, or replace it with --force",
@@ -136,24 +111,13 @@ fn write_all(
         move |error: io::Error| fail(EX_CANTCREAT, format!("{path} cannot be written: {error}"))
     };
     if !imported.secrets.is_empty() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(secrets)
-            .map_err(failed(secrets))?;
+        DirBuilder::new().recursive(true).mode(0o750).create(secrets).map_err(failed(secrets))?;
     }
     for SecretFile { path, value } in &imported.secrets {
         write(path, value.expose(), 0o600).map_err(failed(path))?;
-        lines.push(format!(
-            "{} holds a secret: let the daemon read it (chgrp toolgate, chmod 0640)",
-            path.display()
-        ));
+        lines.push(format!("{} holds a secret: let the daemon read it (chgrp toolgate, chmod 0640)", path.display()));
     }
-    if let Some(folder) = args
-        .output
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
+    if let Some(folder) = args.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed(folder))?;
     }
     write(&args.output, &imported.toml, 0o644).map_err(failed(&args.output))
@@ -166,11 +130,7 @@ fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     {
         return Err(error);
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(text.as_bytes())?;
     if !text.ends_with('\n') {
         file.write_all(b"\n")?;

@@ -14,11 +14,7 @@ fn imported(text: &str) -> Imported {
 }
 
 fn note(imported: &Imported, words: &str) {
-    assert!(
-        imported.notes.iter().any(|note| note.contains(words)),
-        "no note has {words:?}: {:#?}",
-        imported.notes
-    );
+    assert!(imported.notes.iter().any(|note| note.contains(words)), "no note has {words:?}: {:#?}", imported.notes);
 }
 
 const CLAUDE_DESKTOP: &str = r#"{
@@ -40,19 +36,12 @@ fn secrets_go_to_files_and_names_become_valid() {
     assert!(!imported.toml.contains("canary"), "{}", imported.toml);
     assert!(!format!("{imported:?}").contains("canary"));
     assert_eq!(imported.secrets.len(), 1);
-    assert_eq!(
-        imported.secrets[0].path,
-        Path::new("/etc/toolgate/secrets/github.github-token")
-    );
+    assert_eq!(imported.secrets[0].path, Path::new("/etc/toolgate/secrets/github.github-token"));
     note(&imported, "File System: is called file-system here");
     note(&imported, "npx fetches the program from the network");
     note(&imported, "not carried over: autoApprove");
     note(&imported, "`cmd /c` of Windows was removed");
-    assert!(
-        imported.toml.contains("env.RETRIES = \"3\""),
-        "{}",
-        imported.toml
-    );
+    assert!(imported.toml.contains("env.RETRIES = \"3\""), "{}", imported.toml);
     assert!(!imported.toml.contains("EMPTY"), "{}", imported.toml);
 }
 
@@ -80,10 +69,7 @@ fn what_vs_code_writes() {
             },
         }"#,
     );
-    note(
-        &imported,
-        "remote: headers.X-Api-Key was asked for by the client",
-    );
+    note(&imported, "remote: headers.X-Api-Key was asked for by the client");
     note(&imported, "remote: bearer was asked for by the client");
     note(&imported, "old: was left out: its transport \"sse\"");
     note(&imported, "local: its working directory");
@@ -106,41 +92,19 @@ fn what_cursor_and_claude_code_write() {
             "projects": { "/home/me/p": { "mcpServers": { "inner": { "command": "x" } } } }
         }"#,
     );
-    assert!(
-        imported
-            .toml
-            .contains("bearer = \"file:/etc/toolgate/secrets/a.authorization\""),
-        "{}",
-        imported.toml
-    );
-    assert!(
-        imported.toml.contains("env.TOKEN = \"env:B_TOKEN\""),
-        "{}",
-        imported.toml
-    );
-    assert!(
-        imported.toml.contains("enabled = false"),
-        "{}",
-        imported.toml
-    );
+    assert!(imported.toml.contains("bearer = \"file:/etc/toolgate/secrets/a.authorization\""), "{}", imported.toml);
+    assert!(imported.toml.contains("env.TOKEN = \"env:B_TOKEN\""), "{}", imported.toml);
+    assert!(imported.toml.contains("enabled = false"), "{}", imported.toml);
     note(&imported, "STANDARD was left out");
     note(&imported, "arguments are readable by every user");
     note(&imported, "d: was left out");
     note(&imported, "e: is not an object");
-    note(
-        &imported,
-        "the servers of the project /home/me/p were left out: inner",
-    );
+    note(&imported, "the servers of the project /home/me/p were left out: inner");
 }
 
 #[test]
 fn a_file_of_something_else_is_refused() {
-    for (text, words) in [
-        ("{", "not JSON"),
-        ("{}", "neither"),
-        ("[]", "neither"),
-        ("{\"mcp\":{}}", "neither"),
-    ] {
+    for (text, words) in [("{", "not JSON"), ("{}", "neither"), ("[]", "neither"), ("{\"mcp\":{}}", "neither")] {
         let sentence = convert(text, Path::new("/s")).unwrap_err();
         assert!(sentence.contains(words), "{text}: {sentence}");
     }
@@ -149,10 +113,7 @@ fn a_file_of_something_else_is_refused() {
 fn load(folder: &Path) -> Settings {
     let main = folder.join("toolgate.toml");
     fs::write(&main, "version = 1\n").unwrap();
-    let environment = Environment {
-        scrutiny: Scrutiny::Daemon,
-        ..Environment::default()
-    };
+    let environment = Environment { scrutiny: Scrutiny::Daemon, ..Environment::default() };
     match config::load(&main, &environment) {
         Ok((settings, _)) => settings,
         Err(report) => panic!("{}", report.render(false)),
@@ -172,31 +133,14 @@ fn what_was_written_is_loaded_and_not_overwritten() {
     };
     assert!(run(&args).is_ok());
     let settings = load(folder.path());
-    let config::settings::Transport::Stdio(github) = &settings.servers["github"].transport else {
-        panic!("not stdio")
-    };
-    let token = github
-        .environment
-        .iter()
-        .find(|(name, _)| name == "GITHUB_TOKEN")
-        .unwrap();
+    let config::settings::Transport::Stdio(github) = &settings.servers["github"].transport else { panic!("not stdio") };
+    let token = github.environment.iter().find(|(name, _)| name == "GITHUB_TOKEN").unwrap();
     assert_eq!(token.1.expose(), "ghp_canarycanary");
     let secret = folder.path().join("secrets/github.github-token");
-    assert_eq!(
-        fs::metadata(secret).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(fs::metadata(secret).unwrap().permissions().mode() & 0o777, 0o600);
 
-    let Err(Failure { code, lines }) = run(&args) else {
-        panic!("it was overwritten")
-    };
+    let Err(Failure { code, lines }) = run(&args) else { panic!("it was overwritten") };
     assert_eq!(code, EX_CANTCREAT);
     assert!(lines[0].contains("exists already"), "{lines:?}");
-    assert!(
-        run(&ImportArgs {
-            force: true,
-            ..args
-        })
-        .is_ok()
-    );
+    assert!(run(&ImportArgs { force: true, ..args }).is_ok());
 }

@@ -33,17 +33,10 @@ pub(super) fn meaning(value: &str) -> Meaning<'_> {
         return Meaning::Input(id);
     }
     let name = inner.strip_prefix("env:").unwrap_or(inner);
-    if !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-    {
+    if !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_') {
         return Meaning::Variable(name);
     }
-    if inner.starts_with("env:")
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        && !name.is_empty()
-    {
+    if inner.starts_with("env:") && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.is_empty() {
         return Meaning::Variable(name);
     }
     Meaning::Foreign(whole)

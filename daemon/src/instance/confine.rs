@@ -7,9 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus, Scope,
 };
-use rustix::process::{Pid, Resource, Rlimit, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal, setrlimit,
+};
 use rustix::thread::set_no_new_privs;
 
 use super::InstanceArgs;
@@ -29,7 +32,8 @@ pub(super) fn apply(args: &InstanceArgs) -> Result<(), String> {
         join(folder)?;
     }
     // From here on, orphans among the command's descendants become our children.
-    set_child_subreaper(Some(getpid())).map_err(|e| format!("cannot become the reaper of the command's processes: {e}"))?;
+    set_child_subreaper(Some(getpid()))
+        .map_err(|e| format!("cannot become the reaper of the command's processes: {e}"))?;
     if let Some(keeper) = args.keeper {
         follow(keeper)?;
     }
@@ -43,7 +47,8 @@ pub(super) fn apply(args: &InstanceArgs) -> Result<(), String> {
 }
 
 fn join(folder: &Path) -> Result<(), String> {
-    fs::write(folder.join("cgroup.procs"), "0").map_err(|e| format!("cannot join the control group {}: {e}", folder.display()))
+    fs::write(folder.join("cgroup.procs"), "0")
+        .map_err(|e| format!("cannot join the control group {}: {e}", folder.display()))
 }
 
 /// Asks for SIGTERM at the keeper's end, which may have been before.
@@ -53,7 +58,8 @@ fn follow(keeper: i32) -> Result<(), String> {
 }
 
 fn limit(resource: Resource, most: u64) -> Result<(), String> {
-    setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).map_err(|e| format!("cannot limit {resource:?} to {most}: {e}"))
+    setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+        .map_err(|e| format!("cannot limit {resource:?} to {most}: {e}"))
 }
 
 /// No command may signal a process outside its instance: not the keeper, not another server of
@@ -61,13 +67,17 @@ fn limit(resource: Resource, most: u64) -> Result<(), String> {
 fn landlock(args: &InstanceArgs) -> Result<(), String> {
     let confine_files = !args.read.is_empty() || !args.write.is_empty();
     let failed = |e: landlock::RulesetError| format!("cannot confine the command with Landlock: {e}");
-    let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).scope(Scope::Signal).map_err(failed)?;
+    let mut ruleset =
+        Ruleset::default().set_compatibility(CompatLevel::BestEffort).scope(Scope::Signal).map_err(failed)?;
     if confine_files {
         ruleset = ruleset.handle_access(AccessFs::from_all(LANDLOCK)).map_err(failed)?;
     }
     let mut created = ruleset.create().map_err(failed)?;
     if confine_files {
-        let everywhere = SYSTEM.iter().map(Path::new).chain(args.command.first().map(Path::new).filter(|program| program.is_absolute()));
+        let everywhere = SYSTEM
+            .iter()
+            .map(Path::new)
+            .chain(args.command.first().map(Path::new).filter(|program| program.is_absolute()));
         for path in everywhere.filter(|path| path.exists()).chain(args.read.iter().map(PathBuf::as_path)) {
             created = created.add_rule(beneath(path, AccessFs::from_read(LANDLOCK))?).map_err(failed)?;
         }

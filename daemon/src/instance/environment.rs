@@ -17,12 +17,15 @@ use super::InstanceArgs;
 pub(super) type Environment = Vec<(OsString, OsString)>;
 
 /// What every command gets, with the value used where the wrapper has none itself.
-const INHERITED: [(&str, &str); 3] = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/"), ("LANG", "C.UTF-8")];
+const INHERITED: [(&str, &str); 3] =
+    [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/"), ("LANG", "C.UTF-8")];
 
 /// Later pairs win. The error is a sentence.
 pub(super) fn read(args: &InstanceArgs) -> Result<Environment, String> {
-    let mut environment: Environment =
-        INHERITED.iter().map(|&(name, otherwise)| (name.into(), env::var_os(name).unwrap_or_else(|| otherwise.into()))).collect();
+    let mut environment: Environment = INHERITED
+        .iter()
+        .map(|&(name, otherwise)| (name.into(), env::var_os(name).unwrap_or_else(|| otherwise.into())))
+        .collect();
     if args.environment_on_stdout {
         let pairs = read_stdout().map_err(|e| format!("cannot read the environment from standard output: {e}"))?;
         environment.extend(pairs.split(|&byte| byte == 0).filter_map(pair));
@@ -47,11 +50,13 @@ fn pair(bytes: &[u8]) -> Option<(OsString, OsString)> {
 }
 
 fn read_credential(secret: &str) -> Result<(OsString, OsString), String> {
-    let (variable, credential) = pair(secret.as_bytes()).ok_or_else(|| format!("--secret {secret}: write VAR=CREDENTIAL"))?;
+    let (variable, credential) =
+        pair(secret.as_bytes()).ok_or_else(|| format!("--secret {secret}: write VAR=CREDENTIAL"))?;
     if credential.is_empty() || credential == ".." || credential.as_bytes().contains(&b'/') {
         return Err(format!("--secret {secret}: a credential's name is a file name"));
     }
-    let folder = env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| format!("--secret {secret}: no credentials were passed; add LoadCredential= to the unit"))?;
+    let folder = env::var_os("CREDENTIALS_DIRECTORY")
+        .ok_or_else(|| format!("--secret {secret}: no credentials were passed; add LoadCredential= to the unit"))?;
     let path = PathBuf::from(folder).join(&credential);
     let mut value = fs::read(&path).map_err(|e| format!("cannot read the credential {}: {e}", path.display()))?;
     // An editor's newline at the end is no part of a secret.

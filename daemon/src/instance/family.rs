@@ -40,7 +40,9 @@ pub(crate) fn children() -> io::Result<Vec<Pid>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
+            continue;
+        };
         // A process that ended meanwhile is no longer of interest.
         let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
         if parent(&stat) == Some(own) {

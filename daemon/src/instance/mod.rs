@@ -103,7 +103,8 @@ fn start(args: &InstanceArgs, connection: &OwnedFd) -> Result<Running, StartErro
     let signals = Signals::register().map_err(StartError::Signals)?;
     let environment = environment::read(args).map_err(StartError::Environment)?;
     confine::apply(args).map_err(StartError::Confine)?;
-    let mut child = spawn(args, environment, connection).map_err(|e| StartError::Command(args.command[0].clone(), e))?;
+    let mut child =
+        spawn(args, environment, connection).map_err(|e| StartError::Command(args.command[0].clone(), e))?;
     // The journal knows the unit; behind a keeper, all instances share one stderr.
     let prefix = if args.keeper.is_some() { format!("{}: ", args.name) } else { String::new() };
     let stderr = stderr::Drain::start(child.stderr.take(), prefix);
@@ -114,7 +115,10 @@ fn start(args: &InstanceArgs, connection: &OwnedFd) -> Result<Running, StartErro
 fn spawn(args: &InstanceArgs, environment: environment::Environment, connection: &OwnedFd) -> io::Result<Child> {
     let mut command = Command::new(&args.command[0]);
     command.args(&args.command[1..]).env_clear().envs(environment);
-    command.stdin(Stdio::from(connection.try_clone()?)).stdout(Stdio::from(connection.try_clone()?)).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::from(connection.try_clone()?))
+        .stdout(Stdio::from(connection.try_clone()?))
+        .stderr(Stdio::piped());
     if let Some(directory) = &args.directory {
         command.current_dir(directory);
     }
@@ -159,7 +163,10 @@ impl fmt::Display for StartError {
             Self::Signals(e) => write!(f, "cannot watch for signals: {e}"),
             Self::Environment(e) | Self::Confine(e) => f.write_str(e),
             Self::Command(program, e) if e.kind() == io::ErrorKind::NotFound => {
-                write!(f, "cannot start {program}: no such program or working directory; install it, or write its absolute path")
+                write!(
+                    f,
+                    "cannot start {program}: no such program or working directory; install it, or write its absolute path"
+                )
             }
             Self::Command(program, e) => write!(f, "cannot start {program}: {e}"),
         }
@@ -177,7 +184,9 @@ fn write_line(connection: &OwnedFd, mut line: &[u8]) {
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::AGAIN) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() || poll(&mut [PollFd::new(connection, PollFlags::OUT)], Some(&timespec(left))).is_err() {
+                if left.is_zero()
+                    || poll(&mut [PollFd::new(connection, PollFlags::OUT)], Some(&timespec(left))).is_err()
+                {
                     return;
                 }
             }

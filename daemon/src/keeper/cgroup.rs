@@ -52,7 +52,10 @@ impl Means {
     pub(super) fn end_leftovers(&self) -> Vec<Group> {
         let Self::Groups { base, .. } = self else { return Vec::new() };
         let entries = fs::read_dir(base).into_iter().flatten().flatten();
-        let leftovers: Vec<Group> = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_left_over)).map(|entry| Group(entry.path())).collect();
+        let leftovers: Vec<Group> = entries
+            .filter(|entry| entry.file_name().to_str().is_some_and(is_left_over))
+            .map(|entry| Group(entry.path()))
+            .collect();
         leftovers.iter().for_each(Group::kill);
         leftovers
     }
@@ -60,7 +63,8 @@ impl Means {
     /// Whether `tasks` has an effect.
     pub(super) fn limits_tasks(&self) -> bool {
         let Self::Groups { base, .. } = self else { return false };
-        fs::read_to_string(base.join("cgroup.subtree_control")).is_ok_and(|enabled| enabled.split_whitespace().any(|name| name == "pids"))
+        fs::read_to_string(base.join("cgroup.subtree_control"))
+            .is_ok_and(|enabled| enabled.split_whitespace().any(|name| name == "pids"))
     }
 }
 
@@ -125,7 +129,9 @@ fn delegated() -> Result<PathBuf, String> {
 
 fn is_delegated(group: &Path) -> bool {
     let mut value = [0; 8];
-    ["user.delegate", "trusted.delegate"].iter().any(|name| rustix::fs::getxattr(group, *name, &mut value).is_ok_and(|length| &value[..length] == b"1"))
+    ["user.delegate", "trusted.delegate"]
+        .iter()
+        .any(|name| rustix::fs::getxattr(group, *name, &mut value).is_ok_and(|length| &value[..length] == b"1"))
 }
 
 /// Where this process's group of the unified hierarchy is in the file system.
@@ -144,7 +150,8 @@ fn own_group(membership: &str, mounts: &str) -> Option<PathBuf> {
 
 /// Whether the keeper that made this group is dead.
 fn is_left_over(name: &str) -> bool {
-    let keeper = name.strip_prefix(PREFIX).and_then(|name| name.split('-').next()?.parse().ok()).and_then(Pid::from_raw);
+    let keeper =
+        name.strip_prefix(PREFIX).and_then(|name| name.split('-').next()?.parse().ok()).and_then(Pid::from_raw);
     keeper.is_some_and(|keeper| keeper == getpid() || test_kill_process(keeper) == Err(rustix::io::Errno::SRCH))
 }
 

@@ -56,7 +56,8 @@ impl Instances {
             return Ok(());
         }
         let group = self.means.group(service)?;
-        let spawned = wrapper(service, group.as_ref()).and_then(|mut command| command.stdin(OwnedFd::from(connection)).spawn());
+        let spawned =
+            wrapper(service, group.as_ref()).and_then(|mut command| command.stdin(OwnedFd::from(connection)).spawn());
         match spawned {
             Ok(child) => {
                 let pid = Pid::from_child(&child);
@@ -77,7 +78,11 @@ impl Instances {
             return;
         }
         self.reported.insert(service.name.clone(), now);
-        tracing::warn!(server = service.name, instances = service.max, "all instances are taken; connections are closed");
+        tracing::warn!(
+            server = service.name,
+            instances = service.max,
+            "all instances are taken; connections are closed"
+        );
     }
 
     /// Takes note of every child that ended and ends what it left behind.

@@ -81,7 +81,12 @@ pub fn serve(load: &mut Load<'_>) -> Result<(), KeeperError> {
     if !means.limits_tasks() && plan.services.iter().any(|service| service.tasks.is_some()) {
         tracing::warn!("`tasks` is not enforced here: only a control group with the pids controller can");
     }
-    let mut keeper = Keeper { sockets: Sockets::new(plan.directory.clone()), instances: Instances::new(means), signals, paused: None };
+    let mut keeper = Keeper {
+        sockets: Sockets::new(plan.directory.clone()),
+        instances: Instances::new(means),
+        signals,
+        paused: None,
+    };
     for problem in keeper.sockets.apply(plan) {
         tracing::error!("{problem}");
     }
@@ -130,7 +135,9 @@ impl Keeper {
     fn reload(&mut self, load: &mut Load<'_>) {
         let plan = match load() {
             Ok(plan) if plan.directory == self.sockets.directory() => plan,
-            Ok(plan) => return tracing::error!(directory = %plan.directory.display(), "the folder of sockets changes at a restart only; nothing was changed"),
+            Ok(plan) => {
+                return tracing::error!(directory = %plan.directory.display(), "the folder of sockets changes at a restart only; nothing was changed");
+            }
             Err(e) => return tracing::error!("nothing was changed: {e}"),
         };
         for problem in self.sockets.apply(plan) {
@@ -163,7 +170,14 @@ impl Keeper {
         let Some(socket) = self.sockets.get(name) else { return };
         let result = match socket.listener.accept() {
             Ok((connection, _)) => self.instances.start(&socket.service, connection),
-            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => Ok(()),
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+                ) =>
+            {
+                Ok(())
+            }
             Err(e) => Err(e),
         };
         if let Err(e) = result {
@@ -208,8 +222,12 @@ impl fmt::Display for KeeperError {
         match self {
             Self::Prepare(e) => write!(f, "cannot keep instances here: {e}"),
             Self::Plan(e) => f.write_str(e),
-            Self::Directory(path, e) => write!(f, "cannot use {}: {e}; it must be a folder that this user can write to", path.display()),
-            Self::Taken(path) => write!(f, "another keeper serves {}: stop it first, or set another `runtime_dir`", path.display()),
+            Self::Directory(path, e) => {
+                write!(f, "cannot use {}: {e}; it must be a folder that this user can write to", path.display())
+            }
+            Self::Taken(path) => {
+                write!(f, "another keeper serves {}: stop it first, or set another `runtime_dir`", path.display())
+            }
         }
     }
 }

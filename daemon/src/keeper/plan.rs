@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::settings::{Settings, Stdio, Transport};
 use crate::config::Secret;
+use crate::config::settings::{Settings, Stdio, Transport};
 
 /// Connections beyond `max` and `spares`: those that find out what a server offers.
 const PROBES: usize = 2;
@@ -43,10 +43,11 @@ impl Plan {
     /// Every enabled stdio server, with sockets in `RUNTIME_DIR/servers`.
     #[must_use]
     pub fn from_settings(settings: &Settings) -> Self {
-        let services = settings.servers.values().filter(|server| server.enabled).filter_map(|server| match &server.transport {
-            Transport::Stdio(stdio) => Some(Arc::new(Service::new(&server.name, stdio))),
-            Transport::Http(_) => None,
-        });
+        let services =
+            settings.servers.values().filter(|server| server.enabled).filter_map(|server| match &server.transport {
+                Transport::Stdio(stdio) => Some(Arc::new(Service::new(&server.name, stdio))),
+                Transport::Http(_) => None,
+            });
         Self { directory: settings.daemon.runtime_dir.join("servers"), services: services.collect() }
     }
 }

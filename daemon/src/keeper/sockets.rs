@@ -28,7 +28,8 @@ impl Lock {
             fs::DirBuilder::new().recursive(true).mode(0o750).create(directory).map_err(failed)?;
         }
         let path = directory.join(".keeper");
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(failed)?;
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(KeeperError::Taken(directory.to_owned())),

@@ -104,7 +104,13 @@ impl Daemon {
         outcome.applied = true;
         outcome.revision = previous + 1;
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
-        info!(who, reason = reason.unwrap_or(""), revision = outcome.revision, changes = outcome.changes.len(), "the configuration was reloaded");
+        info!(
+            who,
+            reason = reason.unwrap_or(""),
+            revision = outcome.revision,
+            changes = outcome.changes.len(),
+            "the configuration was reloaded"
+        );
         Ok(outcome)
     }
 
@@ -115,20 +121,25 @@ impl Daemon {
     /// Everything that can fail comes before the swap; what follows it only tidies up.
     fn apply(&self, running: &Policy, settings: Settings) -> Result<Vec<String>, api::ApiError> {
         let settings = Arc::new(settings);
-        let policy = Policy::new(Arc::clone(&settings), Some(running))
-            .map_err(|problem| api::ApiError::new(api::ErrorCode::BadConfiguration, problem).remedy("Mend the files, then try again."))?;
+        let policy = Policy::new(Arc::clone(&settings), Some(running)).map_err(|problem| {
+            api::ApiError::new(api::ErrorCode::BadConfiguration, problem).remedy("Mend the files, then try again.")
+        })?;
         if let Err(problem) = self.logging.set(&settings.log) {
             return Err(api::ApiError::new(api::ErrorCode::BadConfiguration, problem.to_string()));
         }
-        let kept: Vec<_> = policy.servers.values().map(Arc::clone).collect();
+        let kept: Vec<_> = policy.servers.values().map(|server| server.generation).collect();
         self.gate.settings.store(Arc::clone(&settings));
-        self.gate.policy.store(Arc::new(policy));
+        let policy = Arc::new(policy);
+        self.gate.policy.store(Arc::clone(&policy));
+        for server in policy.servers.values() {
+            server.queue.set_cap(server.settings.max_calls);
+        }
         let trouble = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).reload(&settings);
         for problem in &trouble {
             error!("{problem}");
         }
         for server in running.servers.values() {
-            if !kept.iter().any(|other| Arc::ptr_eq(other, server)) {
+            if !kept.contains(&server.generation) {
                 server.retire();
             }
         }
@@ -139,7 +150,9 @@ impl Daemon {
     fn listener_status(&self, settings: &Settings) -> Vec<api::ListenerStatus> {
         let open = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         let connections = |name: &str| {
-            open.all().find(|(known, _)| *known == name).map_or(0, |(_, listener)| listener.connections.load(Ordering::Relaxed) as u64)
+            open.all()
+                .find(|(known, _)| *known == name)
+                .map_or(0, |(_, listener)| listener.connections.load(Ordering::Relaxed) as u64)
         };
         settings
             .listeners
@@ -240,7 +253,12 @@ impl Operations for Daemon {
         api::CheckOutcome { ok, files, problems: problems(&report) }
     }
 
-    fn reload(&self, peer: &Peer, request: &api::ReloadRequest, if_match: Option<u64>) -> Result<api::ReloadOutcome, api::ApiError> {
+    fn reload(
+        &self,
+        peer: &Peer,
+        request: &api::ReloadRequest,
+        if_match: Option<u64>,
+    ) -> Result<api::ReloadOutcome, api::ApiError> {
         crate::lifecycle::notify::reloading();
         let outcome = self.transact(&peer.to_string(), request.reason.as_deref(), request.dry_run, if_match);
         crate::lifecycle::notify::ready(&format!("revision {}", self.gate.settings.load().revision));

@@ -28,10 +28,7 @@ pub fn status(status: &str) {
 /// The drain begins and may take this long.
 pub fn stopping(within: Duration) {
     let within = u32::try_from(within.as_micros()).unwrap_or(u32::MAX);
-    send(&[
-        NotifyState::Stopping,
-        NotifyState::ExtendTimeoutUsec(within),
-    ]);
+    send(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(within)]);
 }
 
 /// Everything that must make progress does.

@@ -69,11 +69,12 @@ fn serve(args: &RunArgs, settings: Settings) -> Result<(), String> {
     let logging = Logging::start(&settings.log).map_err(|problem| problem.to_string())?;
     let settings = Arc::new(settings);
     let gate = Gate::new(Policy::new(Arc::clone(&settings), None)?);
-    let cores = Cores::start(settings.daemon.cores, &gate).map_err(|problem| format!("the cores cannot be started: {problem}"))?;
-    let mut passed = Passed::from_systemd().map_err(|problem| format!("systemd's sockets cannot be taken over: {problem}"))?;
-    let listeners = Listeners::open(&gate.settings, &cores, &mut passed).map_err(|problems| {
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-    })?;
+    let cores = Cores::start(settings.daemon.cores, &gate)
+        .map_err(|problem| format!("the cores cannot be started: {problem}"))?;
+    let mut passed =
+        Passed::from_systemd().map_err(|problem| format!("systemd's sockets cannot be taken over: {problem}"))?;
+    let listeners = Listeners::open(&gate.settings, &cores, &mut passed)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let daemon = Arc::new(Daemon::new(Arc::clone(&gate), listeners, cores.clone(), logging, args.config.clone()));
     let admin = Admin::start(&settings.daemon.runtime_dir, Arc::clone(&daemon) as Arc<_>)
         .map_err(|problem| format!("the admin sockets cannot be opened: {problem}"))?;
@@ -134,9 +135,7 @@ async fn until_the_end(mut requests: Receiver<Request>, daemon: &Arc<Daemon>, co
     notify::stopping(settings.daemon.drain_timeout + Duration::from_secs(2));
     info!(calls = daemon.gate.calls.load(Ordering::Relaxed), "draining");
     let drained = shutdown::drain(|| daemon.stop_accepting(), cores, &settings.daemon);
-    let told_to_end = async {
-        while !matches!(requests.recv().await, Some(Request::EndNow) | None) {}
-    };
+    let told_to_end = async { while !matches!(requests.recv().await, Some(Request::EndNow) | None) {} };
     tokio::select! {
         left = drained => if left > 0 { warn!(connections = left, "calls were cut off") },
         () = told_to_end => warn!("a second signal: ending at once"),

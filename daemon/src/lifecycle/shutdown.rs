@@ -29,10 +29,7 @@ pub async fn drain(stop_accepting: impl FnOnce(), cores: &Cores, daemon: &Daemon
     if ended(cores, deadline).await {
         return 0;
     }
-    tracing::warn!(
-        connections = cores.connections(),
-        "the time to drain is up: what still runs is ended"
-    );
+    tracing::warn!(connections = cores.connections(), "the time to drain is up: what still runs is ended");
     advance(cores, Phase::Ending).await;
     ended(cores, Instant::now() + ENDING).await;
     cores.connections()
@@ -40,9 +37,7 @@ pub async fn drain(stop_accepting: impl FnOnce(), cores: &Cores, daemon: &Daemon
 
 async fn advance(cores: &Cores, phase: Phase) {
     for core in 0..cores.count() {
-        let sent = cores
-            .spawn(core, move |core| async move { core.drain.advance(phase) })
-            .await;
+        let sent = cores.spawn(core, move |core| async move { core.drain.advance(phase) }).await;
         if let Err(error) = sent {
             tracing::error!("a core does not drain: {error}");
         }

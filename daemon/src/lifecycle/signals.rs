@@ -41,11 +41,7 @@ fn request(signal: i32, draining: &mut bool) -> Request {
     if signal == SIGHUP {
         return Request::Reload;
     }
-    if std::mem::replace(draining, true) {
-        Request::EndNow
-    } else {
-        Request::Drain
-    }
+    if std::mem::replace(draining, true) { Request::EndNow } else { Request::Drain }
 }
 
 #[cfg(test)]
@@ -56,8 +52,7 @@ mod tests {
     #[test]
     fn the_second_signal_to_end_ends_at_once() {
         let mut draining = false;
-        let asked =
-            [SIGHUP, SIGTERM, SIGHUP, SIGINT, SIGTERM].map(|signal| request(signal, &mut draining));
+        let asked = [SIGHUP, SIGTERM, SIGHUP, SIGINT, SIGTERM].map(|signal| request(signal, &mut draining));
         assert_eq!(asked, [Reload, Drain, Reload, EndNow, EndNow]);
     }
 }

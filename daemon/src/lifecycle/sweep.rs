@@ -10,9 +10,9 @@ use tracing::{debug, warn};
 use crate::core::Core;
 use crate::cores::Cores;
 use crate::failure::Kind;
-use crate::servers::Server;
 use crate::message::Message;
 use crate::provenance::Provenance;
+use crate::servers::Server;
 use crate::servers::discovery::{self, introduced};
 
 /// How often.
@@ -40,7 +40,11 @@ fn sweep(core: &Core) {
         debug!(ended, "idle sessions were ended");
     }
     policy.limits.sweep(crate::clock::nanos());
-    policy.servers.values().filter_map(|server| server.instances()).for_each(crate::servers::stdio::instances::Instances::sweep);
+    policy
+        .servers
+        .values()
+        .filter_map(|server| server.instances())
+        .for_each(crate::servers::stdio::instances::Instances::sweep);
 }
 
 /// Asks each critical server who it is, so that readiness follows the truth.
@@ -74,6 +78,8 @@ async fn greet(core: &Rc<Core>, server: &Arc<Server>) {
 fn sign_of_life(era: Era) -> Message {
     discovery::own(match era {
         Era::Legacy => r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_owned(),
-        Era::Modern => format!(r#"{{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{{{}}}}}"#, discovery::own_meta()),
+        Era::Modern => {
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{{{}}}}}"#, discovery::own_meta())
+        }
     })
 }

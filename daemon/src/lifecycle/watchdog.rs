@@ -23,10 +23,7 @@ impl Watchdog {
     /// Starts where systemd asks for it (`WatchdogSec=`), else does nothing.
     ///
     /// `others` says whether what is no core makes progress too, such as the admin thread.
-    pub fn start(
-        cores: Cores,
-        others: impl Fn() -> bool + Send + 'static,
-    ) -> io::Result<Option<Self>> {
+    pub fn start(cores: Cores, others: impl Fn() -> bool + Send + 'static) -> io::Result<Option<Self>> {
         let Some(limit) = sd_notify::watchdog_enabled() else {
             return Ok(None);
         };

@@ -93,9 +93,10 @@ impl Limits {
             let before = before.and_then(|before| before.listeners.get(&listener.name));
             (listener.name.clone(), apply(&listener.limits, before))
         });
-        let tiers = settings.tiers.iter().map(|(name, tier)| {
-            (name.clone(), apply(&tier.limits, before.and_then(|before| before.tiers.get(name))))
-        });
+        let tiers = settings
+            .tiers
+            .iter()
+            .map(|(name, tier)| (name.clone(), apply(&tier.limits, before.and_then(|before| before.tiers.get(name)))));
         let servers = settings.servers.iter().map(|(name, server)| {
             (name.clone(), apply(&server.limits, before.and_then(|before| before.servers.get(name))))
         });

@@ -199,7 +199,8 @@ fn a_refused_call_uses_up_nothing_and_the_longest_wait_is_told() {
 
 #[test]
 fn the_strictest_of_several_limits_answers() {
-    let slow = limit("slow", LimitScope::Client, Measure::Rate { count: 1, period: Duration::from_secs(3600), burst: 1 });
+    let slow =
+        limit("slow", LimitScope::Client, Measure::Rate { count: 1, period: Duration::from_secs(3600), burst: 1 });
     let limits = Limits::new(&settings(&[per_minute("fast", LimitScope::Client, 1), slow], &[], &[]), None);
     drop(limits.check(&ANA, NOW).unwrap());
     let refusal = limits.check(&ANA, NOW).unwrap_err();

@@ -59,9 +59,7 @@ fn classify(error: Errno) -> Failure {
     match error {
         Errno::AGAIN => Failure::Empty,
         Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Failure::Exhausted,
-        Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT => {
-            Failure::Broken
-        }
+        Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::FAULT => Failure::Broken,
         // accept(2): on Linux, errors that are pending on the new connection are returned too.
         _ => Failure::Gone,
     }
@@ -86,21 +84,9 @@ impl Acceptor {
     pub fn start(admission: Admission, cores: Cores) -> io::Result<Self> {
         let (commands, received) = mpsc::channel();
         let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let accepting = Accepting {
-            sockets: Vec::new(),
-            admission,
-            cores,
-            bell: bell.clone(),
-            exhausted: false,
-        };
-        let thread = Builder::new()
-            .name("acceptor".into())
-            .spawn(move || accepting.run(&received))?;
-        Ok(Self {
-            commands: Some(commands),
-            bell,
-            thread: Some(thread),
-        })
+        let accepting = Accepting { sockets: Vec::new(), admission, cores, bell: bell.clone(), exhausted: false };
+        let thread = Builder::new().name("acceptor".into()).spawn(move || accepting.run(&received))?;
+        Ok(Self { commands: Some(commands), bell, thread: Some(thread) })
     }
 
     /// Begins to accept from a listening socket.
@@ -180,10 +166,7 @@ impl Accepting {
             }
             for index in broken.into_iter().rev() {
                 let Socket { listener, .. } = self.sockets.remove(index);
-                tracing::error!(
-                    listener = listener.settings().name,
-                    "its socket broke: restart the daemon"
-                );
+                tracing::error!(listener = listener.settings().name, "its socket broke: restart the daemon");
             }
         }
     }
@@ -248,13 +231,7 @@ impl Accepting {
     }
 }
 
-fn admit(
-    stream: TcpStream,
-    peer: SocketAddr,
-    listener: &Arc<OpenListener>,
-    admission: &Admission,
-    cores: &Cores,
-) {
+fn admit(stream: TcpStream, peer: SocketAddr, listener: &Arc<OpenListener>, admission: &Admission, cores: &Cores) {
     let permit = match admission.admit(peer.ip(), listener) {
         Verdict::Stay(permit) => permit,
         Verdict::NotAllowed => return Counters::count(&listener.counters.not_allowed),
@@ -262,13 +239,7 @@ fn admit(
     };
     let core = cores.least_loaded();
     let loaded = cores.load(core).enter();
-    let accepted = Accepted {
-        stream,
-        peer,
-        listener: listener.clone(),
-        permit,
-        loaded,
-    };
+    let accepted = Accepted { stream, peer, listener: listener.clone(), permit, loaded };
     match cores.try_spawn(core, move |core| connection::run(core, accepted)) {
         Ok(()) => Counters::count(&listener.counters.accepted),
         Err(error) => {

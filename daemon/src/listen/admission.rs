@@ -48,11 +48,7 @@ impl Admission {
     /// Follows `settings` for the bound on all connections.
     #[must_use]
     pub fn new(settings: Arc<ArcSwap<Settings>>) -> Self {
-        Self {
-            settings,
-            all: Arc::default(),
-            addresses: RefCell::default(),
-        }
+        Self { settings, all: Arc::default(), addresses: RefCell::default() }
     }
 
     /// Decides on a connection from `peer`.
@@ -71,10 +67,7 @@ impl Admission {
             (&address, rules.bounds.connections_per_address),
         ];
         // Only this thread adds, so what is below its bound now stays there.
-        if bounds
-            .iter()
-            .any(|(count, bound)| count.load(Ordering::Relaxed) >= *bound)
-        {
+        if bounds.iter().any(|(count, bound)| count.load(Ordering::Relaxed) >= *bound) {
             return Verdict::OverLimit;
         }
         Verdict::Stay(Permit(bounds.map(|(count, _)| {
@@ -94,8 +87,7 @@ impl Addresses {
     fn count_of(&mut self, peer: IpAddr, all: &AtomicUsize) -> Arc<AtomicUsize> {
         // A sweep is paid for by the addresses that came since the last one.
         if self.counts.len() > 2 * all.load(Ordering::Relaxed) + 64 {
-            self.counts
-                .retain(|_, count| count.load(Ordering::Relaxed) > 0);
+            self.counts.retain(|_, count| count.load(Ordering::Relaxed) > 0);
         }
         self.counts.entry(key(peer)).or_default().clone()
     }

@@ -18,11 +18,8 @@ pub struct Passed(Vec<(String, OwnedFd)>);
 impl Passed {
     /// Takes over what was passed to this process; to be called once, at its start.
     pub fn from_systemd() -> io::Result<Self> {
-        let passed = sd_listen_fds::get()
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        let named = passed
-            .into_iter()
-            .map(|(name, fd)| (name.unwrap_or_default(), fd.into_std()));
+        let passed = sd_listen_fds::get().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let named = passed.into_iter().map(|(name, fd)| (name.unwrap_or_default(), fd.into_std()));
         Ok(Self(named.collect()))
     }
 
@@ -35,10 +32,7 @@ impl Passed {
                 continue;
             }
             let socket = Socket::from(fd);
-            let address = socket
-                .local_addr()
-                .ok()
-                .and_then(|address| address.as_socket());
+            let address = socket.local_addr().ok().and_then(|address| address.as_socket());
             if address.is_some() && socket.is_listener().unwrap_or(false) {
                 found.push(socket.into());
             } else {
@@ -61,11 +55,7 @@ impl Passed {
 
 /// Binds and listens; `[::]` takes no IPv4 connections, so that both can be written side by side.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

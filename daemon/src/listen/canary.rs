@@ -26,12 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn canary(core: Rc<Core>) -> io::Result<()> {
     let (mut near, far) = duplex(1024);
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let connection = Connection::new(
-        (nowhere, nowhere),
-        LISTENER.clone(),
-        Protocol::Http1,
-        Origin::Canary,
-    );
+    let connection = Connection::new((nowhere, nowhere), LISTENER.clone(), Protocol::Http1, Origin::Canary);
     let run = async { http1::serve(&core, far, &Rc::new(connection), &Counters::default()).await };
     let ask = async {
         near.write_all(REQUEST).await?;
@@ -42,11 +37,7 @@ pub async fn canary(core: Rc<Core>) -> io::Result<()> {
     };
     let (ran, answer): (_, io::Result<Vec<u8>>) = tokio::join!(run, ask);
     ran?;
-    if answer?.starts_with(ANSWER) {
-        Ok(())
-    } else {
-        Err(io::ErrorKind::InvalidData.into())
-    }
+    if answer?.starts_with(ANSWER) { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
 static LISTENER: LazyLock<Arc<Listener>> = LazyLock::new(|| {

@@ -123,11 +123,7 @@ impl Connection {
     #[must_use]
     pub fn listener_in<'a>(&'a self, settings: &'a Settings) -> &'a Arc<Listener> {
         let same = |listener: &&Arc<Listener>| listener.name == self.listener.name;
-        settings
-            .listeners
-            .iter()
-            .find(same)
-            .unwrap_or(&self.listener)
+        settings.listeners.iter().find(same).unwrap_or(&self.listener)
     }
 }
 
@@ -138,22 +134,12 @@ fn next_id() -> u64 {
 
 /// Serves an accepted connection until it ends.
 pub async fn run(core: Rc<Core>, accepted: Accepted) {
-    let Accepted {
-        stream,
-        peer,
-        listener,
-        permit,
-        loaded,
-    } = accepted;
+    let Accepted { stream, peer, listener, permit, loaded } = accepted;
     let counted = (permit, loaded);
     // Each step is boxed so that its memory ends with it: a connection lives long.
     let ended = match Box::pin(establish(stream, peer, &listener)).await {
-        Ok((Stream::Plain(stream), connection)) => {
-            serve(&core, stream, &connection, &listener.counters).await
-        }
-        Ok((Stream::Secure(stream), connection)) => {
-            serve(&core, stream, &connection, &listener.counters).await
-        }
+        Ok((Stream::Plain(stream), connection)) => serve(&core, stream, &connection, &listener.counters).await,
+        Ok((Stream::Secure(stream), connection)) => serve(&core, stream, &connection, &listener.counters).await,
         Err(error) => Err(error),
     };
     if let Err(error) = ended {
@@ -174,30 +160,15 @@ async fn establish(
     listener: &OpenListener,
 ) -> io::Result<(Stream, Rc<Connection>)> {
     let stream = TcpStream::from_std(stream)?;
-    let addresses = (
-        SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-        stream.local_addr()?,
-    );
+    let addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), stream.local_addr()?);
     let settings = listener.settings();
     let mut connection = Connection::new(addresses, settings, Protocol::Http1, Origin::Client);
     let Some(secured) = listener.secured() else {
         return Ok((Stream::Plain(stream), Rc::new(connection)));
     };
-    let limit = connection
-        .listener
-        .tls
-        .as_ref()
-        .map_or(Duration::MAX, |tls| tls.handshake_timeout);
-    let handshake = timeout(
-        limit,
-        TlsAcceptor::from(secured.config.clone()).accept(stream),
-    );
-    let late = |_| {
-        Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the TLS handshake took too long",
-        ))
-    };
+    let limit = connection.listener.tls.as_ref().map_or(Duration::MAX, |tls| tls.handshake_timeout);
+    let handshake = timeout(limit, TlsAcceptor::from(secured.config.clone()).accept(stream));
+    let late = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"));
     let stream = handshake.await.unwrap_or_else(late).inspect_err(|_| {
         Counters::count(&listener.counters.handshakes_failed);
     })?;
@@ -205,20 +176,13 @@ async fn establish(
     if session.alpn_protocol() == Some(b"h2") {
         connection.protocol = Protocol::Http2;
     }
-    connection.tls = Some(TlsInfo {
-        version: session.protocol_version(),
-        server_name: session.server_name().map(str::to_owned),
-    });
+    connection.tls =
+        Some(TlsInfo { version: session.protocol_version(), server_name: session.server_name().map(str::to_owned) });
     connection.ready = Instant::now();
     Ok((Stream::Secure(Box::new(stream)), Rc::new(connection)))
 }
 
-async fn serve<S>(
-    core: &Rc<Core>,
-    stream: S,
-    connection: &Rc<Connection>,
-    counters: &Counters,
-) -> io::Result<()>
+async fn serve<S>(core: &Rc<Core>, stream: S, connection: &Rc<Connection>, counters: &Counters) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {

@@ -69,11 +69,7 @@ impl Deadlines {
     /// At the start of a connection.
     #[must_use]
     pub fn start() -> Self {
-        Self {
-            wait: (Wait::First, 0),
-            since: Instant::now(),
-            timer: None,
-        }
+        Self { wait: (Wait::First, 0), since: Instant::now(), timer: None }
     }
 
     /// Ready when the client has kept the connection waiting for too long: with what for.
@@ -108,9 +104,7 @@ impl Deadlines {
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
         }

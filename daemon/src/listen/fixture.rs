@@ -123,11 +123,7 @@ pub(crate) fn settings(listeners: Vec<Listener>) -> Settings {
             max_sessions: 1000,
             session_timeout: PATIENCE,
         },
-        log: Log {
-            level: "info".into(),
-            format: LogFormat::Auto,
-            access: false,
-        },
+        log: Log { level: "info".into(), format: LogFormat::Auto, access: false },
         warnings: Vec::new(),
     }
 }
@@ -145,13 +141,8 @@ impl Gate {
         let gate = crate::gate::Gate::new(policy);
         let cores = Cores::start(2, &gate).expect("cores start");
         let settings = Arc::clone(&gate.settings);
-        let listeners =
-            Listeners::open(&settings, &cores, &mut Passed::default()).expect("listeners open");
-        Self {
-            settings,
-            cores,
-            listeners,
-        }
+        let listeners = Listeners::open(&settings, &cores, &mut Passed::default()).expect("listeners open");
+        Self { settings, cores, listeners }
     }
 
     /// One listener, answered by [`serve`].
@@ -166,11 +157,7 @@ impl Gate {
     }
 
     pub(crate) fn listener(&self) -> &Arc<OpenListener> {
-        self.listeners
-            .all()
-            .find(|(name, _)| *name == STAND_IN)
-            .expect("it was opened")
-            .1
+        self.listeners.all().find(|(name, _)| *name == STAND_IN).expect("it was opened").1
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -192,16 +179,11 @@ pub(crate) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
             sleep(Duration::from_millis(2)).await;
         }
     };
-    timeout(PATIENCE, poll)
-        .await
-        .unwrap_or_else(|_| panic!("never: {what}"));
+    timeout(PATIENCE, poll).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// Sends, and reads until the other side closes. A reset is an error.
-pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
-    bytes: &[u8],
-) -> io::Result<String> {
+pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Result<String> {
     stream.write_all(bytes).await?;
     rest(stream).await
 }
@@ -209,47 +191,29 @@ pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
 /// Reads until the other side closes.
 pub(crate) async fn rest<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<String> {
     let mut read = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut read))
-        .await
-        .expect("closed in time")?;
+    timeout(PATIENCE, stream.read_to_end(&mut read)).await.expect("closed in time")?;
     Ok(String::from_utf8_lossy(&read).into_owned())
 }
 
 /// Reads one answer with a length: status, whether it closes the connection, body.
-pub(crate) async fn answer<S: AsyncRead + Unpin>(
-    stream: &mut S,
-) -> io::Result<(u16, bool, String)> {
+pub(crate) async fn answer<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<(u16, bool, String)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
     let head = String::from_utf8_lossy(&head).to_lowercase();
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .expect("a status");
-    let length = head
-        .split("content-length: ")
-        .nth(1)
-        .and_then(|rest| rest.split('\r').next());
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split('\r').next());
     let mut body = vec![0; length.and_then(|length| length.parse().ok()).unwrap_or(0)];
     stream.read_exact(&mut body).await?;
-    Ok((
-        status,
-        head.contains("connection: close"),
-        String::from_utf8_lossy(&body).into_owned(),
-    ))
+    Ok((status, head.contains("connection: close"), String::from_utf8_lossy(&body).into_owned()))
 }
 
 /// A certificate for `names`, self-signed, written to `folder/NAME.pem` and `folder/NAME.key`.
 pub(crate) fn certificate(folder: &Path, file: &str, names: &[&str]) -> CertificateFiles {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    let files = CertificateFiles {
-        chain: folder.join(format!("{file}.pem")),
-        key: folder.join(format!("{file}.key")),
-    };
+    let files = CertificateFiles { chain: folder.join(format!("{file}.pem")), key: folder.join(format!("{file}.key")) };
     std::fs::write(&files.chain, made.cert.pem()).expect("written");
     std::fs::write(&files.key, made.signing_key.serialize_pem()).expect("written");
     files
@@ -279,9 +243,7 @@ pub(crate) fn client_of(
     let mut roots = rustls::RootCertStore::empty();
     for files in trusted {
         let pem = std::fs::read(&files.chain).expect("a chain");
-        roots
-            .add(CertificateDer::from_pem_slice(&pem).expect("PEM"))
-            .expect("a root");
+        roots.add(CertificateDer::from_pem_slice(&pem).expect("PEM")).expect("a root");
     }
     let mut config = rustls::ClientConfig::builder_with_provider(super::tls::provider())
         .with_protocol_versions(versions)
@@ -300,7 +262,5 @@ pub(crate) async fn handshake(
 ) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from(name.to_owned()).expect("a name");
-    tokio_rustls::TlsConnector::from(config.clone())
-        .connect(name, stream)
-        .await
+    tokio_rustls::TlsConnector::from(config.clone()).connect(name, stream).await
 }

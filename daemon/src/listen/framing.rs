@@ -49,10 +49,7 @@ impl Watch {
             uri_bytes: bounds.uri_bytes,
             body_bytes: bounds.body_bytes as u64,
         });
-        Self {
-            machine: Some(RefCell::new(machine)),
-            ..Self::default()
-        }
+        Self { machine: Some(RefCell::new(machine)), ..Self::default() }
     }
 
     /// For HTTP/2: frames are not judged here yet, but progress is followed.
@@ -64,17 +61,13 @@ impl Watch {
     /// What the next byte belongs to; always idle for HTTP/2.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.machine
-            .as_ref()
-            .map_or(Phase::Idle, |machine| machine.borrow().phase())
+        self.machine.as_ref().map_or(Phase::Idle, |machine| machine.borrow().phase())
     }
 
     /// Messages that arrived whole.
     #[must_use]
     pub fn messages(&self) -> u64 {
-        self.machine
-            .as_ref()
-            .map_or(0, |machine| machine.borrow().messages())
+        self.machine.as_ref().map_or(0, |machine| machine.borrow().messages())
     }
 
     /// The refused message, after which nothing passes.
@@ -86,11 +79,7 @@ impl Watch {
     /// Refuses the message that is arriving, for a reason that lies outside of its bytes.
     pub fn refuse(&self, refusal: Refusal) {
         let begun = self.phase() == Phase::Body;
-        self.stop.set(Some(Stop {
-            refusal,
-            message: self.messages(),
-            begun,
-        }));
+        self.stop.set(Some(Stop { refusal, message: self.messages(), begun }));
     }
 
     /// Whether the last read found nothing.
@@ -125,16 +114,8 @@ impl Watch {
         let mut machine = machine.borrow_mut();
         match machine.feed(bytes) {
             Ok(()) => bytes.len(),
-            Err(Refused {
-                refusal,
-                before,
-                begun,
-            }) => {
-                self.stop.set(Some(Stop {
-                    refusal,
-                    message: machine.messages(),
-                    begun,
-                }));
+            Err(Refused { refusal, before, begun }) => {
+                self.stop.set(Some(Stop { refusal, message: machine.messages(), begun }));
                 before
             }
         }
@@ -170,11 +151,7 @@ impl<S> Guard<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { stream, watch } = self.get_mut();
         if let Some(stop) = watch.stop.get() {
             return stopped(stop);
@@ -202,20 +179,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 /// read, and answers to earlier messages are still being written.
 fn stopped(stop: Stop) -> Poll<io::Result<()>> {
     if stop.begun {
-        return Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            stop.refusal,
-        )));
+        return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, stop.refusal)));
     }
     Poll::Pending
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let Self { stream, watch } = self.get_mut();
         let written = Pin::new(stream).poll_write(cx, buf);
         watch.wrote(&written);
@@ -264,9 +234,7 @@ pub fn refusal_in(error: &(dyn std::error::Error + 'static)) -> Option<Refusal> 
             return Some(*refusal);
         }
         // An I/O error's source is that of what it wraps, not what it wraps.
-        let wrapped = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         if let Some(refusal) = wrapped.and_then(|wrapped| wrapped.downcast_ref::<Refusal>()) {
             return Some(*refusal);
         }

@@ -51,14 +51,7 @@ where
     let io = TokioIo::new(Guard::new(stream, watch.clone()));
     let hyper = builder(connection).serve_connection(io, service);
     let changed = Box::pin(core.drain.changed());
-    let driver = Driver {
-        hyper,
-        core,
-        connection,
-        watch,
-        changed,
-        deadlines: Deadlines::start(),
-    };
+    let driver = Driver { hyper, core, connection, watch, changed, deadlines: Deadlines::start() };
     driver.run(counters).await
 }
 
@@ -160,9 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
         let requests = (self.connection.requests(), in_flight);
         let first = self.core.drain.first_request_by(self.connection.ready);
         let bounds = &self.connection.listener.bounds;
-        self.deadlines
-            .poll(cx, bounds, &self.watch, requests, first)
-            .map(Event::Expired)
+        self.deadlines.poll(cx, bounds, &self.watch, requests, first).map(Event::Expired)
     }
 
     /// Whether the drain has come to closing idle connections, and this is one.

@@ -59,17 +59,7 @@ where
     let hyper = builder(connection).serve_connection(io, service);
     let changed = Box::pin(core.drain.changed());
     let deadlines = Deadlines::start();
-    Driver {
-        hyper,
-        core,
-        connection,
-        watch,
-        changed,
-        deadlines,
-        leaving: false,
-    }
-    .run(counters)
-    .await
+    Driver { hyper, core, connection, watch, changed, deadlines, leaving: false }.run(counters).await
 }
 
 fn builder(connection: &Connection) -> Builder<LocalExec> {
@@ -150,8 +140,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
         let first = self.core.drain.first_request_by(self.connection.ready);
         let bounds = &self.connection.listener.bounds;
         let counts = (requests, self.connection.in_flight());
-        self.deadlines
-            .poll(cx, bounds, &self.watch, counts, first)
-            .map(Event::Expired)
+        self.deadlines.poll(cx, bounds, &self.watch, counts, first).map(Event::Expired)
     }
 }

@@ -38,17 +38,10 @@ pub struct Listeners {
 
 impl Listeners {
     /// Opens every listener, or none: all errors are returned.
-    pub fn open(
-        settings: &Arc<ArcSwap<Settings>>,
-        cores: &Cores,
-        passed: &mut Passed,
-    ) -> Result<Self, Vec<OpenError>> {
+    pub fn open(settings: &Arc<ArcSwap<Settings>>, cores: &Cores, passed: &mut Passed) -> Result<Self, Vec<OpenError>> {
         let mut listeners = Self::start(settings, cores).map_err(|error| {
             let problem = format!("a thread cannot be started: {error}");
-            vec![OpenError {
-                listener: "all".into(),
-                problem,
-            }]
+            vec![OpenError { listener: "all".into(), problem }]
         })?;
         let mut errors = Vec::new();
         let mut bound = Vec::new();
@@ -67,15 +60,9 @@ impl Listeners {
             return Err(errors);
         }
         for (name, listener, sockets, passed) in bound {
-            let mut entry = Entry {
-                listener,
-                sockets: Vec::new(),
-                passed,
-            };
+            let mut entry = Entry { listener, sockets: Vec::new(), passed };
             for (written, socket) in sockets {
-                listeners
-                    .accept(&mut entry, written, socket)
-                    .map_err(|error| vec![error])?;
+                listeners.accept(&mut entry, written, socket).map_err(|error| vec![error])?;
             }
             listeners.entries.insert(name, entry);
         }
@@ -85,28 +72,14 @@ impl Listeners {
 
     fn start(settings: &Arc<ArcSwap<Settings>>, cores: &Cores) -> io::Result<Self> {
         let acceptor = Acceptor::start(Admission::new(settings.clone()), cores.clone())?;
-        Ok(Self {
-            acceptor,
-            renewal: Renewal::start()?,
-            entries: BTreeMap::new(),
-        })
+        Ok(Self { acceptor, renewal: Renewal::start()?, entries: BTreeMap::new() })
     }
 
     fn follow(&self) {
-        self.renewal.follow(
-            self.entries
-                .values()
-                .map(|entry| entry.listener.clone())
-                .collect(),
-        );
+        self.renewal.follow(self.entries.values().map(|entry| entry.listener.clone()).collect());
     }
 
-    fn accept(
-        &self,
-        entry: &mut Entry,
-        written: SocketAddr,
-        socket: TcpListener,
-    ) -> Result<(), OpenError> {
+    fn accept(&self, entry: &mut Entry, written: SocketAddr, socket: TcpListener) -> Result<(), OpenError> {
         let local = socket.local_addr();
         let opened = local.and_then(|local| {
             self.acceptor.open(socket, entry.listener.clone())?;
@@ -123,22 +96,11 @@ impl Listeners {
     /// Follows an accepted configuration. What could not be followed is returned; it stays as it was.
     pub fn reload(&mut self, settings: &Settings) -> Vec<OpenError> {
         let mut problems = Vec::new();
-        let kept = |name: &str| {
-            settings
-                .listeners
-                .iter()
-                .any(|listener| listener.name == name)
-        };
-        let gone: Vec<String> = self
-            .entries
-            .keys()
-            .filter(|name| !kept(name))
-            .cloned()
-            .collect();
+        let kept = |name: &str| settings.listeners.iter().any(|listener| listener.name == name);
+        let gone: Vec<String> = self.entries.keys().filter(|name| !kept(name)).cloned().collect();
         for name in gone {
             if let Some(entry) = self.entries.remove(&name) {
-                self.acceptor
-                    .close(entry.sockets.iter().map(|(_, local)| *local).collect());
+                self.acceptor.close(entry.sockets.iter().map(|(_, local)| *local).collect());
             }
         }
         for listener in &settings.listeners {
@@ -153,11 +115,7 @@ impl Listeners {
                 }
                 None => match OpenListener::new(listener) {
                     Ok(open) => {
-                        let mut entry = Entry {
-                            listener: Arc::new(open),
-                            sockets: Vec::new(),
-                            passed: false,
-                        };
+                        let mut entry = Entry { listener: Arc::new(open), sockets: Vec::new(), passed: false };
                         self.move_sockets(&mut entry, listener, &mut problems);
                         self.entries.insert(listener.name.clone(), entry);
                     }
@@ -171,31 +129,21 @@ impl Listeners {
 
     /// Makes the sockets of a listener those of its settings.
     fn move_sockets(&self, entry: &mut Entry, settings: &Listener, problems: &mut Vec<OpenError>) {
-        let (keep, leave): (Vec<_>, Vec<_>) = entry
-            .sockets
-            .iter()
-            .partition(|(written, _)| settings.addresses.contains(written));
+        let (keep, leave): (Vec<_>, Vec<_>) =
+            entry.sockets.iter().partition(|(written, _)| settings.addresses.contains(written));
         let held = |written: &SocketAddr| keep.iter().any(|(held, _)| held == written);
-        let new: Vec<SocketAddr> = settings
-            .addresses
-            .iter()
-            .filter(|written| !held(written))
-            .copied()
-            .collect();
+        let new: Vec<SocketAddr> = settings.addresses.iter().filter(|written| !held(written)).copied().collect();
         if entry.passed {
             if !new.is_empty() || !leave.is_empty() {
                 problems.push(OpenError {
                     listener: settings.name.clone(),
-                    problem: format!(
-                        "its addresses changed, but its sockets belong to systemd: {RENDER}"
-                    ),
+                    problem: format!("its addresses changed, but its sockets belong to systemd: {RENDER}"),
                 });
             }
             return;
         }
         entry.sockets = keep;
-        self.acceptor
-            .close(leave.into_iter().map(|(_, local)| local).collect());
+        self.acceptor.close(leave.into_iter().map(|(_, local)| local).collect());
         for address in new {
             let opened = match bind_one(&settings.name, address) {
                 Ok(socket) => self.accept(entry, address, socket),
@@ -208,24 +156,19 @@ impl Listeners {
     /// Takes what waits, then accepts no more.
     pub fn stop_accepting(&self) {
         let sockets = self.entries.values().flat_map(|entry| &entry.sockets);
-        self.acceptor
-            .close(sockets.map(|(_, local)| *local).collect());
+        self.acceptor.close(sockets.map(|(_, local)| *local).collect());
     }
 
     /// The listeners by name.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Arc<OpenListener>)> {
-        self.entries
-            .iter()
-            .map(|(name, entry)| (name.as_str(), &entry.listener))
+        self.entries.iter().map(|(name, entry)| (name.as_str(), &entry.listener))
     }
 
     /// Where a listener accepts, with the ports that the system chose.
     #[must_use]
     pub fn addresses(&self, name: &str) -> Vec<SocketAddr> {
         let entry = self.entries.get(name);
-        entry.map_or_else(Vec::new, |entry| {
-            entry.sockets.iter().map(|(_, local)| *local).collect()
-        })
+        entry.map_or_else(Vec::new, |entry| entry.sockets.iter().map(|(_, local)| *local).collect())
     }
 }
 
@@ -264,15 +207,10 @@ fn bind_one(name: &str, address: SocketAddr) -> Result<TcpListener, OpenError> {
     bind::bind(address).map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => "; end the program that holds it, or choose another port",
-            io::ErrorKind::PermissionDenied => {
-                "; choose a port above 1023, or let systemd pass the socket"
-            }
+            io::ErrorKind::PermissionDenied => "; choose a port above 1023, or let systemd pass the socket",
             io::ErrorKind::AddrNotAvailable => "; write an address that this machine has",
             _ => "",
         };
-        OpenError {
-            listener: name.into(),
-            problem: format!("{address} cannot be bound: {error}{remedy}"),
-        }
+        OpenError { listener: name.into(), problem: format!("{address} cannot be bound: {error}{remedy}") }
     })
 }

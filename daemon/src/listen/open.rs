@@ -73,11 +73,7 @@ impl Secured {
         let certificates = Arc::new(certificates);
         let config = tls::server_config(settings, certificates.clone())
             .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-        Ok(Self {
-            settings: settings.clone(),
-            config: Arc::new(config),
-            certificates,
-        })
+        Ok(Self { settings: settings.clone(), config: Arc::new(config), certificates })
     }
 }
 
@@ -123,10 +119,7 @@ impl OpenListener {
         let mut problems = Vec::new();
         if same {
             for error in held.iter().flat_map(|held| held.certificates.reload()) {
-                problems.push(OpenError {
-                    listener: settings.name.clone(),
-                    problem: error.to_string(),
-                });
+                problems.push(OpenError { listener: settings.name.clone(), problem: error.to_string() });
             }
         } else {
             self.secured.store(secured(settings)?.map(Arc::new));
@@ -137,14 +130,6 @@ impl OpenListener {
 }
 
 fn secured(settings: &Listener) -> Result<Option<Secured>, OpenError> {
-    let error = |problem| OpenError {
-        listener: settings.name.clone(),
-        problem,
-    };
-    settings
-        .tls
-        .as_ref()
-        .map(Secured::new)
-        .transpose()
-        .map_err(error)
+    let error = |problem| OpenError { listener: settings.name.clone(), problem };
+    settings.tls.as_ref().map(Secured::new).transpose().map_err(error)
 }

@@ -23,14 +23,8 @@ const LINGER_BYTES: usize = 256 * 1024;
 
 /// The JSON-RPC error of a refusal; it has no id, since no message was read.
 fn body(refusal: Refusal) -> String {
-    let (code, sentence, reason) = (
-        -31000 - i32::from(refusal.status()),
-        refusal.sentence(),
-        refusal.code(),
-    );
-    format!(
-        r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":"{sentence}","data":{{"reason":"{reason}"}}}}}}"#
-    )
+    let (code, sentence, reason) = (-31000 - i32::from(refusal.status()), refusal.sentence(), refusal.code());
+    format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":"{sentence}","data":{{"reason":"{reason}"}}}}}}"#)
 }
 
 fn status(refusal: Refusal) -> StatusCode {
@@ -65,10 +59,8 @@ fn text(refusal: Refusal, listener: &Listener) -> String {
         let _ = write!(text, "{name}: {value}\r\n");
     }
     let length = body.len();
-    let _ = write!(
-        text,
-        "content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    );
+    let _ =
+        write!(text, "content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
     text
 }
 

@@ -34,10 +34,7 @@ impl Renewal {
                 watched.load().iter().for_each(look);
             }
         })?;
-        Ok(Self {
-            listeners,
-            _end: end,
-        })
+        Ok(Self { listeners, _end: end })
     }
 
     /// Looks after these from now on.

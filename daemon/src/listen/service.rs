@@ -37,11 +37,7 @@ impl Service {
     /// For one connection.
     #[must_use]
     pub fn new(core: Rc<Core>, connection: Rc<Connection>, watch: Option<Rc<Watch>>) -> Self {
-        Self {
-            core,
-            connection,
-            watch,
-        }
+        Self { core, connection, watch }
     }
 }
 
@@ -51,11 +47,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let Self {
-            core,
-            connection,
-            watch,
-        } = self.clone();
+        let Self { core, connection, watch } = self.clone();
         let in_flight = InFlight::begin(connection);
         let message = in_flight.0.requests() - 1;
         Box::pin(async move {
@@ -65,14 +57,9 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             }
             // HTTP/2 says it once for the connection, by GOAWAY.
             if core.drain.begun() && in_flight.0.protocol == Protocol::Http1 {
-                response
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| Counted {
-                body,
-                _in_flight: in_flight,
-            }))
+            Ok(response.map(|body| Counted { body, _in_flight: in_flight }))
         })
     }
 }
@@ -80,17 +67,10 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 /// Why the body of this message did not arrive whole. The pipeline saw a broken body; what it made
 /// of that says less than this.
 fn stopped(watch: &Watch, message: u64) -> Option<Refusal> {
-    watch
-        .stop()
-        .filter(|stop| stop.message == message)
-        .map(|stop| stop.refusal)
+    watch.stop().filter(|stop| stop.message == message).map(|stop| stop.refusal)
 }
 
-async fn answer(
-    core: &Rc<Core>,
-    connection: &Rc<Connection>,
-    request: Request<Incoming>,
-) -> Response<Body> {
+async fn answer(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
     if connection.protocol == Protocol::Http2
         && let Some(refusal) = beyond(&connection.listener.bounds, &request)
     {
@@ -113,10 +93,7 @@ async fn answer(
 
 /// What the guard refuses for HTTP/1, and h2 lets pass.
 fn beyond(bounds: &Bounds, request: &Request<Incoming>) -> Option<Refusal> {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > bounds.uri_bytes {
         return Some(Refusal::TargetTooLong);
     }
@@ -137,18 +114,10 @@ fn empty(status: StatusCode) -> Response<Body> {
 /// 301 to the same target over HTTPS; 400 where the client does not say which host it means.
 fn redirect(request: &Request<Incoming>, port: u16) -> Response<Body> {
     let written = request.uri().authority().map(http::uri::Authority::as_str);
-    let header = || {
-        request
-            .headers()
-            .get(HOST)
-            .and_then(|host| host.to_str().ok())
-    };
+    let header = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let location = written.or_else(header).and_then(|host| {
         let host = host.parse::<http::uri::Authority>().ok()?;
-        let target = request
-            .uri()
-            .path_and_query()
-            .map_or("/", http::uri::PathAndQuery::as_str);
+        let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let location = match port {
             443 => format!("https://{}{target}", host.host()),
             port => format!("https://{}:{port}{target}", host.host()),
@@ -190,10 +159,7 @@ impl http_body::Body for Counted {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

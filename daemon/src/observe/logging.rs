@@ -63,21 +63,14 @@ impl Logging {
     pub fn start(settings: &Log) -> Result<Self, LogError> {
         let (filter, handle) = reload::Layer::new(targets(settings)?);
         let (layer, writer) = output(settings.format)?;
-        tracing_subscriber::registry()
-            .with(layer.with_filter(filter))
-            .try_init()?;
-        Ok(Self {
-            filter: handle,
-            writer,
-        })
+        tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
+        Ok(Self { filter: handle, writer })
     }
 
     /// Takes a new level and access setting over. The form stays that of the start.
     pub fn set(&self, settings: &Log) -> Result<(), LogError> {
         let targets = targets(settings)?;
-        self.filter
-            .reload(targets)
-            .map_err(|error| LogError::Output(io::Error::other(error)))
+        self.filter.reload(targets).map_err(|error| LogError::Output(io::Error::other(error)))
     }
 
     /// Waits until what was logged is written, two seconds at most; the last thing a process does.
@@ -95,10 +88,7 @@ pub fn check_level(level: &str) -> Result<(), String> {
 
 fn parse(level: &str) -> Result<Targets, String> {
     // `Targets` takes a word that is no level for a module whose every line is wanted.
-    let mut bare = level
-        .split(',')
-        .map(str::trim)
-        .filter(|directive| !directive.contains('='));
+    let mut bare = level.split(',').map(str::trim).filter(|directive| !directive.contains('='));
     let levels = bare.all(|word| !word.is_empty() && word.parse::<LevelFilter>().is_ok());
     level.parse().ok().filter(|_| levels).ok_or_else(|| {
         format!(
@@ -114,11 +104,7 @@ fn targets(settings: &Log) -> Result<Targets, LogError> {
     if targets.iter().any(|(target, _)| target == ACCESS) {
         return Ok(targets);
     }
-    let access = if settings.access {
-        LevelFilter::INFO
-    } else {
-        LevelFilter::OFF
-    };
+    let access = if settings.access { LevelFilter::INFO } else { LevelFilter::OFF };
     Ok(targets.with_target(ACCESS, access))
 }
 
@@ -129,10 +115,7 @@ fn output(format: LogFormat) -> io::Result<(BoxedLayer, Option<Writer>)> {
         LogFormat::Journald => Ok((journal()?, None)),
         LogFormat::Pretty => {
             let writer = Writer::start(io::stderr())?;
-            Ok((
-                pretty(writer.clone(), io::stderr().is_terminal()),
-                Some(writer),
-            ))
+            Ok((pretty(writer.clone(), io::stderr().is_terminal()), Some(writer)))
         }
         LogFormat::Json | LogFormat::Auto => {
             let writer = Writer::start(io::stdout())?;
@@ -171,12 +154,7 @@ fn journal() -> io::Result<BoxedLayer> {
 }
 
 fn json(writer: Writer) -> BoxedLayer {
-    fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_writer(writer)
-        .boxed()
+    fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(writer).boxed()
 }
 
 fn pretty(writer: Writer, colours: bool) -> BoxedLayer {
@@ -192,28 +170,18 @@ mod tests {
     use super::*;
 
     fn log(level: &str, access: bool) -> Log {
-        Log {
-            level: level.into(),
-            format: LogFormat::Json,
-            access,
-        }
+        Log { level: level.into(), format: LogFormat::Json, access }
     }
 
     fn enabled(settings: &Log, target: &str, level: Level) -> bool {
-        targets(settings)
-            .expect("parses")
-            .would_enable(target, &level)
+        targets(settings).expect("parses").would_enable(target, &level)
     }
 
     #[test]
     fn the_access_log_has_a_switch_of_its_own() {
         assert!(enabled(&log("error", true), ACCESS, Level::INFO));
         assert!(!enabled(&log("debug", false), ACCESS, Level::ERROR));
-        assert!(enabled(
-            &log("error,toolgated::access=debug", false),
-            ACCESS,
-            Level::DEBUG
-        ));
+        assert!(enabled(&log("error,toolgated::access=debug", false), ACCESS, Level::DEBUG));
     }
 
     #[derive(Clone, Default)]
@@ -235,12 +203,8 @@ mod tests {
         let page = Page::default();
         let writer = Writer::start(page.clone()).expect("starts");
         let (filter, handle) = reload::Layer::new(targets(&log("info", true)).expect("parses"));
-        let subscriber =
-            tracing_subscriber::registry().with(json(writer.clone()).with_filter(filter));
-        let logging = Logging {
-            filter: handle,
-            writer: Some(writer),
-        };
+        let subscriber = tracing_subscriber::registry().with(json(writer.clone()).with_filter(filter));
+        let logging = Logging { filter: handle, writer: Some(writer) };
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(server = "files", in_flight = 3, "Hello\nthere");
             tracing::debug!("too fine");
@@ -252,17 +216,12 @@ mod tests {
         });
         logging.flush();
         let text = String::from_utf8(page.0.lock().expect("page").clone()).expect("text");
-        let lines: Vec<serde_json::Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         assert_eq!(lines[0]["server"], "files");
         assert_eq!(lines[0]["in_flight"], 3);
         assert_eq!(lines[0]["level"], "INFO");
-        let messages: Vec<_> = lines
-            .iter()
-            .map(|line| line["message"].as_str().expect("text"))
-            .collect();
+        let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().expect("text")).collect();
         assert_eq!(messages, ["Hello\nthere", "fine", "a call"]);
     }
 

@@ -35,9 +35,7 @@ impl Writer {
         let (lines, received) = sync_channel(WAITING);
         let dropped = Arc::new(AtomicU64::new(0));
         let lost = Arc::clone(&dropped);
-        std::thread::Builder::new()
-            .name("log".into())
-            .spawn(move || write_all(&received, output, &lost))?;
+        std::thread::Builder::new().name("log".into()).spawn(move || write_all(&received, output, &lost))?;
         Ok(Self { lines, dropped })
     }
 
@@ -57,20 +55,13 @@ fn write_all(received: &Receiver<Message>, output: impl Write, dropped: &AtomicU
         let _ = write_batch(message, received, &mut output);
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            tracing::warn!(
-                lines = lost,
-                "Log lines were dropped, since their reader is too slow"
-            );
+            tracing::warn!(lines = lost, "Log lines were dropped, since their reader is too slow");
         }
     }
 }
 
 /// Writes what waits, then flushes once.
-fn write_batch(
-    first: Message,
-    received: &Receiver<Message>,
-    output: &mut impl Write,
-) -> io::Result<()> {
+fn write_batch(first: Message, received: &Receiver<Message>, output: &mut impl Write) -> io::Result<()> {
     let mut next = Some(first);
     while let Some(message) = next {
         match message {
@@ -89,10 +80,7 @@ impl<'a> MakeWriter<'a> for Writer {
     type Writer = Line;
 
     fn make_writer(&'a self) -> Line {
-        Line {
-            writer: self.clone(),
-            text: Vec::new(),
-        }
+        Line { writer: self.clone(), text: Vec::new() }
     }
 }
 
@@ -158,10 +146,7 @@ mod tests {
     }
 
     fn say(writer: &Writer, text: &str) {
-        writer
-            .make_writer()
-            .write_all(text.as_bytes())
-            .expect("buffers");
+        writer.make_writer().write_all(text.as_bytes()).expect("buffers");
     }
 
     #[test]

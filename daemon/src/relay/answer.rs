@@ -65,9 +65,8 @@ pub fn json_answer(era: Era, answer: Bytes) -> Response<Body> {
 fn modern_status(answer: &Bytes) -> StatusCode {
     let Ok(message) = Message::parse(answer.clone()) else { return StatusCode::OK };
     let Some(error) = message.envelope.error else { return StatusCode::OK };
-    let code = json::get(&message.bytes, error, "code").and_then(|span| {
-        std::str::from_utf8(span.of(&message.bytes)).ok()?.parse::<i64>().ok()
-    });
+    let code = json::get(&message.bytes, error, "code")
+        .and_then(|span| std::str::from_utf8(span.of(&message.bytes)).ok()?.parse::<i64>().ok());
     match code {
         Some(code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
         Some(code::HEADER_MISMATCH | code::MISSING_CLIENT_CAPABILITY | code::UNSUPPORTED_PROTOCOL_VERSION) => {

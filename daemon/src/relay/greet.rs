@@ -91,10 +91,9 @@ pub fn known_version(call: &Call) -> Result<(), Failure> {
 /// modern era does not define (2026-07-28, "Backward Compatibility").
 fn as_legacy_only(failure: Failure) -> Failure {
     match failure.kind {
-        Kind::EraUnsupported => Failure::new(
-            Kind::EraUnsupported,
-            format!("{} Open a session with `initialize` instead.", failure.message),
-        ),
+        Kind::EraUnsupported => {
+            Failure::new(Kind::EraUnsupported, format!("{} Open a session with `initialize` instead.", failure.message))
+        }
         _ => failure,
     }
 }
@@ -103,7 +102,8 @@ fn as_legacy_only(failure: Failure) -> Failure {
 /// that are up do; a server that is down is left out.
 async fn all(call: &Call, revision: Revision) -> Result<Vec<(Arc<Server>, Arc<Introduced>)>, Failure> {
     let mut asked = JoinSet::new();
-    for (place, server) in call.view().servers.iter().enumerate() {
+    let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
+    for (place, server) in open.enumerate() {
         let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
         asked.spawn_local(async move {
             let said = introduced_within(PATIENCE, &core, &server, revision).await;

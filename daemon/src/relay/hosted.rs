@@ -15,7 +15,7 @@ use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
 
 use super::stream::{Events, pump};
-use super::{answer, greet, lists, mirror, names, overhear};
+use super::{answer, greet, lists, mirror, overhear};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -23,7 +23,7 @@ use crate::message::Message;
 use crate::servers::Server;
 use crate::servers::exchange::Exchange;
 use crate::servers::leg::Leg;
-use crate::sessions::{Hosted, Kind as Served, Place, Session};
+use crate::sessions::{Hosted, Kind as Served, Place};
 use crate::stages::queue;
 
 /// Messages outside of calls that an instance may have said before its leg stands.
@@ -31,16 +31,23 @@ const UNASKED: usize = 256;
 
 /// Serves a call of a hosted session, or the one that opens it.
 pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
-    if call.method == Http::POST && call.message().shape() == Shape::Request && call.message().method() == "initialize" {
+    if call.method == Http::POST && call.message().shape() == Shape::Request && call.message().method() == "initialize"
+    {
         return open(call).await;
     }
     greet::known_version(call)?;
     let Some((session, _)) = &call.session else {
-        return Err(Failure::new(Kind::SessionRequired, "Open a session with `initialize` first, and send its `Mcp-Session-Id` from then on."));
+        return Err(Failure::new(
+            Kind::SessionRequired,
+            "Open a session with `initialize` first, and send its `Mcp-Session-Id` from then on.",
+        ));
     };
     let session = Arc::clone(session);
     let Served::Hosted(hosted) = &session.kind else {
-        return Err(Failure::new(Kind::SessionUnknown, "This session was opened under another configuration. Open a new one with `initialize`."));
+        return Err(Failure::new(
+            Kind::SessionUnknown,
+            "This session was opened under another configuration. Open a new one with `initialize`.",
+        ));
     };
     if call.method == Http::GET {
         return Ok(stream(call, hosted));
@@ -50,7 +57,7 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
         return Ok(empty(StatusCode::OK));
     }
     match call.message().shape() {
-        Shape::Request => request(call, &session, hosted).await,
+        Shape::Request => request(call, hosted).await,
         Shape::Notification => notification(call, hosted).await,
         Shape::Response => response(call, hosted).await,
     }
@@ -85,20 +92,20 @@ fn stream(call: &Call, hosted: &Hosted) -> Response<Body> {
     response
 }
 
-async fn request(call: &mut Call, session: &Session, hosted: &Hosted) -> Result<Response<Body>, Failure> {
+async fn request(call: &mut Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
     let message = call.message().clone();
     let method = Method::parse(&message.method());
     match method {
         Some(Method::Ping) => Ok(local(&message)),
         Some(Method::SetLevel) => set_level(call, hosted, &message).await,
-        Some(method) if lists::is_list(method) => list(call, session, hosted, method).await,
-        method => run(call, hosted, method, message).await,
+        Some(method) if lists::is_list(method) => list(call, hosted, method).await,
+        _ => run(call, hosted, message).await,
     }
 }
 
 /// A request that only a server can answer.
-async fn run(call: &mut Call, hosted: &Hosted, method: Option<Method>, message: Message) -> Result<Response<Body>, Failure> {
-    let (server, message) = destination(call, method, message)?;
+async fn run(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Response<Body>, Failure> {
+    let (server, message) = destination(call, message)?;
     queue::admit(call, &server).await?;
     let mut exchange = begin(call, hosted, &server, &message).await?;
     if exchange.lost_session() {
@@ -121,25 +128,25 @@ async fn begin(call: &Call, hosted: &Hosted, server: &Arc<Server>, message: &Mes
 }
 
 /// The server that a request goes to, and the request as that server knows its name.
-pub fn destination(call: &Call, method: Option<Method>, message: Message) -> Result<(Arc<Server>, Message), Failure> {
+pub fn destination(call: &Call, message: Message) -> Result<(Arc<Server>, Message), Failure> {
     if let Some(server) = call.view().single() {
-        if let Some(method) = method {
-            names::authorise(call, server, method, &message)?;
-        }
         return Ok((Arc::clone(server), message));
     }
-    let named = method.filter(|method| method.named_by().is_some());
-    let Some(method) = named else {
-        let text = format!("The method {} cannot be told to belong to one of the servers behind this path. Use /mcp/NAME.", message.method());
-        return Err(Failure::new(Kind::MethodUnknown, text));
-    };
-    let routed = names::route(call, method, &message)?;
-    Ok((routed.server, routed.message))
+    match &call.routed {
+        Some(routed) => Ok((Arc::clone(&routed.server), routed.message.clone())),
+        None => Err(Failure::new(
+            Kind::MethodUnknown,
+            format!(
+                "The method {} cannot be told to belong to one of the servers behind this path. Use /mcp/NAME.",
+                message.method()
+            ),
+        )),
+    }
 }
 
 async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, Failure> {
     hosted
-        .leg(&server.settings.name, async || {
+        .leg(server, async || {
             let (unasked, said) = mpsc::channel(UNASKED);
             let leg = server.introduce(&call.core, &call.client().id, hosted, unasked).await?;
             let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
@@ -154,13 +161,12 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
 }
 
 /// Lists come from the session's own instance where one runs, else from the shared one.
-async fn list(call: &mut Call, session: &Session, hosted: &Hosted, method: Method) -> Result<Response<Body>, Failure> {
+async fn list(call: &mut Call, hosted: &Hosted, method: Method) -> Result<Response<Body>, Failure> {
     let Some(server) = call.view().single().cloned() else {
         let merged = lists::merged(call, method, hosted.revision).await?;
         return Ok(answer::json_answer(Era::Legacy, merged));
     };
-    let _ = session;
-    let leg = match hosted.living_leg(&server.settings.name).await {
+    let leg = match hosted.living_leg(&server).await {
         Some(leg) => leg,
         None => lists::shared_leg(call, &server, hosted.revision).await?,
     };
@@ -217,7 +223,10 @@ async fn cancel(call: &Call, hosted: &Hosted, message: &Message) {
 async fn response(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
     let message = call.message();
     let Some(asked) = message.id().and_then(|id| hosted.answered(id)) else {
-        return Err(Failure::new(Kind::InvalidRequest, "No server waits for an answer with this id; it was answered already, or its server has ended."));
+        return Err(Failure::new(
+            Kind::InvalidRequest,
+            "No server waits for an answer with this id; it was answered already, or its server has ended.",
+        ));
     };
     let renamed: Bytes = message.with(&[(message.envelope.id, &asked.id)]).into();
     asked.leg.send(&call.core, renamed, &call.provenance()).await?;

@@ -108,7 +108,13 @@ mod tests {
 
     #[test]
     fn what_only_looks_alike_is_left_alone() {
-        for result in [r#"{"content":"text"}"#, r#"{"contents":[7,{"uri":7}]}"#, r#"{"structuredContent":{"uri":"x"}}"#, "{}", "null"] {
+        for result in [
+            r#"{"content":"text"}"#,
+            r#"{"contents":[7,{"uri":7}]}"#,
+            r#"{"structuredContent":{"uri":"x"}}"#,
+            "{}",
+            "null",
+        ] {
             assert!(uris(result).is_empty(), "{result}");
         }
     }

@@ -26,9 +26,9 @@ use crate::failure::{Failure, Kind};
 use crate::identity::Client;
 use crate::message::Message;
 use crate::policy::View;
+use crate::servers::Server;
 use crate::servers::discovery::{self, introduced, introduced_within};
 use crate::servers::leg::Leg;
-use crate::servers::Server;
 
 /// How long a merged list waits for one server.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,7 +63,11 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
     let member = method.list_member().expect("only lists are merged");
     let mut pages = JoinSet::new();
     for (place, position) in positions(call)?.into_iter().enumerate() {
-        let Some(server) = call.view().server(&position.server).filter(|server| call.client().may_reach(&server.settings.name)) else { continue };
+        let Some(server) =
+            call.view().server(&position.server).filter(|server| call.client().may_reach(&server.settings.name))
+        else {
+            continue;
+        };
         let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
         let request = list_request(call, method, position.cursor.as_deref());
         pages.spawn_local(async move {
@@ -83,7 +87,9 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
                 append(call, method, &server, &page, &mut out, &mut taken);
                 further.extend(next_position(&server, &page));
             }
-            Err(failure) => warn!(server = server.settings.name, %failure, list = member, "a server's entries are missing from a merged list"),
+            Err(failure) => {
+                warn!(server = server.settings.name, %failure, list = member, "a server's entries are missing from a merged list")
+            }
         }
     }
     let cursor = seal(call, &further);
@@ -105,12 +111,9 @@ fn positions(call: &Call) -> Result<Vec<Position>, Failure> {
         let start = |server: &Arc<Server>| Position { server: server.settings.name.clone(), cursor: None };
         return Ok(call.view().servers.iter().map(start).collect());
     };
-    call.core
-        .gate
-        .seal
-        .open(&call.client().id, &cursor)
-        .and_then(|text| serde_json::from_slice(&text).ok())
-        .ok_or_else(|| Failure::new(Kind::InvalidParams, "This cursor is not valid here any more. List again from the start."))
+    call.core.gate.seal.open(&call.client().id, &cursor).and_then(|text| serde_json::from_slice(&text).ok()).ok_or_else(
+        || Failure::new(Kind::InvalidParams, "This cursor is not valid here any more. List again from the start."),
+    )
 }
 
 fn seal(call: &Call, further: &[Position]) -> Option<String> {
@@ -142,7 +145,12 @@ fn list_request(call: &Call, method: Method, cursor: Option<&str>) -> Message {
     ))
 }
 
-async fn page(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, request: &Message) -> Result<Message, Failure> {
+async fn page(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    revision: Revision,
+    request: &Message,
+) -> Result<Message, Failure> {
     let from = crate::provenance::Provenance::own();
     let introduced = introduced_within(GREETING, core, server, revision).await?;
     let answer = introduced.leg.call(core, request, &from).await?.answer().await;
@@ -161,14 +169,7 @@ async fn page(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, request
     Ok(answer)
 }
 
-fn append(
-    call: &Call,
-    method: Method,
-    server: &Server,
-    page: &Message,
-    out: &mut Merged,
-    taken: &mut names::View,
-) {
+fn append(call: &Call, method: Method, server: &Server, page: &Message, out: &mut Merged, taken: &mut names::View) {
     let (Some(result), Some(member)) = (page.envelope.result, method.list_member()) else { return };
     let name = &server.settings.name;
     out.limit(list::cache_hints(&page.bytes, result));
@@ -204,7 +205,15 @@ fn by_uri(method: Method) -> bool {
     matches!(method, Method::ResourcesList | Method::ResourceTemplatesList)
 }
 
-fn permits(client: &Client, view: &View, server: &Server, method: Method, item: &Item, text: &[u8], bare: bool) -> bool {
+fn permits(
+    client: &Client,
+    view: &View,
+    server: &Server,
+    method: Method,
+    item: &Item,
+    text: &[u8],
+    bare: bool,
+) -> bool {
     let span = if by_uri(method) { item.uri.or(item.uri_template) } else { item.name };
     let Some(span) = span else { return false };
     let own = json::decode_str(span.of(text));

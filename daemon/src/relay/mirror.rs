@@ -12,7 +12,7 @@ use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::Era;
 
-use super::{answer, lists, names};
+use super::{answer, lists};
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -35,7 +35,7 @@ const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// Relays a call.
 pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Body>, Failure> {
-    let filtered = authorise(call, server)?;
+    let filtered = filtered(call, server);
     // A session's stream and its end must work when the server is busy.
     if call.method == Method::POST {
         queue::admit(call, server).await?;
@@ -49,21 +49,11 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     finish(call, server, endpoint, answer)
 }
 
-/// What the call may do here; gives back the list whose entries must be filtered.
-fn authorise(call: &Call, server: &Arc<Server>) -> Result<Option<Mcp>, Failure> {
-    let Some(message) = call.message.as_ref().filter(|message| message.shape() == Shape::Request) else {
-        return Ok(None);
-    };
-    let view = call.view();
-    if view.offers_all(call.client(), server) {
-        return Ok(None);
-    }
-    let method = Mcp::parse(&message.method());
-    match method {
-        Some(method) if lists::is_list(method) => Ok(Some(method)),
-        Some(method) => names::authorise(call, server, method, message).map(|()| None),
-        None => Ok(None),
-    }
+/// The list whose entries must be filtered for this client.
+fn filtered(call: &Call, server: &Server) -> Option<Mcp> {
+    let message = call.message.as_ref().filter(|message| message.shape() == Shape::Request)?;
+    let list = message.envelope.known_method.filter(|method| lists::is_list(*method))?;
+    (!call.view().offers_all(call.client(), server)).then_some(list)
 }
 
 /// A session stays with the endpoint that opened it; other calls go round.
@@ -155,7 +145,12 @@ fn follow_session(
     let upstream = HeaderValue::from_bytes(upstream).map_err(|problem| {
         Failure::new(Kind::ServerGarbage, "The server's session id cannot be used.").because(problem)
     })?;
-    let kind = sessions::Kind::Mirrored(Mirrored { server: server.settings.name.clone(), generation: server.generation, endpoint, upstream });
+    let kind = sessions::Kind::Mirrored(Mirrored {
+        server: server.settings.name.clone(),
+        generation: server.generation,
+        endpoint,
+        upstream,
+    });
     let max = call.policy.settings.daemon.max_sessions;
     let session = call.core.gate.sessions.open(&call.client().id, &call.view().name, kind, max);
     let session = session.ok_or_else(no_room)?;

@@ -15,10 +15,12 @@ use crate::message::Message;
 use crate::servers::Server;
 
 /// Where a named request goes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Routed {
     /// The server.
     pub server: Arc<Server>,
+    /// Its name there.
+    pub name: String,
     /// The request as that server knows the name.
     pub message: Message,
 }
@@ -45,9 +47,10 @@ pub fn route(call: &Call, method: Method, message: &Message) -> Result<Routed, F
     let Some((server, own)) = found else { return Err(unknown(method, &offered)) };
     let edit = rename(message, method, own).ok_or_else(missing)?;
     let text = splice::apply(&message.bytes, &mut [edit]);
-    let renamed = Message::parse(text.into()).map_err(|problem| Failure::new(Kind::InvalidRequest, problem.to_string()))?;
+    let renamed =
+        Message::parse(text.into()).map_err(|problem| Failure::new(Kind::InvalidRequest, problem.to_string()))?;
     authorise(call, server, method, &renamed)?;
-    Ok(Routed { server: Arc::clone(server), message: renamed })
+    Ok(Routed { server: Arc::clone(server), name: own.to_owned(), message: renamed })
 }
 
 /// The name as a merged view offers it.
@@ -61,7 +64,8 @@ fn named(method: Method, message: &Message) -> Option<String> {
     match method.named_by()? {
         NamedBy::Reference => {
             let reference = message.envelope.reference?;
-            let span = json::get(&message.bytes, reference, "name").or_else(|| json::get(&message.bytes, reference, "uri"))?;
+            let span =
+                json::get(&message.bytes, reference, "name").or_else(|| json::get(&message.bytes, reference, "uri"))?;
             Some(json::decode_str(span.of(&message.bytes)).into_owned())
         }
         NamedBy::Name | NamedBy::Uri | NamedBy::TaskId => {
@@ -73,10 +77,9 @@ fn named(method: Method, message: &Message) -> Option<String> {
 fn is_by_uri(method: Method, message: &Message) -> bool {
     match method.named_by() {
         Some(NamedBy::Uri) => true,
-        Some(NamedBy::Reference) => message
-            .envelope
-            .reference
-            .is_some_and(|reference| json::get(&message.bytes, reference, "name").is_none()),
+        Some(NamedBy::Reference) => {
+            message.envelope.reference.is_some_and(|reference| json::get(&message.bytes, reference, "name").is_none())
+        }
         _ => false,
     }
 }
@@ -93,7 +96,7 @@ fn rename(message: &Message, method: Method, own: &str) -> Option<Edit<'static>>
 }
 
 /// Denied and unknown look the same to whoever may not know.
-fn unknown(method: Method, name: &str) -> Failure {
+pub fn unknown(method: Method, name: &str) -> Failure {
     let what = match method.named_by() {
         Some(NamedBy::Uri) => "resource",
         Some(NamedBy::Reference) => "prompt or resource template",

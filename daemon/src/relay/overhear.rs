@@ -37,9 +37,11 @@ pub async fn follow(core: Rc<Core>, leg: Leg, session: Weak<Session>) {
         match open(&core, &leg, &conversation, &place).await {
             Some(answer) => read(answer, &leg, &session, &mut place).await,
             // It offers no stream; there is only the end to wait for.
-            None => while session.strong_count() > 0 {
-                sleep(LOOK).await;
-            },
+            None => {
+                while session.strong_count() > 0 {
+                    sleep(LOOK).await;
+                }
+            }
         }
         sleep(place.pause.unwrap_or(PAUSE)).await;
     }

@@ -36,7 +36,10 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
     }
     let method = Method::parse(&message.method());
     if let Some(method) = method.filter(|method| !method.exists_in(Era::Modern)) {
-        return Err(Failure::new(Kind::MethodUnknown, format!("The method {} does not exist in revision 2026-07-28.", method.as_str())));
+        return Err(Failure::new(
+            Kind::MethodUnknown,
+            format!("The method {} does not exist in revision 2026-07-28.", method.as_str()),
+        ));
     }
     match method {
         Some(Method::Discover) => discover(call).await,
@@ -47,7 +50,7 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
 }
 
 async fn run(call: &mut Call, method: Option<Method>, message: Message) -> Result<Response<Body>, Failure> {
-    let (server, message) = destination(call, method, message)?;
+    let (server, message) = destination(call, message)?;
     greet::speaks_modern(call, &server).await?;
     // A subscription lives long and does nothing; it must not take a caller's place.
     if method != Some(Method::Listen) {

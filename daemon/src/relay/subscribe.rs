@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use toolgate_protocol::names;
 
 use super::links;
-use super::stream::{Events, pump};
 use super::stateless;
+use super::stream::{Events, pump};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::Failure;
@@ -32,7 +32,9 @@ pub async fn merged(call: &mut Call) -> Result<Response<Body>, Failure> {
     let (sender, receiver) = mpsc::channel(BUFFER);
     let mut granted = Map::new();
     let mut exchanges = Vec::new();
-    for server in call.view().servers.clone() {
+    let open = |server: &Arc<crate::servers::Server>| call.client().may_reach(&server.settings.name);
+    let servers: Vec<_> = call.view().servers.iter().filter(|server| open(server)).map(Arc::clone).collect();
+    for server in servers {
         let Ok(mut exchange) = listen(call, &server).await else { continue };
         if let Ok(Step::Related(first)) = timeout(PATIENCE, exchange.next()).await {
             grant(&mut granted, &first, &server.settings.name);
@@ -72,7 +74,9 @@ fn own_filter(message: &Message, server: &str) -> Message {
 
 fn grant(granted: &mut Map<String, Value>, acknowledgement: &[u8], server: &str) {
     let parsed: Option<Value> = serde_json::from_slice(acknowledgement).ok();
-    let Some(Value::Object(one)) = parsed.and_then(|whole| whole.pointer("/params/notifications").cloned()) else { return };
+    let Some(Value::Object(one)) = parsed.and_then(|whole| whole.pointer("/params/notifications").cloned()) else {
+        return;
+    };
     for (key, value) in one {
         match value {
             Value::Array(uris) => {

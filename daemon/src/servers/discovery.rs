@@ -201,7 +201,9 @@ async fn ask(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> Resul
     let leg = server.own_leg(revision.era(), revision.as_str()).await?;
     let unfinished = Unfinished(Some(leg.clone()));
     let asked = match revision.era() {
-        Era::Legacy => timeout(patience(server), greet(core, leg, revision)).await.unwrap_or_else(|_| Err(silent(server))),
+        Era::Legacy => {
+            timeout(patience(server), greet(core, leg, revision)).await.unwrap_or_else(|_| Err(silent(server)))
+        }
         Era::Modern => {
             let asked = timeout(patience(server).min(PROBE), probe(core, leg.clone())).await;
             let asked = asked.unwrap_or_else(|_| Err(other_era(server, revision)));
@@ -247,7 +249,12 @@ fn as_other_era(leg: &Leg, revision: Revision, failure: Failure) -> Failure {
 }
 
 /// The leg that all legacy sessions of a client share, introduced by whoever comes first.
-pub async fn shared_leg(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, client: &str) -> Result<Leg, Failure> {
+pub async fn shared_leg(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    revision: Revision,
+    client: &str,
+) -> Result<Leg, Failure> {
     let mut shared = server.discovery.shared.lock().await;
     shared.retain(|_, leg| !leg.is_ended());
     let place = (client.to_owned(), revision);

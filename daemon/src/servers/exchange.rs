@@ -174,7 +174,9 @@ fn lost(leg: &Leg, reason: &Arc<str>) -> Failure {
     let name = &leg.server.settings.name;
     Failure::new(
         Kind::ServerUnavailable,
-        format!("The server {name} gave no answer: {reason}. Whether the call had an effect is unknown; check before you repeat it."),
+        format!(
+            "The server {name} gave no answer: {reason}. Whether the call had an effect is unknown; check before you repeat it."
+        ),
     )
 }
 

@@ -194,7 +194,8 @@ fn mirrored_name(message: &Message) -> Option<String> {
 
 /// Mirrored parameters and trace context pass as they came.
 pub fn push_parameters<'a>(headers: &'a HeaderMap, lines: &mut Lines<'a>) {
-    let passes = |name: &str| name.starts_with("mcp-param-") || matches!(name, "traceparent" | "tracestate" | "baggage");
+    let passes =
+        |name: &str| name.starts_with("mcp-param-") || matches!(name, "traceparent" | "tracestate" | "baggage");
     let passing = headers.iter().filter(|(name, _)| passes(name.as_str()));
     lines.extend(passing.map(|(name, value)| (name.as_str(), value.as_bytes())));
 }
@@ -240,23 +241,31 @@ fn unsent(server: &Server, error: &SendError) -> Failure {
     let failure = match error.kind {
         SendErrorKind::FirstByteTimeout | SendErrorKind::TotalTimeout => Failure::new(
             Kind::ServerTimeout,
-            format!("The server {name} did not answer in time. Whether the call had an effect is unknown; check before you repeat it."),
+            format!(
+                "The server {name} did not answer in time. Whether the call had an effect is unknown; check before you repeat it."
+            ),
         ),
-        SendErrorKind::Bound => {
-            Failure::new(Kind::QueueTimeout, format!("All connections to the server {name} are in use. Try again in a moment."))
-                .retry_after(Duration::from_secs(1))
-        }
+        SendErrorKind::Bound => Failure::new(
+            Kind::QueueTimeout,
+            format!("All connections to the server {name} are in use. Try again in a moment."),
+        )
+        .retry_after(Duration::from_secs(1)),
         SendErrorKind::Malformed => {
             Failure::new(Kind::ServerGarbage, format!("The server {name} answered with something that is not HTTP."))
         }
         SendErrorKind::Request => Failure::new(Kind::InvalidRequest, "A header of this request cannot be passed on."),
         SendErrorKind::Resolve | SendErrorKind::Connect | SendErrorKind::ConnectTimeout | SendErrorKind::Tls => {
-            Failure::new(Kind::ServerUnavailable, format!("The server {name} cannot be reached. Nothing was done; try again later."))
-                .retry_after(Duration::from_secs(5))
+            Failure::new(
+                Kind::ServerUnavailable,
+                format!("The server {name} cannot be reached. Nothing was done; try again later."),
+            )
+            .retry_after(Duration::from_secs(5))
         }
         SendErrorKind::Closed => Failure::new(
             Kind::ServerUnavailable,
-            format!("The server {name} closed the connection without an answer. Whether the call had an effect is unknown; check before you repeat it."),
+            format!(
+                "The server {name} closed the connection without an answer. Whether the call had an effect is unknown; check before you repeat it."
+            ),
         ),
     };
     // What the request or the pool's bound is to blame for says nothing about the server.

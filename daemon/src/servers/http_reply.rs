@@ -162,7 +162,9 @@ impl HttpReply {
             404 => format!("The server {name} has ended this session. Open a new one with `initialize`."),
             429 | 503 => format!("The server {name} is busy. Try again later."),
             status if status >= 400 => format!("The server {name} refused the request with status {status}."),
-            _ => format!("The server {name} gave no complete answer. Whether the call had an effect is unknown; check before you repeat it."),
+            _ => format!(
+                "The server {name} gave no complete answer. Whether the call had an effect is unknown; check before you repeat it."
+            ),
         };
         let kind = match self.status {
             429 | 503 => Kind::ServerUnavailable,

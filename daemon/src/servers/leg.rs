@@ -83,7 +83,13 @@ impl Leg {
     }
 
     /// Sends a request under an id from [`Leg::name`].
-    pub async fn call_named(&self, core: &Rc<Core>, request: &Message, named: &Named, from: &Provenance) -> Result<Exchange, Failure> {
+    pub async fn call_named(
+        &self,
+        core: &Rc<Core>,
+        request: &Message,
+        named: &Named,
+        from: &Provenance,
+    ) -> Result<Exchange, Failure> {
         match (&self.by, named) {
             (By::Http(conversation), _) => {
                 let reply = http_call::request(core, &self.server, conversation, request, from).await?;
@@ -113,7 +119,12 @@ impl Leg {
 
     /// Introduces the gate with an `initialize` message, waits for the answer and confirms it.
     /// The leg that comes back is the one to go on with: it knows the server's session id.
-    pub async fn initialize(self, core: &Rc<Core>, initialize: &Message, from: &Provenance) -> Result<(Self, Message), Failure> {
+    pub async fn initialize(
+        self,
+        core: &Rc<Core>,
+        initialize: &Message,
+        from: &Provenance,
+    ) -> Result<(Self, Message), Failure> {
         let mut exchange = self.call(core, initialize, from).await?;
         let answer = exchange.answer().await?;
         let leg = match (&self.by, exchange.session()) {
@@ -137,6 +148,11 @@ impl Leg {
             By::Stdio(link) => link.is_ended(),
             By::Http(_) => false,
         }
+    }
+
+    /// Whether it lives and leads to this server as it is now.
+    pub fn leads_to(&self, server: &Server) -> bool {
+        !self.is_ended() && self.server.generation == server.generation
     }
 
     /// Whether both are the same conversation.

@@ -49,11 +49,11 @@ pub struct Server {
     /// Calls in flight and waiting.
     pub queue: Arc<Queue>,
     /// Whether it answers.
-    pub fitness: Fitness,
+    pub fitness: Arc<Fitness>,
     /// What it said of itself.
-    pub discovery: Discovery,
-    used: AtomicBool,
-    by: By,
+    pub discovery: Arc<Discovery>,
+    used: Arc<AtomicBool>,
+    by: Arc<By>,
 }
 
 #[derive(Debug)]
@@ -79,17 +79,40 @@ impl Server {
             generation: NEXT_GENERATION.fetch_add(1, Ordering::Relaxed),
             tools: Names::new(&settings.tools),
             queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
-            fitness: Fitness::default(),
-            discovery: Discovery::default(),
-            used: AtomicBool::new(false),
-            by,
+            fitness: Arc::default(),
+            discovery: Arc::default(),
+            used: Arc::default(),
+            by: Arc::new(by),
             settings,
+        })
+    }
+
+    /// The same running server under other rules: limits, tools, places, criticality. `None` where
+    /// it would be reached or waited for in another way, and has to start anew.
+    pub fn under(&self, settings: &Arc<settings::Server>) -> Option<Self> {
+        let (old, new) = (&*self.settings, &**settings);
+        let same_reach = old.transport == new.transport
+            && old.queue == new.queue
+            && old.timeout.connect == new.timeout.connect
+            && old.timeout.total == new.timeout.total;
+        if !same_reach {
+            return None;
+        }
+        Some(Self {
+            settings: Arc::clone(settings),
+            generation: self.generation,
+            tools: Names::new(&new.tools),
+            queue: Arc::clone(&self.queue),
+            fitness: Arc::clone(&self.fitness),
+            discovery: Arc::clone(&self.discovery),
+            used: Arc::clone(&self.used),
+            by: Arc::clone(&self.by),
         })
     }
 
     /// Its endpoints, where it is reached over HTTP.
     pub fn http(&self) -> Option<&http_call::Upstream> {
-        match &self.by {
+        match &*self.by {
             By::Http(upstream) => Some(upstream),
             By::Stdio(_) => None,
         }
@@ -97,7 +120,7 @@ impl Server {
 
     /// Its instances, where it is reached over stdio.
     pub fn instances(&self) -> Option<&Instances> {
-        match &self.by {
+        match &*self.by {
             By::Stdio(instances) => Some(instances),
             By::Http(_) => None,
         }
@@ -105,7 +128,10 @@ impl Server {
 
     /// Why calls to it are likely to fail now; `None` when nothing speaks against it.
     pub fn trouble(&self) -> Option<String> {
-        self.instances().and_then(Instances::trouble).or_else(|| self.fitness.trouble()).or_else(|| self.discovery.trouble())
+        self.instances()
+            .and_then(Instances::trouble)
+            .or_else(|| self.fitness.trouble())
+            .or_else(|| self.discovery.trouble())
     }
 
     /// Notes that something was asked of it.
@@ -128,7 +154,7 @@ impl Server {
 
     /// A leg for the gate's own questions, shared by all that ask in this era.
     pub async fn own_leg(self: &Arc<Self>, era: Era, revision: &str) -> Result<Leg, Failure> {
-        match &self.by {
+        match &*self.by {
             By::Http(_) => Ok(self.http_leg(era)),
             By::Stdio(instances) => {
                 let link = match era {
@@ -150,7 +176,7 @@ impl Server {
 
     /// A leg of its own for one legacy session, not yet introduced.
     async fn session_leg(self: &Arc<Self>, unasked: mpsc::Sender<Bytes>) -> Result<Leg, Failure> {
-        match &self.by {
+        match &*self.by {
             By::Http(_) => Ok(self.http_leg(Era::Legacy)),
             By::Stdio(instances) => {
                 let link = instances.dedicated(unasked).await?;

@@ -14,6 +14,7 @@ use toolgate_protocol::revision::Revision;
 use super::Outbox;
 use crate::message::Message;
 use crate::relay::links;
+use crate::servers::Server;
 use crate::servers::leg::Leg;
 
 /// Requests of servers that may wait for the client's answer at once.
@@ -84,20 +85,22 @@ impl Hosted {
         }
     }
 
-    /// The leg to a server, opened by `open` if there is none that lives.
-    pub async fn leg<E>(&self, server: &str, open: impl AsyncFnOnce() -> Result<Leg, E>) -> Result<Leg, E> {
+    /// The leg to a server, opened by `open` if there is none that lives. A leg to what the server
+    /// was before a reload changed how it is reached does not.
+    pub async fn leg<E>(&self, server: &Server, open: impl AsyncFnOnce() -> Result<Leg, E>) -> Result<Leg, E> {
         let mut legs = self.legs.lock().await;
-        if let Some(leg) = legs.get(server).filter(|leg| !leg.is_ended()) {
+        let name = &server.settings.name;
+        if let Some(leg) = legs.get(name).filter(|leg| leg.leads_to(server)) {
             return Ok(leg.clone());
         }
         let leg = open().await?;
-        legs.insert(server.to_owned(), leg.clone());
+        legs.insert(name.clone(), leg.clone());
         Ok(leg)
     }
 
     /// The leg to a server, if one lives.
-    pub async fn living_leg(&self, server: &str) -> Option<Leg> {
-        self.legs.lock().await.get(server).filter(|leg| !leg.is_ended()).cloned()
+    pub async fn living_leg(&self, server: &Server) -> Option<Leg> {
+        self.legs.lock().await.get(&server.settings.name).filter(|leg| leg.leads_to(server)).cloned()
     }
 
     /// All legs that live.

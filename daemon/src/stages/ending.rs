@@ -41,7 +41,8 @@ impl Ending {
         let phase = if listens { Phase::Finishing } else { Phase::Ending };
         let core = Rc::clone(&call.core);
         let time = Box::pin(async move { core.drain.reached(phase).await });
-        let events = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        let events =
+            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let last = last_message(call, listens).filter(|_| events);
         Self { time, last, between: true, over: false }
     }

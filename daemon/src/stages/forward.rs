@@ -11,7 +11,10 @@ use crate::relay::{hosted, mirror, stateless};
 /// Picks the way and goes it.
 pub async fn forward(call: &mut Call) -> Result<Response<Body>, Failure> {
     if call.era == Era::Modern && call.method != Method::POST {
-        return Err(Failure::new(Kind::MethodNotAllowed, "Revision 2026-07-28 uses POST only; open streams with `subscriptions/listen`."));
+        return Err(Failure::new(
+            Kind::MethodNotAllowed,
+            "Revision 2026-07-28 uses POST only; open streams with `subscriptions/listen`.",
+        ));
     }
     let single = call.view().single().filter(|server| server.http().is_some()).cloned();
     match (single, call.era) {

@@ -21,9 +21,8 @@ pub fn identify(call: &mut Call) -> Result<(), Failure> {
 }
 
 fn by_key(call: &Call) -> Result<Arc<Client>, Failure> {
-    let text = presented(call).ok_or_else(|| {
-        refused("Send an API key as `Authorization: Bearer tg_…`, or as `X-API-Key: tg_…`.")
-    })?;
+    let text = presented(call)
+        .ok_or_else(|| refused("Send an API key as `Authorization: Bearer tg_…`, or as `X-API-Key: tg_…`."))?;
     let unknown = || refused("This API key is not known here. Ask the operator of this gate for one.");
     let presented = key::parse(text).ok_or_else(unknown)?;
     let known = call.policy.settings.keys.get(presented.id).zip(call.policy.client(presented.id));

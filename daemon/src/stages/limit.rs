@@ -7,7 +7,6 @@ use std::borrow::Cow;
 
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method;
-use toolgate_protocol::names;
 
 use crate::call::Call;
 use crate::clock;
@@ -20,24 +19,29 @@ pub fn check(call: &mut Call) -> Result<(), Failure> {
     let Some(message) = call.message.as_ref().filter(|message| message.shape() == Shape::Request) else {
         return Ok(());
     };
-    let method = Method::parse(&message.method());
+    let method = message.envelope.known_method;
     if method.is_some_and(is_free) {
         return Ok(());
     }
-    let name = message.envelope.target_str(&message.bytes);
-    let (server, own) = target(call, name.as_deref());
+    let own = match &call.routed {
+        Some(routed) => Some(Cow::Borrowed(routed.name.as_str())),
+        None => message.envelope.target_str(&message.bytes),
+    };
+    let server = call.view().single().or_else(|| call.routed.as_ref().map(|routed| &routed.server));
     let client = call.client();
     let keys = Keys {
         listener: &call.entrance.listener.name,
         address: call.connection.peer.ip(),
         client: &client.id,
         tier: client.tier.as_ref().map(|tier| tier.name.as_str()),
-        server: server.as_deref(),
+        server: server.map(|server| server.settings.name.as_str()),
         tool: own.as_deref().filter(|_| method == Some(Method::ToolsCall)),
     };
-    let held = call.policy.limits.check(&keys, clock::nanos()).map_err(|refusal| {
-        Failure::new(Kind::Limited, refusal.to_string()).retry_after(refusal.retry_after)
-    })?;
+    let held = call
+        .policy
+        .limits
+        .check(&keys, clock::nanos())
+        .map_err(|refusal| Failure::new(Kind::Limited, refusal.to_string()).retry_after(refusal.retry_after))?;
     call.held = Some(held);
     Ok(())
 }
@@ -45,17 +49,4 @@ pub fn check(call: &mut Call) -> Result<(), Failure> {
 fn is_free(method: Method) -> bool {
     lists::is_list(method)
         || matches!(method, Method::Initialize | Method::Discover | Method::Ping | Method::SetLevel | Method::Listen)
-}
-
-/// The server that a name goes to, and the name that it has there.
-fn target<'n>(call: &Call, name: Option<&'n str>) -> (Option<String>, Option<Cow<'n, str>>) {
-    if let Some(server) = call.view().single() {
-        return (Some(server.settings.name.clone()), name.map(Cow::Borrowed));
-    }
-    let split = name.and_then(|name| names::split(name).or_else(|| names::split_uri(name)));
-    let known = split.and_then(|(server, own)| call.view().server(server).map(|server| (server, own)));
-    match known {
-        Some((server, own)) => (Some(server.settings.name.clone()), Some(Cow::Borrowed(own))),
-        None => (None, None),
-    }
 }

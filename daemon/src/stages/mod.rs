@@ -1,4 +1,5 @@
-//! The stages of a call, one file each, in the order of `pipeline`.
+//! The stages of a call, one file each; `pipeline` has their order. `queue` is entered by whoever
+//! calls a server, `ending` watches over what outlives the gate's time.
 
 pub mod ending;
 pub mod forward;
@@ -7,5 +8,6 @@ pub mod limit;
 pub mod queue;
 pub mod read;
 pub mod record;
+pub mod route;
 pub mod secure;
 pub mod session;

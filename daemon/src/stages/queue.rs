@@ -31,7 +31,9 @@ fn refusal(server: &Server, refused: &Refusal) -> Failure {
     let wait = server.settings.queue.timeout;
     let (kind, text) = match refused {
         Refusal::Full { .. } => (Kind::QueueFull, format!("Too many calls wait for the server {name}.")),
-        Refusal::Deadline { .. } => (Kind::QueueTimeout, format!("The server {name} had no room for this call in time. Nothing was done.")),
+        Refusal::Deadline { .. } => {
+            (Kind::QueueTimeout, format!("The server {name} had no room for this call in time. Nothing was done."))
+        }
     };
     Failure::new(kind, format!("{text} Try again in {} s.", wait.as_secs().max(1))).retry_after(wait)
 }

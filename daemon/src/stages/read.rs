@@ -31,6 +31,7 @@ pub async fn read(call: &mut Call, body: Incoming) -> Result<(), Failure> {
     let message = Message::parse(bytes.clone()).map_err(|problem| unreadable(call, bytes, &problem))?;
     call.era = Era::of_request(stated.as_deref(), &message.envelope, &message.bytes);
     call.message = Some(message);
+    needs_id(call.message())?;
     if call.era == Era::Modern { confirm_headers(call) } else { Ok(()) }
 }
 
@@ -91,6 +92,15 @@ async fn collect(call: &Call, body: Incoming) -> Result<Bytes, Failure> {
 
 fn too_large(bound: usize) -> Failure {
     Failure::new(Kind::BodyTooLarge, format!("The body is longer than {bound} bytes, the bound of this listener."))
+}
+
+/// A request without an id would be worked on without anybody having been asked whether it may.
+fn needs_id(message: &Message) -> Result<(), Failure> {
+    let request = message.envelope.known_method.is_some_and(|method| !method.is_notification());
+    if message.shape() == Shape::Notification && request {
+        return Err(Failure::new(Kind::InvalidRequest, format!("{} is a request and needs an id.", message.method())));
+    }
+    Ok(())
 }
 
 /// The answer to an unreadable message still names its id, where that could be read.

@@ -29,12 +29,18 @@ pub fn check(call: &mut Call) -> Result<Place, Failure> {
     let host = host_of(call)?;
     let listener = &call.entrance.listener;
     if !serves_host(listener, host.host()) {
-        return Err(Failure::new(Kind::HostRefused, "This gate is not known under that host name. Its operator can add it to `hosts` of the listener."));
+        return Err(Failure::new(
+            Kind::HostRefused,
+            "This gate is not known under that host name. Its operator can add it to `hosts` of the listener.",
+        ));
     }
     if let Some(origin) = call.headers.get(ORIGIN)
         && !allows_origin(listener, origin, host.host())
     {
-        return Err(Failure::new(Kind::OriginRefused, "Requests from that origin are refused. The gate's operator can add it to `origins` of the listener."));
+        return Err(Failure::new(
+            Kind::OriginRefused,
+            "Requests from that origin are refused. The gate's operator can add it to `origins` of the listener.",
+        ));
     }
     resolve(call)
 }

@@ -12,15 +12,17 @@ pub fn find(call: &mut Call) -> Result<(), Failure> {
     if call.era == Era::Modern {
         return Ok(());
     }
-    let opens = call.message.as_ref().is_some_and(|message| {
-        message.shape() == Shape::Request && message.method() == "initialize"
-    });
+    let opens = call
+        .message
+        .as_ref()
+        .is_some_and(|message| message.shape() == Shape::Request && message.method() == "initialize");
     let Some(id) = call.headers.get("mcp-session-id").filter(|_| !opens) else { return Ok(()) };
-    let found = id.to_str().ok().and_then(|id| {
-        call.core.gate.sessions.find(id, &call.client().id, &call.view().name)
-    });
+    let found = id.to_str().ok().and_then(|id| call.core.gate.sessions.find(id, &call.client().id, &call.view().name));
     let session = found.ok_or_else(|| {
-        Failure::new(Kind::SessionUnknown, "This session has ended or was never yours. Open a new one with `initialize`.")
+        Failure::new(
+            Kind::SessionUnknown,
+            "This session has ended or was never yours. Open a new one with `initialize`.",
+        )
     })?;
     let busy = session.enter();
     call.session = Some((session, busy));

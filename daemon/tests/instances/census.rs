@@ -77,7 +77,8 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 fn a_planted_survivor_is_found() {
     let mark = format!("planted-{}", std::process::id());
     assert!(nobody(|| marked(&mark)));
-    let mut survivor = Command::new("setsid").args(["sleep", "600"]).env(VARIABLE, &mark).stdin(Stdio::null()).spawn().unwrap();
+    let mut survivor =
+        Command::new("setsid").args(["sleep", "600"]).env(VARIABLE, &mark).stdin(Stdio::null()).spawn().unwrap();
     eventually("the survivor is counted", || marked(&mark) == [survivor.id()]);
     end(&mark);
     assert!(children(std::process::id()).contains(&survivor.id()), "its zombie is counted too");

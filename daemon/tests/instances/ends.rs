@@ -13,8 +13,11 @@ pub(crate) const ECHO: &[&str] = &["cat"];
 /// Echoes, and goes on after the end of its input.
 pub(crate) const DEAF: &[&str] = &["sh", "-c", "trap '' TERM HUP INT; cat; while :; do sleep 600; done"];
 /// Echoes, and leaves processes in sessions of their own, without parent.
-pub(crate) const FORKING: &[&str] =
-    &["sh", "-c", "setsid sh -c 'trap \"\" TERM HUP; (setsid sleep 600 &) ; sleep 600' </dev/null >/dev/null 2>&1 & exec cat"];
+pub(crate) const FORKING: &[&str] = &[
+    "sh",
+    "-c",
+    "setsid sh -c 'trap \"\" TERM HUP; (setsid sleep 600 &) ; sleep 600' </dev/null >/dev/null 2>&1 & exec cat",
+];
 
 /// Sends a line and waits for it, so that the command surely runs.
 pub(crate) async fn echo(reader: &mut Reader, writer: &Writer) {
@@ -93,7 +96,8 @@ fn a_killed_wrapper_leaves_nothing_and_harms_no_other() {
 
 #[test]
 fn a_crash_is_told_with_its_last_words() {
-    let crash: &[&str] = &["sh", "-c", "read line; for i in $(seq 60); do echo \"line $i\" >&2; done; printf unfinished; kill -SEGV $$"];
+    let crash: &[&str] =
+        &["sh", "-c", "read line; for i in $(seq 60); do echo \"line $i\" >&2; done; printf unfinished; kill -SEGV $$"];
     let keeper = Keeper::start(&[("crash", crash)]);
     run(async {
         let (_, mut reader, writer) = keeper.open("crash").await.unwrap();

@@ -10,7 +10,8 @@ use super::ends::{FORKING, echo};
 use super::keeper::{Keeper, run};
 
 /// Forks children that end at once and live on in their own children, faster than anyone looks.
-const RUNNER: &[&str] = &["sh", "-c", "f='sh -c \"$0\" \"$0\" &'; setsid sh -c \"$f\" \"$f\" </dev/null >/dev/null 2>&1 & exec cat"];
+const RUNNER: &[&str] =
+    &["sh", "-c", "f='sh -c \"$0\" \"$0\" &'; setsid sh -c \"$f\" \"$f\" </dev/null >/dev/null 2>&1 & exec cat"];
 
 /// A group that is removed with the test.
 struct Delegated(PathBuf);
@@ -33,7 +34,12 @@ impl Delegated {
 
     /// A command that joins the group and becomes its arguments.
     fn prefix(&self) -> [String; 4] {
-        ["sh".into(), "-c".into(), "echo 0 > \"$0/cgroup.procs\" && exec \"$@\"".into(), self.0.to_str().unwrap().into()]
+        [
+            "sh".into(),
+            "-c".into(),
+            "echo 0 > \"$0/cgroup.procs\" && exec \"$@\"".into(),
+            self.0.to_str().unwrap().into(),
+        ]
     }
 
     fn groups(&self) -> usize {

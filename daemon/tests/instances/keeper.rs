@@ -120,14 +120,28 @@ fn launch(prefix: &[&str], folder: &Path, mark: &str) -> Child {
     let config = folder.join("toolgate.toml");
     let line = [prefix, &[env!("CARGO_BIN_EXE_toolgated"), "keeper", "--config", config.to_str().unwrap()]].concat();
     let log = fs::File::create(folder.join("log")).unwrap();
-    Command::new(line[0]).args(&line[1..]).env(VARIABLE, mark).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+    Command::new(line[0])
+        .args(&line[1..])
+        .env(VARIABLE, mark)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 fn write_config(folder: &Path, mark: &str, servers: Servers<'_>) {
-    let mut text = format!("version = 1\n[daemon]\nruntime_dir = \"{}\"\n[listener.local]\naddress = [\"127.0.0.1:9\"]\nserve = [\"health\"]\n", folder.join("run").display());
+    let mut text = format!(
+        "version = 1\n[daemon]\nruntime_dir = \"{}\"\n[listener.local]\naddress = [\"127.0.0.1:9\"]\nserve = [\"health\"]\n",
+        folder.join("run").display()
+    );
     for (name, command) in servers {
         let max = if *name == "one" { 1 } else { 100 };
-        write!(text, "[server.{name}]\ncommand = {command:?}\nenv = {{ {VARIABLE} = {mark:?} }}\ninstances = {{ max = {max} }}\n").unwrap();
+        write!(
+            text,
+            "[server.{name}]\ncommand = {command:?}\nenv = {{ {VARIABLE} = {mark:?} }}\ninstances = {{ max = {max} }}\n"
+        )
+        .unwrap();
     }
     fs::write(folder.join("toolgate.toml"), text).unwrap();
 }
@@ -135,5 +149,6 @@ fn write_config(folder: &Path, mark: &str, servers: Servers<'_>) {
 /// Runs what uses connections.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    LocalSet::new().block_on(&runtime, async { tokio::time::timeout(2 * PATIENCE, test).await.expect("the test hangs") })
+    LocalSet::new()
+        .block_on(&runtime, async { tokio::time::timeout(2 * PATIENCE, test).await.expect("the test hangs") })
 }

@@ -16,7 +16,8 @@ const AT_ONCE: usize = 32;
 
 #[test]
 fn many_sessions_leave_no_process_and_no_descriptor() {
-    let sessions: usize = std::env::var("TOOLGATE_SESSIONS").map_or(200, |text| text.parse().expect("TOOLGATE_SESSIONS is a number"));
+    let sessions: usize =
+        std::env::var("TOOLGATE_SESSIONS").map_or(200, |text| text.parse().expect("TOOLGATE_SESSIONS is a number"));
     let keeper = Keeper::start(&[("echo", ECHO), ("deaf", DEAF), ("forking", FORKING)]);
     let before = descriptors(keeper.pid());
     let keeper = Rc::new(keeper);
@@ -24,7 +25,9 @@ fn many_sessions_leave_no_process_and_no_descriptor() {
     for batch in 0..sessions.div_ceil(100) {
         let batch = batch * 100..sessions.min((batch + 1) * 100);
         run(async {
-            let tasks: Vec<_> = batch.map(|number| tokio::task::spawn_local(session(number, Rc::clone(&keeper), Rc::clone(&at_once)))).collect();
+            let tasks: Vec<_> = batch
+                .map(|number| tokio::task::spawn_local(session(number, Rc::clone(&keeper), Rc::clone(&at_once))))
+                .collect();
             for task in tasks {
                 task.await.unwrap();
             }

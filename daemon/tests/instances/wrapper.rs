@@ -52,7 +52,8 @@ fn the_environment_is_only_what_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("api"), "s3cret=\n").unwrap();
     let text = start(&["--secret", "KEY=api"], &["/usr/bin/env"], Some(folder.path())).finish();
-    let mut names: Vec<&str> = text.lines().filter(|line| !line.starts_with('\0')).filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    let mut names: Vec<&str> =
+        text.lines().filter(|line| !line.starts_with('\0')).filter_map(|line| Some(line.split_once('=')?.0)).collect();
     names.sort_unstable();
     assert_eq!(names, ["HOME", "KEY", "LANG", "PATH"]);
     assert!(text.contains("KEY=s3cret=\n"));
@@ -69,7 +70,11 @@ fn files_outside_the_configured_folders_are_out_of_reach() {
     let inside = tempfile::tempdir().unwrap();
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("private"), "private").unwrap();
-    let script = format!("echo x > {0}/new && echo written; cat {1}/private; echo x > {1}/new; echo done", inside.path().display(), outside.path().display());
+    let script = format!(
+        "echo x > {0}/new && echo written; cat {1}/private; echo x > {1}/new; echo done",
+        inside.path().display(),
+        outside.path().display()
+    );
     let text = start(&["--write", inside.path().to_str().unwrap()], &["sh", "-c", &script], None).finish();
     if text.contains("this kernel has no Landlock") {
         return eprintln!("skipped: this kernel has no Landlock");
@@ -87,7 +92,9 @@ fn a_command_cannot_signal_other_processes_of_its_user() {
     let alive = victim.try_wait().unwrap().is_none();
     victim.kill().unwrap();
     victim.wait().unwrap();
-    if !std::fs::read_to_string("/sys/kernel/security/lsm").is_ok_and(|names| names.contains("landlock")) && text.contains("killed") {
+    if !std::fs::read_to_string("/sys/kernel/security/lsm").is_ok_and(|names| names.contains("landlock"))
+        && text.contains("killed")
+    {
         return eprintln!("skipped: this kernel has no Landlock");
     }
     assert!(alive && text.contains("refused"), "{text}");

@@ -40,21 +40,14 @@ pub(super) struct Call {
 impl Call {
     /// A request that was scanned.
     pub(super) fn new(relay: Rc<Relay>, message: Bytes, envelope: Envelope, era: Era) -> Self {
-        Self {
-            relay,
-            message,
-            envelope,
-            era,
-        }
+        Self { relay, message, envelope, era }
     }
 
     /// Sends it and relays what comes back.
     pub(super) async fn run(&self) {
         if let Err(refusal) = self.exchange().await {
             self.relay.log(&refusal);
-            self.relay
-                .say(refusal.answer(self.id(), self.relay.url()))
-                .await;
+            self.relay.say(refusal.answer(self.id(), self.relay.url())).await;
         }
     }
 
@@ -69,15 +62,10 @@ impl Call {
     async fn exchange(&self) -> Result<(), Refusal> {
         let session = self.relay.session();
         let message = self.message.clone();
-        let request = self
-            .relay
-            .request(self.era, &session, message, &self.envelope);
+        let request = self.relay.request(self.era, &session, message, &self.envelope);
         let request = request.map_err(|error| Refusal::Unreachable(error.to_string()))?;
         let exchange = self.relay.connections().send(request).await?;
-        let (head, kind) = (
-            exchange.response.status(),
-            kind(exchange.response.headers()),
-        );
+        let (head, kind) = (exchange.response.status(), kind(exchange.response.headers()));
         let id = exchange.response.headers().get(SESSION).cloned();
         match (head, kind) {
             (StatusCode::OK, Kind::Json) => self.json(exchange, id).await,
@@ -102,11 +90,7 @@ impl Call {
     }
 
     /// Relays an SSE answer up to this request's answer, through as many streams as it takes.
-    async fn events(
-        &self,
-        exchange: Exchange,
-        session: Option<HeaderValue>,
-    ) -> Result<(), Refusal> {
+    async fn events(&self, exchange: Exchange, session: Option<HeaderValue>) -> Result<(), Refusal> {
         let mut position = Position::default();
         let mut empty = 0;
         let mut next = Some(exchange);
@@ -117,11 +101,7 @@ impl Call {
             {
                 return Ok(());
             }
-            empty = if position.events == before {
-                empty + 1
-            } else {
-                0
-            };
+            empty = if position.events == before { empty + 1 } else { 0 };
             if self.era == Era::Modern || position.last_event.is_none() || empty > RESUMPTIONS {
                 return Err(Refusal::Cut);
             }
@@ -133,10 +113,7 @@ impl Call {
     /// Asks for the rest of a broken stream; `None` where the gate cannot be reached right now.
     async fn resume(&self, position: &Position) -> Result<Option<Exchange>, Refusal> {
         let session = self.relay.session();
-        let request = self
-            .relay
-            .head()
-            .stream(&session, position.last_event.as_deref());
+        let request = self.relay.head().stream(&session, position.last_event.as_deref());
         let request = request.map_err(|error| Refusal::Unreachable(error.to_string()))?;
         let Ok(exchange) = self.relay.connections().send(request).await else {
             return Ok(None);
@@ -149,12 +126,7 @@ impl Call {
     }
 
     /// Relays one stream; true when it brought the answer.
-    async fn stream(
-        &self,
-        exchange: Exchange,
-        position: &mut Position,
-        session: Option<&HeaderValue>,
-    ) -> bool {
+    async fn stream(&self, exchange: Exchange, position: &mut Position, session: Option<&HeaderValue>) -> bool {
         let mut events = Events::new(exchange);
         while let Some(message) = events.next(&self.relay, position).await {
             let answer = self.answer(&message);
@@ -215,10 +187,7 @@ enum Kind {
 
 /// What the answer says that it is; parameters such as `charset` say nothing new.
 fn kind(headers: &HeaderMap) -> Kind {
-    let value = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match value.split(';').next().unwrap_or_default().trim() {
         essence if essence.eq_ignore_ascii_case("application/json") => Kind::Json,
         essence if essence.eq_ignore_ascii_case("text/event-stream") => Kind::Events,

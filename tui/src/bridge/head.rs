@@ -40,12 +40,7 @@ pub(super) type Outgoing = http::Result<Request<Full<Bytes>>>;
 impl Head<'_> {
     /// A POST of the legacy era.
     pub(super) fn legacy(&self, session: &Session, message: Bytes) -> Outgoing {
-        self.build(
-            Method::POST,
-            "application/json, text/event-stream",
-            session.headers(),
-            message,
-        )
+        self.build(Method::POST, "application/json, text/event-stream", session.headers(), message)
     }
 
     /// A POST of the modern era.
@@ -64,18 +59,11 @@ impl Head<'_> {
         }
         if named == Some(method::Method::ToolsCall) {
             for (name, value) in params.headers(&message, envelope) {
-                let pair = HeaderName::try_from(name)
-                    .ok()
-                    .zip(HeaderValue::try_from(value).ok());
+                let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
                 headers.extend(pair);
             }
         }
-        self.build(
-            Method::POST,
-            "application/json, text/event-stream",
-            headers,
-            message,
-        )
+        self.build(Method::POST, "application/json, text/event-stream", headers, message)
     }
 
     /// A GET for a session's stream, or for the rest of a broken one.
@@ -88,12 +76,7 @@ impl Head<'_> {
 
     /// The end of a session.
     pub(super) fn delete(&self, session: &Session) -> Outgoing {
-        self.build(
-            Method::DELETE,
-            "application/json",
-            session.headers(),
-            Bytes::new(),
-        )
+        self.build(Method::DELETE, "application/json", session.headers(), Bytes::new())
     }
 
     fn build(
@@ -103,10 +86,7 @@ impl Head<'_> {
         headers: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
     ) -> Outgoing {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(self.path)
-            .header(ACCEPT, accept);
+        let mut request = Request::builder().method(method).uri(self.path).header(ACCEPT, accept);
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
@@ -123,8 +103,6 @@ impl Head<'_> {
 impl Session {
     fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let id = self.id.clone().map(|id| (SESSION, id));
-        id.into_iter()
-            .chain(self.version.clone().map(|version| (VERSION, version)))
-            .collect()
+        id.into_iter().chain(self.version.clone().map(|version| (VERSION, version))).collect()
     }
 }

@@ -54,12 +54,7 @@ impl Events {
     /// The stream that an answer is.
     pub(super) fn new(exchange: Exchange) -> Self {
         let (_, body, sender) = exchange.into_parts();
-        Self {
-            body,
-            sender: Some(sender),
-            parser: Parser::new(LINE_LIMIT),
-            chunk: Bytes::new(),
-        }
+        Self { body, sender: Some(sender), parser: Parser::new(LINE_LIMIT), chunk: Bytes::new() }
     }
 
     /// The next message; `None` when the stream ended or broke.
@@ -72,10 +67,7 @@ impl Events {
                 Some(Ok(frame)) => self.chunk = frame.into_data().unwrap_or_default(),
                 Some(Err(_)) => return None,
                 None => {
-                    self.sender
-                        .take()
-                        .into_iter()
-                        .for_each(|sender| relay.connections().keep(sender));
+                    self.sender.take().into_iter().for_each(|sender| relay.connections().keep(sender));
                     return None;
                 }
             }
@@ -99,9 +91,7 @@ impl Events {
             };
             position.events += 1;
             position.last_event = event.id.or(position.last_event.take());
-            let retry = event
-                .retry
-                .map(|retry| Duration::from_millis(retry).min(LONGEST_ASKED));
+            let retry = event.retry.map(|retry| Duration::from_millis(retry).min(LONGEST_ASKED));
             position.retry = retry.or(position.retry);
             if !event.data.is_empty() {
                 return Some(event.data);
@@ -125,11 +115,7 @@ pub(super) async fn run(relay: Rc<Relay>) {
                 refusal => return relay.log(&refusal),
             }
         }
-        failures = if position.events == before {
-            failures + 1
-        } else {
-            0
-        };
+        failures = if position.events == before { failures + 1 } else { 0 };
         tokio::time::sleep(pause(position.retry(), failures)).await;
     }
 }

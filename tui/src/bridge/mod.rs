@@ -32,18 +32,13 @@ const GRACE: Duration = Duration::from_millis(1500);
 
 /// Runs until standard input ends or a signal comes.
 pub(crate) fn run(arguments: &args::Bridge) -> Result<Exit, Failure> {
-    let connections = Connections::new(
-        GateUrl::parse(&arguments.url)?,
-        arguments.trust.ca.as_deref(),
-    )?;
+    let connections = Connections::new(GateUrl::parse(&arguments.url)?, arguments.trust.ca.as_deref())?;
     let bearer = bearer(&arguments.key)?;
     let output = stdio::output()?;
     let input = stdio::input()?;
     let relay = Relay::new(connections, bearer, output.lines());
     block_on(async {
-        tokio::task::LocalSet::new()
-            .run_until(serve(Rc::new(relay), input))
-            .await;
+        tokio::task::LocalSet::new().run_until(serve(Rc::new(relay), input)).await;
         Ok(())
     })?;
     output.finish();
@@ -63,10 +58,9 @@ async fn relay_all(relay: &Rc<Relay>, input: &mut Input) {
     while let Some(line) = input.next().await {
         match line {
             Line::Message(message) => relay.accept(message).await,
-            Line::TooLong => eprintln!(
-                "toolgate bridge: A message of more than {} MiB was dropped.",
-                stdio::LINE_LIMIT >> 20
-            ),
+            Line::TooLong => {
+                eprintln!("toolgate bridge: A message of more than {} MiB was dropped.", stdio::LINE_LIMIT >> 20)
+            }
         }
     }
     relay.idle().await;
@@ -81,12 +75,8 @@ async fn grace(mut ended: watch::Receiver<bool>) {
 /// `Authorization`, where a key was given.
 fn bearer(arguments: &ClientKey) -> Result<Option<HeaderValue>, Failure> {
     let from_file = |file: &std::path::PathBuf| {
-        std::fs::read_to_string(file).map_err(|error| {
-            Failure::new(
-                Exit::Usage,
-                format!("{} cannot be read: {error}.", file.display()),
-            )
-        })
+        std::fs::read_to_string(file)
+            .map_err(|error| Failure::new(Exit::Usage, format!("{} cannot be read: {error}.", file.display())))
     };
     let key = match (&arguments.key, &arguments.key_file) {
         (Some(key), _) => key.clone(),

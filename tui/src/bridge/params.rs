@@ -21,17 +21,13 @@ pub(super) struct Params {
 impl Params {
     /// Learns from an answer to `tools/list`; what has no annotation costs nothing.
     pub(super) fn learn(&mut self, answer: &[u8], envelope: &Envelope) {
-        let tools = envelope
-            .result
-            .and_then(|result| json::get(answer, result, "tools"));
+        let tools = envelope.result.and_then(|result| json::get(answer, result, "tools"));
         let Some(tools) = tools.filter(|tools| tools.of(answer).starts_with(b"[")) else {
             return;
         };
         for tool in json::elements(answer, tools).filter(|tool| tool.of(answer).starts_with(b"{")) {
-            let (Some(name), Some(schema)) = (
-                json::get(answer, tool, "name"),
-                json::get(answer, tool, "inputSchema"),
-            ) else {
+            let (Some(name), Some(schema)) = (json::get(answer, tool, "name"), json::get(answer, tool, "inputSchema"))
+            else {
                 continue;
             };
             let name = json::decode_str(name.of(answer));
@@ -49,15 +45,9 @@ impl Params {
     /// Names and values of the headers of a `tools/call`.
     pub(super) fn headers(&self, message: &[u8], envelope: &Envelope) -> Vec<(String, String)> {
         let name = envelope.name_str(message);
-        let params = name
-            .and_then(|name| self.tools.get(&*name))
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let params = name.and_then(|name| self.tools.get(&*name)).map(Vec::as_slice).unwrap_or_default();
         let value = |param: &HeaderParam| param_value(param, message, envelope.arguments);
-        params
-            .iter()
-            .filter_map(|param| Some((param.header.clone(), value(param)?)))
-            .collect()
+        params.iter().filter_map(|param| Some((param.header.clone(), value(param)?))).collect()
     }
 }
 
@@ -77,14 +67,13 @@ mod tests {
             let envelope = envelope::scan(text.as_bytes()).expect("scans");
             params.headers(text.as_bytes(), &envelope)
         };
-        let with = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"region":"eu"}}}"#;
-        assert_eq!(
-            call(with),
-            [("Mcp-Param-Region".to_owned(), "eu".to_owned())]
-        );
+        let with =
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"region":"eu"}}}"#;
+        assert_eq!(call(with), [("Mcp-Param-Region".to_owned(), "eu".to_owned())]);
         let without = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{}}}"#;
         assert_eq!(call(without), []);
-        let other = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"u","arguments":{"region":"eu"}}}"#;
+        let other =
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"u","arguments":{"region":"eu"}}}"#;
         assert_eq!(call(other), []);
     }
 }

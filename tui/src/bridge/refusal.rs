@@ -39,9 +39,7 @@ impl Refusal {
         if status == StatusCode::NOT_FOUND && in_session {
             return Self::SessionEnded;
         }
-        let error = json::document(body)
-            .ok()
-            .and_then(|whole| json::get(body, whole, "error"));
+        let error = json::document(body).ok().and_then(|whole| json::get(body, whole, "error"));
         match error.map(|error| error.of(body)) {
             Some(error) if error.starts_with(b"{") => Self::Error(error.to_vec()),
             _ => Self::Status(status),
@@ -51,21 +49,10 @@ impl Refusal {
     /// The answer to the request with this raw id.
     pub(super) fn answer(&self, id: &[u8], url: &str) -> Vec<u8> {
         if let Self::Error(error) = self {
-            let parts: [&[u8]; 5] = [
-                b"{\"jsonrpc\":\"2.0\",\"id\":",
-                id,
-                b",\"error\":",
-                error,
-                b"}",
-            ];
+            let parts: [&[u8]; 5] = [b"{\"jsonrpc\":\"2.0\",\"id\":", id, b",\"error\":", error, b"}"];
             return parts.concat();
         }
-        error_body(
-            Some(id),
-            gateway_code(self.status()),
-            &self.sentence(url),
-            None,
-        )
+        error_body(Some(id), gateway_code(self.status()), &self.sentence(url), None)
     }
 
     fn status(&self) -> u16 {
@@ -91,9 +78,9 @@ impl Refusal {
                 "The session at {url} has ended, so no call can succeed any more. Restart this MCP \
                  server in your client."
             ),
-            Self::Status(StatusCode::UNAUTHORIZED) => format!(
-                "{url} does not accept the API key. Give a valid one with TOOLGATE_KEY or --key-file."
-            ),
+            Self::Status(StatusCode::UNAUTHORIZED) => {
+                format!("{url} does not accept the API key. Give a valid one with TOOLGATE_KEY or --key-file.")
+            }
             Self::Status(StatusCode::FORBIDDEN) => {
                 format!("{url} does not allow this to the API key. Ask its operator.")
             }
@@ -104,9 +91,7 @@ impl Refusal {
             Self::Error(error) => {
                 let message = json::document(error).ok();
                 let message = message.and_then(|whole| json::get(error, whole, "message"));
-                message.map_or_else(String::new, |text| {
-                    json::decode_str(text.of(error)).into_owned()
-                })
+                message.map_or_else(String::new, |text| json::decode_str(text.of(error)).into_owned())
             }
         }
     }
@@ -125,8 +110,7 @@ mod tests {
         let body = br#"{"jsonrpc":"2.0","id":null,"error":{"code":-31429,"message":"Wait.","data":{"x":1.0}}}"#;
         let refusal = Refusal::of_answer(StatusCode::TOO_MANY_REQUESTS, true, body);
         let answer = refusal.answer(b"7", "");
-        let expected: &[u8] =
-            br#"{"jsonrpc":"2.0","id":7,"error":{"code":-31429,"message":"Wait.","data":{"x":1.0}}}"#;
+        let expected: &[u8] = br#"{"jsonrpc":"2.0","id":7,"error":{"code":-31429,"message":"Wait.","data":{"x":1.0}}}"#;
         assert_eq!(answer, expected);
         assert_eq!(refusal.sentence(""), "Wait.");
     }
@@ -135,16 +119,8 @@ mod tests {
     fn a_bare_status_becomes_a_sentence() {
         let refusal = Refusal::of_answer(StatusCode::UNAUTHORIZED, false, b"<html>");
         let answer = read(&refusal);
-        assert_eq!(
-            (&answer["id"], &answer["error"]["code"]),
-            (&"a".into(), &(-31401).into())
-        );
-        assert!(
-            answer["error"]["message"]
-                .as_str()
-                .expect("text")
-                .contains("TOOLGATE_KEY")
-        );
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&"a".into(), &(-31401).into()));
+        assert!(answer["error"]["message"].as_str().expect("text").contains("TOOLGATE_KEY"));
     }
 
     #[test]

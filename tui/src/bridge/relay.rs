@@ -52,11 +52,7 @@ struct Running {
 
 impl Relay {
     /// A bridge without a session.
-    pub(super) fn new(
-        connections: Connections,
-        bearer: Option<HeaderValue>,
-        output: mpsc::Sender<Vec<u8>>,
-    ) -> Self {
+    pub(super) fn new(connections: Connections, bearer: Option<HeaderValue>, output: mpsc::Sender<Vec<u8>>) -> Self {
         Self {
             connections,
             bearer,
@@ -121,30 +117,19 @@ impl Relay {
             stream.abort();
         }
         self.session.replace(Session::default());
-        Call::new(Rc::clone(self), message, envelope, Era::Legacy)
-            .run()
-            .await;
+        Call::new(Rc::clone(self), message, envelope, Era::Legacy).run().await;
     }
 
     fn call(self: &Rc<Self>, message: Bytes, envelope: Envelope) {
         let era = Era::of_request(None, &envelope, &message);
         let id = envelope.id_raw(&message).unwrap_or_default().to_vec();
         let call = Call::new(Rc::clone(self), message, envelope, era);
-        let guard = InFlight {
-            relay: Rc::clone(self),
-            id: id.clone(),
-        };
+        let guard = InFlight { relay: Rc::clone(self), id: id.clone() };
         let task = tokio::task::spawn_local(async move {
             call.run().await;
             drop(guard);
         });
-        self.calls.borrow_mut().insert(
-            id,
-            Running {
-                era,
-                task: task.abort_handle(),
-            },
-        );
+        self.calls.borrow_mut().insert(id, Running { era, task: task.abort_handle() });
     }
 
     /// Over HTTP the modern era cancels by closing the answer; a legacy one needs the notification.
@@ -153,9 +138,7 @@ impl Relay {
             return false;
         };
         let mut calls = self.calls.borrow_mut();
-        let modern = calls
-            .get(id.of(message))
-            .is_some_and(|call| call.era == Era::Modern);
+        let modern = calls.get(id.of(message)).is_some_and(|call| call.era == Era::Modern);
         if modern && let Some(call) = calls.remove(id.of(message)) {
             call.task.abort();
         }
@@ -180,9 +163,7 @@ impl Relay {
                 self.log(&Refusal::of_answer(status, session.id.is_some(), b""));
             }
             Ok(Err(error)) => self.log(&error.into()),
-            Err(_) => self.log(&Refusal::Unreachable(
-                "it did not take a message in time".into(),
-            )),
+            Err(_) => self.log(&Refusal::Unreachable("it did not take a message in time".into())),
         }
     }
 
@@ -196,8 +177,7 @@ impl Relay {
     /// Answers what is no message.
     async fn refuse(&self, message: &[u8], error: &ScanError) {
         let id = envelope::salvage_id(message).map_or(&b"null"[..], |id| id.of(message));
-        self.say(error_body(Some(id), error.code(), &error.to_string(), None))
-            .await;
+        self.say(error_body(Some(id), error.code(), &error.to_string(), None)).await;
     }
 
     /// One message, on one line, to the client.
@@ -222,13 +202,7 @@ impl Relay {
     }
 
     /// The POST of a message.
-    pub(super) fn request(
-        &self,
-        era: Era,
-        session: &Session,
-        message: Bytes,
-        envelope: &Envelope,
-    ) -> Outgoing {
+    pub(super) fn request(&self, era: Era, session: &Session, message: Bytes, envelope: &Envelope) -> Outgoing {
         match era {
             Era::Legacy => self.head().legacy(session, message),
             Era::Modern => self.head().modern(envelope, &self.params.borrow(), message),
@@ -241,10 +215,7 @@ impl Relay {
     }
 
     pub(super) fn head(&self) -> Head<'_> {
-        Head {
-            path: &self.connections.url().path,
-            bearer: self.bearer.as_ref(),
-        }
+        Head { path: &self.connections.url().path, bearer: self.bearer.as_ref() }
     }
 
     pub(super) fn session(&self) -> Session {

@@ -59,15 +59,10 @@ pub(super) fn input() -> Result<Input, Failure> {
         }
     })?;
     spawn("stdin", move || {
-        read_lines(io::stdin().lock(), LINE_LIMIT, |line| {
-            lines.blocking_send(line).is_ok()
-        });
+        read_lines(io::stdin().lock(), LINE_LIMIT, |line| lines.blocking_send(line).is_ok());
         end.send_replace(true);
     })?;
-    Ok(Input {
-        lines: received,
-        ended,
-    })
+    Ok(Input { lines: received, ended })
 }
 
 /// Hands lines over until the input ends or `take` refuses.
@@ -141,11 +136,7 @@ pub(super) fn output() -> Result<Output, Failure> {
         let mut output = io::stdout().lock();
         while let Some(mut line) = received.blocking_recv() {
             line.push(b'\n');
-            if output
-                .write_all(&line)
-                .and_then(|()| output.flush())
-                .is_err()
-            {
+            if output.write_all(&line).and_then(|()| output.flush()).is_err() {
                 return;
             }
         }
@@ -179,10 +170,7 @@ mod tests {
 
     #[test]
     fn a_line_is_a_message() {
-        assert_eq!(
-            lines("{}\r\n\n  \n{\"a\":1}\n{}", 100),
-            ["{}", "{\"a\":1}", "{}"]
-        );
+        assert_eq!(lines("{}\r\n\n  \n{\"a\":1}\n{}", 100), ["{}", "{\"a\":1}", "{}"]);
     }
 
     #[test]

@@ -49,11 +49,8 @@ impl Answer {
     /// The typed value.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.0).map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("The daemon's answer cannot be read: {error}."),
-            )
-            .remedy("Use the toolgate of the daemon's version.")
+            Failure::new(Exit::Failed, format!("The daemon's answer cannot be read: {error}."))
+                .remedy("Use the toolgate of the daemon's version.")
         })
     }
 }
@@ -62,9 +59,9 @@ impl AdminClient {
     /// Connects for reading: to the view socket, or to the control socket where only that is allowed.
     pub(crate) async fn view(runtime_dir: &Path) -> Result<Self, Failure> {
         match Self::connect(runtime_dir, Socket::View).await {
-            Err(view) if view.exit == Exit::Denied => Self::connect(runtime_dir, Socket::Control)
-                .await
-                .map_err(|_| view),
+            Err(view) if view.exit == Exit::Denied => {
+                Self::connect(runtime_dir, Socket::Control).await.map_err(|_| view)
+            }
             connected => connected,
         }
     }
@@ -80,9 +77,8 @@ impl AdminClient {
             .await
             .map_err(|_| silent(&path))?
             .map_err(|error| unreachable(&path, socket, &error))?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| broken(&path, &error))?;
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&path, &error))?;
         tokio::spawn(connection);
         let mut client = Self { path, sender };
         client.compare_versions().await?;
@@ -113,17 +109,13 @@ impl AdminClient {
         body: &impl Serialize,
         if_match: Option<u64>,
     ) -> Result<Answer, Failure> {
-        let body = serde_json::to_vec(body)
-            .map_err(|error| Failure::local("The request cannot be written", error))?;
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(route)
-            .header(header::CONTENT_TYPE, "application/json");
+        let body = serde_json::to_vec(body).map_err(|error| Failure::local("The request cannot be written", error))?;
+        let mut request =
+            Request::builder().method(Method::POST).uri(route).header(header::CONTENT_TYPE, "application/json");
         if let Some(revision) = if_match {
             request = request.header(header::IF_MATCH, format!("\"{revision}\""));
         }
-        self.send(request.body(Full::new(Bytes::from(body))), CHANGE_TIMEOUT)
-            .await
+        self.send(request.body(Full::new(Bytes::from(body))), CHANGE_TIMEOUT).await
     }
 
     async fn send(
@@ -131,11 +123,8 @@ impl AdminClient {
         request: http::Result<Request<Full<Bytes>>>,
         deadline: Duration,
     ) -> Result<Answer, Failure> {
-        let mut request =
-            request.map_err(|error| Failure::local("The request cannot be made", error))?;
-        request
-            .headers_mut()
-            .insert(header::HOST, header::HeaderValue::from_static("toolgate"));
+        let mut request = request.map_err(|error| Failure::local("The request cannot be made", error))?;
+        request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("toolgate"));
         let (status, body) = timeout(deadline, self.exchange(request))
             .await
             .map_err(|_| silent(&self.path))?
@@ -143,12 +132,8 @@ impl AdminClient {
         if status.is_success() {
             return Ok(Answer(body));
         }
-        let error: ApiError = serde_json::from_slice(&body).map_err(|_| {
-            Failure::new(
-                Exit::Failed,
-                format!("{} answers {status}.", self.path.display()),
-            )
-        })?;
+        let error: ApiError = serde_json::from_slice(&body)
+            .map_err(|_| Failure::new(Exit::Failed, format!("{} answers {status}.", self.path.display())))?;
         Err(error.into())
     }
 
@@ -159,9 +144,7 @@ impl AdminClient {
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_LIMIT)
-            .collect()
-            .await?;
+        let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await?;
         Ok((status, body.to_bytes()))
     }
 }
@@ -175,22 +158,15 @@ fn unreachable(path: &Path, socket: Socket, error: &io::Error) -> Failure {
                 "Join the group {group} (`sudo usermod -aG {group} $USER`, then log in again), or use sudo."
             ))
         }
-        io::ErrorKind::NotFound => Failure::new(
-            Exit::Unreachable,
-            format!("No daemon is at {shown}: there is no such socket."),
-        )
-        .remedy(
-            "Start it (`systemctl start toolgated`), or name its runtime folder with --socket-dir.",
-        ),
-        io::ErrorKind::ConnectionRefused => Failure::new(
-            Exit::Unreachable,
-            format!("Nobody answers at {shown}: the daemon has ended."),
-        )
-        .remedy("`systemctl status toolgated` and `journalctl -u toolgated` say why."),
-        _ => Failure::new(
-            Exit::Unreachable,
-            format!("{shown} cannot be reached: {error}."),
-        ),
+        io::ErrorKind::NotFound => {
+            Failure::new(Exit::Unreachable, format!("No daemon is at {shown}: there is no such socket."))
+                .remedy("Start it (`systemctl start toolgated`), or name its runtime folder with --socket-dir.")
+        }
+        io::ErrorKind::ConnectionRefused => {
+            Failure::new(Exit::Unreachable, format!("Nobody answers at {shown}: the daemon has ended."))
+                .remedy("`systemctl status toolgated` and `journalctl -u toolgated` say why.")
+        }
+        _ => Failure::new(Exit::Unreachable, format!("{shown} cannot be reached: {error}.")),
     }
 }
 

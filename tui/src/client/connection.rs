@@ -73,19 +73,10 @@ pub(crate) struct Exchange {
 impl Connections {
     /// Connections to `url`, none of them open yet.
     pub(crate) fn new(url: GateUrl, ca: Option<&std::path::Path>) -> Result<Self, Failure> {
-        let tls = if url.tls {
-            Some(super::tls::config(ca)?)
-        } else {
-            None
-        };
+        let tls = if url.tls { Some(super::tls::config(ca)?) } else { None };
         let host = HeaderValue::from_str(&url.authority)
             .map_err(|error| Failure::local("The address cannot be used", error))?;
-        Ok(Self {
-            url,
-            tls,
-            host,
-            kept: RefCell::default(),
-        })
+        Ok(Self { url, tls, host, kept: RefCell::default() })
     }
 
     /// The gate's address.
@@ -94,13 +85,8 @@ impl Connections {
     }
 
     /// Sends a request; resolves with the head of the answer.
-    pub(crate) async fn send(
-        &self,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<Exchange, SendError> {
-        request
-            .headers_mut()
-            .insert(header::HOST, self.host.clone());
+    pub(crate) async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Exchange, SendError> {
+        request.headers_mut().insert(header::HOST, self.host.clone());
         while let Some(mut sender) = self.take() {
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(Exchange { response, sender }),

@@ -31,11 +31,8 @@ pub(crate) fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Failure> {
 
 fn from_file(file: &Path) -> Result<RootCertStore, Failure> {
     let refuse = |error: &dyn std::fmt::Display| {
-        Failure::new(
-            Exit::Usage,
-            format!("{} cannot be used: {error}.", file.display()),
-        )
-        .remedy("--ca takes a PEM file with certificates of authorities.")
+        Failure::new(Exit::Usage, format!("{} cannot be used: {error}.", file.display()))
+            .remedy("--ca takes a PEM file with certificates of authorities.")
     };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| refuse(&error))? {
@@ -53,11 +50,8 @@ fn from_machine() -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        return Err(Failure::new(
-            Exit::Failed,
-            "This machine trusts no certificate authority.",
-        )
-        .remedy("Install the package ca-certificates, or name a PEM file with --ca."));
+        return Err(Failure::new(Exit::Failed, "This machine trusts no certificate authority.")
+            .remedy("Install the package ca-certificates, or name a PEM file with --ca."));
     }
     Ok(roots)
 }

@@ -38,39 +38,22 @@ impl GateUrl {
         };
         let authority = uri.authority().ok_or_else(|| not_a_url(text))?;
         if authority.as_str().contains('@') {
-            return Err(
-                Failure::new(Exit::Usage, "A gate takes no user name in its address.")
-                    .remedy("Give the key with TOOLGATE_KEY or --key-file."),
-            );
+            return Err(Failure::new(Exit::Usage, "A gate takes no user name in its address.")
+                .remedy("Give the key with TOOLGATE_KEY or --key-file."));
         }
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         if !tls && !is_this_machine(&host) {
-            return Err(
-                Failure::new(Exit::Usage, format!("{text} is not encrypted."))
-                    .remedy("Use https://; http:// is accepted for loopback addresses only."),
-            );
+            return Err(Failure::new(Exit::Usage, format!("{text} is not encrypted."))
+                .remedy("Use https://; http:// is accepted for loopback addresses only."));
         }
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let path = uri
-            .path_and_query()
-            .map_or("/", |path| path.as_str())
-            .to_owned();
-        Ok(Self {
-            text: text.to_owned(),
-            tls,
-            host,
-            port,
-            authority: authority.to_string(),
-            path,
-        })
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Ok(Self { text: text.to_owned(), tls, host, port, authority: authority.to_string(), path })
     }
 }
 
 fn is_this_machine(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn not_a_url(text: &str) -> Failure {
@@ -85,28 +68,15 @@ mod tests {
     #[test]
     fn reads_what_gates_are_called() {
         let url = GateUrl::parse("https://gate.example.org/mcp/files?a=b").expect("parses");
-        assert_eq!(
-            (url.tls, url.port, url.path.as_str()),
-            (true, 443, "/mcp/files?a=b")
-        );
+        assert_eq!((url.tls, url.port, url.path.as_str()), (true, 443, "/mcp/files?a=b"));
         let url = GateUrl::parse("http://[::1]:8080").expect("parses");
-        assert_eq!(
-            (url.host.as_str(), url.port, url.path.as_str()),
-            ("::1", 8080, "/")
-        );
+        assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("::1", 8080, "/"));
         assert_eq!(url.authority, "[::1]:8080");
     }
 
     #[test]
     fn refuses_what_would_leak_a_key() {
-        for text in [
-            "http://gate.example.org/mcp",
-            "http://10.0.0.1/",
-            "https://a:b@gate/",
-            "ftp://x/",
-            "gate",
-            "",
-        ] {
+        for text in ["http://gate.example.org/mcp", "http://10.0.0.1/", "https://a:b@gate/", "ftp://x/", "gate", ""] {
             assert_eq!(GateUrl::parse(text).expect_err(text).exit, Exit::Usage);
         }
         GateUrl::parse("http://LOCALHOST:1/mcp").expect("loopback may be plain");

@@ -46,18 +46,14 @@ fn paste(arguments: &ClientConfig) -> Result<Paste, Failure> {
             place: "Into Zed's settings.json:",
             text: pretty(&servers("context_servers", name, &bridge(arguments)?)),
         },
-        Client::ClaudeCode => Paste {
-            place: "Run this in a shell; restart Claude Code if it is running:",
-            text: claude_code(arguments),
-        },
+        Client::ClaudeCode => {
+            Paste { place: "Run this in a shell; restart Claude Code if it is running:", text: claude_code(arguments) }
+        }
         Client::Cursor => Paste {
             place: "Into ~/.cursor/mcp.json or .cursor/mcp.json of a project:",
             text: pretty(&remote(arguments, "url", "${env:TOOLGATE_KEY}")),
         },
-        Client::Vscode => Paste {
-            place: "Into .vscode/mcp.json of a workspace:",
-            text: pretty(&vscode(arguments)),
-        },
+        Client::Vscode => Paste { place: "Into .vscode/mcp.json of a workspace:", text: pretty(&vscode(arguments)) },
         Client::Windsurf => Paste {
             place: "Into ~/.codeium/windsurf/mcp_config.json:",
             text: pretty(&remote(arguments, "serverUrl", "${env:TOOLGATE_KEY}")),
@@ -66,22 +62,12 @@ fn paste(arguments: &ClientConfig) -> Result<Paste, Failure> {
             place: "Into ~/.gemini/settings.json:",
             text: pretty(&remote(arguments, "httpUrl", "$TOOLGATE_KEY")),
         },
-        Client::Codex => Paste {
-            place: "Into ~/.codex/config.toml:",
-            text: codex(arguments),
-        },
-        Client::Inspector => Paste {
-            place: "Run this in a shell:",
-            text: inspector(arguments),
-        },
-        Client::Curl => Paste {
-            place: "Run this in a shell:",
-            text: curl(arguments),
-        },
-        Client::McpServers => Paste {
-            place: "Into the client's file of MCP servers:",
-            text: pretty(&mcp_servers(arguments)),
-        },
+        Client::Codex => Paste { place: "Into ~/.codex/config.toml:", text: codex(arguments) },
+        Client::Inspector => Paste { place: "Run this in a shell:", text: inspector(arguments) },
+        Client::Curl => Paste { place: "Run this in a shell:", text: curl(arguments) },
+        Client::McpServers => {
+            Paste { place: "Into the client's file of MCP servers:", text: pretty(&mcp_servers(arguments)) }
+        }
     })
 }
 
@@ -115,8 +101,7 @@ fn bridge(arguments: &ClientConfig) -> Result<Value, Failure> {
     let mut words = vec![json!("bridge"), json!(arguments.url)];
     if let Some(ca) = &arguments.trust.ca {
         // The client starts the bridge in a folder of its own choice.
-        let ca = std::path::absolute(ca)
-            .map_err(|error| Failure::local("The path of --ca cannot be used", error))?;
+        let ca = std::path::absolute(ca).map_err(|error| Failure::local("The path of --ca cannot be used", error))?;
         words.extend([json!("--ca"), json!(ca)]);
     }
     let key = arguments.key.as_deref().unwrap_or(PLACEHOLDER);
@@ -126,8 +111,7 @@ fn bridge(arguments: &ClientConfig) -> Result<Value, Failure> {
 /// This program as the client will find it: desktop programs often have another `PATH`.
 fn program() -> String {
     let path = std::env::current_exe().ok();
-    path.and_then(|path| path.into_os_string().into_string().ok())
-        .unwrap_or_else(|| "toolgate".into())
+    path.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| "toolgate".into())
 }
 
 fn claude_code(arguments: &ClientConfig) -> String {
@@ -144,11 +128,7 @@ fn vscode(arguments: &ClientConfig) -> Value {
     let name = &arguments.name;
     let input = format!("{name}-key");
     let headers = headers(arguments, &format!("${{input:{input}}}"));
-    let mut file = servers(
-        "servers",
-        name,
-        &json!({ "type": "http", "url": arguments.url, "headers": headers }),
-    );
+    let mut file = servers("servers", name, &json!({ "type": "http", "url": arguments.url, "headers": headers }));
     if arguments.key.is_none() {
         file["inputs"] = json!([{
             "type": "promptString", "id": input, "description": "API key of the gate", "password": true,
@@ -158,11 +138,7 @@ fn vscode(arguments: &ClientConfig) -> Value {
 }
 
 fn codex(arguments: &ClientConfig) -> String {
-    let head = format!(
-        "[mcp_servers.{}]\nurl = {}\n",
-        arguments.name,
-        json!(arguments.url)
-    );
+    let head = format!("[mcp_servers.{}]\nurl = {}\n", arguments.name, json!(arguments.url));
     match &arguments.key {
         Some(key) => {
             let value = json!(format!("Bearer {key}"));
@@ -182,11 +158,7 @@ fn inspector(arguments: &ClientConfig) -> String {
 }
 
 fn curl(arguments: &ClientConfig) -> String {
-    let ca = arguments
-        .trust
-        .ca
-        .as_ref()
-        .map(|ca| format!(" --cacert {}", quoted(&ca.display().to_string())));
+    let ca = arguments.trust.ca.as_ref().map(|ca| format!(" --cacert {}", quoted(&ca.display().to_string())));
     let body = json!({
         "jsonrpc": "2.0", "id": 1, "method": "initialize",
         "params": {
@@ -215,8 +187,7 @@ fn shell_header(arguments: &ClientConfig) -> String {
 /// Node programs take further authorities from the environment.
 fn trust_prefix(arguments: &ClientConfig) -> String {
     let ca = arguments.trust.ca.as_ref();
-    ca.map(|ca| format!("NODE_EXTRA_CA_CERTS={} ", quoted(&ca.display().to_string())))
-        .unwrap_or_default()
+    ca.map(|ca| format!("NODE_EXTRA_CA_CERTS={} ", quoted(&ca.display().to_string()))).unwrap_or_default()
 }
 
 /// One word for a POSIX shell.

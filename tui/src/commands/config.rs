@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use toolgate_admin_api::{
-    CheckOutcome, ConfigProblem, ConfigView, Exit, ReloadOutcome, ReloadRequest, Shown,
-};
+use toolgate_admin_api::{CheckOutcome, ConfigProblem, ConfigView, Exit, ReloadOutcome, ReloadRequest, Shown};
 
 use super::Context;
 use crate::args::Reload;
@@ -16,27 +14,14 @@ use crate::output;
 /// Has the daemon read its files; 78 when they have errors.
 pub(super) async fn check(context: &Context) -> Result<Exit, Failure> {
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let answer = client
-        .post("/v1/config/check", &serde_json::json!({}), None)
-        .await?;
+    let answer = client.post("/v1/config/check", &serde_json::json!({}), None).await?;
     let outcome: CheckOutcome = answer.read()?;
     if !print_json(context, &answer) {
         print_problems(&outcome.problems);
-        let verdict = if outcome.ok {
-            "can be used"
-        } else {
-            "has errors"
-        };
-        output::line(&format!(
-            "The configuration {verdict}: {}",
-            files(&outcome.files)
-        ));
+        let verdict = if outcome.ok { "can be used" } else { "has errors" };
+        output::line(&format!("The configuration {verdict}: {}", files(&outcome.files)));
     }
-    Ok(if outcome.ok {
-        Exit::Done
-    } else {
-        Exit::BadConfiguration
-    })
+    Ok(if outcome.ok { Exit::Done } else { Exit::BadConfiguration })
 }
 
 /// Checks a file without a daemon: `toolgated check` knows how, this only starts it.
@@ -47,11 +32,8 @@ pub(super) fn check_file(context: &Context, file: &Path) -> Result<Exit, Failure
         command.arg("--json");
     }
     let status = command.arg("--").arg(file).status().map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format!("toolgated cannot be started: {error}."),
-        )
-        .remedy("Install toolgated, or check through the running daemon: `toolgate config check`.")
+        Failure::new(Exit::Failed, format!("toolgated cannot be started: {error}."))
+            .remedy("Install toolgated, or check through the running daemon: `toolgate config check`.")
     })?;
     Ok(match status.code() {
         Some(0) => Exit::Done,
@@ -63,24 +45,15 @@ pub(super) fn check_file(context: &Context, file: &Path) -> Result<Exit, Failure
 
 /// The daemon's program: the one beside this program, else the one in `PATH`.
 fn daemon_program() -> std::path::PathBuf {
-    let beside = std::env::current_exe()
-        .ok()
-        .map(|program| program.with_file_name("toolgated"));
-    beside
-        .filter(|program| program.is_file())
-        .unwrap_or_else(|| "toolgated".into())
+    let beside = std::env::current_exe().ok().map(|program| program.with_file_name("toolgated"));
+    beside.filter(|program| program.is_file()).unwrap_or_else(|| "toolgated".into())
 }
 
 /// Has the daemon take its files over; 78 when it refuses them.
 pub(super) async fn reload(context: &Context, reload: Reload) -> Result<Exit, Failure> {
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let request = ReloadRequest {
-        dry_run: reload.dry_run,
-        reason: reload.reason,
-    };
-    let answer = client
-        .post("/v1/config/reload", &request, reload.if_match)
-        .await?;
+    let request = ReloadRequest { dry_run: reload.dry_run, reason: reload.reason };
+    let answer = client.post("/v1/config/reload", &request, reload.if_match).await?;
     let outcome: ReloadOutcome = answer.read()?;
     if !print_json(context, &answer) {
         print_reload(&outcome);
@@ -99,39 +72,25 @@ fn print_reload(outcome: &ReloadOutcome) {
     output::line(&if outcome.applied {
         format!("Configuration {} is running.", outcome.revision)
     } else {
-        format!(
-            "Nothing was changed; configuration {} is running.",
-            outcome.revision
-        )
+        format!("Nothing was changed; configuration {} is running.", outcome.revision)
     });
 }
 
 /// Prints what is running.
 pub(super) async fn show(context: &Context) -> Result<Exit, Failure> {
-    let answer = AdminClient::view(&context.runtime_dir)
-        .await?
-        .get("/v1/config")
-        .await?;
+    let answer = AdminClient::view(&context.runtime_dir).await?.get("/v1/config").await?;
     let view: ConfigView = answer.read()?;
     if print_json(context, &answer) {
         return Ok(Exit::Done);
     }
-    output::line(&format!(
-        "Configuration {} from {}",
-        view.revision,
-        files(&view.files)
-    ));
+    output::line(&format!("Configuration {} from {}", view.revision, files(&view.files)));
     for warning in &view.warnings {
         output::line(&format!("warning: {}", Shown(warning)));
     }
     let rows: Vec<_> = view
         .values
         .iter()
-        .map(|value| {
-            [&value.key, &value.value, &value.origin]
-                .map(|text| Shown(text).to_string())
-                .to_vec()
-        })
+        .map(|value| [&value.key, &value.value, &value.origin].map(|text| Shown(text).to_string()).to_vec())
         .collect();
     output::raw(output::table(&rows).as_bytes());
     Ok(Exit::Done)

@@ -20,8 +20,7 @@ pub(super) fn completions(shell: Shell) -> Exit {
 
 /// Writes `toolgate.1` and a page per command into a folder, which must exist.
 pub(super) fn man_pages(folder: &Path) -> Result<Exit, Failure> {
-    clap_mangen::generate_to(Arguments::command(), folder).map_err(|error| {
-        Failure::local(format!("{} cannot be written", folder.display()), error)
-    })?;
+    clap_mangen::generate_to(Arguments::command(), folder)
+        .map_err(|error| Failure::local(format!("{} cannot be written", folder.display()), error))?;
     Ok(Exit::Done)
 }

@@ -53,10 +53,7 @@ fn hash(secret: &str) -> String {
 }
 
 fn lines(id: &str, hash: &str, create: &KeyCreate) -> String {
-    let mut lines = format!(
-        "[key.{id}]\nhash = \"{hash}\"\nowner = {}",
-        quoted(&create.owner)
-    );
+    let mut lines = format!("[key.{id}]\nhash = \"{hash}\"\nowner = {}", quoted(&create.owner));
     if let Some(tier) = &create.tier {
         let _ = write!(lines, "\ntier = {}", quoted(tier));
     }
@@ -79,17 +76,10 @@ fn random_text(alphabet: &[u8], length: usize) -> Result<String, Failure> {
     let mut text = String::with_capacity(length);
     let mut bytes = [0; 64];
     while text.len() < length {
-        rand::fill(&mut bytes)
-            .map_err(|error| Failure::local("The system gives no random numbers", error))?;
-        let fit = bytes
-            .iter()
-            .map(|&byte| usize::from(byte))
-            .filter(|&byte| byte < fair);
+        rand::fill(&mut bytes).map_err(|error| Failure::local("The system gives no random numbers", error))?;
+        let fit = bytes.iter().map(|&byte| usize::from(byte)).filter(|&byte| byte < fair);
         let missing = length - text.len();
-        text.extend(
-            fit.take(missing)
-                .map(|byte| char::from(alphabet[byte % alphabet.len()])),
-        );
+        text.extend(fit.take(missing).map(|byte| char::from(alphabet[byte % alphabet.len()])));
     }
     Ok(text)
 }
@@ -111,11 +101,7 @@ mod tests {
         for &character in SECRET_ALPHABET {
             let count = text.bytes().filter(|&byte| byte == character).count();
             // Eight standard deviations around 1,000.
-            assert!(
-                (750..=1_250).contains(&count),
-                "{}: {count}",
-                char::from(character)
-            );
+            assert!((750..=1_250).contains(&count), "{}: {count}", char::from(character));
         }
     }
 

@@ -28,16 +28,11 @@ pub(crate) struct Context {
 
 /// Runs what the command line says.
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
-    let context = Context {
-        json: arguments.json,
-        runtime_dir: arguments.socket_dir,
-    };
+    let context = Context { json: arguments.json, runtime_dir: arguments.socket_dir };
     match arguments.command {
         None => status::without_command(&context),
         Some(Command::Status) => block_on(status::run(&context)),
-        Some(Command::Config(Config::Check { file: Some(file) })) => {
-            config::check_file(&context, &file)
-        }
+        Some(Command::Config(Config::Check { file: Some(file) })) => config::check_file(&context, &file),
         Some(Command::Config(Config::Check { file: None })) => block_on(config::check(&context)),
         Some(Command::Config(Config::Reload(reload))) => block_on(config::reload(&context, reload)),
         Some(Command::Config(Config::Show)) => block_on(config::show(&context)),

@@ -21,21 +21,11 @@ pub(super) async fn run(context: &Context, probe: Probe) -> Result<Exit, Failure
     let deadline = Duration::from_secs(probe.timeout);
     let asked = tokio::time::timeout(deadline, ask(context, &probe))
         .await
-        .unwrap_or_else(|_| {
-            Err(Failure::new(
-                Exit::Failed,
-                format!("No answer within {} s.", probe.timeout),
-            ))
-        });
-    asked
-        .map(|()| Exit::Done)
-        .map_err(|failure| match failure.exit {
-            Exit::Usage => failure,
-            _ => Failure {
-                exit: Exit::Failed,
-                ..failure
-            },
-        })
+        .unwrap_or_else(|_| Err(Failure::new(Exit::Failed, format!("No answer within {} s.", probe.timeout))));
+    asked.map(|()| Exit::Done).map_err(|failure| match failure.exit {
+        Exit::Usage => failure,
+        _ => Failure { exit: Exit::Failed, ..failure },
+    })
 }
 
 async fn ask(context: &Context, probe: &Probe) -> Result<(), Failure> {
@@ -47,19 +37,13 @@ async fn ask(context: &Context, probe: &Probe) -> Result<(), Failure> {
 
 /// That the daemon answers is its health here; its readiness is in the answer.
 async fn over_socket(context: &Context, ready: bool) -> Result<(), Failure> {
-    let answer = AdminClient::view(&context.runtime_dir)
-        .await?
-        .get("/v1/status")
-        .await?;
+    let answer = AdminClient::view(&context.runtime_dir).await?.get("/v1/status").await?;
     let status: Status = answer.read()?;
     if !ready || status.ready {
         return Ok(());
     }
     let reason = status.not_ready.unwrap_or_default();
-    Err(Failure::new(
-        Exit::Failed,
-        format!("Not ready: {}", Shown(&reason)),
-    ))
+    Err(Failure::new(Exit::Failed, format!("Not ready: {}", Shown(&reason))))
 }
 
 async fn over_http(url: &str, probe: &Probe) -> Result<(), Failure> {
@@ -74,16 +58,11 @@ async fn over_http(url: &str, probe: &Probe) -> Result<(), Failure> {
         .body(Full::default())
         .map_err(|error| Failure::local("The request cannot be made", error))?;
     let connections = Connections::new(url, probe.trust.ca.as_deref())?;
-    let exchange = connections
-        .send(request)
-        .await
-        .map_err(|error| Failure::local(format!("{text} cannot be reached"), error))?;
+    let exchange =
+        connections.send(request).await.map_err(|error| Failure::local(format!("{text} cannot be reached"), error))?;
     let status = exchange.response.status();
     if status.is_success() {
         return Ok(());
     }
-    Err(Failure::new(
-        Exit::Failed,
-        format!("{text} answers {status}."),
-    ))
+    Err(Failure::new(Exit::Failed, format!("{text} answers {status}.")))
 }

@@ -9,10 +9,7 @@ use crate::output;
 
 /// Prints the status once; 3 when something that should work does not.
 pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
-    let answer = AdminClient::view(&context.runtime_dir)
-        .await?
-        .get("/v1/status")
-        .await?;
+    let answer = AdminClient::view(&context.runtime_dir).await?.get("/v1/status").await?;
     let status: Status = answer.read()?;
     if context.json {
         output::raw(answer.json());
@@ -20,11 +17,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
     } else {
         output::raw(text(&status).as_bytes());
     }
-    Ok(if status.degraded() {
-        Exit::Degraded
-    } else {
-        Exit::Done
-    })
+    Ok(if status.degraded() { Exit::Degraded } else { Exit::Done })
 }
 
 /// `toolgate` alone: the status, and how to learn more.
@@ -79,9 +72,7 @@ fn state(status: &Status) -> String {
 }
 
 fn listeners(status: &Status) -> Vec<Vec<String>> {
-    let head = ["LISTENER", "ADDRESS", "TLS", "SERVES", "CONNECTIONS"]
-        .map(String::from)
-        .to_vec();
+    let head = ["LISTENER", "ADDRESS", "TLS", "SERVES", "CONNECTIONS"].map(String::from).to_vec();
     let rows = status.listeners.iter().map(|listener| {
         vec![
             Shown(&listener.name).to_string(),
@@ -95,20 +86,9 @@ fn listeners(status: &Status) -> Vec<Vec<String>> {
 }
 
 fn servers(status: &Status) -> Vec<Vec<String>> {
-    let head = [
-        "SERVER",
-        "STATE",
-        "TRANSPORT",
-        "ERA",
-        "IN FLIGHT",
-        "WAITING",
-        "INSTANCES",
-        "REASON",
-    ];
+    let head = ["SERVER", "STATE", "TRANSPORT", "ERA", "IN FLIGHT", "WAITING", "INSTANCES", "REASON"];
     let rows = status.servers.iter().map(server);
-    std::iter::once(head.map(String::from).to_vec())
-        .chain(rows)
-        .collect()
+    std::iter::once(head.map(String::from).to_vec()).chain(rows).collect()
 }
 
 fn server(server: &ServerStatus) -> Vec<String> {
@@ -120,9 +100,7 @@ fn server(server: &ServerStatus) -> Vec<String> {
         server.era.map_or("-", Era::word).into(),
         server.in_flight.to_string(),
         server.waiting.to_string(),
-        server.instances.map_or("-".into(), |count| {
-            format!("{}/{}", count.running, count.max)
-        }),
+        server.instances.map_or("-".into(), |count| format!("{}/{}", count.running, count.max)),
         Shown(server.reason.as_deref().unwrap_or_default()).to_string(),
     ]
 }

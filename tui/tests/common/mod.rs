@@ -2,11 +2,7 @@
 //!
 //! Threads and blocking reads: a peer that shares no code with what it tests.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test program uses its own part of this"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,9 +14,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// The program, with nothing of this environment that would change it.
 pub fn toolgate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_toolgate"));
-    command
-        .env_remove("TOOLGATE_KEY")
-        .env_remove("TOOLGATE_RUNTIME_DIR");
+    command.env_remove("TOOLGATE_KEY").env_remove("TOOLGATE_RUNTIME_DIR");
     command
 }
 
@@ -30,16 +24,8 @@ pub fn text(bytes: &[u8]) -> String {
 
 /// Exit status, standard output, standard error.
 pub fn run(command: &mut Command) -> (i32, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().expect("runs");
-    (
-        status.code().expect("no signal"),
-        text(&stdout),
-        text(&stderr),
-    )
+    let Output { status, stdout, stderr } = command.output().expect("runs");
+    (status.code().expect("no signal"), text(&stdout), text(&stderr))
 }
 
 #[derive(Debug, Clone)]
@@ -80,11 +66,7 @@ impl Answer<'_> {
     }
 
     pub fn json(&mut self, headers: &[(&str, &str)], body: &str) {
-        let headers: Vec<_> = headers
-            .iter()
-            .copied()
-            .chain([("content-type", "application/json")])
-            .collect();
+        let headers: Vec<_> = headers.iter().copied().chain([("content-type", "application/json")]).collect();
         self.send("200 OK", &headers, body.as_bytes());
     }
 
@@ -97,10 +79,7 @@ impl Answer<'_> {
     /// A piece of an SSE answer; false when the peer has gone.
     pub fn piece(&mut self, text: &str) -> bool {
         let chunk = format!("{:x}\r\n{text}\r\n", text.len());
-        self.stream
-            .write_all(chunk.as_bytes())
-            .and_then(|()| self.stream.flush())
-            .is_ok()
+        self.stream.write_all(chunk.as_bytes()).and_then(|()| self.stream.flush()).is_ok()
     }
 
     /// Closes the connection instead of an answer.
@@ -115,17 +94,10 @@ impl Answer<'_> {
 }
 
 /// Serves one connection until the peer closes it.
-pub fn serve<R: Read, W: Write>(
-    reader: R,
-    mut writer: W,
-    handler: impl Fn(&Request, &mut Answer<'_>),
-) {
+pub fn serve<R: Read, W: Write>(reader: R, mut writer: W, handler: impl Fn(&Request, &mut Answer<'_>)) {
     let mut reader = BufReader::new(reader);
     while let Some(request) = read_request(&mut reader) {
-        let mut answer = Answer {
-            stream: &mut writer,
-            close: false,
-        };
+        let mut answer = Answer { stream: &mut writer, close: false };
         handler(&request, &mut answer);
         if answer.close {
             return;
@@ -135,10 +107,7 @@ pub fn serve<R: Read, W: Write>(
 
 fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     let mut line = String::new();
-    reader
-        .read_line(&mut line)
-        .ok()
-        .filter(|&length| length > 0)?;
+    reader.read_line(&mut line).ok().filter(|&length| length > 0)?;
     let mut words = line.split_whitespace();
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut headers = HashMap::new();
@@ -150,15 +119,8 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let length = headers
-        .get("content-length")
-        .map_or(0, |length| length.parse().expect("a length"));
+    let length = headers.get("content-length").map_or(0, |length| length.parse().expect("a length"));
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Request {
-        method,
-        path,
-        headers,
-        body,
-    })
+    Some(Request { method, path, headers, body })
 }

@@ -130,75 +130,36 @@ impl fmt::Display for ScanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Empty => write!(f, "The body is empty; send one JSON-RPC message."),
-            Self::TooLong => write!(
-                f,
-                "The message has 2 GiB or more; send it in smaller parts."
-            ),
+            Self::TooLong => write!(f, "The message has 2 GiB or more; send it in smaller parts."),
             Self::Utf8 { at } => write!(f, "Byte {at} is not UTF-8; JSON must be sent as UTF-8."),
-            Self::Syntax {
-                at,
-                expected,
-                ended: true,
-            } => {
-                write!(
-                    f,
-                    "The JSON ends at byte {at}, where {expected} was expected; send the whole message."
-                )
+            Self::Syntax { at, expected, ended: true } => {
+                write!(f, "The JSON ends at byte {at}, where {expected} was expected; send the whole message.")
             }
-            Self::Syntax {
-                at,
-                expected,
-                ended: false,
-            } => {
-                write!(
-                    f,
-                    "This is not JSON: at byte {at}, {expected} was expected."
-                )
+            Self::Syntax { at, expected, ended: false } => {
+                write!(f, "This is not JSON: at byte {at}, {expected} was expected.")
             }
             Self::TooDeep { at } => {
-                write!(
-                    f,
-                    "At byte {at}, more than 64 objects and arrays are nested; send a flatter message."
-                )
+                write!(f, "At byte {at}, more than 64 objects and arrays are nested; send a flatter message.")
             }
             Self::Trailing { at } => {
-                write!(
-                    f,
-                    "Something follows the message at byte {at}; send exactly one JSON value per body."
-                )
+                write!(f, "Something follows the message at byte {at}; send exactly one JSON value per body.")
             }
-            Self::Batch => write!(
-                f,
-                "Batches are not part of this protocol version; send each message by itself."
-            ),
+            Self::Batch => write!(f, "Batches are not part of this protocol version; send each message by itself."),
             Self::NotObject { at } => {
                 write!(f, "At byte {at}, a JSON-RPC message must be an object.")
             }
             Self::DuplicateKey { at } => {
-                write!(
-                    f,
-                    "The key at byte {at} stands twice in its object; send each key once."
-                )
+                write!(f, "The key at byte {at} stands twice in its object; send each key once.")
             }
             Self::CaseVariant { at, meant } => {
-                write!(
-                    f,
-                    "The key at byte {at} resembles \"{meant}\"; keys are case-sensitive, write it exactly so."
-                )
+                write!(f, "The key at byte {at} resembles \"{meant}\"; keys are case-sensitive, write it exactly so.")
             }
             Self::Version { .. } => write!(f, "The member \"jsonrpc\" must be \"2.0\"."),
             Self::Id { at } => write!(f, "The id at byte {at} must be a string or a number."),
             Self::Shape { problem, .. } => write!(f, "{problem}"),
-            Self::Type {
-                at,
-                member,
-                expected,
-            } => write!(f, "\"{member}\" at byte {at} must be {expected}."),
+            Self::Type { at, member, expected } => write!(f, "\"{member}\" at byte {at} must be {expected}."),
             Self::Surrogate { at, member } => {
-                write!(
-                    f,
-                    "\"{member}\" at byte {at} holds half of a surrogate pair; send whole characters."
-                )
+                write!(f, "\"{member}\" at byte {at} holds half of a surrogate pair; send whole characters.")
             }
         }
     }

@@ -126,14 +126,8 @@ impl Level {
     /// Unicode folding, Go's among them, take them for `s` and `k`.
     #[cold]
     fn refuse_folded(&self, key: Key, decoded: &[u8]) -> Result<(), Fault> {
-        let folded = String::from_utf8_lossy(decoded)
-            .replace('\u{17f}', "s")
-            .replace('\u{212a}', "k");
-        match self
-            .keys
-            .iter()
-            .find(|known| folded.eq_ignore_ascii_case(known))
-        {
+        let folded = String::from_utf8_lossy(decoded).replace('\u{17f}', "s").replace('\u{212a}', "k");
+        match self.keys.iter().find(|known| folded.eq_ignore_ascii_case(known)) {
             Some(meant) => Err(variant(key, meant)),
             None => Ok(()),
         }

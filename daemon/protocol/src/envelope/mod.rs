@@ -149,14 +149,11 @@ impl Envelope {
     /// Such a request is answered with HTTP 400 and [`crate::error::INVALID_PARAMS`].
     #[must_use]
     pub fn missing_meta(&self, text: &[u8]) -> Option<&'static str> {
-        let has = |span: Option<Span>, first: u8| {
-            span.is_some_and(|span| span.of(text).first() == Some(&first))
-        };
+        let has = |span: Option<Span>, first: u8| span.is_some_and(|span| span.of(text).first() == Some(&first));
         if !has(self.protocol_version, b'"') {
             return Some("io.modelcontextprotocol/protocolVersion");
         }
-        (!has(self.client_capabilities, b'{'))
-            .then_some("io.modelcontextprotocol/clientCapabilities")
+        (!has(self.client_capabilities, b'{')).then_some("io.modelcontextprotocol/clientCapabilities")
     }
 
     /// The value that names what the request is about: a tool, a prompt, a resource, a task.

@@ -56,8 +56,6 @@ fn is_certain(text: &[u8], id: Span) -> bool {
     let raw = id.of(text);
     let is_scalar = matches!(raw.first(), Some(b'"' | b'-' | b'0'..=b'9'));
     let mut cursor = Cursor::new(raw, 0);
-    let valid = cursor
-        .value(Depth::NONE, &mut ())
-        .and_then(|()| cursor.finish());
+    let valid = cursor.value(Depth::NONE, &mut ()).and_then(|()| cursor.finish());
     is_scalar && valid.is_ok() && json::check_utf8(text, id).is_ok()
 }

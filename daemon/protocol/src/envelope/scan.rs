@@ -24,11 +24,7 @@ pub fn scan(text: &[u8]) -> Result<Envelope, ScanError> {
     }
     let start = cursor.at();
     let mut found = Found::default();
-    let mut walk = Walk {
-        cursor,
-        keys: &mut Keys::new(),
-        found: &mut found,
-    };
+    let mut walk = Walk { cursor, keys: &mut Keys::new(), found: &mut found };
     walk.object(&TOP)?;
     let end = walk.cursor.at();
     walk.cursor.finish()?;
@@ -48,10 +44,7 @@ pub fn batch(text: &[u8]) -> Result<Vec<Span>, ScanError> {
     }
     let messages: Vec<Span> = json::elements(text, whole).collect();
     if messages.is_empty() {
-        return Err(ScanError::Shape {
-            at: whole.start(),
-            problem: "The batch is empty; send at least one message.",
-        });
+        return Err(ScanError::Shape { at: whole.start(), problem: "The batch is empty; send at least one message." });
     }
     Ok(messages)
 }
@@ -60,10 +53,7 @@ pub fn batch(text: &[u8]) -> Result<Vec<Span>, ScanError> {
 #[cold]
 fn not_object(mut cursor: Cursor<'_>) -> ScanError {
     let at = cursor.at();
-    match cursor
-        .value(Depth::NONE, &mut ())
-        .and_then(|()| cursor.finish())
-    {
+    match cursor.value(Depth::NONE, &mut ()).and_then(|()| cursor.finish()) {
         Ok(()) => ScanError::NotObject { at },
         Err(fault) => fault.into(),
     }
@@ -107,10 +97,7 @@ fn conclude(text: &[u8], found: &mut Found) -> Result<(), Fault> {
     match found.jsonrpc {
         Some(version) if is_two(version.of(text)) => {}
         other => {
-            return Err(ScanError::Version {
-                at: other.map_or(start, Span::start),
-            }
-            .into());
+            return Err(ScanError::Version { at: other.map_or(start, Span::start) }.into());
         }
     }
     envelope.shape = shape(text, envelope)?;
@@ -122,11 +109,7 @@ fn conclude(text: &[u8], found: &mut Found) -> Result<(), Fault> {
     check_string(text, method, "method")?;
     let method = Method::parse(&json::decode_str(method.of(text)));
     envelope.known_method = method;
-    envelope.progress_token = if method == Some(Method::Progress) {
-        found.params_token
-    } else {
-        found.meta_token
-    };
+    envelope.progress_token = if method == Some(Method::Progress) { found.params_token } else { found.meta_token };
     if method != Some(Method::Cancelled) {
         envelope.request_id = None;
     }
@@ -148,12 +131,7 @@ fn is_two(version: &[u8]) -> bool {
 fn shape(text: &[u8], envelope: &Envelope) -> Result<Shape, Fault> {
     let at = envelope.whole.start();
     let wrong = |problem| Err(ScanError::Shape { at, problem }.into());
-    let shape = match (
-        envelope.method,
-        envelope.result,
-        envelope.error,
-        envelope.id,
-    ) {
+    let shape = match (envelope.method, envelope.result, envelope.error, envelope.id) {
         (Some(_), None, None, Some(_)) => Shape::Request,
         (Some(_), None, None, None) => Shape::Notification,
         (None, Some(_), None, Some(_)) | (None, None, Some(_), _) => Shape::Response,
@@ -197,19 +175,10 @@ fn check_target(text: &[u8], envelope: &Envelope, method: Method) -> Result<(), 
 fn check_string(text: &[u8], value: Span, member: &'static str) -> Result<(), Fault> {
     let raw = value.of(text);
     if !raw.starts_with(b"\"") {
-        return Err(ScanError::Type {
-            at: value.start(),
-            member,
-            expected: "a string",
-        }
-        .into());
+        return Err(ScanError::Type { at: value.start(), member, expected: "a string" }.into());
     }
     if json::has_lone_surrogate(raw) {
-        return Err(ScanError::Surrogate {
-            at: value.start(),
-            member,
-        }
-        .into());
+        return Err(ScanError::Surrogate { at: value.start(), member }.into());
     }
     Ok(())
 }
@@ -224,12 +193,7 @@ fn check_object(text: &[u8], value: Option<Span>, member: &'static str) -> Resul
 
 fn check_object_strictly(text: &[u8], value: Span, member: &'static str) -> Result<(), Fault> {
     if !value.of(text).starts_with(b"{") {
-        return Err(ScanError::Type {
-            at: value.start(),
-            member,
-            expected: "an object",
-        }
-        .into());
+        return Err(ScanError::Type { at: value.start(), member, expected: "an object" }.into());
     }
     Ok(())
 }

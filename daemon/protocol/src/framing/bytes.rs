@@ -31,14 +31,9 @@ pub(super) fn is_visible(byte: u8) -> bool {
 /// Whether no byte is a control character other than tab. Without a branch per byte: the compiler
 /// looks at many bytes at once.
 pub(super) fn is_value(value: &[u8]) -> bool {
-    #[expect(
-        clippy::needless_bitwise_bool,
-        reason = "see above: a lazy operator is a branch"
-    )]
+    #[expect(clippy::needless_bitwise_bool, reason = "see above: a lazy operator is a branch")]
     let control = |byte: u8| (byte < 0x20) & (byte != b'\t') | (byte == 0x7f);
-    !value
-        .iter()
-        .fold(false, |found, byte| found | control(*byte))
+    !value.iter().fold(false, |found, byte| found | control(*byte))
 }
 
 /// Without spaces and tabs at both ends.

@@ -40,13 +40,7 @@ pub(super) struct Chunked {
 
 impl Chunked {
     pub(super) fn new() -> Self {
-        Self {
-            next: Next::Size,
-            total: 0,
-            extensions: 0,
-            trailers: 0,
-            trailer_bytes: 0,
-        }
+        Self { next: Next::Size, total: 0, extensions: 0, trailers: 0, trailer_bytes: 0 }
     }
 
     /// Bytes of the chunk that are still to come; none where a line comes next.
@@ -61,11 +55,7 @@ impl Chunked {
     pub(super) fn skip(&mut self, bytes: u64) {
         if let Next::Data(left) = self.next {
             let left = left - bytes;
-            self.next = if left == 0 {
-                Next::DataEnd
-            } else {
-                Next::Data(left)
-            };
+            self.next = if left == 0 { Next::DataEnd } else { Next::Data(left) };
         }
     }
 
@@ -74,10 +64,7 @@ impl Chunked {
         match self.next {
             Next::Size => (LINE, Refusal::Chunk),
             Next::DataEnd | Next::Data(_) => (2, Refusal::Chunk),
-            Next::Trailer => (
-                TRAILER_BYTES - self.trailer_bytes,
-                Refusal::TrailersTooLarge,
-            ),
+            Next::Trailer => (TRAILER_BYTES - self.trailer_bytes, Refusal::TrailersTooLarge),
         }
     }
 
@@ -96,10 +83,7 @@ impl Chunked {
     }
 
     fn size(&mut self, line: &[u8], longest_body: u64) -> Result<(), Refusal> {
-        let digits = line
-            .iter()
-            .position(|byte| !byte.is_ascii_hexdigit())
-            .unwrap_or(line.len());
+        let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
         let (size, extension) = line.split_at(digits);
         if !matches!(extension.first(), None | Some(b';')) || !is_value(extension) {
             return Err(Refusal::Chunk);
@@ -113,11 +97,7 @@ impl Chunked {
         if self.total > longest_body {
             return Err(Refusal::BodyTooLarge);
         }
-        self.next = if size == 0 {
-            Next::Trailer
-        } else {
-            Next::Data(size)
-        };
+        self.next = if size == 0 { Next::Trailer } else { Next::Data(size) };
         Ok(())
     }
 
@@ -129,10 +109,7 @@ impl Chunked {
         }
         let (name, _) = header(line)?;
         let framing: [&[u8]; 3] = [b"host", b"content-length", b"transfer-encoding"];
-        if framing
-            .iter()
-            .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
-        {
+        if framing.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)) {
             return Err(Refusal::Trailer);
         }
         Ok(())

@@ -42,19 +42,13 @@ impl Head {
         let is_1_1 = match version {
             b"HTTP/1.1" => true,
             b"HTTP/1.0" => false,
-            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-                if major.is_ascii_digit() && minor.is_ascii_digit() =>
-            {
+            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
                 return Err(Refusal::Version);
             }
             _ => return Err(Refusal::RequestLine),
         };
         let authority = authority(method, target)?;
-        Ok(Self {
-            is_1_1,
-            authority,
-            ..Self::default()
-        })
+        Ok(Self { is_1_1, authority, ..Self::default() })
     }
 
     /// Takes one header line.
@@ -99,11 +93,7 @@ impl Head {
         if std::mem::replace(&mut self.chunked, true) {
             return Err(Refusal::CodingRepeated);
         }
-        if value.eq_ignore_ascii_case(b"chunked") {
-            Ok(())
-        } else {
-            Err(Refusal::Coding)
-        }
+        if value.eq_ignore_ascii_case(b"chunked") { Ok(()) } else { Err(Refusal::Coding) }
     }
 
     /// Takes the empty line that ends the head.
@@ -126,10 +116,7 @@ pub(super) fn header(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(Refusal::Fold);
     }
-    let end = line
-        .iter()
-        .position(|byte| !is_token(*byte))
-        .ok_or(Refusal::HeaderName)?;
+    let end = line.iter().position(|byte| !is_token(*byte)).ok_or(Refusal::HeaderName)?;
     if end == 0 || line[end] != b':' {
         return Err(Refusal::HeaderName);
     }
@@ -151,13 +138,8 @@ fn authority(method: &[u8], target: &[u8]) -> Result<Option<Box<[u8]>>, Refusal>
     if target[0] == b'/' || (target == b"*" && method == b"OPTIONS") {
         return Ok(None);
     }
-    let rest = strip(target, b"http://")
-        .or_else(|| strip(target, b"https://"))
-        .ok_or(Refusal::Target)?;
-    let end = rest
-        .iter()
-        .position(|byte| matches!(byte, b'/' | b'?'))
-        .unwrap_or(rest.len());
+    let rest = strip(target, b"http://").or_else(|| strip(target, b"https://")).ok_or(Refusal::Target)?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let authority = &rest[..end];
     // A name before `@` would make what looks like the host something else.
     if authority.is_empty() || !authority.iter().all(|byte| is_host(*byte)) {
@@ -167,17 +149,12 @@ fn authority(method: &[u8], target: &[u8]) -> Result<Option<Box<[u8]>>, Refusal>
 }
 
 fn expect(value: &[u8]) -> Result<(), Refusal> {
-    if value.eq_ignore_ascii_case(b"100-continue") {
-        Ok(())
-    } else {
-        Err(Refusal::Expectation)
-    }
+    if value.eq_ignore_ascii_case(b"100-continue") { Ok(()) } else { Err(Refusal::Expectation) }
 }
 
 /// Characters of names, addresses and ports; `,` and `@` above all are not among them.
 fn is_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'%' | b'~')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'%' | b'~')
 }
 
 /// Digits only, and few enough that no reader overflows.

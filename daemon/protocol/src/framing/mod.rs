@@ -79,13 +79,7 @@ impl Machine {
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         let state = State::RequestLine { blank: false };
-        Self {
-            bounds,
-            state,
-            line: Vec::new(),
-            head_bytes: 0,
-            messages: 0,
-        }
+        Self { bounds, state, line: Vec::new(), head_bytes: 0, messages: 0 }
     }
 
     /// What the next byte belongs to.
@@ -115,11 +109,7 @@ impl Machine {
                 Ok(taken) => at += taken,
                 Err(refusal) => {
                     self.state = State::Refused(refusal);
-                    return Err(Refused {
-                        refusal,
-                        before,
-                        begun,
-                    });
+                    return Err(Refused { refusal, before, begun });
                 }
             }
             if self.messages != messages {

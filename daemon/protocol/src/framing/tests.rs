@@ -5,12 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds {
-    head_bytes: 1024,
-    headers: 8,
-    uri_bytes: 100,
-    body_bytes: 64,
-};
+const BOUNDS: Bounds = Bounds { head_bytes: 1024, headers: 8, uri_bytes: 100, body_bytes: 64 };
 
 /// What came of some bytes: messages that arrived whole, and why the next was refused.
 type Outcome = (u64, Option<Refusal>, Phase);
@@ -38,20 +33,10 @@ fn assert_cuts_do_not_matter(input: &[u8]) {
     let whole = feed(input);
     for cut in 0..=input.len() {
         let (first, second) = input.split_at(cut);
-        assert_eq!(
-            feed_in(BOUNDS, &[first, second]),
-            whole,
-            "cut at {cut} of {:?}",
-            input.escape_ascii().to_string()
-        );
+        assert_eq!(feed_in(BOUNDS, &[first, second]), whole, "cut at {cut} of {:?}", input.escape_ascii().to_string());
     }
     let bytes: Vec<&[u8]> = input.chunks(1).collect();
-    assert_eq!(
-        feed_in(BOUNDS, &bytes),
-        whole,
-        "byte by byte: {:?}",
-        input.escape_ascii().to_string()
-    );
+    assert_eq!(feed_in(BOUNDS, &bytes), whole, "byte by byte: {:?}", input.escape_ascii().to_string());
 }
 
 #[test]
@@ -113,10 +98,7 @@ fn what_is_refused() {
         (with("X: a\rTransfer-Encoding: chunked"), R::LineEnd),
         (with("X: a\nTransfer-Encoding: chunked"), R::LineEnd),
         (b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), R::LineEnd),
-        (
-            b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
-            R::BlankLines,
-        ),
+        (b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), R::BlankLines),
         // Request lines
         (get("GET /"), R::RequestLine),
         (get("GET"), R::RequestLine),
@@ -146,30 +128,12 @@ fn what_is_refused() {
         (get("GET http://b@a/ HTTP/1.1"), R::Target),
         // Hosts
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), R::HostMissing),
-        (
-            b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".to_vec(),
-            R::HostRepeated,
-        ),
-        (
-            b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n".to_vec(),
-            R::HostRepeated,
-        ),
-        (
-            b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_vec(),
-            R::HostInvalid,
-        ),
-        (
-            b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n".to_vec(),
-            R::HostInvalid,
-        ),
-        (
-            b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n".to_vec(),
-            R::HostInvalid,
-        ),
-        (
-            b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n".to_vec(),
-            R::HostInvalid,
-        ),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".to_vec(), R::HostRepeated),
+        (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n".to_vec(), R::HostRepeated),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_vec(), R::HostInvalid),
+        (b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n".to_vec(), R::HostInvalid),
+        (b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n".to_vec(), R::HostInvalid),
+        (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n".to_vec(), R::HostInvalid),
         (get("GET http://b/ HTTP/1.1"), R::HostConflict),
         (get("GET http://a:81/ HTTP/1.1"), R::HostConflict),
         // Header lines
@@ -192,14 +156,8 @@ fn what_is_refused() {
         (b"GET / HTTP/1.1\r\n Host: a\r\n\r\n".to_vec(), R::Fold),
         (with("Expect: 200-ok"), R::Expectation),
         // Lengths
-        (
-            with("Content-Length: 5\r\nContent-Length: 6"),
-            R::LengthRepeated,
-        ),
-        (
-            with("Content-Length: 5\r\nContent-Length: 5"),
-            R::LengthRepeated,
-        ),
+        (with("Content-Length: 5\r\nContent-Length: 6"), R::LengthRepeated),
+        (with("Content-Length: 5\r\nContent-Length: 5"), R::LengthRepeated),
         (with("Content-Length: 5, 5"), R::LengthInvalid),
         (with("Content-Length: 5, 6"), R::LengthInvalid),
         (with("Content-Length:"), R::LengthInvalid),
@@ -210,32 +168,14 @@ fn what_is_refused() {
         (with("Content-Length: 5.0"), R::LengthInvalid),
         (with("Content-Length: 1_0"), R::LengthInvalid),
         (with("Content-Length: \u{ff15}"), R::LengthInvalid),
-        (
-            with("Content-Length: 18446744073709551621"),
-            R::LengthInvalid,
-        ),
+        (with("Content-Length: 18446744073709551621"), R::LengthInvalid),
         (with("Content-Length: 65"), R::BodyTooLarge),
         // Codings
-        (
-            with("Content-Length: 5\r\nTransfer-Encoding: chunked"),
-            R::LengthAndCoding,
-        ),
-        (
-            with("Transfer-Encoding: chunked\r\nContent-Length: 5"),
-            R::LengthAndCoding,
-        ),
-        (
-            with("tRANSFER-eNCODING: chunked\r\ncontent-length: 0"),
-            R::LengthAndCoding,
-        ),
-        (
-            with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
-            R::CodingRepeated,
-        ),
-        (
-            with("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity"),
-            R::CodingRepeated,
-        ),
+        (with("Content-Length: 5\r\nTransfer-Encoding: chunked"), R::LengthAndCoding),
+        (with("Transfer-Encoding: chunked\r\nContent-Length: 5"), R::LengthAndCoding),
+        (with("tRANSFER-eNCODING: chunked\r\ncontent-length: 0"), R::LengthAndCoding),
+        (with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"), R::CodingRepeated),
+        (with("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity"), R::CodingRepeated),
         (with("Transfer-Encoding: identity"), R::Coding),
         (with("Transfer-Encoding: gzip, chunked"), R::Coding),
         (with("Transfer-Encoding: chunked, chunked"), R::Coding),
@@ -245,10 +185,7 @@ fn what_is_refused() {
         (with("Transfer-Encoding: chunked;x"), R::Coding),
         (with("Transfer-Encoding: \"chunked\""), R::Coding),
         (with("Transfer-Encoding:"), R::Coding),
-        (
-            b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),
-            R::CodingVersion,
-        ),
+        (b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(), R::CodingVersion),
         // Chunks
         (chunked(b"\r\n"), R::Chunk),
         (chunked(b"x\r\n"), R::Chunk),
@@ -276,14 +213,8 @@ fn what_is_refused() {
         (chunked(b"0\r\nX : y\r\n\r\n"), R::HeaderName),
         (chunked(b"0\r\nX: y\r\n z\r\n\r\n"), R::Fold),
         (chunked(b"0\r\n\n"), R::LineEnd),
-        (
-            chunked(&[b"0\r\n".to_vec(), b"X: y\r\n".repeat(33)].concat()),
-            R::TrailersTooLarge,
-        ),
-        (
-            chunked(&[b"0\r\nX: ".to_vec(), b"y".repeat(9000)].concat()),
-            R::TrailersTooLarge,
-        ),
+        (chunked(&[b"0\r\n".to_vec(), b"X: y\r\n".repeat(33)].concat()), R::TrailersTooLarge),
+        (chunked(&[b"0\r\nX: ".to_vec(), b"y".repeat(9000)].concat()), R::TrailersTooLarge),
     ];
     assert!(refused.len() >= 60);
     for (input, refusal) in &refused {
@@ -298,10 +229,7 @@ fn what_is_refused() {
 
 #[test]
 fn chunk_extensions_are_bounded_over_the_whole_body() {
-    let bounds = Bounds {
-        body_bytes: 1 << 20,
-        ..BOUNDS
-    };
+    let bounds = Bounds { body_bytes: 1 << 20, ..BOUNDS };
     let chunk = [b"1;".to_vec(), b"e".repeat(200), b"\r\nx\r\n".to_vec()].concat();
     let count = |chunks: usize| feed_in(bounds, &[&chunked(&chunk.repeat(chunks))]).1;
     assert_eq!(count(20), None);
@@ -310,13 +238,7 @@ fn chunk_extensions_are_bounded_over_the_whole_body() {
 
 #[test]
 fn bounds_hold_to_the_byte() {
-    let target = |length: usize| {
-        format!(
-            "GET /{} HTTP/1.1\r\nHost: a\r\n\r\n",
-            "x".repeat(length - 1)
-        )
-        .into_bytes()
-    };
+    let target = |length: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(length - 1)).into_bytes();
     assert_eq!(feed(&target(100)).1, None);
     assert_eq!(feed(&target(101)).1, Some(Refusal::TargetTooLong));
     assert_eq!(feed(&target(5000)).1, Some(Refusal::TargetTooLong));
@@ -334,32 +256,12 @@ fn bounds_hold_to_the_byte() {
     assert_eq!(feed(&head(1025)).1, Some(Refusal::HeadTooLarge));
     assert_cuts_do_not_matter(&head(1025));
 
-    let body = |length: usize| {
-        [
-            with(&format!("Content-Length: {length}")),
-            b"z".repeat(length),
-        ]
-        .concat()
-    };
+    let body = |length: usize| [with(&format!("Content-Length: {length}")), b"z".repeat(length)].concat();
     assert_eq!(feed(&body(64)), (1, None, Phase::Idle));
     assert_eq!(feed(&body(65)).1, Some(Refusal::BodyTooLarge));
 
-    assert_eq!(
-        feed(&chunked(
-            &[
-                b"40\r\n".to_vec(),
-                b"z".repeat(64),
-                b"\r\n0\r\n\r\n".to_vec()
-            ]
-            .concat()
-        ))
-        .0,
-        1
-    );
-    assert_eq!(
-        feed(&chunked(b"1\r\nz\r\n40\r\n")).1,
-        Some(Refusal::BodyTooLarge)
-    );
+    assert_eq!(feed(&chunked(&[b"40\r\n".to_vec(), b"z".repeat(64), b"\r\n0\r\n\r\n".to_vec()].concat())).0, 1);
+    assert_eq!(feed(&chunked(b"1\r\nz\r\n40\r\n")).1, Some(Refusal::BodyTooLarge));
 }
 
 #[test]
@@ -372,10 +274,7 @@ fn phases_follow_the_bytes() {
     assert_eq!(phase_after(b""), Phase::Idle);
     assert_eq!(phase_after(b"\r\n"), Phase::Idle);
     assert_eq!(phase_after(b"P"), Phase::Head);
-    assert_eq!(
-        phase_after(b"OST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"),
-        Phase::Head
-    );
+    assert_eq!(phase_after(b"OST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"), Phase::Head);
     assert_eq!(phase_after(b"\r\n"), Phase::Body);
     assert_eq!(phase_after(b"x"), Phase::Body);
     assert_eq!(phase_after(b"x"), Phase::Idle);
@@ -385,71 +284,33 @@ fn phases_follow_the_bytes() {
 fn a_refusal_says_what_stood_before_it_and_whether_its_message_had_begun() {
     let good = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut machine = Machine::new(BOUNDS);
-    let refused = machine
-        .feed(&[&good[..], b"GET / HTTP/1.1\n"].concat())
-        .expect_err("bare LF");
-    assert_eq!(
-        refused,
-        Refused {
-            refusal: Refusal::LineEnd,
-            before: good.len(),
-            begun: false
-        }
-    );
-    assert_eq!(
-        machine
-            .feed(good)
-            .expect_err("nothing after a refusal")
-            .refusal,
-        Refusal::LineEnd
-    );
+    let refused = machine.feed(&[&good[..], b"GET / HTTP/1.1\n"].concat()).expect_err("bare LF");
+    assert_eq!(refused, Refused { refusal: Refusal::LineEnd, before: good.len(), begun: false });
+    assert_eq!(machine.feed(good).expect_err("nothing after a refusal").refusal, Refusal::LineEnd);
 
     let mut machine = Machine::new(BOUNDS);
     machine.feed(&chunked(b"3\r\n")).expect("begun");
     let refused = machine.feed(b"abcdef").expect_err("too long a chunk");
-    assert_eq!(
-        refused,
-        Refused {
-            refusal: Refusal::Chunk,
-            before: 0,
-            begun: true
-        }
-    );
+    assert_eq!(refused, Refused { refusal: Refusal::Chunk, before: 0, begun: true });
 
     let mut machine = Machine::new(BOUNDS);
-    let refused = machine
-        .feed(&chunked(b"y"))
-        .and_then(|()| machine.feed(b"\r\n"))
-        .expect_err("no size");
+    let refused = machine.feed(&chunked(b"y")).and_then(|()| machine.feed(b"\r\n")).expect_err("no size");
     assert!(refused.begun);
 
     // The body of a first message ends here; the refused one is another.
     let mut machine = Machine::new(BOUNDS);
     machine.feed(&chunked(b"")).expect("begun");
     let refused = machine.feed(b"0\r\n\r\nGET /\r\n").expect_err("no version");
-    assert_eq!(
-        refused,
-        Refused {
-            refusal: Refusal::RequestLine,
-            before: 5,
-            begun: false
-        }
-    );
+    assert_eq!(refused, Refused { refusal: Refusal::RequestLine, before: 5, begun: false });
 }
 
 #[test]
 fn refusals_are_client_or_protocol_errors_with_words_of_their_own() {
     let mut codes = std::collections::HashSet::new();
     for refusal in Refusal::ALL {
-        assert!(
-            matches!(refusal.status(), 400..=431 | 501 | 505),
-            "{refusal:?}"
-        );
+        assert!(matches!(refusal.status(), 400..=431 | 501 | 505), "{refusal:?}");
         assert!(refusal.sentence().ends_with('.'), "{refusal:?}");
-        assert!(
-            !refusal.sentence().contains(['"', '\\']),
-            "{refusal:?} must fit into JSON as it is"
-        );
+        assert!(!refusal.sentence().contains(['"', '\\']), "{refusal:?} must fit into JSON as it is");
         assert!(codes.insert(refusal.code()), "{refusal:?}");
     }
 }

@@ -49,10 +49,7 @@ impl HeaderMismatch {
     /// The fault of a header.
     #[must_use]
     pub fn new(header: impl Into<Cow<'static, str>>, fault: Fault) -> Self {
-        Self {
-            header: header.into(),
-            fault,
-        }
+        Self { header: header.into(), fault }
     }
 }
 
@@ -60,28 +57,13 @@ impl fmt::Display for HeaderMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = &self.header;
         match self.fault {
-            Fault::Missing => write!(
-                f,
-                "Header mismatch: {header} is missing; send the value that the body has."
-            ),
+            Fault::Missing => write!(f, "Header mismatch: {header} is missing; send the value that the body has."),
             Fault::Malformed => {
-                write!(
-                    f,
-                    "Header mismatch: {header} is malformed; wrap unsafe values as =?base64?...?=."
-                )
+                write!(f, "Header mismatch: {header} is malformed; wrap unsafe values as =?base64?...?=.")
             }
-            Fault::Differs => write!(
-                f,
-                "Header mismatch: {header} does not match the value in the body."
-            ),
-            Fault::Repeated => write!(
-                f,
-                "Header mismatch: {header} appears more than once; send it once."
-            ),
-            Fault::Unfounded => write!(
-                f,
-                "Header mismatch: {header} is present, but the body has no such value."
-            ),
+            Fault::Differs => write!(f, "Header mismatch: {header} does not match the value in the body."),
+            Fault::Repeated => write!(f, "Header mismatch: {header} appears more than once; send it once."),
+            Fault::Unfounded => write!(f, "Header mismatch: {header} is present, but the body has no such value."),
         }
     }
 }
@@ -98,33 +80,19 @@ const NAME: &str = "Mcp-Name";
 ///
 /// # Errors
 /// The first header that is missing, malformed or different.
-pub fn mirrors(
-    headers: &Mirrored<'_>,
-    envelope: &Envelope,
-    text: &[u8],
-) -> Result<(), HeaderMismatch> {
+pub fn mirrors(headers: &Mirrored<'_>, envelope: &Envelope, text: &[u8]) -> Result<(), HeaderMismatch> {
     let required = envelope.shape == Shape::Request;
     // A version that is no string differs from every header.
-    let version = envelope
-        .protocol_version
-        .map(|_| envelope.protocol_version_str(text).unwrap_or_default());
+    let version = envelope.protocol_version.map(|_| envelope.protocol_version_str(text).unwrap_or_default());
     if version.is_some() || required {
-        compare(
-            VERSION,
-            headers.version,
-            version.as_deref(),
-            required,
-            plain,
-        )?;
+        compare(VERSION, headers.version, version.as_deref(), required, plain)?;
     }
     let method = envelope.method_str(text);
     compare(METHOD, headers.method, method.as_deref(), required, plain)?;
     if !envelope.known_method.is_some_and(Method::needs_name_header) {
         return Ok(());
     }
-    let name = envelope
-        .target(text)
-        .map(|name| json::decode_str(name.of(text)));
+    let name = envelope.target(text).map(|name| json::decode_str(name.of(text)));
     compare(NAME, headers.name, name.as_deref(), required, decode)
 }
 
@@ -133,10 +101,7 @@ type Read = fn(&[u8]) -> Option<Cow<'_, str>>;
 /// Version and method are never wrapped.
 fn plain(header: &[u8]) -> Option<Cow<'_, str>> {
     let header = std::str::from_utf8(header).ok()?;
-    header
-        .bytes()
-        .all(|byte| matches!(byte, 0x20..=0x7e | b'\t'))
-        .then(|| header.trim_matches([' ', '\t']).into())
+    header.bytes().all(|byte| matches!(byte, 0x20..=0x7e | b'\t')).then(|| header.trim_matches([' ', '\t']).into())
 }
 
 fn compare(

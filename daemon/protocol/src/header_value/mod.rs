@@ -20,9 +20,7 @@ const SUFFIX: &str = "?=";
 /// looks wrapped already.
 #[must_use]
 pub fn encode(value: &str) -> Cow<'_, str> {
-    let plain = value
-        .bytes()
-        .all(|byte| matches!(byte, 0x20..=0x7e | b'\t'));
+    let plain = value.bytes().all(|byte| matches!(byte, 0x20..=0x7e | b'\t'));
     let trimmed = value.trim_matches([' ', '\t']).len() == value.len();
     if plain && trimmed && unwrapped(value).is_none() {
         return Cow::Borrowed(value);
@@ -35,10 +33,7 @@ pub fn encode(value: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn decode(header: &[u8]) -> Option<Cow<'_, str>> {
     let header = std::str::from_utf8(header).ok()?;
-    if !header
-        .bytes()
-        .all(|byte| matches!(byte, 0x20..=0x7e | b'\t'))
-    {
+    if !header.bytes().all(|byte| matches!(byte, 0x20..=0x7e | b'\t')) {
         return None;
     }
     let header = header.trim_matches([' ', '\t']);

@@ -103,9 +103,7 @@ fn nested(keyword: &str) -> Option<Nested> {
 pub fn header_params(text: &[u8], schema: Span) -> Result<Vec<HeaderParam>, SchemaFault> {
     // Most schemas have none, and a search is cheaper than a walk. An escaped key would have to hold a backslash.
     let raw = schema.of(text);
-    if memchr::memmem::find(raw, ANNOTATION.as_bytes()).is_none()
-        && memchr::memchr(b'\\', raw).is_none()
-    {
+    if memchr::memmem::find(raw, ANNOTATION.as_bytes()).is_none() && memchr::memchr(b'\\', raw).is_none() {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
@@ -151,43 +149,25 @@ fn descend(
     }
 }
 
-fn annotated(
-    text: &[u8],
-    schema: Span,
-    annotation: Span,
-    path: Option<&[String]>,
-) -> Result<HeaderParam, SchemaFault> {
-    let path = path
-        .filter(|path| !path.is_empty())
-        .ok_or(SchemaFault::Unreachable)?;
+fn annotated(text: &[u8], schema: Span, annotation: Span, path: Option<&[String]>) -> Result<HeaderParam, SchemaFault> {
+    let path = path.filter(|path| !path.is_empty()).ok_or(SchemaFault::Unreachable)?;
     let raw = annotation.of(text);
     let token = json::decode_str(raw);
     if !raw.starts_with(b"\"") || !is_token(&token) {
         return Err(SchemaFault::Token);
     }
     let kind = json::get(text, schema, "type").ok_or(SchemaFault::Type)?;
-    let kind = [
-        ("string", ParamType::String),
-        ("integer", ParamType::Integer),
-        ("boolean", ParamType::Boolean),
-    ]
-    .into_iter()
-    .find(|(name, _)| json::str_eq(kind.of(text), name))
-    .ok_or(SchemaFault::Type)?
-    .1;
-    Ok(HeaderParam {
-        path: path.to_vec(),
-        header: ["Mcp-Param-", &token].concat(),
-        kind,
-    })
+    let kind = [("string", ParamType::String), ("integer", ParamType::Integer), ("boolean", ParamType::Boolean)]
+        .into_iter()
+        .find(|(name, _)| json::str_eq(kind.of(text), name))
+        .ok_or(SchemaFault::Type)?
+        .1;
+    Ok(HeaderParam { path: path.to_vec(), header: ["Mcp-Param-", &token].concat(), kind })
 }
 
 /// RFC 9110, 5.6.2.
 fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// The header value that mirrors an argument, or `None` when the call does not have it, has it as null, or has
@@ -210,9 +190,7 @@ pub fn check_param(
     arguments: Option<Span>,
 ) -> Result<(), HeaderMismatch> {
     let wrong = |fault| Err(HeaderMismatch::new(param.header.clone(), fault));
-    let raw = arguments
-        .and_then(|arguments| argument(param, text, arguments))
-        .map(|value| value.of(text));
+    let raw = arguments.and_then(|arguments| argument(param, text, arguments)).map(|value| value.of(text));
     match (raw.and_then(rendered), header) {
         (None, None) => Ok(()),
         (None, Some(_)) => wrong(Fault::Unfounded),
@@ -220,9 +198,7 @@ pub fn check_param(
         (Some(body), Some(header)) => match decode(header) {
             None => wrong(Fault::Malformed),
             Some(value) if value == body => Ok(()),
-            Some(value) if param.kind == ParamType::Integer && same_integer(&value, &body) => {
-                Ok(())
-            }
+            Some(value) if param.kind == ParamType::Integer && same_integer(&value, &body) => Ok(()),
             Some(_) => wrong(Fault::Differs),
         },
     }
@@ -230,10 +206,7 @@ pub fn check_param(
 
 /// The argument at the parameter's path; null counts as absent.
 fn argument(param: &HeaderParam, text: &[u8], arguments: Span) -> Option<Span> {
-    let value = param
-        .path
-        .iter()
-        .try_fold(arguments, |object, key| json::get(text, object, key))?;
+    let value = param.path.iter().try_fold(arguments, |object, key| json::get(text, object, key))?;
     (value.of(text) != b"null").then_some(value)
 }
 
@@ -252,9 +225,7 @@ fn same_integer(one: &str, other: &str) -> bool {
 
 /// Sign and digits of a whole number; `None` for anything else. An exponent is not a whole number's notation here.
 fn whole(text: &str) -> Option<(bool, &str)> {
-    let (negative, digits) = text
-        .strip_prefix('-')
-        .map_or((false, text), |digits| (true, digits));
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
     let (digits, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number || fraction.is_empty() || fraction.bytes().any(|byte| byte != b'0') {

@@ -39,81 +39,38 @@ fn broken_headers_stand_for_nothing() {
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"caf\u00e9","_meta":
     {"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
 
-fn checked(
-    text: &str,
-    version: Option<&str>,
-    method: Option<&str>,
-    name: Option<&str>,
-) -> Result<(), (String, Fault)> {
+fn checked(text: &str, version: Option<&str>, method: Option<&str>, name: Option<&str>) -> Result<(), (String, Fault)> {
     let envelope = scan(text.as_bytes()).expect("the test's message is valid");
     let headers = Mirrored {
         version: version.map(str::as_bytes),
         method: method.map(str::as_bytes),
         name: name.map(str::as_bytes),
     };
-    mirrors(&headers, &envelope, text.as_bytes())
-        .map_err(|error| (error.header.into_owned(), error.fault))
+    mirrors(&headers, &envelope, text.as_bytes()).map_err(|error| (error.header.into_owned(), error.fault))
 }
 
 #[test]
 fn the_standard_headers_mirror_the_body() {
-    let (version, method, name) = (
-        Some("2026-07-28"),
-        Some("tools/call"),
-        Some("=?base64?Y2Fmw6k=?="),
-    );
+    let (version, method, name) = (Some("2026-07-28"), Some("tools/call"), Some("=?base64?Y2Fmw6k=?="));
     assert_eq!(checked(CALL, version, method, name), Ok(()));
     let wrong = |header: &str, fault| Err((header.to_owned(), fault));
-    assert_eq!(
-        checked(CALL, None, method, name),
-        wrong("MCP-Protocol-Version", Fault::Missing)
-    );
-    assert_eq!(
-        checked(CALL, Some("2025-11-25"), method, name),
-        wrong("MCP-Protocol-Version", Fault::Differs)
-    );
-    assert_eq!(
-        checked(CALL, version, None, name),
-        wrong("Mcp-Method", Fault::Missing)
-    );
-    assert_eq!(
-        checked(CALL, version, Some("Tools/call"), name),
-        wrong("Mcp-Method", Fault::Differs)
-    );
-    assert_eq!(
-        checked(CALL, version, Some("=?base64?dG9vbHMvY2FsbA==?="), name),
-        wrong("Mcp-Method", Fault::Differs)
-    );
-    assert_eq!(
-        checked(CALL, version, method, None),
-        wrong("Mcp-Name", Fault::Missing)
-    );
-    assert_eq!(
-        checked(CALL, version, method, Some("cafe")),
-        wrong("Mcp-Name", Fault::Differs)
-    );
-    assert_eq!(
-        checked(CALL, version, method, Some("café")),
-        wrong("Mcp-Name", Fault::Malformed)
-    );
-    assert_eq!(
-        checked(CALL, version, method, Some("=?base64?Y2Fmw6l?=")),
-        wrong("Mcp-Name", Fault::Malformed)
-    );
+    assert_eq!(checked(CALL, None, method, name), wrong("MCP-Protocol-Version", Fault::Missing));
+    assert_eq!(checked(CALL, Some("2025-11-25"), method, name), wrong("MCP-Protocol-Version", Fault::Differs));
+    assert_eq!(checked(CALL, version, None, name), wrong("Mcp-Method", Fault::Missing));
+    assert_eq!(checked(CALL, version, Some("Tools/call"), name), wrong("Mcp-Method", Fault::Differs));
+    assert_eq!(checked(CALL, version, Some("=?base64?dG9vbHMvY2FsbA==?="), name), wrong("Mcp-Method", Fault::Differs));
+    assert_eq!(checked(CALL, version, method, None), wrong("Mcp-Name", Fault::Missing));
+    assert_eq!(checked(CALL, version, method, Some("cafe")), wrong("Mcp-Name", Fault::Differs));
+    assert_eq!(checked(CALL, version, method, Some("café")), wrong("Mcp-Name", Fault::Malformed));
+    assert_eq!(checked(CALL, version, method, Some("=?base64?Y2Fmw6l?=")), wrong("Mcp-Name", Fault::Malformed));
 }
 
 #[test]
 fn a_header_is_not_asked_for_where_the_body_has_no_such_value() {
     let list = CALL.replace("tools/call", "tools/list");
-    assert_eq!(
-        checked(&list, Some("2026-07-28"), Some("tools/list"), None),
-        Ok(())
-    );
+    assert_eq!(checked(&list, Some("2026-07-28"), Some("tools/list"), None), Ok(()));
     let nameless = CALL.replace("\"name\"", "\"other\"");
-    assert_eq!(
-        checked(&nameless, Some("2026-07-28"), Some("tools/call"), None),
-        Ok(())
-    );
+    assert_eq!(checked(&nameless, Some("2026-07-28"), Some("tools/call"), None), Ok(()));
     assert_eq!(
         checked(&nameless, Some("2026-07-28"), Some("tools/call"), Some("x")),
         Err(("Mcp-Name".to_owned(), Fault::Unfounded))
@@ -140,60 +97,28 @@ fn annotations_are_found_along_properties() {
         "data":{"type":"object","default":{"x-mcp-header":"no"},"enum":[{"x-mcp-header":"no"}]}}}"#,
     )
     .expect("valid");
-    let shown: Vec<(String, &str, ParamType)> = found
-        .iter()
-        .map(|param| (param.path.join("."), param.header.as_str(), param.kind))
-        .collect();
+    let shown: Vec<(String, &str, ParamType)> =
+        found.iter().map(|param| (param.path.join("."), param.header.as_str(), param.kind)).collect();
     assert_eq!(shown.len(), 2);
     assert!(shown.contains(&("region".into(), "Mcp-Param-Region", ParamType::String)));
     assert!(shown.contains(&("deep.n".into(), "Mcp-Param-N", ParamType::Integer)));
     assert_eq!(params("{}"), Ok(vec![]));
-    assert_eq!(
-        params(r#"{"properties":{"x-mcp-header":{"type":"string"}}}"#),
-        Ok(vec![])
-    );
+    assert_eq!(params(r#"{"properties":{"x-mcp-header":{"type":"string"}}}"#), Ok(vec![]));
 }
 
 #[test]
 fn annotations_that_break_a_rule_are_reported() {
     for (schema, fault) in [
         (r#"{"x-mcp-header":"A"}"#, SchemaFault::Unreachable),
-        (
-            r#"{"properties":{"a":{"items":{"type":"string","x-mcp-header":"A"}}}}"#,
-            SchemaFault::Unreachable,
-        ),
-        (
-            r#"{"allOf":[{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}]}"#,
-            SchemaFault::Unreachable,
-        ),
-        (
-            r#"{"$defs":{"d":{"type":"string","x-mcp-header":"A"}}}"#,
-            SchemaFault::Unreachable,
-        ),
-        (
-            r#"{"properties":{"a":{"type":"string","x-mcp-header":""}}}"#,
-            SchemaFault::Token,
-        ),
-        (
-            r#"{"properties":{"a":{"type":"string","x-mcp-header":"a b"}}}"#,
-            SchemaFault::Token,
-        ),
-        (
-            r#"{"properties":{"a":{"type":"string","x-mcp-header":1}}}"#,
-            SchemaFault::Token,
-        ),
-        (
-            r#"{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}"#,
-            SchemaFault::Type,
-        ),
-        (
-            r#"{"properties":{"a":{"type":["string"],"x-mcp-header":"A"}}}"#,
-            SchemaFault::Type,
-        ),
-        (
-            r#"{"properties":{"a":{"x-mcp-header":"A"}}}"#,
-            SchemaFault::Type,
-        ),
+        (r#"{"properties":{"a":{"items":{"type":"string","x-mcp-header":"A"}}}}"#, SchemaFault::Unreachable),
+        (r#"{"allOf":[{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}]}"#, SchemaFault::Unreachable),
+        (r#"{"$defs":{"d":{"type":"string","x-mcp-header":"A"}}}"#, SchemaFault::Unreachable),
+        (r#"{"properties":{"a":{"type":"string","x-mcp-header":""}}}"#, SchemaFault::Token),
+        (r#"{"properties":{"a":{"type":"string","x-mcp-header":"a b"}}}"#, SchemaFault::Token),
+        (r#"{"properties":{"a":{"type":"string","x-mcp-header":1}}}"#, SchemaFault::Token),
+        (r#"{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}"#, SchemaFault::Type),
+        (r#"{"properties":{"a":{"type":["string"],"x-mcp-header":"A"}}}"#, SchemaFault::Type),
+        (r#"{"properties":{"a":{"x-mcp-header":"A"}}}"#, SchemaFault::Type),
         (
             r#"{"properties":{"a":{"type":"string","x-mcp-header":"A"},"b":{"type":"string","x-mcp-header":"a"}}}"#,
             SchemaFault::Repeated,
@@ -207,19 +132,10 @@ fn annotations_that_break_a_rule_are_reported() {
 fn arguments_are_compared_by_their_type() {
     let schema = r#"{"properties":{"n":{"type":"integer","x-mcp-header":"N"}}}"#;
     let integer = params(schema).expect("valid").remove(0);
-    let string = HeaderParam {
-        kind: ParamType::String,
-        ..integer.clone()
-    };
+    let string = HeaderParam { kind: ParamType::String, ..integer.clone() };
     let check = |param: &HeaderParam, arguments: &str, header: Option<&str>| {
         let span = json::document(arguments.as_bytes()).expect("JSON");
-        check_param(
-            param,
-            header.map(str::as_bytes),
-            arguments.as_bytes(),
-            Some(span),
-        )
-        .map_err(|error| error.fault)
+        check_param(param, header.map(str::as_bytes), arguments.as_bytes(), Some(span)).map_err(|error| error.fault)
     };
     for (arguments, header) in [
         (r#"{"n":42}"#, "42"),
@@ -229,43 +145,17 @@ fn arguments_are_compared_by_their_type() {
         (r#"{"n":123456789012345678901}"#, "123456789012345678901.0"),
         (r#"{"n":true}"#, "true"),
     ] {
-        assert_eq!(
-            check(&integer, arguments, Some(header)),
-            Ok(()),
-            "{arguments} {header}"
-        );
+        assert_eq!(check(&integer, arguments, Some(header)), Ok(()), "{arguments} {header}");
     }
-    assert_eq!(
-        check(&integer, r#"{"n":42}"#, Some("43")),
-        Err(Fault::Differs)
-    );
-    assert_eq!(
-        check(
-            &integer,
-            r#"{"n":9007199254740993}"#,
-            Some("9007199254740992")
-        ),
-        Err(Fault::Differs)
-    );
-    assert_eq!(
-        check(&integer, r#"{"n":42}"#, Some("42.5")),
-        Err(Fault::Differs)
-    );
+    assert_eq!(check(&integer, r#"{"n":42}"#, Some("43")), Err(Fault::Differs));
+    assert_eq!(check(&integer, r#"{"n":9007199254740993}"#, Some("9007199254740992")), Err(Fault::Differs));
+    assert_eq!(check(&integer, r#"{"n":42}"#, Some("42.5")), Err(Fault::Differs));
     assert_eq!(check(&integer, r#"{"n":42}"#, None), Err(Fault::Missing));
     assert_eq!(check(&integer, r#"{"n":null}"#, None), Ok(()));
-    assert_eq!(
-        check(&integer, r#"{"n":null}"#, Some("1")),
-        Err(Fault::Unfounded)
-    );
+    assert_eq!(check(&integer, r#"{"n":null}"#, Some("1")), Err(Fault::Unfounded));
     assert_eq!(check(&integer, "{}", Some("1")), Err(Fault::Unfounded));
-    assert_eq!(
-        check(&string, r#"{"n":"42"}"#, Some("42.0")),
-        Err(Fault::Differs)
-    );
-    assert_eq!(
-        check(&string, r#"{"n":"\u00e9"}"#, Some("=?base64?w6k=?=")),
-        Ok(())
-    );
+    assert_eq!(check(&string, r#"{"n":"42"}"#, Some("42.0")), Err(Fault::Differs));
+    assert_eq!(check(&string, r#"{"n":"\u00e9"}"#, Some("=?base64?w6k=?=")), Ok(()));
 }
 
 proptest! {

@@ -182,12 +182,7 @@ impl<'t> Cursor<'t> {
 
     /// Moves behind a finished value: true when another value of an open container begins here.
     #[inline]
-    fn next_value(
-        &mut self,
-        depth: &mut Depth,
-        outside: u32,
-        keys: &mut impl KeySink,
-    ) -> Result<bool, Fault> {
+    fn next_value(&mut self, depth: &mut Depth, outside: u32, keys: &mut impl KeySink) -> Result<bool, Fault> {
         while depth.open > outside {
             self.skip_space();
             match (self.peek(), depth.in_object()) {
@@ -327,12 +322,7 @@ impl<'t> Cursor<'t> {
 
     #[cold]
     pub(crate) fn wrong(&self, expected: &'static str) -> Fault {
-        ScanError::Syntax {
-            at: self.at,
-            expected,
-            ended: self.at >= self.text.len(),
-        }
-        .into()
+        ScanError::Syntax { at: self.at, expected, ended: self.at >= self.text.len() }.into()
     }
 }
 
@@ -345,19 +335,14 @@ fn plain_run(text: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*chunk);
         // Eight bytes at once. A borrow can only spoil bytes above a true hit, so the lowest hit is exact.
-        let hits = (zeroes(word ^ (LOW * 0x22))
-            | zeroes(word ^ (LOW * 0x5c))
-            | word.wrapping_sub(LOW * 0x20) & !word)
-            & HIGH;
+        let hits =
+            (zeroes(word ^ (LOW * 0x22)) | zeroes(word ^ (LOW * 0x5c)) | word.wrapping_sub(LOW * 0x20) & !word) & HIGH;
         if hits != 0 {
             return at + (hits.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
-    while text
-        .get(at)
-        .is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-    {
+    while text.get(at).is_some_and(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
         at += 1;
     }
     at

@@ -29,10 +29,7 @@ impl Key {
     }
 
     #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the number has 31 bits, see `new`"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the number has 31 bits, see `new`")]
     pub(crate) fn at(self) -> usize {
         (self.0 & u64::from(u32::MAX)) as usize
     }
@@ -80,8 +77,7 @@ impl Key {
 
     #[inline]
     fn raw(self, text: &[u8]) -> &[u8] {
-        text.get(self.at() + 1..self.at() + self.len() - 1)
-            .unwrap_or_default()
+        text.get(self.at() + 1..self.at() + self.len() - 1).unwrap_or_default()
     }
 }
 
@@ -99,21 +95,12 @@ pub(crate) struct Keys {
 impl Keys {
     #[inline]
     pub(crate) fn new() -> Self {
-        Self {
-            inline: [Key(0); INLINE],
-            spilled: Vec::new(),
-            len: 0,
-            base: 0,
-        }
+        Self { inline: [Key(0); INLINE], spilled: Vec::new(), len: 0, base: 0 }
     }
 
     #[inline]
     fn entries(&self) -> &[Key] {
-        if self.spilled.is_empty() {
-            &self.inline[..self.len]
-        } else {
-            &self.spilled
-        }
+        if self.spilled.is_empty() { &self.inline[..self.len] } else { &self.spilled }
     }
 
     #[inline]
@@ -200,7 +187,5 @@ fn stands_in(text: &[u8], key: Key, earlier: &[Key]) -> bool {
 #[cold]
 fn repeated_hashed(text: &[u8], keys: &[Key]) -> Option<Key> {
     let mut seen = HashSet::with_capacity(keys.len());
-    keys.iter()
-        .copied()
-        .find(|key| !seen.insert(key.decoded(text)))
+    keys.iter().copied().find(|key| !seen.insert(key.decoded(text)))
 }

@@ -32,15 +32,9 @@ impl Span {
     /// The span from `start` up to, but not including, `end`. Messages are shorter than 2 GiB (scanning refuses
     /// longer ones), so both ends fit 32 bits.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "every scanner refuses texts of 2 GiB and more"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "every scanner refuses texts of 2 GiB and more")]
     pub const fn new(start: usize, end: usize) -> Self {
-        Self {
-            start: start as u32,
-            beyond: NonZeroU32::MIN.saturating_add(end as u32),
-        }
+        Self { start: start as u32, beyond: NonZeroU32::MIN.saturating_add(end as u32) }
     }
 
     /// The empty span before byte `at`: the place of an insertion.
@@ -153,9 +147,7 @@ pub(crate) fn check_size(text: &[u8]) -> Result<(), ScanError> {
 pub(crate) fn check_utf8(text: &[u8], span: Span) -> Result<(), ScanError> {
     match std::str::from_utf8(span.of(text)) {
         Ok(_) => Ok(()),
-        Err(error) => Err(ScanError::Utf8 {
-            at: span.start() + error.valid_up_to(),
-        }),
+        Err(error) => Err(ScanError::Utf8 { at: span.start() + error.valid_up_to() }),
     }
 }
 

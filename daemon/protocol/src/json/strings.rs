@@ -11,8 +11,7 @@ use std::fmt::Write as _;
 pub fn decode_str(raw: &[u8]) -> Cow<'_, str> {
     let inner = unquoted(raw);
     if memchr::memchr(b'\\', inner).is_none() {
-        return std::str::from_utf8(inner)
-            .map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed);
+        return std::str::from_utf8(inner).map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed);
     }
     let mut text = String::with_capacity(inner.len());
     walk(inner, &mut |piece| match piece {
@@ -74,9 +73,7 @@ pub fn encode_str(text: &str) -> String {
 }
 
 fn unquoted(raw: &[u8]) -> &[u8] {
-    raw.strip_prefix(b"\"")
-        .and_then(|rest| rest.strip_suffix(b"\""))
-        .unwrap_or(raw)
+    raw.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(raw)
 }
 
 enum Piece<'t> {
@@ -118,17 +115,11 @@ fn unicode_escape(rest: &[u8]) -> (Piece<'static>, usize) {
     if let Some(char) = char::from_u32(first) {
         return (Piece::Char(char), 6);
     }
-    let second = rest
-        .get(6..)
-        .and_then(code_unit)
-        .filter(|unit| (0xdc00..0xe000).contains(unit));
+    let second = rest.get(6..).and_then(code_unit).filter(|unit| (0xdc00..0xe000).contains(unit));
     match second {
         Some(second) if first < 0xdc00 => {
             let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-            (
-                char::from_u32(code).map_or(Piece::LoneSurrogate, Piece::Char),
-                12,
-            )
+            (char::from_u32(code).map_or(Piece::LoneSurrogate, Piece::Char), 12)
         }
         _ => (Piece::LoneSurrogate, 6),
     }
@@ -137,7 +128,5 @@ fn unicode_escape(rest: &[u8]) -> (Piece<'static>, usize) {
 /// The value of `\uXXXX` at the start of `rest`.
 fn code_unit(rest: &[u8]) -> Option<u32> {
     let digits = rest.strip_prefix(b"\\u")?.get(..4)?;
-    digits.iter().try_fold(0, |unit, &digit| {
-        Some(unit << 4 | char::from(digit).to_digit(16)?)
-    })
+    digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
 }

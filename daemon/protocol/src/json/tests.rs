@@ -47,9 +47,8 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
 
 /// Text over the bytes that matter to a JSON reader, so that random text is often nearly JSON.
 fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
-    let byte = prop::sample::select(
-        &b"{}[]\":,\\ \n\r\t/bfnrtu0123456789aAfFdD8eE+-.truefalsn\x00\x1f\x7f\xc3\xa9\xff"[..],
-    );
+    let byte =
+        prop::sample::select(&b"{}[]\":,\\ \n\r\t/bfnrtu0123456789aAfFdD8eE+-.truefalsn\x00\x1f\x7f\xc3\xa9\xff"[..]);
     prop::collection::vec(byte, 0..40)
 }
 
@@ -72,17 +71,10 @@ fn rebuilt(text: &[u8], span: Span) -> serde_json::Value {
     match span.of(text)[0] {
         b'{' => serde_json::Value::Object(
             members(text, span)
-                .map(|member| {
-                    (
-                        decode_str(member.key.of(text)).into_owned(),
-                        rebuilt(text, member.value),
-                    )
-                })
+                .map(|member| (decode_str(member.key.of(text)).into_owned(), rebuilt(text, member.value)))
                 .collect(),
         ),
-        b'[' => elements(text, span)
-            .map(|element| rebuilt(text, element))
-            .collect(),
+        b'[' => elements(text, span).map(|element| rebuilt(text, element)).collect(),
         b'"' => decode_str(span.of(text)).into(),
         _ => serde_json::from_slice(span.of(text)).expect("a scalar's span is a scalar"),
     }
@@ -146,14 +138,8 @@ fn depth_is_bounded_without_recursion() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let nested = |levels: usize| [&open.repeat(levels), "1", &close.repeat(levels)].concat();
         assert!(document(nested(64).as_bytes()).is_ok());
-        assert!(matches!(
-            document(nested(65).as_bytes()),
-            Err(ScanError::TooDeep { .. })
-        ));
-        assert!(matches!(
-            document(nested(100_000).as_bytes()),
-            Err(ScanError::TooDeep { .. })
-        ));
+        assert!(matches!(document(nested(65).as_bytes()), Err(ScanError::TooDeep { .. })));
+        assert!(matches!(document(nested(100_000).as_bytes()), Err(ScanError::TooDeep { .. })));
     }
 }
 
@@ -170,12 +156,7 @@ fn faults_name_their_place() {
         (b"nul", 0),
     ];
     for (text, at) in cases {
-        assert_eq!(
-            document(text).map_err(|error| error.at()),
-            Err(Some(at)),
-            "{}",
-            String::from_utf8_lossy(text)
-        );
+        assert_eq!(document(text).map_err(|error| error.at()), Err(Some(at)), "{}", String::from_utf8_lossy(text));
     }
     assert_eq!(document(b"\"\xff\""), Err(ScanError::Utf8 { at: 1 }));
     assert_eq!(document(b"1 2"), Err(ScanError::Trailing { at: 2 }));
@@ -189,21 +170,13 @@ fn a_string_may_end_at_any_distance_from_a_word() {
             assert_eq!(document(text.as_bytes()).map(Span::len), Ok(text.len()));
         }
         let control = format!("\"{}\u{1f}\"", "x".repeat(length));
-        assert_eq!(
-            document(control.as_bytes()).map_err(|error| error.at()),
-            Err(Some(length + 1))
-        );
+        assert_eq!(document(control.as_bytes()).map_err(|error| error.at()), Err(Some(length + 1)));
     }
 }
 
 #[test]
 fn lone_surrogates_decode_to_the_replacement_character() {
-    for raw in [
-        r#""\ud800""#,
-        r#""\udc00x""#,
-        r#""\ud800\ud800""#,
-        r#""\ud800A""#,
-    ] {
+    for raw in [r#""\ud800""#, r#""\udc00x""#, r#""\ud800\ud800""#, r#""\ud800A""#] {
         assert!(document(raw.as_bytes()).is_ok());
         assert!(has_lone_surrogate(raw.as_bytes()), "{raw}");
         assert!(decode_str(raw.as_bytes()).contains('\u{fffd}'));
@@ -215,10 +188,7 @@ fn lone_surrogates_decode_to_the_replacement_character() {
 fn of_repeated_keys_the_last_counts() {
     let text = br#"{"a":1,"b":2,"\u0061":3}"#;
     let span = document(text).expect("valid");
-    assert_eq!(
-        get(text, span, "a").map(|value| value.of(text)),
-        Some(&b"3"[..])
-    );
+    assert_eq!(get(text, span, "a").map(|value| value.of(text)), Some(&b"3"[..]));
     assert_eq!(get(text, span, "c"), None);
 }
 
@@ -226,8 +196,5 @@ fn of_repeated_keys_the_last_counts() {
 fn containers_of_the_other_kind_have_no_entries() {
     assert_eq!(members(b"[1]", Span::new(0, 3)).count(), 0);
     assert_eq!(elements(b"{\"a\":1}", Span::new(0, 7)).count(), 0);
-    assert_eq!(
-        members(b"{ }", Span::new(0, 3)).count() + elements(b"[ ]", Span::new(0, 3)).count(),
-        0
-    );
+    assert_eq!(members(b"{ }", Span::new(0, 3)).count() + elements(b"[ ]", Span::new(0, 3)).count(), 0);
 }

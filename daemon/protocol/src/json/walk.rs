@@ -16,27 +16,20 @@ pub struct Member {
 /// The members of an object in the order of the text. Empty when the span is no object.
 #[must_use]
 pub fn members(text: &[u8], object: Span) -> Members<'_> {
-    Members {
-        walk: Walk::new(text, object, b'{'),
-    }
+    Members { walk: Walk::new(text, object, b'{') }
 }
 
 /// The elements of an array in the order of the text. Empty when the span is no array.
 #[must_use]
 pub fn elements(text: &[u8], array: Span) -> Elements<'_> {
-    Elements {
-        walk: Walk::new(text, array, b'['),
-    }
+    Elements { walk: Walk::new(text, array, b'[') }
 }
 
 /// The value of a key of an object, compared decoded. Of repeated keys the last counts, as in the JSON readers of
 /// JavaScript and Python: what the gate decides on is then what they will see.
 #[must_use]
 pub fn get(text: &[u8], object: Span, key: &str) -> Option<Span> {
-    members(text, object)
-        .filter(|member| str_eq(member.key.of(text), key))
-        .last()
-        .map(|member| member.value)
+    members(text, object).filter(|member| str_eq(member.key.of(text), key)).last().map(|member| member.value)
 }
 
 /// Iterator of [`members`].
@@ -83,10 +76,7 @@ impl<'t> Walk<'t> {
         let inside = text.get(..container.end()).unwrap_or_default();
         let mut cursor = Cursor::new(inside, container.start());
         let cursor = cursor.expect(open, "a container").is_ok().then_some(cursor);
-        Self {
-            cursor,
-            first: true,
-        }
+        Self { cursor, first: true }
     }
 
     /// Stands before the next entry, or ends.

@@ -22,11 +22,7 @@ impl Merged {
         out.push(b'{');
         out.extend_from_slice(encode_str(member).as_bytes());
         out.extend_from_slice(b":[");
-        Self {
-            out,
-            count: 0,
-            hints: None,
-        }
+        Self { out, count: 0, hints: None }
     }
 
     /// Appends an entry (raw JSON) with edits in spans of `entry`.
@@ -75,8 +71,7 @@ impl Merged {
         self.end(next_cursor);
         let CacheHints { ttl_ms, scope } = self.hints.unwrap_or_default();
         let scope = scope.as_str();
-        let tail =
-            format!(",\"resultType\":\"complete\",\"ttlMs\":{ttl_ms},\"cacheScope\":\"{scope}\"}}");
+        let tail = format!(",\"resultType\":\"complete\",\"ttlMs\":{ttl_ms},\"cacheScope\":\"{scope}\"}}");
         self.out.extend_from_slice(tail.as_bytes());
         self.out
     }

@@ -56,10 +56,7 @@ impl CacheHints {
     /// What a result made of both may promise: the shorter time, the more private scope.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self {
-            ttl_ms: self.ttl_ms.min(other.ttl_ms),
-            scope: self.scope.max(other.scope),
-        }
+        Self { ttl_ms: self.ttl_ms.min(other.ttl_ms), scope: self.scope.max(other.scope) }
     }
 }
 
@@ -69,21 +66,13 @@ pub fn items(text: &[u8], result: Span, member: &str) -> Vec<Item> {
     let Some(array) = json::get(text, result, member) else {
         return Vec::new();
     };
-    json::elements(text, array)
-        .filter(|span| span.of(text).starts_with(b"{"))
-        .map(|span| item(text, span))
-        .collect()
+    json::elements(text, array).filter(|span| span.of(text).starts_with(b"{")).map(|span| item(text, span)).collect()
 }
 
 /// One entry that was cut out of a list, or stands in one.
 #[must_use]
 pub fn item(text: &[u8], span: Span) -> Item {
-    let mut item = Item {
-        span,
-        name: None,
-        uri: None,
-        uri_template: None,
-    };
+    let mut item = Item { span, name: None, uri: None, uri_template: None };
     for member in json::members(text, span) {
         let key = member.key.of(text);
         let value = Some(member.value).filter(|value| value.of(text).starts_with(b"\""));
@@ -115,9 +104,7 @@ pub fn ttl_ms(text: &[u8], result: Span) -> Option<u64> {
 #[must_use]
 pub fn cache_scope(text: &[u8], result: Span) -> Option<CacheScope> {
     let raw = json::get(text, result, "cacheScope")?.of(text);
-    [CacheScope::Public, CacheScope::Private]
-        .into_iter()
-        .find(|scope| json::str_eq(raw, scope.as_str()))
+    [CacheScope::Public, CacheScope::Private].into_iter().find(|scope| json::str_eq(raw, scope.as_str()))
 }
 
 /// Both hints; what is absent or unreadable is taken as the most cautious value.
@@ -132,22 +119,12 @@ pub fn cache_hints(text: &[u8], result: Span) -> CacheHints {
 /// The edits that leave out of a list result every entry that `keep` refuses; entries that are no objects go too.
 /// Combine them with [`rename`] of entries that stay.
 #[must_use]
-pub fn retain(
-    text: &[u8],
-    result: Span,
-    member: &str,
-    mut keep: impl FnMut(&Item) -> bool,
-) -> Vec<Edit<'static>> {
+pub fn retain(text: &[u8], result: Span, member: &str, mut keep: impl FnMut(&Item) -> bool) -> Vec<Edit<'static>> {
     let Some(array) = json::get(text, result, member) else {
         return Vec::new();
     };
     let entries: Vec<(Span, bool)> = json::elements(text, array)
-        .map(|span| {
-            (
-                span,
-                span.of(text).starts_with(b"{") && keep(&item(text, span)),
-            )
-        })
+        .map(|span| (span, span.of(text).starts_with(b"{") && keep(&item(text, span))))
         .collect();
     splice::leave_out(&entries)
 }

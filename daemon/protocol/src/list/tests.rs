@@ -15,47 +15,18 @@ fn name<'t>(text: &'t [u8], item: &Item) -> std::borrow::Cow<'t, str> {
 fn entries_and_hints_are_read() {
     let (text, result) = (LIST.as_bytes(), whole(LIST));
     let items = items(text, result, "tools");
-    assert_eq!(
-        items
-            .iter()
-            .map(|item| name(text, item))
-            .collect::<Vec<_>>(),
-        ["a", "b", "c"]
-    );
-    assert_eq!(
-        next_cursor(text, result).map(|cursor| cursor.of(text)),
-        Some(&b"\"\""[..])
-    );
-    assert_eq!(
-        cache_hints(text, result),
-        CacheHints {
-            ttl_ms: 300,
-            scope: CacheScope::Public
-        }
-    );
+    assert_eq!(items.iter().map(|item| name(text, item)).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(next_cursor(text, result).map(|cursor| cursor.of(text)), Some(&b"\"\""[..]));
+    assert_eq!(cache_hints(text, result), CacheHints { ttl_ms: 300, scope: CacheScope::Public });
     assert_eq!(super::items(text, result, "prompts"), []);
 }
 
 #[test]
 fn hints_that_cannot_be_read_are_the_most_cautious() {
-    for text in [
-        r#"{"ttlMs":-1,"cacheScope":"world"}"#,
-        r#"{"ttlMs":1.5}"#,
-        r#"{"ttlMs":"9"}"#,
-        "{}",
-    ] {
-        assert_eq!(
-            cache_hints(text.as_bytes(), whole(text)),
-            CacheHints {
-                ttl_ms: 0,
-                scope: CacheScope::Private
-            }
-        );
+    for text in [r#"{"ttlMs":-1,"cacheScope":"world"}"#, r#"{"ttlMs":1.5}"#, r#"{"ttlMs":"9"}"#, "{}"] {
+        assert_eq!(cache_hints(text.as_bytes(), whole(text)), CacheHints { ttl_ms: 0, scope: CacheScope::Private });
     }
-    assert_eq!(
-        next_cursor(br#"{"nextCursor":null}"#, Span::new(0, 19)),
-        None
-    );
+    assert_eq!(next_cursor(br#"{"nextCursor":null}"#, Span::new(0, 19)), None);
 }
 
 #[test]
@@ -63,10 +34,7 @@ fn resources_and_templates_have_uris_of_their_own() {
     let text = br#"{"uri":"a:b","name":"n","uriTemplate":"a:{x}"}"#;
     let item = item(text, Span::new(0, text.len()));
     assert_eq!(item.uri.map(|uri| uri.of(text)), Some(&br#""a:b""#[..]));
-    assert_eq!(
-        item.uri_template.map(|uri| uri.of(text)),
-        Some(&br#""a:{x}""#[..])
-    );
+    assert_eq!(item.uri_template.map(|uri| uri.of(text)), Some(&br#""a:{x}""#[..]));
 }
 
 #[test]
@@ -84,15 +52,8 @@ fn entries_can_be_left_out_and_renamed() {
             .filter(|(at, _)| mask & (1 << at) != 0)
             .map(|(_, item)| item)
             .collect();
-        let wanted: Vec<String> = kept
-            .iter()
-            .map(|item| format!("s__{}", name(text, item)))
-            .collect();
-        edits.extend(
-            kept.iter()
-                .zip(&wanted)
-                .map(|(item, name)| rename(item.name.expect("named"), name)),
-        );
+        let wanted: Vec<String> = kept.iter().map(|item| format!("s__{}", name(text, item))).collect();
+        edits.extend(kept.iter().zip(&wanted).map(|(item, name)| rename(item.name.expect("named"), name)));
         let out = apply(text, &mut edits);
         let value: serde_json::Value = serde_json::from_slice(&out).expect("valid after the edits");
         let names: Vec<&str> = value["tools"]
@@ -104,11 +65,7 @@ fn entries_can_be_left_out_and_renamed() {
         assert_eq!(names, wanted, "{mask}");
         assert_eq!(value["extra"], 1);
         if mask & 4 != 0 {
-            assert!(
-                String::from_utf8(out)
-                    .expect("UTF-8")
-                    .contains("\"big\":123456789012345678901234567890")
-            );
+            assert!(String::from_utf8(out).expect("UTF-8").contains("\"big\":123456789012345678901234567890"));
         }
     }
 }
@@ -121,36 +78,21 @@ fn a_merged_list_keeps_entries_as_they_are() {
     for item in items(text, whole(LIST), "tools") {
         let entry = item.span.of(text);
         let own = super::item(entry, Span::new(0, entry.len()));
-        let mut edits = [rename(
-            own.name.expect("named"),
-            &format!("s__{}", name(entry, &own)),
-        )];
+        let mut edits = [rename(own.name.expect("named"), &format!("s__{}", name(entry, &own)))];
         merged.push(entry, &mut edits);
     }
-    merged.limit(CacheHints {
-        ttl_ms: 300,
-        scope: CacheScope::Public,
-    });
-    merged.limit(CacheHints {
-        ttl_ms: 700,
-        scope: CacheScope::Private,
-    });
+    merged.limit(CacheHints { ttl_ms: 300, scope: CacheScope::Public });
+    merged.limit(CacheHints { ttl_ms: 700, scope: CacheScope::Private });
     assert_eq!(merged.len(), 3);
     let tools = r#"{"tools":[{"name":"s__a","x":1.0},{"description":"{\"name\":\"no\"}","n\u0061me":"s__b","inputSchema":{"name":"no"}},{"name":"s__c","big":123456789012345678901234567890}]"#;
     let legacy = String::from_utf8(merged.clone().finish_legacy(Some("c\"1"))).expect("UTF-8");
     assert_eq!(legacy, format!(r#"{tools},"nextCursor":"c\"1"}}"#));
     let modern = String::from_utf8(merged.finish_modern(None)).expect("UTF-8");
-    assert_eq!(
-        modern,
-        format!(r#"{tools},"resultType":"complete","ttlMs":300,"cacheScope":"private"}}"#)
-    );
+    assert_eq!(modern, format!(r#"{tools},"resultType":"complete","ttlMs":300,"cacheScope":"private"}}"#));
 }
 
 #[test]
 fn an_empty_merge_promises_nothing() {
     let out = String::from_utf8(Merged::new("prompts").finish_modern(None)).expect("UTF-8");
-    assert_eq!(
-        out,
-        r#"{"prompts":[],"resultType":"complete","ttlMs":0,"cacheScope":"private"}"#
-    );
+    assert_eq!(out, r#"{"prompts":[],"resultType":"complete","ttlMs":0,"cacheScope":"private"}"#);
 }

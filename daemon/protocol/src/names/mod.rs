@@ -20,9 +20,7 @@ pub const MAX_SERVER: usize = 24;
 pub fn is_server_name(name: &str) -> bool {
     name.len() <= MAX_SERVER
         && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 /// The name of a server's tool or prompt in a merged view.
@@ -34,8 +32,7 @@ pub fn join(server: &str, name: &str) -> String {
 /// Server and original name of a name from a merged view. The first `__` splits: server names have no underscore.
 #[must_use]
 pub fn split(name: &str) -> Option<(&str, &str)> {
-    name.split_once(SEPARATOR)
-        .filter(|(server, _)| is_server_name(server))
+    name.split_once(SEPARATOR).filter(|(server, _)| is_server_name(server))
 }
 
 /// The URI (or URI template) of a server's resource in a merged view.
@@ -47,8 +44,7 @@ pub fn join_uri(server: &str, uri: &str) -> String {
 /// Server and original URI of a URI from a merged view. The first `+` splits, whatever the original scheme holds.
 #[must_use]
 pub fn split_uri(uri: &str) -> Option<(&str, &str)> {
-    uri.split_once('+')
-        .filter(|(server, _)| is_server_name(server))
+    uri.split_once('+').filter(|(server, _)| is_server_name(server))
 }
 
 /// Whether a joined name may be offered in a merged view, counted in characters.

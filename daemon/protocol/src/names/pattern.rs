@@ -23,10 +23,7 @@ impl Pattern {
                 shortened.push(char);
             }
         }
-        Self {
-            literal: !shortened.contains(['*', '?']),
-            text: shortened.into(),
-        }
+        Self { literal: !shortened.contains(['*', '?']), text: shortened.into() }
     }
 
     /// The pattern's text, with runs of stars shortened to one.

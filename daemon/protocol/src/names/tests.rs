@@ -7,17 +7,7 @@ fn server_names_follow_their_rule() {
     for good in ["a", "weather", "a-1", "a23456789012345678901234"] {
         assert!(is_server_name(good), "{good}");
     }
-    for bad in [
-        "",
-        "A",
-        "1a",
-        "-a",
-        "a_b",
-        "a.b",
-        "ä",
-        "aé",
-        "a234567890123456789012345",
-    ] {
+    for bad in ["", "A", "1a", "-a", "a_b", "a.b", "ä", "aé", "a234567890123456789012345"] {
         assert!(!is_server_name(bad), "{bad}");
     }
 }
@@ -29,10 +19,7 @@ fn what_was_not_joined_does_not_split() {
     }
     assert_eq!(split("a___x"), Some(("a", "_x")));
     assert_eq!(split("a__b__c"), Some(("a", "b__c")));
-    assert_eq!(
-        split_uri("files+git+ssh://x"),
-        Some(("files", "git+ssh://x"))
-    );
+    assert_eq!(split_uri("files+git+ssh://x"), Some(("files", "git+ssh://x")));
     assert_eq!(split_uri("file:///a+b"), None);
 }
 
@@ -41,26 +28,11 @@ fn a_view_offers_each_name_once() {
     let mut view = View::new();
     assert_eq!(view.admit("a", "x", None).as_deref(), Ok("a__x"));
     assert_eq!(view.admit("b", "x", None).as_deref(), Ok("b__x"));
-    let taken = view
-        .admit("a", "y", Some("x"))
-        .expect_err("the alias is taken");
-    assert_eq!(
-        taken,
-        Unfit::Taken {
-            server: "a".into(),
-            name: "y".into(),
-            by: "a".into()
-        }
-    );
+    let taken = view.admit("a", "y", Some("x")).expect_err("the alias is taken");
+    assert_eq!(taken, Unfit::Taken { server: "a".into(), name: "y".into(), by: "a".into() });
     let long = "l".repeat(62);
-    assert!(matches!(
-        view.admit("a", &long, None),
-        Err(Unfit::TooLong { .. })
-    ));
-    assert_eq!(
-        view.admit("a", &long, Some("short")).as_deref(),
-        Ok("a__short")
-    );
+    assert!(matches!(view.admit("a", &long, None), Err(Unfit::TooLong { .. })));
+    assert_eq!(view.admit("a", &long, Some("short")).as_deref(), Ok("a__short"));
     assert!(view.admit("a", &"l".repeat(61), None).is_ok());
 }
 
@@ -84,11 +56,7 @@ fn patterns_match_whole_names() {
         ("A", "a", false),
         ("[a]", "a", false),
     ] {
-        assert_eq!(
-            Pattern::new(pattern).matches(name),
-            matches,
-            "{pattern} {name}"
-        );
+        assert_eq!(Pattern::new(pattern).matches(name), matches, "{pattern} {name}");
     }
 }
 

@@ -32,11 +32,7 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (server, name) = match self {
             Self::TooLong { server, name } => {
-                write!(
-                    f,
-                    "{} has more than {MAX_MERGED} characters",
-                    join(server, name)
-                )?;
+                write!(f, "{} has more than {MAX_MERGED} characters", join(server, name))?;
                 (server, name)
             }
             Self::Taken { server, name, by } => {
@@ -44,10 +40,7 @@ impl fmt::Display for Unfit {
                 (server, name)
             }
         };
-        write!(
-            f,
-            "; give it a name of its own in [server.{server}]: aliases = {{ {name:?} = \"SHORT\" }}"
-        )
+        write!(f, "; give it a name of its own in [server.{server}]: aliases = {{ {name:?} = \"SHORT\" }}")
     }
 }
 
@@ -68,25 +61,13 @@ impl View {
     ///
     /// # Errors
     /// When the joined name is too long or taken; it is then left out of the view.
-    pub fn admit(
-        &mut self,
-        server: &str,
-        name: &str,
-        alias: Option<&str>,
-    ) -> Result<String, Unfit> {
+    pub fn admit(&mut self, server: &str, name: &str, alias: Option<&str>) -> Result<String, Unfit> {
         let joined = join(server, alias.unwrap_or(name));
         if too_long(&joined) {
-            return Err(Unfit::TooLong {
-                server: server.into(),
-                name: name.into(),
-            });
+            return Err(Unfit::TooLong { server: server.into(), name: name.into() });
         }
         if let Some(by) = self.taken.get(&joined) {
-            return Err(Unfit::Taken {
-                server: server.into(),
-                name: name.into(),
-                by: by.clone(),
-            });
+            return Err(Unfit::Taken { server: server.into(), name: name.into(), by: by.clone() });
         }
         self.taken.insert(joined.clone(), server.into());
         Ok(joined)

@@ -28,35 +28,15 @@ fn metadata_finds_its_place_in_every_shape() {
         ("", r#","params":{"_meta":{"k":1,"l":2}}"#),
         (r#","params":null"#, r#","params":{"_meta":{"k":1,"l":2}}"#),
         (r#","params":{ }"#, r#","params":{"_meta":{"k":1,"l":2} }"#),
-        (
-            r#","params":{"a":1 }"#,
-            r#","params":{"a":1,"_meta":{"k":1,"l":2} }"#,
-        ),
-        (
-            r#","params":{"_meta":null}"#,
-            r#","params":{"_meta":{"k":1,"l":2}}"#,
-        ),
-        (
-            r#","params":{"_meta":{}}"#,
-            r#","params":{"_meta":{"k":1,"l":2}}"#,
-        ),
-        (
-            r#","params":{"_meta":{"a":0}}"#,
-            r#","params":{"_meta":{"a":0,"k":1,"l":2}}"#,
-        ),
-        (
-            r#","params":{"_meta":{"\u006b":0,"a":0}}"#,
-            r#","params":{"_meta":{"\u006b":1,"a":0,"l":2}}"#,
-        ),
-        (
-            r#","params":{"_meta":{"l":[],"k":{}}}"#,
-            r#","params":{"_meta":{"l":2,"k":1}}"#,
-        ),
+        (r#","params":{"a":1 }"#, r#","params":{"a":1,"_meta":{"k":1,"l":2} }"#),
+        (r#","params":{"_meta":null}"#, r#","params":{"_meta":{"k":1,"l":2}}"#),
+        (r#","params":{"_meta":{}}"#, r#","params":{"_meta":{"k":1,"l":2}}"#),
+        (r#","params":{"_meta":{"a":0}}"#, r#","params":{"_meta":{"a":0,"k":1,"l":2}}"#),
+        (r#","params":{"_meta":{"\u006b":0,"a":0}}"#, r#","params":{"_meta":{"\u006b":1,"a":0,"l":2}}"#),
+        (r#","params":{"_meta":{"l":[],"k":{}}}"#, r#","params":{"_meta":{"l":2,"k":1}}"#),
     ] {
         let text = |params| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x"{params}}}"#);
-        let result = edited(&text(params), |text, envelope| {
-            set_meta(text, envelope, &[("k", b"1"), ("l", b"2")])
-        });
+        let result = edited(&text(params), |text, envelope| set_meta(text, envelope, &[("k", b"1"), ("l", b"2")]));
         assert_eq!(result, text(wanted), "{params}");
         assert!(scan(result.as_bytes()).is_ok());
     }
@@ -67,40 +47,25 @@ fn the_messages_own_members_can_be_set() {
     let text = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
     let result = edited(text, |text, envelope| {
         let result = envelope.result.expect("it has a result");
-        set_members(
-            text,
-            result,
-            &[("resultType", b"\"complete\""), ("ttlMs", b"0")],
-        )
+        set_members(text, result, &[("resultType", b"\"complete\""), ("ttlMs", b"0")])
     });
-    assert_eq!(
-        result,
-        r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","ttlMs":0}}"#
-    );
+    assert_eq!(result, r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","ttlMs":0}}"#);
 }
 
 #[test]
 #[should_panic(expected = "edits overlap")]
 fn overlapping_edits_are_a_bug() {
-    let _ = apply(
-        b"abcd",
-        &mut [Edit::remove(Span::new(0, 2)), Edit::remove(Span::new(1, 3))],
-    );
+    let _ = apply(b"abcd", &mut [Edit::remove(Span::new(0, 2)), Edit::remove(Span::new(1, 3))]);
 }
 
 #[test]
 fn insertions_keep_their_order_and_stand_before_a_replacement() {
-    let mut edits = [
-        Edit::replace(Span::new(1, 2), &b"X"[..]),
-        Edit::insert(1, &b"1"[..]),
-        Edit::insert(1, &b"2"[..]),
-    ];
+    let mut edits = [Edit::replace(Span::new(1, 2), &b"X"[..]), Edit::insert(1, &b"1"[..]), Edit::insert(1, &b"2"[..])];
     assert_eq!(apply(b"abc", &mut edits), b"a12Xc");
 }
 
 fn entries() -> impl Strategy<Value = Vec<(String, bool)>> {
-    prop::collection::btree_map("[a-z,\"{}:]{0,4}", any::<bool>(), 0..8)
-        .prop_map(|map| map.into_iter().collect())
+    prop::collection::btree_map("[a-z,\"{}:]{0,4}", any::<bool>(), 0..8).prop_map(|map| map.into_iter().collect())
 }
 
 proptest! {

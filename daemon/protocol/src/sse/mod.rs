@@ -32,11 +32,7 @@ pub struct EventTooLong {
 
 impl fmt::Display for EventTooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "An event of the stream is longer than {} bytes; raise the server's message limit.",
-            self.limit
-        )
+        write!(f, "An event of the stream is longer than {} bytes; raise the server's message limit.", self.limit)
     }
 }
 

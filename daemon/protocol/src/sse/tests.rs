@@ -45,11 +45,7 @@ fn fields_are_read_as_whatwg_defines() {
 fn every_line_end_ends_a_line() {
     for end in ["\n", "\r", "\r\n"] {
         let stream = ["data: a", "data: b", "", "data: c", "", ""].join(end);
-        assert_eq!(
-            read([stream.as_bytes()]),
-            [event(None, None, "a\nb"), event(None, None, "c")],
-            "{end:?}"
-        );
+        assert_eq!(read([stream.as_bytes()]), [event(None, None, "a\nb"), event(None, None, "c")], "{end:?}");
     }
 }
 
@@ -64,16 +60,14 @@ fn an_event_is_given_as_soon_as_its_last_line_end_arrives() {
 
 #[test]
 fn a_stream_split_anywhere_gives_the_same_events() {
-    let stream = b"\xef\xbb\xbfid: 1\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\nevent: x\rdata: y\r\r: c\n\ndata: z\n\nretry: 5\n\n".as_slice();
+    let stream =
+        b"\xef\xbb\xbfid: 1\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\nevent: x\rdata: y\r\r: c\n\ndata: z\n\nretry: 5\n\n"
+            .as_slice();
     let whole = read([stream]);
     assert_eq!(whole.len(), 4);
     for cut in 0..=stream.len() {
         for second in cut..=stream.len() {
-            assert_eq!(
-                read([&stream[..cut], &stream[cut..second], &stream[second..]]),
-                whole,
-                "{cut} {second}"
-            );
+            assert_eq!(read([&stream[..cut], &stream[cut..second], &stream[second..]]), whole, "{cut} {second}");
         }
     }
     assert_eq!(read(stream.chunks(1)), whole);
@@ -117,10 +111,7 @@ fn a_type_is_always_written() {
     write_event(&mut out, None, None, b"{}");
     write_retry(&mut out, Some("s.1"), 500);
     write_comment(&mut out, "alive");
-    assert_eq!(
-        out,
-        b"event: message\ndata: {}\n\nid: s.1\nretry: 500\ndata: \n\n: alive\n\n"
-    );
+    assert_eq!(out, b"event: message\ndata: {}\n\nid: s.1\nretry: 500\ndata: \n\n: alive\n\n");
 }
 
 proptest! {

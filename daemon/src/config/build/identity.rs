@@ -12,10 +12,7 @@ use super::{Context, references};
 
 pub(super) fn tier(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Tier {
     let owner = format!("tier.{}", entry.key);
-    Tier {
-        name: entry.key.clone(),
-        limits: limits(table.get("limits"), &owner, context),
-    }
+    Tier { name: entry.key.clone(), limits: limits(table.get("limits"), &owner, context) }
 }
 
 /// A key, unless its hash is missing or broken.
@@ -38,13 +35,7 @@ pub(super) fn key(
         let place = section.written("tier")?.place;
         let found = tiers.get(&name).cloned();
         if found.is_none() {
-            references::missing(
-                "tier",
-                &name,
-                place,
-                tiers.keys().map(String::as_str),
-                context,
-            );
+            references::missing("tier", &name, place, tiers.keys().map(String::as_str), context);
         }
         found
     });

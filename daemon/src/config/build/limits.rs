@@ -11,29 +11,16 @@ use super::super::units;
 use super::Context;
 
 /// The limits of a list; `owner` begins the names of those that have none written.
-pub(super) fn limits(
-    node: Option<&Node>,
-    owner: &str,
-    context: &mut Context<'_>,
-) -> Vec<Arc<Limit>> {
-    let tables = node
-        .map_or(&[][..], Node::elements)
-        .iter()
-        .filter_map(|node| Some((node, node.table()?)));
+pub(super) fn limits(node: Option<&Node>, owner: &str, context: &mut Context<'_>) -> Vec<Arc<Limit>> {
+    let tables = node.map_or(&[][..], Node::elements).iter().filter_map(|node| Some((node, node.table()?)));
     let mut limits = Vec::new();
     for (number, (node, table)) in tables.enumerate() {
-        limits
-            .extend(limit(node, table, &format!("{owner}.{}", number + 1), context).map(Arc::new));
+        limits.extend(limit(node, table, &format!("{owner}.{}", number + 1), context).map(Arc::new));
     }
     limits
 }
 
-fn limit(
-    node: &Node,
-    table: &Table,
-    standard_name: &str,
-    context: &mut Context<'_>,
-) -> Option<Limit> {
+fn limit(node: &Node, table: &Table, standard_name: &str, context: &mut Context<'_>) -> Option<Limit> {
     let section = Section::new(Some(table), "limit[]");
     if section.lacks("per") {
         context.error(
@@ -45,9 +32,7 @@ fn limit(
     }
     check_algorithm(section, context);
     Some(Limit {
-        name: section
-            .text("name")
-            .unwrap_or_else(|| standard_name.to_owned()),
+        name: section.text("name").unwrap_or_else(|| standard_name.to_owned()),
         per: scope(&section.text("per").unwrap_or_default())?,
         measure: measure(node, section, context)?,
         message: section.text("message"),
@@ -58,11 +43,7 @@ fn measure(node: &Node, section: Section<'_>, context: &mut Context<'_>) -> Opti
     match (section.written("rate"), section.written("concurrent")) {
         (Some(_), None) => {
             let (count, period) = units::rate(&section.text("rate")?).ok()?;
-            Some(Measure::Rate {
-                count,
-                period,
-                burst: section.maybe_count("burst").unwrap_or(count),
-            })
+            Some(Measure::Rate { count, period, burst: section.maybe_count("burst").unwrap_or(count) })
         }
         (None, Some(_)) => {
             if let Some(burst) = section.written("burst") {

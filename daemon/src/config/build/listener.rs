@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 
 use super::super::problem::Problem;
 use super::super::section::Section;
-use super::super::settings::{
-    AuthMethod, Bounds, CertificateFiles, Listener, Serve, Tls, TlsVersion,
-};
+use super::super::settings::{AuthMethod, Bounds, CertificateFiles, Listener, Serve, Tls, TlsVersion};
 use super::super::source::Place;
 use super::super::tree::{Entry, Node, Table, Value};
 use super::super::{kind, url};
@@ -30,11 +28,7 @@ const HSTS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
 pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Listener {
     let section = Section::new(Some(table), "listener.*");
     let addresses: Vec<SocketAddr> = section.list("address", |text| text.parse().ok());
-    if section.lacks("address")
-        || section
-            .written("address")
-            .is_some_and(|node| node.elements().is_empty())
-    {
+    if section.lacks("address") || section.written("address").is_some_and(|node| node.elements().is_empty()) {
         context.error(
             "missing-key",
             entry.key_place,
@@ -51,26 +45,16 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
     Listener {
         name: entry.key.clone(),
         serve,
-        allow: section
-            .written("allow")
-            .map(|_| section.list("allow", |text| kind::network(text).ok())),
-        hosts: section.list("hosts", |text| {
-            Some(text.trim_matches(['[', ']']).to_ascii_lowercase())
-        }),
+        allow: section.written("allow").map(|_| section.list("allow", |text| kind::network(text).ok())),
+        hosts: section.list("hosts", |text| Some(text.trim_matches(['[', ']']).to_ascii_lowercase())),
         origins: section.list("origins", |text| url::origin(text).ok()),
         auth: auth(entry, section, serve, local, context),
-        redirect_to_https: section
-            .written("redirect_to_https")
-            .map(|_| section.count("redirect_to_https")),
+        redirect_to_https: section.written("redirect_to_https").map(|_| section.count("redirect_to_https")),
         key_in_path: section.bool("key_in_path"),
         lenient: section.bool("lenient"),
         bounds: bounds(section),
         security_headers: headers(section, tls.is_some(), context),
-        limits: limits(
-            table.get("limits"),
-            &format!("listener.{}", entry.key),
-            context,
-        ),
+        limits: limits(table.get("limits"), &format!("listener.{}", entry.key), context),
         addresses,
         tls,
     }
@@ -91,19 +75,11 @@ fn serve(section: Section<'_>) -> Serve {
 fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut Context<'_>) {
     let plain = section.written("plain");
     match section.written("tls.certificates") {
-        None if !local
-            && !section.bool("plain")
-            && section.written("redirect_to_https").is_none() =>
-        {
+        None if !local && !section.bool("plain") && section.written("redirect_to_https").is_none() => {
             context.error(
                 "plain-http",
-                section
-                    .written("address")
-                    .map_or(entry.key_place, |node| node.place),
-                format!(
-                    "the listener `{}` would speak HTTP without TLS to other machines",
-                    entry.key
-                ),
+                section.written("address").map_or(entry.key_place, |node| node.place),
+                format!("the listener `{}` would speak HTTP without TLS to other machines", entry.key),
                 "add tls.certificates, or listen on 127.0.0.1, or confirm with `plain = true`",
             );
         }
@@ -115,10 +91,7 @@ fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut C
         ),
         _ => {}
     }
-    if let (Some(redirect), Some(_)) = (
-        section.written("redirect_to_https"),
-        section.written("tls.certificates"),
-    ) {
+    if let (Some(redirect), Some(_)) = (section.written("redirect_to_https"), section.written("tls.certificates")) {
         context.error(
             "conflict",
             redirect.place,
@@ -156,13 +129,7 @@ fn check_exposure(section: Section<'_>, serve: Serve, local: bool, context: &mut
     );
 }
 
-fn auth(
-    entry: &Entry,
-    section: Section<'_>,
-    serve: Serve,
-    local: bool,
-    context: &mut Context<'_>,
-) -> Vec<AuthMethod> {
+fn auth(entry: &Entry, section: Section<'_>, serve: Serve, local: bool, context: &mut Context<'_>) -> Vec<AuthMethod> {
     let Some(node) = section.written("auth") else {
         if serve.mcp && section.lacks("auth") && section.written("redirect_to_https").is_none() {
             context.error(
@@ -174,41 +141,21 @@ fn auth(
         }
         return Vec::new();
     };
-    let has = |word: &str| {
-        node.elements()
-            .iter()
-            .find(|node| node.text() == Some(word))
-    };
+    let has = |word: &str| node.elements().iter().find(|node| node.text() == Some(word));
     let methods: Vec<AuthMethod> = has("key").map(|_| AuthMethod::Key).into_iter().collect();
     check_none(section, node, has("none"), local, context);
     if let Some(jwt) = has("jwt") {
         let message = "`jwt` is not available in this version";
         if methods.is_empty() {
-            context.error(
-                "not-available",
-                jwt.place,
-                message,
-                "write auth = [\"key\"]",
-            );
+            context.error("not-available", jwt.place, message, "write auth = [\"key\"]");
         } else {
-            context.warning(
-                "not-available",
-                jwt.place,
-                message,
-                "it is left out: clients identify themselves by key",
-            );
+            context.warning("not-available", jwt.place, message, "it is left out: clients identify themselves by key");
         }
     }
     methods
 }
 
-fn check_none(
-    section: Section<'_>,
-    auth: &Node,
-    none: Option<&Node>,
-    local: bool,
-    context: &mut Context<'_>,
-) {
+fn check_none(section: Section<'_>, auth: &Node, none: Option<&Node>, local: bool, context: &mut Context<'_>) {
     let Some(none) = none else {
         if auth.elements().is_empty() {
             context.error(
@@ -250,11 +197,7 @@ fn tls(section: Section<'_>, context: &mut Context<'_>) -> Option<Tls> {
         }
         return None;
     }
-    let certificates = node?
-        .elements()
-        .iter()
-        .filter_map(|node| certificate(node, context))
-        .collect();
+    let certificates = node?.elements().iter().filter_map(|node| certificate(node, context)).collect();
     Some(Tls {
         certificates,
         min_version: if section.text("tls.min_version").as_deref() == Some("1.3") {
@@ -291,10 +234,7 @@ pub(super) fn pair(
     context: &mut Context<'_>,
 ) -> Option<CertificateFiles> {
     let (chain_node, key_node) = (section.valid(chain)?, section.valid(key)?);
-    let (chain, key) = (
-        certificate_path(chain_node, context)?,
-        certificate_path(key_node, context)?,
-    );
+    let (chain, key) = (certificate_path(chain_node, context)?, certificate_path(key_node, context)?);
     files::check_pair((chain_node, &chain), (key_node, &key), context);
     Some(CertificateFiles { chain, key })
 }
@@ -316,9 +256,7 @@ fn bounds(section: Section<'_>) -> Bounds {
 
 fn headers(section: Section<'_>, tls: bool, context: &mut Context<'_>) -> Vec<(String, String)> {
     let standard = HEADERS.iter().chain(tls.then_some(&HSTS));
-    let mut headers: Vec<(String, String)> = standard
-        .map(|(name, value)| ((*name).into(), (*value).into()))
-        .collect();
+    let mut headers: Vec<(String, String)> = standard.map(|(name, value)| ((*name).into(), (*value).into())).collect();
     for entry in section.entries("headers") {
         let Some(name) = header_name(entry, context) else {
             continue;
@@ -343,16 +281,7 @@ pub(super) fn header_name(entry: &Entry, context: &mut Context<'_>) -> Option<St
         );
         return None;
     }
-    let own = [
-        "connection",
-        "content-length",
-        "transfer-encoding",
-        "host",
-        "upgrade",
-        "te",
-        "trailer",
-        "keep-alive",
-    ];
+    let own = ["connection", "content-length", "transfer-encoding", "host", "upgrade", "te", "trailer", "keep-alive"];
     if own.contains(&name.as_str()) || name.starts_with("mcp-") {
         context.error(
             "invalid-name",

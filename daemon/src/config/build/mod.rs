@@ -31,64 +31,31 @@ struct Context<'a> {
 impl Context<'_> {
     /// A relative path starts at the folder of the file in which it is written.
     fn path(&self, text: &str, place: Place) -> PathBuf {
-        let folder = self
-            .report
-            .sources
-            .of(place)
-            .path
-            .parent()
-            .unwrap_or(Path::new(""));
+        let folder = self.report.sources.of(place).path.parent().unwrap_or(Path::new(""));
         folder.join(text)
     }
 
-    fn error(
-        &mut self,
-        code: &'static str,
-        place: Place,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
+    fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.report.push(Problem::error(code, place, message, help));
     }
 
-    fn warning(
-        &mut self,
-        code: &'static str,
-        place: Place,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
-        self.report
-            .push(Problem::warning(code, place, message, help));
+    fn warning(&mut self, code: &'static str, place: Place, message: impl Into<String>, help: impl Into<String>) {
+        self.report.push(Problem::warning(code, place, message, help));
     }
 }
 
 /// Builds everything.
 pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Report) -> Settings {
-    let mut context = Context {
-        environment,
-        report,
-    };
+    let mut context = Context { environment, report };
     let context = &mut context;
     let tiers: BTreeMap<_, _> = named(tree, "tier")
-        .map(|(entry, table)| {
-            (
-                entry.key.clone(),
-                Arc::new(identity::tier(entry, table, context)),
-            )
-        })
+        .map(|(entry, table)| (entry.key.clone(), Arc::new(identity::tier(entry, table, context))))
         .collect();
     let keys = named(tree, "key")
-        .filter_map(|(entry, table)| {
-            Some((
-                entry.key.clone(),
-                Arc::new(identity::key(entry, table, &tiers, context)?),
-            ))
-        })
+        .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, &tiers, context)?))))
         .collect();
-    let listeners: Vec<_> = named(tree, "listener")
-        .map(|(entry, table)| Arc::new(listener::listener(entry, table, context)))
-        .collect();
+    let listeners: Vec<_> =
+        named(tree, "listener").map(|(entry, table)| Arc::new(listener::listener(entry, table, context))).collect();
     listener::check_addresses(tree, context);
     if table(tree, "listener").is_none_or(|listeners| listeners.entries.is_empty()) {
         context.report.push(Problem {
@@ -101,20 +68,10 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         });
     }
     let servers: BTreeMap<_, _> = named(tree, "server")
-        .filter_map(|(entry, table)| {
-            Some((
-                entry.key.clone(),
-                Arc::new(server::server(entry, table, context)?),
-            ))
-        })
+        .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(server::server(entry, table, context)?))))
         .collect();
     let profiles = named(tree, "profile")
-        .map(|(entry, table)| {
-            (
-                entry.key.clone(),
-                Arc::new(references::profile(entry, table, tree, context)),
-            )
-        })
+        .map(|(entry, table)| (entry.key.clone(), Arc::new(references::profile(entry, table, tree, context))))
         .collect();
     Settings {
         revision: 1,
@@ -138,9 +95,7 @@ fn table<'a>(tree: &'a Table, name: &str) -> Option<&'a Table> {
 /// The tables of a section of named things.
 fn named<'a>(tree: &'a Table, section: &str) -> impl Iterator<Item = (&'a Entry, &'a Table)> {
     let entries = table(tree, section).map_or(&[][..], |table| &table.entries);
-    entries
-        .iter()
-        .filter_map(|entry| Some((entry, entry.node.table()?)))
+    entries.iter().filter_map(|entry| Some((entry, entry.node.table()?)))
 }
 
 fn daemon(section: Section<'_>) -> Daemon {

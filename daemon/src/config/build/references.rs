@@ -19,36 +19,20 @@ pub(super) fn missing<'a>(
     let help = match super::super::nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None if known.is_empty() => format!("add [{section}.{name}], or remove the name"),
-        None => format!(
-            "add [{section}.{name}], or write one of: {}",
-            known.join(", ")
-        ),
+        None => format!("add [{section}.{name}], or write one of: {}", known.join(", ")),
     };
-    context.error(
-        "unknown-name",
-        place,
-        format!("there is no {section} \"{name}\""),
-        help,
-    );
+    context.error("unknown-name", place, format!("there is no {section} \"{name}\""), help);
 }
 
-pub(super) fn profile(
-    entry: &Entry,
-    table: &Table,
-    tree: &Table,
-    context: &mut Context<'_>,
-) -> Profile {
+pub(super) fn profile(entry: &Entry, table: &Table, tree: &Table, context: &mut Context<'_>) -> Profile {
     let section = Section::new(Some(table), "profile.*");
-    let known: Vec<&Entry> = super::named(tree, "server")
-        .map(|(entry, _)| entry)
-        .collect();
+    let known: Vec<&Entry> = super::named(tree, "server").map(|(entry, _)| entry).collect();
     if let Some(server) = known.iter().find(|server| server.key == entry.key) {
         let message = format!("\"{}\" is the name of a server already", entry.key);
         let help = "rename one of them: both would be offered at the same path";
-        context.report.push(
-            Problem::error("name-taken", entry.key_place, message, help)
-                .also(server.key_place, "the server"),
-        );
+        context
+            .report
+            .push(Problem::error("name-taken", entry.key_place, message, help).also(server.key_place, "the server"));
     }
     let written = section.written("servers").map_or(&[][..], Node::elements);
     for node in written {
@@ -56,13 +40,7 @@ pub(super) fn profile(
             continue;
         };
         if !known.iter().any(|server| server.key == name) {
-            missing(
-                "server",
-                name,
-                node.place,
-                known.iter().map(|server| server.key.as_str()),
-                context,
-            );
+            missing("server", name, node.place, known.iter().map(|server| server.key.as_str()), context);
         }
     }
     if written.is_empty() {
@@ -73,17 +51,10 @@ pub(super) fn profile(
             "add servers = [\"NAME\", …]",
         );
     }
-    Profile {
-        name: entry.key.clone(),
-        servers: section.texts("servers"),
-        tools: filter(section),
-    }
+    Profile { name: entry.key.clone(), servers: section.texts("servers"), tools: filter(section) }
 }
 
 /// `tools.allow` and `tools.deny`.
 pub(super) fn filter(section: Section<'_>) -> Filter {
-    Filter {
-        allow: section.texts("tools.allow"),
-        deny: section.texts("tools.deny"),
-    }
+    Filter { allow: section.texts("tools.allow"), deny: section.texts("tools.deny") }
 }

@@ -57,14 +57,11 @@ fn credential(node: &Node, name: &str, context: &mut Context<'_>) -> Option<Secr
     }
     let Some(folder) = context.environment.credentials() else {
         let message = format!("the credential \"{name}\" cannot be seen from here");
-        let help = format!(
-            "systemd gives it to the daemon alone: see that its unit has LoadCredential={name}:PATH"
-        );
+        let help = format!("systemd gives it to the daemon alone: see that its unit has LoadCredential={name}:PATH");
         return hidden(node, message, help, context);
     };
-    let help = format!(
-        "see that the daemon's unit has LoadCredential={name}:PATH, and that the daemon was started since"
-    );
+    let help =
+        format!("see that the daemon's unit has LoadCredential={name}:PATH, and that the daemon was started since");
     from_file(node, &folder.join(name), Some(&help), context)
 }
 
@@ -73,9 +70,7 @@ fn variable(node: &Node, name: &str, context: &mut Context<'_>) -> Option<Secret
         return usable(node, value, context);
     }
     let message = format!("the variable {name:?} is not set here");
-    let help = format!(
-        "set {name} in the daemon's environment (EnvironmentFile= of its unit), or write \"file:PATH\""
-    );
+    let help = format!("set {name} in the daemon's environment (EnvironmentFile= of its unit), or write \"file:PATH\"");
     hidden(node, message, help, context)
 }
 
@@ -89,12 +84,7 @@ fn hidden(node: &Node, message: String, help: String, context: &mut Context<'_>)
     Some(Secret::new(String::new()))
 }
 
-fn from_file(
-    node: &Node,
-    path: &Path,
-    absent: Option<&str>,
-    context: &mut Context<'_>,
-) -> Option<Secret> {
+fn from_file(node: &Node, path: &Path, absent: Option<&str>, context: &mut Context<'_>) -> Option<Secret> {
     if context.environment.scrutiny == Scrutiny::Text {
         return Some(Secret::new(String::new()));
     }
@@ -105,59 +95,33 @@ fn from_file(
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => metadata,
         Ok(_) => {
-            fail(
-                context,
-                format!("{shown} is not a file"),
-                "name the file that holds the secret and nothing else",
-            );
+            fail(context, format!("{shown} is not a file"), "name the file that holds the secret and nothing else");
             return None;
         }
         Err(error) => {
-            let help = absent
-                .filter(|_| error.kind() == ErrorKind::NotFound)
-                .unwrap_or(remedy(error.kind()));
+            let help = absent.filter(|_| error.kind() == ErrorKind::NotFound).unwrap_or(remedy(error.kind()));
             fail(context, format!("{shown} cannot be read: {error}"), help);
             return None;
         }
     };
     if metadata.len() > LARGEST {
-        fail(
-            context,
-            format!("{shown} is larger than 64 KiB"),
-            "name the file that holds the secret and nothing else",
-        );
+        fail(context, format!("{shown} is larger than 64 KiB"), "name the file that holds the secret and nothing else");
         return None;
     }
     if metadata.permissions().mode() & 0o004 != 0 {
         let message = format!("every user of this machine can read {shown}");
-        context.warning(
-            "readable-secret",
-            node.place,
-            message,
-            format!("run: chmod o= {shown}"),
-        );
+        context.warning("readable-secret", node.place, message, format!("run: chmod o= {shown}"));
     }
     match std::fs::read_to_string(path) {
         Ok(text) => {
-            let trimmed = text.strip_suffix('\n').map_or(text.as_str(), |text| {
-                text.strip_suffix('\r').unwrap_or(text)
-            });
+            let trimmed = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
             if trimmed.is_empty() {
-                context.warning(
-                    "empty-secret",
-                    node.place,
-                    format!("{shown} is empty"),
-                    "write the secret into it",
-                );
+                context.warning("empty-secret", node.place, format!("{shown} is empty"), "write the secret into it");
             }
             usable(node, trimmed.to_owned(), context)
         }
         Err(error) => {
-            fail(
-                context,
-                format!("{shown} cannot be read: {error}"),
-                remedy(error.kind()),
-            );
+            fail(context, format!("{shown} cannot be read: {error}"), remedy(error.kind()));
             None
         }
     }
@@ -180,9 +144,7 @@ fn usable(node: &Node, value: String, context: &mut Context<'_>) -> Option<Secre
 fn remedy(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::NotFound => "create it: one line, mode 0640, group toolgate",
-        ErrorKind::PermissionDenied => {
-            "let the daemon read it (`chgrp toolgate` and `chmod g+r`), or run this as root"
-        }
+        ErrorKind::PermissionDenied => "let the daemon read it (`chgrp toolgate` and `chmod g+r`), or run this as root",
         ErrorKind::InvalidData => "a secret is text in UTF-8",
         _ => "see that it is a readable file",
     }

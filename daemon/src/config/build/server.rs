@@ -5,9 +5,7 @@ use std::path::PathBuf;
 
 use super::super::secret::Secret;
 use super::super::section::Section;
-use super::super::settings::{
-    Http, Instances, Per, Pool, Queue, Server, Stdio, Timeouts, Transport, UpstreamTls,
-};
+use super::super::settings::{Http, Instances, Per, Pool, Queue, Server, Stdio, Timeouts, Transport, UpstreamTls};
 use super::super::tree::{Entry, Table};
 use super::super::{kind::Kind, units, url};
 use super::limits::limits;
@@ -33,16 +31,9 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
             total: section.maybe_duration("timeout.total"),
         },
         tool_timeouts: tool_timeouts(section),
-        queue: Queue {
-            max_size: section.count("queue.max_size"),
-            timeout: section.duration("queue.timeout"),
-        },
+        queue: Queue { max_size: section.count("queue.max_size"), timeout: section.duration("queue.timeout") },
         max_calls: section.count("max_calls"),
-        limits: limits(
-            table.get("limits"),
-            &format!("server.{}", entry.key),
-            context,
-        ),
+        limits: limits(table.get("limits"), &format!("server.{}", entry.key), context),
         transport: transport(entry, section, context)?,
     })
 }
@@ -53,10 +44,7 @@ fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> 
             context.error(
                 "conflict",
                 command.place,
-                format!(
-                    "the server `{}` has both endpoints and a command",
-                    entry.key
-                ),
+                format!("the server `{}` has both endpoints and a command", entry.key),
                 "keep one: endpoints for a server over HTTP, command for one over stdio",
             );
             None
@@ -86,12 +74,7 @@ fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> 
         (None, Some(node)) => {
             foreign(section, HTTP_ONLY, "endpoints", context);
             if node.elements().is_empty() {
-                context.error(
-                    "missing-key",
-                    node.place,
-                    "the list is empty",
-                    "write the program and its arguments",
-                );
+                context.error("missing-key", node.place, "the list is empty", "write the program and its arguments");
             } else if node.text().is_some_and(|text| text.contains(' ')) {
                 context.error(
                     "invalid-value",
@@ -108,12 +91,7 @@ fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> 
 fn foreign(section: Section<'_>, keys: &[&str], kind: &str, context: &mut Context<'_>) {
     for key in keys {
         if let Some(node) = section.written(key) {
-            context.error(
-                "conflict",
-                node.place,
-                format!("`{key}` belongs to a server with {kind}"),
-                "remove it",
-            );
+            context.error("conflict", node.place, format!("`{key}` belongs to a server with {kind}"), "remove it");
         }
     }
 }
@@ -125,14 +103,8 @@ fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
             headers.push((name, value));
         }
     }
-    if let Some(token) = section
-        .entry("bearer")
-        .and_then(|entry| secret(entry, context))
-    {
-        headers.push((
-            "authorization".into(),
-            Secret::new(format!("Bearer {}", token.expose())),
-        ));
+    if let Some(token) = section.entry("bearer").and_then(|entry| secret(entry, context)) {
+        headers.push(("authorization".into(), Secret::new(format!("Bearer {}", token.expose()))));
     }
     let client = pair(section, "tls.client.chain", "tls.client.key", context);
     Http {
@@ -142,11 +114,7 @@ fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
             idle_timeout: section.duration("pool.idle_timeout"),
         },
         headers,
-        tls: UpstreamTls {
-            ca: authorities(section, context),
-            client,
-            server_name: section.text("tls.server_name"),
-        },
+        tls: UpstreamTls { ca: authorities(section, context), client, server_name: section.text("tls.server_name") },
         forward_client: section.bool("forward_client"),
     }
 }
@@ -170,13 +138,11 @@ fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
         environment,
         directory: section.text("directory").map(PathBuf::from),
         instances: Instances {
-            per: section
-                .text("instances.per")
-                .map(|text| match text.as_str() {
-                    "client" => Per::Client,
-                    "all" => Per::All,
-                    _ => Per::Session,
-                }),
+            per: section.text("instances.per").map(|text| match text.as_str() {
+                "client" => Per::Client,
+                "all" => Per::All,
+                _ => Per::Session,
+            }),
             max: section.count("instances.max"),
             spares: section.count("instances.spares"),
             idle: section.duration("instances.idle"),

@@ -27,10 +27,7 @@ pub(super) fn check_pair(chain: (&Node, &Path), key: (&Node, &Path), context: &m
     let signer = match any_supported_type(&private) {
         Ok(signer) => signer,
         Err(error) => {
-            let message = format!(
-                "{} holds a key that cannot be used: {error}",
-                key.1.display()
-            );
+            let message = format!("{} holds a key that cannot be used: {error}", key.1.display());
             return context.error(
                 "invalid-certificate",
                 key.0.place,
@@ -63,11 +60,7 @@ pub(super) fn check_authorities(node: &Node, path: &Path, context: &mut Context<
     }
 }
 
-fn certificates(
-    node: &Node,
-    path: &Path,
-    context: &mut Context<'_>,
-) -> Option<Vec<CertificateDer<'static>>> {
+fn certificates(node: &Node, path: &Path, context: &mut Context<'_>) -> Option<Vec<CertificateDer<'static>>> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     match read {
         Ok(list) if list.is_empty() => {
@@ -88,23 +81,12 @@ fn certificates(
     }
 }
 
-fn private_key(
-    node: &Node,
-    path: &Path,
-    context: &mut Context<'_>,
-) -> Option<PrivateKeyDer<'static>> {
+fn private_key(node: &Node, path: &Path, context: &mut Context<'_>) -> Option<PrivateKeyDer<'static>> {
     match PrivateKeyDer::from_pem_file(path) {
         Ok(key) => {
-            if std::fs::metadata(path)
-                .is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
-            {
+            if std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0) {
                 let message = format!("every user of this machine can read {}", path.display());
-                context.warning(
-                    "readable-secret",
-                    node.place,
-                    message,
-                    format!("run: chmod o= {}", path.display()),
-                );
+                context.warning("readable-secret", node.place, message, format!("run: chmod o= {}", path.display()));
             }
             Some(key)
         }
@@ -131,12 +113,8 @@ fn unusable(node: &Node, path: &Path, error: &PemError, context: &mut Context<'_
         PemError::Io(error) => (
             format!("{} cannot be read: {error}", path.display()),
             match error.kind() {
-                ErrorKind::NotFound => {
-                    "see that the path is right, and that the certificate was issued"
-                }
-                ErrorKind::PermissionDenied => {
-                    "let the user of the daemon read it, or run this as root"
-                }
+                ErrorKind::NotFound => "see that the path is right, and that the certificate was issued",
+                ErrorKind::PermissionDenied => "let the user of the daemon read it, or run this as root",
                 _ => "see that it is a readable file",
             },
         ),

@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, MODERN, Revision};
 
 use super::reply::{
-    Fault, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, UNSUPPORTED_VERSION, notification, response,
+    Fault, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, UNSUPPORTED_VERSION, notification,
+    response,
 };
 use super::{offers, tools};
 
@@ -53,7 +54,9 @@ pub(super) fn modern_version(message: &Value) -> Option<&str> {
 /// Whether something may come before the result, so that HTTP has to answer with a stream.
 pub(super) fn is_chatty(message: &Value) -> bool {
     let params = &message["params"];
-    message["method"] == "subscriptions/listen" || (message["method"] == "tools/call" && (params["name"] == "slow" || !params["_meta"][LOG_LEVEL_KEY].is_null()))
+    message["method"] == "subscriptions/listen"
+        || (message["method"] == "tools/call"
+            && (params["name"] == "slow" || !params["_meta"][LOG_LEVEL_KEY].is_null()))
 }
 
 impl Dialogue {
@@ -97,10 +100,19 @@ impl Dialogue {
         let version = &params["_meta"][VERSION_KEY];
         let era = if version.is_null() && method != "server/discover" { Era::Legacy } else { Era::Modern };
         match (self.era.get(), era) {
-            (Some(Era::Modern), Era::Legacy) if method == "initialize" => return Err(unsupported(&params["protocolVersion"])),
+            (Some(Era::Modern), Era::Legacy) if method == "initialize" => {
+                return Err(unsupported(&params["protocolVersion"]));
+            }
             (Some(Era::Modern), Era::Legacy) => return Err(missing_version()),
-            (Some(Era::Legacy), Era::Modern) => return Err(Fault::new(INVALID_REQUEST, "this conversation began with initialize; start another for 2026-07-28")),
-            (None, Era::Legacy) if method != "initialize" && method != "ping" => return Err(Fault::new(INVALID_REQUEST, "send initialize first")),
+            (Some(Era::Legacy), Era::Modern) => {
+                return Err(Fault::new(
+                    INVALID_REQUEST,
+                    "this conversation began with initialize; start another for 2026-07-28",
+                ));
+            }
+            (None, Era::Legacy) if method != "initialize" && method != "ping" => {
+                return Err(Fault::new(INVALID_REQUEST, "send initialize first"));
+            }
             _ => {}
         }
         if era == Era::Modern {
@@ -115,7 +127,9 @@ impl Dialogue {
             "initialize" => Ok(initialize(params)),
             "ping" => Ok(json!({})),
             "logging/setLevel" => {
-                let level = level(&params["level"]).ok_or_else(|| Fault::new(INVALID_PARAMS, format!("`level` must be one of {}", LEVELS.join(", "))))?;
+                let level = level(&params["level"]).ok_or_else(|| {
+                    Fault::new(INVALID_PARAMS, format!("`level` must be one of {}", LEVELS.join(", ")))
+                })?;
                 self.log_level.set(Some(level));
                 Ok(json!({}))
             }
@@ -131,7 +145,10 @@ async fn common(method: &str, params: &Value, log_level: Option<usize>, emit: &d
         "tools/list" => Ok(json!({ "tools": offers::tools() })),
         "tools/call" => {
             if log_level.is_some_and(|least| least <= 1) {
-                emit(notification("notifications/message", &json!({ "level": "info", "logger": "demo", "data": format!("calling {}", params["name"]) })));
+                emit(notification(
+                    "notifications/message",
+                    &json!({ "level": "info", "logger": "demo", "data": format!("calling {}", params["name"]) }),
+                ));
             }
             tools::call(params, emit).await
         }
@@ -145,14 +162,24 @@ async fn common(method: &str, params: &Value, log_level: Option<usize>, emit: &d
 
 async fn modern(id: &Value, method: &str, params: &Value, emit: &dyn Fn(Value)) -> Result<Value, Fault> {
     let mut result = match method {
-        "server/discover" => json!({ "supportedVersions": [MODERN.as_str()], "capabilities": capabilities(), "instructions": INSTRUCTIONS }),
+        "server/discover" => {
+            json!({ "supportedVersions": [MODERN.as_str()], "capabilities": capabilities(), "instructions": INSTRUCTIONS })
+        }
         "resources/read" => read(params, INVALID_PARAMS)?,
         "subscriptions/listen" => listen(id, emit).await,
         _ => common(method, params, level(&params["_meta"][LOG_LEVEL_KEY]), emit).await?,
     };
     result["resultType"] = json!("complete");
     result["_meta"] = json!({ SERVER_INFO_KEY: server_info() });
-    if matches!(method, "server/discover" | "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list" | "resources/read") {
+    if matches!(
+        method,
+        "server/discover"
+            | "tools/list"
+            | "prompts/list"
+            | "resources/list"
+            | "resources/templates/list"
+            | "resources/read"
+    ) {
         result["ttlMs"] = json!(LIST_TTL_MILLIS);
         result["cacheScope"] = json!("public");
     }
@@ -161,13 +188,17 @@ async fn modern(id: &Value, method: &str, params: &Value, emit: &dyn Fn(Value)) 
 
 /// Nothing here ever changes, so nothing is granted, and the stream stays open until it is cancelled.
 async fn listen(id: &Value, emit: &dyn Fn(Value)) -> Value {
-    emit(notification("notifications/subscriptions/acknowledged", &json!({ "notifications": {}, "_meta": { SUBSCRIPTION_KEY: id } })));
+    emit(notification(
+        "notifications/subscriptions/acknowledged",
+        &json!({ "notifications": {}, "_meta": { SUBSCRIPTION_KEY: id } }),
+    ));
     std::future::pending().await
 }
 
 fn read(params: &Value, not_found: i64) -> Result<Value, Fault> {
     let uri = params["uri"].as_str().ok_or_else(|| Fault::new(INVALID_PARAMS, "`uri` must be a string"))?;
-    offers::read(uri).ok_or_else(|| Fault::new(not_found, "no such resource; resources/list names them").with(json!({ "uri": uri })))
+    offers::read(uri)
+        .ok_or_else(|| Fault::new(not_found, "no such resource; resources/list names them").with(json!({ "uri": uri })))
 }
 
 const INSTRUCTIONS: &str = "A demonstration: every tool is harmless and needs nothing.";
@@ -181,7 +212,8 @@ fn server_info() -> Value {
 }
 
 fn initialize(params: &Value) -> Value {
-    let asked = params["protocolVersion"].as_str().and_then(Revision::parse).filter(|revision| *revision <= LATEST_LEGACY);
+    let asked =
+        params["protocolVersion"].as_str().and_then(Revision::parse).filter(|revision| *revision <= LATEST_LEGACY);
     json!({
         "protocolVersion": asked.unwrap_or(LATEST_LEGACY).as_str(),
         "capabilities": capabilities(), "serverInfo": server_info(), "instructions": INSTRUCTIONS,
@@ -207,7 +239,8 @@ fn missing(key: &str) -> Fault {
 }
 
 fn unsupported(requested: &Value) -> Fault {
-    Fault::new(UNSUPPORTED_VERSION, "this revision is not spoken here").with(json!({ "supported": [MODERN.as_str()], "requested": requested }))
+    Fault::new(UNSUPPORTED_VERSION, "this revision is not spoken here")
+        .with(json!({ "supported": [MODERN.as_str()], "requested": requested }))
 }
 
 fn level(name: &Value) -> Option<usize> {
@@ -258,12 +291,18 @@ mod tests {
     #[test]
     fn modern_results_say_what_they_are() {
         run(async {
-            for method in ["server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list"] {
+            for method in
+                ["server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list"]
+            {
                 let answer = ask(&Dialogue::default(), &stamped(method, json!({}))).await;
                 assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
                 assert!(answer["result"]["ttlMs"].is_u64() && answer["result"]["cacheScope"] == "public", "{answer}");
             }
-            let answer = ask(&Dialogue::default(), &stamped("tools/call", json!({ "name": "add", "arguments": { "a": 1, "b": 2 } }))).await;
+            let answer = ask(
+                &Dialogue::default(),
+                &stamped("tools/call", json!({ "name": "add", "arguments": { "a": 1, "b": 2 } })),
+            )
+            .await;
             assert_eq!(answer["result"]["structuredContent"]["sum"], 3);
             assert_eq!(answer["result"].get("ttlMs"), None);
         });
@@ -297,9 +336,16 @@ mod tests {
         run(async {
             let (dialogue, _) = initialized("2025-11-25").await;
             let told = RefCell::new(Vec::new());
-            let call = request("tools/call", &json!({ "name": "slow", "arguments": { "seconds": 0, "steps": 3 }, "_meta": { "progressToken": "p" } }));
+            let call = request(
+                "tools/call",
+                &json!({ "name": "slow", "arguments": { "seconds": 0, "steps": 3 }, "_meta": { "progressToken": "p" } }),
+            );
             dialogue.answer(&call, &|message| told.borrow_mut().push(message)).await.unwrap();
-            let steps: Vec<_> = told.borrow().iter().map(|message| (message["params"]["progressToken"].clone(), message["params"]["progress"].clone())).collect();
+            let steps: Vec<_> = told
+                .borrow()
+                .iter()
+                .map(|message| (message["params"]["progressToken"].clone(), message["params"]["progress"].clone()))
+                .collect();
             assert_eq!(steps, [1, 2, 3].map(|step| (json!("p"), json!(step))));
         });
     }
@@ -324,8 +370,15 @@ mod tests {
     fn wrong_arguments_are_results_that_a_model_can_read() {
         run(async {
             let (dialogue, _) = initialized("2025-11-25").await;
-            for (tool, arguments) in [("add", json!({ "a": "x" })), ("echo", json!({})), ("roll", json!({ "sides": 1 })), ("slow", json!({ "seconds": -1 })), ("fail", json!({}))] {
-                let answer = ask(&dialogue, &request("tools/call", &json!({ "name": tool, "arguments": arguments }))).await;
+            for (tool, arguments) in [
+                ("add", json!({ "a": "x" })),
+                ("echo", json!({})),
+                ("roll", json!({ "sides": 1 })),
+                ("slow", json!({ "seconds": -1 })),
+                ("fail", json!({})),
+            ] {
+                let answer =
+                    ask(&dialogue, &request("tools/call", &json!({ "name": tool, "arguments": arguments }))).await;
                 assert_eq!(answer["result"]["isError"], true, "{tool}: {answer}");
             }
             let unknown = ask(&dialogue, &request("tools/call", &json!({ "name": "none" }))).await;
@@ -339,7 +392,10 @@ mod tests {
             let (dialogue, _) = initialized("2025-11-25").await;
             let uri = json!({ "uri": "demo://greeting/" });
             assert_eq!(ask(&dialogue, &request("resources/read", &uri)).await["error"]["code"], RESOURCE_NOT_FOUND);
-            assert_eq!(ask(&Dialogue::default(), &stamped("resources/read", uri)).await["error"]["code"], INVALID_PARAMS);
+            assert_eq!(
+                ask(&Dialogue::default(), &stamped("resources/read", uri)).await["error"]["code"],
+                INVALID_PARAMS
+            );
         });
     }
 }

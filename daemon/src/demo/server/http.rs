@@ -64,7 +64,10 @@ pub(super) async fn serve(address: SocketAddr) -> io::Result<()> {
                 async move { Ok::<_, Infallible>(answer(request, sessions).await.unwrap_or_else(|refusal| *refusal)) }
             });
             // A connection that breaks is the client's business.
-            let _ = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
@@ -97,7 +100,8 @@ async fn post(request: Request<Incoming>, sessions: &Sessions) -> Answer {
     let Ok(message) = serde_json::from_slice::<Value>(&body.to_bytes()) else {
         return Ok(fault(&Fault::new(PARSE_ERROR, "the body is not JSON"), &Value::Null));
     };
-    let is_modern = modern_version(&message).is_some() || head.headers.get("mcp-protocol-version").is_some_and(|version| version == MODERN.as_str());
+    let is_modern = modern_version(&message).is_some()
+        || head.headers.get("mcp-protocol-version").is_some_and(|version| version == MODERN.as_str());
     if is_modern {
         return Ok(match check_headers(&head.headers, &message) {
             Ok(()) => reply(Rc::default(), message, true).await,
@@ -164,7 +168,10 @@ fn events(session: Rc<Session>, message: Value, modern: bool) -> Response<Body> 
 
 /// The stream for what belongs to no request: this server never has anything, and keeps it open.
 fn stream(headers: &HeaderMap, sessions: &Sessions) -> Answer {
-    let wants_events = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains("text/event-stream"));
+    let wants_events = headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/event-stream"));
     if !wants_events || !headers.contains_key(SESSION_HEADER) {
         return Err(Box::new(method_not_allowed()));
     }
@@ -213,8 +220,15 @@ fn check_headers(headers: &HeaderMap, message: &Value) -> Result<(), Fault> {
 fn check_host(headers: &HeaderMap) -> Result<(), Box<Response<Body>>> {
     let text = |value: &http::HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
     let host_is_local = headers.get(HOST).map(text).is_some_and(|host| is_local(&host));
-    let origin_is_local = headers.get(ORIGIN).map(text).is_none_or(|origin| origin.split_once("://").is_some_and(|(_, host)| is_local(host)));
-    if host_is_local && origin_is_local { Ok(()) } else { refuse(StatusCode::FORBIDDEN, "only this machine's own names are served") }
+    let origin_is_local = headers
+        .get(ORIGIN)
+        .map(text)
+        .is_none_or(|origin| origin.split_once("://").is_some_and(|(_, host)| is_local(host)));
+    if host_is_local && origin_is_local {
+        Ok(())
+    } else {
+        refuse(StatusCode::FORBIDDEN, "only this machine's own names are served")
+    }
 }
 
 fn is_local(host: &str) -> bool {

@@ -10,19 +10,43 @@ const WELCOME: &str = "Welcome to Toolgate. This text is a resource of the demo 
 pub(super) fn tools() -> Value {
     let text = |description: &str| json!({ "type": "string", "description": description });
     json!([
-        tool("add", "Adds two numbers", &json!({ "a": { "type": "number" }, "b": { "type": "number" } }), &["a", "b"], Some(&json!({
-            "type": "object", "properties": { "sum": { "type": "number" } }, "required": ["sum"]
-        }))),
+        tool(
+            "add",
+            "Adds two numbers",
+            &json!({ "a": { "type": "number" }, "b": { "type": "number" } }),
+            &["a", "b"],
+            Some(&json!({
+                "type": "object", "properties": { "sum": { "type": "number" } }, "required": ["sum"]
+            }))
+        ),
         tool("echo", "Says what it is told", &json!({ "text": text("What to say") }), &["text"], None),
-        tool("fail", "Fails, to show what a failure looks like", &json!({ "message": text("Why it fails") }), &[], None),
-        tool("roll", "Rolls dice", &json!({
-            "sides": { "type": "integer", "minimum": 2, "maximum": 1000, "default": 6 },
-            "count": { "type": "integer", "minimum": 1, "maximum": 100, "default": 1 }
-        }), &[], None),
-        tool("slow", "Takes its time, tells its progress, and can be cancelled", &json!({
-            "seconds": { "type": "number", "minimum": 0, "maximum": 600, "default": 5 },
-            "steps": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 5 }
-        }), &[], None),
+        tool(
+            "fail",
+            "Fails, to show what a failure looks like",
+            &json!({ "message": text("Why it fails") }),
+            &[],
+            None
+        ),
+        tool(
+            "roll",
+            "Rolls dice",
+            &json!({
+                "sides": { "type": "integer", "minimum": 2, "maximum": 1000, "default": 6 },
+                "count": { "type": "integer", "minimum": 1, "maximum": 100, "default": 1 }
+            }),
+            &[],
+            None
+        ),
+        tool(
+            "slow",
+            "Takes its time, tells its progress, and can be cancelled",
+            &json!({
+                "seconds": { "type": "number", "minimum": 0, "maximum": 600, "default": 5 },
+                "steps": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 5 }
+            }),
+            &[],
+            None
+        ),
         tool("time", "Tells the time of this machine, in UTC", &json!({}), &[], None),
     ])
 }
@@ -75,6 +99,10 @@ pub(super) fn prompt(params: &Value) -> Result<Value, Fault> {
         return Err(Fault::new(INVALID_PARAMS, "no such prompt; prompts/list names them"));
     }
     let language = params["arguments"]["language"].as_str().unwrap_or("English");
-    let text = format!("Try every tool of this server once, the slow one too, and tell me in {language} what each of them did.");
-    Ok(json!({ "description": "A tour of the demo's tools", "messages": [{ "role": "user", "content": { "type": "text", "text": text } }] }))
+    let text = format!(
+        "Try every tool of this server once, the slow one too, and tell me in {language} what each of them did."
+    );
+    Ok(
+        json!({ "description": "A tour of the demo's tools", "messages": [{ "role": "user", "content": { "type": "text", "text": text } }] }),
+    )
 }

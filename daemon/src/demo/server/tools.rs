@@ -44,8 +44,12 @@ fn add(arguments: &Value) -> Result<Value, &'static str> {
 }
 
 fn roll(arguments: &Value) -> Result<Value, &'static str> {
-    let sides = whole(&arguments["sides"], 6).filter(|sides| (2..=1000).contains(sides)).ok_or("`sides` must be a whole number from 2 to 1000")?;
-    let count = whole(&arguments["count"], 1).filter(|count| (1..=100).contains(count)).ok_or("`count` must be a whole number from 1 to 100")?;
+    let sides = whole(&arguments["sides"], 6)
+        .filter(|sides| (2..=1000).contains(sides))
+        .ok_or("`sides` must be a whole number from 2 to 1000")?;
+    let count = whole(&arguments["count"], 1)
+        .filter(|count| (1..=100).contains(count))
+        .ok_or("`count` must be a whole number from 1 to 100")?;
     let rolled: Vec<String> = (0..count).map(|_| (random() % sides + 1).to_string()).collect();
     Ok(text(&rolled.join(" ")))
 }
@@ -55,13 +59,19 @@ async fn slow(arguments: &Value, token: &Value, emit: &dyn Fn(Value)) -> Result<
         Value::Null => Some(5.0),
         given => given.as_f64(),
     };
-    let seconds = seconds.filter(|seconds| (0.0..=600.0).contains(seconds)).ok_or("`seconds` must be a number from 0 to 600")?;
-    let steps = whole(&arguments["steps"], 5).filter(|steps| (1..=1000).contains(steps)).ok_or("`steps` must be a whole number from 1 to 1000")?;
+    let seconds =
+        seconds.filter(|seconds| (0.0..=600.0).contains(seconds)).ok_or("`seconds` must be a number from 0 to 600")?;
+    let steps = whole(&arguments["steps"], 5)
+        .filter(|steps| (1..=1000).contains(steps))
+        .ok_or("`steps` must be a whole number from 1 to 1000")?;
     let step = Duration::from_secs_f64(seconds).div_f64(f64::from(u32::try_from(steps).unwrap_or(u32::MAX)));
     for number in 1..=steps {
         tokio::time::sleep(step).await;
         if !token.is_null() {
-            emit(notification("notifications/progress", &json!({ "progressToken": token, "progress": number, "total": steps, "message": format!("step {number}") })));
+            emit(notification(
+                "notifications/progress",
+                &json!({ "progressToken": token, "progress": number, "total": steps, "message": format!("step {number}") }),
+            ));
         }
     }
     Ok(text(&format!("done: {steps} steps in {seconds} s")))

@@ -13,26 +13,16 @@ const SHORT: Duration = Duration::from_millis(300);
 #[tokio::test]
 async fn half_a_head_is_answered_with_408() {
     let gate = Gate::with(|listener| listener.bounds.head_timeout = SHORT);
-    let text = exchange(&mut gate.connect().await, b"GET / HTTP/1.1\r\nHo")
-        .await
-        .expect("answered");
-    assert!(
-        text.starts_with("HTTP/1.1 408 ") && text.contains("head-timeout"),
-        "{text}"
-    );
+    let text = exchange(&mut gate.connect().await, b"GET / HTTP/1.1\r\nHo").await.expect("answered");
+    assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("head-timeout"), "{text}");
 }
 
 #[tokio::test]
 async fn half_a_body_is_answered_with_408() {
     let gate = Gate::with(|listener| listener.bounds.body_timeout = SHORT);
     let half = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
-    let text = exchange(&mut gate.connect().await, half)
-        .await
-        .expect("answered");
-    assert!(
-        text.starts_with("HTTP/1.1 408 ") && text.contains("body-timeout"),
-        "{text}"
-    );
+    let text = exchange(&mut gate.connect().await, half).await.expect("answered");
+    assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("body-timeout"), "{text}");
 }
 
 #[tokio::test]
@@ -60,9 +50,7 @@ async fn connections_without_a_request_are_closed_without_a_word() {
     assert_eq!(rest(&mut silent).await.expect("closed"), "");
 
     let mut idle = gate.connect().await;
-    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .expect("sent");
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
     assert_eq!(answer(&mut idle).await.expect("answered").0, 200);
     assert_eq!(rest(&mut idle).await.expect("closed"), "");
     drop((silent, idle));
@@ -77,10 +65,7 @@ async fn a_slow_server_is_not_the_clients_fault() {
         listener.bounds.body_timeout = SHORT;
     });
     let mut client = gate.connect().await;
-    client
-        .write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .expect("sent");
+    client.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
     assert_eq!(answer(&mut client).await.expect("answered").2, "slow");
 }
 
@@ -88,10 +73,7 @@ async fn a_slow_server_is_not_the_clients_fault() {
 async fn a_client_that_does_not_read_is_let_go() {
     let gate = Gate::with(|listener| listener.bounds.keep_alive = SHORT);
     let mut client = gate.connect().await;
-    client
-        .write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .expect("sent");
+    client.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
     eventually("it was taken in", || gate.cores.connections() == 1).await;
     eventually("it was let go", || gate.cores.connections() == 0).await;
     let read = timeout(PATIENCE, rest(&mut client)).await.expect("closed");

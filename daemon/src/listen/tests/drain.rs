@@ -13,9 +13,7 @@ use tokio::time::timeout;
 
 use crate::config::settings::Daemon;
 use crate::lifecycle::shutdown::drain;
-use crate::listen::fixture::{
-    Gate, PATIENCE, answer, certificate, client, eventually, handshake, rest, tls,
-};
+use crate::listen::fixture::{Gate, PATIENCE, answer, certificate, client, eventually, handshake, rest, tls};
 
 /// What clients did while the gate drained.
 #[derive(Default)]
@@ -47,18 +45,13 @@ async fn http1_client(address: SocketAddr, tally: Arc<Tally>) {
         let mut close = false;
         while !close {
             let body = "x".repeat(200);
-            let request =
-                format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 200\r\n\r\n{body}");
+            let request = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 200\r\n\r\n{body}");
             let sent = stream.write_all(request.as_bytes()).await;
             let answered = match sent {
                 Ok(()) => answer(&mut stream).await,
                 Err(error) => Err(error),
             };
-            tally.count(
-                answered
-                    .as_ref()
-                    .is_ok_and(|(status, _, echoed)| *status == 200 && *echoed == body),
-            );
+            tally.count(answered.as_ref().is_ok_and(|(status, _, echoed)| *status == 200 && *echoed == body));
             close = answered.map_or(true, |(_, close, _)| close);
         }
         tally.told.fetch_add(1, Ordering::Relaxed);
@@ -71,21 +64,14 @@ async fn http2_client(address: SocketAddr, config: Arc<rustls::ClientConfig>, ta
             return tally.count(false);
         };
         let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .expect("HTTP/2");
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
         tokio::spawn(connection);
         // After GOAWAY the sender is closed.
         while sender.ready().await.is_ok() {
-            let request = http::Request::get("https://localhost/")
-                .body(Empty::<bytes::Bytes>::new())
-                .expect("a request");
+            let request =
+                http::Request::get("https://localhost/").body(Empty::<bytes::Bytes>::new()).expect("a request");
             let body = match sender.send_request(request).await {
-                Ok(response) => response
-                    .into_body()
-                    .collect()
-                    .await
-                    .map(|body| body.to_bytes() == "ok"),
+                Ok(response) => response.into_body().collect().await.map(|body| body.to_bytes() == "ok"),
                 Err(error) if error.is_canceled() => continue,
                 Err(error) => Err(error),
             };
@@ -117,10 +103,7 @@ async fn no_request_fails_while_clients_come_back() {
                 _ => tokio::spawn(http2_client(gate.address(), config.clone(), tally.clone())),
             })
             .collect();
-        eventually("clients are at work", || {
-            tally.served.load(Ordering::Relaxed) > 200
-        })
-        .await;
+        eventually("clients are at work", || tally.served.load(Ordering::Relaxed) > 200).await;
         let daemon = daemon(&gate);
         let before = tally.served.load(Ordering::Relaxed);
         // Clients learn elsewhere that the gate leaves, some time before it stops accepting.
@@ -128,34 +111,15 @@ async fn no_request_fails_while_clients_come_back() {
             tokio::time::sleep(daemon.lame_duck / 2).await;
             tally.over.store(true, Ordering::Relaxed);
         };
-        let (cut, ()) = tokio::join!(
-            drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon),
-            elsewhere
-        );
+        let (cut, ()) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), elsewhere);
         for client in clients {
-            timeout(PATIENCE, client)
-                .await
-                .expect("ended")
-                .expect("no panic");
+            timeout(PATIENCE, client).await.expect("ended").expect("no panic");
         }
         let served = tally.served.load(Ordering::Relaxed);
-        assert_eq!(
-            (tally.failed.load(Ordering::Relaxed), cut),
-            (0, 0),
-            "{protocol}: {served} served"
-        );
-        assert!(
-            tally.told.load(Ordering::Relaxed) >= 8,
-            "{protocol}: every client was told to leave"
-        );
-        assert!(
-            served > before,
-            "{protocol}: served in the lame-duck phase too"
-        );
-        assert!(
-            TcpStream::connect(gate.address()).await.is_err(),
-            "{protocol}: accepts no more"
-        );
+        assert_eq!((tally.failed.load(Ordering::Relaxed), cut), (0, 0), "{protocol}: {served} served");
+        assert!(tally.told.load(Ordering::Relaxed) >= 8, "{protocol}: every client was told to leave");
+        assert!(served > before, "{protocol}: served in the lame-duck phase too");
+        assert!(TcpStream::connect(gate.address()).await.is_err(), "{protocol}: accepts no more");
     }
 }
 
@@ -163,19 +127,11 @@ async fn no_request_fails_while_clients_come_back() {
 async fn a_call_that_runs_is_finished() {
     let gate = Gate::with(|_| {});
     let mut client = gate.connect().await;
-    client
-        .write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .expect("sent");
+    client.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
     eventually("it was taken in", || gate.cores.connections() == 1).await;
-    let daemon = Daemon {
-        lame_duck: Duration::ZERO,
-        ..daemon(&gate)
-    };
-    let (cut, answered) = tokio::join!(
-        drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon),
-        answer(&mut client)
-    );
+    let daemon = Daemon { lame_duck: Duration::ZERO, ..daemon(&gate) };
+    let (cut, answered) =
+        tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), answer(&mut client));
     assert_eq!(answered.expect("answered"), (200, true, "slow".into()));
     assert_eq!(cut, 0);
 }
@@ -185,25 +141,16 @@ async fn a_connection_that_has_said_nothing_may_send_its_first_request() {
     let gate = Gate::with(|_| {});
     let mut early = gate.connect().await;
     eventually("it was taken in", || gate.cores.connections() == 1).await;
-    let daemon = Daemon {
-        lame_duck: Duration::from_millis(50),
-        ..daemon(&gate)
-    };
+    let daemon = Daemon { lame_duck: Duration::from_millis(50), ..daemon(&gate) };
     let ask = async {
         // Accepting has ended when nobody can connect any more.
         while TcpStream::connect(gate.address()).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        early
-            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            .await
-            .expect("sent");
+        early.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
         answer(&mut early).await.expect("answered")
     };
-    let (cut, answered) = tokio::join!(
-        drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon),
-        ask
-    );
+    let (cut, answered) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), ask);
     assert_eq!(answered, (200, true, "ok".into()));
     assert_eq!(cut, 0);
 }
@@ -214,10 +161,7 @@ async fn idle_connections_stay_until_accepting_ends() {
     let mut idle = gate.connect().await;
     let get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     idle.write_all(get).await.expect("sent");
-    assert_eq!(
-        answer(&mut idle).await.expect("answered"),
-        (200, false, "ok".into())
-    );
+    assert_eq!(answer(&mut idle).await.expect("answered"), (200, false, "ok".into()));
     let mut late = gate.connect().await;
     late.write_all(get).await.expect("sent");
     assert!(!answer(&mut late).await.expect("answered").1);
@@ -229,10 +173,7 @@ async fn idle_connections_stay_until_accepting_ends() {
         let answered = answer(&mut late).await.expect("answered");
         (answered, rest(&mut idle).await)
     };
-    let (cut, (answered, closed)) = tokio::join!(
-        drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon),
-        ask
-    );
+    let (cut, (answered, closed)) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), ask);
     assert_eq!(answered, (200, true, "ok".into()));
     assert_eq!(closed.expect("closed in order"), "");
     assert_eq!(cut, 0);
@@ -242,18 +183,8 @@ async fn idle_connections_stay_until_accepting_ends() {
 async fn what_does_not_finish_is_counted() {
     let gate = Gate::with(|_| {});
     let mut stuck = gate.connect().await;
-    stuck
-        .write_all(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
-        .await
-        .expect("sent");
+    stuck.write_all(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc").await.expect("sent");
     eventually("it was taken in", || gate.cores.connections() == 1).await;
-    let daemon = Daemon {
-        drain_timeout: Duration::from_millis(50),
-        lame_duck: Duration::ZERO,
-        ..daemon(&gate)
-    };
-    assert_eq!(
-        drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon).await,
-        1
-    );
+    let daemon = Daemon { drain_timeout: Duration::from_millis(50), lame_duck: Duration::ZERO, ..daemon(&gate) };
+    assert_eq!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon).await, 1);
 }

@@ -11,17 +11,12 @@ async fn requests_share_a_connection() {
     let gate = Gate::with(|_| {});
     let mut client = gate.connect().await;
     for body in ["one", "two"] {
-        let request = format!(
-            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let request = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         client.write_all(request.as_bytes()).await.expect("sent");
-        assert_eq!(
-            answer(&mut client).await.expect("answered"),
-            (200, false, body.into())
-        );
+        assert_eq!(answer(&mut client).await.expect("answered"), (200, false, body.into()));
     }
-    let chunked = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let chunked =
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     for byte in chunked {
         client.write_all(&[*byte]).await.expect("sent");
     }
@@ -33,10 +28,7 @@ async fn a_refusal_is_an_answer_and_never_a_reset() {
     let gate = Gate::with(|_| {});
     let long_header = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(300_000));
     let long_target = format!("GET /{} HTTP/1.1\r\n", "y".repeat(300));
-    let too_large = format!(
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n{}",
-        "z".repeat(200_000)
-    );
+    let too_large = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n{}", "z".repeat(200_000));
     let table = [
         ("GET / HTTP/1.1\nHost: a\n\n", 400, "line-end"),
         (
@@ -51,18 +43,9 @@ async fn a_refusal_is_an_answer_and_never_a_reset() {
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version"),
     ];
     for (request, status, reason) in table {
-        let text = exchange(&mut gate.connect().await, request.as_bytes())
-            .await
-            .expect(reason);
-        assert!(
-            text.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{reason}: {text}"
-        );
-        assert!(
-            text.contains("\r\nconnection: close\r\n")
-                && text.contains("\r\nx-frame-options: DENY\r\n"),
-            "{text}"
-        );
+        let text = exchange(&mut gate.connect().await, request.as_bytes()).await.expect(reason);
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{reason}: {text}");
+        assert!(text.contains("\r\nconnection: close\r\n") && text.contains("\r\nx-frame-options: DENY\r\n"), "{text}");
         let (_, body) = text.split_once("\r\n\r\n").expect("a body");
         let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
         assert_eq!(body["error"]["code"], -31000 - status);
@@ -77,9 +60,7 @@ async fn what_came_before_a_refused_message_is_answered_first() {
     let gate = Gate::with(|_| {});
     for path in ["/", "/slow"] {
         let mut client = gate.connect().await;
-        let pipelined = format!(
-            "GET {path} HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"
-        );
+        let pipelined = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n");
         client.write_all(pipelined.as_bytes()).await.expect("sent");
         assert_eq!(answer(&mut client).await.expect("the first").0, 200);
         let (status, close, body) = answer(&mut client).await.expect("the second");
@@ -98,16 +79,9 @@ async fn nothing_behind_a_refused_message_is_served() {
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
             hidden.len()
         ),
-        format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n{hidden}"
-        ),
-        format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: {}\r\n\r\n{hidden}",
-            hidden.len()
-        ),
-        format!(
-            "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n{hidden}"
-        ),
+        format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n{hidden}"),
+        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: {}\r\n\r\n{hidden}", hidden.len()),
+        format!("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n{hidden}"),
         format!("GET / HTTP/1.1\nHost: a\n\n{hidden}"),
         format!("GET / HTTP/1.1\r\nHost: a\r\nX: y\n\r\n{hidden}"),
     ];
@@ -116,24 +90,14 @@ async fn nothing_behind_a_refused_message_is_served() {
         let mut texts = Vec::new();
         // In two pieces as well: the head may have passed before its body is refused.
         let cut = cover.find("\r\n\r\n").map_or(3, |end| end + 4);
-        client
-            .write_all(&cover.as_bytes()[..cut])
-            .await
-            .expect("sent");
+        client.write_all(&cover.as_bytes()[..cut]).await.expect("sent");
         tokio::task::yield_now().await;
         // The refusal may have come already.
         let _ = client.write_all(&cover.as_bytes()[cut..]).await;
         texts.push(rest(&mut client).await.expect("answered"));
-        texts.push(
-            exchange(&mut gate.connect().await, cover.as_bytes())
-                .await
-                .expect("answered"),
-        );
+        texts.push(exchange(&mut gate.connect().await, cover.as_bytes()).await.expect("answered"));
         for text in texts {
-            assert!(
-                text.starts_with("HTTP/1.1 400 ") && text.matches("HTTP/1.1").count() == 1,
-                "{cover:?}: {text}"
-            );
+            assert!(text.starts_with("HTTP/1.1 400 ") && text.matches("HTTP/1.1").count() == 1, "{cover:?}: {text}");
         }
     }
     assert_eq!(SMUGGLED.load(Ordering::Relaxed), 0);
@@ -142,19 +106,14 @@ async fn nothing_behind_a_refused_message_is_served() {
 #[tokio::test]
 async fn a_body_refused_on_its_way_ends_its_request_with_the_reason() {
     let gate = Gate::with(|_| {});
-    for (rest_of_body, status, reason) in [
-        ("zz\r\n", 400, "chunk"),
-        ("200000\r\n", 413, "body-too-large"),
-        ("1\r\nab\r\n", 400, "chunk"),
-    ] {
+    for (rest_of_body, status, reason) in
+        [("zz\r\n", 400, "chunk"), ("200000\r\n", 413, "body-too-large"), ("1\r\nab\r\n", 400, "chunk")]
+    {
         let mut client = gate.connect().await;
         let head = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n";
         client.write_all(head).await.expect("sent");
         assert_eq!(answer(&mut client).await.expect("asked to go on").0, 100);
-        client
-            .write_all(rest_of_body.as_bytes())
-            .await
-            .expect("sent");
+        client.write_all(rest_of_body.as_bytes()).await.expect("sent");
         let (answered, close, body) = answer(&mut client).await.expect("answered");
         assert_eq!((answered, close), (status, true), "{body}");
         assert!(body.contains(&format!("\"reason\":\"{reason}\"")), "{body}");
@@ -166,9 +125,7 @@ async fn a_body_refused_on_its_way_ends_its_request_with_the_reason() {
 async fn a_body_too_large_is_refused_before_it_is_asked_for() {
     let gate = Gate::with(|_| {});
     let head = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\nExpect: 100-continue\r\n\r\n";
-    let text = exchange(&mut gate.connect().await, head)
-        .await
-        .expect("answered");
+    let text = exchange(&mut gate.connect().await, head).await.expect("answered");
     assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
 }
 
@@ -177,15 +134,9 @@ async fn an_answer_that_did_not_wait_for_the_body_is_read_whole() {
     let gate = Gate::with(|_| {});
     for _ in 0..20 {
         let mut client = gate.connect().await;
-        client
-            .write_all(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n")
-            .await
-            .expect("sent");
+        client.write_all(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n").await.expect("sent");
         let body = vec![b'z'; 100_000];
         let text = exchange(&mut client, &body).await.expect("not reset");
-        assert!(
-            text.starts_with("HTTP/1.1 200 ") && text.ends_with("ok"),
-            "{text}"
-        );
+        assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("ok"), "{text}");
     }
 }

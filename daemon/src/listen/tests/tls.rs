@@ -11,9 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::config::settings::{CertificateFiles, TlsVersion};
-use crate::listen::fixture::{
-    Gate, answer, certificate, client, client_of, eventually, handshake, tls,
-};
+use crate::listen::fixture::{Gate, answer, certificate, client, client_of, eventually, handshake, tls};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
@@ -33,18 +31,10 @@ async fn both_versions_are_spoken_unless_one_is_ruled_out() {
     let newest = Arc::new(client(&[&files], &["http/1.1"]));
 
     let gate = gate(&[&files]);
-    for (config, version) in [
-        (&newest, ProtocolVersion::TLSv1_3),
-        (&only_1_2, ProtocolVersion::TLSv1_2),
-    ] {
-        let mut stream = handshake(gate.address(), config, "localhost")
-            .await
-            .expect("a handshake");
+    for (config, version) in [(&newest, ProtocolVersion::TLSv1_3), (&only_1_2, ProtocolVersion::TLSv1_2)] {
+        let mut stream = handshake(gate.address(), config, "localhost").await.expect("a handshake");
         assert_eq!(stream.get_ref().1.protocol_version(), Some(version));
-        stream
-            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            .await
-            .expect("sent");
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
         assert_eq!(answer(&mut stream).await.expect("answered").2, "ok");
     }
 
@@ -53,16 +43,8 @@ async fn both_versions_are_spoken_unless_one_is_ruled_out() {
         tls.min_version = TlsVersion::V1_3;
         listener.tls = Some(tls);
     });
-    assert!(
-        handshake(strict.address(), &only_1_2, "localhost")
-            .await
-            .is_err()
-    );
-    assert!(
-        handshake(strict.address(), &newest, "localhost")
-            .await
-            .is_ok()
-    );
+    assert!(handshake(strict.address(), &only_1_2, "localhost").await.is_err());
+    assert!(handshake(strict.address(), &newest, "localhost").await.is_ok());
 }
 
 #[tokio::test]
@@ -78,22 +60,14 @@ async fn sessions_are_resumed_with_and_without_tickets() {
         let config = Arc::new(client(&[&files], &["http/1.1"]));
         let mut kinds = Vec::new();
         for _ in 0..2 {
-            let mut stream = handshake(gate.address(), &config, "localhost")
-                .await
-                .expect("a handshake");
-            stream
-                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                .await
-                .expect("sent");
+            let mut stream = handshake(gate.address(), &config, "localhost").await.expect("a handshake");
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
             answer(&mut stream).await.expect("answered");
             kinds.push(stream.get_ref().1.handshake_kind());
         }
         assert_eq!(
             kinds,
-            [
-                Some(rustls::HandshakeKind::Full),
-                Some(rustls::HandshakeKind::Resumed)
-            ],
+            [Some(rustls::HandshakeKind::Full), Some(rustls::HandshakeKind::Resumed)],
             "tickets: {tickets}"
         );
     }
@@ -113,22 +87,11 @@ async fn names_choose_the_certificate() {
         ("SECOND.test", &trusts_second),
         ("a.wild.test", &trusts_second),
     ] {
-        assert!(
-            handshake(gate.address(), config, name).await.is_ok(),
-            "{name}"
-        );
+        assert!(handshake(gate.address(), config, name).await.is_ok(), "{name}");
     }
     // Served the first certificate, which does not name it.
-    assert!(
-        handshake(gate.address(), &trusts_second, "a.b.wild.test")
-            .await
-            .is_err()
-    );
-    assert!(
-        handshake(gate.address(), &trusts_second, "unknown.test")
-            .await
-            .is_err()
-    );
+    assert!(handshake(gate.address(), &trusts_second, "a.b.wild.test").await.is_err());
+    assert!(handshake(gate.address(), &trusts_second, "unknown.test").await.is_err());
 }
 
 #[tokio::test]
@@ -136,38 +99,22 @@ async fn http2_is_served_where_the_client_offers_it() {
     let folder = folder();
     let files = certificate(folder.path(), "a", &["localhost"]);
     let gate = gate(&[&files]);
-    let stream = handshake(
-        gate.address(),
-        &Arc::new(client(&[&files], &["h2", "http/1.1"])),
-        "localhost",
-    )
-    .await
-    .expect("a handshake");
+    let stream = handshake(gate.address(), &Arc::new(client(&[&files], &["h2", "http/1.1"])), "localhost")
+        .await
+        .expect("a handshake");
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .expect("HTTP/2");
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
     let driver = tokio::spawn(connection);
     let get = |path: &str, headers: usize| {
         let mut request = http::Request::get(format!("https://localhost{path}"));
         for index in 0..headers {
             request = request.header(format!("x-{index}"), "y");
         }
-        request
-            .body(Empty::<bytes::Bytes>::new())
-            .expect("a request")
+        request.body(Empty::<bytes::Bytes>::new()).expect("a request")
     };
     let response = sender.send_request(get("/", 0)).await.expect("answered");
-    assert_eq!(
-        response
-            .into_body()
-            .collect()
-            .await
-            .expect("a body")
-            .to_bytes(),
-        "ok"
-    );
+    assert_eq!(response.into_body().collect().await.expect("a body").to_bytes(), "ok");
     let status = |path: String, headers| {
         let answer = sender.clone().send_request(get(&path, headers));
         async move { answer.await.expect("answered").status().as_u16() }
@@ -190,12 +137,7 @@ async fn a_handshake_that_takes_too_long_is_ended() {
     });
     let mut silent = gate.connect().await;
     assert_eq!(silent.read(&mut [0; 8]).await.expect("closed"), 0);
-    let failed = || {
-        gate.listener()
-            .counters
-            .handshakes_failed
-            .load(Ordering::Relaxed)
-    };
+    let failed = || gate.listener().counters.handshakes_failed.load(Ordering::Relaxed);
     eventually("it is counted", || failed() == 1).await;
 }
 
@@ -205,23 +147,16 @@ async fn a_new_certificate_is_served_to_new_connections_only() {
     let files = certificate(folder.path(), "a", &["localhost"]);
     let gate = gate(&[&files]);
     let old = Arc::new(client(&[&files], &["http/1.1"]));
-    let mut open = handshake(gate.address(), &old, "localhost")
-        .await
-        .expect("a handshake");
+    let mut open = handshake(gate.address(), &old, "localhost").await.expect("a handshake");
 
     certificate(folder.path(), "a", &["localhost"]);
     let new = Arc::new(client(&[&files], &["http/1.1"]));
     let certificates = gate.listener().secured().expect("TLS").certificates.clone();
     assert!(certificates.poll().is_empty());
-    assert!(
-        handshake(gate.address(), &new, "localhost").await.is_err(),
-        "a change must come to rest first"
-    );
+    assert!(handshake(gate.address(), &new, "localhost").await.is_err(), "a change must come to rest first");
     assert!(certificates.poll().is_empty());
     assert!(handshake(gate.address(), &new, "localhost").await.is_ok());
-    open.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .expect("sent");
+    open.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
     assert_eq!(answer(&mut open).await.expect("answered").2, "ok");
 }
 
@@ -246,12 +181,7 @@ async fn a_pair_that_does_not_match_is_refused_and_the_old_one_stays() {
         assert_eq!(errors.len(), 1, "{broken}");
         assert!(certificates.status()[0].refused.is_some(), "{broken}");
         assert!(certificates.poll().is_empty(), "said once");
-        assert!(
-            handshake(gate.address(), &config, "localhost")
-                .await
-                .is_ok(),
-            "{broken}"
-        );
+        assert!(handshake(gate.address(), &config, "localhost").await.is_ok(), "{broken}");
     }
 
     std::fs::write(&files.key, good_key).expect("written");
@@ -268,10 +198,7 @@ async fn a_renewal_behind_a_symbolic_link_is_seen() {
     let folder = folder();
     let first = certificate(folder.path(), "1", &["localhost"]);
     let second = certificate(folder.path(), "2", &["localhost"]);
-    let live = CertificateFiles {
-        chain: folder.path().join("live.pem"),
-        key: folder.path().join("live.key"),
-    };
+    let live = CertificateFiles { chain: folder.path().join("live.pem"), key: folder.path().join("live.key") };
     let link = |to: &CertificateFiles| {
         for (target, link) in [(&to.chain, &live.chain), (&to.key, &live.key)] {
             let _ = std::fs::remove_file(link);
@@ -284,15 +211,7 @@ async fn a_renewal_behind_a_symbolic_link_is_seen() {
     link(&second);
     certificates.poll();
     certificates.poll();
-    assert!(
-        handshake(
-            gate.address(),
-            &Arc::new(client(&[&second], &[])),
-            "localhost"
-        )
-        .await
-        .is_ok()
-    );
+    assert!(handshake(gate.address(), &Arc::new(client(&[&second], &[])), "localhost").await.is_ok());
 }
 
 #[tokio::test]
@@ -306,17 +225,10 @@ async fn the_end_of_a_certificate_is_announced_three_times() {
     let mut announced = Vec::new();
     for left in (0..40).rev() {
         let now = end - day * left - day / 2;
-        let days = certificates
-            .expiring(now)
-            .into_iter()
-            .map(|expiring| expiring.days);
+        let days = certificates.expiring(now).into_iter().map(|expiring| expiring.days);
         announced.extend(days);
     }
     assert_eq!(announced, [29, 6, 0]);
     certificates.reload();
-    assert_eq!(
-        certificates.expiring(end + day).len(),
-        1,
-        "another pair is announced anew"
-    );
+    assert_eq!(certificates.expiring(end + day).len(), 1, "another pair is announced anew");
 }

@@ -33,13 +33,7 @@ pub struct CertificateError {
 
 impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}; {}",
-            self.file.display(),
-            self.problem,
-            self.remedy
-        )
+        write!(f, "{}: {}; {}", self.file.display(), self.problem, self.remedy)
     }
 }
 
@@ -148,10 +142,7 @@ impl Certificates {
                 remedy: "name a chain and a key in `tls.certificates`",
             }]);
         };
-        Ok(Self {
-            table: ArcSwap::from_pointee(table),
-            slots: Mutex::new(slots),
-        })
+        Ok(Self { table: ArcSwap::from_pointee(table), slots: Mutex::new(slots) })
     }
 
     /// Reads every pair again; what cannot be served is returned, and what was served stays.
@@ -220,10 +211,7 @@ impl Certificates {
                 && slot.warned.is_none_or(|warned| due < warned)
             {
                 slot.warned = Some(due);
-                expiring.push(Expiring {
-                    chain: slot.files.chain.clone(),
-                    days,
-                });
+                expiring.push(Expiring { chain: slot.files.chain.clone(), days });
             }
         }
         expiring
@@ -251,20 +239,15 @@ impl ResolvesServerCert for Certificates {
 impl Table {
     /// None where there is no slot.
     fn of(slots: &[Slot]) -> Option<Self> {
-        let mut table = Self {
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
-            default: slots.first()?.pair.key.clone(),
-        };
+        let mut table =
+            Self { exact: HashMap::new(), wildcard: HashMap::new(), default: slots.first()?.pair.key.clone() };
         for slot in slots {
             for name in &slot.pair.names {
                 let (names, name) = match name.strip_prefix("*.") {
                     Some(parent) => (&mut table.wildcard, parent),
                     None => (&mut table.exact, name.as_str()),
                 };
-                names
-                    .entry(name.to_owned())
-                    .or_insert_with(|| slot.pair.key.clone());
+                names.entry(name.to_owned()).or_insert_with(|| slot.pair.key.clone());
             }
         }
         Some(table)
@@ -298,65 +281,34 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 fn read_pair(files: &CertificateFiles) -> Result<Pair, CertificateError> {
     let chain = read_chain(&files.chain)?;
-    let fault = |problem: String, remedy| CertificateError {
-        file: files.chain.clone(),
-        problem,
-        remedy,
-    };
+    let fault = |problem: String, remedy| CertificateError { file: files.chain.clone(), problem, remedy };
     let (names, not_after) = describe(&chain[0]).ok_or_else(|| {
-        fault(
-            "its first certificate cannot be read".into(),
-            "write the server's own certificate first",
-        )
+        fault("its first certificate cannot be read".into(), "write the server's own certificate first")
     })?;
     let key = read_key(&files.key)?;
     let key = CertifiedKey::from_der(chain, key, &super::provider()).map_err(|error| {
         let problem = format!("does not go with the key {}: {error}", files.key.display());
-        fault(
-            problem,
-            "put the chain and the key of one issuance into both files",
-        )
+        fault(problem, "put the chain and the key of one issuance into both files")
     })?;
-    Ok(Pair {
-        key: Arc::new(key),
-        names,
-        not_after,
-    })
+    Ok(Pair { key: Arc::new(key), names, not_after })
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let fault = |problem: String, remedy| CertificateError {
-        file: path.to_owned(),
-        problem,
-        remedy,
-    };
-    let pem =
-        std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
+    let fault = |problem: String, remedy| CertificateError { file: path.to_owned(), problem, remedy };
+    let pem = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let chain =
-        chain.map_err(|error| fault(format!("is not PEM: {error:?}"), "write the file anew"))?;
+    let chain = chain.map_err(|error| fault(format!("is not PEM: {error:?}"), "write the file anew"))?;
     if chain.is_empty() {
-        return Err(fault(
-            "holds no certificate".into(),
-            "write the chain in PEM, the server's certificate first",
-        ));
+        return Err(fault("holds no certificate".into(), "write the chain in PEM, the server's certificate first"));
     }
     Ok(chain)
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
-    let fault = |problem: String, remedy| CertificateError {
-        file: path.to_owned(),
-        problem,
-        remedy,
-    };
-    let pem =
-        std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
+    let fault = |problem: String, remedy| CertificateError { file: path.to_owned(), problem, remedy };
+    let pem = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
-        fault(
-            format!("holds no private key: {error:?}"),
-            "write the key in PEM, without a passphrase",
-        )
+        fault(format!("holds no private key: {error:?}"), "write the key in PEM, without a passphrase")
     })
 }
 

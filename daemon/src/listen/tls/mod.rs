@@ -33,17 +33,11 @@ static SUITES: &[SupportedCipherSuite] = &[
 /// The library's cryptography, narrowed to [`SUITES`].
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(CryptoProvider {
-        cipher_suites: SUITES.to_vec(),
-        ..aws_lc_rs::default_provider()
-    })
+    Arc::new(CryptoProvider { cipher_suites: SUITES.to_vec(), ..aws_lc_rs::default_provider() })
 }
 
 /// Makes a listener's configuration, which takes its certificates from `certificates` at each handshake.
-pub fn server_config(
-    tls: &Tls,
-    certificates: Arc<Certificates>,
-) -> Result<ServerConfig, rustls::Error> {
+pub fn server_config(tls: &Tls, certificates: Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {
     let versions: &[&SupportedProtocolVersion] = match tls.min_version {
         TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
         TlsVersion::V1_3 => &[&version::TLS13],

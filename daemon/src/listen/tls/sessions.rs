@@ -25,19 +25,12 @@ pub(super) fn tickets(lifetime: Duration) -> Result<Arc<dyn ProducesTickets>, ru
     let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).max(1);
     // A key seals for one lifetime and opens for another, so no ticket outlives its key.
     let keys = TicketRotator::new(seconds, || Ok(Box::new(TicketKey::new()?)))?;
-    Ok(Arc::new(Tickets {
-        keys,
-        lifetime,
-        seconds,
-    }))
+    Ok(Arc::new(Tickets { keys, lifetime, seconds }))
 }
 
 /// Sessions that are kept for `lifetime`.
 pub(super) fn store(lifetime: Duration) -> Arc<dyn StoresServerSessions> {
-    Arc::new(Store {
-        kept: ServerSessionMemoryCache::new(KEPT),
-        lifetime: lifetime.min(LONGEST),
-    })
+    Arc::new(Store { kept: ServerSessionMemoryCache::new(KEPT), lifetime: lifetime.min(LONGEST) })
 }
 
 /// Milliseconds on a clock that starts with the process.
@@ -90,9 +83,7 @@ impl TicketKey {
     fn new() -> Result<Self, GetRandomFailed> {
         let mut key = [0_u8; 32];
         rand::fill(&mut key).map_err(|_| GetRandomFailed)?;
-        RandomizedNonceKey::new(&AES_256_GCM, &key)
-            .map(Self)
-            .map_err(|_| GetRandomFailed)
+        RandomizedNonceKey::new(&AES_256_GCM, &key).map(Self).map_err(|_| GetRandomFailed)
     }
 }
 
@@ -113,10 +104,7 @@ impl ProducesTickets for TicketKey {
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let mut sealed = plain.to_vec();
-        let nonce = self
-            .0
-            .seal_in_place_append_tag(Aad::empty(), &mut sealed)
-            .ok()?;
+        let nonce = self.0.seal_in_place_append_tag(Aad::empty(), &mut sealed).ok()?;
         Some([nonce.as_ref(), sealed.as_slice()].concat())
     }
 
@@ -124,10 +112,7 @@ impl ProducesTickets for TicketKey {
         let (nonce, sealed) = ticket.split_first_chunk::<NONCE_LEN>()?;
         let mut sealed = sealed.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = self
-            .0
-            .open_in_place(nonce, Aad::empty(), &mut sealed)
-            .ok()?;
+        let opened = self.0.open_in_place(nonce, Aad::empty(), &mut sealed).ok()?;
         Some(opened.to_vec())
     }
 }
@@ -166,11 +151,7 @@ mod tests {
         assert_eq!(tickets.lifetime(), 3600);
         let ticket = tickets.encrypt(b"a session").expect("sealed");
         assert_eq!(tickets.decrypt(&ticket).as_deref(), Some(&b"a session"[..]));
-        assert_ne!(
-            tickets.encrypt(b"a session"),
-            Some(ticket.clone()),
-            "no nonce twice"
-        );
+        assert_ne!(tickets.encrypt(b"a session"), Some(ticket.clone()), "no nonce twice");
         for byte in 0..ticket.len() {
             let mut changed = ticket.clone();
             changed[byte] ^= 1;

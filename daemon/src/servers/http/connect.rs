@@ -30,8 +30,7 @@ enum Host {
 
 impl Target {
     pub(super) fn new(endpoint: &settings::Endpoint, tls: Option<(TlsConnector, ServerName<'static>)>) -> Self {
-        let host =
-            endpoint.host.parse().map_or_else(|_| Host::Name(endpoint.host.clone()), Host::Address);
+        let host = endpoint.host.parse().map_or_else(|_| Host::Name(endpoint.host.clone()), Host::Address);
         Self { url: endpoint.url.clone(), host, port: endpoint.port, tls }
     }
 

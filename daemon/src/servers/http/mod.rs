@@ -28,12 +28,12 @@ pub use head::Headers;
 pub use request::{Method, Outgoing};
 
 use crate::config::settings;
+use crate::servers::queue::Permit;
 use answer::Checkout;
 use conn::Conn;
 use connect::Target;
 use pool::{Place, Pool};
 use request::Template;
-use crate::servers::queue::Permit;
 
 /// A server over HTTP: what all cores share.
 pub struct HttpServer {
@@ -102,9 +102,7 @@ impl HttpClient {
         let started = Instant::now();
         let total = server.timeout.total.map(|total| started + total);
         match self.attempt(endpoint, &request, started, total, true).await {
-            Err(error) if error.reused && !error.sent => {
-                self.attempt(endpoint, &request, started, total, false).await
-            }
+            Err(error) if error.reused && !error.sent => self.attempt(endpoint, &request, started, total, false).await,
             result => result,
         }
     }
@@ -137,10 +135,8 @@ impl HttpClient {
             keep_alive: head.keep_alive,
         };
         let total = total.map(|total| Box::pin(tokio::time::sleep_until(total)));
-        let body = AnswerBody::new(head.framing, checkout, total).map_err(|error| SendError {
-            reused,
-            ..SendError::sent(SendErrorKind::Malformed, error.to_string())
-        })?;
+        let body = AnswerBody::new(head.framing, checkout, total)
+            .map_err(|error| SendError { reused, ..SendError::sent(SendErrorKind::Malformed, error.to_string()) })?;
         Ok(Answer { status: head.status, headers: head.headers, body, reused, timing })
     }
 
@@ -170,7 +166,6 @@ impl HttpClient {
         Ok(Conn::new(stream, slot))
     }
 }
-
 
 impl std::fmt::Debug for HttpServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

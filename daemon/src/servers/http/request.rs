@@ -89,7 +89,8 @@ impl Template {
         out.extend_from_slice(&self.starts[request.method as usize]);
         let listed = listed_in_connection(request.headers);
         for (name, value) in request.headers {
-            if is_ours(name) || self.is_configured(name) || listed.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            if is_ours(name) || self.is_configured(name) || listed.iter().any(|other| other.eq_ignore_ascii_case(name))
+            {
                 continue;
             }
             if !is_token(name) || !is_value(value) {

@@ -77,14 +77,26 @@ impl fmt::Display for OpenError {
         let path = self.path.display();
         match &self.cause {
             OpenCause::Connect(e) => match e.kind() {
-                io::ErrorKind::NotFound => write!(f, "{path} does not exist: start the server's socket unit, or `toolgated keeper`"),
-                io::ErrorKind::ConnectionRefused => write!(f, "nobody listens at {path}: restart the server's socket unit, or `toolgated keeper`"),
-                io::ErrorKind::PermissionDenied => write!(f, "no access to {path}: the gate's user must be in the group of that socket"),
+                io::ErrorKind::NotFound => {
+                    write!(f, "{path} does not exist: start the server's socket unit, or `toolgated keeper`")
+                }
+                io::ErrorKind::ConnectionRefused => {
+                    write!(f, "nobody listens at {path}: restart the server's socket unit, or `toolgated keeper`")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    write!(f, "no access to {path}: the gate's user must be in the group of that socket")
+                }
                 _ => write!(f, "cannot connect to {path}: {e}"),
             },
-            OpenCause::Full => write!(f, "{path} closed the connection at once: all instances are taken, or the wrapper could not start; its journal says which"),
+            OpenCause::Full => write!(
+                f,
+                "{path} closed the connection at once: all instances are taken, or the wrapper could not start; its journal says which"
+            ),
             OpenCause::Foreign => write!(f, "{path} is not served by `toolgated instance`: render the units again"),
-            OpenCause::Timeout(after) => write!(f, "no instance behind {path} within {after:?}: the machine is overloaded, or its socket unit hangs"),
+            OpenCause::Timeout(after) => write!(
+                f,
+                "no instance behind {path} within {after:?}: the machine is overloaded, or its socket unit hangs"
+            ),
         }
     }
 }

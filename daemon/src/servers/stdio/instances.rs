@@ -99,7 +99,9 @@ impl Instances {
     pub fn trouble(&self) -> Option<String> {
         match lock(&self.backoff).verdict(clock::millis()) {
             Verdict::Start => None,
-            Verdict::Wait { millis } => Some(format!("it ended right after its start; next try in {} s", millis.div_ceil(1000))),
+            Verdict::Wait { millis } => {
+                Some(format!("it ended right after its start; next try in {} s", millis.div_ceil(1000)))
+            }
             Verdict::Quarantined => Some("it keeps ending right after its start; mend it and reload".to_owned()),
         }
     }
@@ -173,7 +175,8 @@ impl Instances {
     fn end_longest_idle(&self) {
         let mut running = self.lock();
         let longest = running.iter().max_by_key(|(_, slot)| slot.link.idle_millis());
-        let Some(number) = longest.filter(|(_, slot)| slot.link.idle_millis() > YOUNG).map(|(number, _)| *number) else {
+        let Some(number) = longest.filter(|(_, slot)| slot.link.idle_millis() > YOUNG).map(|(number, _)| *number)
+        else {
             return;
         };
         if let Some(slot) = running.remove(&number) {

@@ -183,9 +183,11 @@ impl Reply {
 
     /// The next message for this call.
     pub async fn next(&mut self) -> Arrival {
-        let arrival = self.arrivals.recv().await.unwrap_or_else(|| {
-            Arrival::Lost("its answers were not read fast enough, or the server ended".into())
-        });
+        let arrival = self
+            .arrivals
+            .recv()
+            .await
+            .unwrap_or_else(|| Arrival::Lost("its answers were not read fast enough, or the server ended".into()));
         self.finished = !matches!(arrival, Arrival::Related(_));
         arrival
     }

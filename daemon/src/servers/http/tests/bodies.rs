@@ -120,7 +120,8 @@ fn large_bodies_pass_in_both_directions() {
         .await;
         let client = raw.client();
         let digits: Vec<u8> = (0..3_000_000_u32).map(|at| b'0' + (at % 7) as u8).collect();
-        for pieces in [&[&digits[..]][..], &digits.chunks(70_001).collect::<Vec<_>>(), &[b"", &digits, b"", b"x", b""]] {
+        for pieces in [&[&digits[..]][..], &digits.chunks(70_001).collect::<Vec<_>>(), &[b"", &digits, b"", b"x", b""]]
+        {
             let answer = client.send(post(pieces)).await.unwrap();
             let body = answer.body.collect().await.unwrap().to_bytes();
             assert!(body == pieces.concat(), "the body differs");

@@ -117,8 +117,7 @@ fn an_idle_connection_is_closed_after_its_time() {
 #[test]
 fn the_servers_own_idle_time_is_honoured() {
     on_a_core(async {
-        let raw =
-            Raw::answering(b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok").await;
+        let raw = Raw::answering(b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok").await;
         let client = raw.client();
         assert_eq!(call(&client).await.1, "ok");
         assert_eq!(client.server.open_connections(), 0);
@@ -186,7 +185,10 @@ fn a_call_that_finds_all_connections_in_use_gives_up_in_time() {
             },
             async { client.send(post(&[b"{}"])).await.unwrap_err() },
         );
-        assert_eq!((first.kind, second.kind, second.sent), (SendErrorKind::FirstByteTimeout, SendErrorKind::Bound, false));
+        assert_eq!(
+            (first.kind, second.kind, second.sent),
+            (SendErrorKind::FirstByteTimeout, SendErrorKind::Bound, false)
+        );
     });
 }
 

@@ -64,10 +64,7 @@ impl Raw {
 }
 
 /// A server's settings for one address, changed by `change`.
-fn server(
-    address: SocketAddr,
-    change: impl FnOnce(&mut settings::Http, &mut settings::Timeouts),
-) -> Arc<HttpServer> {
+fn server(address: SocketAddr, change: impl FnOnce(&mut settings::Http, &mut settings::Timeouts)) -> Arc<HttpServer> {
     let endpoint = settings::Endpoint {
         url: format!("http://{address}/mcp"),
         tls: false,
@@ -82,11 +79,8 @@ fn server(
         tls: settings::UpstreamTls::default(),
         forward_client: false,
     };
-    let mut timeout = settings::Timeouts {
-        connect: Duration::from_secs(10),
-        first_byte: Duration::from_secs(10),
-        total: None,
-    };
+    let mut timeout =
+        settings::Timeouts { connect: Duration::from_secs(10), first_byte: Duration::from_secs(10), total: None };
     change(&mut http, &mut timeout);
     HttpServer::new(&http, &timeout, 2).unwrap()
 }

@@ -1,0 +1,50 @@
+//! Where a named request goes, under which name, and whether its client may use it: decided once,
+//! before anything is counted and before any server hears of it.
+
+use serde_json::Value;
+use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::method::Method;
+use toolgate_protocol::names as joined;
+
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::message::Message;
+use crate::relay::names;
+
+/// Authorises a request, and in a merged view finds its server.
+pub fn route(call: &mut Call) -> Result<(), Failure> {
+    let Some(message) = call.message.as_ref().filter(|message| message.shape() == Shape::Request) else {
+        return Ok(());
+    };
+    let Some(method) = message.envelope.known_method else { return Ok(()) };
+    if method == Method::Listen {
+        return subscriptions(call, message);
+    }
+    match call.view().single() {
+        Some(server) if call.view().offers_all(call.client(), server) => Ok(()),
+        Some(server) => names::authorise(call, server, method, message),
+        None if method.named_by().is_some() => {
+            call.routed = Some(names::route(call, method, message)?);
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// A subscription names resources in its filter; each must be open to the client.
+fn subscriptions(call: &Call, message: &Message) -> Result<(), Failure> {
+    if !call.client().is_scoped() {
+        return Ok(());
+    }
+    let whole: Value = serde_json::from_slice(&message.bytes).unwrap_or_default();
+    let uris = whole.pointer("/params/notifications/resourceSubscriptions").and_then(Value::as_array);
+    for uri in uris.into_iter().flatten().filter_map(Value::as_str) {
+        let single = call.view().single().map(|server| (server.settings.name.as_str(), uri));
+        let allowed =
+            single.or_else(|| joined::split_uri(uri)).is_some_and(|(server, own)| call.client().may_use(server, own));
+        if !allowed {
+            return Err(names::unknown(Method::ResourcesSubscribe, uri));
+        }
+    }
+    Ok(())
+}
