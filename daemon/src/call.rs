@@ -137,7 +137,6 @@ impl Call {
             Some(entrance) => Arc::clone(entrance),
             None => Arc::new(Entrance::new(Arc::clone(&connection.listener))),
         };
-        core.gate.calls.fetch_add(1, Ordering::Relaxed);
         Self {
             id: CallId::mint(),
             started: Instant::now(),

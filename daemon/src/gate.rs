@@ -36,6 +36,11 @@ impl Gate {
         self.sessions.sweep(std::time::Duration::MAX, |session| {
             let Some(view) = policy.view(&session.view) else { return true };
             match &session.kind {
+                // Where a second server joined a path, the names there are no longer the server's own.
+                sessions::Kind::Mirrored(mirrored) if view.single().is_none() => {
+                    tracing::info!(session = ?session.id, server = mirrored.server, "a session ends: its path now merges servers");
+                    true
+                }
                 sessions::Kind::Mirrored(mirrored) => {
                     policy.servers.get(&mirrored.server).is_none_or(|server| server.generation != mirrored.generation)
                 }

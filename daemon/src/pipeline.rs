@@ -13,19 +13,22 @@ use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{self, Failure};
 use crate::listen::connection::Connection;
+use crate::stages::record::Entry;
 use crate::stages::secure::Place;
-use crate::stages::{ending, forward, identify, limit, read, record, route, secure, session};
+use crate::stages::{ending, forward, identify, limit, read, route, secure, session};
 
 /// Answers one HTTP request.
 pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let mut call = Call::new(core, connection, head);
+    let mut entry = Entry::begin(Call::new(core, connection, head));
     // When the time to drain is up, an error now is better than a connection that breaks.
-    let outcome = ending::unless_cut_off(core, connection.protocol, answer(&mut call, body)).await;
-    let failed = outcome.as_ref().err().map(|failure| (failure.kind, failure.to_string()));
-    let mut response = outcome.unwrap_or_else(|failure| failure::answer(&call, &failure));
-    secure::stamp(&call, &mut response);
-    record::record(call, response, failed)
+    let outcome = ending::unless_cut_off(core, connection.protocol, answer(&mut entry.call, body)).await;
+    let mut response = outcome.unwrap_or_else(|failure| {
+        entry.failed(&failure);
+        failure::answer(&entry.call, &failure)
+    });
+    secure::stamp(&entry.call, &mut response);
+    entry.finish(response)
 }
 
 async fn answer(call: &mut Call, body: Incoming) -> Result<Response<Body>, Failure> {

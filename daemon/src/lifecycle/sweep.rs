@@ -4,31 +4,42 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{interval, timeout};
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, MODERN};
 use tracing::{debug, warn};
 
 use crate::core::Core;
 use crate::cores::Cores;
-use crate::failure::Kind;
+use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
 use crate::servers::discovery::{self, introduced};
+use crate::servers::leg::Leg;
 
 /// How often.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Sweeps from the first core until it ends.
+/// A critical server that gives no sign of life within this does not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Sweeps and greets from the first core until it ends. A server that hangs holds up neither.
 pub fn start(cores: &Cores) {
-    let started = cores.try_spawn(0, |core| async move {
-        let mut ticks = tokio::time::interval(INTERVAL);
+    let sweeping = cores.try_spawn(0, |core| async move {
+        let mut ticks = interval(INTERVAL);
         loop {
             ticks.tick().await;
             sweep(&core);
+        }
+    });
+    let greeting = cores.try_spawn(0, |core| async move {
+        let mut ticks = interval(INTERVAL);
+        loop {
+            ticks.tick().await;
             greet_critical(&core).await;
         }
     });
-    if let Err(problem) = started {
+    for problem in [sweeping, greeting].into_iter().filter_map(Result::err) {
         warn!("nothing will be swept: {problem}");
     }
 }
@@ -66,12 +77,20 @@ async fn greet(core: &Rc<Core>, server: &Arc<Server>) {
         known => known,
     };
     let Ok(known) = known else { return };
-    // What comes of it is noted where every call to a server is.
-    if server.http().is_some()
-        && let Ok(mut exchange) = known.leg.call(core, &sign_of_life(known.leg.era), &Provenance::own()).await
-    {
-        drop(exchange.answer().await);
+    if server.http().is_none() {
+        return;
     }
+    let name = &server.settings.name;
+    match timeout(PATIENCE, ask(core, &known.leg)).await {
+        Ok(Ok(())) => server.fitness.answered(name),
+        // What kept it from answering was noted where every call to a server is.
+        Ok(Err(_)) => {}
+        Err(_) => server.fitness.failed(name, "gives no sign of life"),
+    }
+}
+
+async fn ask(core: &Rc<Core>, leg: &Leg) -> Result<(), Failure> {
+    leg.call(core, &sign_of_life(leg.era), &Provenance::own()).await?.answer().await.map(drop)
 }
 
 /// `ping` in the legacy era, `server/discover` in the modern one, which has no ping.

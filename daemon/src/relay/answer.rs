@@ -49,6 +49,14 @@ fn with_links(links: Option<&Links>, answer: Bytes) -> Bytes {
     }
 }
 
+/// The answer of an exchange that only the gate reads, within the time that a server has.
+pub async fn whole(call: &Call, mut exchange: Exchange, wait: Duration) -> Result<Message, Failure> {
+    match timeout(wait, exchange.answer()).await {
+        Ok(answer) => answer,
+        Err(_) => Err(too_late(call, &exchange, wait).await),
+    }
+}
+
 /// One message as the whole answer.
 pub fn json_answer(era: Era, answer: Bytes) -> Response<Body> {
     let status = match era {

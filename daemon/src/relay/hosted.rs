@@ -9,13 +9,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method as Http, Response, StatusCode};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::error::result_body;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
+use tracing::debug;
 
 use super::stream::{Events, pump};
-use super::{answer, greet, lists, mirror, overhear};
+use super::{answer, greet, lists, mirror, names, overhear};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -138,7 +140,7 @@ pub fn destination(call: &Call, message: Message) -> Result<(Arc<Server>, Messag
             Kind::MethodUnknown,
             format!(
                 "The method {} cannot be told to belong to one of the servers behind this path. Use /mcp/NAME.",
-                message.method()
+                names::brief(&message.method())
             ),
         )),
     }
@@ -175,8 +177,7 @@ async fn list(call: &mut Call, hosted: &Hosted, method: Method) -> Result<Respon
     if call.view().offers_all(call.client(), &server) {
         return answer::relay(call, exchange, server.first_byte(None)).await;
     }
-    let mut exchange = exchange;
-    let whole = exchange.answer().await?;
+    let whole = answer::whole(call, exchange, server.first_byte(None)).await?;
     Ok(answer::json_answer(Era::Legacy, lists::filter(call, &server, method, &whole)))
 }
 
@@ -184,7 +185,14 @@ async fn list(call: &mut Call, hosted: &Hosted, method: Method) -> Result<Respon
 async fn set_level(call: &Call, hosted: &Hosted, message: &Message) -> Result<Response<Body>, Failure> {
     hosted.set_log_level(message.bytes.clone());
     for leg in hosted.living_legs().await {
-        leg.call(&call.core, message, &call.provenance()).await?.answer().await?;
+        let server = Arc::clone(&leg.server);
+        // A server that does not take it keeps its own level; the others must not be kept from theirs.
+        let told = async { leg.call(&call.core, message, &call.provenance()).await?.answer().await };
+        match timeout(server.first_byte(None), told).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(failure)) => debug!(server = server.settings.name, %failure, "a logging level was not taken"),
+            Err(_) => debug!(server = server.settings.name, "a logging level was not taken in time"),
+        }
     }
     Ok(local(message))
 }
@@ -203,7 +211,9 @@ async fn notification(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Fa
         "notifications/cancelled" => cancel(call, hosted, message).await,
         _ => {
             for leg in hosted.living_legs().await {
-                leg.send(&call.core, message.bytes.clone(), &call.provenance()).await?;
+                if let Err(failure) = leg.send(&call.core, message.bytes.clone(), &call.provenance()).await {
+                    debug!(server = leg.server.settings.name, %failure, "a notification was not taken");
+                }
             }
         }
     }

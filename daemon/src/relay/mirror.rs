@@ -167,8 +167,8 @@ pub fn no_room() -> Failure {
 async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp) -> Result<Response<Body>, Failure> {
     let leg = Leg::http(Arc::clone(server), call.era, Conversation::unintroduced(server));
     let reply = HttpReply::new(server, answer)?;
-    let mut exchange = Exchange::http(leg, call.message(), reply);
-    let whole = exchange.answer().await?;
+    let exchange = Exchange::http(leg, call.message(), reply);
+    let whole = answer::whole(call, exchange, server.first_byte(None)).await?;
     let filtered = lists::filter(call, server, list, &whole);
     Ok(answer::json_answer(call.era, filtered))
 }

@@ -103,5 +103,11 @@ pub fn unknown(method: Method, name: &str) -> Failure {
         _ if method == Method::ToolsCall => "tool",
         _ => "prompt",
     };
+    let name = brief(name);
     Failure::new(Kind::NameUnknown, format!("Unknown {what}: {name}. List what there is and use a name from there."))
+}
+
+/// A name as a refusal quotes it: without control characters, and no longer than one may be.
+pub fn brief(name: &str) -> String {
+    name.chars().filter(|character| !character.is_control()).take(64).collect()
 }

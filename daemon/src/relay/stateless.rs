@@ -85,6 +85,6 @@ async fn list(call: &mut Call, method: Method) -> Result<Response<Body>, Failure
     if call.view().offers_all(call.client(), &server) {
         return answer::relay(call, exchange, server.first_byte(None)).await;
     }
-    let whole = exchange.answer().await?;
+    let whole = answer::whole(call, exchange, server.first_byte(None)).await?;
     Ok(answer::json_answer(Era::Modern, lists::filter(call, &server, method, &whole)))
 }

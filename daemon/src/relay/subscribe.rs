@@ -3,6 +3,7 @@
 //! The first message is the acknowledgement with what all servers together honour; afterwards
 //! each server's notifications follow under the client's subscription (2026-07-28, "Subscriptions").
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use bytes::Bytes;
 use http::Response;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use toolgate_protocol::names;
 
 use super::links;
-use super::stateless;
 use super::stream::{Events, pump};
 use crate::body::Body;
 use crate::call::Call;
@@ -32,30 +33,56 @@ pub async fn merged(call: &mut Call) -> Result<Response<Body>, Failure> {
     let (sender, receiver) = mpsc::channel(BUFFER);
     let mut granted = Map::new();
     let mut exchanges = Vec::new();
-    let open = |server: &Arc<crate::servers::Server>| call.client().may_reach(&server.settings.name);
-    let servers: Vec<_> = call.view().servers.iter().filter(|server| open(server)).map(Arc::clone).collect();
-    for server in servers {
-        let Ok(mut exchange) = listen(call, &server).await else { continue };
-        if let Ok(Step::Related(first)) = timeout(PATIENCE, exchange.next()).await {
-            grant(&mut granted, &first, &server.settings.name);
-            exchanges.push(exchange);
-        }
+    for (exchange, acknowledged) in opened(call).await {
+        grant(&mut granted, &acknowledged, &exchange.leg.server.settings.name);
+        exchanges.push(exchange);
     }
     let id = call.message().id_bytes();
     // The channel is empty and longer than one message.
     drop(sender.try_send(acknowledgement(&id, granted)));
-    for exchange in exchanges {
-        tokio::task::spawn_local(forward(exchange, sender.clone()));
-    }
+    tokio::task::spawn_local(forward_all(exchanges, sender));
     let (events, response) = Events::open();
     tokio::task::spawn_local(pump(receiver, events));
     Ok(response)
 }
 
-async fn listen(call: &Call, server: &Arc<crate::servers::Server>) -> Result<Exchange, Failure> {
-    let message = own_filter(call.message(), &server.settings.name);
-    let leg = stateless::leg(call, server).await?;
-    leg.call(&call.core, &message, &call.provenance()).await
+/// The streams of all servers that acknowledge in time, in the order of the view.
+async fn opened(call: &Call) -> Vec<(Exchange, Bytes)> {
+    let message = call.message();
+    let capabilities = Bytes::copy_from_slice(message.raw(message.envelope.client_capabilities).unwrap_or(b"{}"));
+    let mut asked = JoinSet::new();
+    let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
+    for (place, server) in open.enumerate() {
+        let (core, server, from) = (Rc::clone(&call.core), Arc::clone(server), call.provenance());
+        let (client, capabilities) = (Arc::clone(&call.client().id), capabilities.clone());
+        let message = own_filter(message, &server.settings.name);
+        asked.spawn_local(async move {
+            let listening = async {
+                let leg = server.modern_leg(&client, &capabilities).await.ok()?;
+                let mut exchange = leg.call(&core, &message, &from).await.ok()?;
+                match exchange.next().await {
+                    Step::Related(acknowledged) => Some((exchange, acknowledged)),
+                    Step::Final(_) | Step::Lost(_) => None,
+                }
+            };
+            (place, timeout(PATIENCE, listening).await.ok().flatten())
+        });
+    }
+    let mut answered = asked.join_all().await;
+    answered.sort_by_key(|(place, _)| *place);
+    answered.into_iter().filter_map(|(_, opened)| opened).collect()
+}
+
+/// Passes on what the servers say until the first of them ends: the client then opens a new
+/// stream, which it could not know to do while the others still speak.
+async fn forward_all(exchanges: Vec<Exchange>, sender: mpsc::Sender<Bytes>) {
+    let mut running = JoinSet::new();
+    for exchange in exchanges {
+        running.spawn_local(forward(exchange, sender.clone()));
+    }
+    if running.join_next().await.is_none() {
+        sender.closed().await;
+    }
 }
 
 /// The request with the resources that belong to one server, under the URIs that it knows.

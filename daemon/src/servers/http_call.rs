@@ -235,6 +235,16 @@ impl Told {
     }
 }
 
+/// What everybody may know, without addresses.
+fn in_a_word(kind: SendErrorKind) -> &'static str {
+    match kind {
+        SendErrorKind::FirstByteTimeout | SendErrorKind::TotalTimeout => "does not answer in time",
+        SendErrorKind::Closed => "closes connections without an answer",
+        SendErrorKind::Malformed => "answers with something that is not HTTP",
+        _ => "cannot be reached",
+    }
+}
+
 /// What a request that brought no answer means for its caller.
 fn unsent(server: &Server, error: &SendError) -> Failure {
     let name = &server.settings.name;
@@ -270,7 +280,7 @@ fn unsent(server: &Server, error: &SendError) -> Failure {
     };
     // What the request or the pool's bound is to blame for says nothing about the server.
     if !matches!(error.kind, SendErrorKind::Request | SendErrorKind::Bound) {
-        server.fitness.failed(name, &error.to_string());
+        server.fitness.failed(name, in_a_word(error.kind));
     }
     failure.because(error)
 }

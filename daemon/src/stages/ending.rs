@@ -1,8 +1,8 @@
 //! How an open stream ends when the gate goes away.
 //!
 //! A stream that only listens ends as soon as calls are left to finish; a call's stream may go on
-//! until the time to drain is up, and is then answered with an error. Neither is cut in the middle
-//! of an event, and a client is never left to guess (2026-07-28, "Graceful Closure").
+//! until the time to drain is up, and is then answered with an error. Neither ends as if whole in the
+//! middle of an event, and a client is never left to guess (2026-07-28, "Graceful Closure").
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -17,7 +17,7 @@ use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::Era;
 use toolgate_protocol::sse;
 
-use crate::body::Body;
+use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{self, Failure, Kind};
@@ -52,14 +52,18 @@ impl Ending {
         self.between = data.ends_with(b"\n\n") || data.ends_with(b"\r\n\r\n") || data.ends_with(b"\r\r");
     }
 
-    /// Ready once the time is up: with what is said last, then with nothing.
-    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if !self.over {
-            std::task::ready!(self.time.as_mut().poll(context));
-            self.over = true;
-            return Poll::Ready(self.last.take().filter(|_| self.between));
+    /// Ready once the time is up: with what is said last, then with nothing. A stream that stands
+    /// within an event breaks off, so that nobody takes what came of it for whole.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if self.over {
+            return Poll::Ready(None);
         }
-        Poll::Ready(None)
+        std::task::ready!(self.time.as_mut().poll(context));
+        self.over = true;
+        if !self.between {
+            return Poll::Ready(Some(Err(BodyError::new("the gate is shutting down"))));
+        }
+        Poll::Ready(self.last.take().map(Ok))
     }
 }
 

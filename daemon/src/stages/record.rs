@@ -7,36 +7,54 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tracing::info;
 
 use super::ending::Ending;
 use crate::body::{Body, BodyError};
 use crate::call::Call;
-use crate::failure::Kind;
+use crate::failure::{Failure, Kind};
 use crate::observe::Shown;
 use crate::observe::logging::ACCESS;
 
-/// Records the call now where its answer is whole, else at the end of the stream.
-pub fn record(call: Call, response: Response<Body>, failed: Option<(Kind, String)>) -> Response<Body> {
-    let status = response.status().as_u16();
-    let ending = matches!(response.body(), Body::Stream(_)).then(|| Ending::of(&call, &response));
-    let entry = Entry { call, status, failed, bytes: 0 };
-    response.map(|body| match (body, ending) {
-        (Body::Stream(inner), Some(ending)) => Body::stream(Recorded { inner, ending, entry }),
-        (whole, _) => {
-            drop(entry);
-            whole
-        }
-    })
-}
+/// What the log says of a call whose client did not wait for the answer; no status that is sent.
+const CLIENT_GONE: u16 = 499;
 
-/// Written when dropped, so that a client that goes away is recorded as well.
-struct Entry {
-    call: Call,
+/// A call and what will be said of it. Written when dropped, so that a client that goes away is
+/// recorded as well, at whatever stage the call was.
+pub struct Entry {
+    /// The call.
+    pub call: Call,
     status: u16,
     failed: Option<(Kind, String)>,
     bytes: u64,
+}
+
+impl Entry {
+    /// A call that has just begun.
+    pub fn begin(call: Call) -> Self {
+        call.core.gate.calls.fetch_add(1, Ordering::Relaxed);
+        Self { call, status: CLIENT_GONE, failed: None, bytes: 0 }
+    }
+
+    /// Remembers why the call failed.
+    pub fn failed(&mut self, failure: &Failure) {
+        self.failed = Some((failure.kind, failure.to_string()));
+    }
+
+    /// Records the call now where its answer is whole, else at the end of the stream.
+    pub fn finish(mut self, response: Response<Body>) -> Response<Body> {
+        self.status = response.status().as_u16();
+        if !matches!(response.body(), Body::Stream(_)) {
+            self.bytes = response.body().size_hint().lower();
+            return response;
+        }
+        let ending = Ending::of(&self.call, &response);
+        response.map(|body| match body {
+            Body::Stream(inner) => Body::stream(Recorded { inner, ending, entry: self }),
+            whole => whole,
+        })
+    }
 }
 
 impl Drop for Entry {
@@ -103,7 +121,7 @@ impl http_body::Body for Recorded {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         if let Poll::Ready(last) = this.ending.poll(context) {
-            return Poll::Ready(last.map(|bytes| Ok(Frame::data(bytes))));
+            return Poll::Ready(last.map(|said| said.map(Frame::data)));
         }
         let polled = this.inner.as_mut().poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled

@@ -35,7 +35,7 @@ pub fn check(call: &mut Call) -> Result<Place, Failure> {
         ));
     }
     if let Some(origin) = call.headers.get(ORIGIN)
-        && !allows_origin(listener, origin, host.host())
+        && !allows_origin(listener, origin)
     {
         return Err(Failure::new(
             Kind::OriginRefused,
@@ -70,17 +70,16 @@ fn serves_host(listener: &Listener, host: &str) -> bool {
 }
 
 /// A browser's origin passes when it is one of ours or written out by the operator.
-fn allows_origin(listener: &Listener, origin: &HeaderValue, host: &str) -> bool {
+fn allows_origin(listener: &Listener, origin: &HeaderValue) -> bool {
     let Ok(origin) = origin.to_str() else { return false };
     if listener.origins.iter().any(|known| known == "*" || known.eq_ignore_ascii_case(origin)) {
         return true;
     }
     let Some((_, authority)) = origin.split_once("://") else { return false };
     let Ok(authority) = authority.parse::<Authority>() else { return false };
-    if listener.hosts.is_empty() && !listener.addresses.iter().all(|address| address.ip().is_loopback()) {
-        return authority.host().eq_ignore_ascii_case(host);
-    }
-    serves_host(listener, authority.host())
+    // Without names of its own a listener cannot tell its pages from those that a rebound name shows.
+    let named = !listener.hosts.is_empty() || listener.addresses.iter().all(|address| address.ip().is_loopback());
+    named && serves_host(listener, authority.host())
 }
 
 fn resolve(call: &mut Call) -> Result<Place, Failure> {
