@@ -168,6 +168,7 @@ async fn list(call: &mut Call, hosted: &Hosted, method: Method) -> Result<Respon
         let merged = lists::merged(call, method, hosted.revision).await?;
         return Ok(answer::json_answer(Era::Legacy, merged));
     };
+    queue::admit(call, &server).await?;
     let leg = match hosted.living_leg(&server).await {
         Some(leg) => leg,
         None => lists::shared_leg(call, &server, hosted.revision).await?,

@@ -88,7 +88,7 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
                 further.extend(next_position(&server, &page));
             }
             Err(failure) => {
-                warn!(server = server.settings.name, %failure, list = member, "a server's entries are missing from a merged list")
+                warn!(server = server.settings.name, %failure, list = member, "a server's entries are missing from a merged list");
             }
         }
     }

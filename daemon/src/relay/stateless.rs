@@ -79,9 +79,10 @@ async fn list(call: &mut Call, method: Method) -> Result<Response<Body>, Failure
         let merged = lists::merged(call, method, MODERN).await?;
         return Ok(answer::json_answer(Era::Modern, merged));
     };
+    queue::admit(call, &server).await?;
     let leg = lists::shared_leg(call, &server, MODERN).await?;
     let message = call.message().clone();
-    let mut exchange = leg.call(&call.core, &message, &call.provenance()).await?;
+    let exchange = leg.call(&call.core, &message, &call.provenance()).await?;
     if call.view().offers_all(call.client(), &server) {
         return answer::relay(call, exchange, server.first_byte(None)).await;
     }

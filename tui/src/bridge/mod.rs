@@ -59,7 +59,7 @@ async fn relay_all(relay: &Rc<Relay>, input: &mut Input) {
         match line {
             Line::Message(message) => relay.accept(message).await,
             Line::TooLong => {
-                eprintln!("toolgate bridge: A message of more than {} MiB was dropped.", stdio::LINE_LIMIT >> 20)
+                eprintln!("toolgate bridge: A message of more than {} MiB was dropped.", stdio::LINE_LIMIT >> 20);
             }
         }
     }
