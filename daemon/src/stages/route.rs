@@ -16,7 +16,8 @@ pub fn route(call: &mut Call) -> Result<(), Failure> {
     let Some(message) = call.message.as_ref().filter(|message| message.shape() == Shape::Request) else {
         return Ok(());
     };
-    let Some(method) = message.envelope.known_method else { return Ok(()) };
+    // A method that the era does not have names nothing; whoever answers says so.
+    let Some(method) = message.envelope.known_method.filter(|method| method.exists_in(call.era)) else { return Ok(()) };
     if method == Method::Listen {
         return subscriptions(call, message);
     }
