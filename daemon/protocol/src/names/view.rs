@@ -40,7 +40,7 @@ impl fmt::Display for Unfit {
                 (server, name)
             }
         };
-        write!(f, "; give it a name of its own in [server.{server}]: aliases = {{ {name:?} = \"SHORT\" }}")
+        write!(f, "; under its own name {name:?} it is offered at /mcp/{server}")
     }
 }
 
