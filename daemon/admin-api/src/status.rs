@@ -102,8 +102,9 @@ pub struct ServerStatus {
     pub in_flight: u64,
     /// Calls that wait for a permit.
     pub waiting: u64,
-    /// Sessions that this server has part in.
-    pub sessions: u64,
+    /// Sessions that this server has part in; absent where they are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u64>,
     /// Only of a stdio server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Instances>,
@@ -114,12 +115,14 @@ pub struct ServerStatus {
 pub struct Instances {
     /// Running, spares included.
     pub running: u64,
-    /// Running and not yet used.
-    pub spares: u64,
+    /// Running and not yet used; absent where none are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spares: Option<u64>,
     /// The most that may run.
     pub max: u64,
-    /// Ended on their own since the daemon's start.
-    pub failures: u64,
+    /// Ended on their own since the daemon's start; absent where they are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u64>,
 }
 
 /// How a server does.

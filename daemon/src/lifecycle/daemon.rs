@@ -173,6 +173,9 @@ impl Daemon {
         let trouble = running.and_then(|server| server.trouble());
         let state = match (running, &trouble) {
             (None, _) => api::ServerState::Disabled,
+            (Some(server), Some(_)) if server.instances().is_some_and(|instances| instances.trouble().is_some()) => {
+                api::ServerState::CrashLoop
+            }
             (Some(_), Some(_)) => api::ServerState::Down,
             (Some(server), None) if server.was_used() => api::ServerState::Up,
             (Some(_), None) => api::ServerState::Idle,
@@ -189,7 +192,7 @@ impl Daemon {
             critical: settings.critical,
             in_flight: load.map_or(0, |load| load.in_flight as u64),
             waiting: load.map_or(0, |load| load.waiting as u64),
-            sessions: 0,
+            sessions: None,
             instances: running.and_then(|server| server.instances()).map(|instances| api::Instances {
                 running: instances.count() as u64,
                 max: instances.max() as u64,
