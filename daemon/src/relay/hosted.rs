@@ -16,7 +16,7 @@ use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
 use tracing::debug;
 
-use super::stream::{Events, pump};
+use super::stream::{Events, unasked};
 use super::{answer, greet, lists, mirror, names, overhear};
 use crate::body::Body;
 use crate::call::Call;
@@ -88,7 +88,7 @@ fn stream(call: &Call, hosted: &Hosted) -> Response<Body> {
     let session = call.session.as_ref().map(|(session, _)| session.enter());
     let messages = hosted.outbox.open();
     tokio::task::spawn_local(async move {
-        pump(messages, events).await;
+        unasked(messages, events).await;
         drop(session);
     });
     response
@@ -121,10 +121,11 @@ async fn run(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Respo
 
 async fn begin(call: &Call, hosted: &Hosted, server: &Arc<Server>, message: &Message) -> Result<Exchange, Failure> {
     let leg = leg(call, hosted, server).await?;
-    let named = leg.name(message);
+    let named = leg.name();
     // Known before it is sent: over HTTP the first byte of the answer may be the last thing to come.
-    let running = hosted.runs(message.id_bytes(), Place { leg: leg.clone(), id: named.bytes() });
-    let mut exchange = leg.call_named(&call.core, message, &named, &call.provenance()).await?;
+    let token = message.envelope.progress_token.map(|span| message.bytes.slice_ref(span.of(&message.bytes)));
+    let running = hosted.runs(message.id_bytes(), Place { leg: leg.clone(), id: named.bytes(), token });
+    let mut exchange = leg.call_named(&call.core, message, named, &call.provenance()).await?;
     exchange.keep(running);
     Ok(exchange)
 }
@@ -155,7 +156,7 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
             if leg.conversation().is_some() {
                 tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), session));
             } else {
-                tokio::task::spawn_local(overhear::pass_on(said, leg.clone(), session));
+                tokio::task::spawn_local(overhear::pass_on(Rc::clone(&call.core), said, leg.clone(), session));
             }
             Ok(leg)
         })
@@ -226,8 +227,7 @@ async fn notification(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Fa
 async fn cancel(call: &Call, hosted: &Hosted, message: &Message) {
     let Some(running) = message.raw(message.envelope.request_id).and_then(|id| hosted.running(id)) else { return };
     let renamed: Bytes = message.with(&[(message.envelope.request_id, &running.id)]).into();
-    // A server that has just ended has nothing to cancel.
-    drop(running.leg.send(&call.core, renamed, &call.provenance()).await);
+    running.leg.cancel(&call.core, renamed, &call.provenance()).await;
 }
 
 /// The client's answer to a server's request goes back to the server that asked.

@@ -18,50 +18,98 @@ use tracing::debug;
 
 use crate::core::Core;
 use crate::provenance::Provenance;
+use crate::servers::exchange::refusal;
 use crate::servers::http::{Answer, Method};
 use crate::servers::http_call::{self, Conversation, Lines};
 use crate::servers::http_reply::MAX_MESSAGE;
 use crate::servers::leg::Leg;
-use crate::sessions::{Kind, Session};
+use crate::sessions::{Asked, Kind, Outward, Session};
 
 /// How often a quiet stream looks whether its session is still there.
 const LOOK: Duration = Duration::from_secs(5);
-/// Before a stream that ended is opened anew, unless the server said another time.
+/// Before a stream that ended is opened anew, unless the server said another time. Grows while
+/// the server fails to open one.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause, whoever asks for it.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// What came of asking for a stream.
+enum Opened {
+    Stream(Box<Answer>),
+    /// The server offers none, or the session that it belongs to is gone: no use in asking again.
+    Never,
+    /// The server is busy or down.
+    NotNow,
+}
 
 /// Follows the server's stream for as long as the session lives, then ends the server's session.
 pub async fn follow(core: Rc<Core>, leg: Leg, session: Weak<Session>) {
     let Some(conversation) = leg.conversation().cloned() else { return };
     let mut place = Place::default();
+    let mut failed = PAUSE;
     while session.strong_count() > 0 {
         match open(&core, &leg, &conversation, &place).await {
-            Some(answer) => read(answer, &leg, &session, &mut place).await,
-            // It offers no stream; there is only the end to wait for.
-            None => {
-                while session.strong_count() > 0 {
-                    sleep(LOOK).await;
-                }
+            Opened::Stream(answer) => {
+                failed = PAUSE;
+                read(*answer, &core, &leg, &session, &mut place).await;
+                watch(&session, place.pause.unwrap_or(PAUSE)).await;
             }
+            Opened::NotNow => {
+                watch(&session, failed.max(place.pause.unwrap_or(PAUSE))).await;
+                failed = (failed * 2).min(MAX_PAUSE);
+            }
+            Opened::Never => watch(&session, Duration::MAX).await,
         }
-        sleep(place.pause.unwrap_or(PAUSE)).await;
     }
     request(&core, &leg, &conversation, Method::Delete, None).await;
 }
 
-/// Passes on what an instance says, until it or the session ends.
-pub async fn pass_on(mut said: mpsc::Receiver<Bytes>, leg: Leg, session: Weak<Session>) {
-    while let Some(message) = said.recv().await {
-        let Some(session) = session.upgrade() else { return };
-        deliver(message, &leg, &session);
+/// Waits, though not longer than the session lives.
+async fn watch(session: &Weak<Session>, mut pause: Duration) {
+    while session.strong_count() > 0 && !pause.is_zero() {
+        let step = pause.min(LOOK);
+        sleep(step).await;
+        pause -= step;
     }
 }
 
-fn deliver(message: Bytes, leg: &Leg, session: &Session) {
-    if let Kind::Hosted(hosted) = &session.kind
-        && let Some(message) = hosted.outward(leg, message)
-    {
-        hosted.outbox.deliver(message);
+/// Passes on what an instance says, until it or the session ends.
+pub async fn pass_on(core: Rc<Core>, mut said: mpsc::Receiver<Bytes>, leg: Leg, session: Weak<Session>) {
+    while let Some(message) = said.recv().await {
+        let Some(session) = session.upgrade() else { return };
+        deliver(message, &core, &leg, &session);
     }
+    if leg.is_ended()
+        && let Some(session) = session.upgrade()
+        && let Kind::Hosted(hosted) = &session.kind
+    {
+        hosted.forget_asked(&leg);
+    }
+}
+
+fn deliver(message: Bytes, core: &Rc<Core>, leg: &Leg, session: &Session) {
+    let Kind::Hosted(hosted) = &session.kind else { return };
+    let Some(message) = hosted.with_own_token(leg, message) else { return };
+    match hosted.outward(leg, message) {
+        Outward::Pass(message) => {
+            for asked in hosted.outbox.deliver(message).into_iter().filter_map(|gone| hosted.unseen(gone)) {
+                refuse(core, asked);
+            }
+        }
+        Outward::Refuse(asked) => refuse(core, asked),
+        Outward::Nothing => {}
+    }
+}
+
+/// Tells a server that its request will not be answered, lest it wait.
+pub fn refuse(core: &Rc<Core>, asked: Asked) {
+    let core = Rc::clone(core);
+    tokio::task::spawn_local(async move {
+        let sent = asked.leg.send(&core, refusal(&asked.id), &Provenance::own()).await;
+        if let Err(failure) = sent {
+            debug!(server = asked.leg.server.settings.name, %failure, "a server was not told that its request is refused");
+        }
+    });
 }
 
 /// Where a stream goes on.
@@ -71,9 +119,13 @@ struct Place {
     pause: Option<Duration>,
 }
 
-async fn open(core: &Rc<Core>, leg: &Leg, conversation: &Conversation, place: &Place) -> Option<Answer> {
-    let answer = request(core, leg, conversation, Method::Get, place.last_event.as_deref()).await?;
-    (answer.status == 200).then_some(answer)
+async fn open(core: &Rc<Core>, leg: &Leg, conversation: &Conversation, place: &Place) -> Opened {
+    let answer = request(core, leg, conversation, Method::Get, place.last_event.as_deref()).await;
+    match answer {
+        Some(answer) if answer.status == 200 => Opened::Stream(Box::new(answer)),
+        Some(answer) if matches!(answer.status, 404 | 405) => Opened::Never,
+        Some(_) | None => Opened::NotNow,
+    }
 }
 
 async fn request(
@@ -98,7 +150,7 @@ async fn request(
     sent.inspect_err(|failure| debug!(server = leg.server.settings.name, %failure, "no stream of a server")).ok()
 }
 
-async fn read(mut answer: Answer, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
+async fn read(mut answer: Answer, core: &Rc<Core>, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
     let mut parser = Parser::new(MAX_MESSAGE);
     loop {
         let next = timeout(LOOK, poll_fn(|context| Pin::new(&mut answer.body).poll_frame(context))).await;
@@ -113,7 +165,7 @@ async fn read(mut answer: Answer, leg: &Leg, session: &Weak<Session>, place: &mu
         let mut rest = &data[..];
         loop {
             match parser.push(&mut rest) {
-                Ok(Some(event)) => pass(event, leg, session, place),
+                Ok(Some(event)) => pass(event, core, leg, session, place),
                 Ok(None) => break,
                 // Only that event is lost; the parser has skipped it.
                 Err(problem) => debug!(server = leg.server.settings.name, %problem, "an event of a server was dropped"),
@@ -122,13 +174,13 @@ async fn read(mut answer: Answer, leg: &Leg, session: &Weak<Session>, place: &mu
     }
 }
 
-fn pass(event: Event, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
+fn pass(event: Event, core: &Rc<Core>, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
     if event.id.is_some() {
         place.last_event = event.id;
     }
     if let Some(millis) = event.retry {
-        place.pause = Some(Duration::from_millis(millis));
+        place.pause = Some(Duration::from_millis(millis).clamp(PAUSE, MAX_PAUSE));
     }
     let Some(session) = session.upgrade().filter(|_| !event.data.is_empty()) else { return };
-    deliver(event.data, leg, &session);
+    deliver(event.data, core, leg, &session);
 }

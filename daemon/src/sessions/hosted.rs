@@ -47,25 +47,43 @@ pub struct Asked {
     pub id: Bytes,
 }
 
+/// What becomes of a server's message.
+#[derive(Debug)]
+pub enum Outward {
+    /// It goes to the client like this.
+    Pass(Bytes),
+    /// Too many requests wait for the client; the server is to be told.
+    Refuse(Asked),
+    /// It concerns nothing that the client knows.
+    Nothing,
+}
+
 /// Where a client's request runs.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The server.
     pub leg: Leg,
-    /// Its id there.
+    /// Its id there, which stands for its progress token as well.
     pub id: Bytes,
+    /// The client's own progress token.
+    pub token: Option<Bytes>,
 }
 
 /// A client's request in flight: it can be cancelled until this is dropped.
 #[derive(Debug)]
 pub struct Running {
     id: Bytes,
+    id_there: Bytes,
     all: Arc<Mutex<HashMap<Bytes, Place>>>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        lock(&self.all).remove(&self.id);
+        let mut all = lock(&self.all);
+        // Another request may have the id by now: this one's second attempt at a restarted server.
+        if all.get(&self.id).is_some_and(|place| place.id == self.id_there) {
+            all.remove(&self.id);
+        }
     }
 }
 
@@ -110,39 +128,66 @@ impl Hosted {
 
     /// Forgets the leg to a server whose own session is gone.
     pub async fn lose_leg(&self, server: &str) {
-        self.legs.lock().await.remove(server);
+        if let Some(leg) = self.legs.lock().await.remove(server) {
+            self.forget_asked(&leg);
+        }
     }
 
     /// Makes a server's message fit for the client: a request gets an id of ours, the
-    /// cancellation of one names that id. `None` when it concerns nothing that the client knows.
-    pub fn outward(&self, leg: &Leg, message: Bytes) -> Option<Bytes> {
-        let message = Message::parse(message).ok()?;
+    /// cancellation of one names that id.
+    pub fn outward(&self, leg: &Leg, message: Bytes) -> Outward {
+        let Ok(message) = Message::parse(message) else { return Outward::Nothing };
         if message.shape() == Shape::Request {
-            let ours = self.ask(Asked { leg: leg.clone(), id: message.id_bytes() })?;
-            return Some(message.with(&[(message.envelope.id, ours.to_string().as_bytes())]).into());
+            let asked = Asked { leg: leg.clone(), id: message.id_bytes() };
+            return match self.ask(asked) {
+                Ok(ours) => Outward::Pass(message.with(&[(message.envelope.id, ours.to_string().as_bytes())]).into()),
+                Err(asked) => Outward::Refuse(asked),
+            };
         }
         if message.method() != "notifications/cancelled" {
-            return Some(if self.merged { links::updated(&leg.server.settings.name, message) } else { message.bytes });
+            let name = &leg.server.settings.name;
+            return Outward::Pass(if self.merged { links::updated(name, message) } else { message.bytes });
         }
-        let theirs = message.raw(message.envelope.request_id)?;
-        let ours = self.find_asked(leg, theirs)?;
-        Some(message.with(&[(message.envelope.request_id, ours.to_string().as_bytes())]).into())
+        let theirs = message.raw(message.envelope.request_id);
+        match theirs.and_then(|theirs| self.take_asked(leg, theirs)) {
+            Some(ours) => {
+                Outward::Pass(message.with(&[(message.envelope.request_id, ours.to_string().as_bytes())]).into())
+            }
+            None => Outward::Nothing,
+        }
     }
 
-    fn ask(&self, asked: Asked) -> Option<u64> {
+    fn ask(&self, asked: Asked) -> Result<u64, Asked> {
         let mut waiting = lock(&self.asked);
         if waiting.len() >= MAX_ASKED {
-            return None;
+            waiting.retain(|_, asked| !asked.leg.is_ended());
+        }
+        if waiting.len() >= MAX_ASKED {
+            return Err(asked);
         }
         let ours = self.next_asked.fetch_add(1, Ordering::Relaxed);
         waiting.insert(ours, asked);
+        Ok(ours)
+    }
+
+    /// The id that the client knows a server's request by, which nobody waits for from now on.
+    fn take_asked(&self, leg: &Leg, theirs: &[u8]) -> Option<u64> {
+        let mut waiting = lock(&self.asked);
+        let found = waiting.iter().find(|(_, asked)| asked.id == theirs && asked.leg.is_same(leg));
+        let ours = found.map(|(ours, _)| *ours)?;
+        waiting.remove(&ours);
         Some(ours)
     }
 
-    fn find_asked(&self, leg: &Leg, theirs: &[u8]) -> Option<u64> {
-        let waiting = lock(&self.asked);
-        let found = waiting.iter().find(|(_, asked)| asked.id == theirs && asked.leg.is_same(leg));
-        found.map(|(ours, _)| *ours)
+    /// Forgets what was asked on a leg that has ended.
+    pub fn forget_asked(&self, leg: &Leg) {
+        lock(&self.asked).retain(|_, asked| !asked.leg.is_same(leg));
+    }
+
+    /// The server's request in a message that the client will never see; to be refused.
+    pub fn unseen(&self, message: Bytes) -> Option<Asked> {
+        let message = Message::parse(message).ok().filter(|message| message.shape() == Shape::Request)?;
+        self.answered(message.id()?)
     }
 
     /// The server's request that a client's response answers; each is answered once.
@@ -153,13 +198,27 @@ impl Hosted {
 
     /// Remembers where a request runs, for its cancellation.
     pub fn runs(&self, id: Bytes, place: Place) -> Running {
+        let id_there = place.id.clone();
         lock(&self.running).insert(id.clone(), place);
-        Running { id, all: Arc::clone(&self.running) }
+        Running { id, id_there, all: Arc::clone(&self.running) }
     }
 
     /// Where a request runs, if it does.
     pub fn running(&self, id: &[u8]) -> Option<Place> {
         lock(&self.running).get(id).cloned()
+    }
+
+    /// Gives progress that came outside of its call the client's own token, and drops what
+    /// belongs to no call that runs.
+    pub fn with_own_token(&self, leg: &Leg, message: Bytes) -> Option<Bytes> {
+        let parsed = Message::parse(message).ok()?;
+        if parsed.method() != "notifications/progress" {
+            return Some(parsed.bytes);
+        }
+        let theirs = parsed.raw(parsed.envelope.progress_token)?;
+        let running = lock(&self.running);
+        let place = running.values().find(|place| place.id == theirs && place.leg.is_same(leg))?;
+        Some(parsed.with(&[(parsed.envelope.progress_token, place.token.as_deref()?)]).into())
     }
 
     /// The client's `logging/setLevel` request, told to servers that join later.
