@@ -121,10 +121,11 @@ async fn run(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Respo
 
 async fn begin(call: &Call, hosted: &Hosted, server: &Arc<Server>, message: &Message) -> Result<Exchange, Failure> {
     let leg = leg(call, hosted, server).await?;
-    let named = leg.name(message);
+    let named = leg.name();
     // Known before it is sent: over HTTP the first byte of the answer may be the last thing to come.
-    let running = hosted.runs(message.id_bytes(), Place { leg: leg.clone(), id: named.bytes() });
-    let mut exchange = leg.call_named(&call.core, message, &named, &call.provenance()).await?;
+    let token = message.envelope.progress_token.map(|span| message.bytes.slice_ref(span.of(&message.bytes)));
+    let running = hosted.runs(message.id_bytes(), Place { leg: leg.clone(), id: named.bytes(), token });
+    let mut exchange = leg.call_named(&call.core, message, named, &call.provenance()).await?;
     exchange.keep(running);
     Ok(exchange)
 }

@@ -58,6 +58,7 @@ pub async fn pass_on(mut said: mpsc::Receiver<Bytes>, leg: Leg, session: Weak<Se
 
 fn deliver(message: Bytes, leg: &Leg, session: &Session) {
     if let Kind::Hosted(hosted) = &session.kind
+        && let Some(message) = hosted.with_own_token(leg, message)
         && let Some(message) = hosted.outward(leg, message)
     {
         hosted.outbox.deliver(message);

@@ -35,8 +35,12 @@ pub struct Exchange {
     /// Where it runs.
     pub leg: Leg,
     source: Source,
+    /// The client's own.
     id: Bytes,
+    /// The client's own.
     token: Option<Bytes>,
+    /// What stands for both at the server, unless it was sent as the client wrote it.
+    id_there: Option<Bytes>,
     /// Where the client's cancellation finds it.
     running: Option<Running>,
 }
@@ -50,13 +54,25 @@ enum Source {
 impl Exchange {
     /// A request that runs in an instance; `request` as the client wrote it.
     pub fn stdio(leg: Leg, request: &Message, reply: Reply) -> Self {
-        let token = request.envelope.progress_token.map(|span| request.bytes.slice_ref(span.of(&request.bytes)));
-        Self { leg, source: Source::Stdio(reply), id: request.id_bytes(), token, running: None }
+        Self::new(leg, request, Source::Stdio(reply))
     }
 
-    /// A request that runs over HTTP, where nothing had to be renamed.
+    /// A request that runs over HTTP; `request` as the client wrote it.
     pub fn http(leg: Leg, request: &Message, reply: HttpReply) -> Self {
-        Self { leg, source: Source::Http(Box::new(reply)), id: request.id_bytes(), token: None, running: None }
+        Self::new(leg, request, Source::Http(Box::new(reply)))
+    }
+
+    fn new(leg: Leg, request: &Message, source: Source) -> Self {
+        let id = request.id_bytes();
+        let token = request.envelope.progress_token.map(|span| request.bytes.slice_ref(span.of(&request.bytes)));
+        Self { leg, source, id, token, id_there: None, running: None }
+    }
+
+    /// The same for a request that was sent with another id and progress token.
+    #[must_use]
+    pub fn renamed(mut self, id_there: Bytes) -> Self {
+        self.id_there = Some(id_there);
+        self
     }
 
     /// Keeps the request findable for its cancellation until it is over.
@@ -66,10 +82,7 @@ impl Exchange {
 
     /// The id that the request has at the server.
     pub fn id_there(&self) -> Bytes {
-        match &self.source {
-            Source::Stdio(reply) => reply.id().to_string().into(),
-            Source::Http(_) => self.id.clone(),
-        }
+        self.id_there.as_ref().unwrap_or(&self.id).clone()
     }
 
     /// Whether an HTTP server knows nothing of the session that the request belongs to.
@@ -90,13 +103,18 @@ impl Exchange {
 
     /// The next message of this call.
     pub async fn next(&mut self) -> Step {
-        match &mut self.source {
+        let step = match &mut self.source {
             Source::Http(reply) => reply.next().await,
             Source::Stdio(reply) => match reply.next().await {
-                Arrival::Final(message) => self.restore_answer(message),
-                Arrival::Related(message) => Step::Related(self.restore_related(message)),
+                Arrival::Final(message) => Step::Final(message),
+                Arrival::Related(message) => Step::Related(message),
                 Arrival::Lost(reason) => Step::Lost(lost(&self.leg, &reason)),
             },
+        };
+        match step {
+            Step::Final(message) => self.restore_answer(message),
+            Step::Related(message) => Step::Related(self.restore_related(message)),
+            Step::Lost(failure) => Step::Lost(failure),
         }
     }
 
@@ -116,12 +134,17 @@ impl Exchange {
     pub fn abandon(&mut self) {
         let Source::Stdio(reply) = &self.source else { return };
         if self.leg.era == Era::Modern && !reply.is_finished() {
-            reply.link().try_send(cancellation(reply.id().to_string().as_bytes()));
+            reply.link().try_send(cancellation(&self.id_there()));
         }
     }
 
     fn restore_answer(&self, message: Bytes) -> Step {
+        let Some(id_there) = &self.id_there else { return Step::Final(message) };
         match Message::parse(message) {
+            // Errors may name no request: some servers refuse before they have read the id.
+            Ok(answer) if !answer.is_error() && answer.id() != Some(&id_there[..]) => {
+                Step::Lost(garbage(&self.leg, &"an answer to another request"))
+            }
             Ok(answer) => {
                 let mut edits = vec![(answer.envelope.id, &self.id[..])];
                 if answer.envelope.subscription_id.is_some() {
@@ -134,6 +157,7 @@ impl Exchange {
     }
 
     fn restore_related(&self, message: Bytes) -> Bytes {
+        let Some(id_there) = &self.id_there else { return message };
         let Ok(related) = Message::parse(message.clone()) else { return message };
         if related.shape() != Shape::Notification {
             return message;
@@ -142,7 +166,7 @@ impl Exchange {
             return related.with(&[(related.envelope.subscription_id, &self.id)]).into();
         }
         match (&self.token, related.envelope.progress_token) {
-            (Some(token), Some(span)) => related.with(&[(Some(span), token)]).into(),
+            (Some(token), Some(span)) if span.of(&message) == id_there => related.with(&[(Some(span), token)]).into(),
             _ => message,
         }
     }

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -37,24 +38,20 @@ enum By {
     Http(Arc<Conversation>),
 }
 
-/// The id that a request has at a server.
-#[derive(Debug, Clone)]
-pub enum Named {
-    /// The client's own, raw.
-    Own(Bytes),
-    /// One of the instance's connection.
-    Minted(u64),
-}
+/// The id that a request has at a server: no other request of ours has it there, whoever made it.
+/// Servers key what they run by id, so that equal ids of two clients would cross their answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Named(u64);
 
 impl Named {
     /// The raw id.
-    pub fn bytes(&self) -> Bytes {
-        match self {
-            Self::Own(id) => id.clone(),
-            Self::Minted(id) => id.to_string().into(),
-        }
+    pub fn bytes(self) -> Bytes {
+        self.0.to_string().into()
     }
 }
+
+/// Ids for requests over HTTP, where several legs and cores may share a session.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Leg {
     /// A leg over an instance.
@@ -67,19 +64,17 @@ impl Leg {
         Self { server, era, shared: false, by: By::Http(Arc::new(conversation)) }
     }
 
-    /// The id that a request will have at the server: over HTTP its own, in an instance one that
-    /// no other request has there.
-    pub fn name(&self, request: &Message) -> Named {
+    /// An id for the next request.
+    pub fn name(&self) -> Named {
         match &self.by {
-            By::Http(_) => Named::Own(request.id_bytes()),
-            By::Stdio(link) => Named::Minted(link.mint()),
+            By::Http(_) => Named(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+            By::Stdio(link) => Named(link.mint()),
         }
     }
 
     /// Sends a request and gives back what follows.
     pub async fn call(&self, core: &Rc<Core>, request: &Message, from: &Provenance) -> Result<Exchange, Failure> {
-        let named = self.name(request);
-        self.call_named(core, request, &named, from).await
+        self.call_named(core, request, self.name(), from).await
     }
 
     /// Sends a request under an id from [`Leg::name`].
@@ -87,23 +82,22 @@ impl Leg {
         &self,
         core: &Rc<Core>,
         request: &Message,
-        named: &Named,
+        named: Named,
         from: &Provenance,
     ) -> Result<Exchange, Failure> {
-        match (&self.by, named) {
-            (By::Http(conversation), _) => {
-                let reply = http_call::request(core, &self.server, conversation, request, from).await?;
-                Ok(Exchange::http(self.clone(), request, reply))
+        let ours = named.bytes();
+        let renamed: Bytes =
+            request.with(&[(request.envelope.id, &ours), (request.envelope.progress_token, &ours)]).into();
+        match &self.by {
+            By::Http(conversation) => {
+                let renamed =
+                    Message::parse(renamed).map_err(|problem| Failure::new(Kind::Internal, problem.to_string()))?;
+                let reply = http_call::request(core, &self.server, conversation, &renamed, from).await?;
+                Ok(Exchange::http(self.clone(), request, reply).renamed(ours))
             }
-            (By::Stdio(_), Named::Own(_)) => Err(self.ended()),
-            (By::Stdio(link), Named::Minted(id)) => {
-                let ours = id.to_string();
-                let text = request.with(&[
-                    (request.envelope.id, ours.as_bytes()),
-                    (request.envelope.progress_token, ours.as_bytes()),
-                ]);
-                let reply = link.request(*id, one_line(text.into())).await.ok_or_else(|| self.ended())?;
-                Ok(Exchange::stdio(self.clone(), request, reply))
+            By::Stdio(link) => {
+                let reply = link.request(named.0, one_line(renamed)).await.ok_or_else(|| self.ended())?;
+                Ok(Exchange::stdio(self.clone(), request, reply).renamed(ours))
             }
         }
     }

@@ -52,20 +52,27 @@ pub struct Asked {
 pub struct Place {
     /// The server.
     pub leg: Leg,
-    /// Its id there.
+    /// Its id there, which stands for its progress token as well.
     pub id: Bytes,
+    /// The client's own progress token.
+    pub token: Option<Bytes>,
 }
 
 /// A client's request in flight: it can be cancelled until this is dropped.
 #[derive(Debug)]
 pub struct Running {
     id: Bytes,
+    id_there: Bytes,
     all: Arc<Mutex<HashMap<Bytes, Place>>>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        lock(&self.all).remove(&self.id);
+        let mut all = lock(&self.all);
+        // Another request may have the id by now: this one's second attempt at a restarted server.
+        if all.get(&self.id).is_some_and(|place| place.id == self.id_there) {
+            all.remove(&self.id);
+        }
     }
 }
 
@@ -153,13 +160,27 @@ impl Hosted {
 
     /// Remembers where a request runs, for its cancellation.
     pub fn runs(&self, id: Bytes, place: Place) -> Running {
+        let id_there = place.id.clone();
         lock(&self.running).insert(id.clone(), place);
-        Running { id, all: Arc::clone(&self.running) }
+        Running { id, id_there, all: Arc::clone(&self.running) }
     }
 
     /// Where a request runs, if it does.
     pub fn running(&self, id: &[u8]) -> Option<Place> {
         lock(&self.running).get(id).cloned()
+    }
+
+    /// Gives progress that came outside of its call the client's own token, and drops what
+    /// belongs to no call that runs.
+    pub fn with_own_token(&self, leg: &Leg, message: Bytes) -> Option<Bytes> {
+        let parsed = Message::parse(message).ok()?;
+        if parsed.method() != "notifications/progress" {
+            return Some(parsed.bytes);
+        }
+        let theirs = parsed.raw(parsed.envelope.progress_token)?;
+        let running = lock(&self.running);
+        let place = running.values().find(|place| place.id == theirs && place.leg.is_same(leg))?;
+        Some(parsed.with(&[(parsed.envelope.progress_token, place.token.as_deref()?)]).into())
     }
 
     /// The client's `logging/setLevel` request, told to servers that join later.

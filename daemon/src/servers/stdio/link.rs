@@ -171,11 +171,6 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The id that the request has on the connection.
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
     /// The instance that works on it.
     pub fn link(&self) -> &Link {
         &self.link
