@@ -235,3 +235,26 @@ async fn filters_of_servers_profiles_and_keys_hold_in_lists_and_for_calls() {
         "a denied call reached its server"
     );
 }
+
+#[tokio::test]
+async fn no_two_requests_have_the_same_id_at_a_server() {
+    let stage = stage().await;
+    let (one, two) = (stage.legacy("/mcp/pair").await, stage.legacy("/mcp/pair").await);
+    let modern = stage.modern("/mcp/duo");
+    for client in [&one, &two, &modern] {
+        client.request("1", "tools/list", json!({})).await.answer().await;
+        let mut reply = client.call_with_progress("1", "1", "web__progress", json!({})).await;
+        assert_eq!(reply.message().await["params"]["progressToken"], 1);
+        assert_eq!(reply.answer().await["id"], 1);
+    }
+    let mut ids: Vec<String> = Vec::new();
+    for received in stage.web.record.all() {
+        if received.message["method"].is_string() && received.message["id"].is_number() {
+            ids.push(received.message["id"].to_string());
+        }
+    }
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "ids that were given twice");
+}

@@ -144,7 +144,7 @@ async fn a_closed_stream_cancels() {
         record
             .until(&format!("the end of {mark}"), |received| match prefix {
                 "web__" => {
-                    received.message["closed"] == 1
+                    received.message["closed"] == called.message["id"]
                         && received.headers["x-request-id"] == called.headers["x-request-id"]
                 }
                 _ if path == "/mcp/web" => received.message["closed"] == 1,
@@ -171,7 +171,7 @@ async fn a_client_that_goes_away_before_the_first_byte_cancels_too() {
         call.abort();
         record
             .until(&format!("the end of {mark}"), |received| {
-                received.message["closed"] == 1
+                received.message["closed"] == called.message["id"]
                     || received.message["method"] == "notifications/cancelled"
                         && received.message["params"]["requestId"] == called.message["id"]
             })
