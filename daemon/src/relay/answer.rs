@@ -88,7 +88,7 @@ async fn too_late(call: &Call, exchange: &Exchange, wait: Duration) -> Failure {
     let name = &exchange.leg.server.settings.name;
     if exchange.leg.era == Era::Legacy {
         let cancelled = cancellation(&exchange.id_there());
-        drop(exchange.leg.send(&call.core, cancelled, &call.provenance()).await);
+        exchange.leg.cancel(&call.core, cancelled, &call.provenance()).await;
     }
     Failure::new(
         Kind::ServerTimeout,

@@ -227,8 +227,7 @@ async fn notification(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Fa
 async fn cancel(call: &Call, hosted: &Hosted, message: &Message) {
     let Some(running) = message.raw(message.envelope.request_id).and_then(|id| hosted.running(id)) else { return };
     let renamed: Bytes = message.with(&[(message.envelope.request_id, &running.id)]).into();
-    // A server that has just ended has nothing to cancel.
-    drop(running.leg.send(&call.core, renamed, &call.provenance()).await);
+    running.leg.cancel(&call.core, renamed, &call.provenance()).await;
 }
 
 /// The client's answer to a server's request goes back to the server that asked.

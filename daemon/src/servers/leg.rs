@@ -14,7 +14,7 @@ use toolgate_protocol::revision::Era;
 use super::Server;
 use super::exchange::{Exchange, one_line};
 use super::http_call::{self, Conversation};
-use super::stdio::link::Link;
+use super::stdio::link::{Link, Unsent};
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
@@ -96,7 +96,10 @@ impl Leg {
                 Ok(Exchange::http(self.clone(), request, reply).renamed(ours))
             }
             By::Stdio(link) => {
-                let reply = link.request(named.0, one_line(renamed)).await.ok_or_else(|| self.ended())?;
+                let tool = request.envelope.name_str(&request.bytes);
+                let wait = self.server.first_byte(tool.as_deref());
+                let reply = link.request(named.0, one_line(renamed), wait).await;
+                let reply = reply.map_err(|unsent| self.unsent(unsent))?;
                 Ok(Exchange::stdio(self.clone(), request, reply).renamed(ours))
             }
         }
@@ -106,8 +109,16 @@ impl Leg {
     pub async fn send(&self, core: &Rc<Core>, message: Bytes, from: &Provenance) -> Result<(), Failure> {
         match &self.by {
             By::Http(conversation) => http_call::notify(core, &self.server, conversation, message, from).await,
-            By::Stdio(link) if link.send(one_line(message)).await => Ok(()),
-            By::Stdio(_) => Err(self.ended()),
+            By::Stdio(link) => link.send(one_line(message)).await.map_err(|unsent| self.unsent(unsent)),
+        }
+    }
+
+    /// Sends the cancellation of a request. An instance that takes no messages is not waited for.
+    pub async fn cancel(&self, core: &Rc<Core>, cancellation: Bytes, from: &Provenance) {
+        match &self.by {
+            // A server that has just ended has nothing to cancel.
+            By::Http(_) => drop(self.send(core, cancellation, from).await),
+            By::Stdio(link) => link.try_send(one_line(cancellation)),
         }
     }
 
@@ -187,11 +198,17 @@ impl Leg {
         }
     }
 
-    fn ended(&self) -> Failure {
-        Failure::new(
-            Kind::ServerUnavailable,
-            format!("The server {} has just ended. Try again.", self.server.settings.name),
-        )
+    fn unsent(&self, unsent: Unsent) -> Failure {
+        let name = &self.server.settings.name;
+        match unsent {
+            Unsent::Ended => {
+                Failure::new(Kind::ServerUnavailable, format!("The server {name} has just ended. Try again."))
+            }
+            Unsent::Full => Failure::new(
+                Kind::ServerTimeout,
+                format!("The server {name} takes no messages. Nothing was done; try again later."),
+            ),
+        }
     }
 }
 

@@ -9,9 +9,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
 use toolgate_protocol::envelope::{self, Envelope, Shape};
 use tracing::{debug, warn};
 
@@ -21,8 +23,14 @@ use crate::instance::notice::Exit;
 
 /// Messages that one call may have unread before its reader counts as slow.
 const REPLY_BUFFER: usize = 256;
+/// Bytes that one call may have unread; a longer message waits until all others are read.
+const REPLY_BYTES: usize = 4 << 20;
 /// Messages on their way to the instance.
 const COMMANDS: usize = 256;
+/// Bytes on their way to the instance; a longer message goes alone.
+const COMMAND_BYTES: usize = 64 << 20;
+/// How long a message that is no request may wait for room.
+const SEND_TIME: Duration = Duration::from_secs(30);
 
 /// What arrives for a call that waits.
 #[derive(Debug)]
@@ -33,6 +41,15 @@ pub enum Arrival {
     Final(Bytes),
     /// The instance ended or said something that is no message; nothing follows.
     Lost(Arc<str>),
+}
+
+/// Why a message did not get on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsent {
+    /// The instance has ended.
+    Ended,
+    /// The instance reads nothing, and what waits for it left no room in time.
+    Full,
 }
 
 /// A handle to a running instance.
@@ -51,12 +68,14 @@ struct Shared {
     last_used: AtomicU64,
     ended: AtomicBool,
     told_to_end: AtomicBool,
+    /// Bytes that may still be put on their way.
+    room: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
 enum Command {
-    Request { id: u64, message: Bytes, reply: mpsc::Sender<Arrival> },
-    Send(Bytes),
+    Request { id: u64, message: Bytes, reply: Caller, room: OwnedSemaphorePermit },
+    Send(Bytes, OwnedSemaphorePermit),
     Forget(u64),
     End,
 }
@@ -74,6 +93,7 @@ impl Link {
             last_used: AtomicU64::new(clock::millis()),
             ended: AtomicBool::new(false),
             told_to_end: AtomicBool::new(false),
+            room: Arc::new(Semaphore::new(COMMAND_BYTES)),
         });
         let waiting = Rc::new(RefCell::new(Waiting::default()));
         tokio::task::spawn_local(write(inbox, writer, Rc::clone(&waiting)));
@@ -96,27 +116,44 @@ impl Link {
         self.shared.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Sends a request whose id is `id`, from [`Link::mint`]; `None` when the instance has ended.
-    pub async fn request(&self, id: u64, message: Bytes) -> Option<Reply> {
-        let (reply, arrivals) = mpsc::channel(REPLY_BUFFER);
+    /// Sends a request whose id is `id`, from [`Link::mint`]; waits at most `wait` for room.
+    pub async fn request(&self, id: u64, message: Bytes, wait: Duration) -> Result<Reply, Unsent> {
+        let (reply, arrivals) = caller();
         self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         self.touch();
         let pending = Reply { link: self.clone(), id, arrivals, finished: false };
-        self.commands.send(Command::Request { id, message, reply }).await.ok()?;
-        Some(pending)
+        self.put(message.len(), wait, |room| Command::Request { id, message, reply, room }).await?;
+        Ok(pending)
     }
 
-    /// Sends a notification or a response.
-    pub async fn send(&self, message: Bytes) -> bool {
+    /// Sends a notification or a response; waits a while for room.
+    pub async fn send(&self, message: Bytes) -> Result<(), Unsent> {
         self.touch();
-        self.commands.send(Command::Send(message)).await.is_ok()
+        self.put(message.len(), SEND_TIME, |room| Command::Send(message, room)).await
     }
 
-    /// Sends a notification if there is room; for callers that cannot wait.
+    /// Puts a message of `bytes` on its way. A dropped future has put nothing there.
+    async fn put(
+        &self,
+        bytes: usize,
+        wait: Duration,
+        command: impl FnOnce(OwnedSemaphorePermit) -> Command,
+    ) -> Result<(), Unsent> {
+        let put = async {
+            let place = self.commands.reserve().await.ok()?;
+            let room = tokio::select! {
+                room = Arc::clone(&self.shared.room).acquire_many_owned(share(bytes, COMMAND_BYTES)) => room.ok()?,
+                () = self.commands.closed() => return None,
+            };
+            place.send(command(room));
+            Some(())
+        };
+        timeout(wait, put).await.map_err(|_| Unsent::Full)?.ok_or(Unsent::Ended)
+    }
+
+    /// Sends a notification if there is room; for what must not wait.
     pub fn try_send(&self, message: Bytes) {
-        if self.commands.try_send(Command::Send(message)).is_err() {
-            debug!(pid = self.shared.pid, "an instance takes no messages; a notification was dropped");
-        }
+        try_send(&self.commands, &self.shared, message);
     }
 
     /// Closes the connection, upon which the instance ends.
@@ -166,7 +203,7 @@ impl Link {
 pub struct Reply {
     link: Link,
     id: u64,
-    arrivals: mpsc::Receiver<Arrival>,
+    arrivals: mpsc::Receiver<(Arrival, Option<OwnedSemaphorePermit>)>,
     finished: bool,
 }
 
@@ -182,6 +219,7 @@ impl Reply {
             .arrivals
             .recv()
             .await
+            .map(|(arrival, _)| arrival)
             .unwrap_or_else(|| Arrival::Lost("its answers were not read fast enough, or the server ended".into()));
         self.finished = !matches!(arrival, Arrival::Related(_));
         arrival
@@ -203,36 +241,90 @@ impl Drop for Reply {
     }
 }
 
+/// Where a call's messages go.
+#[derive(Debug, Clone)]
+struct Caller {
+    arrivals: mpsc::Sender<(Arrival, Option<OwnedSemaphorePermit>)>,
+    /// Bytes that it may still leave unread.
+    room: Arc<Semaphore>,
+}
+
+fn caller() -> (Caller, mpsc::Receiver<(Arrival, Option<OwnedSemaphorePermit>)>) {
+    let (arrivals, receiver) = mpsc::channel(REPLY_BUFFER);
+    (Caller { arrivals, room: Arc::new(Semaphore::new(REPLY_BYTES)) }, receiver)
+}
+
+impl Caller {
+    fn is_gone(&self) -> bool {
+        self.arrivals.is_closed()
+    }
+
+    /// Says that nothing follows. A full channel drops its sender soon, which its reader sees as
+    /// lost as well.
+    fn lose(&self, reason: &Arc<str>) {
+        drop(self.arrivals.try_send((Arrival::Lost(Arc::clone(reason)), None)));
+    }
+
+    /// Waits until there is room; a caller that is gone takes everything.
+    async fn hand(&self, arrival: Arrival, bytes: usize) {
+        tokio::select! {
+            room = Arc::clone(&self.room).acquire_many_owned(share(bytes, REPLY_BYTES)) => {
+                drop(self.arrivals.send((arrival, room.ok())).await);
+            }
+            () = self.arrivals.closed() => {}
+        }
+    }
+
+    /// Whether there was room.
+    fn try_hand(&self, arrival: Arrival, bytes: usize) -> bool {
+        let room = Arc::clone(&self.room).try_acquire_many_owned(share(bytes, REPLY_BYTES));
+        room.is_ok_and(|room| self.arrivals.try_send((arrival, Some(room))).is_ok())
+    }
+}
+
+/// What a message takes of a room; one that is longer than the room takes all of it.
+fn share(bytes: usize, room: usize) -> u32 {
+    u32::try_from(bytes.min(room)).unwrap_or(u32::MAX)
+}
+
+fn try_send(commands: &mpsc::Sender<Command>, shared: &Shared, message: Bytes) {
+    let room = Arc::clone(&shared.room).try_acquire_many_owned(share(message.len(), COMMAND_BYTES));
+    if room.is_ok_and(|room| commands.try_send(Command::Send(message, room)).is_ok()) {
+        return;
+    }
+    debug!(pid = shared.pid, "an instance takes no messages; one was dropped");
+}
+
 /// Who waits for what.
 #[derive(Default)]
 struct Waiting {
-    calls: HashMap<u64, mpsc::Sender<Arrival>>,
+    calls: HashMap<u64, Caller>,
     /// The newest request last: what the server asks without naming a call goes there.
     order: Vec<u64>,
     closed: Option<Arc<str>>,
 }
 
 impl Waiting {
-    fn add(&mut self, id: u64, reply: mpsc::Sender<Arrival>) {
+    fn add(&mut self, id: u64, reply: Caller) {
         if let Some(reason) = &self.closed {
-            drop(reply.try_send(Arrival::Lost(Arc::clone(reason))));
+            reply.lose(reason);
             return;
         }
         self.calls.insert(id, reply);
         self.order.push(id);
     }
 
-    fn remove(&mut self, id: u64) -> Option<mpsc::Sender<Arrival>> {
+    fn remove(&mut self, id: u64) -> Option<Caller> {
         self.order.retain(|other| *other != id);
         self.calls.remove(&id)
     }
 
-    fn newest(&self) -> Option<mpsc::Sender<Arrival>> {
-        self.order.iter().rev().filter_map(|id| self.calls.get(id)).find(|reply| !reply.is_closed()).cloned()
+    fn newest(&self) -> Option<Caller> {
+        self.order.iter().rev().filter_map(|id| self.calls.get(id)).find(|reply| !reply.is_gone()).cloned()
     }
 
     /// The only call in flight, so that what names no call can only belong to it.
-    fn only(&self) -> Option<mpsc::Sender<Arrival>> {
+    fn only(&self) -> Option<Caller> {
         match self.order.as_slice() {
             [id] => self.calls.get(id).cloned(),
             _ => None,
@@ -242,8 +334,7 @@ impl Waiting {
     fn lose_all(&mut self, reason: &Arc<str>) {
         self.order.clear();
         for (_, reply) in self.calls.drain() {
-            // A full channel drops its sender here, which its reader sees as lost as well.
-            drop(reply.try_send(Arrival::Lost(Arc::clone(reason))));
+            reply.lose(reason);
         }
         self.closed = Some(Arc::clone(reason));
     }
@@ -251,12 +342,12 @@ impl Waiting {
 
 async fn write(mut inbox: mpsc::Receiver<Command>, writer: Writer, waiting: Rc<RefCell<Waiting>>) {
     while let Some(command) = inbox.recv().await {
-        let message = match command {
-            Command::Request { id, message, reply } => {
+        let (message, _room) = match command {
+            Command::Request { id, message, reply, room } => {
                 waiting.borrow_mut().add(id, reply);
-                message
+                (message, room)
             }
-            Command::Send(message) => message,
+            Command::Send(message, room) => (message, room),
             Command::Forget(id) => {
                 waiting.borrow_mut().remove(id);
                 continue;
@@ -308,12 +399,13 @@ async fn deliver(message: Bytes, waiting: &RefCell<Waiting>, unasked: Option<&mp
             return;
         }
     };
+    let bytes = message.len();
     if envelope.shape == Shape::Response {
         let Some(reply) = envelope_id(&envelope, &message).and_then(|id| waiting.borrow_mut().remove(id)) else {
             debug!("a stdio server answered a request that nobody waits for");
             return;
         };
-        hand(&reply, Arrival::Final(message), unasked.is_some()).await;
+        hand(&reply, Arrival::Final(message), bytes, unasked.is_some()).await;
         return;
     }
     let named = named_call(&envelope, &message);
@@ -325,7 +417,7 @@ async fn deliver(message: Bytes, waiting: &RefCell<Waiting>, unasked: Option<&mp
         None => None,
     };
     match (reply, unasked) {
-        (Some(reply), _) if !reply.is_closed() => hand(&reply, Arrival::Related(message), unasked.is_some()).await,
+        (Some(reply), _) if !reply.is_gone() => hand(&reply, Arrival::Related(message), bytes, unasked.is_some()).await,
         (_, Some(unasked)) if named.is_none() => {
             if unasked.try_send(message).is_err() {
                 debug!("a stdio server said too much outside of calls, or to a session that has ended");
@@ -336,11 +428,11 @@ async fn deliver(message: Bytes, waiting: &RefCell<Waiting>, unasked: Option<&mp
 }
 
 /// Hands a message to its reader. A dedicated instance waits for a slow reader, a shared one
-/// gives the reader up.
-async fn hand(reply: &mpsc::Sender<Arrival>, arrival: Arrival, dedicated: bool) {
+/// gives the message up, and with an answer the reader.
+async fn hand(reply: &Caller, arrival: Arrival, bytes: usize, dedicated: bool) {
     if dedicated {
-        drop(reply.send(arrival).await);
-    } else if reply.try_send(arrival).is_err() {
+        reply.hand(arrival, bytes).await;
+    } else if !reply.try_hand(arrival, bytes) {
         debug!("a reader of a shared instance is gone or too slow");
     }
 }
@@ -375,7 +467,7 @@ fn lose_oversized(prefix: &[u8], waiting: &RefCell<Waiting>) {
         _ => None,
     });
     if let Some(reply) = id.and_then(|id| waiting.remove(id)) {
-        drop(reply.try_send(Arrival::Lost(reason)));
+        reply.lose(&reason);
     } else {
         warn!("a stdio server wrote a line longer than line_bytes; it could not be told whose answer it was");
     }
