@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::error;
 use toolgate_protocol::flatten;
 use toolgate_protocol::revision::Era;
 
@@ -184,6 +185,12 @@ pub fn cancellation(id: &[u8]) -> Bytes {
     text.extend_from_slice(id);
     text.extend_from_slice(br#","reason":"the client went away"}}"#);
     text.into()
+}
+
+/// The gate's answer to a server's request that no client will answer; `id` is the server's own.
+pub fn refusal(id: &[u8]) -> Bytes {
+    let code = error::gateway_code(503);
+    error::error_body(Some(id), code, "The client cannot be asked now. Go on without its answer.", None).into()
 }
 
 /// A message as one line.

@@ -31,6 +31,7 @@ use fitness::Fitness;
 use leg::Leg;
 use queue::Queue;
 use stdio::instances::Instances;
+use stdio::link::Serves;
 
 static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
 
@@ -158,9 +159,9 @@ impl Server {
             By::Http(_) => Ok(self.http_leg(era)),
             By::Stdio(instances) => {
                 let link = match era {
-                    Era::Legacy => instances.shared(&format!("gate {revision}")).await?,
+                    Era::Legacy => instances.shared(&format!("gate {revision}"), Serves::Everybody).await?,
                     // Questions of the gate share the instance that serves everybody, where one does.
-                    Era::Modern => instances.shared(EVERYBODY).await?,
+                    Era::Modern => instances.shared(EVERYBODY, Serves::Everybody).await?,
                 };
                 Ok(Leg::stdio(Arc::clone(self), era, link))
             }
@@ -170,7 +171,7 @@ impl Server {
     /// The instance that serves all legacy sessions of one client, not yet introduced.
     async fn client_leg(self: &Arc<Self>, client: &str, revision: &str) -> Result<Leg, Failure> {
         let instances = self.instances().expect("only instances are shared by client");
-        let link = instances.shared(&format!("legacy {revision} {client}")).await?;
+        let link = instances.shared(&format!("legacy {revision} {client}"), Serves::Client).await?;
         Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
     }
 
@@ -188,13 +189,15 @@ impl Server {
     /// A leg for a modern client's calls.
     pub async fn modern_leg(self: &Arc<Self>, client: &str, capabilities: &[u8]) -> Result<Leg, Failure> {
         let Transport::Stdio(stdio) = &self.settings.transport else { return Ok(self.http_leg(Era::Modern)) };
-        let owner = match stdio.instances.per {
-            None | Some(Per::All) => EVERYBODY.to_owned(),
-            Some(Per::Client) => format!("modern {client}"),
-            Some(Per::Session) => format!("modern {client} {}", String::from_utf8_lossy(capabilities)),
+        let (owner, serves) = match stdio.instances.per {
+            None | Some(Per::All) => (EVERYBODY.to_owned(), Serves::Everybody),
+            Some(Per::Client) => (format!("modern {client}"), Serves::Client),
+            Some(Per::Session) => {
+                (format!("modern {client} {}", String::from_utf8_lossy(capabilities)), Serves::Client)
+            }
         };
         let instances = self.instances().expect("a stdio server has instances");
-        Ok(Leg::stdio(Arc::clone(self), Era::Modern, instances.shared(&owner).await?))
+        Ok(Leg::stdio(Arc::clone(self), Era::Modern, instances.shared(&owner, serves).await?))
     }
 
     fn http_leg(self: &Arc<Self>, era: Era) -> Leg {

@@ -15,7 +15,7 @@ use toolgate_protocol::backoff::{Backoff, Verdict};
 use tracing::{info, warn};
 
 use super::connection::{self, OpenError};
-use super::link::Link;
+use super::link::{Link, Serves};
 use crate::clock;
 use crate::config::settings::{Queue, Stdio};
 use crate::failure::{Failure, Kind};
@@ -70,18 +70,19 @@ impl Instances {
 
     /// An instance of its own for one session; what it says outside of calls goes to `unasked`.
     pub async fn dedicated(&self, unasked: mpsc::Sender<Bytes>) -> Result<Link, Failure> {
-        self.start(Some(unasked), None).await
+        self.start(Serves::Session(unasked), None).await
     }
 
-    /// The instance that everybody with the same `owner` shares. Two callers at once may start
-    /// two; the later one is found from then on, and both end when idle.
-    pub async fn shared(&self, owner: &str) -> Result<Link, Failure> {
+    /// The instance that everybody with the same `owner` shares: calls of one client, or of
+    /// several, as `serves` says. Two callers at once may start two; the later one is found from
+    /// then on, and both end when idle.
+    pub async fn shared(&self, owner: &str, serves: Serves) -> Result<Link, Failure> {
         let found = self.lock().values().find_map(|slot| {
             (slot.shared_by.as_deref() == Some(owner) && !slot.link.is_ended()).then(|| slot.link.clone())
         });
         match found {
             Some(link) => Ok(link),
-            None => self.start(None, Some(owner.to_owned())).await,
+            None => self.start(serves, Some(owner.to_owned())).await,
         }
     }
 
@@ -127,13 +128,13 @@ impl Instances {
         self.lock().drain().for_each(|(_, slot)| slot.link.end());
     }
 
-    async fn start(&self, unasked: Option<mpsc::Sender<Bytes>>, shared_by: Option<String>) -> Result<Link, Failure> {
+    async fn start(&self, serves: Serves, shared_by: Option<String>) -> Result<Link, Failure> {
         self.sweep();
         self.admit()?;
         let place = self.place().await?;
         let opened = connection::open(&self.socket, START_TIMEOUT, self.line_bytes).await;
         let (hello, reader, writer) = opened.map_err(|problem| self.not_opened(&problem))?;
-        let link = Link::start(hello.pid, reader, writer, unasked);
+        let link = Link::start(hello.pid, reader, writer, serves);
         info!(server = self.server, pid = hello.pid, "an instance started");
         let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let slot = Slot { link: link.clone(), started: clock::millis(), shared_by, _place: place };

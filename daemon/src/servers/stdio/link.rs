@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 use super::connection::{Line, Reader, Writer};
 use crate::clock;
 use crate::instance::notice::Exit;
+use crate::servers::exchange::{one_line, refusal};
 
 /// Messages that one call may have unread before its reader counts as slow.
 const REPLY_BUFFER: usize = 256;
@@ -29,6 +30,8 @@ const REPLY_BYTES: usize = 4 << 20;
 const COMMANDS: usize = 256;
 /// Bytes on their way to the instance; a longer message goes alone.
 const COMMAND_BYTES: usize = 64 << 20;
+/// Bytes outside of calls that a session may have unread.
+const UNASKED_BYTES: usize = 4 << 20;
 /// How long a message that is no request may wait for room.
 const SEND_TIME: Duration = Duration::from_secs(30);
 
@@ -50,6 +53,25 @@ pub enum Unsent {
     Ended,
     /// The instance reads nothing, and what waits for it left no room in time.
     Full,
+}
+
+/// Whom an instance serves.
+#[derive(Debug)]
+pub enum Serves {
+    /// One session, which gets here what belongs to no call. A slow reader holds up its instance.
+    Session(mpsc::Sender<Bytes>),
+    /// All that one client does. What names no call goes to the lone one in flight; a slow reader
+    /// loses its own call instead of holding up the others.
+    Client,
+    /// Several clients. What names no call has no reader: it may still concern an earlier call,
+    /// and would tell one client of another.
+    Everybody,
+}
+
+impl Serves {
+    fn is_session(&self) -> bool {
+        matches!(self, Self::Session(_))
+    }
 }
 
 /// A handle to a running instance.
@@ -81,10 +103,8 @@ enum Command {
 }
 
 impl Link {
-    /// Takes over an opened connection; `unasked` gets what belongs to no call.
-    /// A link with such a receiver serves one session; without one it is shared, and a slow reader
-    /// loses its own call instead of holding up the others.
-    pub fn start(pid: u32, reader: Reader, writer: Writer, unasked: Option<mpsc::Sender<Bytes>>) -> Self {
+    /// Takes over an opened connection.
+    pub fn start(pid: u32, reader: Reader, writer: Writer, serves: Serves) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared {
             pid,
@@ -97,7 +117,8 @@ impl Link {
         });
         let waiting = Rc::new(RefCell::new(Waiting::default()));
         tokio::task::spawn_local(write(inbox, writer, Rc::clone(&waiting)));
-        tokio::task::spawn_local(read(reader, waiting, unasked, Arc::clone(&shared)));
+        let back = Back { shared: Arc::clone(&shared), commands: commands.downgrade() };
+        tokio::task::spawn_local(read(reader, waiting, serves, back));
         Self { shared, commands }
     }
 
@@ -361,16 +382,13 @@ async fn write(mut inbox: mpsc::Receiver<Command>, writer: Writer, waiting: Rc<R
     writer.end();
 }
 
-async fn read(
-    mut reader: Reader,
-    waiting: Rc<RefCell<Waiting>>,
-    unasked: Option<mpsc::Sender<Bytes>>,
-    shared: Arc<Shared>,
-) {
+async fn read(mut reader: Reader, waiting: Rc<RefCell<Waiting>>, serves: Serves, back: Back) {
+    let shared = &back.shared;
+    let mut unread = 0;
     let mut exit = None;
     while let Some(line) = reader.next().await {
         match line {
-            Line::Message(message) => deliver(message, &waiting, unasked.as_ref()).await,
+            Line::Message(message) => deliver(message, &waiting, &serves, &back, &mut unread).await,
             Line::Oversized { prefix } => lose_oversized(&prefix, &waiting),
             Line::Exited(reason) => exit = Some(reason),
         }
@@ -391,7 +409,23 @@ fn epitaph(exit: Option<&Exit>) -> Arc<str> {
     }
 }
 
-async fn deliver(message: Bytes, waiting: &RefCell<Waiting>, unasked: Option<&mpsc::Sender<Bytes>>) {
+/// The way for the gate's own answers to an instance. It does not keep the connection.
+struct Back {
+    shared: Arc<Shared>,
+    commands: mpsc::WeakSender<Command>,
+}
+
+impl Back {
+    /// Answers a server's request that reaches nobody; other messages need no answer.
+    fn refuse(&self, envelope: &Envelope, message: &[u8]) {
+        let Some(id) = envelope.id.filter(|_| envelope.shape == Shape::Request) else { return };
+        if let Some(commands) = self.commands.upgrade() {
+            try_send(&commands, &self.shared, one_line(refusal(id.of(message))));
+        }
+    }
+}
+
+async fn deliver(message: Bytes, waiting: &RefCell<Waiting>, serves: &Serves, back: &Back, unread: &mut usize) {
     let envelope = match envelope::scan(&message) {
         Ok(envelope) => envelope,
         Err(problem) => {
@@ -405,36 +439,52 @@ async fn deliver(message: Bytes, waiting: &RefCell<Waiting>, unasked: Option<&mp
             debug!("a stdio server answered a request that nobody waits for");
             return;
         };
-        hand(&reply, Arrival::Final(message), bytes, unasked.is_some()).await;
+        hand(&reply, Arrival::Final(message), bytes, serves).await;
         return;
     }
     let named = named_call(&envelope, &message);
-    let reply = match named {
-        Some(id) => waiting.borrow().calls.get(&id).cloned(),
-        // On a shared instance only a lone call can be told to be the one that is meant.
-        None if unasked.is_none() => waiting.borrow().only(),
-        None if belongs_to_a_call(&envelope, &message) => waiting.borrow().newest(),
-        None => None,
+    let reply = match (named, serves) {
+        (Some(id), _) => waiting.borrow().calls.get(&id).cloned(),
+        (None, Serves::Client) => waiting.borrow().only(),
+        (None, Serves::Session(_)) if belongs_to_a_call(&envelope, &message) => waiting.borrow().newest(),
+        (None, Serves::Session(_) | Serves::Everybody) => None,
     };
-    match (reply, unasked) {
-        (Some(reply), _) if !reply.is_gone() => hand(&reply, Arrival::Related(message), bytes, unasked.is_some()).await,
-        (_, Some(unasked)) if named.is_none() => {
-            if unasked.try_send(message).is_err() {
+    if let Some(reply) = reply.filter(|reply| !reply.is_gone()) {
+        if !hand(&reply, Arrival::Related(message.clone()), bytes, serves).await {
+            back.refuse(&envelope, &message);
+        }
+        return;
+    }
+    match serves {
+        Serves::Session(unasked) if named.is_none() => {
+            if unasked.capacity() == unasked.max_capacity() {
+                *unread = 0;
+            }
+            *unread += bytes;
+            if (*unread > bytes && *unread > UNASKED_BYTES) || unasked.try_send(message.clone()).is_err() {
                 debug!("a stdio server said too much outside of calls, or to a session that has ended");
+                back.refuse(&envelope, &message);
             }
         }
-        _ => debug!("a stdio server's notification had no reader and was dropped"),
+        _ => {
+            debug!("a stdio server's message had no reader and was dropped");
+            back.refuse(&envelope, &message);
+        }
     }
 }
 
 /// Hands a message to its reader. A dedicated instance waits for a slow reader, a shared one
-/// gives the message up, and with an answer the reader.
-async fn hand(reply: &Caller, arrival: Arrival, bytes: usize, dedicated: bool) {
-    if dedicated {
+/// gives the message up, and with an answer the reader; then it is `false`.
+async fn hand(reply: &Caller, arrival: Arrival, bytes: usize, serves: &Serves) -> bool {
+    if serves.is_session() {
         reply.hand(arrival, bytes).await;
-    } else if !reply.try_hand(arrival, bytes) {
+        return true;
+    }
+    let handed = reply.try_hand(arrival, bytes);
+    if !handed {
         debug!("a reader of a shared instance is gone or too slow");
     }
+    handed
 }
 
 /// The call that a notification names, by progress token or subscription.
