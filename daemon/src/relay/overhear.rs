@@ -26,26 +26,50 @@ use crate::sessions::{Kind, Session};
 
 /// How often a quiet stream looks whether its session is still there.
 const LOOK: Duration = Duration::from_secs(5);
-/// Before a stream that ended is opened anew, unless the server said another time.
+/// Before a stream that ended is opened anew, unless the server said another time. Grows while
+/// the server fails to open one.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause, whoever asks for it.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// What came of asking for a stream.
+enum Opened {
+    Stream(Box<Answer>),
+    /// The server offers none, or the session that it belongs to is gone: no use in asking again.
+    Never,
+    /// The server is busy or down.
+    NotNow,
+}
 
 /// Follows the server's stream for as long as the session lives, then ends the server's session.
 pub async fn follow(core: Rc<Core>, leg: Leg, session: Weak<Session>) {
     let Some(conversation) = leg.conversation().cloned() else { return };
     let mut place = Place::default();
+    let mut failed = PAUSE;
     while session.strong_count() > 0 {
         match open(&core, &leg, &conversation, &place).await {
-            Some(answer) => read(answer, &leg, &session, &mut place).await,
-            // It offers no stream; there is only the end to wait for.
-            None => {
-                while session.strong_count() > 0 {
-                    sleep(LOOK).await;
-                }
+            Opened::Stream(answer) => {
+                failed = PAUSE;
+                read(*answer, &leg, &session, &mut place).await;
+                watch(&session, place.pause.unwrap_or(PAUSE)).await;
             }
+            Opened::NotNow => {
+                watch(&session, failed.max(place.pause.unwrap_or(PAUSE))).await;
+                failed = (failed * 2).min(MAX_PAUSE);
+            }
+            Opened::Never => watch(&session, Duration::MAX).await,
         }
-        sleep(place.pause.unwrap_or(PAUSE)).await;
     }
     request(&core, &leg, &conversation, Method::Delete, None).await;
+}
+
+/// Waits, though not longer than the session lives.
+async fn watch(session: &Weak<Session>, mut pause: Duration) {
+    while session.strong_count() > 0 && !pause.is_zero() {
+        let step = pause.min(LOOK);
+        sleep(step).await;
+        pause -= step;
+    }
 }
 
 /// Passes on what an instance says, until it or the session ends.
@@ -72,9 +96,13 @@ struct Place {
     pause: Option<Duration>,
 }
 
-async fn open(core: &Rc<Core>, leg: &Leg, conversation: &Conversation, place: &Place) -> Option<Answer> {
-    let answer = request(core, leg, conversation, Method::Get, place.last_event.as_deref()).await?;
-    (answer.status == 200).then_some(answer)
+async fn open(core: &Rc<Core>, leg: &Leg, conversation: &Conversation, place: &Place) -> Opened {
+    let answer = request(core, leg, conversation, Method::Get, place.last_event.as_deref()).await;
+    match answer {
+        Some(answer) if answer.status == 200 => Opened::Stream(Box::new(answer)),
+        Some(answer) if matches!(answer.status, 404 | 405) => Opened::Never,
+        Some(_) | None => Opened::NotNow,
+    }
 }
 
 async fn request(
@@ -128,7 +156,7 @@ fn pass(event: Event, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
         place.last_event = event.id;
     }
     if let Some(millis) = event.retry {
-        place.pause = Some(Duration::from_millis(millis));
+        place.pause = Some(Duration::from_millis(millis).clamp(PAUSE, MAX_PAUSE));
     }
     let Some(session) = session.upgrade().filter(|_| !event.data.is_empty()) else { return };
     deliver(event.data, leg, &session);
