@@ -1,6 +1,7 @@
 //! An exchange on its way to the client: one JSON body where the answer comes first, a stream of
 //! events where something precedes it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,13 +14,15 @@ use toolgate_protocol::json;
 use toolgate_protocol::revision::Era;
 
 use super::links::Links;
+use super::overhear;
 use super::stream::{Events, KEEP_ALIVE};
 use crate::body::Body;
 use crate::call::Call;
+use crate::core::Core;
 use crate::failure::{self, Failure, Kind};
 use crate::message::Message;
 use crate::servers::exchange::{Exchange, Step, cancellation};
-use crate::sessions::{Hosted, Kind as Served, Session};
+use crate::sessions::{Kind as Served, Outward, Session};
 
 /// Answers a request with what its exchange brings.
 pub async fn relay(call: &mut Call, mut exchange: Exchange, wait: Duration) -> Result<Response<Body>, Failure> {
@@ -35,7 +38,8 @@ pub async fn relay(call: &mut Call, mut exchange: Exchange, wait: Duration) -> R
         Step::Related(first) => {
             let (events, response) = Events::open();
             let id = call.message().id_bytes();
-            let feed = Feed { exchange, events, session, links, lost: failure::in_stream(call, &id) };
+            let core = Rc::clone(&call.core);
+            let feed = Feed { core, exchange, events, session, links, lost: failure::in_stream(call, &id) };
             tokio::task::spawn_local(feed.run(first));
             Ok(response)
         }
@@ -101,6 +105,7 @@ async fn too_late(call: &Call, exchange: &Exchange, wait: Duration) -> Failure {
 
 /// Feeds a client's stream from an exchange.
 struct Feed {
+    core: Rc<Core>,
     exchange: Exchange,
     events: Events,
     session: Option<Arc<Session>>,
@@ -114,7 +119,13 @@ impl Feed {
         loop {
             let sent = match next {
                 Step::Related(message) => match self.outward(message) {
-                    Some(message) => self.events.message(&message).await,
+                    Some(message) => {
+                        let sent = self.events.message(&message).await;
+                        if sent.is_err() {
+                            self.unseen(message);
+                        }
+                        sent
+                    }
                     None => Ok(()),
                 },
                 Step::Final(answer) => {
@@ -153,10 +164,26 @@ impl Feed {
         }
     }
 
+    /// The client is gone; a server that asked it something must not wait.
+    fn unseen(&self, message: Bytes) {
+        if let Some(Served::Hosted(hosted)) = self.session.as_deref().map(|session| &session.kind)
+            && let Some(asked) = hosted.unseen(message)
+        {
+            overhear::refuse(&self.core, asked);
+        }
+    }
+
     fn outward(&self, message: Bytes) -> Option<Bytes> {
-        match self.session.as_deref().map(|session| &session.kind) {
-            Some(Served::Hosted(hosted)) => Hosted::outward(hosted, &self.exchange.leg, message),
-            _ => Some(message),
+        let Some(Served::Hosted(hosted)) = self.session.as_deref().map(|session| &session.kind) else {
+            return Some(message);
+        };
+        match hosted.outward(&self.exchange.leg, message) {
+            Outward::Pass(message) => Some(message),
+            Outward::Refuse(asked) => {
+                overhear::refuse(&self.core, asked);
+                None
+            }
+            Outward::Nothing => None,
         }
     }
 }

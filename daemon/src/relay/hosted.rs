@@ -16,7 +16,7 @@ use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
 use tracing::debug;
 
-use super::stream::{Events, pump};
+use super::stream::{Events, unasked};
 use super::{answer, greet, lists, mirror, names, overhear};
 use crate::body::Body;
 use crate::call::Call;
@@ -88,7 +88,7 @@ fn stream(call: &Call, hosted: &Hosted) -> Response<Body> {
     let session = call.session.as_ref().map(|(session, _)| session.enter());
     let messages = hosted.outbox.open();
     tokio::task::spawn_local(async move {
-        pump(messages, events).await;
+        unasked(messages, events).await;
         drop(session);
     });
     response
@@ -156,7 +156,7 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
             if leg.conversation().is_some() {
                 tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), session));
             } else {
-                tokio::task::spawn_local(overhear::pass_on(said, leg.clone(), session));
+                tokio::task::spawn_local(overhear::pass_on(Rc::clone(&call.core), said, leg.clone(), session));
             }
             Ok(leg)
         })

@@ -18,11 +18,12 @@ use tracing::debug;
 
 use crate::core::Core;
 use crate::provenance::Provenance;
+use crate::servers::exchange::refusal;
 use crate::servers::http::{Answer, Method};
 use crate::servers::http_call::{self, Conversation, Lines};
 use crate::servers::http_reply::MAX_MESSAGE;
 use crate::servers::leg::Leg;
-use crate::sessions::{Kind, Session};
+use crate::sessions::{Asked, Kind, Outward, Session};
 
 /// How often a quiet stream looks whether its session is still there.
 const LOOK: Duration = Duration::from_secs(5);
@@ -50,7 +51,7 @@ pub async fn follow(core: Rc<Core>, leg: Leg, session: Weak<Session>) {
         match open(&core, &leg, &conversation, &place).await {
             Opened::Stream(answer) => {
                 failed = PAUSE;
-                read(*answer, &leg, &session, &mut place).await;
+                read(*answer, &core, &leg, &session, &mut place).await;
                 watch(&session, place.pause.unwrap_or(PAUSE)).await;
             }
             Opened::NotNow => {
@@ -73,20 +74,42 @@ async fn watch(session: &Weak<Session>, mut pause: Duration) {
 }
 
 /// Passes on what an instance says, until it or the session ends.
-pub async fn pass_on(mut said: mpsc::Receiver<Bytes>, leg: Leg, session: Weak<Session>) {
+pub async fn pass_on(core: Rc<Core>, mut said: mpsc::Receiver<Bytes>, leg: Leg, session: Weak<Session>) {
     while let Some(message) = said.recv().await {
         let Some(session) = session.upgrade() else { return };
-        deliver(message, &leg, &session);
+        deliver(message, &core, &leg, &session);
+    }
+    if leg.is_ended()
+        && let Some(session) = session.upgrade()
+        && let Kind::Hosted(hosted) = &session.kind
+    {
+        hosted.forget_asked(&leg);
     }
 }
 
-fn deliver(message: Bytes, leg: &Leg, session: &Session) {
-    if let Kind::Hosted(hosted) = &session.kind
-        && let Some(message) = hosted.with_own_token(leg, message)
-        && let Some(message) = hosted.outward(leg, message)
-    {
-        hosted.outbox.deliver(message);
+fn deliver(message: Bytes, core: &Rc<Core>, leg: &Leg, session: &Session) {
+    let Kind::Hosted(hosted) = &session.kind else { return };
+    let Some(message) = hosted.with_own_token(leg, message) else { return };
+    match hosted.outward(leg, message) {
+        Outward::Pass(message) => {
+            for asked in hosted.outbox.deliver(message).into_iter().filter_map(|gone| hosted.unseen(gone)) {
+                refuse(core, asked);
+            }
+        }
+        Outward::Refuse(asked) => refuse(core, asked),
+        Outward::Nothing => {}
     }
+}
+
+/// Tells a server that its request will not be answered, lest it wait.
+pub fn refuse(core: &Rc<Core>, asked: Asked) {
+    let core = Rc::clone(core);
+    tokio::task::spawn_local(async move {
+        let sent = asked.leg.send(&core, refusal(&asked.id), &Provenance::own()).await;
+        if let Err(failure) = sent {
+            debug!(server = asked.leg.server.settings.name, %failure, "a server was not told that its request is refused");
+        }
+    });
 }
 
 /// Where a stream goes on.
@@ -127,7 +150,7 @@ async fn request(
     sent.inspect_err(|failure| debug!(server = leg.server.settings.name, %failure, "no stream of a server")).ok()
 }
 
-async fn read(mut answer: Answer, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
+async fn read(mut answer: Answer, core: &Rc<Core>, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
     let mut parser = Parser::new(MAX_MESSAGE);
     loop {
         let next = timeout(LOOK, poll_fn(|context| Pin::new(&mut answer.body).poll_frame(context))).await;
@@ -142,7 +165,7 @@ async fn read(mut answer: Answer, leg: &Leg, session: &Weak<Session>, place: &mu
         let mut rest = &data[..];
         loop {
             match parser.push(&mut rest) {
-                Ok(Some(event)) => pass(event, leg, session, place),
+                Ok(Some(event)) => pass(event, core, leg, session, place),
                 Ok(None) => break,
                 // Only that event is lost; the parser has skipped it.
                 Err(problem) => debug!(server = leg.server.settings.name, %problem, "an event of a server was dropped"),
@@ -151,7 +174,7 @@ async fn read(mut answer: Answer, leg: &Leg, session: &Weak<Session>, place: &mu
     }
 }
 
-fn pass(event: Event, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
+fn pass(event: Event, core: &Rc<Core>, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
     if event.id.is_some() {
         place.last_event = event.id;
     }
@@ -159,5 +182,5 @@ fn pass(event: Event, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
         place.pause = Some(Duration::from_millis(millis).clamp(PAUSE, MAX_PAUSE));
     }
     let Some(session) = session.upgrade().filter(|_| !event.data.is_empty()) else { return };
-    deliver(event.data, leg, &session);
+    deliver(event.data, core, leg, &session);
 }

@@ -47,6 +47,17 @@ pub struct Asked {
     pub id: Bytes,
 }
 
+/// What becomes of a server's message.
+#[derive(Debug)]
+pub enum Outward {
+    /// It goes to the client like this.
+    Pass(Bytes),
+    /// Too many requests wait for the client; the server is to be told.
+    Refuse(Asked),
+    /// It concerns nothing that the client knows.
+    Nothing,
+}
+
 /// Where a client's request runs.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -117,39 +128,66 @@ impl Hosted {
 
     /// Forgets the leg to a server whose own session is gone.
     pub async fn lose_leg(&self, server: &str) {
-        self.legs.lock().await.remove(server);
+        if let Some(leg) = self.legs.lock().await.remove(server) {
+            self.forget_asked(&leg);
+        }
     }
 
     /// Makes a server's message fit for the client: a request gets an id of ours, the
-    /// cancellation of one names that id. `None` when it concerns nothing that the client knows.
-    pub fn outward(&self, leg: &Leg, message: Bytes) -> Option<Bytes> {
-        let message = Message::parse(message).ok()?;
+    /// cancellation of one names that id.
+    pub fn outward(&self, leg: &Leg, message: Bytes) -> Outward {
+        let Ok(message) = Message::parse(message) else { return Outward::Nothing };
         if message.shape() == Shape::Request {
-            let ours = self.ask(Asked { leg: leg.clone(), id: message.id_bytes() })?;
-            return Some(message.with(&[(message.envelope.id, ours.to_string().as_bytes())]).into());
+            let asked = Asked { leg: leg.clone(), id: message.id_bytes() };
+            return match self.ask(asked) {
+                Ok(ours) => Outward::Pass(message.with(&[(message.envelope.id, ours.to_string().as_bytes())]).into()),
+                Err(asked) => Outward::Refuse(asked),
+            };
         }
         if message.method() != "notifications/cancelled" {
-            return Some(if self.merged { links::updated(&leg.server.settings.name, message) } else { message.bytes });
+            let name = &leg.server.settings.name;
+            return Outward::Pass(if self.merged { links::updated(name, message) } else { message.bytes });
         }
-        let theirs = message.raw(message.envelope.request_id)?;
-        let ours = self.find_asked(leg, theirs)?;
-        Some(message.with(&[(message.envelope.request_id, ours.to_string().as_bytes())]).into())
+        let theirs = message.raw(message.envelope.request_id);
+        match theirs.and_then(|theirs| self.take_asked(leg, theirs)) {
+            Some(ours) => {
+                Outward::Pass(message.with(&[(message.envelope.request_id, ours.to_string().as_bytes())]).into())
+            }
+            None => Outward::Nothing,
+        }
     }
 
-    fn ask(&self, asked: Asked) -> Option<u64> {
+    fn ask(&self, asked: Asked) -> Result<u64, Asked> {
         let mut waiting = lock(&self.asked);
         if waiting.len() >= MAX_ASKED {
-            return None;
+            waiting.retain(|_, asked| !asked.leg.is_ended());
+        }
+        if waiting.len() >= MAX_ASKED {
+            return Err(asked);
         }
         let ours = self.next_asked.fetch_add(1, Ordering::Relaxed);
         waiting.insert(ours, asked);
+        Ok(ours)
+    }
+
+    /// The id that the client knows a server's request by, which nobody waits for from now on.
+    fn take_asked(&self, leg: &Leg, theirs: &[u8]) -> Option<u64> {
+        let mut waiting = lock(&self.asked);
+        let found = waiting.iter().find(|(_, asked)| asked.id == theirs && asked.leg.is_same(leg));
+        let ours = found.map(|(ours, _)| *ours)?;
+        waiting.remove(&ours);
         Some(ours)
     }
 
-    fn find_asked(&self, leg: &Leg, theirs: &[u8]) -> Option<u64> {
-        let waiting = lock(&self.asked);
-        let found = waiting.iter().find(|(_, asked)| asked.id == theirs && asked.leg.is_same(leg));
-        found.map(|(ours, _)| *ours)
+    /// Forgets what was asked on a leg that has ended.
+    pub fn forget_asked(&self, leg: &Leg) {
+        lock(&self.asked).retain(|_, asked| !asked.leg.is_same(leg));
+    }
+
+    /// The server's request in a message that the client will never see; to be refused.
+    pub fn unseen(&self, message: Bytes) -> Option<Asked> {
+        let message = Message::parse(message).ok().filter(|message| message.shape() == Shape::Request)?;
+        self.answered(message.id()?)
     }
 
     /// The server's request that a client's response answers; each is answered once.

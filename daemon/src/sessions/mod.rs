@@ -15,8 +15,8 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use http::HeaderValue;
 
-pub use hosted::{Asked, Hosted, Place, Running};
-pub use outbox::Outbox;
+pub use hosted::{Asked, Hosted, Outward, Place, Running};
+pub use outbox::{Outbox, Unasked};
 
 use crate::clock;
 

@@ -1,75 +1,73 @@
 //! What a server says outside of any call, on its way to the client's GET stream.
 //!
-//! While no stream is open, messages wait here up to a bound; the oldest ones give way, since
-//! list changes and log lines are superseded by later ones.
+//! Messages wait here until the stream takes them, up to a bound; the oldest ones give way, since
+//! list changes and log lines are superseded by later ones. What an ended stream left is kept.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
-use tracing::debug;
+use tokio::sync::Notify;
 
-/// Messages kept while nobody reads.
+/// Messages kept.
 const KEPT: usize = 256;
-/// Bytes kept while nobody reads.
-const KEPT_BYTES: usize = 1 << 20;
+/// Bytes kept; a longer message is kept alone.
+const KEPT_BYTES: usize = 4 << 20;
 
 /// One session's unasked messages.
 #[derive(Debug, Default)]
 pub struct Outbox {
     state: Mutex<State>,
+    news: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    reader: Option<mpsc::Sender<Bytes>>,
     kept: VecDeque<Bytes>,
     kept_bytes: usize,
+    /// The streams that were opened or ended so far; the newest one's number is this.
+    streams: u64,
+}
+
+/// A session's open stream. An earlier one ends when it is opened.
+#[derive(Debug)]
+pub struct Unasked {
+    outbox: Arc<Outbox>,
+    number: u64,
 }
 
 impl Outbox {
-    /// Delivers to the open stream, or keeps the message for the next one.
-    pub fn deliver(&self, message: Bytes) {
-        let mut state = self.lock();
-        let message = match &state.reader {
-            Some(reader) => match reader.try_send(message) {
-                Ok(()) => return,
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    // The reader is too slow for its session: its stream ends, the client opens a new one.
-                    debug!("a session's stream was too slow and was closed");
-                    state.reader = None;
-                    return;
-                }
-                Err(mpsc::error::TrySendError::Closed(message)) => message,
-            },
-            None => message,
+    /// Adds a message and gives back those that had to give way.
+    #[must_use]
+    pub fn deliver(&self, message: Bytes) -> Vec<Bytes> {
+        let gone = {
+            let mut state = self.lock();
+            state.kept_bytes += message.len();
+            state.kept.push_back(message);
+            state.give_way()
         };
-        state.reader = None;
-        state.keep(message);
+        self.news.notify_waiters();
+        gone
     }
 
-    /// Opens the stream; an earlier one ends. What was kept comes first.
-    pub fn open(&self) -> mpsc::Receiver<Bytes> {
-        let (sender, receiver) = mpsc::channel(2 * KEPT);
-        let mut state = self.lock();
-        state.kept_bytes = 0;
-        for message in std::mem::take(&mut state.kept) {
-            // The channel is twice as long as what may be kept.
-            drop(sender.try_send(message));
-        }
-        state.reader = Some(sender);
-        receiver
+    /// Opens the stream; an earlier one ends.
+    pub fn open(self: &Arc<Self>) -> Unasked {
+        let number = {
+            let mut state = self.lock();
+            state.streams += 1;
+            state.streams
+        };
+        self.news.notify_waiters();
+        Unasked { outbox: Arc::clone(self), number }
     }
 
-    /// Whether a stream is open.
-    pub fn is_read(&self) -> bool {
-        self.lock().reader.as_ref().is_some_and(|reader| !reader.is_closed())
-    }
-
-    /// Ends the stream.
+    /// Ends the stream and forgets all messages.
     pub fn close(&self) {
-        *self.lock() = State::default();
+        {
+            let mut state = self.lock();
+            *state = State { streams: state.streams + 1, ..State::default() };
+        }
+        self.news.notify_waiters();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -78,13 +76,44 @@ impl Outbox {
 }
 
 impl State {
-    fn keep(&mut self, message: Bytes) {
-        self.kept_bytes += message.len();
-        self.kept.push_back(message);
-        while self.kept.len() > KEPT || self.kept_bytes > KEPT_BYTES {
+    fn give_way(&mut self) -> Vec<Bytes> {
+        let mut gone = Vec::new();
+        while self.kept.len() > KEPT || (self.kept_bytes > KEPT_BYTES && self.kept.len() > 1) {
             let Some(oldest) = self.kept.pop_front() else { break };
             self.kept_bytes -= oldest.len();
+            gone.push(oldest);
         }
+        gone
+    }
+}
+
+impl Unasked {
+    /// The next message; `None` when this stream has ended. A dropped future has taken nothing.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let news = self.outbox.news.notified();
+            {
+                let mut state = self.outbox.lock();
+                if state.streams != self.number {
+                    return None;
+                }
+                if let Some(message) = state.kept.pop_front() {
+                    state.kept_bytes -= message.len();
+                    return Some(message);
+                }
+            }
+            news.await;
+        }
+    }
+
+    /// Keeps a message that the client did not take for its next stream.
+    pub fn give_back(&self, message: Bytes) {
+        {
+            let mut state = self.outbox.lock();
+            state.kept_bytes += message.len();
+            state.kept.push_front(message);
+        }
+        self.outbox.news.notify_waiters();
     }
 }
 
@@ -92,39 +121,49 @@ impl State {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_was_said_before_the_stream_opened_comes_first() {
-        let outbox = Outbox::default();
-        outbox.deliver(Bytes::from_static(b"1"));
+    #[tokio::test]
+    async fn what_was_said_before_the_stream_opened_comes_first() {
+        let outbox = Arc::new(Outbox::default());
+        assert!(outbox.deliver(Bytes::from_static(b"1")).is_empty());
         let mut stream = outbox.open();
-        outbox.deliver(Bytes::from_static(b"2"));
-        assert_eq!(stream.try_recv().unwrap(), "1");
-        assert_eq!(stream.try_recv().unwrap(), "2");
-        assert!(stream.try_recv().is_err());
+        assert!(outbox.deliver(Bytes::from_static(b"2")).is_empty());
+        assert_eq!(stream.next().await.unwrap(), "1");
+        assert_eq!(stream.next().await.unwrap(), "2");
     }
 
-    #[test]
-    fn what_nobody_reads_is_bounded_and_the_newest_stays() {
-        let outbox = Outbox::default();
+    #[tokio::test]
+    async fn what_nobody_reads_is_bounded_and_the_newest_stays() {
+        let outbox = Arc::new(Outbox::default());
+        let mut gone = Vec::new();
         for number in 0..1000 {
-            outbox.deliver(Bytes::from(number.to_string()));
+            gone.extend(outbox.deliver(Bytes::from(number.to_string())));
         }
+        assert_eq!(gone.len(), 744);
         let mut stream = outbox.open();
-        assert_eq!(stream.try_recv().unwrap(), "744");
-        let mut last = Bytes::new();
-        while let Ok(message) = stream.try_recv() {
-            last = message;
+        for number in 744..1000 {
+            assert_eq!(stream.next().await.unwrap(), number.to_string());
         }
-        assert_eq!(last, "999");
     }
 
     #[test]
-    fn a_new_stream_ends_the_earlier_one() {
+    fn what_nobody_reads_is_bounded_in_bytes_and_a_long_message_is_kept_alone() {
         let outbox = Outbox::default();
+        assert!(outbox.deliver(Bytes::from(vec![b'x'; KEPT_BYTES])).is_empty());
+        assert_eq!(outbox.deliver(Bytes::from(vec![b'y'; 2 * KEPT_BYTES]))[0][0], b'x');
+        assert_eq!(outbox.deliver(Bytes::from_static(b"z"))[0][0], b'y');
+    }
+
+    #[tokio::test]
+    async fn a_new_stream_ends_the_earlier_one_and_gets_what_that_left() {
+        let outbox = Arc::new(Outbox::default());
         let mut first = outbox.open();
+        assert!(outbox.deliver(Bytes::from_static(b"x")).is_empty());
+        let taken = first.next().await.unwrap();
+        first.give_back(taken);
         let mut second = outbox.open();
-        outbox.deliver(Bytes::from_static(b"x"));
-        assert_eq!(first.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
-        assert_eq!(second.try_recv().unwrap(), "x");
+        assert_eq!(first.next().await, None);
+        assert_eq!(second.next().await.unwrap(), "x");
+        outbox.close();
+        assert_eq!(second.next().await, None);
     }
 }
