@@ -236,12 +236,10 @@ impl Reply {
 
     /// The next message for this call.
     pub async fn next(&mut self) -> Arrival {
-        let arrival = self
-            .arrivals
-            .recv()
-            .await
-            .map(|(arrival, _)| arrival)
-            .unwrap_or_else(|| Arrival::Lost("its answers were not read fast enough, or the server ended".into()));
+        let arrival = match self.arrivals.recv().await {
+            Some((arrival, _room)) => arrival,
+            None => Arrival::Lost("its answers were not read fast enough, or the server ended".into()),
+        };
         self.finished = !matches!(arrival, Arrival::Related(_));
         arrival
     }
