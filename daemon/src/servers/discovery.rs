@@ -44,8 +44,11 @@ const PROBE: Duration = Duration::from_secs(10);
 pub struct Discovery {
     known: [Mutex<Known>; Revision::ALL.len()],
     /// By client, where an instance serves all sessions of one.
-    shared: tokio::sync::Mutex<HashMap<(String, Revision), Leg>>,
+    shared: Mutex<HashMap<(String, Revision), Arc<Opening>>>,
 }
+
+/// The leg of one client; locked while it is opened.
+type Opening = tokio::sync::Mutex<Option<Leg>>;
 
 /// What is known of one server in one revision.
 #[derive(Debug, Default)]
@@ -190,6 +193,16 @@ impl Discovery {
     fn of(&self, revision: Revision) -> MutexGuard<'_, Known> {
         let place = Revision::ALL.iter().position(|other| *other == revision);
         lock(&self.known[place.expect("all revisions are in the list of all")])
+    }
+
+    /// The place of a client's leg. Those whose leg has ended are forgotten.
+    fn opening(&self, client: &str, revision: Revision) -> Arc<Opening> {
+        let mut shared = lock(&self.shared);
+        shared.retain(|_, opening| match opening.try_lock() {
+            Ok(opened) => opened.as_ref().is_some_and(|leg| !leg.is_ended()) || Arc::strong_count(opening) > 1,
+            Err(_) => true,
+        });
+        Arc::clone(shared.entry((client.to_owned(), revision)).or_default())
     }
 
     /// Keeps what a question brought.
@@ -377,12 +390,21 @@ pub async fn shared_leg(
     revision: Revision,
     client: &str,
 ) -> Result<Leg, Failure> {
-    let mut shared = server.discovery.shared.lock().await;
-    shared.retain(|_, leg| !leg.is_ended());
-    let place = (client.to_owned(), revision);
-    if let Some(leg) = shared.get(&place) {
+    let mut opened = server.discovery.opening(client, revision).lock_owned().await;
+    if let Some(leg) = opened.as_ref().filter(|leg| !leg.is_ended()) {
         return Ok(leg.clone());
     }
+    // It goes on when the caller goes away: others may wait for it.
+    let (core, owner, client) = (Rc::clone(core), Arc::clone(server), client.to_owned());
+    let opening = tokio::task::spawn_local(async move {
+        let leg = greet_client(&core, &owner, revision, &client).await?;
+        *opened = Some(leg.clone());
+        Ok(leg)
+    });
+    opening.await.unwrap_or_else(|_| Err(unasked(server)))
+}
+
+async fn greet_client(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, client: &str) -> Result<Leg, Failure> {
     let leg = server.client_leg(client, revision.as_str()).await?;
     let unfinished = Unfinished(Some(leg.clone()));
     let greeted = timeout(patience(server), greet(core, leg, revision)).await;
@@ -391,7 +413,7 @@ pub async fn shared_leg(
         return Err(other_era(server, revision));
     }
     unfinished.finish();
-    Ok(shared.entry(place).or_insert(leg.to_shared()).clone())
+    Ok(leg.to_shared())
 }
 
 /// Introduces a hosted session's leg as the client introduced itself.
