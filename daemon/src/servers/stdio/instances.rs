@@ -38,9 +38,14 @@ pub struct Instances {
     places: Arc<Semaphore>,
     wait: Duration,
     running: Mutex<HashMap<u64, Slot>>,
+    /// By owner: one starts the instance, the others wait for what comes of it.
+    starting: Mutex<HashMap<String, Arc<Start>>>,
     backoff: Mutex<Backoff>,
     next: std::sync::atomic::AtomicU64,
 }
+
+/// How the last start for an owner failed, for those who waited for it.
+type Start = tokio::sync::Mutex<Option<Failure>>;
 
 #[derive(Debug)]
 struct Slot {
@@ -63,6 +68,7 @@ impl Instances {
             places: Arc::new(Semaphore::new(stdio.instances.max)),
             wait: queue.timeout,
             running: Mutex::default(),
+            starting: Mutex::default(),
             backoff: Mutex::new(Backoff::new(seed())),
             next: std::sync::atomic::AtomicU64::new(0),
         }
@@ -73,16 +79,40 @@ impl Instances {
         self.start(Some(unasked), None).await
     }
 
-    /// The instance that everybody with the same `owner` shares. Two callers at once may start
-    /// two; the later one is found from then on, and both end when idle.
+    /// The instance that everybody with the same `owner` shares. Of callers at once the first
+    /// starts it; the others wait, and fail as it does.
     pub async fn shared(&self, owner: &str) -> Result<Link, Failure> {
-        let found = self.lock().values().find_map(|slot| {
-            (slot.shared_by.as_deref() == Some(owner) && !slot.link.is_ended()).then(|| slot.link.clone())
-        });
-        match found {
-            Some(link) => Ok(link),
-            None => self.start(None, Some(owner.to_owned())).await,
+        if let Some(link) = self.running_for(owner) {
+            return Ok(link);
         }
+        let start = self.start_for(owner);
+        let (mut failed, waited) = match start.try_lock() {
+            Ok(failed) => (failed, false),
+            Err(_) => (start.lock().await, true),
+        };
+        if let Some(link) = self.running_for(owner) {
+            return Ok(link);
+        }
+        if let Some(failure) = failed.as_ref().filter(|_| waited) {
+            return Err(failure.clone());
+        }
+        *failed = None;
+        let started = self.start(None, Some(owner.to_owned())).await;
+        *failed = started.as_ref().err().cloned();
+        started
+    }
+
+    fn running_for(&self, owner: &str) -> Option<Link> {
+        self.lock().values().find_map(|slot| {
+            (slot.shared_by.as_deref() == Some(owner) && !slot.link.is_ended()).then(|| slot.link.clone())
+        })
+    }
+
+    /// Starts that nobody waits for any more are forgotten.
+    fn start_for(&self, owner: &str) -> Arc<Start> {
+        let mut starting = lock(&self.starting);
+        starting.retain(|_, start| Arc::strong_count(start) > 1);
+        Arc::clone(starting.entry(owner.to_owned()).or_default())
     }
 
     /// Instances that may run.
