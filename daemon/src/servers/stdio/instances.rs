@@ -53,7 +53,6 @@ struct Slot {
     started: u64,
     /// Whom it serves, where several calls may find it again.
     shared_by: Option<String>,
-    _place: OwnedSemaphorePermit,
 }
 
 impl Instances {
@@ -161,12 +160,15 @@ impl Instances {
         self.sweep();
         self.admit()?;
         let place = self.place().await?;
+        // It may come from an instance that crashed.
+        self.sweep();
+        self.admit()?;
         let opened = connection::open(&self.socket, START_TIMEOUT, self.line_bytes).await;
         let (hello, reader, writer) = opened.map_err(|problem| self.not_opened(&problem))?;
-        let link = Link::start(hello.pid, reader, writer, unasked);
+        let link = Link::start(hello.pid, reader, writer, unasked, place);
         info!(server = self.server, pid = hello.pid, "an instance started");
         let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let slot = Slot { link: link.clone(), started: clock::millis(), shared_by, _place: place };
+        let slot = Slot { link: link.clone(), started: clock::millis(), shared_by };
         self.lock().insert(number, slot);
         Ok(link)
     }

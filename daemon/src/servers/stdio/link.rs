@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use toolgate_protocol::envelope::{self, Envelope, Shape};
 use tracing::{debug, warn};
 
@@ -64,8 +64,15 @@ enum Command {
 impl Link {
     /// Takes over an opened connection; `unasked` gets what belongs to no call.
     /// A link with such a receiver serves one session; without one it is shared, and a slow reader
-    /// loses its own call instead of holding up the others.
-    pub fn start(pid: u32, reader: Reader, writer: Writer, unasked: Option<mpsc::Sender<Bytes>>) -> Self {
+    /// loses its own call instead of holding up the others. The instance has its `place` until
+    /// its connection has ended.
+    pub fn start(
+        pid: u32,
+        reader: Reader,
+        writer: Writer,
+        unasked: Option<mpsc::Sender<Bytes>>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared {
             pid,
@@ -77,7 +84,7 @@ impl Link {
         });
         let waiting = Rc::new(RefCell::new(Waiting::default()));
         tokio::task::spawn_local(write(inbox, writer, Rc::clone(&waiting)));
-        tokio::task::spawn_local(read(reader, waiting, unasked, Arc::clone(&shared)));
+        tokio::task::spawn_local(read(reader, waiting, unasked, Arc::clone(&shared), place));
         Self { shared, commands }
     }
 
@@ -280,6 +287,7 @@ async fn read(
     waiting: Rc<RefCell<Waiting>>,
     unasked: Option<mpsc::Sender<Bytes>>,
     shared: Arc<Shared>,
+    place: OwnedSemaphorePermit,
 ) {
     let mut exit = None;
     while let Some(line) = reader.next().await {
@@ -293,6 +301,8 @@ async fn read(
     let reason = epitaph(exit.as_ref());
     debug!(pid = shared.pid, %reason, "an instance ended");
     waiting.borrow_mut().lose_all(&reason);
+    // Whoever waits for the place finds the end noted.
+    drop(place);
 }
 
 /// What callers read when the instance ended under them.
