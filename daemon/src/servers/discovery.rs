@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub struct Discovery {
     known: [Mutex<Known>; Revision::ALL.len()],
     /// By client, where an instance serves all sessions of one.
     shared: Mutex<HashMap<(String, Revision), Arc<Opening>>>,
+    retired: AtomicBool,
 }
 
 /// The leg of one client; locked while it is opened.
@@ -198,11 +200,28 @@ impl Discovery {
     /// The place of a client's leg. Those whose leg has ended are forgotten.
     fn opening(&self, client: &str, revision: Revision) -> Arc<Opening> {
         let mut shared = lock(&self.shared);
+        if self.is_retired() {
+            return Arc::default();
+        }
         shared.retain(|_, opening| match opening.try_lock() {
             Ok(opened) => opened.as_ref().is_some_and(|leg| !leg.is_ended()) || Arc::strong_count(opening) > 1,
             Err(_) => true,
         });
         Arc::clone(shared.entry((client.to_owned(), revision)).or_default())
+    }
+
+    /// Forgets everything, and remembers nothing more. A question that is under way is still answered.
+    pub fn retire(&self) {
+        // Before the locks: whoever keeps something looks at it under the same locks.
+        self.retired.store(true, Ordering::Relaxed);
+        for known in &self.known {
+            *lock(known) = Known::default();
+        }
+        lock(&self.shared).clear();
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// Keeps what a question brought.
@@ -217,7 +236,10 @@ impl Discovery {
                 let introduced = Arc::new(introduced);
                 let mut known = self.of(revision);
                 known.trouble = None;
-                known.state = State::Introduced(Arc::clone(&introduced));
+                known.state = match self.is_retired() {
+                    true => State::Unknown,
+                    false => State::Introduced(Arc::clone(&introduced)),
+                };
                 Ok(introduced)
             }
             Err(Refused { failure, said_so }) => {
