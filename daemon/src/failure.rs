@@ -13,7 +13,7 @@ pub use answer::{InStream, answer, in_stream};
 pub use kind::{Kind, Side};
 
 /// Why a call ended without the server's own answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Failure {
     /// What went wrong; decides status and code.
     pub kind: Kind,

@@ -157,7 +157,7 @@ async fn page(
     let answer = match answer {
         // The server forgot our session, as it does when it was restarted: introduce ourselves anew, once.
         Err(_) if introduced.leg.conversation().is_some() => {
-            discovery::forget(server, revision).await;
+            discovery::forget(server, revision);
             let again = discovery::introduced(core, server, revision).await?;
             again.leg.call(core, request, &from).await?.answer().await?
         }

@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use toolgate_protocol::json;
 use toolgate_protocol::method::Method;
@@ -30,6 +32,9 @@ const REMEMBER_TROUBLE: u64 = 2_000;
 const REMEMBER_SILENCE: u64 = 10_000;
 /// A server that does not speak a revision is not asked again for this long, in milliseconds.
 const REMEMBER_ERA: u64 = 60_000;
+/// Trouble speaks against a server for at least this long, in milliseconds: longer than from one
+/// sweep to the next, which asks critical servers again, so that none looks well in between.
+const SHOW_TROUBLE: u64 = 12_000;
 /// How long a server may take to show that it speaks the modern era: one that knows nothing of
 /// that era may say nothing at all (2026-07-28, "Backward Compatibility").
 const PROBE: Duration = Duration::from_secs(10);
@@ -38,18 +43,92 @@ const PROBE: Duration = Duration::from_secs(10);
 /// hangs in one does not hold up the other.
 #[derive(Debug, Default)]
 pub struct Discovery {
-    introduced: [tokio::sync::Mutex<Option<Arc<Introduced>>>; Revision::ALL.len()],
+    known: [Mutex<Known>; Revision::ALL.len()],
     /// By client, where an instance serves all sessions of one.
-    shared: tokio::sync::Mutex<HashMap<(String, Revision), Leg>>,
-    trouble: Mutex<HashMap<Revision, Trouble>>,
+    shared: Mutex<HashMap<(String, Revision), Arc<Opening>>>,
+    retired: AtomicBool,
 }
 
-#[derive(Debug)]
+/// The leg of one client; locked while it is opened.
+type Opening = tokio::sync::Mutex<Option<Leg>>;
+
+/// What is known of one server in one revision.
+#[derive(Debug, Default)]
+struct Known {
+    state: State,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Unknown,
+    /// All who want to know wait for one question, which outlives each of them.
+    Asked(watch::Receiver<Option<Outcome>>),
+    Introduced(Arc<Introduced>),
+}
+
+type Outcome = Result<Arc<Introduced>, Trouble>;
+
+#[derive(Debug, Clone)]
 struct Trouble {
     kind: Kind,
     text: String,
-    /// By our clock, in milliseconds.
-    until: u64,
+    retry_after: Option<Duration>,
+    cause: Option<String>,
+    /// When it arose, by our clock, in milliseconds.
+    since: u64,
+    /// For how long the server is not asked again, in milliseconds.
+    lasts: u64,
+}
+
+impl Trouble {
+    fn new(failure: &Failure, lasts: u64) -> Self {
+        let (text, cause) = (failure.message.clone(), failure.cause.clone());
+        Self { kind: failure.kind, text, retry_after: failure.retry_after, cause, since: clock::millis(), lasts }
+    }
+
+    fn is_recent(&self, now: u64) -> bool {
+        now < self.since + self.lasts
+    }
+
+    /// Whether it speaks against the server. Speaking one era only does not.
+    fn is_real(&self, now: u64) -> bool {
+        self.kind != Kind::EraUnsupported && now < self.since + self.lasts.max(SHOW_TROUBLE)
+    }
+
+    fn failure(&self) -> Failure {
+        let failure = Failure::new(self.kind, self.text.clone());
+        Failure { retry_after: self.retry_after, cause: self.cause.clone(), ..failure }
+    }
+}
+
+impl Known {
+    /// What was said, where it still holds; it is no trouble then.
+    fn introduced(&mut self) -> Option<Arc<Introduced>> {
+        match &self.state {
+            State::Introduced(introduced) if !introduced.leg.is_ended() => {
+                self.trouble = None;
+                Some(Arc::clone(introduced))
+            }
+            _ => None,
+        }
+    }
+
+    /// The question that is under way. One whose core has ended will not be answered.
+    fn question(&self) -> Option<watch::Receiver<Option<Outcome>>> {
+        match &self.state {
+            State::Asked(outcome) if outcome.has_changed().is_ok() => Some(outcome.clone()),
+            _ => None,
+        }
+    }
+
+    fn recent_trouble(&self) -> Result<(), Failure> {
+        match &self.trouble {
+            Some(trouble) if trouble.is_recent(clock::millis()) => Err(trouble.failure()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A question that was not answered with an introduction.
@@ -106,73 +185,146 @@ impl Introduced {
 impl Discovery {
     /// Why the server cannot be asked at the moment. Speaking one era only is no trouble.
     pub fn trouble(&self) -> Option<String> {
-        let trouble = self.in_trouble();
-        let mut real = trouble.values().filter(|trouble| trouble.kind != Kind::EraUnsupported);
-        real.next().map(|trouble| trouble.text.clone())
+        let now = clock::millis();
+        self.known.iter().find_map(|known| {
+            let known = lock(known);
+            known.trouble.as_ref().filter(|trouble| trouble.is_real(now)).map(|trouble| trouble.text.clone())
+        })
     }
 
-    fn of(&self, revision: Revision) -> &tokio::sync::Mutex<Option<Arc<Introduced>>> {
+    fn of(&self, revision: Revision) -> MutexGuard<'_, Known> {
         let place = Revision::ALL.iter().position(|other| *other == revision);
-        &self.introduced[place.expect("all revisions are in the list of all")]
+        lock(&self.known[place.expect("all revisions are in the list of all")])
     }
 
-    fn in_trouble(&self) -> std::sync::MutexGuard<'_, HashMap<Revision, Trouble>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The place of a client's leg. Those whose leg has ended are forgotten.
+    fn opening(&self, client: &str, revision: Revision) -> Arc<Opening> {
+        let mut shared = lock(&self.shared);
+        if self.is_retired() {
+            return Arc::default();
+        }
+        shared.retain(|_, opening| match opening.try_lock() {
+            Ok(opened) => opened.as_ref().is_some_and(|leg| !leg.is_ended()) || Arc::strong_count(opening) > 1,
+            Err(_) => true,
+        });
+        Arc::clone(shared.entry((client.to_owned(), revision)).or_default())
     }
 
-    fn note(&self, revision: Revision, failure: &Failure, millis: u64) {
-        let trouble = Trouble { kind: failure.kind, text: failure.message.clone(), until: clock::millis() + millis };
-        self.in_trouble().insert(revision, trouble);
+    /// Forgets everything, and remembers nothing more. A question that is under way is still answered.
+    pub fn retire(&self) {
+        // Before the locks: whoever keeps something looks at it under the same locks.
+        self.retired.store(true, Ordering::Relaxed);
+        for known in &self.known {
+            *lock(known) = Known::default();
+        }
+        lock(&self.shared).clear();
     }
 
-    fn recent_trouble(&self, revision: Revision) -> Result<(), Failure> {
-        match self.in_trouble().get(&revision).filter(|trouble| clock::millis() < trouble.until) {
-            Some(trouble) => Err(Failure::new(trouble.kind, trouble.text.clone())),
-            None => Ok(()),
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what a question brought.
+    fn settle(&self, revision: Revision, asked: Result<Introduced, Refused>) -> Outcome {
+        match asked {
+            Ok(introduced) => {
+                // Whoever speaks one revision is up; that it does not speak another stays known.
+                for known in &self.known {
+                    let trouble = &mut lock(known).trouble;
+                    trouble.take_if(|trouble| trouble.kind != Kind::EraUnsupported);
+                }
+                let introduced = Arc::new(introduced);
+                let mut known = self.of(revision);
+                known.trouble = None;
+                known.state = match self.is_retired() {
+                    true => State::Unknown,
+                    false => State::Introduced(Arc::clone(&introduced)),
+                };
+                Ok(introduced)
+            }
+            Err(Refused { failure, said_so }) => {
+                let trouble = Trouble::new(&failure, if said_so { REMEMBER_ERA } else { REMEMBER_TROUBLE });
+                let mut known = self.of(revision);
+                known.state = State::Unknown;
+                // A gate without room for the question knows nothing of the server.
+                if !matches!(failure.kind, Kind::QueueTimeout | Kind::NoRoom) {
+                    known.trouble = Some(trouble.clone());
+                }
+                Err(trouble)
+            }
         }
     }
 }
 
 /// What a server says of itself in a revision; asked now unless it is known.
-/// Callers at the same time share one question.
+///
+/// Callers at the same time share one question. It has the server's own patience and goes on when
+/// a caller goes away, else a server that starts slowly would be ended before it ever answers.
 pub async fn introduced(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> Result<Arc<Introduced>, Failure> {
-    let discovery = &server.discovery;
-    let mut known = discovery.of(revision).lock().await;
-    if let Some(introduced) = known.as_ref().filter(|introduced| !introduced.leg.is_ended()) {
-        return Ok(Arc::clone(introduced));
-    }
-    *known = None;
-    discovery.recent_trouble(revision)?;
-    match ask(core, server, revision).await {
-        Ok(introduced) => {
-            // Whoever speaks one revision is up; that it does not speak another stays known.
-            discovery.in_trouble().retain(|_, trouble| trouble.kind == Kind::EraUnsupported);
-            Ok(Arc::clone(known.insert(Arc::new(introduced))))
+    let mut outcome = {
+        let mut known = server.discovery.of(revision);
+        if let Some(introduced) = known.introduced() {
+            return Ok(introduced);
         }
-        Err(Refused { failure, said_so }) => {
-            discovery.note(revision, &failure, if said_so { REMEMBER_ERA } else { REMEMBER_TROUBLE });
-            Err(failure)
+        match known.question() {
+            Some(outcome) => outcome,
+            None => {
+                known.recent_trouble()?;
+                let outcome = question(core, server, revision);
+                known.state = State::Asked(outcome.clone());
+                outcome
+            }
         }
+    };
+    let settled = outcome.wait_for(Option::is_some).await.ok().and_then(|settled| settled.clone());
+    match settled {
+        Some(outcome) => outcome.map_err(|trouble| trouble.failure()),
+        None => Err(unasked(server)),
     }
 }
 
-/// What a server says of itself, for a view that waits no longer than `patience` for one of many.
+fn question(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> watch::Receiver<Option<Outcome>> {
+    let (settled, outcome) = watch::channel(None);
+    let (core, server) = (Rc::clone(core), Arc::clone(server));
+    tokio::task::spawn_local(async move {
+        let asked = ask(&core, &server, revision).await;
+        let outcome = server.discovery.settle(revision, asked);
+        settled.send_replace(Some(outcome));
+    });
+    outcome
+}
+
+/// What a server says of itself, for a view that waits no longer than `patience` for one of many,
+/// and not at all for one that was silent for that long already.
 pub async fn introduced_within(
     patience: Duration,
     core: &Rc<Core>,
     server: &Arc<Server>,
     revision: Revision,
 ) -> Result<Arc<Introduced>, Failure> {
+    {
+        let mut known = server.discovery.of(revision);
+        if let Some(introduced) = known.introduced() {
+            return Ok(introduced);
+        }
+        known.recent_trouble()?;
+    }
     timeout(patience, introduced(core, server, revision)).await.unwrap_or_else(|_| {
         let failure = silent(server);
-        server.discovery.note(revision, &failure, REMEMBER_SILENCE);
+        let mut known = server.discovery.of(revision);
+        if known.question().is_some() {
+            known.trouble = Some(Trouble::new(&failure, REMEMBER_SILENCE));
+        }
         Err(failure)
     })
 }
 
 /// Forgets what was said on a leg whose session the server no longer knows.
-pub async fn forget(server: &Server, revision: Revision) {
-    *server.discovery.of(revision).lock().await = None;
+pub fn forget(server: &Server, revision: Revision) {
+    let mut known = server.discovery.of(revision);
+    if matches!(known.state, State::Introduced(_)) {
+        known.state = State::Unknown;
+    }
 }
 
 /// How long a server may take to introduce itself.
@@ -235,6 +387,11 @@ fn silent(server: &Server) -> Failure {
     Failure::new(Kind::ServerTimeout, format!("The server {} did not introduce itself in time.", server.settings.name))
 }
 
+fn unasked(server: &Server) -> Failure {
+    let name = &server.settings.name;
+    Failure::new(Kind::ServerUnavailable, format!("The server {name} could not be asked who it is. Try again."))
+}
+
 /// Some programs of the legacy era end upon a method that they do not know, and some HTTP servers
 /// answer it with a bare status: neither speaks the modern era.
 fn as_other_era(leg: &Leg, revision: Revision, failure: Failure) -> Failure {
@@ -255,12 +412,21 @@ pub async fn shared_leg(
     revision: Revision,
     client: &str,
 ) -> Result<Leg, Failure> {
-    let mut shared = server.discovery.shared.lock().await;
-    shared.retain(|_, leg| !leg.is_ended());
-    let place = (client.to_owned(), revision);
-    if let Some(leg) = shared.get(&place) {
+    let mut opened = server.discovery.opening(client, revision).lock_owned().await;
+    if let Some(leg) = opened.as_ref().filter(|leg| !leg.is_ended()) {
         return Ok(leg.clone());
     }
+    // It goes on when the caller goes away: others may wait for it.
+    let (core, owner, client) = (Rc::clone(core), Arc::clone(server), client.to_owned());
+    let opening = tokio::task::spawn_local(async move {
+        let leg = greet_client(&core, &owner, revision, &client).await?;
+        *opened = Some(leg.clone());
+        Ok(leg)
+    });
+    opening.await.unwrap_or_else(|_| Err(unasked(server)))
+}
+
+async fn greet_client(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, client: &str) -> Result<Leg, Failure> {
     let leg = server.client_leg(client, revision.as_str()).await?;
     let unfinished = Unfinished(Some(leg.clone()));
     let greeted = timeout(patience(server), greet(core, leg, revision)).await;
@@ -269,7 +435,7 @@ pub async fn shared_leg(
         return Err(other_era(server, revision));
     }
     unfinished.finish();
-    Ok(shared.entry(place).or_insert(leg.to_shared()).clone())
+    Ok(leg.to_shared())
 }
 
 /// Introduces a hosted session's leg as the client introduced itself.
@@ -322,4 +488,39 @@ pub fn own_meta() -> String {
 /// A message that the gate wrote itself.
 pub fn own(text: String) -> Message {
     Message::parse(Bytes::from(text)).expect("the gate writes valid messages")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(kind: Kind) -> Result<Introduced, Refused> {
+        Err(Failure::new(kind, "no").because("why")).map_err(Refused::from)
+    }
+
+    #[test]
+    fn trouble_of_the_gate_or_of_another_era_does_not_speak_against_a_server() {
+        let discovery = Discovery::default();
+        for kind in [Kind::QueueTimeout, Kind::NoRoom] {
+            assert_eq!(discovery.settle(MODERN, refused(kind)).unwrap_err().kind, kind);
+            assert!(discovery.of(MODERN).recent_trouble().is_ok(), "{kind:?}");
+        }
+        drop(discovery.settle(MODERN, refused(Kind::EraUnsupported)));
+        assert_eq!(discovery.of(MODERN).recent_trouble().unwrap_err().kind, Kind::EraUnsupported);
+        assert_eq!(discovery.trouble(), None);
+        drop(discovery.settle(MODERN, refused(Kind::ServerUnavailable)));
+        assert_eq!(discovery.of(MODERN).recent_trouble().unwrap_err().cause.as_deref(), Some("why"));
+        assert_eq!(discovery.trouble().as_deref(), Some("no"));
+    }
+
+    #[test]
+    fn trouble_passes() {
+        let trouble = Trouble::new(&Failure::new(Kind::ServerUnavailable, "no"), REMEMBER_TROUBLE);
+        assert!(trouble.is_recent(trouble.since) && !trouble.is_recent(trouble.since + REMEMBER_TROUBLE));
+        assert!(trouble.is_real(trouble.since + REMEMBER_TROUBLE) && !trouble.is_real(trouble.since + SHOW_TROUBLE));
+    }
 }

@@ -233,7 +233,9 @@ impl Server {
     /// Ends what runs for it; for a server that a reload removed or changed.
     pub fn retire(&self) {
         if let Some(instances) = self.instances() {
-            instances.end_all();
+            instances.retire();
         }
+        // What it said holds the leg that it was said on, and the leg holds the server.
+        self.discovery.retire();
     }
 }

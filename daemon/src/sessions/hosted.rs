@@ -20,6 +20,9 @@ use crate::servers::leg::Leg;
 /// Requests of servers that may wait for the client's answer at once.
 const MAX_ASKED: usize = 256;
 
+/// The leg to one server; locked while it is opened.
+type Opening = tokio::sync::Mutex<Option<Leg>>;
+
 /// The state of a hosted session.
 #[derive(Debug)]
 pub struct Hosted {
@@ -31,7 +34,8 @@ pub struct Hosted {
     merged: bool,
     /// What servers say outside of calls.
     pub outbox: Arc<Outbox>,
-    legs: tokio::sync::Mutex<HashMap<String, Leg>>,
+    /// By server. Held only to look one up: a server that starts slowly holds up its own calls.
+    legs: Mutex<HashMap<String, Arc<Opening>>>,
     asked: Mutex<HashMap<u64, Asked>>,
     running: Arc<Mutex<HashMap<Bytes, Place>>>,
     log_level: Mutex<Option<Bytes>>,
@@ -95,7 +99,7 @@ impl Hosted {
             initialize,
             merged,
             outbox: Arc::default(),
-            legs: tokio::sync::Mutex::default(),
+            legs: Mutex::default(),
             asked: Mutex::default(),
             running: Arc::default(),
             log_level: Mutex::default(),
@@ -106,31 +110,44 @@ impl Hosted {
     /// The leg to a server, opened by `open` if there is none that lives. A leg to what the server
     /// was before a reload changed how it is reached does not.
     pub async fn leg<E>(&self, server: &Server, open: impl AsyncFnOnce() -> Result<Leg, E>) -> Result<Leg, E> {
-        let mut legs = self.legs.lock().await;
-        let name = &server.settings.name;
-        if let Some(leg) = legs.get(name).filter(|leg| leg.leads_to(server)) {
+        let opening = Arc::clone(lock(&self.legs).entry(server.settings.name.clone()).or_default());
+        let mut opened = opening.lock().await;
+        if let Some(leg) = opened.as_ref().filter(|leg| leg.leads_to(server)) {
             return Ok(leg.clone());
         }
         let leg = open().await?;
-        legs.insert(name.clone(), leg.clone());
+        *opened = Some(leg.clone());
         Ok(leg)
     }
 
-    /// The leg to a server, if one lives.
+    /// The leg to a server, if one lives; waits for one that is being opened.
     pub async fn living_leg(&self, server: &Server) -> Option<Leg> {
-        self.legs.lock().await.get(&server.settings.name).filter(|leg| leg.leads_to(server)).cloned()
+        let opening = self.opening(&server.settings.name)?;
+        let opened = opening.lock().await;
+        opened.as_ref().filter(|leg| leg.leads_to(server)).cloned()
     }
 
-    /// All legs that live.
+    /// All legs that live; waits for those that are being opened.
     pub async fn living_legs(&self) -> Vec<Leg> {
-        self.legs.lock().await.values().filter(|leg| !leg.is_ended()).cloned().collect()
+        let all: Vec<_> = lock(&self.legs).values().cloned().collect();
+        let mut living = Vec::new();
+        for opening in all {
+            living.extend(opening.lock().await.as_ref().filter(|leg| !leg.is_ended()).cloned());
+        }
+        living
     }
 
     /// Forgets the leg to a server whose own session is gone.
     pub async fn lose_leg(&self, server: &str) {
-        if let Some(leg) = self.legs.lock().await.remove(server) {
+        let Some(opening) = self.opening(server) else { return };
+        let lost = opening.lock().await.take();
+        if let Some(leg) = lost {
             self.forget_asked(&leg);
         }
+    }
+
+    fn opening(&self, server: &str) -> Option<Arc<Opening>> {
+        lock(&self.legs).get(server).cloned()
     }
 
     /// Makes a server's message fit for the client: a request gets an id of ours, the
@@ -235,16 +252,25 @@ impl Hosted {
     pub fn end(&self) {
         self.outbox.close();
         lock(&self.asked).clear();
-        if let Ok(mut legs) = self.legs.try_lock() {
-            legs.drain().for_each(|(_, leg)| leg.end());
+        self.end_legs();
+    }
+
+    /// A leg that is being opened stays until whoever opens it has let go of the session.
+    fn end_legs(&self) {
+        for opening in lock(&self.legs).values() {
+            if let Ok(mut opened) = opening.try_lock()
+                && let Some(leg) = opened.take()
+            {
+                leg.end();
+            }
         }
     }
 }
 
 impl Drop for Hosted {
-    /// Whoever held the legs while the session ended has let go by now.
+    /// Whoever held a leg while the session ended has let go by now.
     fn drop(&mut self) {
-        self.legs.get_mut().drain().for_each(|(_, leg)| leg.end());
+        self.end_legs();
     }
 }
 

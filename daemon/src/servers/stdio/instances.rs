@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,9 +39,15 @@ pub struct Instances {
     places: Arc<Semaphore>,
     wait: Duration,
     running: Mutex<HashMap<u64, Slot>>,
+    /// By owner: one starts the instance, the others wait for what comes of it.
+    starting: Mutex<HashMap<String, Arc<Start>>>,
     backoff: Mutex<Backoff>,
-    next: std::sync::atomic::AtomicU64,
+    retired: AtomicBool,
+    next: AtomicU64,
 }
+
+/// How the last start for an owner failed, for those who waited for it.
+type Start = tokio::sync::Mutex<Option<Failure>>;
 
 #[derive(Debug)]
 struct Slot {
@@ -48,7 +55,6 @@ struct Slot {
     started: u64,
     /// Whom it serves, where several calls may find it again.
     shared_by: Option<String>,
-    _place: OwnedSemaphorePermit,
 }
 
 impl Instances {
@@ -63,8 +69,10 @@ impl Instances {
             places: Arc::new(Semaphore::new(stdio.instances.max)),
             wait: queue.timeout,
             running: Mutex::default(),
+            starting: Mutex::default(),
             backoff: Mutex::new(Backoff::new(seed())),
-            next: std::sync::atomic::AtomicU64::new(0),
+            retired: AtomicBool::new(false),
+            next: AtomicU64::new(0),
         }
     }
 
@@ -74,16 +82,40 @@ impl Instances {
     }
 
     /// The instance that everybody with the same `owner` shares: calls of one client, or of
-    /// several, as `serves` says. Two callers at once may start two; the later one is found from
-    /// then on, and both end when idle.
+    /// several, as `serves` says. Of callers at once the first
+    /// starts it; the others wait, and fail as it does.
     pub async fn shared(&self, owner: &str, serves: Serves) -> Result<Link, Failure> {
-        let found = self.lock().values().find_map(|slot| {
-            (slot.shared_by.as_deref() == Some(owner) && !slot.link.is_ended()).then(|| slot.link.clone())
-        });
-        match found {
-            Some(link) => Ok(link),
-            None => self.start(serves, Some(owner.to_owned())).await,
+        if let Some(link) = self.running_for(owner) {
+            return Ok(link);
         }
+        let start = self.start_for(owner);
+        let (mut failed, waited) = match start.try_lock() {
+            Ok(failed) => (failed, false),
+            Err(_) => (start.lock().await, true),
+        };
+        if let Some(link) = self.running_for(owner) {
+            return Ok(link);
+        }
+        if let Some(failure) = failed.as_ref().filter(|_| waited) {
+            return Err(failure.clone());
+        }
+        *failed = None;
+        let started = self.start(serves, Some(owner.to_owned())).await;
+        *failed = started.as_ref().err().cloned();
+        started
+    }
+
+    fn running_for(&self, owner: &str) -> Option<Link> {
+        self.lock().values().find_map(|slot| {
+            (slot.shared_by.as_deref() == Some(owner) && !slot.link.is_ended()).then(|| slot.link.clone())
+        })
+    }
+
+    /// Starts that nobody waits for any more are forgotten.
+    fn start_for(&self, owner: &str) -> Arc<Start> {
+        let mut starting = lock(&self.starting);
+        starting.retain(|_, start| Arc::strong_count(start) > 1);
+        Arc::clone(starting.entry(owner.to_owned()).or_default())
     }
 
     /// Instances that may run.
@@ -123,26 +155,47 @@ impl Instances {
         });
     }
 
-    /// Ends all of them, for a server that is removed or changed.
-    pub fn end_all(&self) {
-        self.lock().drain().for_each(|(_, slot)| slot.link.end());
+    /// Ends all of them, also those that are being started, for a server that is removed or changed.
+    pub fn retire(&self) {
+        let mut running = self.lock();
+        self.retired.store(true, Ordering::Relaxed);
+        running.drain().for_each(|(_, slot)| slot.link.end());
     }
 
     async fn start(&self, serves: Serves, shared_by: Option<String>) -> Result<Link, Failure> {
         self.sweep();
         self.admit()?;
         let place = self.place().await?;
+        // It may come from an instance that crashed.
+        self.sweep();
+        self.admit()?;
         let opened = connection::open(&self.socket, START_TIMEOUT, self.line_bytes).await;
         let (hello, reader, writer) = opened.map_err(|problem| self.not_opened(&problem))?;
-        let link = Link::start(hello.pid, reader, writer, serves);
+        let link = Link::start(hello.pid, reader, writer, serves, place);
         info!(server = self.server, pid = hello.pid, "an instance started");
-        let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let slot = Slot { link: link.clone(), started: clock::millis(), shared_by, _place: place };
-        self.lock().insert(number, slot);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let slot = Slot { link: link.clone(), started: clock::millis(), shared_by };
+        let mut running = self.lock();
+        // Under the lock, so that a server which is retired now ends this one with the others.
+        if self.retired.load(Ordering::Relaxed) {
+            link.end();
+            return Err(self.gone());
+        }
+        running.insert(number, slot);
         Ok(link)
     }
 
+    fn gone(&self) -> Failure {
+        Failure::new(
+            Kind::ServerUnavailable,
+            format!("The server {} was changed or removed by its operator. Try again.", self.server),
+        )
+    }
+
     fn admit(&self) -> Result<(), Failure> {
+        if self.retired.load(Ordering::Relaxed) {
+            return Err(self.gone());
+        }
         match lock(&self.backoff).verdict(clock::millis()) {
             Verdict::Start => Ok(()),
             Verdict::Wait { millis } => Err(Failure::new(
@@ -219,4 +272,133 @@ fn seed() -> u64 {
     let mut bytes = [0; 8];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has a random source");
     u64::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{UnixListener, UnixStream};
+    use tokio::sync::Notify;
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::config::settings;
+    use crate::instance::notice::{self, Hello};
+
+    /// Who stands behind the socket: starts instances, each of which ends when it is told to.
+    #[derive(Default)]
+    struct Peer {
+        started: Cell<usize>,
+        begun: Notify,
+        /// Held back until there is a permit.
+        go: Notify,
+        /// Makes one instance end by itself.
+        crash: Notify,
+        ended: Cell<usize>,
+    }
+
+    impl Peer {
+        async fn accept(self: Rc<Self>, listener: UnixListener) {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                self.started.set(self.started.get() + 1);
+                tokio::task::spawn_local(Rc::clone(&self).serve(stream));
+            }
+        }
+
+        async fn serve(self: Rc<Self>, mut stream: UnixStream) {
+            self.begun.notify_one();
+            self.go.notified().await;
+            let hello = notice::line(&Hello { server: "files".to_owned(), pid: 7 });
+            stream.write_all(&hello).await.unwrap();
+            let mut buffer = [0; 64];
+            tokio::select! {
+                () = async { while stream.read(&mut buffer).await.unwrap() > 0 {} } => {}
+                () = self.crash.notified() => {}
+            }
+            self.ended.set(self.ended.get() + 1);
+        }
+    }
+
+    fn play<F: Future<Output = ()>>(max: usize, test: impl FnOnce(Rc<Instances>, Rc<Peer>) -> F) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("files.sock");
+        let long = Duration::from_secs(60);
+        let limits = settings::Instances { per: None, max, spares: 0, idle: long, memory: None, tasks: None };
+        let stdio = Stdio {
+            command: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            instances: limits,
+            line_bytes: 1024,
+        };
+        let queue = Queue { max_size: 10, timeout: long };
+        let instances = Rc::new(Instances::new("files", socket.clone(), &stdio, &queue));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let peer = Rc::new(Peer::default());
+            tokio::task::spawn_local(Rc::clone(&peer).accept(UnixListener::bind(&socket).unwrap()));
+            timeout(Duration::from_secs(20), test(instances, peer)).await.expect("the test hangs");
+        });
+    }
+
+    #[test]
+    fn callers_at_once_share_one_start() {
+        play(5, |instances, peer| async move {
+            let go = async {
+                peer.begun.notified().await;
+                peer.go.notify_one();
+            };
+            let (one, two, ()) = tokio::join!(instances.shared("all"), instances.shared("all"), go);
+            assert!(one.unwrap().is_same(&two.unwrap()));
+            assert_eq!((peer.started.get(), instances.count()), (1, 1));
+        });
+    }
+
+    #[test]
+    fn an_instance_that_ends_makes_room_at_once() {
+        play(1, |instances, peer| async move {
+            peer.go.notify_one();
+            let first = instances.shared("one").await.unwrap();
+            let end = async {
+                first.end();
+                peer.begun.notified().await;
+                peer.begun.notified().await;
+                assert_eq!(peer.ended.get(), 1, "never two at once");
+                peer.go.notify_one();
+            };
+            let (second, ()) = tokio::join!(instances.shared("two"), end);
+            assert!(!second.unwrap().is_ended());
+        });
+    }
+
+    #[test]
+    fn a_crash_makes_room_but_not_for_another_at_once() {
+        play(1, |instances, peer| async move {
+            peer.go.notify_one();
+            instances.shared("one").await.unwrap();
+            let crash = async { peer.crash.notify_one() };
+            let (second, ()) = tokio::join!(instances.shared("two"), crash);
+            assert_eq!(second.unwrap_err().kind, Kind::ServerUnavailable);
+            assert_eq!(peer.started.get(), 1);
+        });
+    }
+
+    #[test]
+    fn a_server_that_is_retired_keeps_no_instance_that_was_being_started() {
+        play(5, |instances, peer| async move {
+            let retire = async {
+                peer.begun.notified().await;
+                instances.retire();
+                peer.go.notify_one();
+            };
+            let (started, ()) = tokio::join!(instances.shared("all"), retire);
+            assert_eq!(started.unwrap_err().kind, Kind::ServerUnavailable);
+            assert_eq!(instances.shared("all").await.unwrap_err().kind, Kind::ServerUnavailable);
+            assert_eq!((peer.started.get(), instances.count()), (1, 0));
+        });
+    }
 }

@@ -103,8 +103,8 @@ enum Command {
 }
 
 impl Link {
-    /// Takes over an opened connection.
-    pub fn start(pid: u32, reader: Reader, writer: Writer, serves: Serves) -> Self {
+    /// Takes over an opened connection. The instance has its `place` until its connection has ended.
+    pub fn start(pid: u32, reader: Reader, writer: Writer, serves: Serves, place: OwnedSemaphorePermit) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared {
             pid,
@@ -118,7 +118,7 @@ impl Link {
         let waiting = Rc::new(RefCell::new(Waiting::default()));
         tokio::task::spawn_local(write(inbox, writer, Rc::clone(&waiting)));
         let back = Back { shared: Arc::clone(&shared), commands: commands.downgrade() };
-        tokio::task::spawn_local(read(reader, waiting, serves, back));
+        tokio::task::spawn_local(read(reader, waiting, serves, back, place));
         Self { shared, commands }
     }
 
@@ -380,7 +380,13 @@ async fn write(mut inbox: mpsc::Receiver<Command>, writer: Writer, waiting: Rc<R
     writer.end();
 }
 
-async fn read(mut reader: Reader, waiting: Rc<RefCell<Waiting>>, serves: Serves, back: Back) {
+async fn read(
+    mut reader: Reader,
+    waiting: Rc<RefCell<Waiting>>,
+    serves: Serves,
+    back: Back,
+    place: OwnedSemaphorePermit,
+) {
     let shared = &back.shared;
     let mut unread = 0;
     let mut exit = None;
@@ -395,6 +401,8 @@ async fn read(mut reader: Reader, waiting: Rc<RefCell<Waiting>>, serves: Serves,
     let reason = epitaph(exit.as_ref());
     debug!(pid = shared.pid, %reason, "an instance ended");
     waiting.borrow_mut().lose_all(&reason);
+    // Whoever waits for the place finds the end noted.
+    drop(place);
 }
 
 /// What callers read when the instance ended under them.
