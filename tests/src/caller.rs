@@ -258,6 +258,17 @@ impl Reply {
         serde_json::from_str(&text).unwrap_or_else(|problem| panic!("{problem}: {text:?}"))
     }
 
+    /// The whole body, as it came.
+    ///
+    /// # Panics
+    /// When it does not come, or is cut short.
+    pub async fn raw(mut self) -> Vec<u8> {
+        timeout(PATIENCE, self.connection.body(&self.head))
+            .await
+            .unwrap_or_else(|_| panic!("no body for {}", self.asked))
+            .expect("a whole body")
+    }
+
     /// Whether nothing comes for a moment; to be used only after something that would have come first.
     pub async fn is_silent(&mut self) -> bool {
         timeout(Duration::from_millis(50), self.next()).await.is_err()

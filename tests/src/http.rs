@@ -239,11 +239,16 @@ impl EventStream {
             let event: Vec<u8> = self.text.drain(..at + width).collect();
             let event = String::from_utf8_lossy(&event).into_owned();
             let data: Vec<&str> =
-                event.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start).collect();
+                event.lines().filter_map(|line| line.strip_prefix("data:")).map(without_space).collect();
             let data = data.join("\n");
             if !data.is_empty() {
                 return Some(data);
             }
         }
     }
+}
+
+/// The value of a field: one space in front of it belongs to the format, further ones to the value.
+fn without_space(value: &str) -> &str {
+    value.strip_prefix(' ').unwrap_or(value)
 }

@@ -9,6 +9,7 @@ pub mod fake;
 pub mod framing;
 pub mod gate;
 pub mod http;
+pub mod json;
 pub mod load;
 pub mod mcp;
 pub mod processes;

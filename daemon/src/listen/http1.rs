@@ -80,6 +80,8 @@ struct Driver<'a, S: AsyncRead + AsyncWrite + Unpin + 'static> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
     async fn run(mut self, counters: &Counters) -> io::Result<()> {
+        let connection = self.connection;
+        let listener = &connection.listener;
         let mut looked = None;
         let mut closing = false;
         loop {
@@ -87,21 +89,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
             match poll_fn(|cx| self.poll(cx)).await {
                 Event::Ended(result) => {
                     if !self.watch.ended() {
-                        Box::pin(refuse::linger(self.stream())).await;
+                        Box::pin(refuse::linger(self.stream(), listener)).await;
                     }
                     return result.map_err(io::Error::other);
                 }
                 // Its request was handed on, and has been answered already.
                 Event::Refused(stop) if stop.begun && requests > stop.message => {
                     Counters::count(&counters.refused);
-                    Box::pin(refuse::close(self.stream())).await;
+                    Box::pin(refuse::close(self.stream(), listener)).await;
                     return Ok(());
                 }
                 Event::Refused(stop) => {
                     Counters::count(&counters.refused);
                     tracing::debug!(connection = self.connection.id, peer = %self.connection.peer, reason = stop.refusal.code(), "request refused");
-                    let listener = self.connection.listener.clone();
-                    Box::pin(refuse::answer(self.stream(), stop.refusal, &listener)).await;
+                    Box::pin(refuse::answer(self.stream(), stop.refusal, listener)).await;
                     return Ok(());
                 }
                 Event::Expired(Wait::Head) => {
@@ -113,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
                     self.watch.refuse(Refusal::BodyTimeout);
                 }
                 Event::Expired(Wait::First | Wait::Next) | Event::Idle if closing => {
-                    Box::pin(refuse::close(self.stream())).await;
+                    Box::pin(refuse::close(self.stream(), listener)).await;
                     return Ok(());
                 }
                 Event::Expired(Wait::Body | Wait::Reader | Wait::Nothing) => {

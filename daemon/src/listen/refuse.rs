@@ -16,8 +16,10 @@ use super::connection::{Connection, Protocol};
 use crate::body::Body;
 use crate::config::settings::Listener;
 
-/// How long, and how many bytes, a closed connection is read on: closing one with unread bytes
-/// resets it, which can take the answer from the client that has not read it yet.
+/// How long, and how many bytes beyond a body of the bound, a closed connection is read on: closing
+/// one with unread bytes resets it, which can take the answer from a client that has not read it
+/// yet. Many clients do not before they have sent all of a body, and one that is just too long is
+/// no more work than one that passes.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
 
@@ -72,28 +74,28 @@ where
     let text = text(refusal, listener);
     let write = timeout(LINGER, stream.write_all(text.as_bytes()));
     if matches!(write.await, Ok(Ok(()))) {
-        close(stream).await;
+        close(stream, listener).await;
     }
 }
 
 /// Says that nothing more follows, and closes once the client has had time to read what did.
-pub async fn close<S>(mut stream: S)
+pub async fn close<S>(mut stream: S, listener: &Listener)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     if matches!(timeout(LINGER, stream.shutdown()).await, Ok(Ok(()))) {
-        linger(stream).await;
+        linger(stream, listener).await;
     }
 }
 
 /// Reads, and drops, what a client still sends after this side was shut down, until it closes.
-pub async fn linger<S: AsyncRead + Unpin>(mut stream: S) {
+pub async fn linger<S: AsyncRead + Unpin>(mut stream: S, listener: &Listener) {
     let deadline = Instant::now() + LINGER;
     let mut scratch = [0_u8; 4096];
-    let mut left = LINGER_BYTES;
+    let mut left = listener.bounds.body_bytes + LINGER_BYTES;
     while left > 0 {
         match timeout_at(deadline, stream.read(&mut scratch)).await {
-            Ok(Ok(1..)) => left = left.saturating_sub(scratch.len()),
+            Ok(Ok(read @ 1..)) => left = left.saturating_sub(read),
             _ => return,
         }
     }

@@ -11,7 +11,7 @@ use http::{HeaderValue, Response};
 use http_body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
-use toolgate_protocol::sse;
+use toolgate_protocol::{flatten, sse};
 
 use crate::body::{Body, BodyError};
 use crate::sessions::Unasked;
@@ -49,10 +49,11 @@ impl Events {
         (Self { sender, room: Arc::new(Semaphore::new(BUFFER_BYTES as usize)) }, response)
     }
 
-    /// Sends one message as an event.
+    /// Sends one message as an event. Its line ends become spaces: an event cannot tell CR from LF,
+    /// and a reader that takes one line of data for all of it must still read the message.
     pub async fn message(&self, message: &[u8]) -> Result<(), Gone> {
         let mut text = BytesMut::with_capacity(message.len() + 32);
-        sse::write_event(&mut text, None, None, message);
+        sse::write_event(&mut text, None, None, &flatten::flattened(message));
         self.say(text.freeze()).await
     }
 

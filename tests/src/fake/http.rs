@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::record::Record;
-use super::{Fake, Said, Speaks, lock};
+use super::{Fake, Incoming, Said, Speaks, lock};
 
 /// A running server.
 #[derive(Debug)]
@@ -102,14 +102,14 @@ impl Server {
     }
 
     async fn post(&self, socket: &mut TcpStream, request: &Request, who: &str) -> io::Result<()> {
-        let message: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        let incoming: Incoming = serde_json::from_str(&request.body).unwrap_or_default();
         let (out, mut said) = mpsc::unbounded_channel();
-        if message.get("id").is_none() || message.get("method").is_none() {
+        let (Some(id), Some(method)) = (incoming.id, incoming.method) else {
             self.fake.take(&request.body, &out).await;
             return socket.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").await;
-        }
+        };
         let mut session = String::new();
-        if message["method"] == "initialize" {
+        if method == "initialize" {
             let id = format!("fake-{}", self.fake.mint());
             session = format!("Mcp-Session-Id: {id}\r\n");
             lock(&self.sessions).insert(id);
@@ -126,7 +126,7 @@ impl Server {
                 next = said.recv() => next,
                 read = socket.read(&mut scratch) => {
                     if read.unwrap_or(0) == 0 {
-                        self.fake.record.write(who, &request.headers, &json!({"closed": message["id"]}).to_string());
+                        self.fake.record.write(who, &request.headers, &json!({"closed": &id}).to_string());
                         return Err(io::ErrorKind::ConnectionAborted.into());
                     }
                     continue;
@@ -137,6 +137,7 @@ impl Server {
                 None => return socket.write_all(&plain(202, "", "")).await,
                 Some(Said::Status(status, text)) => return socket.write_all(&plain(status, "", &text)).await,
                 Some(Said::Raw(bytes)) => socket.write_all(&bytes).await?,
+                Some(Said::Body(media_type, bytes)) => return socket.write_all(&whole(&media_type, &bytes)).await,
                 Some(Said::End) => return Err(io::ErrorKind::ConnectionAborted.into()),
                 Some(Said::Message(text)) if !streaming && is_response(&text) => {
                     let status = status_of(&text, request.headers["mcp-protocol-version"] == "2026-07-28");
@@ -200,6 +201,22 @@ fn plain(status: u16, headers: &str, body: &str) -> Vec<u8> {
 fn stream_head(headers: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n{headers}\r\n")
         .into_bytes()
+}
+
+/// A stream in pieces that are cut anywhere, everything else in one.
+fn whole(media_type: &str, bytes: &[u8]) -> Vec<u8> {
+    if media_type != "text/event-stream" {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n", bytes.len());
+        return [head.as_bytes(), bytes].concat();
+    }
+    let mut out = stream_head("");
+    for piece in bytes.chunks(bytes.len() / 3 + 1) {
+        out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        out.extend_from_slice(piece);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"0\r\n\r\n");
+    out
 }
 
 fn event(text: &str) -> Vec<u8> {

@@ -45,6 +45,8 @@ pub enum Said {
     Raw(Vec<u8>),
     /// Over HTTP: this status, and the text as its body.
     Status(u16, String),
+    /// Exactly these bytes; over HTTP as the whole body of an answer of this media type.
+    Body(String, Vec<u8>),
     /// The process ends, or the connection is cut.
     End,
 }
@@ -67,15 +69,17 @@ pub struct Fake {
 }
 
 /// A message as far as the fake reads it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Incoming {
     id: Option<Box<RawValue>>,
     method: Option<String>,
     params: Option<Box<RawValue>>,
 }
 
+/// What the fake reads of a request's parameters, whatever else they hold.
 #[derive(Debug, Default, Deserialize)]
-struct Tokens {
+struct Params {
+    name: Option<Box<RawValue>>,
     #[serde(rename = "_meta")]
     meta: Option<Meta>,
 }
@@ -94,7 +98,10 @@ struct Request {
     /// Raw, as all ids here.
     id: String,
     method: String,
+    /// `params.name`; empty where there is none.
+    name: String,
     raw_params: String,
+    /// Null where they hold what a `Value` cannot.
     params: Value,
     token: Option<String>,
     modern: bool,
@@ -130,10 +137,11 @@ impl Fake {
             return;
         };
         let Some(id) = id else { return self.notified(&method, &raw_params) };
-        let tokens: Tokens = serde_json::from_str(&raw_params).unwrap_or_default();
-        let meta = tokens.meta.unwrap_or_default();
+        let params: Params = serde_json::from_str(&raw_params).unwrap_or_default();
+        let meta = params.meta.unwrap_or_default();
         let request = Request {
             method,
+            name: params.name.and_then(|name| serde_json::from_str(name.get()).ok()).unwrap_or_default(),
             params: serde_json::from_str(&raw_params).unwrap_or_default(),
             raw_params,
             token: meta.progress.map(|token| token.get().to_owned()),

@@ -1,16 +1,23 @@
 //! What reached a fake: a file, so that a process can write and a scenario read it.
 //!
-//! One line per message: who took it (a process id or a session), the request's headers, the message.
+//! One line per message: who took it (a process id or a session), the request's headers, the message as a
+//! JSON string, so that it may hold line ends. Beside it lies what the tool `told` answers.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::wait;
+
+/// Stands in what [`Record::tell`] is given where the id of the request goes.
+pub const ID: char = '\u{1}';
+/// The same for the request's progress token.
+pub const TOKEN: char = '\u{2}';
 
 /// Where a fake writes.
 #[derive(Debug, Clone)]
@@ -29,8 +36,10 @@ pub struct Received {
     pub headers: Value,
     /// As it came.
     pub text: String,
-    /// The same, read.
+    /// The same, read; null where it holds what a `Value` cannot.
     pub message: Value,
+    /// Its method; empty where it has none.
+    pub method: String,
 }
 
 impl Record {
@@ -64,7 +73,35 @@ impl Record {
     /// When the file is gone.
     pub fn write(&self, who: &str, headers: &Value, text: &str) {
         let mut file = OpenOptions::new().append(true).open(&self.path).expect("the record");
+        let text = serde_json::to_string(text).expect("text");
         file.write_all(format!("{who}\t{headers}\t{text}\n").as_bytes()).expect("the record");
+    }
+
+    /// Forgets what reached the fake so far.
+    ///
+    /// # Panics
+    /// When the file is gone.
+    pub fn clear(&self) {
+        File::create(&self.path).expect("the record");
+    }
+
+    /// Makes the tool `told` answer with exactly `body`, in which [`ID`] and [`TOKEN`] stand for the raw ones of the
+    /// request. Over HTTP it is of the type `media_type`; over stdio a line end follows it.
+    ///
+    /// # Panics
+    /// When there is no room for it.
+    pub fn tell(&self, media_type: &str, body: &str) {
+        fs::write(self.told_path(), format!("{media_type}\n{body}")).expect("a file");
+    }
+
+    /// What [`Record::tell`] was given last: media type and body.
+    pub(super) fn told(&self) -> Option<(String, String)> {
+        let told = fs::read_to_string(self.told_path()).ok()?;
+        told.split_once('\n').map(|(media_type, body)| (media_type.to_owned(), body.to_owned()))
+    }
+
+    fn told_path(&self) -> PathBuf {
+        self.path.with_extension("told")
     }
 
     /// Everything so far, in order.
@@ -81,7 +118,7 @@ impl Record {
     /// Messages with this method, in order.
     #[must_use]
     pub fn of(&self, method: &str) -> Vec<Received> {
-        self.all().into_iter().filter(|received| received.message["method"] == method).collect()
+        self.all().into_iter().filter(|received| received.method == method).collect()
     }
 
     /// Waits for the first message for which `wanted` holds.
@@ -104,13 +141,21 @@ impl Record {
     }
 }
 
+/// A message of which only the method is read, whatever else it holds.
+#[derive(Deserialize)]
+struct Named {
+    method: String,
+}
+
 fn parse(line: &str) -> Option<Received> {
     let (who, rest) = line.split_once('\t')?;
     let (headers, text) = rest.split_once('\t')?;
+    let text: String = serde_json::from_str(text).ok()?;
     Some(Received {
         who: who.to_owned(),
         headers: serde_json::from_str(headers).unwrap_or_else(|_| json!({})),
-        text: text.to_owned(),
-        message: serde_json::from_str(text).unwrap_or_default(),
+        message: serde_json::from_str(&text).unwrap_or_default(),
+        method: serde_json::from_str::<Named>(&text).map(|named| named.method).unwrap_or_default(),
+        text,
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Fake, Out, Request, Said, Speaks, lock, say};
+use super::{Fake, Out, Request, Said, Speaks, lock, record, say};
 
 /// The members that a modern result must have.
 const COMPLETE: &str = r#""resultType":"complete","ttlMs":60000,"cacheScope":"public""#;
@@ -63,7 +63,8 @@ impl Fake {
 
     async fn call(&self, request: &Request, out: &Out) {
         let arguments = &request.params["arguments"];
-        match request.params["name"].as_str().unwrap_or_default() {
+        match request.name.as_str() {
+            "told" => self.told(request, out),
             "fail" => result(request, out, r#"{"content":[{"type":"text","text":"It failed."}],"isError":true}"#),
             "error" => fail(request, out, &json!({"code": -32042, "message": "an error of its own", "data": {"n": 1}})),
             "odd" => {
@@ -126,6 +127,14 @@ impl Fake {
             "input" => input(request, out),
             _ => echo(request, out),
         }
+    }
+
+    /// Answers with the bytes that the scenario gave for it.
+    fn told(&self, request: &Request, out: &Out) {
+        let Some((media_type, body)) = self.record.told() else { return echo(request, out) };
+        let token = request.token.as_deref().unwrap_or("null");
+        let body = body.replace(record::ID, &request.id).replace(record::TOKEN, token);
+        drop(out.send(Said::Body(media_type, body.into_bytes())));
     }
 
     /// A request of the server's own in the middle of a call; the client's answer is part of the result.

@@ -67,7 +67,7 @@ pub async fn serve(record: &Path, speaks: Speaks) {
             Some(said) = said.recv() => {
                 let bytes = match said {
                     Said::Message(text) | Said::Status(_, text) => text.into_bytes(),
-                    Said::Raw(bytes) => bytes,
+                    Said::Raw(bytes) | Said::Body(_, bytes) => bytes,
                     Said::End => std::process::exit(EXIT_STATUS),
                 };
                 stdout.write_all(&[&bytes[..], b"\n"].concat()).await.expect("stdout");
