@@ -2,7 +2,12 @@
 
 use serde_json::{Value, json};
 use toolgate_tests::caller::Caller;
+use toolgate_tests::fake::Speaks;
+use toolgate_tests::fake::http::Http;
+use toolgate_tests::fake::stdio::Stdio;
+use toolgate_tests::gate::Setup;
 use toolgate_tests::mcp::Era;
+use toolgate_tests::wait::until;
 
 use crate::stage::{Stage, names, stage};
 
@@ -257,4 +262,29 @@ async fn no_two_requests_have_the_same_id_at_a_server() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), all, "ids that were given twice");
+}
+
+#[tokio::test]
+async fn a_server_that_starts_slowly_is_left_out_until_it_has_started() {
+    let slow = Stdio::new(Speaks::Legacy);
+    // Longer than a greeting or a merged list waits for one server.
+    let command = format!(
+        "command = [\"/bin/sh\", \"-c\", 'sleep 6; exec \"$@\"', \"sh\", {}",
+        slow.command().trim_start_matches("command = [")
+    );
+    let web = Http::start(Speaks::Both).await;
+    let setup = Setup::default().server("web", &web.endpoints()).server("slow", &command);
+    let gate = setup.table("[profile.pair]\nservers = [\"web\", \"slow\"]\n").start().await;
+    let client = Caller::legacy(&gate, "/mcp/pair").await;
+    assert!(all_tools(&client).await.contains(&"web__echo".to_owned()), "the others are there at once");
+    until("its tools", async || all_tools(&client).await.contains(&"slow__echo".to_owned()).then_some(())).await;
+    // The session's own instance starts as slowly, and holds up nobody else.
+    let held_up = async { client.call("1", "slow__echo", json!({})).await.answer().await };
+    let free = async {
+        let answer = client.call("2", "web__echo", json!({})).await.answer().await;
+        assert!(slow.record.of("tools/call").is_empty(), "it has not waited");
+        answer
+    };
+    let (last, first) = tokio::join!(held_up, free);
+    assert!(last["result"].is_object() && first["result"].is_object(), "{last} {first}");
 }

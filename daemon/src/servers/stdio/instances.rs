@@ -352,7 +352,11 @@ mod tests {
                 peer.begun.notified().await;
                 peer.go.notify_one();
             };
-            let (one, two, ()) = tokio::join!(instances.shared("all"), instances.shared("all"), go);
+            let (one, two, ()) = tokio::join!(
+                instances.shared("all", Serves::Everybody),
+                instances.shared("all", Serves::Everybody),
+                go
+            );
             assert!(one.unwrap().is_same(&two.unwrap()));
             assert_eq!((peer.started.get(), instances.count()), (1, 1));
         });
@@ -362,7 +366,7 @@ mod tests {
     fn an_instance_that_ends_makes_room_at_once() {
         play(1, |instances, peer| async move {
             peer.go.notify_one();
-            let first = instances.shared("one").await.unwrap();
+            let first = instances.shared("one", Serves::Everybody).await.unwrap();
             let end = async {
                 first.end();
                 peer.begun.notified().await;
@@ -370,7 +374,7 @@ mod tests {
                 assert_eq!(peer.ended.get(), 1, "never two at once");
                 peer.go.notify_one();
             };
-            let (second, ()) = tokio::join!(instances.shared("two"), end);
+            let (second, ()) = tokio::join!(instances.shared("two", Serves::Everybody), end);
             assert!(!second.unwrap().is_ended());
         });
     }
@@ -379,9 +383,9 @@ mod tests {
     fn a_crash_makes_room_but_not_for_another_at_once() {
         play(1, |instances, peer| async move {
             peer.go.notify_one();
-            instances.shared("one").await.unwrap();
+            instances.shared("one", Serves::Everybody).await.unwrap();
             let crash = async { peer.crash.notify_one() };
-            let (second, ()) = tokio::join!(instances.shared("two"), crash);
+            let (second, ()) = tokio::join!(instances.shared("two", Serves::Everybody), crash);
             assert_eq!(second.unwrap_err().kind, Kind::ServerUnavailable);
             assert_eq!(peer.started.get(), 1);
         });
@@ -395,9 +399,9 @@ mod tests {
                 instances.retire();
                 peer.go.notify_one();
             };
-            let (started, ()) = tokio::join!(instances.shared("all"), retire);
+            let (started, ()) = tokio::join!(instances.shared("all", Serves::Everybody), retire);
             assert_eq!(started.unwrap_err().kind, Kind::ServerUnavailable);
-            assert_eq!(instances.shared("all").await.unwrap_err().kind, Kind::ServerUnavailable);
+            assert_eq!(instances.shared("all", Serves::Everybody).await.unwrap_err().kind, Kind::ServerUnavailable);
             assert_eq!((peer.started.get(), instances.count()), (1, 0));
         });
     }
