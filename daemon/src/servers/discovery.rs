@@ -236,10 +236,8 @@ impl Discovery {
                 let introduced = Arc::new(introduced);
                 let mut known = self.of(revision);
                 known.trouble = None;
-                known.state = match self.is_retired() {
-                    true => State::Unknown,
-                    false => State::Introduced(Arc::clone(&introduced)),
-                };
+                known.state =
+                    if self.is_retired() { State::Unknown } else { State::Introduced(Arc::clone(&introduced)) };
                 Ok(introduced)
             }
             Err(Refused { failure, said_so }) => {
@@ -266,14 +264,13 @@ pub async fn introduced(core: &Rc<Core>, server: &Arc<Server>, revision: Revisio
         if let Some(introduced) = known.introduced() {
             return Ok(introduced);
         }
-        match known.question() {
-            Some(outcome) => outcome,
-            None => {
-                known.recent_trouble()?;
-                let outcome = question(core, server, revision);
-                known.state = State::Asked(outcome.clone());
-                outcome
-            }
+        if let Some(outcome) = known.question() {
+            outcome
+        } else {
+            known.recent_trouble()?;
+            let outcome = question(core, server, revision);
+            known.state = State::Asked(outcome.clone());
+            outcome
         }
     };
     let settled = outcome.wait_for(Option::is_some).await.ok().and_then(|settled| settled.clone());

@@ -60,7 +60,7 @@ pub struct Server {
 #[derive(Debug)]
 enum By {
     Http(http_call::Upstream),
-    Stdio(Instances),
+    Stdio(Box<Instances>),
 }
 
 impl Server {
@@ -73,7 +73,7 @@ impl Server {
             Transport::Http(http) => By::Http(http_call::Upstream::new(&settings, http, daemon)?),
             Transport::Stdio(stdio) => {
                 let socket = daemon.runtime_dir.join("servers").join(format!("{}.sock", settings.name));
-                By::Stdio(Instances::new(&settings.name, socket, stdio, &settings.queue))
+                By::Stdio(Box::new(Instances::new(&settings.name, socket, stdio, &settings.queue)))
             }
         };
         Ok(Self {
