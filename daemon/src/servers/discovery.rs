@@ -496,7 +496,7 @@ mod tests {
     use super::*;
 
     fn refused(kind: Kind) -> Result<Introduced, Refused> {
-        Err(Failure::new(kind, "no").because("why")).map_err(Refused::from)
+        Err(Refused::from(Failure::new(kind, "no").because("why")))
     }
 
     #[test]
