@@ -135,7 +135,7 @@ fn filled(text: &str, pieces: &[(char, &str)]) -> String {
 
 /// Line ends as spaces of the same length. Strings hold none.
 fn on_one_line(text: &str) -> String {
-    text.replace(['\r', '\n'], " ")
+    text.split('\r').flat_map(|piece| piece.split('\n')).collect::<Vec<_>>().join(" ")
 }
 
 /// The data of an event whose lines those of `text` are.
@@ -144,8 +144,7 @@ fn as_data(text: &str) -> String {
 }
 
 fn event(text: &str) -> String {
-    let lines: Vec<String> = as_data(text).split('\n').map(|line| format!("data: {line}\n")).collect();
-    format!(": a comment\r\nid: 7\nevent: message\n{}\n", lines.concat())
+    format!(": a comment\r\nid: 7\nevent: message\ndata: {}\n\n", as_data(text).replace('\n', "\ndata: "))
 }
 
 /// What an instance writes: a line end would end the message, and a CR before it would belong to the line end.
@@ -265,7 +264,7 @@ fn shown(text: &[u8]) -> String {
 // Messages
 
 fn place(place: char) -> Json {
-    Json::Raw(place.to_string())
+    Json::raw(place)
 }
 
 fn member(key: &str, value: Json) -> (String, Json) {
@@ -370,18 +369,18 @@ fn whatever_is_written_arrives_as_it_was_written() {
 
 // The bound
 
-/// A message of exactly `bytes` bytes, with what takes the place of `~` in the middle of `frame`.
+/// A message of exactly `bytes` bytes: odd values and long plain runs in the place of `~` in `frame`.
 fn of_length(frame: &str, bytes: usize) -> String {
     let (before, after) = frame.split_once('~').expect("a place");
-    let string = r"\u0061\/é😀 plain \ud800".repeat(bytes / 64);
-    let numbers = "1e400 , -0,\r\n123456789012345678901234567890,".repeat(bytes / 128);
-    let odd = format!("\"{string}\",[{numbers}0]");
-    let room = bytes.checked_sub(before.len() + odd.len() + after.len()).expect("room");
-    [before, &odd, &" \n\t ".repeat(room / 4), &" ".repeat(room % 4), after].concat()
+    let run = ["\"", &"plain ".repeat(5000), "\u{20ac}\\u0061\\/\\ud800\", 1e400,\r\n123456789012345678901234567890,"]
+        .concat();
+    let values = run.repeat(bytes / run.len() - 1) + "-0";
+    let room = bytes.checked_sub(before.len() + values.len() + after.len()).expect("room");
+    [before, &values, &" ".repeat(room), after].concat()
 }
 
 fn long_case(way: Way, form: Form, bytes: usize) -> Case {
-    let id = "7".to_owned();
+    let id = "77".to_owned();
     let meta = match way.era {
         Era::Legacy => String::new(),
         Era::Modern => {
@@ -395,8 +394,8 @@ fn long_case(way: Way, form: Form, bytes: usize) -> Case {
     );
     let answer = format!(r#"{{"result":{{"content":[],"x":[~],"resultType":"complete"}},"id":{ID},"jsonrpc":"2.0"}}"#);
     Case {
-        // The places are one byte long each, as id and token are.
-        request: of_length(&request, bytes + 1 - name.len()),
+        // A place is one byte long.
+        request: of_length(&request, bytes + 3 - id.len() - id.len() - name.len()),
         progress: format!(
             r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{TOKEN},"progress":1}}}}"#
         ),
