@@ -161,10 +161,12 @@ impl Case {
     /// What must reach the server; `id` is the one that did.
     fn expected_there(&self, way: Way, id: &str) -> String {
         let name = if way.is_merged() { r#""told""# } else { &self.name };
-        if way.is_stdio() {
-            return filled(&on_one_line(&self.request), &[(ID, id), (TOKEN, id), (NAME, name)]);
+        if way.is_mirrored() {
+            return filled(&self.request, &[(ID, &self.id), (TOKEN, &self.token), (NAME, name)]);
         }
-        filled(&self.request, &[(ID, &self.id), (TOKEN, &self.token), (NAME, name)])
+        // A leg names each request, and its progress, by an id of the gate's own.
+        let request = if way.is_stdio() { on_one_line(&self.request) } else { self.request.clone() };
+        filled(&request, &[(ID, id), (TOKEN, id), (NAME, name)])
     }
 
     /// Media type and body, for [`Record::tell`].
