@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::config::Settings;
 use crate::gate::Gate;
 use crate::listen::drain::Drain;
 use crate::policy::Policy;
@@ -59,7 +58,6 @@ pub struct Core {
     pub drain: Drain,
     /// What all cores share.
     pub gate: Arc<Gate>,
-    settings: RefCell<Held<Settings>>,
     policy: RefCell<Held<Policy>>,
 }
 
@@ -67,21 +65,14 @@ impl Core {
     /// A core of this gate.
     #[must_use]
     pub fn new(index: usize, load: Arc<Load>, gate: Arc<Gate>) -> Self {
-        let settings = RefCell::new(held(gate.settings.load_full()));
         let policy = RefCell::new(held(gate.policy.load_full()));
-        Self { index, load, drain: Drain::default(), gate, settings, policy }
+        Self { index, load, drain: Drain::default(), gate, policy }
     }
 
     /// What holds for a call that starts now; the call keeps what it took.
     #[must_use]
     pub fn policy(&self) -> Rc<Arc<Policy>> {
         follow(&self.gate.policy, &self.policy)
-    }
-
-    /// The running configuration, for what is no call.
-    #[must_use]
-    pub fn settings(&self) -> Rc<Arc<Settings>> {
-        follow(&self.gate.settings, &self.settings)
     }
 }
 

@@ -124,8 +124,8 @@ impl Limits {
         Ok(taken)
     }
 
-    /// Forgets keys that no longer count. To be called now and then, not on a core: it looks at every key. A flood
-    /// of new keys is bounded without it.
+    /// Forgets keys that no longer count. To be called now and then, for it looks at every key. A flood of new keys
+    /// is bounded without it.
     pub fn sweep(&self, now: u64) {
         for applied in self.all() {
             if let Counters::Keyed(table) = &*applied.counters {

@@ -20,7 +20,6 @@ use tokio_rustls::server::TlsStream;
 use super::accept::Accepted;
 use super::open::{Counters, OpenListener};
 use super::{http1, http2};
-use crate::config::Settings;
 use crate::config::settings::Listener;
 use crate::core::Core;
 
@@ -116,14 +115,6 @@ impl Connection {
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.tls.is_some()
-    }
-
-    /// The listener's settings in `settings`: what a call judges by, so that a reload counts for
-    /// open connections too. A listener that is gone is still what it was.
-    #[must_use]
-    pub fn listener_in<'a>(&'a self, settings: &'a Settings) -> &'a Arc<Listener> {
-        let same = |listener: &&Arc<Listener>| listener.name == self.listener.name;
-        settings.listeners.iter().find(same).unwrap_or(&self.listener)
     }
 }
 
