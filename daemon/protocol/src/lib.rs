@@ -3,6 +3,7 @@
 //! Must hold: no sockets, no clock, no task; time and bytes are passed in.
 
 pub mod backoff;
+pub mod bridge;
 pub mod envelope;
 pub mod error;
 pub mod flatten;
