@@ -45,7 +45,7 @@ impl Gate {
                     policy.servers.get(&mirrored.server).is_none_or(|server| server.generation != mirrored.generation)
                 }
                 // A leg to a server that changed is opened anew by the next call.
-                sessions::Kind::Hosted(_) => view.single().is_some_and(|server| server.http().is_some()),
+                sessions::Kind::Hosted(hosted) => hosted.is_merged() != view.single().is_none(),
             }
         });
     }

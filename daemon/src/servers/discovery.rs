@@ -285,10 +285,21 @@ fn question(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> watch:
     let (core, server) = (Rc::clone(core), Arc::clone(server));
     tokio::task::spawn_local(async move {
         let asked = ask(&core, &server, revision).await;
+        learn(&server, revision, &asked);
         let outcome = server.discovery.settle(revision, asked);
         settled.send_replace(Some(outcome));
     });
     outcome
+}
+
+/// What the answer says of the server's era; a failure to ask says nothing.
+fn learn(server: &Server, revision: Revision, asked: &Result<Introduced, Refused>) {
+    let speaks = match asked {
+        Ok(_) => true,
+        Err(Refused { said_so: true, .. }) => false,
+        Err(_) => return,
+    };
+    server.eras.learn(&server.settings.name, revision.era(), speaks);
 }
 
 /// What a server says of itself, for a view that waits no longer than `patience` for one of many,

@@ -3,11 +3,13 @@
 //! One value per server lives as long as its configuration does not change, across reloads.
 
 pub mod discovery;
+pub mod eras;
 pub mod exchange;
 pub mod fitness;
 pub mod http;
 pub mod http_call;
 pub mod http_reply;
+pub mod kept;
 pub mod leg;
 pub mod queue;
 pub mod stdio;
@@ -27,7 +29,9 @@ use crate::failure::Failure;
 use crate::policy::Names;
 use crate::sessions::Hosted;
 use discovery::Discovery;
+use eras::Eras;
 use fitness::Fitness;
+use kept::{Holder, KeptSessions};
 use leg::Leg;
 use queue::Queue;
 use stdio::instances::Instances;
@@ -53,6 +57,10 @@ pub struct Server {
     pub fitness: Arc<Fitness>,
     /// What it said of itself.
     pub discovery: Arc<Discovery>,
+    /// Which eras it speaks.
+    pub eras: Arc<Eras>,
+    /// Legacy sessions of modern clients.
+    pub kept: Arc<KeptSessions>,
     used: Arc<AtomicBool>,
     by: Arc<By>,
 }
@@ -82,6 +90,8 @@ impl Server {
             queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
             fitness: Arc::default(),
             discovery: Arc::default(),
+            eras: Arc::default(),
+            kept: Arc::default(),
             used: Arc::default(),
             by: Arc::new(by),
             settings,
@@ -106,6 +116,8 @@ impl Server {
             queue: Arc::clone(&self.queue),
             fitness: Arc::clone(&self.fitness),
             discovery: Arc::clone(&self.discovery),
+            eras: Arc::clone(&self.eras),
+            kept: Arc::clone(&self.kept),
             used: Arc::clone(&self.used),
             by: Arc::clone(&self.by),
         })
@@ -200,6 +212,15 @@ impl Server {
         Ok(Leg::stdio(Arc::clone(self), Era::Modern, instances.shared(&owner, serves).await?))
     }
 
+    /// Whom a legacy session is shared by. Where one instance serves everybody it declares no
+    /// capability of any client.
+    fn owner_of(&self, holder: &Holder<'_>) -> String {
+        match &self.settings.transport {
+            Transport::Stdio(stdio) if stdio.instances.per == Some(Per::All) => "everybody".to_owned(),
+            _ => format!("{} {}", holder.client, String::from_utf8_lossy(holder.capabilities)),
+        }
+    }
+
     fn http_leg(self: &Arc<Self>, era: Era) -> Leg {
         Leg::http(Arc::clone(self), era, http_call::Conversation::unintroduced(self))
     }
@@ -237,5 +258,6 @@ impl Server {
         }
         // What it said holds the leg that it was said on, and the leg holds the server.
         self.discovery.retire();
+        self.kept.retire();
     }
 }

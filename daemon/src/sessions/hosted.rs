@@ -107,6 +107,11 @@ impl Hosted {
         }
     }
 
+    /// Whether it is a view of several servers, which offers names of its own.
+    pub fn is_merged(&self) -> bool {
+        self.merged
+    }
+
     /// The leg to a server, opened by `open` if there is none that lives. A leg to what the server
     /// was before a reload changed how it is reached does not.
     pub async fn leg<E>(&self, server: &Server, open: impl AsyncFnOnce() -> Result<Leg, E>) -> Result<Leg, E> {
