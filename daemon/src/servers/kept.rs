@@ -58,6 +58,15 @@ pub struct Holder<'a> {
     pub info: Option<&'a [u8]>,
 }
 
+impl Holder<'_> {
+    /// Nobody in particular.
+    pub const EVERYBODY: Self = Self { client: "everybody", capabilities: b"{}", info: None };
+
+    fn owner(&self) -> String {
+        format!("{} {}", self.client, String::from_utf8_lossy(self.capabilities))
+    }
+}
+
 impl Kept {
     /// The raw `serverInfo`.
     pub fn server_info(&self) -> Option<&[u8]> {
@@ -123,7 +132,7 @@ impl KeptSessions {
 
 /// The session of this holder, opened if there is none that lives.
 pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) -> Result<Arc<Kept>, Failure> {
-    let owner = server.owner_of(&holder);
+    let owner = holder.owner();
     let mut opened = server.kept.opening(&owner).lock_owned().await;
     if let Some(kept) = opened.as_ref().filter(|kept| kept.leg.leads_to(server)) {
         kept.touch();
@@ -132,7 +141,8 @@ pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) 
     // It goes on when the caller goes away: others may wait for it.
     let (core, server, initialize) = (Rc::clone(core), Arc::clone(server), initialize(&holder));
     let opening = tokio::task::spawn_local(async move {
-        let (leg, introduction) = discovery::greet_for(&core, &server, &owner, &initialize).await?;
+        let leg = server.client_leg(&owner, LATEST_LEGACY).await?;
+        let (leg, introduction) = discovery::greet_shared(&core, leg, LATEST_LEGACY, &initialize).await?;
         let used = AtomicU64::new(clock::millis());
         let kept = Arc::new(Kept { leg, introduction, level: Mutex::default(), used });
         *opened = Some(Arc::clone(&kept));
@@ -145,7 +155,7 @@ pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) 
 
 /// Forgets a session that the server does not know any more.
 pub async fn forget(server: &Server, holder: Holder<'_>, lost: &Kept) {
-    let mut opened = server.kept.opening(&server.owner_of(&holder)).lock_owned().await;
+    let mut opened = server.kept.opening(&holder.owner()).lock_owned().await;
     opened.take_if(|kept| kept.leg.is_same(&lost.leg));
 }
 

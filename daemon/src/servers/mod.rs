@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use toolgate_protocol::revision::Era;
+use toolgate_protocol::revision::{Era, Revision};
 
 use crate::config::settings::{self, Daemon, Per, Transport};
 use crate::core::Core;
@@ -180,9 +180,9 @@ impl Server {
         }
     }
 
-    /// The instance that serves all legacy sessions of one client, not yet introduced.
-    async fn client_leg(self: &Arc<Self>, client: &str, revision: &str) -> Result<Leg, Failure> {
-        let instances = self.instances().expect("only instances are shared by client");
+    /// A leg that legacy calls of one client share, not yet introduced.
+    async fn client_leg(self: &Arc<Self>, client: &str, revision: Revision) -> Result<Leg, Failure> {
+        let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
         let link = instances.shared(&format!("legacy {revision} {client}"), Serves::Client).await?;
         Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
     }
@@ -212,12 +212,12 @@ impl Server {
         Ok(Leg::stdio(Arc::clone(self), Era::Modern, instances.shared(&owner, serves).await?))
     }
 
-    /// Whom a legacy session is shared by. Where one instance serves everybody it declares no
-    /// capability of any client.
-    fn owner_of(&self, holder: &Holder<'_>) -> String {
+    /// Whom a legacy session is held for at this server. An instance that serves everybody knows
+    /// no client and declares nobody's capabilities.
+    pub fn holder<'a>(&self, own: Holder<'a>) -> Holder<'a> {
         match &self.settings.transport {
-            Transport::Stdio(stdio) if stdio.instances.per == Some(Per::All) => "everybody".to_owned(),
-            _ => format!("{} {}", holder.client, String::from_utf8_lossy(holder.capabilities)),
+            Transport::Stdio(stdio) if stdio.instances.per == Some(Per::All) => Holder::EVERYBODY,
+            _ => own,
         }
     }
 
