@@ -116,6 +116,18 @@ impl Ask {
         }
     }
 
+    /// The capability, as a path.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Form => "elicitation.form",
+            Self::Url => "elicitation.url",
+            Self::Sampling => "sampling",
+            Self::SamplingTools => "sampling.tools",
+            Self::Roots => "roots",
+        }
+    }
+
     /// The capabilities that would declare it: what `data.requiredCapabilities` of an error says.
     #[must_use]
     pub const fn required(self) -> &'static str {

@@ -2,10 +2,14 @@
 //! Called by the relays, which own sessions, sockets and time; each part below says what it needs of them.
 //! Must hold: messages are edited, never rebuilt, so what the gate does not know arrives as it was sent.
 
+pub mod batch;
 pub mod capabilities;
+pub mod digest;
 pub mod introduce;
 pub mod levels;
 mod members;
+pub mod parking;
+pub mod playback;
 pub mod request;
 pub mod result;
 pub mod url;
