@@ -69,6 +69,8 @@ pub enum Kind {
     ServerTimeout,
     /// The server answered with something that is no answer.
     ServerGarbage,
+    /// The client has cancelled the call itself.
+    Cancelled,
     /// The gate is going away.
     Draining,
     /// The gate has no room for another session.
@@ -97,7 +99,7 @@ impl Kind {
             | Self::MetaMissing
             | Self::EraUnsupported
             | Self::SessionRequired => StatusCode::BAD_REQUEST,
-            Self::InvalidParams | Self::NameUnknown => StatusCode::OK,
+            Self::InvalidParams | Self::NameUnknown | Self::Cancelled => StatusCode::OK,
             // 503 and not 429: some clients throw the body of a 429 away, and with it the words for the agent.
             Self::Limited
             | Self::QueueFull
@@ -121,6 +123,7 @@ impl Kind {
             Self::HeaderMismatch => code::HEADER_MISMATCH,
             Self::VersionUnsupported => code::UNSUPPORTED_PROTOCOL_VERSION,
             Self::Limited => code::gateway_code(429),
+            Self::Cancelled => code::gateway_code(499),
             other => code::gateway_code(other.status().as_u16()),
         }
     }
@@ -139,6 +142,7 @@ impl Kind {
                 | Self::ServerUnavailable
                 | Self::ServerTimeout
                 | Self::ServerGarbage
+                | Self::Cancelled
                 | Self::Draining
                 | Self::EraUnsupported
                 | Self::Internal
@@ -183,6 +187,7 @@ impl Kind {
             Self::ServerUnavailable => "server-unavailable",
             Self::ServerTimeout => "server-timeout",
             Self::ServerGarbage => "server-garbage",
+            Self::Cancelled => "cancelled",
             Self::Draining => "draining",
             Self::NoRoom => "no-room",
             Self::Internal => "internal",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Response;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -20,6 +21,9 @@ use toolgate_protocol::revision::{Era, Revision};
 use toolgate_protocol::splice;
 use tracing::warn;
 
+use super::course::Course;
+use super::{answer, crossing};
+use crate::body::Body;
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
@@ -27,7 +31,8 @@ use crate::identity::Client;
 use crate::message::Message;
 use crate::policy::View;
 use crate::servers::Server;
-use crate::servers::discovery::{self, introduced, introduced_within};
+use crate::servers::discovery;
+use crate::servers::eras::{introduced_in_any, introduced_in_any_within};
 use crate::servers::leg::Leg;
 
 /// How long a merged list waits for one server.
@@ -45,7 +50,24 @@ struct Position {
 
 /// The leg that lists of a server come from, shared by all clients.
 pub async fn shared_leg(call: &Call, server: &Arc<Server>, revision: Revision) -> Result<Leg, Failure> {
-    introduced(&call.core, server, revision).await.map(|introduced| introduced.leg.clone())
+    introduced_in_any(&call.core, server, revision).await.map(|introduced| introduced.leg.clone())
+}
+
+/// The call's list of one server, from this leg.
+pub async fn single(
+    call: &mut Call,
+    server: &Arc<Server>,
+    leg: Leg,
+    method: Method,
+) -> Result<Response<Body>, Failure> {
+    let request = crossing::request(call, &leg, call.message())?;
+    let exchange = leg.call(&call.core, &request, &call.provenance()).await?;
+    let wait = server.first_byte(None);
+    if leg.era == call.era && call.view().offers_all(call.client(), server) {
+        return answer::relay(call, server, Course::straight(&call.core, exchange, None), wait).await;
+    }
+    let whole = crossing::answer(call, &leg, answer::whole(call, exchange, wait).await?)?;
+    Ok(answer::json_answer(call.era, filter(call, server, method, &whole)))
 }
 
 /// A server's list answer without what the client may not use.
@@ -69,9 +91,9 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
             continue;
         };
         let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
-        let request = list_request(call, method, position.cursor.as_deref());
+        let cursor = position.cursor;
         pages.spawn_local(async move {
-            let page = timeout(PATIENCE, page(&core, &server, revision, &request)).await;
+            let page = timeout(PATIENCE, page(&core, &server, revision, method, cursor.as_deref())).await;
             (place, server, page.unwrap_or_else(|_| Err(slow())))
         });
     }
@@ -130,12 +152,12 @@ fn next_position(server: &Server, page: &Message) -> Option<Position> {
     Some(Position { server: server.settings.name.clone(), cursor: Some(cursor) })
 }
 
-fn list_request(call: &Call, method: Method, cursor: Option<&str>) -> Message {
+fn list_request(era: Era, method: Method, cursor: Option<&str>) -> Message {
     let mut params = Vec::new();
     if let Some(cursor) = cursor {
         params.push(format!(r#""cursor":{}"#, json::encode_str(cursor)));
     }
-    if call.era == Era::Modern {
+    if era == Era::Modern {
         params.push(discovery::own_meta());
     }
     discovery::own(format!(
@@ -149,21 +171,24 @@ async fn page(
     core: &Rc<Core>,
     server: &Arc<Server>,
     revision: Revision,
-    request: &Message,
+    method: Method,
+    cursor: Option<&str>,
 ) -> Result<Message, Failure> {
     let from = crate::provenance::Provenance::own();
-    let introduced = introduced_within(GREETING, core, server, revision).await?;
-    let answer = introduced.leg.call(core, request, &from).await?.answer().await;
+    let introduced = introduced_in_any_within(GREETING, core, server, revision).await?;
+    let request = list_request(introduced.leg.era, method, cursor);
+    let answer = introduced.leg.call(core, &request, &from).await?.answer().await;
     let answer = match answer {
         // The server forgot our session, as it does when it was restarted: introduce ourselves anew, once.
         Err(_) if introduced.leg.conversation().is_some() => {
-            discovery::forget(server, revision);
-            let again = discovery::introduced(core, server, revision).await?;
-            again.leg.call(core, request, &from).await?.answer().await?
+            discovery::forget_all(server);
+            let again = introduced_in_any(core, server, revision).await?;
+            let request = list_request(again.leg.era, method, cursor);
+            again.leg.call(core, &request, &from).await?.answer().await?
         }
         answer => answer?,
     };
-    if answer.is_error() && !introduced.declares_list_of(request) {
+    if answer.is_error() && !introduced.declares_list_of(&request) {
         return Ok(discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned()));
     }
     Ok(answer)

@@ -5,6 +5,8 @@
 //! same for modern requests. What they share stands beside them.
 
 pub mod answer;
+pub mod course;
+pub mod crossing;
 pub mod greet;
 pub mod hosted;
 pub mod links;

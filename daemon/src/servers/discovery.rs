@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use toolgate_protocol::json;
 use toolgate_protocol::method::Method;
-use toolgate_protocol::revision::Revision;
+use toolgate_protocol::revision::{MODERN, Revision};
 
 use super::Server;
 use super::leg::Leg;
@@ -189,6 +189,11 @@ impl Discovery {
         })
     }
 
+    /// Whether the server, met in the modern era, declares `logging`.
+    pub fn declares_logging(&self) -> bool {
+        matches!(&self.of(MODERN).state, State::Introduced(introduced) if introduced.declares("logging"))
+    }
+
     fn of(&self, revision: Revision) -> MutexGuard<'_, Known> {
         let place = Revision::ALL.iter().position(|other| *other == revision);
         lock(&self.known[place.expect("all revisions are in the list of all")])
@@ -251,11 +256,14 @@ impl Discovery {
     }
 }
 
-/// Forgets what was said on a leg whose session the server no longer knows.
-pub fn forget(server: &Server, revision: Revision) {
-    let mut known = server.discovery.of(revision);
-    if matches!(known.state, State::Introduced(_)) {
-        known.state = State::Unknown;
+/// Forgets what a server said of itself: it knows our session no more, or another program may
+/// answer by now.
+pub fn forget_all(server: &Server) {
+    for known in &server.discovery.known {
+        let mut known = lock(known);
+        if matches!(known.state, State::Introduced(_)) {
+            known.state = State::Unknown;
+        }
     }
 }
 

@@ -32,7 +32,8 @@ pub struct HttpReply {
 
 #[derive(Debug)]
 enum Form {
-    Json,
+    /// What has arrived of the body, so that nothing is lost with a dropped wait.
+    Json(BytesMut),
     Events(Box<Events>),
     Other,
     Over,
@@ -51,7 +52,7 @@ impl HttpReply {
         let form = if starts_with_ignoring_case(kind, b"text/event-stream") {
             Form::Events(Box::new(Events { parser: sse::Parser::new(MAX_MESSAGE), ready: VecDeque::new() }))
         } else if starts_with_ignoring_case(kind, b"application/json") {
-            Form::Json
+            Form::Json(BytesMut::new())
         } else {
             Form::Other
         };
@@ -72,7 +73,7 @@ impl HttpReply {
     /// The next message.
     pub async fn next(&mut self) -> Step {
         match &self.form {
-            Form::Json => self.whole().await,
+            Form::Json(_) => self.whole().await,
             Form::Events(_) => self.event().await,
             Form::Other => Step::Lost(self.no_message(format!("status {}", self.status))),
             Form::Over => Step::Lost(self.no_message("the stream ended without an answer")),
@@ -80,17 +81,21 @@ impl HttpReply {
     }
 
     async fn whole(&mut self) -> Step {
-        let mut text = BytesMut::new();
         loop {
-            match self.chunk().await {
+            let next = self.chunk().await;
+            let Form::Json(text) = &mut self.form else { break };
+            match next {
                 Ok(Some(chunk)) if text.len() + chunk.len() <= MAX_MESSAGE => text.extend_from_slice(&chunk),
                 Ok(Some(_)) => return Step::Lost(self.no_message("the answer is too long")),
                 Ok(None) => break,
                 Err(failure) => return Step::Lost(failure),
             }
         }
-        self.form = Form::Over;
-        match Message::parse(text.freeze()) {
+        let text = match std::mem::replace(&mut self.form, Form::Over) {
+            Form::Json(text) => text.freeze(),
+            _ => Bytes::new(),
+        };
+        match Message::parse(text) {
             Ok(message) if message.shape() == Shape::Response => Step::Final(message.bytes),
             Ok(_) => Step::Lost(self.no_message("a message that is no answer")),
             Err(problem) => Step::Lost(self.no_message(problem)),

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use toolgate_protocol::bridge::capabilities;
@@ -22,7 +21,6 @@ use crate::clock;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
-use crate::provenance::Provenance;
 
 /// A session that was not used for this long ends, in milliseconds.
 const IDLE: u64 = 15 * 60 * 1000;
@@ -182,7 +180,11 @@ mod tests {
 
     #[test]
     fn a_server_is_greeted_in_the_client_s_name() {
-        let holder = Holder { client: "key:ann", capabilities: br#"{"elicitation":{}}"#, info: Some(br#"{"name":"a","version":"1"}"#) };
+        let holder = Holder {
+            client: "key:ann",
+            capabilities: br#"{"elicitation":{}}"#,
+            info: Some(br#"{"name":"a","version":"1"}"#),
+        };
         let message = initialize(&holder);
         assert_eq!(message.raw(message.envelope.initialize_capabilities), Some(&br#"{"elicitation":{}}"#[..]));
         assert_eq!(message.raw(message.envelope.initialize_client), Some(&br#"{"name":"a","version":"1"}"#[..]));

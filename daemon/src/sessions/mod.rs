@@ -15,7 +15,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use http::HeaderValue;
 
-pub use hosted::{Asked, Hosted, Outward, Place, Running};
+pub use hosted::{Answerer, Asked, Hosted, Outward, Place, Running};
 pub use outbox::{Outbox, Unasked};
 
 use crate::clock;
@@ -101,6 +101,14 @@ impl Session {
     pub fn enter(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
+    }
+
+    /// The gate's side of it, where the gate is its end.
+    pub fn hosted(&self) -> Option<&Hosted> {
+        match &self.kind {
+            Kind::Hosted(hosted) => Some(hosted),
+            Kind::Mirrored(_) => None,
+        }
     }
 
     /// Milliseconds without a call or stream.
