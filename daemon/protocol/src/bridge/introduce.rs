@@ -83,7 +83,10 @@ mod tests {
             let out = value(greeted(&format!(r#"{{"capabilities":{{}}{meta}}}"#)).as_bytes());
             assert_eq!(out["serverInfo"], serde_json::json!({"name": "files", "version": "unknown"}));
         }
-        assert_eq!(value(greeted("{}").as_bytes())["capabilities"], serde_json::json!({}));
+        for nothing in ["{}", "null", "[{}]"] {
+            assert_eq!(value(greeted(nothing).as_bytes())["capabilities"], serde_json::json!({}));
+            assert!(value(&discover_result(nothing.as_bytes(), whole(nothing.as_bytes()))).is_object());
+        }
     }
 
     #[test]

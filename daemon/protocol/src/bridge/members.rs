@@ -2,6 +2,7 @@
 //! Called by every part of the bridge; `splice` has the two halves, whose edits do not combine.
 //! Must hold: a key that is set stands once afterwards, and the result is an object whatever was taken out.
 
+use crate::envelope::Envelope;
 use crate::json::{self, Span};
 use crate::splice::{self, Edit};
 
@@ -28,15 +29,8 @@ pub(super) fn rewrite(text: &[u8], object: Span, set: &[Set<'_>], drop: &[&str])
     }
     edits.extend(splice::leave_out(&entries));
     let mut missing = Vec::new();
-    let stays = entries.iter().any(|(_, stays)| *stays);
-    for ((key, value), _) in set.iter().zip(&is_there).filter(|(_, is_there)| !**is_there) {
-        if stays || !missing.is_empty() {
-            missing.push(b',');
-        }
-        missing.extend_from_slice(json::encode_str(key).as_bytes());
-        missing.push(b':');
-        missing.extend_from_slice(value);
-    }
+    let absent = set.iter().zip(&is_there).filter(|(_, is_there)| !**is_there).map(|(member, _)| member);
+    push(&mut missing, absent, entries.iter().any(|(_, stays)| *stays));
     if !missing.is_empty() {
         let at = entries.last().map_or(object.start() + 1, |(entry, _)| entry.end());
         edits.push(Edit::insert(at, missing));
@@ -46,11 +40,30 @@ pub(super) fn rewrite(text: &[u8], object: Span, set: &[Set<'_>], drop: &[&str])
 
 /// An object of these members.
 pub(super) fn build(members: &[Set<'_>]) -> Vec<u8> {
-    rewritten(b"{}", Span::new(0, 2), members, &[])
+    let size = members.iter().map(|(key, value)| key.len() + value.len() + 4).sum::<usize>();
+    let mut out = Vec::with_capacity(size + 2);
+    out.push(b'{');
+    push(&mut out, members.iter(), false);
+    out.push(b'}');
+    out
 }
 
-/// The object with members set and taken out, cut out of `text`.
+fn push<'a>(out: &mut Vec<u8>, members: impl Iterator<Item = &'a Set<'a>>, mut follows: bool) {
+    for (key, value) in members {
+        if std::mem::replace(&mut follows, true) {
+            out.push(b',');
+        }
+        out.extend_from_slice(json::encode_str(key).as_bytes());
+        out.push(b':');
+        out.extend_from_slice(value);
+    }
+}
+
+/// The object with members set and taken out, cut out of `text`; what is no object counts as an empty one.
 pub(super) fn rewritten(text: &[u8], object: Span, set: &[Set<'_>], drop: &[&str]) -> Vec<u8> {
+    if !is_object(object.of(text)) {
+        return build(set);
+    }
     cut(text, object, rewrite(text, object, set, drop))
 }
 
@@ -63,9 +76,30 @@ pub(super) fn cut(text: &[u8], value: Span, mut edits: Vec<Edit<'_>>) -> Vec<u8>
 }
 
 /// Whether taking out `drop` leaves nothing of an object that had members.
-pub(super) fn empties(text: &[u8], object: Span, drop: &[&str]) -> bool {
+fn empties(text: &[u8], object: Span, drop: &[&str]) -> bool {
     let mut members = json::members(text, object).peekable();
     members.peek().is_some() && members.all(|member| drop.iter().any(|key| json::str_eq(member.key.of(text), key)))
+}
+
+/// The message without these keys of `params._meta` and these members of `params`. Each container goes too when it is
+/// left with nothing and had something.
+pub(super) fn strip(text: &[u8], envelope: &Envelope, meta_keys: &[&str], params_keys: &[&str]) -> Vec<u8> {
+    let Some(params) = envelope.params.filter(|params| is_object(params.of(text))) else { return text.to_vec() };
+    let mut gone = params_keys.to_vec();
+    let mut edits = Vec::new();
+    if let Some(meta) = envelope.meta.filter(|meta| is_object(meta.of(text))) {
+        if empties(text, meta, meta_keys) {
+            gone.push("_meta");
+        } else {
+            edits = rewrite(text, meta, &[], meta_keys);
+        }
+    }
+    if empties(text, params, &gone) {
+        edits = rewrite(text, envelope.whole, &[], &["params"]);
+    } else {
+        edits.extend(rewrite(text, params, &[], &gone));
+    }
+    splice::apply(text, &mut edits)
 }
 
 /// Whether a value is an object.
@@ -101,6 +135,10 @@ mod tests {
             let text = object.as_bytes();
             let out = rewritten(text, whole(text), &[("a", b"1"), ("b", b"2")], &["x", "y"]);
             assert_eq!(String::from_utf8_lossy(&out), wanted, "{object}");
+        }
+        for other in ["[1]", "null", "\"{\""] {
+            let text = other.as_bytes();
+            assert_eq!(rewritten(text, whole(text), &[("a", b"1")], &[]), b"{\"a\":1}", "{other}");
         }
     }
 

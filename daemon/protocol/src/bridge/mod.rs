@@ -7,11 +7,14 @@ pub mod capabilities;
 pub mod digest;
 pub mod introduce;
 pub mod levels;
+pub mod listen;
 mod members;
+pub mod notification;
 pub mod parking;
 pub mod playback;
 pub mod request;
 pub mod result;
+pub mod tasks;
 pub mod url;
 
 /// The keys of `_meta` that the modern era reserves.

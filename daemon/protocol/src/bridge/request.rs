@@ -7,11 +7,13 @@ use super::members::{self, Set, is_object};
 use super::{capabilities, introduce, meta};
 use crate::envelope::Envelope;
 use crate::json::{Span, encode_str};
-use crate::revision::MODERN;
+use crate::method::Method;
 use crate::splice::{self, Edit};
 
 /// What a modern request says in `_meta` of its sender.
 const RESERVED: [&str; 4] = [meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIES, meta::CLIENT_INFO, meta::LOG_LEVEL];
+/// The revision that the gate speaks with modern servers, raw.
+const VERSION: &[u8] = b"\"2026-07-28\"";
 /// What a modern request carries when it is tried again.
 const RETRY: [&str; 2] = ["inputResponses", "requestState"];
 
@@ -53,23 +55,35 @@ pub(super) fn again(
     level: Option<Level>,
     retry: &[Set<'_>],
 ) -> Vec<u8> {
-    let version = encode_str(MODERN.as_str());
     let level = level.map(|level| encode_str(level.as_str()));
-    let mut metadata: Vec<Set<'_>> =
-        vec![(meta::PROTOCOL_VERSION, version.as_bytes()), (meta::CLIENT_CAPABILITIES, &client.capabilities)];
-    metadata.extend(client.info.as_deref().map(|info| (meta::CLIENT_INFO, info)));
-    metadata.extend(level.as_deref().map(|level| (meta::LOG_LEVEL, level.as_bytes())));
-
-    let new_meta = members::build(&metadata);
+    let metadata = metadata(client, level.as_deref());
+    let new_meta;
     let mut params = retry.to_vec();
     let mut edits = Vec::new();
     if let Some(old) = object(text, envelope.meta) {
         edits = members::rewrite(text, old, &metadata, &RESERVED);
     } else {
+        new_meta = members::build(&metadata);
         params.push(("_meta", &new_meta));
     }
     edits.extend(set_params(text, envelope, &params));
     splice::apply(text, &mut edits)
+}
+
+/// A request of the gate's own on a client's behalf. `id`, and the values of `params`, are raw.
+pub(super) fn made(id: &[u8], method: Method, client: &Declared, params: &[Set<'_>]) -> Vec<u8> {
+    let meta = members::build(&metadata(client, None));
+    let params = members::build(&[&[("_meta", &meta[..])], params].concat());
+    let method = encode_str(method.as_str());
+    members::build(&[("jsonrpc", b"\"2.0\""), ("id", id), ("method", method.as_bytes()), ("params", &params)])
+}
+
+fn metadata<'a>(client: &'a Declared, level: Option<&'a str>) -> Vec<Set<'a>> {
+    let mut metadata: Vec<Set<'_>> =
+        vec![(meta::PROTOCOL_VERSION, VERSION), (meta::CLIENT_CAPABILITIES, &client.capabilities)];
+    metadata.extend(client.info.as_deref().map(|info| (meta::CLIENT_INFO, info)));
+    metadata.extend(level.map(|level| (meta::LOG_LEVEL, level.as_bytes())));
+    metadata
 }
 
 fn set_params(text: &[u8], envelope: &Envelope, set: &[Set<'_>]) -> Vec<Edit<'static>> {
@@ -84,23 +98,7 @@ fn set_params(text: &[u8], envelope: &Envelope, set: &[Set<'_>]) -> Vec<Edit<'st
 /// them.
 #[must_use]
 pub fn to_legacy(text: &[u8], envelope: &Envelope) -> Vec<u8> {
-    let Some(params) = object(text, envelope.params) else { return text.to_vec() };
-    let old = object(text, envelope.meta);
-    let mut gone = RETRY.to_vec();
-    let mut edits = match old {
-        Some(old) if !members::empties(text, old, &RESERVED) => members::rewrite(text, old, &[], &RESERVED),
-        Some(_) => {
-            gone.push("_meta");
-            Vec::new()
-        }
-        None => Vec::new(),
-    };
-    if members::empties(text, params, &gone) {
-        edits = members::rewrite(text, envelope.whole, &[], &["params"]);
-    } else {
-        edits.extend(members::rewrite(text, params, &[], &gone));
-    }
-    splice::apply(text, &mut edits)
+    members::strip(text, envelope, &RESERVED, &RETRY)
 }
 
 fn object(text: &[u8], span: Option<Span>) -> Option<Span> {
@@ -193,6 +191,11 @@ mod tests {
             assert_eq!(declared.info, kept.map(|()| info.as_bytes().to_vec()));
             assert_eq!(declared.capabilities, b"{\"elicitation\":{}}");
         }
+    }
+
+    #[test]
+    fn the_version_is_the_modern_one() {
+        assert_eq!(VERSION, encode_str(crate::revision::MODERN.as_str()).as_bytes());
     }
 
     proptest! {

@@ -102,7 +102,8 @@ pub fn kind(text: &[u8], result: Span) -> Kind {
     }
 }
 
-/// A modern server's response as a legacy client can read it. `uri` is what a `resources/read` asked for.
+/// A modern server's response as a legacy client can read it. `uri` is what a `resources/read` asked for. Of results,
+/// only [`Kind::Complete`] is an answer; `playback` and `tasks` see to the others.
 ///
 /// `resultType` goes, because readers that are strict about empty results refuse it; cache hints stay, as any member
 /// may. Before 2026-07-28 the structured result of a tool is an object, and so is its schema: any other value is put

@@ -262,9 +262,9 @@ fn keys(call: &Call) -> Vec<String> {
 }
 
 #[test]
-fn in_a_thousand_worlds_every_question_is_answered_once() {
+fn in_four_hundred_worlds_every_question_is_answered_once() {
     let (mut resumed, mut expired, mut refused) = (0, 0, 0);
-    for seed in 1..=1_000 {
+    for seed in 1..=400 {
         let mut dice = Dice::new(seed);
         let mut world = World {
             parked: Parked::new(seed),
@@ -287,5 +287,5 @@ fn in_a_thousand_worlds_every_question_is_answered_once() {
         refused += world.refused;
     }
     let tame = format!("the schedules are too tame: {resumed} resumed, {expired} expired, {refused} refused");
-    assert!(resumed > 5_000 && expired > 1_000 && refused > 50, "{tame}");
+    assert!(resumed > 3_000 && expired > 1_000 && refused > 50, "{tame}");
 }

@@ -20,6 +20,8 @@ pub enum Failure {
     Unreadable,
     /// The server required input again and again.
     TooManyRounds,
+    /// The server cancelled the task that the call had become.
+    TaskCancelled,
 }
 
 impl Failure {
@@ -29,7 +31,7 @@ impl Failure {
         match self {
             Self::Malformed(_) | Self::TooManyRounds => gateway_code(502),
             Self::Undeclared(_) => INVALID_REQUEST,
-            Self::Client(_) | Self::Unreadable => INTERNAL_ERROR,
+            Self::Client(_) | Self::Unreadable | Self::TaskCancelled => INTERNAL_ERROR,
         }
     }
 
@@ -59,6 +61,7 @@ impl fmt::Display for Failure {
             Self::TooManyRounds => {
                 write!(f, "The server required input again and again; try the call later, or ask its operator.")
             }
+            Self::TaskCancelled => write!(f, "The server cancelled the task that this call had become."),
         }
     }
 }

@@ -4,17 +4,17 @@
 //! Must hold: every question is answered once or given up once; a retry differs from the call by what it adds, no more.
 
 mod failure;
-mod round;
+pub(super) mod round;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use failure::Failure;
 
-use self::round::{Question, Round};
-use super::capabilities::Ask;
+use self::round::Round;
 use super::levels::Level;
-use super::members::{Set, is_object};
-use super::raw;
+use super::members::Set;
 use super::request::{self, Declared};
 use crate::envelope::Envelope;
 use crate::json::Span;
@@ -64,7 +64,7 @@ enum Phase {
 pub struct Playback {
     request: Bytes,
     envelope: Envelope,
-    client: Declared,
+    client: Arc<Declared>,
     level: Option<Level>,
     phase: Phase,
     round: Round,
@@ -75,7 +75,7 @@ pub struct Playback {
 impl Playback {
     /// A call that was not sent yet. `request` is the client's legacy message.
     #[must_use]
-    pub fn new(request: Bytes, envelope: Envelope, client: Declared, level: Option<Level>) -> Self {
+    pub fn new(request: Bytes, envelope: Envelope, client: Arc<Declared>, level: Option<Level>) -> Self {
         let (phase, round) = (Phase::Upstream, Round::default());
         Self { request, envelope, client, level, phase, round, rounds: 0, quiet: 0 }
     }
@@ -107,9 +107,7 @@ impl Playback {
             return Err(Failure::TooManyRounds);
         }
         let (round, asked) = round::read(text, result, mint)?;
-        if let Some(question) = round.questions.iter().find(|one| !one.ask.is_declared(&self.client.capabilities)) {
-            return Err(Failure::Undeclared(question.ask));
-        }
+        round.is_declared(&self.client.capabilities)?;
         self.round = round;
         if asked.is_empty() {
             self.quiet += 1;
@@ -126,38 +124,21 @@ impl Playback {
     /// The client answered a request of ours: `envelope` is its response. A refused form or URL is a cancelled one; of
     /// all else an error ends the call.
     pub fn answered(&mut self, text: &[u8], envelope: &Envelope) -> Step {
-        let id = raw(text, envelope.id);
-        let open = |question: &&mut Question| question.answer.is_none() && question.id == id;
         if self.phase != Phase::Asking {
             return Step::Nothing;
         }
-        let Some(question) = self.round.questions.iter_mut().find(open) else { return Step::Nothing };
-        question.answer = Some(match (envelope.result, envelope.error) {
-            (Some(result), _) if is_object(result.of(text)) => result.of(text).to_vec(),
-            _ if matches!(question.ask, Ask::Form | Ask::Url) => b"{\"action\":\"cancel\"}".to_vec(),
-            (_, Some(error)) => {
-                let error = error.of(text).to_vec();
-                // Its own question is no longer open at the client.
-                question.answer = Some(Vec::new());
-                return self.fail(Failure::Client(error));
-            }
-            _ => {
-                question.answer = Some(Vec::new());
-                return self.fail(Failure::Unreadable);
-            }
-        });
-        if self.round.questions.iter().any(|question| question.answer.is_none()) {
-            return Step::Nothing;
+        match self.round.answered(text, envelope) {
+            Ok(true) => self.retry(),
+            Ok(false) => Step::Nothing,
+            Err(failure) => self.fail(failure),
         }
-        self.retry()
     }
 
     /// The call is over: it was cancelled, answered, or lost. The ids of questions that the client still has, whose
     /// answers nobody waits for.
     pub fn end(&mut self) -> Vec<Vec<u8>> {
-        let asking = std::mem::replace(&mut self.phase, Phase::Over) == Phase::Asking;
-        let questions = std::mem::take(&mut self.round).questions.into_iter();
-        questions.filter(|question| asking && question.answer.is_none()).map(|question| question.id).collect()
+        self.phase = Phase::Over;
+        std::mem::take(&mut self.round).open()
     }
 
     fn fail(&mut self, failure: Failure) -> Step {

@@ -1,36 +1,79 @@
 //! One `input_required` result, read: the questions in it and the state to echo.
-//! Called by `playback` once per round.
+//! Called by `playback` once per round, and by `tasks` for the questions of a task.
 //! Must hold: keys and state are repeated as the server wrote them; what is malformed is refused before anybody is
 //! asked.
 
 use super::{Failure, QUESTIONS};
 use crate::bridge::capabilities::Ask;
 use crate::bridge::members::{self, is_object};
+use crate::bridge::raw;
+use crate::envelope::Envelope;
 use crate::json::{self, Span, decode_str, encode_str};
 
 /// One round of a call.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Round {
-    pub(super) questions: Vec<Question>,
+pub(in crate::bridge) struct Round {
+    pub(in crate::bridge) questions: Vec<Question>,
     /// `requestState`, raw.
     pub(super) state: Option<Vec<u8>>,
 }
 
 /// One input request of the server, which is a request of ours at the client.
 #[derive(Clone, Debug)]
-pub(super) struct Question {
+pub(in crate::bridge) struct Question {
     /// Its key in `inputRequests`, raw.
     key: Vec<u8>,
     /// Our id at the client, raw.
-    pub(super) id: Vec<u8>,
-    pub(super) ask: Ask,
+    id: Vec<u8>,
+    ask: Ask,
     /// The client's result, raw.
-    pub(super) answer: Option<Vec<u8>>,
+    answer: Option<Vec<u8>>,
+}
+
+impl Question {
+    /// Its key, decoded.
+    pub(in crate::bridge) fn key(&self) -> String {
+        decode_str(&self.key).into_owned()
+    }
 }
 
 impl Round {
+    /// Refuses a question that these capabilities (raw) do not declare.
+    pub(in crate::bridge) fn is_declared(&self, capabilities: &[u8]) -> Result<(), Failure> {
+        match self.questions.iter().find(|question| !question.ask.is_declared(capabilities)) {
+            Some(question) => Err(Failure::Undeclared(question.ask)),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a response of the client. True when it was the last that was missing; false when others are, or when it
+    /// answers nothing that is open. A refused form or URL is a cancelled one; of all else an error ends the call.
+    pub(in crate::bridge) fn answered(&mut self, text: &[u8], envelope: &Envelope) -> Result<bool, Failure> {
+        let id = raw(text, envelope.id);
+        let open = |question: &&mut Question| question.answer.is_none() && question.id == id;
+        let Some(question) = self.questions.iter_mut().find(open) else { return Ok(false) };
+        let (answer, failure) = match (envelope.result, envelope.error) {
+            (Some(result), _) if is_object(result.of(text)) => (result.of(text), None),
+            _ if matches!(question.ask, Ask::Form | Ask::Url) => (&b"{\"action\":\"cancel\"}"[..], None),
+            (_, Some(error)) => (error.of(text), Some(Failure::Client(error.of(text).to_vec()))),
+            _ => (&b"{}"[..], Some(Failure::Unreadable)),
+        };
+        // Even a question that ends the call is answered: the client must not be told to forget it.
+        question.answer = Some(answer.to_vec());
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(self.questions.iter().all(|question| question.answer.is_some())),
+        }
+    }
+
+    /// The ids of what is not answered.
+    pub(in crate::bridge) fn open(self) -> Vec<Vec<u8>> {
+        let open = self.questions.into_iter().filter(|question| question.answer.is_none());
+        open.map(|question| question.id).collect()
+    }
+
     /// `inputResponses`, when there were questions.
-    pub(super) fn responses(&self) -> Option<Vec<u8>> {
+    pub(in crate::bridge) fn responses(&self) -> Option<Vec<u8>> {
         if self.questions.is_empty() {
             return None;
         }
@@ -41,7 +84,7 @@ impl Round {
 }
 
 /// The round of a result, and the requests to send to the client.
-pub(super) fn read(
+pub(in crate::bridge) fn read(
     text: &[u8],
     result: Span,
     mint: &mut dyn FnMut() -> Vec<u8>,
@@ -81,12 +124,12 @@ pub(super) fn read(
 fn question(text: &[u8], request: Span, id: &[u8]) -> Result<(Ask, Vec<u8>), Failure> {
     let method = json::get(text, request, "method").map(|method| method.of(text)).unwrap_or_default();
     let params = json::get(text, request, "params").filter(|params| params.of(text) != b"null");
-    let mut raw = params.map(|params| params.of(text).to_vec());
+    let mut params_raw = params.map(|params| params.of(text).to_vec());
     let method = decode_str(method);
-    let Some(ask) = Ask::of(&method, raw.as_deref().unwrap_or(b"{}")) else {
+    let Some(ask) = Ask::of(&method, params_raw.as_deref().unwrap_or(b"{}")) else {
         return Err(Failure::Malformed("an input request has a method that is none of the three"));
     };
-    let is_fit = raw.as_deref().map_or(ask == Ask::Roots, is_object);
+    let is_fit = params_raw.as_deref().map_or(ask == Ask::Roots, is_object);
     if !is_fit {
         return Err(Failure::Malformed("the params of an input request are no object"));
     }
@@ -95,10 +138,10 @@ fn question(text: &[u8], request: Span, id: &[u8]) -> Result<(Ask, Vec<u8>), Fai
         && json::get(text, params, "elicitationId").is_none()
     {
         let made = encode_str(&format!("toolgate.{}", decode_str(id)));
-        raw = Some(members::rewritten(text, params, &[("elicitationId", made.as_bytes())], &[]));
+        params_raw = Some(members::rewritten(text, params, &[("elicitationId", made.as_bytes())], &[]));
     }
     let mut message = [b"{\"jsonrpc\":\"2.0\",\"id\":", id, b",\"method\":", encode_str(&method).as_bytes()].concat();
-    if let Some(params) = raw {
+    if let Some(params) = params_raw {
         message.extend_from_slice(b",\"params\":");
         message.extend_from_slice(&params);
     }

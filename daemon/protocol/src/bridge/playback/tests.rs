@@ -1,8 +1,11 @@
 //! The rules one by one, and a simulation of servers that require input and clients that answer, late or twice.
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::bridge::fixture::{Dice, read, value};
-use crate::bridge::members;
+use crate::bridge::capabilities::Ask;
+use crate::bridge::fixture::{self, Dice, read, value};
+use crate::bridge::{members, raw};
 use crate::envelope::scan;
 
 const CALL: &[u8] = br#"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"n", "arguments":{"x":1.0}}}"#;
@@ -10,7 +13,7 @@ const LIST: &[u8] = br#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#;
 const ALL: &[u8] = b"{\"elicitation\":{\"form\":{},\"url\":{}},\"sampling\":{},\"roots\":{}}";
 
 fn playback(call: &'static [u8], capabilities: &[u8]) -> Playback {
-    let client = Declared { capabilities: capabilities.to_vec(), info: None };
+    let client = Arc::new(Declared { capabilities: capabilities.to_vec(), info: None });
     Playback::new(Bytes::from_static(call), read(call), client, None)
 }
 
@@ -141,6 +144,25 @@ fn malformed_wishes_end_the_call() {
     }
     let step = require(&mut playback(LIST, ALL), r#"{"requestState":"s"}"#);
     assert!(matches!(step, Step::Fail(Failure::Malformed(_), _)), "{step:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_wish_makes_it_panic(requests in fixture::any_value(), state in fixture::any_value(), one in fixture::object()) {
+        for result in [
+            one.clone(),
+            format!(r#"{{"inputRequests":{requests},"requestState":{state}}}"#),
+            format!(r#"{{"inputRequests":{{"a":{{"method":"elicitation/create","params":{one}}}}}}}"#),
+            format!(r#"{{"inputRequests":{{"a":{one}}},"requestState":"s"}}"#),
+        ] {
+            match require(&mut playback(CALL, ALL), &result) {
+                Step::Nothing => prop_assert!(false, "the call would hang"),
+                Step::Ask(asked) => prop_assert!(asked.iter().all(|message| scan(message).is_ok())),
+                Step::Retry { request, .. } => prop_assert!(scan(&request).is_ok()),
+                Step::Fail(failure, _) => prop_assert!(scan(&failure.answer(b"1")).is_ok()),
+            }
+        }
+    }
 }
 
 #[test]
