@@ -102,7 +102,8 @@ pub fn known_version(call: &Call) -> Result<(), Failure> {
     if Revision::parse(version).is_some_and(|revision| revision.era() == call.era) {
         return Ok(());
     }
-    let supported: Vec<String> = Revision::ALL.iter().rev().map(|revision| format!("\"{revision}\"")).collect();
+    let of_era = Revision::ALL.iter().rev().filter(|revision| revision.era() == call.era);
+    let supported: Vec<String> = of_era.map(|revision| format!("\"{revision}\"")).collect();
     let requested = raw::encode_str(version);
     Err(Failure::new(Kind::VersionUnsupported, "This protocol version is not served here.")
         .with_data(format!("\"supported\":[{}],\"requested\":{requested}", supported.join(","))))

@@ -4,6 +4,7 @@
 //! `asking`, `failures` and `door` play clients on it.
 
 mod asking;
+mod crossing;
 mod door;
 mod failures;
 mod legacy;

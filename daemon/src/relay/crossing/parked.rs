@@ -92,7 +92,8 @@ pub fn park(run: Run, client: &Arc<Client>) -> Step {
             .retry_after(Duration::from_secs(30)),
         );
     };
-    let waiting = Waiting { state: seal(&gate, client, place), run, gate, place, returns, listeners: Vec::new() };
+    let client = Arc::clone(client);
+    let waiting = Waiting { run, gate, client, place, returns, listeners: Vec::new() };
     let answer = waiting.required(&waiting.run.request);
     tokio::task::spawn_local(waiting.run());
     Step::Final(answer)
@@ -141,8 +142,8 @@ fn digest_of(message: &Message) -> Digest {
 struct Waiting {
     run: Run,
     gate: Arc<Gate>,
+    client: Arc<Client>,
     place: Place,
-    state: String,
     returns: mpsc::Receiver<Returned>,
     /// The retries that wait for its answer.
     listeners: Vec<Returned>,
@@ -225,7 +226,9 @@ impl Waiting {
     }
 
     fn required(&self, request: &Message) -> Bytes {
-        self.run.questions.input_required(request.id().unwrap_or(b"null"), &self.state).into()
+        // Sealed anew, so that no two rounds have the same state.
+        let state = seal(&self.gate, &self.client, self.place);
+        self.run.questions.input_required(request.id().unwrap_or(b"null"), &state).into()
     }
 }
 
