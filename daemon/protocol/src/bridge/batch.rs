@@ -87,18 +87,18 @@ pub fn split(body: &[u8]) -> Result<Batch, Refusal> {
                 let id = salvage_id(text).map_or(&b"null"[..], |id| id.of(text));
                 batch.answers.push(&error_body(Some(id), error.code(), &error.to_string(), None));
             }
-            Ok(envelope) if envelope.known_method == Some(Method::Initialize) => {
-                let message = "`initialize` must not be part of a batch; send it by itself.";
-                let id = envelope.id.map_or(&b"null"[..], |id| id.of(text));
-                batch.answers.push(&error_body(Some(id), INVALID_REQUEST, message, None));
-            }
+            Ok(envelope) if envelope.shape != Shape::Request => batch.parts.push(Part { span, envelope }),
             Ok(envelope) => {
-                if envelope.shape == Shape::Request {
-                    batch.answers.expected += 1;
-                    if !ids.insert(raw(text, envelope.id).to_vec()) {
-                        return Err(Refusal::SameId);
-                    }
+                let id = raw(text, envelope.id);
+                if !ids.insert(id) {
+                    return Err(Refusal::SameId);
                 }
+                if envelope.known_method == Some(Method::Initialize) {
+                    let message = "`initialize` must not be part of a batch; send it by itself.";
+                    batch.answers.push(&error_body(Some(id), INVALID_REQUEST, message, None));
+                    continue;
+                }
+                batch.answers.expected += 1;
                 batch.parts.push(Part { span, envelope });
             }
         }

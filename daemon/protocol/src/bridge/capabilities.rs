@@ -81,7 +81,8 @@ pub enum Ask {
 }
 
 impl Ask {
-    /// What this request of a server asks for; `None` for a method that is none of the three. `params` are raw.
+    /// What this request of a server asks for; `None` for a method that is none of the three, or a mode of elicitation
+    /// that is neither of the two. `params` are raw.
     #[must_use]
     pub fn of(method: &str, params: &[u8]) -> Option<Self> {
         let all = whole(params);
@@ -90,11 +91,12 @@ impl Ask {
             "roots/list" => Some(Self::Roots),
             "sampling/createMessage" if has("tools") || has("toolChoice") => Some(Self::SamplingTools),
             "sampling/createMessage" => Some(Self::Sampling),
-            "elicitation/create" => {
-                let mode = json::get(params, all, "mode");
-                let is_url = mode.is_some_and(|mode| json::str_eq(mode.of(params), "url"));
-                Some(if is_url { Self::Url } else { Self::Form })
-            }
+            "elicitation/create" => match json::get(params, all, "mode").map(|mode| mode.of(params)) {
+                None | Some(b"null") => Some(Self::Form),
+                Some(mode) if json::str_eq(mode, "form") => Some(Self::Form),
+                Some(mode) if json::str_eq(mode, "url") => Some(Self::Url),
+                Some(_) => None,
+            },
             _ => None,
         }
     }
@@ -236,6 +238,7 @@ mod tests {
         assert_eq!(ask("elicitation/create", r#"{"mode":"\u0075rl"}"#), Some(Ask::Url));
         assert_eq!(ask("sampling/createMessage", r#"{"tools":[]}"#), Some(Ask::SamplingTools));
         assert_eq!(ask("ping", "{}"), None);
+        assert_eq!(ask("elicitation/create", r#"{"mode":"voice"}"#), None);
         for (ask, capabilities, declared) in [
             (Ask::Form, r#"{"elicitation":{}}"#, true),
             (Ask::Form, r#"{"elicitation":{"url":{}}}"#, false),

@@ -43,3 +43,5 @@ fn raw(text: &[u8], span: Option<crate::json::Span>) -> &[u8] {
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod tests;

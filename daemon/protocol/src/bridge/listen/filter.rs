@@ -2,6 +2,7 @@
 //! Called for each `subscriptions/listen`, and for each notification that might go out on a stream.
 //! Must hold: what was not asked for, or the server does not offer, is neither granted nor sent.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::List;
@@ -82,28 +83,7 @@ impl Filter {
                 Some(_) => return Err(BadFilter::Type(list.member())),
             };
         }
-        let mut uris = Vec::new();
-        if let Some(array) = json::get(text, filter, "resourceSubscriptions").filter(|it| it.of(text) != b"null") {
-            let mut seen = std::collections::HashSet::new();
-            let wrong = BadFilter::Type("resourceSubscriptions");
-            if !array.of(text).starts_with(b"[") {
-                return Err(wrong);
-            }
-            for uri in json::elements(text, array) {
-                let raw = uri.of(text);
-                if !raw.starts_with(b"\"") {
-                    return Err(wrong);
-                }
-                let uri = decode_str(raw).into_owned();
-                if seen.insert(uri.clone()) {
-                    uris.push(uri);
-                }
-                if uris.len() > MAX_URIS {
-                    return Err(BadFilter::TooMany);
-                }
-            }
-        }
-        Ok(Self { lists, uris })
+        Ok(Self { lists, uris: read_uris(text, filter)? })
     }
 
     /// What of it a server with these capabilities (raw, of either era) can keep.
@@ -118,6 +98,11 @@ impl Filter {
         let lists = List::ALL.map(|list| self.wants(list) && offers(list.capability(), "listChanged"));
         let uris = if offers("resources", "subscribe") { self.uris.clone() } else { Vec::new() };
         Self { lists, uris }
+    }
+
+    /// Takes a resource out: the server refused to subscribe to it.
+    pub fn withhold(&mut self, uri: &str) {
+        self.uris.retain(|known| known != uri);
     }
 
     /// Whether changes of this list are in it.
@@ -141,7 +126,7 @@ impl Filter {
     /// Whether everything of `other` is in it.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        let known: std::collections::HashSet<&String> = self.uris.iter().collect();
+        let known: HashSet<&String> = self.uris.iter().collect();
         List::ALL.iter().all(|list| self.wants(*list) || !other.wants(*list))
             && other.uris.iter().all(|uri| known.contains(uri))
     }
@@ -181,6 +166,28 @@ impl Filter {
     pub(super) fn request(&self, id: &[u8], client: &Declared) -> Vec<u8> {
         request::made(id, Method::Listen, client, &[("notifications", self.to_json().as_bytes())])
     }
+}
+
+fn read_uris(text: &[u8], filter: Span) -> Result<Vec<String>, BadFilter> {
+    let array = match json::get(text, filter, "resourceSubscriptions").map(|array| (array, array.of(text))) {
+        None | Some((_, b"null")) => return Ok(Vec::new()),
+        Some((array, raw)) if raw.starts_with(b"[") => array,
+        Some(_) => return Err(BadFilter::Type("resourceSubscriptions")),
+    };
+    let (mut uris, mut seen) = (Vec::new(), HashSet::new());
+    for uri in json::elements(text, array).map(|uri| uri.of(text)) {
+        if !uri.starts_with(b"\"") {
+            return Err(BadFilter::Type("resourceSubscriptions"));
+        }
+        let uri = decode_str(uri).into_owned();
+        if seen.insert(uri.clone()) {
+            uris.push(uri);
+        }
+        if uris.len() > MAX_URIS {
+            return Err(BadFilter::TooMany);
+        }
+    }
+    Ok(uris)
 }
 
 /// Whether a URI is that of a resource or of a part of it.

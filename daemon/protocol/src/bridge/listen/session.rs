@@ -57,7 +57,7 @@ impl Session {
 
     /// The client wants to hear no more of a resource. The stream stays as it is, and what it says of it is dropped.
     pub fn unsubscribe(&mut self, uri: &str) {
-        self.wanted.uris.retain(|known| known != uri);
+        self.wanted.withhold(uri);
     }
 
     /// The request that opens a stream for everything that is wanted, when the newest stream lacks something. `id` is

@@ -107,7 +107,7 @@ impl Playback {
             return Err(Failure::TooManyRounds);
         }
         let (round, asked) = round::read(text, result, mint)?;
-        round.is_declared(&self.client.capabilities)?;
+        round.check_declared(&self.client.capabilities)?;
         self.round = round;
         if asked.is_empty() {
             self.quiet += 1;

@@ -39,7 +39,7 @@ impl Question {
 
 impl Round {
     /// Refuses a question that these capabilities (raw) do not declare.
-    pub(in crate::bridge) fn is_declared(&self, capabilities: &[u8]) -> Result<(), Failure> {
+    pub(in crate::bridge) fn check_declared(&self, capabilities: &[u8]) -> Result<(), Failure> {
         match self.questions.iter().find(|question| !question.ask.is_declared(capabilities)) {
             Some(question) => Err(Failure::Undeclared(question.ask)),
             None => Ok(()),

@@ -123,7 +123,7 @@ impl Polling {
         if round.questions.is_empty() {
             return Ok(Step::Wait(interval(text, task)));
         }
-        round.is_declared(&self.client.capabilities)?;
+        round.check_declared(&self.client.capabilities)?;
         self.asked.extend(round.questions.iter().map(round::Question::key));
         self.round = round;
         Ok(Step::Ask(messages))
