@@ -185,6 +185,7 @@ impl Call {
             tls: self.connection.tls.is_some(),
             client: self.client.clone(),
             headers: Some(Arc::clone(&self.headers)),
+            mirrored: Vec::new(),
         }
     }
 

@@ -10,11 +10,10 @@ use bytes::Bytes;
 use toolgate_protocol::revision::Era;
 
 use super::crossing::held::Held;
-use super::crossing::parked::{self, Heard};
+use super::crossing::parked::Heard;
 use super::crossing::played::Played;
 use super::overhear;
 use crate::core::Core;
-use crate::failure::Failure;
 use crate::provenance::Provenance;
 use crate::servers::exchange::{Exchange, Step, cancellation};
 use crate::sessions::{Outward, Session};
@@ -22,7 +21,7 @@ use crate::sessions::{Outward, Session};
 /// A call under way.
 pub enum Course {
     /// Client and server speak the same era.
-    Straight(Straight),
+    Straight(Box<Straight>),
     /// A legacy client on a modern server.
     Played(Box<Played>),
     /// A modern client on a legacy server.
@@ -41,7 +40,7 @@ pub struct Straight {
 impl Course {
     /// The course of one exchange; `session` is the hosted one that it belongs to.
     pub fn straight(core: &Rc<Core>, exchange: Exchange, session: Option<Arc<Session>>) -> Self {
-        Self::Straight(Straight { core: Rc::clone(core), exchange, session })
+        Self::Straight(Box::new(Straight { core: Rc::clone(core), exchange, session }))
     }
 
     /// The next message for the client. A dropped future has lost nothing.
@@ -56,15 +55,11 @@ impl Course {
 
     /// Tells the server that nobody waits any more, where dropping the course does not say it.
     pub async fn give_up(&self, core: &Rc<Core>, from: &Provenance) {
-        let Self::Straight(Straight { exchange, .. }) = self else { return };
+        let Self::Straight(straight) = self else { return };
+        let exchange = &straight.exchange;
         if exchange.leg.era == Era::Legacy {
             exchange.leg.cancel(core, cancellation(&exchange.id_there()), from).await;
         }
-    }
-
-    /// Why there is no answer, for a call that was resumed and is gone.
-    pub fn gone() -> Failure {
-        parked::gone()
     }
 }
 

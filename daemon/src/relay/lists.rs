@@ -31,9 +31,9 @@ use crate::identity::Client;
 use crate::message::Message;
 use crate::policy::View;
 use crate::servers::Server;
-use crate::servers::discovery;
 use crate::servers::eras::{introduced_in_any, introduced_in_any_within};
 use crate::servers::leg::Leg;
+use crate::servers::{catalog, discovery};
 
 /// How long a merged list waits for one server.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -105,8 +105,8 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
     let mut further = Vec::new();
     for (_, server, page) in answered {
         match page {
-            Ok(page) => {
-                append(call, method, &server, &page, &mut out, &mut taken);
+            Ok((era, page)) => {
+                append(call, method, (&server, era), &page, &mut out, &mut taken);
                 further.extend(next_position(&server, &page));
             }
             Err(failure) => {
@@ -152,54 +152,49 @@ fn next_position(server: &Server, page: &Message) -> Option<Position> {
     Some(Position { server: server.settings.name.clone(), cursor: Some(cursor) })
 }
 
-fn list_request(era: Era, method: Method, cursor: Option<&str>) -> Message {
-    let mut params = Vec::new();
-    if let Some(cursor) = cursor {
-        params.push(format!(r#""cursor":{}"#, json::encode_str(cursor)));
-    }
-    if era == Era::Modern {
-        params.push(discovery::own_meta());
-    }
-    discovery::own(format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"{}","params":{{{}}}}}"#,
-        method.as_str(),
-        params.join(",")
-    ))
-}
-
 async fn page(
     core: &Rc<Core>,
     server: &Arc<Server>,
     revision: Revision,
     method: Method,
     cursor: Option<&str>,
-) -> Result<Message, Failure> {
+) -> Result<(Era, Message), Failure> {
     let from = crate::provenance::Provenance::own();
     let introduced = introduced_in_any_within(GREETING, core, server, revision).await?;
-    let request = list_request(introduced.leg.era, method, cursor);
+    let request = discovery::own_list(introduced.leg.era, method, cursor);
     let answer = introduced.leg.call(core, &request, &from).await?.answer().await;
     let answer = match answer {
         // The server forgot our session, as it does when it was restarted: introduce ourselves anew, once.
         Err(_) if introduced.leg.conversation().is_some() => {
             discovery::forget_all(server);
             let again = introduced_in_any(core, server, revision).await?;
-            let request = list_request(again.leg.era, method, cursor);
+            let request = discovery::own_list(again.leg.era, method, cursor);
             again.leg.call(core, &request, &from).await?.answer().await?
         }
         answer => answer?,
     };
     if answer.is_error() && !introduced.declares_list_of(&request) {
-        return Ok(discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned()));
+        return Ok((introduced.leg.era, discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned())));
     }
-    Ok(answer)
+    Ok((introduced.leg.era, crossing::page(introduced.leg.era, revision.era(), method, answer)?))
 }
 
-fn append(call: &Call, method: Method, server: &Server, page: &Message, out: &mut Merged, taken: &mut names::View) {
+/// Appends the entries of a server that was asked in this era.
+fn append(
+    call: &Call,
+    method: Method,
+    (server, era): (&Server, Era),
+    page: &Message,
+    out: &mut Merged,
+    taken: &mut names::View,
+) {
     let (Some(result), Some(member)) = (page.envelope.result, method.list_member()) else { return };
     let name = &server.settings.name;
     out.limit(list::cache_hints(&page.bytes, result));
     for item in list::items(&page.bytes, result, member) {
-        if !permits(call.client(), call.view(), server, method, &item, &page.bytes, false) {
+        if !permits(call.client(), call.view(), server, method, &item, &page.bytes, false)
+            || catalog::is_unfit(era, &page.bytes, item.span)
+        {
             continue;
         }
         let entry = item.span.of(&page.bytes);

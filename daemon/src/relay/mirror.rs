@@ -43,10 +43,19 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     let endpoint = endpoint(call, server);
     let answer = pass(call, server, endpoint).await?;
     call.times.first_byte = Some(Instant::now());
+    if matches!(answer.status, 400 | 404 | 405) && introduces(call) {
+        // It does not take the greeting of an era that it spoke.
+        server.ask_anew();
+    }
     if let (Some(list), 200) = (filtered, answer.status) {
         return Box::pin(filter(call, server, answer, list)).await;
     }
     finish(call, server, endpoint, answer)
+}
+
+fn introduces(call: &Call) -> bool {
+    let method = call.message.as_ref().and_then(|message| message.envelope.known_method);
+    matches!(method, Some(Mcp::Initialize | Mcp::Discover))
 }
 
 /// The list whose entries must be filtered for this client.

@@ -23,7 +23,7 @@ use crate::failure::{Failure, Kind};
 use crate::message::Message;
 
 pub use asking::{greet_shared, introduce_session, introduced, introduced_within, shared_leg};
-pub use own::{initialize as own_initialize, message as own, meta as own_meta};
+pub use own::{initialize as own_initialize, list as own_list, message as own, meta as own_meta};
 
 /// A server that could not be asked is not asked again for this long, in milliseconds.
 const REMEMBER_TROUBLE: u64 = 2_000;

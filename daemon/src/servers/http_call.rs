@@ -94,7 +94,10 @@ pub async fn send(
     let outgoing = Outgoing { method, endpoint, headers, body: &[body], first_byte };
     let sent = upstream.client(core.index).send(outgoing).await;
     let answer = sent.map_err(|error| unsent(server, &error))?;
-    server.fitness.answered(&server.settings.name);
+    if server.fitness.answered(&server.settings.name) {
+        // Another program may have come back in its place.
+        server.ask_anew();
+    }
     match answer.status {
         401 | 407 => Err(Failure::new(
             Kind::ServerUnavailable,
@@ -159,9 +162,10 @@ async fn post(
                     lines.push(("mcp-name", name.as_bytes()));
                 }
             }
-            if let Some(headers) = &from.headers {
+            if let Some(headers) = from.headers.as_ref().filter(|_| from.mirrored.is_empty()) {
                 push_parameters(headers, &mut lines);
             }
+            lines.extend(from.mirrored.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
         }
         Era::Legacy => {
             if let Some(revision) = &conversation.revision {

@@ -16,6 +16,7 @@ use toolgate_protocol::revision::LATEST_LEGACY;
 
 use super::Server;
 use super::discovery;
+use super::http_call;
 use super::leg::Leg;
 use crate::clock;
 use crate::core::Core;
@@ -149,6 +150,12 @@ pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) 
     opening.await.unwrap_or_else(|_| {
         Err(Failure::new(Kind::Internal, "A session at the server could not be opened. Try again."))
     })
+}
+
+/// Ends an idle session: over HTTP the server is told, an instance ends by its own rules.
+pub async fn end(core: Rc<Core>, leg: Leg) {
+    let Some(conversation) = leg.conversation().filter(|conversation| conversation.session.is_some()) else { return };
+    http_call::end(&core, &leg.server, conversation).await;
 }
 
 /// Forgets a session that the server does not know any more.

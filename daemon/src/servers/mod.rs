@@ -2,6 +2,7 @@
 //!
 //! One value per server lives as long as its configuration does not change, across reloads.
 
+pub mod catalog;
 pub mod discovery;
 pub mod eras;
 pub mod exchange;
@@ -28,6 +29,7 @@ use crate::core::Core;
 use crate::failure::Failure;
 use crate::policy::Names;
 use crate::sessions::Hosted;
+use catalog::Catalog;
 use discovery::Discovery;
 use eras::Eras;
 use fitness::Fitness;
@@ -61,6 +63,8 @@ pub struct Server {
     pub eras: Arc<Eras>,
     /// Legacy sessions of modern clients.
     pub kept: Arc<KeptSessions>,
+    /// What its tools want in headers.
+    pub catalog: Arc<Catalog>,
     used: Arc<AtomicBool>,
     by: Arc<By>,
 }
@@ -92,6 +96,7 @@ impl Server {
             discovery: Arc::default(),
             eras: Arc::default(),
             kept: Arc::default(),
+            catalog: Arc::default(),
             used: Arc::default(),
             by: Arc::new(by),
             settings,
@@ -118,6 +123,7 @@ impl Server {
             discovery: Arc::clone(&self.discovery),
             eras: Arc::clone(&self.eras),
             kept: Arc::clone(&self.kept),
+            catalog: Arc::clone(&self.catalog),
             used: Arc::clone(&self.used),
             by: Arc::clone(&self.by),
         })
@@ -249,6 +255,13 @@ impl Server {
             Some(Per::Client) => discovery::shared_leg(core, self, hosted.revision, client).await,
             Some(Per::All) => Ok(discovery::introduced(core, self, hosted.revision).await?.leg.to_shared()),
         }
+    }
+
+    /// Forgets what it said of itself, so that the next call that needs it asks.
+    pub fn ask_anew(&self) {
+        self.eras.doubt();
+        discovery::forget_all(self);
+        self.catalog.forget();
     }
 
     /// Ends what runs for it; for a server that a reload removed or changed.

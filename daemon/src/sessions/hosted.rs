@@ -34,7 +34,7 @@ pub struct Hosted {
     /// The client's `initialize`, told to each server in turn.
     pub initialize: Message,
     /// The same as each request to a modern server says it.
-    pub declared: Declared,
+    pub declared: Arc<Declared>,
     /// Whether it is a view of several servers, which offers names of its own.
     merged: bool,
     /// What servers say outside of calls.
@@ -123,7 +123,7 @@ impl Drop for Running {
 impl Hosted {
     /// A session that no server knows yet.
     pub fn new(revision: Revision, initialize: Message, merged: bool) -> Self {
-        let declared = Declared::of_initialize(&initialize.bytes, &initialize.envelope);
+        let declared = Arc::new(Declared::of_initialize(&initialize.bytes, &initialize.envelope));
         Self {
             revision,
             initialize,

@@ -17,7 +17,7 @@ use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Era;
 use tracing::debug;
 
-use super::{capabilities, parked, read};
+use super::{capabilities, parameters, parked, read};
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::Failure;
@@ -63,6 +63,7 @@ pub(super) enum Turn {
 impl Held {
     /// Sends the call. `message` has the server's own names.
     pub async fn begin(call: &Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
+        parameters::check(call, server, message).await?;
         let run = Run::begin(call, server, message).await?;
         Ok(Self { run: Some(run), client: Arc::clone(call.client()) })
     }

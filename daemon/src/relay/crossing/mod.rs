@@ -5,6 +5,7 @@
 //! in a legacy session, and `parked` keeps it while its client is asked.
 
 pub mod held;
+mod parameters;
 pub mod parked;
 pub mod played;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use toolgate_protocol::bridge::levels::Level;
 use toolgate_protocol::bridge::{request, result};
+use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Era;
 
 use crate::call::Call;
@@ -47,6 +49,14 @@ pub fn answer(call: &Call, leg: &Leg, answer: Message) -> Result<Message, Failur
         _ => return Ok(answer),
     };
     read(crossed)
+}
+
+/// One page of a list in the era of whoever merges it. Cache hints are merged by the caller.
+pub fn page(from: Era, to: Era, method: Method, page: Message) -> Result<Message, Failure> {
+    if (from, to) != (Era::Modern, Era::Legacy) {
+        return Ok(page);
+    }
+    read(result::to_legacy(&page.bytes, &page.envelope, Some(method), None))
 }
 
 /// The capabilities that a modern request declares, raw.

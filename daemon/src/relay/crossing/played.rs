@@ -19,7 +19,7 @@ use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::json::Span;
 use toolgate_protocol::method::Method;
 
-use super::{cancelled, level, read};
+use super::{cancelled, level, parameters, read};
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
@@ -73,13 +73,15 @@ impl Played {
     pub async fn begin(call: &mut Call, session: Arc<Session>, leg: Leg, message: Message) -> Result<Self, Failure> {
         let hosted = session.hosted().ok_or_else(|| Failure::new(Kind::Internal, "The session has no servers."))?;
         let level = level(hosted, &leg.server);
-        let playback = Playback::new(message.bytes.clone(), message.envelope.clone(), hosted.declared.clone(), level);
+        let playback =
+            Playback::new(message.bytes.clone(), message.envelope.clone(), Arc::clone(&hosted.declared), level);
         let stop = Arc::new(Notify::new());
         let (answered, answers) = mpsc::channel(playback::QUESTIONS);
         let named = leg.name();
         let place = Place { leg: leg.clone(), id: named.bytes(), token: None, stop: Some(Arc::clone(&stop)) };
         let running = hosted.runs(message.id_bytes(), place);
-        let from = call.provenance();
+        let mirrored = parameters::mirrored(call, &leg.server, &message).await;
+        let from = Provenance { mirrored, ..call.provenance() };
         let first = read(playback.first())?;
         let round = leg.call_named(&call.core, &first, named, &from).await?;
         Ok(Self {
@@ -227,7 +229,9 @@ impl Drop for Played {
     fn drop(&mut self) {
         let open = self.playback.end();
         if let Some(hosted) = self.session.hosted() {
-            open.iter().for_each(|id| drop(hosted.answered(id)));
+            for id in open {
+                hosted.answered(&id);
+            }
         }
     }
 }
