@@ -15,5 +15,6 @@ pub mod method;
 pub mod names;
 pub mod permits;
 pub mod revision;
+pub mod spaced;
 pub mod splice;
 pub mod sse;

@@ -17,7 +17,7 @@ use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
 use tracing::debug;
 
 use super::stream::{Events, unasked};
-use super::{answer, greet, lists, mirror, names, overhear};
+use super::{announce, answer, greet, lists, mirror, names, overhear};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -87,6 +87,9 @@ fn stream(call: &Call, hosted: &Hosted) -> Response<Body> {
     let (events, response) = Events::open();
     let session = call.session.as_ref().map(|(session, _)| session.enter());
     let messages = hosted.outbox.open();
+    if let Some((session, _)) = &call.session {
+        announce::follow_all(call, session, hosted);
+    }
     tokio::task::spawn_local(async move {
         unasked(messages, events).await;
         drop(session);
@@ -152,6 +155,9 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
         .leg(server, async || {
             let (unasked, said) = mpsc::channel(UNASKED);
             let leg = server.introduce(&call.core, &call.client().id, hosted, unasked).await?;
+            if let (Some((session, _)), Some(news), true) = (&call.session, leg.news(), leg.is_shared()) {
+                announce::follow_instance(&call.core, news.subscribe(), session, hosted);
+            }
             let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
             if leg.conversation().is_some() {
                 tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), session));

@@ -8,7 +8,9 @@ pub mod fitness;
 pub mod http;
 pub mod http_call;
 pub mod http_reply;
+pub mod http_stream;
 pub mod leg;
+pub mod news;
 pub mod queue;
 pub mod stdio;
 
@@ -29,6 +31,7 @@ use crate::sessions::Hosted;
 use discovery::Discovery;
 use fitness::Fitness;
 use leg::Leg;
+use news::News;
 use queue::Queue;
 use stdio::instances::Instances;
 use stdio::link::Serves;
@@ -53,6 +56,8 @@ pub struct Server {
     pub fitness: Arc<Fitness>,
     /// What it said of itself.
     pub discovery: Arc<Discovery>,
+    /// What it announces outside of calls.
+    pub news: Arc<News>,
     used: Arc<AtomicBool>,
     by: Arc<By>,
 }
@@ -82,6 +87,7 @@ impl Server {
             queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
             fitness: Arc::default(),
             discovery: Arc::default(),
+            news: Arc::default(),
             used: Arc::default(),
             by: Arc::new(by),
             settings,
@@ -106,6 +112,7 @@ impl Server {
             queue: Arc::clone(&self.queue),
             fitness: Arc::clone(&self.fitness),
             discovery: Arc::clone(&self.discovery),
+            news: Arc::clone(&self.news),
             used: Arc::clone(&self.used),
             by: Arc::clone(&self.by),
         })
@@ -237,5 +244,6 @@ impl Server {
         }
         // What it said holds the leg that it was said on, and the leg holds the server.
         self.discovery.retire();
+        self.news.retire();
     }
 }

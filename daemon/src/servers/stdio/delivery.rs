@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 use super::calls::{Arrival, Caller, Waiting};
 use super::link::{Command, Serves, Shared, try_send};
 use crate::servers::exchange::{one_line, refusal};
+use crate::servers::news;
 
 /// Bytes outside of calls that a session may have unread.
 const UNASKED_BYTES: usize = 4 << 20;
@@ -59,6 +60,11 @@ pub(super) async fn deliver(
         return;
     }
     let named = named_call(&envelope, &message);
+    // A list that changed for one user of a shared instance changed for all of them.
+    if let Some(list) = news::announced(&envelope).filter(|_| named.is_none() && !serves.is_session()) {
+        back.shared.news.publish_change(list);
+        return;
+    }
     let reply = match (named, serves) {
         (Some(id), _) => waiting.borrow().find(id),
         (None, Serves::Client) => alone(&waiting.borrow()),

@@ -20,6 +20,7 @@ use super::connection::{Line, Reader, Writer};
 use super::delivery::{Back, deliver, lose_oversized};
 use crate::clock;
 use crate::instance::notice::Exit;
+use crate::servers::news::News;
 
 pub use super::calls::Arrival;
 
@@ -45,10 +46,10 @@ pub enum Serves {
     /// One session, which gets here what belongs to no call. A slow reader holds up its instance.
     Session(mpsc::Sender<Bytes>),
     /// All that one client does. What names no call goes to the lone one in flight; a slow reader
-    /// loses its own call instead of holding up the others.
+    /// loses its own call instead of holding up the others. List changes are news for all of it.
     Client,
     /// Several clients. What names no call has no reader: it may still concern an earlier call,
-    /// and would tell one client of another.
+    /// and would tell one client of another. Only list changes are news for all of them.
     Everybody,
 }
 
@@ -74,6 +75,8 @@ pub(super) struct Shared {
     last_used: AtomicU64,
     ended: AtomicBool,
     told_to_end: AtomicBool,
+    /// What it announces, where several share it.
+    pub(super) news: News,
     /// Bytes that may still be put on their way.
     room: Arc<Semaphore>,
 }
@@ -97,6 +100,7 @@ impl Link {
             last_used: AtomicU64::new(clock::millis()),
             ended: AtomicBool::new(false),
             told_to_end: AtomicBool::new(false),
+            news: News::default(),
             room: Arc::new(Semaphore::new(COMMAND_BYTES)),
         });
         let waiting = Rc::new(RefCell::new(Waiting::default()));
@@ -114,6 +118,11 @@ impl Link {
     /// Whether both are handles to the same instance.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// What it announces, where several share it; over when it ends.
+    pub fn news(&self) -> &News {
+        &self.shared.news
     }
 
     /// An id that no other request on this connection has.
@@ -291,6 +300,7 @@ async fn read(
         }
     }
     shared.ended.store(true, Ordering::Relaxed);
+    shared.news.retire();
     let reason = epitaph(exit.as_ref());
     debug!(pid = shared.pid, %reason, "an instance ended");
     waiting.borrow_mut().lose_all(&reason);
