@@ -16,5 +16,6 @@ pub mod method;
 pub mod names;
 pub mod permits;
 pub mod revision;
+pub mod spaced;
 pub mod splice;
 pub mod sse;

@@ -60,6 +60,12 @@ impl Revision {
         }
     }
 
+    /// Its place in [`Revision::ALL`].
+    #[must_use]
+    pub const fn place(self) -> usize {
+        self as usize
+    }
+
     /// The era of this revision.
     #[must_use]
     pub fn era(self) -> Era {
@@ -128,6 +134,7 @@ mod tests {
         assert!(Revision::ALL.is_sorted());
         for revision in Revision::ALL {
             assert_eq!(Revision::parse(revision.as_str()), Some(revision));
+            assert_eq!(Revision::ALL[revision.place()], revision);
         }
         assert!(Revision::ALL.is_sorted_by_key(|revision| revision.as_str()));
         assert_eq!(Revision::parse("2026-07-29"), None);

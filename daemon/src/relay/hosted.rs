@@ -20,7 +20,7 @@ use tracing::debug;
 use super::course::Course;
 use super::crossing::played::Played;
 use super::stream::{Events, unasked};
-use super::{answer, greet, lists, mirror, names, overhear};
+use super::{announce, answer, greet, lists, mirror, names, overhear};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -90,6 +90,9 @@ fn stream(call: &Call, hosted: &Hosted) -> Response<Body> {
     let (events, response) = Events::open();
     let session = call.session.as_ref().map(|(session, _)| session.enter());
     let messages = hosted.outbox.open();
+    if let Some((session, _)) = &call.session {
+        announce::follow_all(call, session, hosted);
+    }
     tokio::task::spawn_local(async move {
         unasked(messages, events).await;
         drop(session);
@@ -170,6 +173,9 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
             }
             let (unasked, said) = mpsc::channel(UNASKED);
             let leg = server.introduce(&call.core, &call.client().id, hosted, unasked).await?;
+            if let (Some((session, _)), Some(news), true) = (&call.session, leg.news(), leg.is_shared()) {
+                announce::follow_instance(&call.core, news.subscribe(), session, hosted);
+            }
             let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
             if leg.conversation().is_some() {
                 tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), session));

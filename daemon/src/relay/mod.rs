@@ -4,6 +4,7 @@
 //! ends legacy sessions here, in front of stdio servers and merged views; `stateless` does the
 //! same for modern requests. What they share stands beside them.
 
+pub mod announce;
 pub mod answer;
 pub mod course;
 pub mod crossing;

@@ -156,6 +156,15 @@ impl Introduced {
         self.capabilities().is_some_and(|span| json::get(&self.answer.bytes, span, capability).is_some())
     }
 
+    /// Whether the server says when one of its lists changed.
+    pub fn announces(&self, list: Method) -> bool {
+        let text = &self.answer.bytes;
+        let declared =
+            list.capability().and_then(|capability| json::get(text, self.capabilities()?, capability.as_str()));
+        let announces = declared.and_then(|declared| json::get(text, declared, "listChanged"));
+        announces.is_some_and(|announces| announces.of(text) == b"true")
+    }
+
     /// Whether the server declares what a list request asks for; many answer with an error where
     /// they have no such list.
     pub fn declares_list_of(&self, request: &Message) -> bool {
@@ -194,9 +203,13 @@ impl Discovery {
         matches!(&self.of(MODERN).state, State::Introduced(introduced) if introduced.declares("logging"))
     }
 
+    /// What the server said of itself, where that still holds; it is not asked.
+    pub fn known(&self, revision: Revision) -> Option<Arc<Introduced>> {
+        self.of(revision).introduced()
+    }
+
     fn of(&self, revision: Revision) -> MutexGuard<'_, Known> {
-        let place = Revision::ALL.iter().position(|other| *other == revision);
-        lock(&self.known[place.expect("all revisions are in the list of all")])
+        lock(&self.known[revision.place()])
     }
 
     /// The place of a client's leg. Those whose leg has ended are forgotten.

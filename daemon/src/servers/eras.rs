@@ -101,6 +101,11 @@ pub async fn introduced_in_any_within(
     meet(server, revision, async |revision| introduced_within(patience, core, server, revision).await).await
 }
 
+/// The revision that the gate speaks with the server for a client of this one, as far as is known.
+pub fn met(server: &Server, revision: Revision) -> Revision {
+    if server.eras.speaks(revision.era()) == Some(false) { newest(revision.era().other()) } else { revision }
+}
+
 async fn meet(
     server: &Server,
     revision: Revision,

@@ -3,21 +3,26 @@
 //! The relay asks for one per call; calls of one client with the same capabilities share it. It ends
 //! when nobody used it for a while, together with its server, or when the server has forgotten it.
 
+mod aside;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use aside::{Aside, Calls};
 use bytes::Bytes;
 use toolgate_protocol::bridge::capabilities;
 use toolgate_protocol::bridge::levels::{Level, SharedLevel};
+use toolgate_protocol::bridge::listen::Interest;
 use toolgate_protocol::json;
 use toolgate_protocol::revision::LATEST_LEGACY;
 
 use super::Server;
 use super::discovery;
-use super::http_call;
+use super::http_stream::Stream;
 use super::leg::Leg;
+use super::news::News;
 use crate::clock;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
@@ -33,6 +38,12 @@ pub struct Kept {
     pub leg: Leg,
     /// What the server said of itself in it.
     pub introduction: Message,
+    /// Calls that run in it.
+    pub calls: Calls,
+    /// What it says of resources that somebody watches, where it is not an instance's news.
+    pub news: News,
+    /// Which resources are watched, and by how many.
+    pub interest: Mutex<Interest>,
     level: Mutex<SharedLevel>,
     used: AtomicU64,
 }
@@ -94,6 +105,13 @@ impl Kept {
         lock(&self.level).leave(wanted);
     }
 
+    /// The raw capabilities of the server.
+    pub fn capabilities(&self) -> &[u8] {
+        let text = &self.introduction.bytes;
+        let result = self.introduction.envelope.result;
+        result.and_then(|result| json::get(text, result, "capabilities")).map_or(b"{}", |all| all.of(text))
+    }
+
     fn touch(&self) {
         self.used.store(clock::millis(), Ordering::Relaxed);
     }
@@ -143,7 +161,16 @@ pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) 
         let leg = server.client_leg(&owner, LATEST_LEGACY).await?;
         let (leg, introduction) = discovery::greet_shared(&core, leg, LATEST_LEGACY, &initialize).await?;
         let used = AtomicU64::new(clock::millis());
-        let kept = Arc::new(Kept { leg, introduction, level: Mutex::default(), used });
+        let kept = Arc::new(Kept {
+            leg,
+            introduction,
+            calls: Calls::default(),
+            news: News::default(),
+            interest: Mutex::default(),
+            level: Mutex::default(),
+            used,
+        });
+        aside::attend(&core, &kept);
         *opened = Some(Arc::clone(&kept));
         Ok(kept)
     });
@@ -154,8 +181,9 @@ pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) 
 
 /// Ends an idle session: over HTTP the server is told, an instance ends by its own rules.
 pub async fn end(core: Rc<Core>, leg: Leg) {
-    let Some(conversation) = leg.conversation().filter(|conversation| conversation.session.is_some()) else { return };
-    http_call::end(&core, &leg.server, conversation).await;
+    if let Some(stream) = Stream::new(&core, &leg) {
+        stream.end().await;
+    }
 }
 
 /// Forgets a session that the server does not know any more.

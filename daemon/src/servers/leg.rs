@@ -14,6 +14,7 @@ use toolgate_protocol::revision::Era;
 use super::Server;
 use super::exchange::{Exchange, one_line};
 use super::http_call::{self, Conversation};
+use super::news::News;
 use super::stdio::link::{Link, Unsent};
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
@@ -168,6 +169,24 @@ impl Leg {
                 (By::Http(one), By::Http(two)) => Arc::ptr_eq(one, two),
                 _ => false,
             }
+    }
+
+    /// What the instance at the other end announces to all that share it.
+    pub fn news(&self) -> Option<&News> {
+        match &self.by {
+            By::Stdio(link) => Some(link.news()),
+            By::Http(_) => None,
+        }
+    }
+
+    /// Whether others use it as well.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// Whether an instance's end was the gate's decision.
+    pub fn was_told_to_end(&self) -> bool {
+        matches!(&self.by, By::Stdio(link) if link.was_told_to_end())
     }
 
     /// Ends the conversation where that is the gate's to do: an instance of its own.

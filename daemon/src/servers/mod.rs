@@ -10,8 +10,10 @@ pub mod fitness;
 pub mod http;
 pub mod http_call;
 pub mod http_reply;
+pub mod http_stream;
 pub mod kept;
 pub mod leg;
+pub mod news;
 pub mod queue;
 pub mod stdio;
 
@@ -35,6 +37,7 @@ use eras::Eras;
 use fitness::Fitness;
 use kept::{Holder, KeptSessions};
 use leg::Leg;
+use news::News;
 use queue::Queue;
 use stdio::instances::Instances;
 use stdio::link::Serves;
@@ -65,6 +68,8 @@ pub struct Server {
     pub kept: Arc<KeptSessions>,
     /// What its tools want in headers.
     pub catalog: Arc<Catalog>,
+    /// What it announces outside of calls.
+    pub news: Arc<News>,
     used: Arc<AtomicBool>,
     by: Arc<By>,
 }
@@ -97,6 +102,7 @@ impl Server {
             eras: Arc::default(),
             kept: Arc::default(),
             catalog: Arc::default(),
+            news: Arc::default(),
             used: Arc::default(),
             by: Arc::new(by),
             settings,
@@ -124,6 +130,7 @@ impl Server {
             eras: Arc::clone(&self.eras),
             kept: Arc::clone(&self.kept),
             catalog: Arc::clone(&self.catalog),
+            news: Arc::clone(&self.news),
             used: Arc::clone(&self.used),
             by: Arc::clone(&self.by),
         })
@@ -272,5 +279,6 @@ impl Server {
         // What it said holds the leg that it was said on, and the leg holds the server.
         self.discovery.retire();
         self.kept.retire();
+        self.news.retire();
     }
 }

@@ -3,7 +3,7 @@
 //! Each server of the session has a leg of its own, opened at the first call that needs it. What
 //! servers ask gets an id of ours, so that two servers' requests never meet at the client.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,9 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 use toolgate_protocol::bridge::request::Declared;
 use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Revision;
+use toolgate_protocol::spaced::Spaced;
 
 use super::Outbox;
 use crate::message::Message;
@@ -22,6 +24,9 @@ use crate::servers::leg::Leg;
 
 /// Requests of servers that may wait for the client's answer at once.
 const MAX_ASKED: usize = 256;
+
+/// Between two announcements that the same kind of list changed, in milliseconds.
+const CHANGE_GAP: u64 = 100;
 
 /// The leg to one server; locked while it is opened.
 type Opening = tokio::sync::Mutex<Option<Leg>>;
@@ -44,6 +49,10 @@ pub struct Hosted {
     asked: Mutex<HashMap<u64, Answerer>>,
     running: Arc<Mutex<HashMap<Bytes, Place>>>,
     log_level: Mutex<Option<Bytes>>,
+    /// Servers whose announcements reach the session without a leg of its own.
+    hears: Mutex<HashSet<String>>,
+    /// Announcements of list changes, by kind.
+    changes: [Mutex<Spaced<Bytes>>; 3],
     next_asked: AtomicU64,
 }
 
@@ -134,6 +143,8 @@ impl Hosted {
             asked: Mutex::default(),
             running: Arc::default(),
             log_level: Mutex::default(),
+            hears: Mutex::default(),
+            changes: std::array::from_fn(|_| Mutex::new(Spaced::new(CHANGE_GAP))),
             next_asked: AtomicU64::new(1),
         }
     }
@@ -290,6 +301,26 @@ impl Hosted {
         let running = lock(&self.running);
         let place = running.values().find(|place| place.id == theirs && place.leg.is_same(leg))?;
         Some(parsed.with(&[(parsed.envelope.progress_token, place.token.as_deref()?)]).into())
+    }
+
+    /// Whether the session has not heard a server's announcements so far; from now on it does.
+    pub fn begin_hearing(&self, server: &str) -> bool {
+        lock(&self.hears).insert(server.to_owned())
+    }
+
+    /// A server's announcements do not reach the session any more.
+    pub fn end_hearing(&self, server: &str) {
+        lock(&self.hears).remove(server);
+    }
+
+    /// What spaces out announcements of one kind, named by its notification.
+    pub fn changes(&self, list: Method) -> MutexGuard<'_, Spaced<Bytes>> {
+        let [tools, prompts, resources] = &self.changes;
+        lock(match list {
+            Method::ToolsChanged => tools,
+            Method::PromptsChanged => prompts,
+            _ => resources,
+        })
     }
 
     /// The client's `logging/setLevel` request, told to servers that join later.

@@ -27,6 +27,8 @@ struct State {
     kept_bytes: usize,
     /// The streams that were opened or ended so far; the newest one's number is this.
     streams: u64,
+    /// The session is over.
+    closed: bool,
 }
 
 /// A session's open stream. An earlier one ends when it is opened.
@@ -65,9 +67,28 @@ impl Outbox {
     pub fn close(&self) {
         {
             let mut state = self.lock();
-            *state = State { streams: state.streams + 1, ..State::default() };
+            *state = State { streams: state.streams + 1, closed: true, ..State::default() };
         }
         self.news.notify_waiters();
+    }
+
+    /// Waits until the session is over.
+    pub fn ended(self: &Arc<Self>) -> impl Future<Output = ()> + use<> {
+        let outbox = Arc::clone(self);
+        async move {
+            loop {
+                let news = outbox.news.notified();
+                if outbox.lock().closed {
+                    return;
+                }
+                news.await;
+            }
+        }
+    }
+
+    /// Whether a message waits here already, word for word.
+    pub fn holds(&self, message: &Bytes) -> bool {
+        self.lock().kept.contains(message)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -65,7 +65,7 @@ async fn a_question_outside_of_calls_comes_on_the_session_s_stream() {
         client.call("1", &format!("{prefix}echo"), json!({})).await.answer().await;
         let mut stream = client.stream().await;
         if prefix == "web__" {
-            stage.web.record.until("the stream", |received| received.message["http"] == "GET").await;
+            stage.web_stream("tools/call").await;
         }
         client.call("2", &format!("{prefix}ask_later"), json!({"id": "q"})).await.answer().await;
         let id = asked(&mut stream, "elicitation/create").await;

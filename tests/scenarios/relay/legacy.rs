@@ -6,7 +6,6 @@ use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::Setup;
 use toolgate_tests::mcp::Era;
-use toolgate_tests::wait;
 
 use crate::stage::{LEGACY, between, names, stage};
 
@@ -202,16 +201,14 @@ async fn a_legacy_client_that_goes_away_cancels_nothing() {
 #[tokio::test]
 async fn list_changes_reach_the_session_s_stream() {
     let stage = stage().await;
-    let streams = || stage.web.record.all().iter().filter(|received| received.message["http"] == "GET").count();
     for (path, prefix) in LEGACY {
         let client = stage.legacy(path).await;
-        let before = streams();
         // The server must know the session before it can say anything to it.
         client.call("1", &format!("{prefix}echo"), json!({})).await.answer().await;
         let mut stream = client.stream().await;
         assert_eq!(stream.head.status, 200, "{path} {prefix}");
         if path == "/mcp/web" || prefix == "web__" {
-            wait::until("the server's stream", || std::future::ready((streams() > before).then_some(()))).await;
+            stage.web_stream("tools/call").await;
         }
         client.call("2", &format!("{prefix}change"), json!({})).await.answer().await;
         assert_eq!(stream.message().await["method"], "notifications/tools/list_changed", "{path} {prefix}");

@@ -127,7 +127,7 @@ async fn updates_of_resources_name_them_as_the_view_does() {
         );
         let mut stream = client.stream().await;
         if server == "web" {
-            stage.web.record.until("the stream", |received| received.message["http"] == "GET").await;
+            stage.web_stream("resources/subscribe").await;
         }
         client.call("2", &format!("{server}__update"), json!({"uri": "mem://one"})).await.answer().await;
         assert_eq!(stream.message().await["params"]["uri"], uri);

@@ -62,6 +62,21 @@ impl Stage {
         caller.with("Authorization", &format!("Bearer {}", self.gate.key_of("other")))
     }
 
+    /// Waits until the session that the last request of this `method` to `web` came from has its stream there.
+    pub(crate) async fn web_stream(&self, method: &str) {
+        let who = self
+            .web
+            .record
+            .all()
+            .iter()
+            .rev()
+            .find(|received| received.method == method)
+            .expect("a request")
+            .who
+            .clone();
+        self.web.record.until("its stream", |received| received.message["http"] == "GET" && received.who == who).await;
+    }
+
     /// What reached the server behind a path and prefix.
     pub(crate) fn record(&self, path: &str, prefix: &str) -> &Record {
         match (path, prefix) {

@@ -19,6 +19,7 @@ pub struct Http {
     pub record: Record,
     /// Where it is.
     pub url: String,
+    fake: Arc<Fake>,
     sessions: Arc<Mutex<HashSet<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -34,15 +35,15 @@ impl Http {
         let record = Record::create();
         let fake = Arc::new(Fake::new(speaks, record.clone()));
         let sessions = Arc::<Mutex<HashSet<String>>>::default();
-        let known = Arc::clone(&sessions);
+        let (known, shared) = (Arc::clone(&sessions), Arc::clone(&fake));
         let task = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let server = Server { fake: Arc::clone(&fake), sessions: Arc::clone(&known) };
+                let server = Server { fake: Arc::clone(&shared), sessions: Arc::clone(&known) };
                 // A client that goes away in the middle is its own business.
                 tokio::spawn(async move { server.serve(socket).await.ok() });
             }
         });
-        Self { record, url, sessions, task }
+        Self { record, url, fake, sessions, task }
     }
 
     /// The line of its table that says where it is.
@@ -54,6 +55,11 @@ impl Http {
     /// Forgets every session, as a restart does.
     pub fn forget_sessions(&self) {
         lock(&self.sessions).clear();
+    }
+
+    /// Ends every stream for what belongs to no request.
+    pub fn cut_streams(&self) {
+        lock(&self.fake.streams).retain(|(subscription, _)| subscription.is_some());
     }
 
     /// Listens no more.

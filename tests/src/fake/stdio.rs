@@ -1,10 +1,11 @@
-//! The fake over stdin and stdout: what the binary `fake` runs.
+//! The fake over stdin and stdout: what the binary `fake` runs. SIGUSR1 makes it say that its tools changed.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::record::Record;
@@ -56,6 +57,7 @@ pub async fn serve(record: &Path, speaks: Speaks) {
     lock(&fake.streams).push((None, out.clone()));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut stdout = tokio::io::stdout();
+    let mut told = signal(SignalKind::user_defined1()).expect("a handler of signals");
     loop {
         tokio::select! {
             line = lines.next_line() => {
@@ -63,6 +65,11 @@ pub async fn serve(record: &Path, speaks: Speaks) {
                 record.write(&who, &json!({}), &line);
                 let (fake, out) = (Arc::clone(&fake), out.clone());
                 tokio::spawn(async move { fake.take(&line, &out).await });
+            }
+            _ = told.recv() => {
+                for modern in [false, true] {
+                    fake.announce(modern, "notifications/tools/list_changed", &Value::Null);
+                }
             }
             Some(said) = said.recv() => {
                 let bytes = match said {

@@ -11,10 +11,9 @@ use bytes::Bytes;
 use tokio::time::timeout;
 use toolgate_protocol::bridge::levels::{self, Level};
 use toolgate_protocol::bridge::parking::{Arrival, Questions};
-use toolgate_protocol::bridge::{request, result};
+use toolgate_protocol::bridge::{notification, request, result};
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method;
-use toolgate_protocol::revision::Era;
 use tracing::debug;
 
 use super::{capabilities, parameters, parked, read};
@@ -28,7 +27,7 @@ use crate::provenance::Provenance;
 use crate::servers::Server;
 use crate::servers::discovery;
 use crate::servers::exchange::{Exchange, Step, cancellation, garbage};
-use crate::servers::kept::{self, Holder, Kept};
+use crate::servers::kept::{self, Aside, Holder, Kept};
 
 /// How long a server may take to set a logging level before its call goes on without.
 const LEVEL_TIME: Duration = Duration::from_secs(5);
@@ -44,6 +43,7 @@ pub struct Held {
 pub struct Run {
     pub(super) core: Rc<Core>,
     kept: Arc<Kept>,
+    aside: Aside,
     exchange: Exchange,
     wanted: Option<Level>,
     /// The call as the client made it.
@@ -94,10 +94,12 @@ impl Run {
             info: message.raw(message.envelope.client_info),
         });
         let mut kept = kept::session(&call.core, server, holder).await?;
+        let mut aside = Aside::begin(&kept);
         let mut exchange = send(call, &kept, message).await?;
         if exchange.lost_session() {
             kept::forget(server, holder, &kept).await;
             kept = kept::session(&call.core, server, holder).await?;
+            aside = Aside::begin(&kept);
             exchange = send(call, &kept, message).await?;
         }
         let wanted = Level::of_request(&message.bytes, &message.envelope);
@@ -105,6 +107,7 @@ impl Run {
         Ok(Self {
             core,
             kept,
+            aside,
             exchange,
             wanted,
             request: message.clone(),
@@ -116,7 +119,11 @@ impl Run {
     /// Waits for what concerns the client.
     pub(super) async fn turn(&mut self) -> Turn {
         loop {
-            let done = match self.exchange.next().await {
+            let step = tokio::select! {
+                step = self.exchange.next() => step,
+                said = self.aside.next() => Step::Related(said),
+            };
+            let done = match step {
                 Step::Related(message) => self.related(message).await,
                 Step::Final(message) => {
                     self.over = true;
@@ -152,8 +159,7 @@ impl Run {
                 self.questions.withdrawn(text, envelope);
                 false
             }
-            Some(method) => method.exists_in(Era::Modern),
-            None => true,
+            method => notification::passes_to_client(method),
         };
         passes.then(|| Turn::Step(Step::Related(message.bytes)))
     }

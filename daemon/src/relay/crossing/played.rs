@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 use toolgate_protocol::bridge::parking::PARKED_MILLIS;
 use toolgate_protocol::bridge::playback::{self, Playback};
-use toolgate_protocol::bridge::result;
+use toolgate_protocol::bridge::{notification, result};
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::json::Span;
 use toolgate_protocol::method::Method;
@@ -239,5 +239,5 @@ impl Drop for Played {
 /// What comes before an answer; a modern server asks nothing there.
 fn related(message: Bytes) -> Option<Step> {
     let parsed = Message::parse(message).ok().filter(|message| message.shape() == Shape::Notification)?;
-    Some(Step::Related(parsed.bytes))
+    notification::passes_to_client(parsed.envelope.known_method).then_some(Step::Related(parsed.bytes))
 }

@@ -147,7 +147,8 @@ impl Instances {
                 self.note_end(slot);
                 return false;
             }
-            if slot.link.idle_millis() > idle {
+            // Whoever waits for what it announces uses it as a stream.
+            if slot.link.idle_millis() > idle && !slot.link.news().is_heard() {
                 slot.link.end();
                 return false;
             }

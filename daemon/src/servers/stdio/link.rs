@@ -5,7 +5,6 @@
 //! that number their requests alike never meet (`1` is not `"1"`, and neither is ours).
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,37 +13,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
-use toolgate_protocol::envelope::{self, Envelope, Shape};
-use tracing::{debug, warn};
+use tracing::debug;
 
+use super::calls::{Arrivals, Caller, Waiting, caller, share};
 use super::connection::{Line, Reader, Writer};
+use super::delivery::{Back, deliver, lose_oversized};
 use crate::clock;
 use crate::instance::notice::Exit;
-use crate::servers::exchange::{one_line, refusal};
+use crate::servers::news::News;
 
-/// Messages that one call may have unread before its reader counts as slow.
-const REPLY_BUFFER: usize = 256;
-/// Bytes that one call may have unread; a longer message waits until all others are read.
-const REPLY_BYTES: usize = 4 << 20;
+pub use super::calls::Arrival;
+
 /// Messages on their way to the instance.
 const COMMANDS: usize = 256;
 /// Bytes on their way to the instance; a longer message goes alone.
 const COMMAND_BYTES: usize = 64 << 20;
-/// Bytes outside of calls that a session may have unread.
-const UNASKED_BYTES: usize = 4 << 20;
 /// How long a message that is no request may wait for room.
 const SEND_TIME: Duration = Duration::from_secs(30);
-
-/// What arrives for a call that waits.
-#[derive(Debug)]
-pub enum Arrival {
-    /// A notification or a server's request that belongs to the call.
-    Related(Bytes),
-    /// The answer; nothing follows.
-    Final(Bytes),
-    /// The instance ended or said something that is no message; nothing follows.
-    Lost(Arc<str>),
-}
 
 /// Why a message did not get on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,15 +46,15 @@ pub enum Serves {
     /// One session, which gets here what belongs to no call. A slow reader holds up its instance.
     Session(mpsc::Sender<Bytes>),
     /// All that one client does. What names no call goes to the lone one in flight; a slow reader
-    /// loses its own call instead of holding up the others.
+    /// loses its own call instead of holding up the others. List changes are news for all of it.
     Client,
     /// Several clients. What names no call has no reader: it may still concern an earlier call,
-    /// and would tell one client of another.
+    /// and would tell one client of another. Only list changes are news for all of them.
     Everybody,
 }
 
 impl Serves {
-    fn is_session(&self) -> bool {
+    pub(super) fn is_session(&self) -> bool {
         matches!(self, Self::Session(_))
     }
 }
@@ -82,20 +67,22 @@ pub struct Link {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     /// Process id of the instance's wrapper, for people.
-    pid: u32,
+    pub(super) pid: u32,
     next_id: AtomicU64,
     in_flight: AtomicUsize,
     last_used: AtomicU64,
     ended: AtomicBool,
     told_to_end: AtomicBool,
+    /// What it announces, where several share it.
+    pub(super) news: News,
     /// Bytes that may still be put on their way.
     room: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
-enum Command {
+pub(super) enum Command {
     Request { id: u64, message: Bytes, reply: Caller, room: OwnedSemaphorePermit },
     Send(Bytes, OwnedSemaphorePermit),
     Forget(u64),
@@ -113,6 +100,7 @@ impl Link {
             last_used: AtomicU64::new(clock::millis()),
             ended: AtomicBool::new(false),
             told_to_end: AtomicBool::new(false),
+            news: News::default(),
             room: Arc::new(Semaphore::new(COMMAND_BYTES)),
         });
         let waiting = Rc::new(RefCell::new(Waiting::default()));
@@ -130,6 +118,11 @@ impl Link {
     /// Whether both are handles to the same instance.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// What it announces, where several share it; over when it ends.
+    pub fn news(&self) -> &News {
+        &self.shared.news
     }
 
     /// An id that no other request on this connection has.
@@ -224,7 +217,7 @@ impl Link {
 pub struct Reply {
     link: Link,
     id: u64,
-    arrivals: mpsc::Receiver<(Arrival, Option<OwnedSemaphorePermit>)>,
+    arrivals: Arrivals,
     finished: bool,
 }
 
@@ -260,103 +253,12 @@ impl Drop for Reply {
     }
 }
 
-/// Where a call's messages go.
-#[derive(Debug, Clone)]
-struct Caller {
-    arrivals: mpsc::Sender<(Arrival, Option<OwnedSemaphorePermit>)>,
-    /// Bytes that it may still leave unread.
-    room: Arc<Semaphore>,
-}
-
-fn caller() -> (Caller, mpsc::Receiver<(Arrival, Option<OwnedSemaphorePermit>)>) {
-    let (arrivals, receiver) = mpsc::channel(REPLY_BUFFER);
-    (Caller { arrivals, room: Arc::new(Semaphore::new(REPLY_BYTES)) }, receiver)
-}
-
-impl Caller {
-    fn is_gone(&self) -> bool {
-        self.arrivals.is_closed()
-    }
-
-    /// Says that nothing follows. A full channel drops its sender soon, which its reader sees as
-    /// lost as well.
-    fn lose(&self, reason: &Arc<str>) {
-        drop(self.arrivals.try_send((Arrival::Lost(Arc::clone(reason)), None)));
-    }
-
-    /// Waits until there is room; a caller that is gone takes everything.
-    async fn hand(&self, arrival: Arrival, bytes: usize) {
-        tokio::select! {
-            room = Arc::clone(&self.room).acquire_many_owned(share(bytes, REPLY_BYTES)) => {
-                drop(self.arrivals.send((arrival, room.ok())).await);
-            }
-            () = self.arrivals.closed() => {}
-        }
-    }
-
-    /// Whether there was room.
-    fn try_hand(&self, arrival: Arrival, bytes: usize) -> bool {
-        let room = Arc::clone(&self.room).try_acquire_many_owned(share(bytes, REPLY_BYTES));
-        room.is_ok_and(|room| self.arrivals.try_send((arrival, Some(room))).is_ok())
-    }
-}
-
-/// What a message takes of a room; one that is longer than the room takes all of it.
-fn share(bytes: usize, room: usize) -> u32 {
-    u32::try_from(bytes.min(room)).unwrap_or(u32::MAX)
-}
-
-fn try_send(commands: &mpsc::Sender<Command>, shared: &Shared, message: Bytes) {
+pub(super) fn try_send(commands: &mpsc::Sender<Command>, shared: &Shared, message: Bytes) {
     let room = Arc::clone(&shared.room).try_acquire_many_owned(share(message.len(), COMMAND_BYTES));
     if room.is_ok_and(|room| commands.try_send(Command::Send(message, room)).is_ok()) {
         return;
     }
     debug!(pid = shared.pid, "an instance takes no messages; one was dropped");
-}
-
-/// Who waits for what.
-#[derive(Default)]
-struct Waiting {
-    calls: HashMap<u64, Caller>,
-    /// The newest request last: what the server asks without naming a call goes there.
-    order: Vec<u64>,
-    closed: Option<Arc<str>>,
-}
-
-impl Waiting {
-    fn add(&mut self, id: u64, reply: Caller) {
-        if let Some(reason) = &self.closed {
-            reply.lose(reason);
-            return;
-        }
-        self.calls.insert(id, reply);
-        self.order.push(id);
-    }
-
-    fn remove(&mut self, id: u64) -> Option<Caller> {
-        self.order.retain(|other| *other != id);
-        self.calls.remove(&id)
-    }
-
-    fn newest(&self) -> Option<Caller> {
-        self.order.iter().rev().filter_map(|id| self.calls.get(id)).find(|reply| !reply.is_gone()).cloned()
-    }
-
-    /// The only call in flight, so that what names no call can only belong to it.
-    fn only(&self) -> Option<Caller> {
-        match self.order.as_slice() {
-            [id] => self.calls.get(id).cloned(),
-            _ => None,
-        }
-    }
-
-    fn lose_all(&mut self, reason: &Arc<str>) {
-        self.order.clear();
-        for (_, reply) in self.calls.drain() {
-            reply.lose(reason);
-        }
-        self.closed = Some(Arc::clone(reason));
-    }
 }
 
 async fn write(mut inbox: mpsc::Receiver<Command>, writer: Writer, waiting: Rc<RefCell<Waiting>>) {
@@ -398,6 +300,7 @@ async fn read(
         }
     }
     shared.ended.store(true, Ordering::Relaxed);
+    shared.news.retire();
     let reason = epitaph(exit.as_ref());
     debug!(pid = shared.pid, %reason, "an instance ended");
     waiting.borrow_mut().lose_all(&reason);
@@ -412,119 +315,5 @@ fn epitaph(exit: Option<&Exit>) -> Arc<str> {
         Some(Exit { signal: Some(signal), .. }) => format!("its process was ended by signal {signal}").into(),
         Some(Exit { error: Some(error), .. }) => format!("its process could not be started: {error}").into(),
         Some(_) | None => "its process ended".into(),
-    }
-}
-
-/// The way for the gate's own answers to an instance. It does not keep the connection.
-struct Back {
-    shared: Arc<Shared>,
-    commands: mpsc::WeakSender<Command>,
-}
-
-impl Back {
-    /// Answers a server's request that reaches nobody; other messages need no answer.
-    fn refuse(&self, envelope: &Envelope, message: &[u8]) {
-        let Some(id) = envelope.id.filter(|_| envelope.shape == Shape::Request) else { return };
-        if let Some(commands) = self.commands.upgrade() {
-            try_send(&commands, &self.shared, one_line(refusal(id.of(message))));
-        }
-    }
-}
-
-async fn deliver(message: Bytes, waiting: &RefCell<Waiting>, serves: &Serves, back: &Back, unread: &mut usize) {
-    let envelope = match envelope::scan(&message) {
-        Ok(envelope) => envelope,
-        Err(problem) => {
-            warn!(%problem, "a stdio server wrote something to stdout that is no message; the line was dropped");
-            return;
-        }
-    };
-    let bytes = message.len();
-    if envelope.shape == Shape::Response {
-        let Some(reply) = envelope_id(&envelope, &message).and_then(|id| waiting.borrow_mut().remove(id)) else {
-            debug!("a stdio server answered a request that nobody waits for");
-            return;
-        };
-        hand(&reply, Arrival::Final(message), bytes, serves).await;
-        return;
-    }
-    let named = named_call(&envelope, &message);
-    let reply = match (named, serves) {
-        (Some(id), _) => waiting.borrow().calls.get(&id).cloned(),
-        (None, Serves::Client) => waiting.borrow().only(),
-        (None, Serves::Session(_)) if belongs_to_a_call(&envelope, &message) => waiting.borrow().newest(),
-        (None, Serves::Session(_) | Serves::Everybody) => None,
-    };
-    if let Some(reply) = reply.filter(|reply| !reply.is_gone()) {
-        if !hand(&reply, Arrival::Related(message.clone()), bytes, serves).await {
-            back.refuse(&envelope, &message);
-        }
-        return;
-    }
-    match serves {
-        Serves::Session(unasked) if named.is_none() => {
-            if unasked.capacity() == unasked.max_capacity() {
-                *unread = 0;
-            }
-            *unread += bytes;
-            if (*unread > bytes && *unread > UNASKED_BYTES) || unasked.try_send(message.clone()).is_err() {
-                debug!("a stdio server said too much outside of calls, or to a session that has ended");
-                back.refuse(&envelope, &message);
-            }
-        }
-        _ => {
-            debug!("a stdio server's message had no reader and was dropped");
-            back.refuse(&envelope, &message);
-        }
-    }
-}
-
-/// Hands a message to its reader. A dedicated instance waits for a slow reader, a shared one
-/// gives the message up, and with an answer the reader; then it is `false`.
-async fn hand(reply: &Caller, arrival: Arrival, bytes: usize, serves: &Serves) -> bool {
-    if serves.is_session() {
-        reply.hand(arrival, bytes).await;
-        return true;
-    }
-    let handed = reply.try_hand(arrival, bytes);
-    if !handed {
-        debug!("a reader of a shared instance is gone or too slow");
-    }
-    handed
-}
-
-/// The call that a notification names, by progress token or subscription.
-fn named_call(envelope: &Envelope, message: &[u8]) -> Option<u64> {
-    let span = envelope.progress_token.or(envelope.subscription_id)?;
-    parse_id(span.of(message))
-}
-
-/// Server requests and log messages arise from a call where one runs; list changes do not.
-fn belongs_to_a_call(envelope: &Envelope, message: &[u8]) -> bool {
-    envelope.shape == Shape::Request
-        || envelope.method_str(message).is_some_and(|method| method == "notifications/message")
-}
-
-fn envelope_id(envelope: &Envelope, message: &[u8]) -> Option<u64> {
-    parse_id(envelope.id?.of(message))
-}
-
-fn parse_id(raw: &[u8]) -> Option<u64> {
-    std::str::from_utf8(raw).ok()?.parse().ok()
-}
-
-/// A line that was too long costs the one call that it answers, where that can be told.
-fn lose_oversized(prefix: &[u8], waiting: &RefCell<Waiting>) {
-    let reason: Arc<str> = "its answer is longer than line_bytes allows; ask for less, or raise it".into();
-    let mut waiting = waiting.borrow_mut();
-    let named = envelope::salvage_id(prefix).and_then(|span| parse_id(span.of(prefix)));
-    let id = named.or_else(|| match waiting.order.as_slice() {
-        [only] => Some(*only),
-        _ => None,
-    });
-    if let Some(reply) = id.and_then(|id| waiting.remove(id)) {
-        reply.lose(&reason);
-    } else {
-        warn!("a stdio server wrote a line longer than line_bytes; it could not be told whose answer it was");
     }
 }

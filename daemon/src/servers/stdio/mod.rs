@@ -2,7 +2,9 @@
 //!
 //! To connect is to start an instance; whoever listens there (systemd, the keeper) starts it.
 
+mod calls;
 pub mod connection;
+mod delivery;
 pub mod instances;
 pub mod link;
 mod reader;

@@ -1,0 +1,151 @@
+//! List changes on their way to a hosted session: from servers that it has no leg of its own to.
+//!
+//! Begins when a session opens its stream, and ends with the session. However many servers
+//! announce, a session hears of each kind at once and then at most once per gap.
+
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+use toolgate_protocol::envelope;
+use toolgate_protocol::method::Method;
+use toolgate_protocol::revision::{Era, Revision};
+use toolgate_protocol::spaced::Next;
+
+use super::overhear::say;
+use crate::call::Call;
+use crate::clock;
+use crate::core::Core;
+use crate::servers::discovery::introduced;
+use crate::servers::news::{self, Heard, LIST_CHANGES, Word, change};
+use crate::servers::{Server, eras};
+use crate::sessions::{Hosted, Kind, Session};
+
+/// Has the call's session hear what the servers of its view announce, from now on.
+pub fn follow_all(call: &Call, session: &Arc<Session>, hosted: &Hosted) {
+    let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
+    for server in open.filter(|server| hosted.begin_hearing(&server.settings.name)) {
+        let heard = news::hear(&call.core, server, eras::met(server, hosted.revision));
+        let follower = Follower { core: Rc::clone(&call.core), session: Arc::downgrade(session) };
+        let (server, ended) = (Arc::clone(server), hosted.outbox.ended());
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                () = follower.server(server, heard) => {}
+                () = ended => {}
+            }
+        });
+    }
+}
+
+/// Has a session hear what an instance announces that it shares with others.
+pub fn follow_instance(core: &Rc<Core>, heard: Heard, session: &Arc<Session>, hosted: &Hosted) {
+    let follower = Follower { core: Rc::clone(core), session: Arc::downgrade(session) };
+    let ended = hosted.outbox.ended();
+    tokio::task::spawn_local(async move {
+        tokio::select! {
+            () = follower.instance(heard) => {}
+            () = ended => {}
+        }
+    });
+}
+
+struct Follower {
+    core: Rc<Core>,
+    session: Weak<Session>,
+}
+
+impl Follower {
+    /// Hears a server for as long as the session's path leads to it, also as what a reload makes of it.
+    async fn server(&self, mut server: Arc<Server>, mut heard: Heard) {
+        loop {
+            while let Some(word) = heard.next().await {
+                let Some(session) = self.session.upgrade() else { return };
+                let Kind::Hosted(hosted) = &session.kind else { return };
+                // A session with a leg of its own hears it there; on a modern leg nothing comes unasked.
+                if hosted.living_leg(&server).await.is_none_or(|leg| leg.era == Era::Modern) {
+                    self.pass_on(&session, word);
+                }
+            }
+            let Some(next) = self.successor(&server) else { return };
+            server = next;
+            let Some(revision) = self.revision().map(|revision| eras::met(&server, revision)) else { return };
+            heard = news::hear(&self.core, &server, revision);
+            let known = introduced(&self.core, &server, revision).await;
+            let Some(session) = self.session.upgrade() else { return };
+            for list in known.iter().flat_map(|known| LIST_CHANGES.into_iter().filter(|list| known.announces(*list))) {
+                tell(&self.core, &session, list, change(list));
+            }
+        }
+    }
+
+    async fn instance(&self, mut heard: Heard) {
+        while let Some(word) = heard.next().await {
+            let Some(session) = self.session.upgrade() else { return };
+            self.pass_on(&session, word);
+        }
+    }
+
+    fn pass_on(&self, session: &Arc<Session>, word: Word) {
+        match word {
+            Word::Said(message) => {
+                if let Some(list) = envelope::scan(&message).ok().as_ref().and_then(news::announced) {
+                    tell(&self.core, session, list, message);
+                }
+            }
+            Word::Lagged => LIST_CHANGES.into_iter().for_each(|list| tell(&self.core, session, list, change(list))),
+        }
+    }
+
+    /// What runs under the server's name now; `None` where the session is not to hear it any more.
+    fn successor(&self, server: &Server) -> Option<Arc<Server>> {
+        let session = self.session.upgrade()?;
+        let Kind::Hosted(hosted) = &session.kind else { return None };
+        let name = &server.settings.name;
+        let policy = self.core.policy();
+        let next = policy.view(&session.view).and_then(|view| view.server(name));
+        if next.is_none() {
+            hosted.end_hearing(name);
+        }
+        next.filter(|next| next.generation != server.generation).cloned()
+    }
+
+    fn revision(&self) -> Option<Revision> {
+        match &self.session.upgrade()?.kind {
+            Kind::Hosted(hosted) => Some(hosted.revision),
+            Kind::Mirrored(_) => None,
+        }
+    }
+}
+
+/// Tells a session that a list changed, unless it has just been told.
+pub fn tell(core: &Rc<Core>, session: &Arc<Session>, list: Method, message: Bytes) {
+    let Kind::Hosted(hosted) = &session.kind else { return };
+    let next = hosted.changes(list).note(clock::millis(), message);
+    match next {
+        Next::Now(message) => say_once(core, hosted, message),
+        Next::At(time) => {
+            let (core, session) = (Rc::clone(core), Arc::downgrade(session));
+            tokio::task::spawn_local(tell_at(core, session, list, time));
+        }
+        Next::Superseding => {}
+    }
+}
+
+async fn tell_at(core: Rc<Core>, session: Weak<Session>, list: Method, time: u64) {
+    sleep(Duration::from_millis(time.saturating_sub(clock::millis()))).await;
+    let Some(session) = session.upgrade() else { return };
+    let Kind::Hosted(hosted) = &session.kind else { return };
+    let due = hosted.changes(list).due(clock::millis());
+    if let Some(message) = due {
+        say_once(&core, hosted, message);
+    }
+}
+
+/// A client that does not read must not have its mailbox filled with the same announcement.
+fn say_once(core: &Rc<Core>, hosted: &Hosted, message: Bytes) {
+    if !hosted.outbox.holds(&message) {
+        say(core, hosted, message);
+    }
+}

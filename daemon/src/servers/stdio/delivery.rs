@@ -1,0 +1,153 @@
+//! Whom a message of an instance reaches: the call that it names, the session, or nobody.
+//!
+//! The link reads lines and hands them on here. A request of the server's that reaches nobody is
+//! answered by the gate, lest the server wait.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use toolgate_protocol::envelope::{self, Envelope, Shape};
+use toolgate_protocol::method::Method;
+use tracing::{debug, warn};
+
+use super::calls::{Arrival, Caller, Waiting};
+use super::link::{Command, Serves, Shared, try_send};
+use crate::servers::exchange::{one_line, refusal};
+use crate::servers::news;
+
+/// Bytes outside of calls that a session may have unread.
+const UNASKED_BYTES: usize = 4 << 20;
+
+/// The way for the gate's own answers to an instance. It does not keep the connection.
+pub(super) struct Back {
+    pub(super) shared: Arc<Shared>,
+    pub(super) commands: mpsc::WeakSender<Command>,
+}
+
+impl Back {
+    /// Answers a server's request that reaches nobody; other messages need no answer.
+    fn refuse(&self, envelope: &Envelope, message: &[u8]) {
+        let Some(id) = envelope.id.filter(|_| envelope.shape == Shape::Request) else { return };
+        if let Some(commands) = self.commands.upgrade() {
+            try_send(&commands, &self.shared, one_line(refusal(id.of(message))));
+        }
+    }
+}
+
+/// Hands a message to whom it concerns; `unread` counts what a session has not read.
+pub(super) async fn deliver(
+    message: Bytes,
+    waiting: &RefCell<Waiting>,
+    serves: &Serves,
+    back: &Back,
+    unread: &mut usize,
+) {
+    let envelope = match envelope::scan(&message) {
+        Ok(envelope) => envelope,
+        Err(problem) => {
+            warn!(%problem, "a stdio server wrote something to stdout that is no message; the line was dropped");
+            return;
+        }
+    };
+    let bytes = message.len();
+    if envelope.shape == Shape::Response {
+        let Some(reply) = envelope_id(&envelope, &message).and_then(|id| waiting.borrow_mut().remove(id)) else {
+            debug!("a stdio server answered a request that nobody waits for");
+            return;
+        };
+        hand(&reply, Arrival::Final(message), bytes, serves).await;
+        return;
+    }
+    let named = named_call(&envelope, &message);
+    // A list that changed for one user of a shared instance changed for all of them.
+    if let Some(list) = news::announced(&envelope).filter(|_| named.is_none() && !serves.is_session()) {
+        back.shared.news.publish_change(list);
+        return;
+    }
+    // Of resources only the one client hears whose instance it is.
+    if matches!(serves, Serves::Client) && envelope.known_method == Some(Method::ResourceUpdated) {
+        back.shared.news.publish(message);
+        return;
+    }
+    let reply = match (named, serves) {
+        (Some(id), _) => waiting.borrow().find(id),
+        (None, Serves::Client) => alone(&waiting.borrow()),
+        (None, Serves::Session(_)) if belongs_to_a_call(&envelope, &message) => waiting.borrow().newest(),
+        (None, Serves::Session(_) | Serves::Everybody) => None,
+    };
+    if let Some(reply) = reply.filter(|reply| !reply.is_gone()) {
+        if !hand(&reply, Arrival::Related(message.clone()), bytes, serves).await {
+            back.refuse(&envelope, &message);
+        }
+        return;
+    }
+    match serves {
+        Serves::Session(unasked) if named.is_none() => {
+            if unasked.capacity() == unasked.max_capacity() {
+                *unread = 0;
+            }
+            *unread += bytes;
+            if (*unread > bytes && *unread > UNASKED_BYTES) || unasked.try_send(message.clone()).is_err() {
+                debug!("a stdio server said too much outside of calls, or to a session that has ended");
+                back.refuse(&envelope, &message);
+            }
+        }
+        _ => {
+            debug!("a stdio server's message had no reader and was dropped");
+            back.refuse(&envelope, &message);
+        }
+    }
+}
+
+fn alone(waiting: &Waiting) -> Option<Caller> {
+    waiting.only().and_then(|id| waiting.find(id))
+}
+
+/// Hands a message to its reader. A dedicated instance waits for a slow reader, a shared one
+/// gives the message up, and with an answer the reader; then it is `false`.
+async fn hand(reply: &Caller, arrival: Arrival, bytes: usize, serves: &Serves) -> bool {
+    if serves.is_session() {
+        reply.hand(arrival, bytes).await;
+        return true;
+    }
+    let handed = reply.try_hand(arrival, bytes);
+    if !handed {
+        debug!("a reader of a shared instance is gone or too slow");
+    }
+    handed
+}
+
+/// The call that a notification names, by progress token or subscription.
+fn named_call(envelope: &Envelope, message: &[u8]) -> Option<u64> {
+    let span = envelope.progress_token.or(envelope.subscription_id)?;
+    parse_id(span.of(message))
+}
+
+/// Server requests and log messages arise from a call where one runs; list changes do not.
+fn belongs_to_a_call(envelope: &Envelope, message: &[u8]) -> bool {
+    envelope.shape == Shape::Request
+        || envelope.method_str(message).is_some_and(|method| method == "notifications/message")
+}
+
+fn envelope_id(envelope: &Envelope, message: &[u8]) -> Option<u64> {
+    parse_id(envelope.id?.of(message))
+}
+
+fn parse_id(raw: &[u8]) -> Option<u64> {
+    std::str::from_utf8(raw).ok()?.parse().ok()
+}
+
+/// A line that was too long costs the one call that it answers, where that can be told.
+pub(super) fn lose_oversized(prefix: &[u8], waiting: &RefCell<Waiting>) {
+    let reason: Arc<str> = "its answer is longer than line_bytes allows; ask for less, or raise it".into();
+    let mut waiting = waiting.borrow_mut();
+    let named = envelope::salvage_id(prefix).and_then(|span| parse_id(span.of(prefix)));
+    let id = named.or_else(|| waiting.only());
+    if let Some(reply) = id.and_then(|id| waiting.remove(id)) {
+        reply.lose(&reason);
+    } else {
+        warn!("a stdio server wrote a line longer than line_bytes; it could not be told whose answer it was");
+    }
+}
