@@ -19,6 +19,7 @@ use tracing::debug;
 
 use super::course::Course;
 use super::crossing::played::Played;
+use super::crossing::watched;
 use super::stream::{Events, unasked};
 use super::{announce, answer, greet, lists, mirror, names, overhear};
 use crate::body::Body;
@@ -107,8 +108,20 @@ async fn request(call: &mut Call, hosted: &Hosted) -> Result<Response<Body>, Fai
         Some(Method::Ping) => Ok(local(&message)),
         Some(Method::SetLevel) => set_level(call, hosted, &message).await,
         Some(method) if lists::is_list(method) => list(call, hosted, method).await,
+        Some(Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) => watch(call, hosted, message).await,
         _ => run(call, hosted, message).await,
     }
+}
+
+/// A subscription to a resource: a legacy server's own affair, a stream of ours to a modern one.
+async fn watch(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Response<Body>, Failure> {
+    let (server, own) = destination(call, message.clone())?;
+    let leg = leg(call, hosted, &server).await?;
+    if leg.era == Era::Legacy {
+        return run(call, hosted, message).await;
+    }
+    watched::subscribe(call, hosted, &leg, &own).await?;
+    Ok(local(&message))
 }
 
 /// A request that only a server can answer.

@@ -172,6 +172,13 @@ impl Introduced {
         capability.is_some_and(|capability| self.declares(capability.as_str()))
     }
 
+    /// Whether a capability has a member that is true: `listChanged`, `subscribe`.
+    pub fn offers(&self, capability: &str, member: &str) -> bool {
+        let text = &self.answer.bytes;
+        let capability = self.capabilities().and_then(|span| json::get(text, span, capability));
+        capability.and_then(|span| json::get(text, span, member)).is_some_and(|span| span.of(text) == b"true")
+    }
+
     /// The raw `capabilities`.
     pub fn capabilities_raw(&self) -> Option<&[u8]> {
         self.capabilities().map(|span| span.of(&self.answer.bytes))

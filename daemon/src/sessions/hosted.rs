@@ -17,6 +17,7 @@ use toolgate_protocol::spaced::Spaced;
 
 use super::Outbox;
 use crate::message::Message;
+use crate::relay::crossing::watched::Watched;
 use crate::relay::links;
 use crate::servers::Server;
 use crate::servers::exchange::refusal;
@@ -48,6 +49,8 @@ pub struct Hosted {
     legs: Mutex<HashMap<String, Arc<Opening>>>,
     asked: Mutex<HashMap<u64, Answerer>>,
     running: Arc<Mutex<HashMap<Bytes, Place>>>,
+    /// Resources of modern servers that the client watches, by server.
+    watched: Mutex<HashMap<String, Arc<Watched>>>,
     log_level: Mutex<Option<Bytes>>,
     /// Servers whose announcements reach the session without a leg of its own.
     hears: Mutex<HashSet<String>>,
@@ -142,6 +145,7 @@ impl Hosted {
             legs: Mutex::default(),
             asked: Mutex::default(),
             running: Arc::default(),
+            watched: Mutex::default(),
             log_level: Mutex::default(),
             hears: Mutex::default(),
             changes: std::array::from_fn(|_| Mutex::new(Spaced::new(CHANGE_GAP))),
@@ -321,6 +325,19 @@ impl Hosted {
             Method::PromptsChanged => prompts,
             _ => resources,
         })
+    }
+
+    /// What the client watches at a modern server.
+    pub fn watched(&self, server: &str) -> Option<Arc<Watched>> {
+        lock(&self.watched).get(server).cloned()
+    }
+
+    /// Begins to watch at a server, unless somebody was faster; whether it is new.
+    pub fn watch(&self, server: &str, fresh: Watched) -> (Arc<Watched>, bool) {
+        match lock(&self.watched).entry(server.to_owned()) {
+            Entry::Occupied(known) => (Arc::clone(known.get()), false),
+            Entry::Vacant(place) => (Arc::clone(place.insert(Arc::new(fresh))), true),
+        }
     }
 
     /// The client's `logging/setLevel` request, told to servers that join later.

@@ -8,6 +8,8 @@ pub mod held;
 mod parameters;
 pub mod parked;
 pub mod played;
+pub mod listened;
+pub mod watched;
 
 use std::sync::Arc;
 
