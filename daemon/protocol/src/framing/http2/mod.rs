@@ -15,7 +15,7 @@ pub use kind::{Breach, Kind};
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of a frame's header.
 const HEADER: usize = 9;
-/// Longest payload: SETTINGS_MAX_FRAME_SIZE as it is without being announced.
+/// Longest payload, unless another was announced (RFC 9113, section 6.5.2).
 const LONGEST: u32 = 16_384;
 /// Points at the start, and at most.
 const BUDGET: u32 = 1000;
