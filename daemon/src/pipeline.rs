@@ -41,6 +41,8 @@ async fn answer(call: &mut Call, body: Incoming) -> Result<Response<Body>, Failu
     identify::identify(call)?;
     // The envelope: method, names, ids, era. The body stays as it came.
     read::read(call, body).await?;
+    // A stream that was reset meanwhile ends here, before anybody works for it.
+    read::heed_reset(call).await;
     // A legacy session is found before anything is counted against its server.
     session::find(call)?;
     // Where a name leads and who may use it; denied and unknown look the same.

@@ -115,12 +115,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
     async fn run(mut self, counters: &Counters) -> io::Result<()> {
         loop {
             match poll_fn(|cx| self.poll(cx)).await {
-                Event::Ended(Err(error)) if is_flood(&error) => {
-                    self.count_flood(counters, &error);
-                    self.part(&[]).await;
+                Event::Ended(Ok(())) => return Ok(()),
+                Event::Ended(Err(error)) => {
+                    if let Some(flood) = flood_in(&error) {
+                        self.count_flood(counters, flood);
+                        self.part(&[]).await;
+                    }
                     return Err(io::Error::other(error));
                 }
-                Event::Ended(result) => return result.map_err(io::Error::other),
                 Event::Breached(breach, goaway) => {
                     self.count_flood(counters, &breach);
                     // In the middle of a frame it would be taken for the rest of that.
@@ -182,8 +184,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
     }
 }
 
-/// Whether h2 found what the guard does not count: resets, small pieces, long header lists.
-fn is_flood(error: &hyper::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
-    cause.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM)
+/// What h2 found that the guard does not count: resets, small pieces, long header lists.
+fn flood_in(error: &hyper::Error) -> Option<&h2::Error> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
+    (cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)).then_some(cause)
 }

@@ -54,7 +54,8 @@ impl Kind {
     pub(super) fn price(self) -> u32 {
         match self {
             // A request that is given up has given back two.
-            Self::Reset | Self::Continuation => 4,
+            Self::Reset => 5,
+            Self::Continuation => 4,
             Self::Settings => 10,
             Self::Ping => 2,
             _ => 1,

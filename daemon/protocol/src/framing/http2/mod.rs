@@ -27,6 +27,7 @@ const REQUEST: u32 = 2;
 /// answer run on.
 const ANSWERED: u32 = 16 * 1024;
 
+const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 
@@ -38,6 +39,12 @@ enum Next {
     Header(usize),
     /// Payload, of which this much is still to come.
     Payload(u32),
+}
+
+/// Shortest payload of DATA that is a body's piece and not a frame for its own sake.
+fn piece(flags: u8) -> u32 {
+    // Padding and its length are at most 256 bytes.
+    if flags & PADDED == 0 { 16 } else { 16 + 256 }
 }
 
 /// Follows the frames that one client sends.
@@ -160,8 +167,7 @@ impl Frames {
                 }
                 Ok(())
             }
-            // Padding is at most 256 bytes, its length included: beyond that there is data.
-            Kind::Data if length > 256 || (length > 0 && flags & PADDED == 0) => Ok(()),
+            Kind::Data if flags & END_STREAM != 0 || length >= piece(flags) => Ok(()),
             kind => self.charge(kind, now),
         }
     }
