@@ -77,7 +77,8 @@ fn builder(connection: &Connection) -> Builder<LocalExec> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_concurrent_streams(bounds.streams)
-        .max_header_list_size(u32::try_from(bounds.head_bytes).unwrap_or(u32::MAX))
+        // h2 refuses a list that is exactly as long as its bound.
+        .max_header_list_size(u32::try_from(bounds.head_bytes).unwrap_or(u32::MAX).saturating_add(1))
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)
         .keep_alive_interval(PING_INTERVAL)

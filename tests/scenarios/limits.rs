@@ -1,0 +1,205 @@
+//! Bounds of requests, to the byte: what is exactly at a bound is served, one more is refused with its own status.
+
+use serde_json::{Value, json};
+use toolgate_tests::fake::Speaks;
+use toolgate_tests::fake::http::Http;
+use toolgate_tests::gate::{Gate, Setup};
+use toolgate_tests::h2::{self, END_HEADERS, END_STREAM, Outcome, block, frame, kind};
+use toolgate_tests::http::Connection;
+
+const HEAD_BYTES: usize = 4096;
+const HEADERS: usize = 20;
+const URI_BYTES: usize = 1024;
+const BODY_BYTES: usize = 64 * 1024;
+const PATH: &str = "/mcp/fake";
+
+async fn gate(server: &Http) -> Gate {
+    let bounds = format!(
+        "bounds = {{ head_bytes = {HEAD_BYTES}, headers = {HEADERS}, uri_bytes = {URI_BYTES}, body_bytes = {BODY_BYTES} }}"
+    );
+    Setup::default().server("fake", &server.endpoints()).listener(&bounds).start().await
+}
+
+/// A call of this many bytes.
+fn body(length: usize) -> Vec<u8> {
+    let text = |pad: usize| {
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", "arguments": {"pad": "x".repeat(pad)}, "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}}})
+        .to_string()
+    };
+    text(length - text(0).len()).into_bytes()
+}
+
+/// What every call says besides host and length.
+fn headers(gate: &Gate) -> Vec<(String, String)> {
+    let key = format!("Bearer {}", gate.key());
+    [
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("authorization", &key),
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "echo"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+/// A head with this target and these further lines.
+fn head(gate: &Gate, target: &str, further: &[(String, String)]) -> String {
+    let mut head = format!("POST {target} HTTP/1.1\r\nhost: {}\r\n", gate.target().host);
+    for (name, value) in headers(gate).iter().chain(further) {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    head + "\r\n"
+}
+
+fn line(name: &str, value: impl ToString) -> (String, String) {
+    (name.to_owned(), value.to_string())
+}
+
+/// Sends and reads one answer: its status, and its reason where it is an error.
+async fn answer(connection: &mut Connection, request: &[u8]) -> (u16, Option<String>) {
+    // The refusal may come before all is sent.
+    connection.send(request).await.ok();
+    let head = connection.head().await.expect("an answer");
+    let body: Value = serde_json::from_slice(&connection.body(&head).await.expect("a body")).unwrap_or_default();
+    (head.status, body["error"]["data"]["reason"].as_str().map(ToOwned::to_owned))
+}
+
+async fn exchange(gate: &Gate, request: &[u8]) -> (u16, Option<String>) {
+    answer(&mut gate.target().connect().await.expect("a connection"), request).await
+}
+
+/// The same bytes, as one chunk, as chunks of this many bytes, or with a length.
+fn framed(gate: &Gate, body: &[u8], chunk: Option<usize>) -> Vec<u8> {
+    let Some(chunk) = chunk else {
+        return [head(gate, PATH, &[line("content-length", body.len())]).as_bytes(), body].concat();
+    };
+    let mut request = head(gate, PATH, &[line("transfer-encoding", "chunked")]).into_bytes();
+    for piece in body.chunks(chunk) {
+        request.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        request.extend_from_slice(piece);
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"0\r\n\r\n");
+    request
+}
+
+#[tokio::test]
+async fn http1_bounds_hold_to_the_byte() {
+    let server = Http::start(Speaks::Modern).await;
+    let gate = gate(&server).await;
+    let small = body(500);
+    let length = line("content-length", small.len());
+    let call = |target: &str, further: &[(String, String)]| [head(&gate, target, further).as_bytes(), &small].concat();
+    let target = |bytes: usize| call(&format!("{PATH}?{}", "q".repeat(bytes - PATH.len() - 1)), &[length.clone()]);
+    let count = |lines: usize| {
+        // `host`, the headers of every call, the length.
+        let further: Vec<_> =
+            (0..lines - 8).map(|index| line(&format!("x-{index}"), "y")).chain([length.clone()]).collect();
+        call(PATH, &further)
+    };
+    let head_of = |bytes: usize| {
+        let bare = head(&gate, PATH, &[length.clone(), line("x", "")]).len();
+        call(PATH, &[length.clone(), line("x", "y".repeat(bytes - bare))])
+    };
+    let body_of = |bytes: usize, chunk: Option<usize>| framed(&gate, &body(bytes), chunk);
+    let table: Vec<(&str, Vec<u8>, Vec<u8>, u16, &str)> = vec![
+        ("target", target(URI_BYTES), target(URI_BYTES + 1), 414, "target-too-long"),
+        ("headers", count(HEADERS), count(HEADERS + 1), 431, "too-many-headers"),
+        ("head", head_of(HEAD_BYTES), head_of(HEAD_BYTES + 1), 431, "head-too-large"),
+        ("body", body_of(BODY_BYTES, None), body_of(BODY_BYTES + 1, None), 413, "body-too-large"),
+        (
+            "chunk",
+            body_of(BODY_BYTES, Some(BODY_BYTES)),
+            body_of(BODY_BYTES + 1, Some(BODY_BYTES + 1)),
+            413,
+            "body-too-large",
+        ),
+        ("chunks", body_of(BODY_BYTES, Some(1000)), body_of(BODY_BYTES + 1, Some(1000)), 413, "body-too-large"),
+        ("small chunks", body_of(BODY_BYTES, Some(7)), body_of(BODY_BYTES + 1, Some(7)), 413, "body-too-large"),
+    ];
+    for (what, at, beyond, status, reason) in table {
+        assert_eq!(exchange(&gate, &at).await, (200, None), "{what} at its bound\n{}", gate.log());
+        let reached = server.record.of("tools/call").len();
+        assert_eq!(exchange(&gate, &beyond).await, (status, Some(reason.to_owned())), "{what} beyond its bound");
+        assert_eq!(server.record.of("tools/call").len(), reached, "{what} beyond its bound reached the server");
+    }
+    // The bounds are those of each request, not of the connection.
+    let mut connection = gate.target().connect().await.expect("a connection");
+    for _ in 0..3 {
+        assert_eq!(answer(&mut connection, &body_of(BODY_BYTES, Some(5000))).await, (200, None));
+    }
+}
+
+/// Headers of a call over HTTP/2, pseudo-headers first.
+fn h2_headers(gate: &Gate, target: &str, further: &[(String, String)]) -> Vec<(String, String)> {
+    let pseudo = [
+        line(":method", "POST"),
+        line(":scheme", "https"),
+        line(":authority", &gate.target().host),
+        line(":path", target),
+    ];
+    [&pseudo[..], &headers(gate), further].concat()
+}
+
+/// The call as frames; the body in pieces that the smallest window takes.
+fn frames(headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
+    let pairs: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let mut frames = frame(kind::HEADERS, END_HEADERS, 1, &block(&pairs));
+    let mut pieces = body.chunks(16 * 1024).peekable();
+    while let Some(piece) = pieces.next() {
+        let flags = if pieces.peek().is_none() { END_STREAM } else { 0 };
+        frames.extend(frame(kind::DATA, flags, 1, piece));
+    }
+    frames
+}
+
+#[tokio::test]
+async fn http2_bounds_hold_to_the_byte() {
+    let server = Http::start(Speaks::Modern).await;
+    // A body that fits into the window of a stream needs no waiting for it.
+    let gate = Setup::default()
+        .server("fake", &server.endpoints())
+        .listener(&format!(
+            "bounds = {{ head_bytes = {HEAD_BYTES}, headers = {HEADERS}, uri_bytes = {URI_BYTES}, body_bytes = 32768 }}"
+        ))
+        .start()
+        .await;
+    let small = body(500);
+    let target = |bytes: usize| {
+        frames(&h2_headers(&gate, &format!("{PATH}?{}", "q".repeat(bytes - PATH.len() - 1)), &[]), &small)
+    };
+    let count = |lines: usize| {
+        let further: Vec<_> = (0..lines - 6).map(|index| line(&format!("x-{index}"), "y")).collect();
+        frames(&h2_headers(&gate, PATH, &further), &small)
+    };
+    // RFC 9113, section 6.5.2: names, values, and 32 bytes for each.
+    let list_of = |bytes: usize| {
+        let bare: usize =
+            h2_headers(&gate, PATH, &[line("x", "")]).iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+        frames(&h2_headers(&gate, PATH, &[line("x", "y".repeat(bytes - bare))]), &small)
+    };
+    let body_of = |bytes: usize, declared: bool| {
+        let further: Vec<_> = declared.then(|| line("content-length", bytes)).into_iter().collect();
+        frames(&h2_headers(&gate, PATH, &further), &body(bytes))
+    };
+    let table: Vec<(&str, Vec<u8>, Vec<u8>, u16)> = vec![
+        ("target", target(URI_BYTES), target(URI_BYTES + 1), 414),
+        ("headers", count(HEADERS), count(HEADERS + 1), 431),
+        ("header list", list_of(HEAD_BYTES), list_of(HEAD_BYTES + 1), 431),
+        ("body with a length", body_of(32_768, true), body_of(32_769, true), 413),
+        ("body without a length", body_of(32_768, false), body_of(32_769, false), 413),
+    ];
+    for (what, at, beyond, status) in table {
+        for (bytes, status) in [(at, 200), (beyond, status)] {
+            let mut client = h2::Client::connect(&gate.h2_target()).await.expect("a connection");
+            let reached = server.record.of("tools/call").len();
+            client.send(&bytes).await.expect("sent");
+            assert_eq!(client.outcome(1).await, Outcome::Status(status), "{what}\n{}", gate.log());
+            let more = server.record.of("tools/call").len() - reached;
+            assert_eq!(more, usize::from(status == 200), "{what}");
+        }
+    }
+}
