@@ -15,5 +15,6 @@ pub mod load;
 pub mod mcp;
 pub mod processes;
 pub mod recorder;
+pub mod slow;
 pub mod standin;
 pub mod wait;
