@@ -9,6 +9,7 @@ pub mod fake;
 pub mod framing;
 pub mod gate;
 pub mod h2;
+pub mod hostile;
 pub mod http;
 pub mod json;
 pub mod load;

@@ -59,7 +59,7 @@ pub struct Outcome {
     pub waited: Vec<Waited>,
     /// Clients that could not connect.
     pub refused: usize,
-    /// The most that were open at once.
+    /// How many were open when the well-behaved client began to measure.
     pub together: usize,
     /// The well-behaved client without slow ones.
     pub alone: Seen,
@@ -105,42 +105,34 @@ pub async fn gate(deadline: Duration) -> Gate {
 
 /// Runs the plan at a gate that waits `plan.deadline`.
 ///
+/// The well-behaved client measures while all slow ones are open: what their handshakes cost is another matter.
+///
 /// # Panics
 /// When the well-behaved client cannot be started.
 pub async fn run(gate: &Gate, plan: Plan) -> Outcome {
     let alone = measure(gate, plan.alone).await;
     let (before, _) = memory_of(gate.pid());
-    let among = measured(gate, plan.deadline * 3 / 2);
-    let (waited, refused, together, memory) = wait_out(gate, plan, before).await;
-    let among = tokio::task::spawn_blocking(move || among.join().expect("the well-behaved client")).await;
-    Outcome { waited, refused, together, alone, among: among.expect("it ends"), memory }
+    let (begun, open) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+    let clients = start(gate, plan, &open);
+    while open.load(Ordering::Relaxed) < plan.clients && begun.elapsed() < plan.deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let together = open.load(Ordering::Relaxed);
+    let among = measure(gate, plan.deadline.saturating_sub(begun.elapsed())).await;
+    let memory = memory_of(gate.pid()).0.saturating_sub(before);
+    let ended = clients.join_all().await;
+    let all = ended.len();
+    let waited: Vec<_> = ended.into_iter().flatten().collect();
+    Outcome { refused: all - waited.len(), waited, together, alone, among, memory }
 }
 
-async fn measure(gate: &Gate, time: Duration) -> Seen {
-    let thread = measured(gate, time);
-    tokio::task::spawn_blocking(move || thread.join().expect("the well-behaved client")).await.expect("it ends")
-}
-
-/// A thread of its own, so that the slow clients' work is not taken for the gate's.
-fn measured(gate: &Gate, time: Duration) -> thread::JoinHandle<Seen> {
-    let aim = gate.aim("/mcp/standin", Era::Modern);
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let calls = Calls { aim, tool: "echo".to_owned(), padding: 100 };
-            Clients::connect(calls, 2, Pace::PerSecond(200)).await.call(Until::Elapsed(time)).await
-        })
-    })
-}
-
-async fn wait_out(gate: &Gate, plan: Plan, before: u64) -> (Vec<Waited>, usize, usize, u64) {
+fn start(gate: &Gate, plan: Plan, open: &Arc<AtomicUsize>) -> JoinSet<io::Result<Waited>> {
     let opening = Arc::new(Semaphore::new(OPENING));
-    let (open, mut together, mut memory) = (Arc::new(AtomicUsize::new(0)), 0, 0);
     let mut clients = JoinSet::new();
     for number in 0..plan.clients {
         let part = if number % 2 == 0 { Part::Head } else { Part::Body };
         let (target, key) = (gate.target().clone(), format!("Bearer {}", gate.key()));
-        let (opening, open) = (opening.clone(), open.clone());
+        let (opening, open) = (Arc::clone(&opening), Arc::clone(open));
         clients.spawn(async move {
             let turn = opening.acquire_owned().await.map_err(io::Error::other)?;
             let connection = target.connect().await?;
@@ -151,18 +143,20 @@ async fn wait_out(gate: &Gate, plan: Plan, before: u64) -> (Vec<Waited>, usize, 
             waited
         });
     }
-    let (mut waited, mut refused) = (Vec::new(), 0);
-    while let Some(client) = {
-        together = together.max(open.load(Ordering::Relaxed));
-        memory = memory.max(memory_of(gate.pid()).0.saturating_sub(before));
-        clients.join_next().await
-    } {
-        match client.expect("a client's task") {
-            Ok(one) => waited.push(one),
-            Err(_) => refused += 1,
-        }
-    }
-    (waited, refused, together, memory)
+    clients
+}
+
+/// In a thread of its own, so that the slow clients' work is not taken for the gate's.
+async fn measure(gate: &Gate, time: Duration) -> Seen {
+    let aim = gate.aim("/mcp/standin", Era::Modern);
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let calls = Calls { aim, tool: "echo".to_owned(), padding: 100 };
+            Clients::connect(calls, 2, Pace::PerSecond(200)).await.call(Until::Elapsed(time)).await
+        })
+    };
+    tokio::task::spawn_blocking(work).await.expect("the well-behaved client")
 }
 
 async fn keep_waiting(

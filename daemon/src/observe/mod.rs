@@ -4,4 +4,4 @@ pub mod logging;
 pub mod panics;
 mod writer;
 
-pub use toolgate_admin_api::Shown;
+pub use toolgate_admin_api::{Shown, is_unfit};

@@ -40,6 +40,7 @@ async fn main() -> ExitCode {
         );
     }
     let kept = outcome.refused == 0
+        && outcome.together == options.clients
         && answered == options.clients
         && least >= 0.9
         && most <= 1.1
