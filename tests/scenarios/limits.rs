@@ -203,3 +203,90 @@ async fn http2_bounds_hold_to_the_byte() {
         }
     }
 }
+
+/// A call whose params are these members, besides `_meta`.
+fn message(members: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{{members},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn json_is_bounded_and_read_in_one_way_only() {
+    let server = Http::start(Speaks::Modern).await;
+    let gate = gate(&server).await;
+    // The message, its params and its arguments are three levels.
+    let deep = |levels: usize| {
+        message(&format!(r#""name":"echo","arguments":{{"a":{}{}}}"#, "[".repeat(levels - 3), "]".repeat(levels - 3)))
+    };
+    let echo = r#""name":"echo","arguments":{}"#;
+    let plain = message(echo);
+    let invalid = Some("invalid-request");
+    let table: Vec<(&str, String, Option<&str>, &str)> = vec![
+        ("depth 64", deep(64), None, ""),
+        ("depth 65", deep(65), Some("parse"), "more than 64"),
+        ("depth 30000", deep(30_000), Some("parse"), "more than 64"),
+        (
+            "members of any case where the gate reads none",
+            message(r#""name":"echo","arguments":{"Name":1,"METHOD":2}"#),
+            None,
+            "",
+        ),
+        ("a method twice", plain.replacen('{', r#"{"method":"tools/list","#, 1), invalid, "stands twice"),
+        ("a name twice", message(&format!(r#"{echo},"name":"secret""#)), invalid, "stands twice"),
+        ("a name twice, once escaped", message(&format!(r#"{echo},"n\u0061me":"secret""#)), invalid, "stands twice"),
+        (
+            "an argument twice",
+            message(r#""name":"echo","arguments":{"path":"/a","path":"/b"}"#),
+            invalid,
+            "stands twice",
+        ),
+        (
+            "an argument twice, deep down",
+            message(r#""name":"echo","arguments":{"a":[{"b":{"c":1,"c":2}}]}"#),
+            invalid,
+            "stands twice",
+        ),
+        ("an id twice", plain.replacen('{', r#"{"id":2,"#, 1), invalid, "stands twice"),
+        ("a name in another case", message(&format!(r#"{echo},"Name":"secret""#)), invalid, "case-sensitive"),
+        ("a name with a long s", message(&format!("{echo},\"argument\u{17f}\":{{}}")), invalid, "case-sensitive"),
+        ("a method in another case", plain.replacen('{', r#"{"METHOD":"tools/list","#, 1), invalid, "case-sensitive"),
+        ("params in another case", plain.replacen('{', r#"{"Params":{},"#, 1), invalid, "case-sensitive"),
+        ("_meta in another case", message(&format!(r#"{echo},"_Meta":{{}}"#)), invalid, "case-sensitive"),
+        ("a second message", format!("{plain}{plain}"), Some("parse"), "exactly one JSON value"),
+        ("a second message on a line of its own", format!("{plain}\n{plain}"), Some("parse"), "exactly one JSON value"),
+        ("a batch", format!("[{plain}]"), invalid, "Batches"),
+        ("a NUL behind the message", format!("{plain}\0"), Some("parse"), "exactly one JSON value"),
+        ("an id of null", plain.replace(r#""id":1"#, r#""id":null"#), invalid, "must be a string or a number"),
+        ("a mark of byte order", format!("\u{feff}{plain}"), Some("parse"), "not JSON"),
+        (
+            "a control character in a string",
+            message("\"name\":\"echo\",\"arguments\":{\"a\":\"\u{1}\"}"),
+            Some("parse"),
+            "not JSON",
+        ),
+        (
+            "half of a surrogate pair",
+            message(r#""name":"ech\ud800","arguments":{}"#),
+            Some("invalid-request"),
+            "surrogate",
+        ),
+        ("a comma too many", message(r#""name":"echo","arguments":{"a":1,}"#), Some("parse"), "not JSON"),
+        ("a comment", message(r#""name":"echo"/**/,"arguments":{}"#), Some("parse"), "not JSON"),
+    ];
+    for (what, body, refused, words) in &table {
+        let request = [head(&gate, PATH, &[line("content-length", body.len())]).as_bytes(), body.as_bytes()].concat();
+        let reached = server.record.of("tools/call").len();
+        let mut connection = gate.target().connect().await.expect("a connection");
+        connection.send(&request).await.ok();
+        let head = connection.head().await.expect("an answer");
+        let answer = connection.body(&head).await.expect("a body");
+        let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        let reason = answer["error"]["data"]["reason"].as_str();
+        let status = if refused.is_some() { 400 } else { 200 };
+        assert_eq!((head.status, reason), (status, *refused), "{what}: {answer}");
+        assert!(answer["error"]["message"].as_str().unwrap_or_default().contains(words), "{what}: {answer}");
+        let more = server.record.of("tools/call").len() - reached;
+        assert_eq!(more, usize::from(refused.is_none()), "{what}");
+    }
+}
