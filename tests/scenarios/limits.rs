@@ -54,8 +54,8 @@ fn head(gate: &Gate, target: &str, further: &[(String, String)]) -> String {
     head + "\r\n"
 }
 
-fn line(name: &str, value: impl ToString) -> (String, String) {
-    (name.to_owned(), value.to_string())
+fn line(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }
 
 /// Sends and reads one answer: its status, and its reason where it is an error.
@@ -74,7 +74,7 @@ async fn exchange(gate: &Gate, request: &[u8]) -> (u16, Option<String>) {
 /// The same bytes, as one chunk, as chunks of this many bytes, or with a length.
 fn framed(gate: &Gate, body: &[u8], chunk: Option<usize>) -> Vec<u8> {
     let Some(chunk) = chunk else {
-        return [head(gate, PATH, &[line("content-length", body.len())]).as_bytes(), body].concat();
+        return [head(gate, PATH, &[line("content-length", &body.len().to_string())]).as_bytes(), body].concat();
     };
     let mut request = head(gate, PATH, &[line("transfer-encoding", "chunked")]).into_bytes();
     for piece in body.chunks(chunk) {
@@ -91,9 +91,10 @@ async fn http1_bounds_hold_to_the_byte() {
     let server = Http::start(Speaks::Modern).await;
     let gate = gate(&server).await;
     let small = body(500);
-    let length = line("content-length", small.len());
+    let length = line("content-length", &small.len().to_string());
     let call = |target: &str, further: &[(String, String)]| [head(&gate, target, further).as_bytes(), &small].concat();
-    let target = |bytes: usize| call(&format!("{PATH}?{}", "q".repeat(bytes - PATH.len() - 1)), &[length.clone()]);
+    let target =
+        |bytes: usize| call(&format!("{PATH}?{}", "q".repeat(bytes - PATH.len() - 1)), std::slice::from_ref(&length));
     let count = |lines: usize| {
         // `host`, the headers of every call, the length.
         let further: Vec<_> =
@@ -102,10 +103,10 @@ async fn http1_bounds_hold_to_the_byte() {
     };
     let head_of = |bytes: usize| {
         let bare = head(&gate, PATH, &[length.clone(), line("x", "")]).len();
-        call(PATH, &[length.clone(), line("x", "y".repeat(bytes - bare))])
+        call(PATH, &[length.clone(), line("x", &"y".repeat(bytes - bare))])
     };
     let body_of = |bytes: usize, chunk: Option<usize>| framed(&gate, &body(bytes), chunk);
-    let table: Vec<(&str, Vec<u8>, Vec<u8>, u16, &str)> = vec![
+    let table = [
         ("target", target(URI_BYTES), target(URI_BYTES + 1), 414, "target-too-long"),
         ("headers", count(HEADERS), count(HEADERS + 1), 431, "too-many-headers"),
         ("head", head_of(HEAD_BYTES), head_of(HEAD_BYTES + 1), 431, "head-too-large"),
@@ -179,10 +180,10 @@ async fn http2_bounds_hold_to_the_byte() {
     let list_of = |bytes: usize| {
         let bare: usize =
             h2_headers(&gate, PATH, &[line("x", "")]).iter().map(|(name, value)| name.len() + value.len() + 32).sum();
-        frames(&h2_headers(&gate, PATH, &[line("x", "y".repeat(bytes - bare))]), &small)
+        frames(&h2_headers(&gate, PATH, &[line("x", &"y".repeat(bytes - bare))]), &small)
     };
     let body_of = |bytes: usize, declared: bool| {
-        let further: Vec<_> = declared.then(|| line("content-length", bytes)).into_iter().collect();
+        let further: Vec<_> = declared.then(|| line("content-length", &bytes.to_string())).into_iter().collect();
         frames(&h2_headers(&gate, PATH, &further), &body(bytes))
     };
     let table: Vec<(&str, Vec<u8>, Vec<u8>, u16)> = vec![
@@ -275,7 +276,9 @@ async fn json_is_bounded_and_read_in_one_way_only() {
         ("a comment", message(r#""name":"echo"/**/,"arguments":{}"#), Some("parse"), "not JSON"),
     ];
     for (what, body, refused, words) in &table {
-        let request = [head(&gate, PATH, &[line("content-length", body.len())]).as_bytes(), body.as_bytes()].concat();
+        let request =
+            [head(&gate, PATH, &[line("content-length", &body.len().to_string())]).as_bytes(), body.as_bytes()]
+                .concat();
         let reached = server.record.of("tools/call").len();
         let mut connection = gate.target().connect().await.expect("a connection");
         connection.send(&request).await.ok();

@@ -104,17 +104,15 @@ impl Frame {
         let indexed = [200, 204, 206, 304, 400, 404, 500];
         // The table's size may be set first.
         let at = self.payload.iter().position(|byte| byte & 0xe0 != 0x20).unwrap_or(0);
-        match self.payload[at] {
-            byte @ 0x88..=0x8e => indexed[usize::from(byte - 0x88)],
-            _ => {
-                // A literal with the name at index 8, three digits plain or as Huffman code.
-                let value = &self.payload[at + 2..];
-                if self.payload[at + 1] & 0x80 == 0 {
-                    return String::from_utf8_lossy(&value[..3]).parse().unwrap_or(0);
-                }
-                huffman_digits(&value[..usize::from(self.payload[at + 1] & 0x7f)])
-            }
+        if let byte @ 0x88..=0x8e = self.payload[at] {
+            return indexed[usize::from(byte - 0x88)];
         }
+        // A literal with the name at index 8, three digits plain or as Huffman code.
+        let (length, value) = (self.payload[at + 1], &self.payload[at + 2..]);
+        if length & 0x80 == 0 {
+            return String::from_utf8_lossy(&value[..3]).parse().unwrap_or(0);
+        }
+        huffman_digits(&value[..usize::from(length & 0x7f)])
     }
 }
 
@@ -172,12 +170,12 @@ impl Client {
             match timeout_at(deadline, self.connection.receive()).await {
                 Err(_) => return Err(()),
                 Ok(Err(_)) => return Ok(None),
-                Ok(Ok(_)) => {}
+                Ok(Ok(())) => {}
             }
         }
     }
 
-    /// How this stream is answered: a status, or the code of the RST_STREAM or GOAWAY that ends it.
+    /// How this stream is answered: a status, or the code of the frame that ends it.
     ///
     /// # Panics
     /// When it is not.
@@ -219,7 +217,7 @@ impl Client {
                 Err(()) => return,
                 Ok(None) => flooded.ended = true,
                 Ok(Some(frame)) if frame.kind == kind::GOAWAY && frame.code() != 0 => {
-                    flooded.goaway = Some(frame.code())
+                    flooded.goaway = Some(frame.code());
                 }
                 Ok(Some(_)) => {}
             }

@@ -104,9 +104,9 @@ impl Recorder {
 }
 
 /// A request and its length; an error where the bytes are none, or say their length in any way but one.
-fn parse(held: &[u8]) -> Result<Option<(Request, usize)>, ()> {
-    let Some(end) = held.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
-    let head = String::from_utf8_lossy(&held[..end]).into_owned();
+fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, ()> {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let mut lines = head.split("\r\n");
     let line = lines.next().ok_or(())?.to_owned();
     let headers: Vec<_> = lines
@@ -122,7 +122,7 @@ fn parse(held: &[u8]) -> Result<Option<(Request, usize)>, ()> {
     }
     let length: usize = lengths.first().map_or(Ok(0), |(_, value)| value.parse()).map_err(drop)?;
     let start = end + 4;
-    let Some(body) = held.get(start..start + length) else { return Ok(None) };
+    let Some(body) = bytes.get(start..start + length) else { return Ok(None) };
     Ok(Some((Request { line, headers, body: body.to_vec() }, start + length)))
 }
 
