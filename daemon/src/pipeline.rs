@@ -3,6 +3,7 @@
 //! Each stage reads the `Call`, adds what it found, or ends it with a `Failure`, which becomes an
 //! answer in one place. Later stages rely on what earlier ones put into the call.
 
+use std::pin::pin;
 use std::rc::Rc;
 
 use http::{Request, Response};
@@ -15,14 +16,18 @@ use crate::failure::{self, Failure};
 use crate::listen::connection::Connection;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
-use crate::stages::{ending, forward, identify, limit, read, route, secure, session};
+use crate::stages::{contain, ending, forward, identify, limit, read, route, secure, session};
 
 /// Answers one HTTP request.
 pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let mut entry = Entry::begin(Call::new(core, connection, head));
-    // When the time to drain is up, an error now is better than a connection that breaks.
-    let outcome = ending::unless_cut_off(core, connection.protocol, answer(&mut entry.call, body)).await;
+    let id = entry.call.id;
+    let outcome = {
+        let work = pin!(answer(&mut entry.call, body));
+        // When the time to drain is up, an error now is better than a connection that breaks.
+        ending::unless_cut_off(core, connection.protocol, contain::contained(id, work)).await
+    };
     let mut response = outcome.unwrap_or_else(|failure| {
         entry.failed(&failure);
         failure::answer(&entry.call, &failure)
@@ -32,6 +37,8 @@ pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Reques
 }
 
 async fn answer(call: &mut Call, body: Incoming) -> Result<Response<Body>, Failure> {
+    #[cfg(test)]
+    contain::rehearse(call, "call");
     // Host, Origin and path: what no credential can make right.
     let place = secure::check(call)?;
     if let Place::Page(page) = place {
@@ -41,6 +48,8 @@ async fn answer(call: &mut Call, body: Incoming) -> Result<Response<Body>, Failu
     identify::identify(call)?;
     // The envelope: method, names, ids, era. The body stays as it came.
     read::read(call, body).await?;
+    // A stream that was reset meanwhile ends here, before anybody works for it.
+    read::heed_reset(call).await;
     // A legacy session is found before anything is counted against its server.
     session::find(call)?;
     // Where a name leads and who may use it; denied and unknown look the same.

@@ -17,6 +17,7 @@ use crate::cores::Cores;
 use crate::gate::Gate;
 use crate::listen::listeners::Listeners;
 use crate::observe::logging::Logging;
+use crate::observe::panics;
 use crate::pages;
 use crate::policy::Policy;
 
@@ -232,7 +233,7 @@ impl Operations for Daemon {
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             listeners: self.listener_status(&policy.settings),
             servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
-            warnings: policy.settings.warnings.clone(),
+            warnings: policy.settings.warnings.iter().cloned().chain(defects()).collect(),
         }
     }
 
@@ -267,6 +268,14 @@ impl Operations for Daemon {
         crate::lifecycle::notify::ready(&format!("revision {}", self.gate.settings.load().revision));
         outcome
     }
+}
+
+/// What the operator should know of panics, if there were any.
+fn defects() -> Option<String> {
+    let count = panics::count();
+    (count > 0).then(|| {
+        format!("defects of the gate ended {count} calls or connections since it started: the log says which; please report it")
+    })
 }
 
 fn problems(report: &Report) -> Vec<api::ConfigProblem> {

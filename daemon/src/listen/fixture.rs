@@ -40,7 +40,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Requests that [`serve`] was asked for with `/smuggled`.
 pub(crate) static SMUGGLED: AtomicU64 = AtomicU64::new(0);
 
-/// `/echo` sends the body back, `/slow` takes its time, `/early` ignores the body, `/large` is
+/// `/echo` sends the body back, `/slow` takes its time, `/early` ignores the body, `/panic` panics, `/large` is
 /// 16 MiB, everything else is `ok`.
 pub(crate) async fn serve(request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
@@ -58,6 +58,7 @@ pub(crate) async fn serve(request: Request<Incoming>) -> Response<Body> {
             sleep(Duration::from_millis(600)).await;
             Response::new(Body::from("slow"))
         }
+        "/panic" => panic!("a rehearsal outside of calls"),
         "/large" => Response::new(Body::from(vec![b'x'; 16 << 20])),
         "/smuggled" => {
             SMUGGLED.fetch_add(1, Ordering::Relaxed);

@@ -20,6 +20,7 @@ pub mod open;
 pub mod refuse;
 pub mod renewal;
 pub mod service;
+mod shared;
 #[cfg(test)]
 mod tests;
 pub mod tls;

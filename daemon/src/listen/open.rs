@@ -45,6 +45,8 @@ pub struct Counters {
     pub refused: AtomicU64,
     /// Connections ended by a deadline.
     pub timed_out: AtomicU64,
+    /// HTTP/2 connections ended because their client made work by frames that ask for nothing.
+    pub sent_away: AtomicU64,
 }
 
 impl Counters {

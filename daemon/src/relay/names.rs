@@ -12,6 +12,7 @@ use toolgate_protocol::splice::{self, Edit};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
+use crate::observe::is_unfit;
 use crate::servers::Server;
 
 /// Where a named request goes.
@@ -107,7 +108,7 @@ pub fn unknown(method: Method, name: &str) -> Failure {
     Failure::new(Kind::NameUnknown, format!("Unknown {what}: {name}. List what there is and use a name from there."))
 }
 
-/// A name as a refusal quotes it: without control characters, and no longer than one may be.
+/// A name as a refusal quotes it: without what steers a terminal, and no longer than one may be.
 pub fn brief(name: &str) -> String {
-    name.chars().filter(|character| !character.is_control()).take(64).collect()
+    name.chars().filter(|character| !is_unfit(*character)).take(64).collect()
 }

@@ -3,6 +3,9 @@
 //! The body is read whole, up to the listener's bound, and stays as it came. What headers say of
 //! it in the modern era is confirmed against it, since others decide by the headers.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use bytes::Bytes;
 use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -33,6 +36,21 @@ pub async fn read(call: &mut Call, body: Incoming) -> Result<(), Failure> {
     call.message = Some(message);
     needs_id(call.message())?;
     if call.era == Era::Modern { confirm_headers(call) } else { Ok(()) }
+}
+
+/// Lets hyper look whether the stream was reset, which it does only where its call waits; then the call ends here.
+/// A body that was given up can look whole: one whose end came before the reset, or one that was reset with `NO_ERROR`.
+pub async fn heed_reset(call: &Call) {
+    let mut looked = call.connection.protocol == Protocol::Http1;
+    poll_fn(|context| {
+        if std::mem::replace(&mut looked, true) {
+            return Poll::Ready(());
+        }
+        // Not `yield_now`, which would ask the kernel for events before each call.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A POST must be JSON and take both kinds of answer (Streamable HTTP, "Sending Messages").

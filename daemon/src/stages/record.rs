@@ -10,12 +10,14 @@ use http::Response;
 use http_body::{Body as _, Frame, SizeHint};
 use tracing::info;
 
+use super::contain;
 use super::ending::Ending;
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::observe::Shown;
 use crate::observe::logging::ACCESS;
+use crate::observe::panics;
 
 /// What the log says of a call whose client did not wait for the answer; no status that is sent.
 const CLIENT_GONE: u16 = 499;
@@ -123,7 +125,19 @@ impl http_body::Body for Recorded {
         if let Poll::Ready(last) = this.ending.poll(context) {
             return Poll::Ready(last.map(|said| said.map(Frame::data)));
         }
-        let polled = this.inner.as_mut().poll_frame(context);
+        let polled = panics::catch(|| {
+            #[cfg(test)]
+            contain::rehearse(&this.entry.call, "stream");
+            this.inner.as_mut().poll_frame(context)
+        });
+        let polled = match polled {
+            Ok(polled) => polled,
+            Err(panicked) => {
+                let failure = contain::report(this.entry.call.id, panicked);
+                this.entry.failed(&failure);
+                return Poll::Ready(Some(Err(BodyError::new(failure.message))));
+            }
+        };
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
         {
