@@ -15,7 +15,7 @@ use crate::failure::{self, Failure};
 use crate::listen::connection::Connection;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
-use crate::stages::{ending, forward, identify, limit, read, route, secure, session};
+use crate::stages::{address, ending, forward, identify, limit, read, route, secure, session};
 
 /// Answers one HTTP request.
 pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
@@ -32,6 +32,8 @@ pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Reques
 }
 
 async fn answer(call: &mut Call, body: Incoming) -> Result<Response<Body>, Failure> {
+    // Where it comes from: the peer, or whom a trusted proxy speaks for.
+    address::find(call)?;
     // Host, Origin and path: what no credential can make right.
     let place = secure::check(call)?;
     if let Place::Page(page) = place {

@@ -24,7 +24,7 @@ use table::Table;
 pub struct Keys<'a> {
     /// The listener's name.
     pub listener: &'a str,
-    /// The peer's address; IPv6 counts by /64.
+    /// Where the call comes from; IPv6 counts by /64.
     pub address: IpAddr,
     /// Whoever was identified.
     pub client: &'a str,

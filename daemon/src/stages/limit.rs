@@ -31,7 +31,7 @@ pub fn check(call: &mut Call) -> Result<(), Failure> {
     let client = call.client();
     let keys = Keys {
         listener: &call.entrance.listener.name,
-        address: call.connection.peer.ip(),
+        address: call.address,
         client: &client.id,
         tier: client.tier.as_ref().map(|tier| tier.name.as_str()),
         server: server.map(|server| server.settings.name.as_str()),

@@ -1,6 +1,7 @@
 //! The stages of a call, one file each; `pipeline` has their order. `queue` is entered by whoever
 //! calls a server, `ending` watches over what outlives the gate's time.
 
+pub mod address;
 pub mod ending;
 pub mod forward;
 pub mod identify;

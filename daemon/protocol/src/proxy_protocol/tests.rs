@@ -4,9 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn ends(source: &str, destination: &str) -> Option<Addresses> {
+/// What a header says.
+type Read = Result<Option<Addresses>, Fault>;
+
+fn ends(source: &str, destination: &str) -> Addresses {
     let parse = |text: &str| text.parse().expect("an address");
-    Some(Addresses { source: parse(source), destination: parse(destination) })
+    Addresses { source: parse(source), destination: parse(destination) }
 }
 
 /// A header of version 2.
@@ -17,10 +20,13 @@ fn binary(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
 
 #[test]
 fn lines_of_version_1_are_read() {
-    let table: &[(&str, Result<Option<Addresses>, Fault>)] = &[
-        ("PROXY TCP4 192.0.2.1 192.0.2.2 51000 443\r\n", Ok(ends("192.0.2.1:51000", "192.0.2.2:443"))),
-        ("PROXY TCP6 2001:db8::1 2001:db8::2 51000 443\r\n", Ok(ends("[2001:db8::1]:51000", "[2001:db8::2]:443"))),
-        ("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.2 1 2\r\n", Ok(ends("192.0.2.1:1", "192.0.2.2:2"))),
+    let table: &[(&str, Read)] = &[
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 51000 443\r\n", Ok(Some(ends("192.0.2.1:51000", "192.0.2.2:443")))),
+        (
+            "PROXY TCP6 2001:db8::1 2001:db8::2 51000 443\r\n",
+            Ok(Some(ends("[2001:db8::1]:51000", "[2001:db8::2]:443"))),
+        ),
+        ("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.2 1 2\r\n", Ok(Some(ends("192.0.2.1:1", "192.0.2.2:2")))),
         ("PROXY UNKNOWN\r\n", Ok(None)),
         ("PROXY UNKNOWN ff:f:f:f ff 1 2 and more\r\n", Ok(None)),
         ("PROXY UNKNOWNX\r\n", Err(Fault::Line)),
@@ -55,14 +61,14 @@ fn a_line_may_have_107_bytes() {
 #[test]
 fn headers_of_version_2_are_read() {
     let v4 = [&[192, 0, 2, 1, 192, 0, 2, 2][..], &51000_u16.to_be_bytes(), &443_u16.to_be_bytes()].concat();
-    let known = ends("192.0.2.1:51000", "192.0.2.2:443");
+    let known = Some(ends("192.0.2.1:51000", "192.0.2.2:443"));
     let extended = [&v4[..], &[0x04, 0, 3, 1, 2, 3]].concat();
     let v6 =
         [&[0x20, 1, 0x0d, 0xb8][..], &[0; 11], &[1], &[0; 10], &[0xff, 0xff, 192, 0, 2, 2], &[0, 1, 0, 2]].concat();
-    let table: &[(Vec<u8>, Result<Option<Addresses>, Fault>)] = &[
+    let table: &[(Vec<u8>, Read)] = &[
         (binary(0x21, 0x11, &v4), Ok(known)),
         (binary(0x21, 0x11, &extended), Ok(known)),
-        (binary(0x21, 0x21, &v6), Ok(ends("[2001:db8::1]:1", "192.0.2.2:2"))),
+        (binary(0x21, 0x21, &v6), Ok(Some(ends("[2001:db8::1]:1", "192.0.2.2:2")))),
         // A health check of the balancer's own, with and without addresses.
         (binary(0x20, 0x00, &[]), Ok(None)),
         (binary(0x20, 0x11, &v4), Ok(None)),

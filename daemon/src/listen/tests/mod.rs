@@ -4,4 +4,5 @@ mod admission;
 mod deadlines;
 mod drain;
 mod framing;
+mod proxied;
 mod tls;
