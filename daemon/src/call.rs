@@ -119,6 +119,8 @@ pub struct Call {
     pub session: Option<(Arc<Session>, Busy)>,
     /// A message that could not be read; its id may still be found for the answer.
     pub salvaged: Option<Bytes>,
+    /// Refused before its body was read, and the rest of it will not be: the connection cannot go on.
+    pub cut: bool,
     /// Permits of servers, given back when the answer has ended.
     pub permits: Vec<Permit>,
     /// Places below limits, given back when the answer has ended.
@@ -166,6 +168,7 @@ impl Call {
             era: Era::Legacy,
             session: None,
             salvaged: None,
+            cut: false,
             permits: Vec::new(),
             held: None,
             times: Times::default(),

@@ -147,6 +147,12 @@ impl Kind {
         )
     }
 
+    /// Whether it is the gate that does not want a call now, which might be answered at another time: the listener
+    /// decides on the HTTP status.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Self::Limited | Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom)
+    }
+
     /// Who has to change something.
     pub fn side(self) -> Side {
         match self {

@@ -23,6 +23,7 @@ use crate::servers::http::{Answer, Method};
 use crate::servers::http_call::{self, Conversation, Lines};
 use crate::servers::http_reply::MAX_MESSAGE;
 use crate::servers::leg::Leg;
+use crate::servers::readable::Readable;
 use crate::sessions::{Asked, Kind, Outward, Session};
 
 /// How often a quiet stream looks whether its session is still there.
@@ -150,10 +151,16 @@ async fn request(
     sent.inspect_err(|failure| debug!(server = leg.server.settings.name, %failure, "no stream of a server")).ok()
 }
 
-async fn read(mut answer: Answer, core: &Rc<Core>, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
+async fn read(answer: Answer, core: &Rc<Core>, leg: &Leg, session: &Weak<Session>, place: &mut Place) {
     let mut parser = Parser::new(MAX_MESSAGE);
+    let mut body = match Readable::new(&answer.headers, answer.body) {
+        Ok(body) => body,
+        Err(problem) => {
+            return debug!(server = leg.server.settings.name, %problem, "a stream of a server cannot be read");
+        }
+    };
     loop {
-        let next = timeout(LOOK, poll_fn(|context| Pin::new(&mut answer.body).poll_frame(context))).await;
+        let next = timeout(LOOK, poll_fn(|context| Pin::new(&mut body).poll_frame(context))).await;
         let Ok(next) = next else {
             if session.strong_count() == 0 {
                 return;

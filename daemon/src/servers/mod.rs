@@ -10,6 +10,7 @@ pub mod http_call;
 pub mod http_reply;
 pub mod leg;
 pub mod queue;
+pub mod readable;
 pub mod stdio;
 
 use std::rc::Rc;

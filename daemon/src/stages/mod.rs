@@ -1,7 +1,9 @@
 //! The stages of a call, one file each; `pipeline` has their order. `queue` is entered by whoever
-//! calls a server, `ending` watches over what outlives the gate's time.
+//! calls a server, `ending` watches over what outlives the gate's time, `unread` over what a refused
+//! client goes on to send.
 
 pub mod address;
+pub mod compress;
 pub mod ending;
 pub mod forward;
 pub mod identify;
@@ -12,3 +14,4 @@ pub mod record;
 pub mod route;
 pub mod secure;
 pub mod session;
+pub mod unread;
