@@ -11,14 +11,15 @@ use crate::coded::plain;
 
 const OFFERED: &str = "compression = [\"zstd\", \"br\", \"gzip\"]";
 
-async fn gate(lines: &str) -> (Gate, Http) {
+/// The gate, and the servers that end with their values.
+async fn gate(lines: &str) -> (Gate, Http, Stdio) {
     let (web, new) = (Http::start(Speaks::Both).await, Stdio::new(Speaks::Both));
     let setup = Setup::default()
         .server("web", &web.endpoints())
         .server("new", &new.command())
         .table("[profile.duo]\nservers = [\"web\", \"new\"]\n")
         .listener(lines);
-    (setup.start().await, web)
+    (setup.start().await, web, new)
 }
 
 fn coding(reply: &Reply) -> Option<String> {
@@ -27,7 +28,7 @@ fn coding(reply: &Reply) -> Option<String> {
 
 #[tokio::test]
 async fn answers_come_as_the_client_asks_on_every_path() {
-    let (gate, _web) = gate(OFFERED).await;
+    let (gate, _web, _new) = gate(OFFERED).await;
     for (path, prefix) in [("/mcp/web", ""), ("/mcp/new", ""), ("/mcp/duo", "web__"), ("/mcp/duo", "new__")] {
         let client = Caller::modern(&gate, path);
         for (asked, expected) in [
@@ -62,7 +63,7 @@ async fn answers_come_as_the_client_asks_on_every_path() {
 
 #[tokio::test]
 async fn short_answers_and_events_are_left_alone() {
-    let (gate, _web) = gate(OFFERED).await;
+    let (gate, _web, _new) = gate(OFFERED).await;
     let client = Caller::modern(&gate, "/mcp/web").with("Accept-Encoding", "gzip");
     let short = client.call("1", "echo", json!({})).await;
     assert_eq!((coding(&short), short.head.header("vary")), (None, None));
@@ -76,7 +77,7 @@ async fn short_answers_and_events_are_left_alone() {
 
 #[tokio::test]
 async fn nothing_is_compressed_unless_the_operator_says_so() {
-    let (gate, _web) = gate("lenient = false").await;
+    let (gate, _web, _new) = gate("lenient = false").await;
     let client = Caller::modern(&gate, "/mcp/web").with("Accept-Encoding", "gzip");
     let reply = client.call("1", "long", json!({"bytes": 5000})).await;
     assert_eq!((coding(&reply), reply.head.header("vary")), (None, None));

@@ -10,14 +10,14 @@ use crate::coded::{Coded, Manner, code};
 
 const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
 
-async fn stage() -> (Gate, Coded) {
+async fn stage() -> (Gate, Coded, Stdio) {
     let (coded, new) = (Coded::start().await, Stdio::new(Speaks::Both));
     let setup = Setup::default()
         .http("coded", &coded.url)
         .server("new", &new.command())
         .table("[profile.duo]\nservers = [\"coded\", \"new\"]\n")
         .key("narrow", "scopes = [\"coded/echo\"]");
-    (setup.start().await, coded)
+    (setup.start().await, coded, new)
 }
 
 fn as_it_says(coding: &'static str) -> Manner {
@@ -26,7 +26,7 @@ fn as_it_says(coding: &'static str) -> Manner {
 
 #[tokio::test]
 async fn a_coding_that_the_client_allows_passes_untouched_and_others_are_undone() {
-    let (gate, coded) = stage().await;
+    let (gate, coded, _new) = stage().await;
     let client = Caller::modern(&gate, "/mcp/coded");
     for coding in CODINGS {
         for longer in [0, 200_000] {
@@ -46,7 +46,7 @@ async fn a_coding_that_the_client_allows_passes_untouched_and_others_are_undone(
 
 #[tokio::test]
 async fn what_the_gate_looks_into_is_decoded() {
-    let (gate, coded) = stage().await;
+    let (gate, coded, _new) = stage().await;
     let narrow = format!("Bearer {}", gate.key_of("narrow"));
     for coding in CODINGS {
         for events in [false, true] {
@@ -69,7 +69,7 @@ async fn what_the_gate_looks_into_is_decoded() {
 
 #[tokio::test]
 async fn bombs_and_what_is_not_what_it_says_are_refused() {
-    let (gate, coded) = stage().await;
+    let (gate, coded, _new) = stage().await;
     let bomb = |coding| Manner { longer: 20 << 20, ..as_it_says(coding) };
     let manners = CODINGS.map(bomb).into_iter().chain([
         Manner { says: "gzip", does: "", ..Manner::default() },
