@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use brotli_decompressor::{BrotliDecoderParameter, DecompressorWriter};
 use bytes::Bytes;
 use flate2::write::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use toolgate_protocol::coding::Coding;
@@ -75,7 +76,7 @@ enum Inner {
     Zlib(ZlibDecoder<Sink>),
     Bare(DeflateDecoder<Sink>),
     Gzip(Box<GzDecoder<Sink>>),
-    Brotli(Box<brotli::DecompressorWriter<Sink>>),
+    Brotli(Box<DecompressorWriter<Sink>>),
     Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
 }
 
@@ -97,7 +98,12 @@ impl Decoder {
         let inner = match coding {
             Coding::Deflate => Inner::Deflate,
             Coding::Gzip => Inner::Gzip(Box::new(GzDecoder::new(Sink::default()))),
-            Coding::Brotli => Inner::Brotli(Box::new(brotli::DecompressorWriter::new(Sink::default(), BUFFER))),
+            Coding::Brotli => {
+                let mut writer = DecompressorWriter::new(Sink::default(), BUFFER);
+                // An extension that RFC 7932 does not have, with windows of a GiB.
+                writer.set_parameter(BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW, 0);
+                Inner::Brotli(Box::new(writer))
+            }
             Coding::Zstd => {
                 let writer = zstd::stream::write::Decoder::new(Sink::default()).and_then(|mut writer| {
                     writer.window_log_max(WINDOW)?;
@@ -126,7 +132,7 @@ impl Decoder {
             Inner::Zlib(writer) => feed(writer, ZlibDecoder::get_mut, piece, allowed),
             Inner::Bare(writer) => feed(writer, DeflateDecoder::get_mut, piece, allowed),
             Inner::Gzip(writer) => feed(&mut **writer, GzDecoder::get_mut, piece, allowed),
-            Inner::Brotli(writer) => feed(&mut **writer, brotli::DecompressorWriter::get_mut, piece, allowed),
+            Inner::Brotli(writer) => feed(&mut **writer, DecompressorWriter::get_mut, piece, allowed),
             Inner::Zstd(writer) => feed(&mut **writer, zstd::stream::write::Decoder::get_mut, piece, allowed),
         };
         written.map(Bytes::from)

@@ -106,6 +106,19 @@ fn the_first_mebibyte_may_grow_as_it_likes() {
 }
 
 #[test]
+fn windows_that_no_answer_needs_are_refused() {
+    let text = b"{\"jsonrpc\":\"2.0\"}".repeat(100);
+    let mut far = zstd::stream::write::Encoder::new(Vec::new(), 3).expect("an encoder");
+    far.window_log(27).expect("a window");
+    far.write_all(&text).expect("written");
+    assert_eq!(decoded(Coding::Zstd, &far.finish().expect("ended"), 100), Err(Problem::Broken));
+    let wide = brotli::enc::BrotliEncoderParams { large_window: true, lgwin: 28, ..Default::default() };
+    let mut large = brotli::CompressorWriter::with_params(Vec::new(), 4096, &wide);
+    large.write_all(&text).expect("written");
+    assert_eq!(decoded(Coding::Brotli, &large.into_inner(), 100), Err(Problem::Broken));
+}
+
+#[test]
 fn something_behind_the_body_is_refused() {
     for (coding, form) in forms(b"{}") {
         if coding == Coding::Zstd {

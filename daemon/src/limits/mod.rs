@@ -145,6 +145,12 @@ impl Limits {
         keyed.sum()
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all().next().is_none()
+    }
+
     fn of<'a>(&'a self, keys: &Keys<'_>) -> impl Iterator<Item = &'a Applied> {
         let at = |places: &'a Places, name: Option<&str>| -> &'a [Applied] {
             // Most configurations have no limits at most places: then no name is hashed.

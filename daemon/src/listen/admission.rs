@@ -25,6 +25,11 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Whether the connection must say whose it is. It was let in for that, whatever a reload has changed since.
+    pub fn awaits_name(&self) -> bool {
+        self.addresses.is_some()
+    }
+
     /// Takes the place of the client that a PROXY header named; says whether it may stay.
     pub fn name(&mut self, client: IpAddr, rules: &Listener) -> Result<(), Refused> {
         let Some(addresses) = self.addresses.take().filter(|_| !rules.trusts(client)) else { return Ok(()) };

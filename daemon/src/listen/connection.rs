@@ -156,7 +156,7 @@ async fn establish(
     let mut stream = TcpStream::from_std(stream)?;
     let mut addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), stream.local_addr()?);
     let settings = listener.settings();
-    if settings.proxy_protocol {
+    if permit.awaits_name() {
         addresses = Box::pin(proxied::client(&mut stream, addresses, &settings, &listener.counters, permit)).await?;
     }
     let mut connection = Connection::new(addresses, settings, Protocol::Http1, Origin::Client);

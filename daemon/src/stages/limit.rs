@@ -21,8 +21,8 @@ use crate::servers::Server;
 /// Counts a modern call by what its headers say of it, before its body is read; `read` confirms that they say the same.
 /// What only the body tells, or the client may not use, is left to those who read it.
 pub fn early(call: &mut Call) -> Result<(), Failure> {
-    if call.method != http::Method::POST || call.header("mcp-protocol-version").map(Era::of_header) != Some(Era::Modern)
-    {
+    let modern = || call.header("mcp-protocol-version").is_some_and(|version| Era::of_header(version) == Era::Modern);
+    if call.policy.limits.is_empty() || call.method != http::Method::POST || !modern() {
         return Ok(());
     }
     let Some(method) = call.header("mcp-method").and_then(Method::parse).filter(|method| method.needs_name_header())
