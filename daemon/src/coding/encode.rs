@@ -20,7 +20,7 @@ const BUFFER: usize = 4096;
 /// An encoder with what it has made and nobody has taken.
 pub enum Encoder {
     /// RFC 1952
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
     /// RFC 7932
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
     /// RFC 8878
@@ -31,7 +31,7 @@ impl Encoder {
     /// An encoder at the start of a body; `None` for a coding that is not made here.
     pub fn new(coding: Coding) -> Option<Self> {
         match coding {
-            Coding::Gzip => Some(Self::Gzip(GzEncoder::new(Vec::new(), Compression::new(GZIP)))),
+            Coding::Gzip => Some(Self::Gzip(Box::new(GzEncoder::new(Vec::new(), Compression::new(GZIP))))),
             Coding::Brotli => {
                 let writer = brotli::CompressorWriter::new(Vec::new(), BUFFER, BROTLI, WINDOW);
                 Some(Self::Brotli(Box::new(writer)))

@@ -42,13 +42,12 @@ fn may_use(call: &Call, server: &Server, method: Method, own: &str, offered: &st
 
 /// The server and the name there that a name in a header leads to, where the call's client may use it.
 pub fn leads<'c, 'n>(call: &'c Call, method: Method, name: &'n str) -> Option<(&'c Arc<Server>, &'n str)> {
-    let (server, own) = match call.view().single() {
-        Some(server) => (server, name),
-        None => {
-            let by_uri = method.named_by() == Some(NamedBy::Uri);
-            let (server, own) = if by_uri { names::split_uri(name) } else { names::split(name) }?;
-            (call.view().server(server)?, own)
-        }
+    let (server, own) = if let Some(server) = call.view().single() {
+        (server, name)
+    } else {
+        let by_uri = method.named_by() == Some(NamedBy::Uri);
+        let (server, own) = if by_uri { names::split_uri(name) } else { names::split(name) }?;
+        (call.view().server(server)?, own)
     };
     may_use(call, server, method, own, name).then_some((server, own))
 }

@@ -60,9 +60,9 @@ async fn serve(mut socket: TcpStream, manner: &Mutex<Manner>, asked: &Mutex<Vec<
                 return None;
             }
         };
-        let head = String::from_utf8_lossy(&held[..end]).to_lowercase();
+        let lines = String::from_utf8_lossy(&held[..end]).to_lowercase();
         let field =
-            |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
+            |name: &str| lines.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
         asked.lock().expect("unpoisoned").extend(field("accept-encoding:"));
         let length: usize = field("content-length:").and_then(|length| length.parse().ok()).unwrap_or(0);
         while held.len() < end + length {
