@@ -3,6 +3,7 @@
 mod admission;
 mod deadlines;
 mod drain;
+mod early;
 mod framing;
 mod proxied;
 mod tls;
