@@ -86,7 +86,7 @@ async fn answer(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<I
     }
     #[cfg(test)]
     if connection.listener.name == super::fixture::STAND_IN {
-        return super::fixture::serve(request).await;
+        return super::fixture::serve(connection, request).await;
     }
     pipeline::serve(core, connection, request).await
 }

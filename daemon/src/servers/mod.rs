@@ -15,6 +15,7 @@ pub mod kept;
 pub mod leg;
 pub mod news;
 pub mod queue;
+pub mod readable;
 pub mod stdio;
 
 use std::rc::Rc;

@@ -23,13 +23,14 @@ use crate::listen::connection::Protocol;
 use crate::message::Message;
 
 /// Reads the message of a POST into the call.
-pub async fn read(call: &mut Call, body: Incoming) -> Result<(), Failure> {
+pub async fn read(call: &mut Call, unread: &mut Option<Incoming>) -> Result<(), Failure> {
     let stated = call.header("mcp-protocol-version").map(str::to_owned);
     if call.method != Method::POST {
         call.era = stated.as_deref().map_or(Era::Legacy, Era::of_header);
         return accepts_stream(call);
     }
     acceptable(call)?;
+    let Some(body) = unread.take() else { return Ok(()) };
     let bytes = collect(call, body).await?;
     let message = Message::parse(bytes.clone()).map_err(|problem| unreadable(call, bytes, &problem))?;
     call.era = Era::of_request(stated.as_deref(), &message.envelope, &message.bytes);

@@ -75,6 +75,7 @@ impl Entry {
         let message = call.message.as_ref();
         let method = message.map(|message| message.method()).unwrap_or_default();
         let name = message.and_then(|message| message.envelope.target_str(&message.bytes)).unwrap_or_default();
+        let via = call.chain.as_ref().map(|_| tracing::field::display(call.connection.peer.ip()));
         let queued = call.times.admitted.map_or(Duration::ZERO, |at| at - call.started);
         let first_byte = call.times.first_byte.map_or(Duration::ZERO, |at| at - call.started);
         let (failure, cause) = match &self.failed {
@@ -85,7 +86,8 @@ impl Entry {
             target: ACCESS,
             id = %call.id,
             client = %Shown(call.client.as_ref().map_or("-", |client| &client.owner)),
-            peer = %call.connection.peer.ip(),
+            address = %call.address,
+            via,
             listener = call.entrance.listener.name,
             path = %Shown(&call.path),
             method = %Shown(&method),
