@@ -195,6 +195,7 @@ impl Daemon {
             sessions: None,
             instances: running.and_then(|server| server.instances()).map(|instances| api::Instances {
                 running: instances.count() as u64,
+                spares: instances.spares().map(|spares| spares as u64),
                 max: instances.max() as u64,
                 ..api::Instances::default()
             }),

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{interval, timeout};
@@ -51,11 +52,14 @@ fn sweep(core: &Core) {
         debug!(ended, "idle sessions were ended");
     }
     policy.limits.sweep(crate::clock::nanos());
-    policy
-        .servers
-        .values()
-        .filter_map(|server| server.instances())
-        .for_each(crate::servers::stdio::instances::Instances::sweep);
+    for instances in policy.servers.values().filter_map(|server| server.instances()) {
+        instances.sweep();
+        if core.gate.draining.load(Ordering::Relaxed) {
+            instances.end_spares();
+        } else {
+            instances.keep_spares();
+        }
+    }
 }
 
 /// Asks each critical server who it is, so that readiness follows the truth.

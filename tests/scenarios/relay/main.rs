@@ -10,4 +10,5 @@ mod failures;
 mod legacy;
 mod merged;
 mod modern;
+mod spares;
 mod stage;
