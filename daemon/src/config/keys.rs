@@ -105,6 +105,7 @@ pub static KEYS: &[Key] = &[
     key("daemon.lame_duck", Duration(0, 3600), "\"300ms\"", Live, "How long new connections are still answered after SIGTERM."),
     key("daemon.max_connections", ANY, "20000", Live, "Open client connections in all."),
     key("daemon.max_sessions", ANY, "10000", Live, "Sessions of the legacy era in all."),
+    key("daemon.max_sessions_per_client", ANY, "1000", Live, "Sessions of one client; at it the longest idle one gives way."),
     key("daemon.session_timeout", Duration(1, 30 * DAY), "\"24h\"", Live, "A session without a call or stream ends after this."),
     // The log
     key("log.level", Kind::Level, "\"info\"", Live, "error, warn, info, debug, trace, or directives such as \"info,toolgated::listen=debug\"."),

@@ -19,6 +19,7 @@ use crate::listen::listeners::Listeners;
 use crate::observe::logging::Logging;
 use crate::pages;
 use crate::policy::Policy;
+use crate::relay::farewell;
 
 /// The daemon, for those who operate it.
 pub struct Daemon {
@@ -143,7 +144,10 @@ impl Daemon {
                 server.retire();
             }
         }
-        self.gate.end_stale_sessions();
+        let ended = self.gate.end_stale_sessions();
+        if let Err(problem) = self.cores.try_spawn(0, move |core| async move { farewell::begin(&core, ended) }) {
+            warn!("servers are not told which of their sessions have ended: {problem}");
+        }
         Ok(trouble.iter().map(ToString::to_string).collect())
     }
 

@@ -14,6 +14,7 @@ use crate::cores::Cores;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::provenance::Provenance;
+use crate::relay::farewell;
 use crate::servers::Server;
 use crate::servers::discovery::{self, introduced};
 use crate::servers::leg::Leg;
@@ -45,12 +46,13 @@ pub fn start(cores: &Cores) {
     }
 }
 
-fn sweep(core: &Core) {
+fn sweep(core: &Rc<Core>) {
     let policy = core.policy();
     let ended = core.gate.sessions.sweep(policy.settings.daemon.session_timeout, |_| false);
-    if ended > 0 {
-        debug!(ended, "idle sessions were ended");
+    if !ended.is_empty() {
+        debug!(ended = ended.len(), "idle sessions were ended");
     }
+    farewell::begin(core, ended);
     policy.limits.sweep(crate::clock::nanos());
     for instances in policy.servers.values().filter_map(|server| server.instances()) {
         instances.sweep();

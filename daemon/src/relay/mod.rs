@@ -6,6 +6,7 @@
 
 pub mod announce;
 pub mod answer;
+pub mod farewell;
 pub mod greet;
 pub mod hosted;
 pub mod links;
