@@ -105,6 +105,7 @@ pub static KEYS: &[Key] = &[
     key("daemon.lame_duck", Duration(0, 3600), "\"300ms\"", Live, "How long new connections are still answered after SIGTERM."),
     key("daemon.max_connections", ANY, "20000", Live, "Open client connections in all."),
     key("daemon.max_sessions", ANY, "10000", Live, "Sessions of the legacy era in all."),
+    key("daemon.max_sessions_per_client", ANY, "1000", Live, "Sessions of one client; at it the longest idle one gives way."),
     key("daemon.session_timeout", Duration(1, 30 * DAY), "\"24h\"", Live, "A session without a call or stream ends after this."),
     // The log
     key("log.level", Kind::Level, "\"info\"", Live, "error, warn, info, debug, trace, or directives such as \"info,toolgated::listen=debug\"."),
@@ -180,7 +181,7 @@ pub static KEYS: &[Key] = &[
     key("server.*.line_bytes", Size(1 << 10, 1 << 30), "\"10MiB\"", Server, "Bytes of one message of the program."),
     key("server.*.instances.per", OneOf(&["session", "client", "all"]), "", Server, "Whom an instance serves; absent: all for programs that speak the modern era, else session."),
     key("server.*.instances.max", Count(1, 10_000), "20", Server, "Instances at once."),
-    key("server.*.instances.spares", Count(0, 1000), "0", Later, "Instances kept started in advance."),
+    key("server.*.instances.spares", Count(0, 1000), "0", Server, "Instances kept started in advance, within max."),
     key("server.*.instances.idle", Duration(1, 30 * DAY), "\"15m\"", Server, "An instance without call or stream ends after this."),
     key("server.*.instances.memory", Size(1 << 20, 1 << 50), "", Server, "Bytes of memory of an instance."),
     key("server.*.instances.tasks", Count(1, 1_000_000), "", Server, "Processes and threads of an instance."),

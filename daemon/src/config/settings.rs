@@ -59,6 +59,8 @@ pub struct Daemon {
     pub max_connections: usize,
     /// Sessions of the legacy era in all.
     pub max_sessions: usize,
+    /// Sessions of one client.
+    pub max_sessions_per_client: usize,
     /// A session without a call or stream ends after this.
     pub session_timeout: Duration,
 }

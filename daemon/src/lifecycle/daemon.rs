@@ -20,6 +20,7 @@ use crate::observe::logging::Logging;
 use crate::observe::panics;
 use crate::pages;
 use crate::policy::Policy;
+use crate::relay::farewell;
 
 /// The daemon, for those who operate it.
 pub struct Daemon {
@@ -144,7 +145,10 @@ impl Daemon {
                 server.retire();
             }
         }
-        self.gate.end_stale_sessions();
+        let ended = self.gate.end_stale_sessions();
+        if let Err(problem) = self.cores.try_spawn(0, move |core| async move { farewell::begin(&core, ended) }) {
+            warn!("servers are not told which of their sessions have ended: {problem}");
+        }
         Ok(trouble.iter().map(ToString::to_string).collect())
     }
 
@@ -196,6 +200,7 @@ impl Daemon {
             sessions: None,
             instances: running.and_then(|server| server.instances()).map(|instances| api::Instances {
                 running: instances.count() as u64,
+                spares: instances.spares().map(|spares| spares as u64),
                 max: instances.max() as u64,
                 ..api::Instances::default()
             }),

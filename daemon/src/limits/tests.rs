@@ -65,6 +65,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             lame_duck: Duration::ZERO,
             max_connections: 1,
             max_sessions: 1,
+            max_sessions_per_client: 1,
             session_timeout: Duration::ZERO,
         },
         log: settings::Log { level: "info".to_owned(), format: settings::LogFormat::Auto, access: false },

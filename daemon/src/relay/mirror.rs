@@ -13,8 +13,9 @@ use toolgate_protocol::coding::{Accepted, Coding, Encoded};
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::Era;
+use tracing::info;
 
-use super::{answer, lists};
+use super::{answer, farewell, lists};
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -25,7 +26,7 @@ use crate::servers::http_call::{self, Conversation, Lines, Told, Upstream};
 use crate::servers::http_reply::{HttpReply, undecodable};
 use crate::servers::leg::Leg;
 use crate::servers::readable::{self, Readable};
-use crate::sessions::{self, Mirrored};
+use crate::sessions::{self, Bounds, Full, Mirrored};
 use crate::stages::queue;
 
 /// Request headers that concern the server.
@@ -112,7 +113,7 @@ fn mirrored(session: &sessions::Session) -> Option<&Mirrored> {
 }
 
 /// Turns the server's answer into ours.
-fn finish(call: &Call, server: &Server, endpoint: usize, answer: Answer) -> Result<Response<Body>, Failure> {
+fn finish(call: &Call, server: &Arc<Server>, endpoint: usize, answer: Answer) -> Result<Response<Body>, Failure> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
@@ -164,7 +165,7 @@ fn allowed(call: &Call, coding: Coding) -> bool {
 /// Opens our session where the server opened one, and ends ours where the server's has ended.
 fn follow_session(
     call: &Call,
-    server: &Server,
+    server: &Arc<Server>,
     endpoint: usize,
     answer: &Answer,
     response: &mut Response<Body>,
@@ -189,23 +190,37 @@ fn follow_session(
     let upstream = HeaderValue::from_bytes(upstream).map_err(|problem| {
         Failure::new(Kind::ServerGarbage, "The server's session id cannot be used.").because(problem)
     })?;
-    let kind = sessions::Kind::Mirrored(Mirrored {
-        server: server.settings.name.clone(),
-        generation: server.generation,
-        endpoint,
-        upstream,
-    });
-    let max = call.policy.settings.daemon.max_sessions;
-    let session = call.core.gate.sessions.open(&call.client().id, &call.view().name, kind, max);
-    let session = session.ok_or_else(no_room)?;
+    let mirrored = Mirrored { server: Arc::clone(server), endpoint, upstream };
+    let session = open(call, sessions::Kind::Mirrored(mirrored.clone()));
+    // The server has opened its own already.
+    let session = session.inspect_err(|_| farewell::tell(&call.core, vec![mirrored]))?;
     response.headers_mut().insert(SESSION, session.header.clone());
     Ok(())
 }
 
+/// Opens a session of the call's client on its path.
+pub fn open(call: &Call, kind: sessions::Kind) -> Result<Arc<sessions::Session>, Failure> {
+    let daemon = &call.policy.settings.daemon;
+    let bounds = Bounds { all: daemon.max_sessions, per_client: daemon.max_sessions_per_client };
+    let opened = call.core.gate.sessions.open(&call.client().id, &call.view().name, kind, bounds);
+    let opened = opened.map_err(|full| no_room(full, bounds))?;
+    if let Some(ended) = opened.ended {
+        info!(client = %call.client().owner, ended = ?ended.id, "a session ends: its client has as many as it may");
+        farewell::begin(&call.core, [ended]);
+    }
+    Ok(opened.session)
+}
+
 /// What a client reads when there are too many sessions.
-pub fn no_room() -> Failure {
-    Failure::new(Kind::NoRoom, "This gate has no room for another session. Try again later.")
-        .retry_after(std::time::Duration::from_secs(30))
+fn no_room(full: Full, bounds: Bounds) -> Failure {
+    let text = match full {
+        Full::All => "This gate has no room for another session. Try again later.".to_owned(),
+        Full::Client => format!(
+            "You have {} open sessions and used all of them within the last minute. End one with DELETE, or go on in one of them.",
+            bounds.per_client
+        ),
+    };
+    Failure::new(Kind::NoRoom, text).retry_after(std::time::Duration::from_secs(30))
 }
 
 async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp) -> Result<Response<Body>, Failure> {

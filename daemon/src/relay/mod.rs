@@ -8,6 +8,7 @@ pub mod announce;
 pub mod answer;
 pub mod course;
 pub mod crossing;
+pub mod farewell;
 pub mod greet;
 pub mod hosted;
 pub mod links;
