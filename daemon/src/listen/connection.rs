@@ -128,7 +128,7 @@ fn next_id() -> u64 {
 pub async fn run(core: Rc<Core>, accepted: Accepted) {
     let Accepted { stream, peer, listener, mut permit, loaded } = accepted;
     // Each step is boxed so that its memory ends with it: a connection lives long.
-    let established = Box::pin(establish(stream, peer, &listener, &mut permit)).await;
+    let established = Box::pin(establish(&core, stream, peer, &listener, &mut permit)).await;
     let counted = (permit, loaded);
     let ended = match established {
         Ok((Stream::Plain(stream), connection)) => serve(&core, stream, &connection, &listener.counters).await,
@@ -148,6 +148,7 @@ enum Stream {
 
 /// Brings a connection to where requests can arrive.
 async fn establish(
+    core: &Core,
     stream: std::net::TcpStream,
     peer: SocketAddr,
     listener: &OpenListener,
@@ -157,7 +158,8 @@ async fn establish(
     let mut addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), stream.local_addr()?);
     let settings = listener.settings();
     if permit.awaits_name() {
-        addresses = Box::pin(proxied::client(&mut stream, addresses, &settings, &listener.counters, permit)).await?;
+        let client = proxied::client(core, &mut stream, addresses, (&settings, &listener.counters), permit);
+        addresses = Box::pin(client).await?;
     }
     let mut connection = Connection::new(addresses, settings, Protocol::Http1, Origin::Client);
     let Some(secured) = listener.secured() else {
