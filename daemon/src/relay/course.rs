@@ -53,6 +53,16 @@ impl Course {
         }
     }
 
+    /// Whether the server has made a task of the call: it has answered, and the rest takes its time.
+    pub fn is_task(&self) -> bool {
+        match self {
+            Self::Straight(_) => false,
+            Self::Played(played) => played.is_task(),
+            Self::Held(held) => held.is_task(),
+            Self::Resumed(heard) => heard.is_task,
+        }
+    }
+
     /// Tells the server that nobody waits any more, where dropping the course does not say it.
     pub async fn give_up(&self, core: &Rc<Core>, from: &Provenance) {
         let Self::Straight(straight) = self else { return };

@@ -19,7 +19,7 @@ use tracing::debug;
 
 use super::course::Course;
 use super::crossing::played::Played;
-use super::crossing::watched;
+use super::crossing::{self, watched};
 use super::stream::{Events, unasked};
 use super::{announce, answer, greet, lists, mirror, names, overhear};
 use crate::body::Body;
@@ -133,6 +133,9 @@ async fn run(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Respo
 async fn begin(call: &mut Call, hosted: &Hosted, server: &Arc<Server>, message: Message) -> Result<Course, Failure> {
     let leg = leg(call, hosted, server).await?;
     let session = call.session.as_ref().map(|(session, _)| Arc::clone(session));
+    if leg.era == Era::Modern {
+        crossing::refuse_tasks(message.envelope.known_method, Era::Modern)?;
+    }
     if let (Era::Modern, Some(session)) = (leg.era, &session) {
         let played = Played::begin(call, Arc::clone(session), leg, message).await?;
         return Ok(Course::Played(Box::new(played)));
@@ -179,7 +182,9 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
     hosted
         .leg(server, async || {
             if !eras::speaks(&call.core, server, Era::Legacy).await {
-                return server.modern_leg(&call.client().id, &hosted.declared.capabilities).await;
+                // Other sessions and clients use it as well, and go on when this one ends.
+                let leg = server.modern_leg(&call.client().id, &hosted.declared.capabilities).await?;
+                return Ok(leg.to_shared());
             }
             let (unasked, said) = mpsc::channel(UNASKED);
             let leg = server.introduce(&call.core, &call.client().id, hosted, unasked).await?;

@@ -12,7 +12,7 @@ use toolgate_protocol::revision::{Era, MODERN};
 
 use super::course::Course;
 use super::crossing::held::Held;
-use super::crossing::parked;
+use super::crossing::{self, parked};
 use super::hosted::{destination, empty};
 use super::{answer, greet, lists, subscribe};
 use crate::body::Body;
@@ -65,6 +65,9 @@ async fn run(call: &mut Call, method: Option<Method>, message: Message) -> Resul
     let (server, message) = destination(call, message)?;
     let wait = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
     let straight = eras::speaks(&call.core, &server, Era::Modern).await;
+    if !straight {
+        crossing::refuse_tasks(method, Era::Legacy)?;
+    }
     if !straight && parked::continues(&message) {
         // It has its permit since it began.
         let heard = parked::resume(call, &message).await?;

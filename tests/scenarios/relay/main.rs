@@ -14,3 +14,4 @@ mod modern;
 mod sessions;
 mod spares;
 mod stage;
+mod tasks;

@@ -11,11 +11,13 @@ use bytes::Bytes;
 use tokio::time::timeout;
 use toolgate_protocol::bridge::levels::{self, Level};
 use toolgate_protocol::bridge::parking::{Arrival, Questions};
+use toolgate_protocol::bridge::tasks::legacy;
 use toolgate_protocol::bridge::{notification, request, result};
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method;
 use tracing::debug;
 
+use super::awaited::Awaited;
 use super::{capabilities, parameters, parked, read};
 use crate::call::Call;
 use crate::core::Core;
@@ -25,6 +27,7 @@ use crate::listen::drain::Phase;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
+use crate::servers::catalog::Tool;
 use crate::servers::discovery;
 use crate::servers::exchange::{Exchange, Step, cancellation, garbage};
 use crate::servers::kept::{self, Aside, Holder, Kept};
@@ -44,7 +47,12 @@ pub struct Run {
     pub(super) core: Rc<Core>,
     kept: Arc<Kept>,
     aside: Aside,
+    from: Provenance,
     exchange: Exchange,
+    /// The server was asked to make a task of the call.
+    wants_task: bool,
+    /// The task that the call has become.
+    task: Option<Awaited>,
     wanted: Option<Level>,
     /// The call as the client made it.
     pub(super) request: Message,
@@ -63,14 +71,15 @@ pub(super) enum Turn {
 impl Held {
     /// Sends the call. `message` has the server's own names.
     pub async fn begin(call: &Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
-        parameters::check(call, server, message).await?;
-        let run = Run::begin(call, server, message).await?;
+        let tool = parameters::tool(call, server, message).await;
+        parameters::check(call, &tool, message)?;
+        let run = Run::begin(call, server, message, &tool).await?;
         Ok(Self { run: Some(run), client: Arc::clone(call.client()) })
     }
 
-    /// The server.
-    pub fn server(&self) -> Option<&Arc<Server>> {
-        self.run.as_ref().map(|run| &run.kept.leg.server)
+    /// Whether the call has become a task, which may take its time.
+    pub fn is_task(&self) -> bool {
+        self.run.as_ref().is_some_and(Run::is_task)
     }
 
     /// The next message for the client.
@@ -87,7 +96,7 @@ impl Held {
 }
 
 impl Run {
-    async fn begin(call: &Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
+    async fn begin(call: &Call, server: &Arc<Server>, message: &Message, tool: &Tool) -> Result<Self, Failure> {
         let holder = server.holder(Holder {
             client: &call.client().id,
             capabilities: capabilities(message),
@@ -95,20 +104,23 @@ impl Run {
         });
         let mut kept = kept::session(&call.core, server, holder).await?;
         let mut aside = Aside::begin(&kept);
-        let mut exchange = send(call, &kept, message).await?;
+        let mut exchange = send(call, &kept, message, tool).await?;
         if exchange.lost_session() {
             kept::forget(server, holder, &kept).await;
             kept = kept::session(&call.core, server, holder).await?;
             aside = Aside::begin(&kept);
-            exchange = send(call, &kept, message).await?;
+            exchange = send(call, &kept, message, tool).await?;
         }
         let wanted = Level::of_request(&message.bytes, &message.envelope);
         let core = Rc::clone(&call.core);
         Ok(Self {
             core,
+            wants_task: runs_as_task(&kept, tool),
             kept,
             aside,
+            from: call.provenance(),
             exchange,
+            task: None,
             wanted,
             request: message.clone(),
             questions: Questions::default(),
@@ -119,18 +131,27 @@ impl Run {
     /// Waits for what concerns the client.
     pub(super) async fn turn(&mut self) -> Turn {
         loop {
+            let Self { core, kept, aside, from, exchange, task, request, .. } = self;
+            let said = async {
+                if let Some(task) = task.as_mut().filter(|task| !task.is_asked) {
+                    match task.ask(core, &kept.leg, request, from).await {
+                        Ok(asked) => *exchange = asked,
+                        Err(failure) => return Step::Lost(failure),
+                    }
+                    task.is_asked = true;
+                }
+                exchange.next().await
+            };
             let step = tokio::select! {
-                step = self.exchange.next() => step,
-                said = self.aside.next() => Step::Related(said),
+                step = said => step,
+                said = aside.next() => Step::Related(said),
             };
             let done = match step {
                 Step::Related(message) => self.related(message).await,
-                Step::Final(message) => {
-                    self.over = true;
-                    Some(Turn::Step(self.translated(message)))
-                }
+                Step::Final(message) => self.answered(message),
                 Step::Lost(failure) => {
-                    self.over = true;
+                    // A task may go on; nobody waits for it.
+                    self.over = self.task.is_none();
                     Some(Turn::Step(Step::Lost(failure)))
                 }
             };
@@ -161,7 +182,29 @@ impl Run {
             }
             method => notification::passes_to_client(method),
         };
-        passes.then(|| Turn::Step(Step::Related(message.bytes)))
+        let own = |message: Message| match &self.task {
+            Some(task) => task.progress(&self.request, message),
+            None => message.bytes,
+        };
+        passes.then(|| Turn::Step(Step::Related(own(message))))
+    }
+
+    /// The answer to the call, or the task that stands in its place.
+    fn answered(&mut self, message: Bytes) -> Option<Turn> {
+        if self.wants_task && self.task.is_none() {
+            let answer = Message::parse(message.clone()).ok();
+            self.task = answer.and_then(|answer| Awaited::of(&answer, self.exchange.id_there()));
+            if self.task.is_some() {
+                return None;
+            }
+        }
+        self.over = true;
+        Some(Turn::Step(self.translated(message)))
+    }
+
+    /// Whether the call has become a task.
+    pub(super) fn is_task(&self) -> bool {
+        self.task.is_some()
     }
 
     fn translated(&self, message: Bytes) -> Step {
@@ -194,27 +237,38 @@ impl Drop for Run {
             return;
         }
         let (core, kept, id) = (Rc::clone(&self.core), Arc::clone(&self.kept), self.exchange.id_there());
-        let given_up: Vec<Vec<u8>> = self.questions.give_up();
+        let (given_up, task) = (self.questions.give_up(), self.task.take());
         tokio::task::spawn_local(async move {
             for answer in given_up {
                 drop(kept.leg.send(&core, answer.into(), &Provenance::own()).await);
             }
-            kept.leg.cancel(&core, cancellation(&id), &Provenance::own()).await;
+            match task {
+                Some(task) => task.cancel(&core, &kept.leg).await,
+                None => kept.leg.cancel(&core, cancellation(&id), &Provenance::own()).await,
+            }
         });
     }
 }
 
 /// Sends the request in the session.
-async fn send(call: &Call, kept: &Arc<Kept>, message: &Message) -> Result<Exchange, Failure> {
+async fn send(call: &Call, kept: &Arc<Kept>, message: &Message, tool: &Tool) -> Result<Exchange, Failure> {
     let wanted = Level::of_request(&message.bytes, &message.envelope);
     if let Some(level) = kept.enter(wanted) {
         set_level(call, kept, level).await;
     }
-    let sent = match read(request::to_legacy(&message.bytes, &message.envelope)) {
+    let mut legacy = read(request::to_legacy(&message.bytes, &message.envelope));
+    if runs_as_task(kept, tool) {
+        legacy = legacy.and_then(|plain| read(legacy::as_task(&plain.bytes, &plain.envelope)));
+    }
+    let sent = match legacy {
         Ok(legacy) => kept.leg.call(&call.core, &legacy, &call.provenance()).await,
         Err(failure) => Err(failure),
     };
     sent.inspect_err(|_| kept.leave(wanted))
+}
+
+fn runs_as_task(kept: &Kept, tool: &Tool) -> bool {
+    tool.needs_task && legacy::are_offered(kept.capabilities())
 }
 
 /// A server that does not take the level says too much or too little; its call goes on.
