@@ -111,6 +111,8 @@ pub struct Call {
     pub authority: Option<Authority>,
     /// The message, once read.
     pub message: Option<Message>,
+    /// The messages instead, where there are several: a body that is an array.
+    pub batch: Option<Bytes>,
     /// Where the message goes, where its name says so.
     pub routed: Option<Routed>,
     /// How the client speaks.
@@ -164,8 +166,42 @@ impl Call {
             client: None,
             view: None,
             message: None,
+            batch: None,
             routed: None,
             era: Era::Legacy,
+            session: None,
+            salvaged: None,
+            cut: false,
+            permits: Vec::new(),
+            held: None,
+            times: Times::default(),
+        }
+    }
+
+    /// A call of the same client for one message of the batch that this one brought.
+    #[must_use]
+    pub fn part(&self, headers: &Arc<HeaderMap>, message: Message) -> Self {
+        Self {
+            id: CallId::mint(),
+            started: Instant::now(),
+            core: Rc::clone(&self.core),
+            connection: Rc::clone(&self.connection),
+            address: self.address,
+            chain: self.chain.clone(),
+            https: self.https,
+            policy: Rc::clone(&self.policy),
+            entrance: Arc::clone(&self.entrance),
+            method: self.method.clone(),
+            path: self.path.clone(),
+            key_in_path: None,
+            headers: Arc::clone(headers),
+            client: self.client.clone(),
+            view: self.view.clone(),
+            authority: None,
+            message: Some(message),
+            batch: None,
+            routed: None,
+            era: self.era,
             session: None,
             salvaged: None,
             cut: false,

@@ -19,3 +19,4 @@ pub mod overhear;
 pub mod stateless;
 pub mod stream;
 pub mod subscribe;
+pub mod together;

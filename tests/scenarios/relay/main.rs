@@ -5,6 +5,7 @@
 
 mod announced;
 mod asking;
+mod batches;
 mod crossing;
 mod door;
 mod failures;
