@@ -25,11 +25,21 @@ const DOES_NOT: u8 = 2;
 pub struct Eras {
     legacy: AtomicU8,
     modern: AtomicU8,
+    /// The transport leaves no other.
+    only: Option<Era>,
 }
 
 impl Eras {
+    /// Of a server whose transport belongs to one era.
+    pub fn only(era: Era) -> Self {
+        Self { only: Some(era), ..Self::default() }
+    }
+
     /// Whether the server speaks the era; `None` while nobody knows.
     pub fn speaks(&self, era: Era) -> Option<bool> {
+        if let Some(only) = self.only {
+            return Some(only == era);
+        }
         match self.of(era).load(Ordering::Relaxed) {
             SPEAKS => Some(true),
             DOES_NOT => Some(false),
@@ -153,5 +163,8 @@ mod tests {
         assert_eq!(eras.word(), "both");
         eras.doubt();
         assert_eq!(eras.word(), "unknown");
+        let only = Eras::only(Era::Legacy);
+        only.doubt();
+        assert_eq!((only.speaks(Era::Modern), only.word()), (Some(false), "legacy"));
     }
 }

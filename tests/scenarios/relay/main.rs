@@ -14,5 +14,6 @@ mod merged;
 mod modern;
 mod sessions;
 mod spares;
+mod sse;
 mod stage;
 mod tasks;

@@ -6,6 +6,7 @@
 pub mod http;
 pub mod record;
 mod script;
+pub mod sse;
 mod tasks;
 
 pub mod stdio;
