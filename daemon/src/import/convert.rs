@@ -95,12 +95,12 @@ impl<'a> Import<'a> {
         };
         let kind = ["type", "transport"].iter().find_map(|key| server.get(*key)?.as_str()).unwrap_or_default();
         let url = ["url", "serverUrl", "httpUrl"].iter().find_map(|key| server.get(*key)?.as_str());
-        if kind.eq_ignore_ascii_case("sse") || kind.eq_ignore_ascii_case("ws") {
-            return self.note(original, format!("was left out: its transport \"{kind}\" is not Streamable HTTP; see whether the server offers that at another URL"));
+        if kind.eq_ignore_ascii_case("ws") {
+            return self.note(original, format!("was left out: its transport \"{kind}\" is none of MCP; see whether the server offers Streamable HTTP at another URL"));
         }
         match (server.get("command").and_then(Value::as_str), url) {
             (Some(command), _) => self.stdio(original, command, server),
-            (None, Some(url)) => self.http(original, url, server),
+            (None, Some(url)) => self.http(original, url, kind.eq_ignore_ascii_case("sse"), server),
             (None, None) => self.note(original, "was left out: it has neither a command nor a URL"),
         }
     }
@@ -187,7 +187,7 @@ impl<'a> Import<'a> {
         argv
     }
 
-    fn http(&mut self, original: &str, url: &str, server: &Map<String, Value>) {
+    fn http(&mut self, original: &str, url: &str, sse: bool, server: &Map<String, Value>) {
         if !matches!(meaning(url), Meaning::Plain) {
             return self.note(
                 original,
@@ -197,6 +197,9 @@ impl<'a> Import<'a> {
         let name = self.name(original);
         self.open(original, &name);
         self.line("endpoints", &format!("[{}]", quoted(url)));
+        if sse {
+            self.line("transport", &quoted("sse"));
+        }
         self.disabled(server);
         self.values(original, &name, "headers", server.get("headers"));
         self.rest(

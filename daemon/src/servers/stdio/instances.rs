@@ -324,11 +324,15 @@ impl Instances {
 
     fn not_opened(&self, problem: &OpenError) -> Failure {
         warn!(server = self.server, %problem, "no instance could be started");
-        Failure::new(
-            Kind::ServerUnavailable,
-            format!("The server {} could not be started. Its operator has to mend it.", self.server),
-        )
-        .because(problem)
+        let text = match self.means {
+            Means::Socket { .. } => {
+                format!("The server {} could not be started. Its operator has to mend it.", self.server)
+            }
+            Means::Events(_) => {
+                format!("The server {} cannot be reached. Nothing was done; try again later.", self.server)
+            }
+        };
+        Failure::new(Kind::ServerUnavailable, text).because(problem)
     }
 
     /// An end soon after the start that nobody asked for counts as a crash.
