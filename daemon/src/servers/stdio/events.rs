@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::connection::{Incoming, OpenCause, OpenError, Writer};
@@ -22,6 +22,8 @@ use crate::servers::http_reply::MAX_MESSAGE;
 use crate::servers::http_stream::Open;
 use crate::servers::readable::Readable;
 
+/// How long a session that is ended may still answer what it was asked; as long as an instance may take.
+const GRACE: Duration = Duration::from_secs(2);
 /// Messages of a session that wait for their readers.
 const UNREAD: usize = 64;
 
@@ -68,11 +70,17 @@ impl Events {
         let post = Post { name: Arc::clone(&self.name), client, endpoint: number, target };
         let ended = writer.ended();
         tokio::task::spawn_local(async move {
+            let posted = async {
+                if post.all(lines).await {
+                    sleep(GRACE).await;
+                }
+            };
             // Whichever ends first takes the others along, and the session with them.
             tokio::select! {
                 () = read(stream, &post.name, said) => {}
-                () = post.all(lines) => {}
-                () = ended => {}
+                () = posted => {}
+                // A server that takes no message must not keep its session from being ended.
+                () = async { ended.await; sleep(GRACE).await } => {}
             }
         });
         Ok((Incoming::Events(messages), writer))
@@ -108,14 +116,15 @@ async fn read(mut stream: Open, name: &str, said: mpsc::Sender<Bytes>) {
 }
 
 impl Post {
-    /// Posts each message; returns when the session is over for the server or for us.
-    async fn all(&self, mut lines: Lines) {
+    /// Posts each message. `false` when the server took one no more, `true` when there are no more of them.
+    async fn all(&self, mut lines: Lines) -> bool {
         while let Some(queued) = lines.recv().await {
             if let Err(why) = self.one(&queued.line).await {
                 debug!(server = &*self.name, why, "a session over SSE ends: a message was not taken");
-                return;
+                return false;
             }
         }
+        true
     }
 
     async fn one(&self, message: &[u8]) -> Result<(), String> {
