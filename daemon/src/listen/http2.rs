@@ -21,6 +21,7 @@ use super::deadlines::{Deadlines, Wait};
 use super::drain::Phase;
 use super::framing::{Guard, Watch};
 use super::open::Counters;
+use super::owed::{LocalExec, Newest};
 use super::refuse;
 use super::service::Service;
 use super::shared::Shared;
@@ -59,18 +60,19 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let watch = Rc::new(Watch::http2());
-    let service = Service::new(core.clone(), connection.clone(), None);
+    let newest = Newest::default();
+    let service = Service::http2(core.clone(), connection.clone(), newest.clone());
     let (lent, stream) = Shared::pair(stream);
     let io = TokioIo::new(Guard::new(lent, watch.clone()));
-    let hyper = builder(connection).serve_connection(io, service);
+    let hyper = builder(connection, newest).serve_connection(io, service);
     let changed = Box::pin(core.drain.changed());
     let deadlines = Deadlines::start();
     Driver { hyper, stream, core, connection, watch, changed, deadlines, leaving: false }.run(counters).await
 }
 
-fn builder(connection: &Connection) -> Builder<LocalExec> {
+fn builder(connection: &Connection, newest: Newest) -> Builder<LocalExec> {
     let bounds = &connection.listener.bounds;
-    let mut builder = Builder::new(LocalExec);
+    let mut builder = Builder::new(LocalExec::new(newest, bounds.keep_alive, connection.id));
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -84,19 +86,6 @@ fn builder(connection: &Connection) -> Builder<LocalExec> {
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder
-}
-
-/// Runs hyper's tasks on the core that made them.
-#[derive(Debug, Clone, Copy)]
-struct LocalExec;
-
-impl<F> hyper::rt::Executor<F> for LocalExec
-where
-    F: Future<Output = ()> + 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
 }
 
 struct Driver<'a, S: AsyncRead + AsyncWrite + Unpin + 'static> {

@@ -17,6 +17,7 @@ mod http1;
 mod http2;
 pub mod listeners;
 pub mod open;
+mod owed;
 pub mod refuse;
 pub mod renewal;
 pub mod service;
