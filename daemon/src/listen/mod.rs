@@ -13,6 +13,7 @@ pub mod drain;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod framing;
+mod held;
 mod http1;
 mod http2;
 pub mod listeners;
