@@ -47,7 +47,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let watch = Rc::new(Watch::http1(&connection.listener.bounds));
-    let service = Service::new(core.clone(), connection.clone(), Some(watch.clone()));
+    let service = Service::http1(core.clone(), connection.clone(), watch.clone());
     let io = TokioIo::new(Guard::new(stream, watch.clone()));
     let hyper = builder(connection).serve_connection(io, service);
     let changed = Box::pin(core.drain.changed());

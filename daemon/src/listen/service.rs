@@ -18,6 +18,7 @@ use toolgate_protocol::framing::Refusal;
 
 use super::connection::{Connection, Origin, Protocol};
 use super::framing::Watch;
+use super::owed::{Newest, Owed};
 use super::refuse;
 use crate::body::{Body, BodyError};
 use crate::config::settings::Bounds;
@@ -31,13 +32,19 @@ pub struct Service {
     connection: Rc<Connection>,
     /// Of HTTP/1, whose guard may stop a request's body.
     watch: Option<Rc<Watch>>,
+    /// Of HTTP/2, whose streams wait for their readers each by itself.
+    newest: Option<Newest>,
 }
 
 impl Service {
-    /// For one connection.
-    #[must_use]
-    pub fn new(core: Rc<Core>, connection: Rc<Connection>, watch: Option<Rc<Watch>>) -> Self {
-        Self { core, connection, watch }
+    /// For a connection of HTTP/1.
+    pub(super) fn http1(core: Rc<Core>, connection: Rc<Connection>, watch: Rc<Watch>) -> Self {
+        Self { core, connection, watch: Some(watch), newest: None }
+    }
+
+    /// For a connection of HTTP/2.
+    pub(super) fn http2(core: Rc<Core>, connection: Rc<Connection>, newest: Newest) -> Self {
+        Self { core, connection, watch: None, newest: Some(newest) }
     }
 }
 
@@ -47,7 +54,12 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let Self { core, connection, watch } = self.clone();
+        let Self { core, connection, watch, newest } = self.clone();
+        let owed = newest.map(|newest| {
+            let owed = Owed::default();
+            newest.set(Some(owed.clone()));
+            owed
+        });
         let in_flight = InFlight::begin(connection);
         let message = in_flight.0.requests() - 1;
         Box::pin(async move {
@@ -59,7 +71,11 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             if core.drain.begun() && in_flight.0.protocol == Protocol::Http1 {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| Counted { body, _in_flight: in_flight }))
+            if let Some(owed) = &owed {
+                // Not even asked for, where the client's window has no room from the start.
+                owed.hand(1, 0);
+            }
+            Ok(response.map(|body| Counted { body, owed, pieces: 1, _in_flight: in_flight }))
         })
     }
 }
@@ -172,6 +188,8 @@ impl Drop for InFlight {
 /// An answer's body that keeps its request counted.
 pub struct Counted {
     body: Body,
+    owed: Option<Owed>,
+    pieces: u32,
     _in_flight: InFlight,
 }
 
@@ -180,7 +198,18 @@ impl http_body::Body for Counted {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let this = &mut *self;
+        if let Some(owed) = &this.owed {
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => {
+                    this.pieces = this.pieces.wrapping_add(1).max(1);
+                    owed.hand(this.pieces, frame.data_ref().map_or(0, Bytes::len));
+                }
+                _ => owed.take(),
+            }
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -100,6 +100,12 @@ impl Machine {
         self.messages
     }
 
+    /// How many of the last bytes belong to a line that has not ended, and are not judged yet.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.line.len()
+    }
+
     /// Takes the next bytes of the connection. After a refusal everything is refused.
     pub fn feed(&mut self, input: &[u8]) -> Result<(), Refused> {
         let mut begun = self.phase() == Phase::Body;
