@@ -3,6 +3,7 @@
 //! Each stage reads the `Call`, adds what it found, or ends it with a `Failure`, which becomes an
 //! answer in one place. Later stages rely on what earlier ones put into the call.
 
+use std::pin::pin;
 use std::rc::Rc;
 
 use http::{Request, Response};
@@ -17,12 +18,21 @@ use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{ending, forward, identify, limit, read, route, secure, session};
 
-/// Answers one HTTP request.
-pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
+/// Takes up one HTTP request, for [`serve`].
+pub fn begin(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> (Box<Entry>, Incoming) {
     let (head, body) = request.into_parts();
-    let mut entry = Entry::begin(Call::new(core, connection, head));
-    // When the time to drain is up, an error now is better than a connection that breaks.
-    let outcome = ending::unless_cut_off(core, connection.protocol, answer(&mut entry.call, body)).await;
+    (Entry::begin(Call::new(core, connection, head)), body)
+}
+
+/// Answers one HTTP request.
+pub async fn serve(mut entry: Box<Entry>, body: Incoming) -> Response<Body> {
+    let (core, protocol) = (Rc::clone(&entry.call.core), entry.call.connection.protocol);
+    let outcome = {
+        // Pinned here and lent: handed on by value it would be held twice for as long as the call runs.
+        let answer = pin!(answer(&mut entry.call, body));
+        // When the time to drain is up, an error now is better than a connection that breaks.
+        ending::unless_cut_off(&core, protocol, answer).await
+    };
     let mut response = outcome.unwrap_or_else(|failure| {
         entry.failed(&failure);
         failure::answer(&entry.call, &failure)
@@ -49,4 +59,20 @@ async fn answer(call: &mut Call, body: Incoming) -> Result<Response<Body>, Failu
     limit::check(call)?;
     // Who answers: the gate itself, one server, or several; with the server's queue in front.
     forward::forward(call).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that an async function makes.
+    fn size_of_future<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_call_in_flight_stays_small() {
+        let size = size_of_future(serve);
+        assert!(size <= 2048, "{size} bytes per call in flight: box what few calls need");
+    }
 }
