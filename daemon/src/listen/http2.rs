@@ -13,11 +13,10 @@ use std::time::Duration;
 use hyper::server::conn::http2::{Builder, Connection as Hyper};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::futures::Notified;
 
 use super::connection::Connection;
 use super::deadlines::{Deadlines, Wait};
-use super::drain::Phase;
+use super::drain::Changes;
 use super::framing::{Guard, Watch};
 use super::open::Counters;
 use super::service::Service;
@@ -57,9 +56,9 @@ where
     let service = Service::new(core.clone(), connection.clone(), None);
     let io = TokioIo::new(Guard::new(stream, watch.clone()));
     let hyper = builder(connection).serve_connection(io, service);
-    let changed = Box::pin(core.drain.changed());
+    let changes = core.drain.changes();
     let deadlines = Deadlines::start();
-    Driver { hyper, core, connection, watch, changed, deadlines, leaving: false }.run(counters).await
+    Driver { hyper, core, connection, watch, changes, deadlines, leaving: false }.run(counters).await
 }
 
 fn builder(connection: &Connection) -> Builder<LocalExec> {
@@ -97,7 +96,7 @@ struct Driver<'a, S: AsyncRead + AsyncWrite + Unpin + 'static> {
     core: &'a Rc<Core>,
     connection: &'a Rc<Connection>,
     watch: Rc<Watch>,
-    changed: Pin<Box<Notified<'a>>>,
+    changes: Changes<'a>,
     deadlines: Deadlines,
     /// GOAWAY was sent, or is about to be.
     leaving: bool,
@@ -129,9 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
         if let Poll::Ready(result) = Pin::new(&mut self.hyper).poll(cx) {
             return Poll::Ready(Event::Ended(result));
         }
-        while self.core.drain.phase() < Phase::Ending && self.changed.as_mut().poll(cx).is_ready() {
-            self.changed.set(self.core.drain.changed());
-        }
+        self.changes.poll(cx);
         let requests = self.connection.requests();
         // A client that is told to leave before its first request has arrived would lose it.
         if self.core.drain.begun() && !self.leaving && requests > 0 {
