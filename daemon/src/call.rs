@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::header::AsHeaderName;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method};
@@ -121,8 +122,11 @@ pub struct Call {
 }
 
 /// When the stages of a call were reached.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Times {
+    /// The whole message was there; until then, when the head was. What follows without waiting is counted
+    /// from here: the clock is read once for all of it.
+    pub read: Instant,
     /// A permit of the server was had.
     pub admitted: Option<Instant>,
     /// The first byte of the server's answer was there.
@@ -137,9 +141,10 @@ impl Call {
             Some(entrance) => Arc::clone(entrance),
             None => Arc::new(Entrance::new(Arc::clone(&connection.listener))),
         };
+        let now = Instant::now();
         Self {
             id: CallId::mint(),
-            started: Instant::now(),
+            started: now,
             core: Rc::clone(core),
             connection: Rc::clone(connection),
             policy,
@@ -158,7 +163,7 @@ impl Call {
             salvaged: None,
             permits: Vec::new(),
             held: None,
-            times: Times::default(),
+            times: Times { read: now, admitted: None, first_byte: None },
         }
     }
 
@@ -181,7 +186,7 @@ impl Call {
     pub fn provenance(&self) -> Provenance {
         Provenance {
             id: self.id,
-            address: Some(self.connection.peer.ip().to_canonical()),
+            address: Some(Arc::clone(&self.connection.address)),
             tls: self.connection.tls.is_some(),
             client: self.client.clone(),
             headers: Some(Arc::clone(&self.headers)),
@@ -189,7 +194,7 @@ impl Call {
     }
 
     /// A request header as text; `None` also where it is no text.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }

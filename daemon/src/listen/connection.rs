@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -22,6 +21,7 @@ use super::open::{Counters, OpenListener};
 use super::{http1, http2};
 use crate::config::settings::Listener;
 use crate::core::Core;
+use crate::wire::Wire;
 
 /// HTTP as it is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Connection {
     pub id: u64,
     /// Who connected.
     pub peer: SocketAddr,
+    /// The peer's address without port, as servers are told it: written once, not for every call.
+    pub address: Arc<str>,
     /// The address that was connected to.
     pub local: SocketAddr,
     /// The listener's settings when the connection was accepted.
@@ -87,6 +89,7 @@ impl Connection {
         Self {
             id: next_id(),
             peer,
+            address: peer.ip().to_canonical().to_string().into(),
             local,
             listener,
             protocol,
@@ -140,8 +143,8 @@ pub async fn run(core: Rc<Core>, accepted: Accepted) {
 }
 
 enum Stream {
-    Plain(TcpStream),
-    Secure(Box<TlsStream<TcpStream>>),
+    Plain(Wire),
+    Secure(Box<TlsStream<Wire>>),
 }
 
 /// Brings a connection to where requests can arrive.
@@ -150,8 +153,9 @@ async fn establish(
     peer: SocketAddr,
     listener: &OpenListener,
 ) -> io::Result<(Stream, Rc<Connection>)> {
-    let stream = TcpStream::from_std(stream)?;
-    let addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), stream.local_addr()?);
+    let local = stream.local_addr()?;
+    let stream = Wire::from_std(stream)?;
+    let addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), local);
     let settings = listener.settings();
     let mut connection = Connection::new(addresses, settings, Protocol::Http1, Origin::Client);
     let Some(secured) = listener.secured() else {

@@ -40,7 +40,7 @@ pub fn check(call: &mut Call) -> Result<(), Failure> {
     let held = call
         .policy
         .limits
-        .check(&keys, clock::nanos())
+        .check(&keys, clock::nanos_at(call.times.read))
         .map_err(|refusal| Failure::new(Kind::Limited, refusal.to_string()).retry_after(refusal.retry_after))?;
     call.held = Some(held);
     Ok(())
