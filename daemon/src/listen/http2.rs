@@ -13,13 +13,12 @@ use std::time::Duration;
 use hyper::server::conn::http2::{Builder, Connection as Hyper};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::futures::Notified;
 use tokio::time::{Sleep, sleep};
 use toolgate_protocol::framing::http2::Breach;
 
 use super::connection::Connection;
 use super::deadlines::{Deadlines, Wait};
-use super::drain::Phase;
+use super::drain::Changes;
 use super::framing::{Guard, Watch};
 use super::open::Counters;
 use super::owed::{LocalExec, Newest};
@@ -69,9 +68,9 @@ where
     let (lent, stream) = Shared::pair(stream);
     let io = TokioIo::new(Guard::new(lent, watch.clone()));
     let hyper = builder(connection, newest).serve_connection(io, service);
-    let changed = Box::pin(core.drain.changed());
+    let changes = core.drain.changes();
     let deadlines = Deadlines::start();
-    Driver { hyper, stream, core, connection, watch, changed, deadlines, leaving: false, silence: None }
+    Driver { hyper, stream, core, connection, watch, changes, deadlines, leaving: false, silence: None }
         .run(counters)
         .await
 }
@@ -101,7 +100,7 @@ struct Driver<'a, S: AsyncRead + AsyncWrite + Unpin + 'static> {
     core: &'a Rc<Core>,
     connection: &'a Rc<Connection>,
     watch: Rc<Watch>,
-    changed: Pin<Box<Notified<'a>>>,
+    changes: Changes<'a>,
     deadlines: Deadlines,
     /// GOAWAY was sent, or is about to be.
     leaving: bool,
@@ -170,9 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
         if let Some((breach, goaway)) = self.watch.breach() {
             return Poll::Ready(Event::Breached(breach, goaway));
         }
-        while self.core.drain.phase() < Phase::Ending && self.changed.as_mut().poll(cx).is_ready() {
-            self.changed.set(self.core.drain.changed());
-        }
+        self.changes.poll(cx);
         let requests = self.connection.requests();
         // A client that is told to leave before its first request has arrived would lose it.
         if self.core.drain.begun() && !self.leaving && requests > 0 {
