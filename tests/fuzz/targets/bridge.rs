@@ -233,9 +233,10 @@ fn questions(call: Message<'_>, asked: Message<'_>, client: &Declared) {
             let before = questions.clone();
             let heard = questions.retried(call.text, call.envelope);
             assert_eq!(heard.is_empty(), !questions.is_empty());
-            heard.iter().for_each(|response| spoken(response));
             let mut given_up = before;
-            given_up.give_up().iter().for_each(|response| spoken(response));
+            for response in heard.iter().chain(&given_up.give_up()) {
+                spoken(response);
+            }
             assert!(given_up.is_empty());
         }
     }
@@ -275,7 +276,9 @@ fn rounds(call: Message<'_>, answer: Message<'_>, client: &Declared) {
 
 fn polls(id: &[u8], text: &[u8], result: Span, client: &Declared, mint: &mut dyn FnMut() -> Vec<u8>) {
     let Ok((mut polling, _)) = Polling::new(id, client, text, result) else { return };
-    [polling.get(b"1"), polling.update(b"2", b"{}"), polling.cancel(b"3")].iter().for_each(|message| spoken(message));
+    for message in [polling.get(b"1"), polling.update(b"2", b"{}"), polling.cancel(b"3")] {
+        spoken(&message);
+    }
     match polling.got(text, result, mint) {
         tasks::Step::Answer(answer) => spoken(&answer),
         tasks::Step::Fail(failure, _) => spoken(&failure.answer(id)),

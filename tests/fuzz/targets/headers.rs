@@ -7,6 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use toolgate_protocol::envelope::scan;
 use toolgate_protocol::header_value::{Mirrored, check_param, decode, encode, header_params, mirrors, param_value};
 use toolgate_protocol::json;
+use toolgate_protocol::method::Method;
 
 fuzz_target!(|data: &[u8]| {
     if let Some(value) = decode(data) {
@@ -53,7 +54,7 @@ fn message(text: &[u8], data: &[u8]) {
         name: name
             .as_deref()
             .map(str::as_bytes)
-            .filter(|_| envelope.known_method.is_some_and(|method| method.needs_name_header())),
+            .filter(|_| envelope.known_method.is_some_and(Method::needs_name_header)),
     };
     let version_is_text = envelope.protocol_version.is_none() || version.is_some();
     if version_is_text {

@@ -18,7 +18,7 @@ fn verdict<'c>(answered: usize, pieces: impl IntoIterator<Item = &'c [u8]>) -> V
     let mut breach = None;
     for piece in pieces {
         if let Err(found) = frames.feed(piece, || Duration::ZERO) {
-            assert_eq!(frames.feed(b"x", || Duration::from_secs(3600)), Err(found), "a breach is final");
+            assert_eq!(frames.feed(b"x", || Duration::from_hours(1)), Err(found), "a breach is final");
             assert_eq!(found.goaway(frames.last_stream()).len(), 17);
             breach = Some(found);
             break;
