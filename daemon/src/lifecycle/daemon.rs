@@ -116,7 +116,7 @@ impl Daemon {
     }
 
     fn load(&self) -> Result<(Settings, Report), Report> {
-        config::load(&self.file, &Environment::of_process(Scrutiny::Daemon))
+        config::load(&self.file, &Environment::of_process(Scrutiny::Front))
     }
 
     /// Everything that can fail comes before the swap; what follows it only tidies up.

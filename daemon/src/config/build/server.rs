@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::super::environment::Reader;
 use super::super::secret::Secret;
 use super::super::section::Section;
 use super::super::settings::{Http, Instances, Per, Pool, Queue, Server, Stdio, Timeouts, Transport, UpstreamTls};
@@ -99,11 +100,11 @@ fn foreign(section: Section<'_>, keys: &[&str], kind: &str, context: &mut Contex
 fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
     let mut headers = Vec::new();
     for entry in section.entries("headers") {
-        if let (Some(name), Some(value)) = (header_name(entry, context), secret(entry, context)) {
+        if let (Some(name), Some(value)) = (header_name(entry, context), secret(entry, Reader::Front, context)) {
             headers.push((name, value));
         }
     }
-    if let Some(token) = section.entry("bearer").and_then(|entry| secret(entry, context)) {
+    if let Some(token) = section.entry("bearer").and_then(|entry| secret(entry, Reader::Front, context)) {
         headers.push(("authorization".into(), Secret::new(format!("Bearer {}", token.expose()))));
     }
     let client = pair(section, "tls.client.chain", "tls.client.key", context);
@@ -129,7 +130,7 @@ fn authorities(section: Section<'_>, context: &mut Context<'_>) -> Option<PathBu
 fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
     let mut environment = Vec::new();
     for entry in section.entries("env") {
-        if let Some(value) = secret(entry, context) {
+        if let Some(value) = secret(entry, Reader::Keeper, context) {
             environment.push((entry.key.clone(), value));
         }
     }
