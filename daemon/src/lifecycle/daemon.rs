@@ -207,6 +207,13 @@ impl Daemon {
     }
 }
 
+/// Names that merged views leave out, and how to mend each.
+fn left_out(policy: &Policy) -> impl Iterator<Item = String> {
+    let mut servers: Vec<_> = policy.servers.values().collect();
+    servers.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
+    servers.into_iter().flat_map(|server| server.left_out.told())
+}
+
 impl Operations for Daemon {
     fn version(&self) -> api::Version {
         api::Version {
@@ -237,7 +244,7 @@ impl Operations for Daemon {
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             listeners: self.listener_status(&policy.settings),
             servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
-            warnings: policy.settings.warnings.clone(),
+            warnings: policy.settings.warnings.iter().cloned().chain(left_out(&policy)).collect(),
         }
     }
 

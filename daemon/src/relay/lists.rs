@@ -61,6 +61,7 @@ pub fn filter(call: &Call, server: &Server, method: Method, answer: &Message) ->
 /// One page of a list over all servers of the call's view, as the answer to its message.
 pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<Bytes, Failure> {
     let member = method.list_member().expect("only lists are merged");
+    let first = call.message().envelope.cursor.is_none();
     let mut pages = JoinSet::new();
     for (place, position) in positions(call)?.into_iter().enumerate() {
         let Some(server) =
@@ -84,8 +85,10 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
     for (_, server, page) in answered {
         match page {
             Ok(page) => {
-                append(call, method, &server, &page, &mut out, &mut taken);
-                further.extend(next_position(&server, &page));
+                let next = next_position(&server, &page);
+                let whole = first && next.is_none();
+                append(call, method, &server, (&page, whole), &mut out, &mut taken);
+                further.extend(next);
             }
             Err(failure) => {
                 warn!(server = server.settings.name, %failure, list = member, "a server's entries are missing from a merged list");
@@ -169,14 +172,20 @@ async fn page(
     Ok(answer)
 }
 
-fn append(call: &Call, method: Method, server: &Server, page: &Message, out: &mut Merged, taken: &mut names::View) {
+/// Appends what the client may use of one server's page; `whole` where the list has no other.
+fn append(
+    call: &Call,
+    method: Method,
+    server: &Server,
+    (page, whole): (&Message, bool),
+    out: &mut Merged,
+    taken: &mut names::View,
+) {
     let (Some(result), Some(member)) = (page.envelope.result, method.list_member()) else { return };
     let name = &server.settings.name;
     out.limit(list::cache_hints(&page.bytes, result));
+    let mut unfit = Vec::new();
     for item in list::items(&page.bytes, result, member) {
-        if !permits(call.client(), call.view(), server, method, &item, &page.bytes, false) {
-            continue;
-        }
         let entry = item.span.of(&page.bytes);
         let local = list::item(entry, json::Span::new(0, entry.len()));
         let edit = if by_uri(method) {
@@ -184,16 +193,24 @@ fn append(call: &Call, method: Method, server: &Server, page: &Message, out: &mu
             list::rename(uri, &names::join_uri(name, &json::decode_str(uri.of(entry))))
         } else {
             let Some(own) = local.name else { continue };
-            match taken.admit(name, &json::decode_str(own.of(entry)), None) {
+            let own_name = json::decode_str(own.of(entry));
+            // What the operator denied is not missed.
+            if method == Method::ToolsList && !server.tools.pass(&own_name) {
+                continue;
+            }
+            match taken.admit(name, &own_name, &server.settings.aliases) {
                 Ok(offered) => list::rename(own, &offered),
-                Err(unfit) => {
-                    warn!(server = name, %unfit, "a name is left out of a merged list");
+                Err(problem) => {
+                    unfit.push(problem);
                     continue;
                 }
             }
         };
-        out.push(entry, &mut [edit]);
+        if permits(call.client(), call.view(), server, method, &item, &page.bytes, false) {
+            out.push(entry, &mut [edit]);
+        }
     }
+    server.left_out.note(member, &unfit, whole, name, &server.settings.aliases);
 }
 
 /// Whether a method lists what servers offer; tasks are listed by whoever runs them.

@@ -25,16 +25,10 @@ pub struct Routed {
     pub message: Message,
 }
 
-/// Checks that the client may use what a request to a known server names.
+/// Checks that the client may use what a request to the only server of its view names.
 pub fn authorise(call: &Call, server: &Server, method: Method, message: &Message) -> Result<(), Failure> {
     let Some(name) = named(method, message) else { return Ok(()) };
-    let view = call.view();
-    let offered = if view.single().is_some() { Cow::Borrowed(&*name) } else { offered(server, method, &name) };
-    let allowed = match method {
-        Method::ToolsCall => view.offers(call.client(), server, &name, &offered),
-        _ => call.client().may_use(&server.settings.name, &name),
-    };
-    if allowed { Ok(()) } else { Err(unknown(method, &offered)) }
+    if may_use(call, server, method, &name) { Ok(()) } else { Err(unknown(method, &name)) }
 }
 
 /// Finds the server of a request in a merged view and gives the name back its original form.
@@ -45,19 +39,26 @@ pub fn route(call: &Call, method: Method, message: &Message) -> Result<Routed, F
     let split = if by_uri { names::split_uri(&offered) } else { names::split(&offered) };
     let found = split.and_then(|(server, own)| Some((call.view().server(server)?, own)));
     let Some((server, own)) = found else { return Err(unknown(method, &offered)) };
+    let alias = if by_uri { None } else { server.settings.aliases.own(own) };
+    let own = alias.unwrap_or(own);
+    // What is offered under an alias is what it is: rules know it by its own name.
+    if !may_use(call, server, method, own) {
+        return Err(unknown(method, &offered));
+    }
     let edit = rename(message, method, own).ok_or_else(missing)?;
     let text = splice::apply(&message.bytes, &mut [edit]);
     let renamed =
         Message::parse(text.into()).map_err(|problem| Failure::new(Kind::InvalidRequest, problem.to_string()))?;
-    authorise(call, server, method, &renamed)?;
     Ok(Routed { server: Arc::clone(server), name: own.to_owned(), message: renamed })
 }
 
-/// The name as a merged view offers it.
-fn offered<'a>(server: &Server, method: Method, own: &str) -> Cow<'a, str> {
-    let by_uri = method.named_by() == Some(NamedBy::Uri);
-    let name = &server.settings.name;
-    if by_uri { names::join_uri(name, own).into() } else { names::join(name, own).into() }
+fn may_use(call: &Call, server: &Server, method: Method, own: &str) -> bool {
+    if method != Method::ToolsCall {
+        return call.client().may_use(&server.settings.name, own);
+    }
+    let merged = call.view().single().is_none();
+    let offered = if merged { names::join(&server.settings.name, own).into() } else { Cow::Borrowed(own) };
+    call.view().offers(call.client(), server, own, &offered)
 }
 
 fn named(method: Method, message: &Message) -> Option<String> {

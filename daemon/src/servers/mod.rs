@@ -9,6 +9,7 @@ pub mod http;
 pub mod http_call;
 pub mod http_reply;
 pub mod http_stream;
+pub mod left_out;
 pub mod leg;
 pub mod news;
 pub mod queue;
@@ -30,6 +31,7 @@ use crate::policy::Names;
 use crate::sessions::Hosted;
 use discovery::Discovery;
 use fitness::Fitness;
+use left_out::LeftOut;
 use leg::Leg;
 use news::News;
 use queue::Queue;
@@ -56,6 +58,8 @@ pub struct Server {
     pub fitness: Arc<Fitness>,
     /// What it said of itself.
     pub discovery: Arc<Discovery>,
+    /// Names that merged views leave out.
+    pub left_out: Arc<LeftOut>,
     /// What it announces outside of calls.
     pub news: Arc<News>,
     used: Arc<AtomicBool>,
@@ -87,6 +91,7 @@ impl Server {
             queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
             fitness: Arc::default(),
             discovery: Arc::default(),
+            left_out: Arc::default(),
             news: Arc::default(),
             used: Arc::default(),
             by: Arc::new(by),
@@ -112,6 +117,8 @@ impl Server {
             queue: Arc::clone(&self.queue),
             fitness: Arc::clone(&self.fitness),
             discovery: Arc::clone(&self.discovery),
+            // Other aliases, other names.
+            left_out: if old.aliases == new.aliases { Arc::clone(&self.left_out) } else { Arc::default() },
             news: Arc::clone(&self.news),
             used: Arc::clone(&self.used),
             by: Arc::clone(&self.by),

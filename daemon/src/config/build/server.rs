@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use toolgate_protocol::names::{Aliases, MAX_MERGED, is_alias, join};
+
 use super::super::environment::Reader;
 use super::super::secret::Secret;
 use super::super::section::Section;
@@ -26,6 +28,7 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
         enabled: section.bool("enabled"),
         critical: section.bool("critical"),
         tools: references::filter(section),
+        aliases: aliases(&entry.key, section, context),
         timeout: Timeouts {
             connect: section.duration("timeout.connect"),
             first_byte: section.duration("timeout.first_byte"),
@@ -162,6 +165,25 @@ fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
         },
         line_bytes: section.size("line_bytes"),
     }
+}
+
+fn aliases(server: &str, section: Section<'_>, context: &mut Context<'_>) -> Aliases {
+    let mut aliases: Vec<(String, String)> = Vec::new();
+    for entry in section.entries("aliases") {
+        let Some(own) = entry.node.text() else { continue };
+        if !is_alias(server, &entry.key) {
+            let message = format!("{:?} cannot be the name of a tool", entry.key);
+            let room = MAX_MERGED - join(server, "").len();
+            let help = format!("write letters, digits, `_`, `-` and `.`, at most {room} for this server");
+            context.error("invalid-name", entry.key_place, message, help);
+        } else if let Some((other, _)) = aliases.iter().find(|(_, known)| known == own) {
+            let message = format!("{own:?} has the alias {other:?} already");
+            context.error("conflict", entry.node.place, message, "keep one of the two");
+        } else {
+            aliases.push((entry.key.clone(), own.to_owned()));
+        }
+    }
+    Aliases::new(aliases)
 }
 
 fn tool_timeouts(section: Section<'_>) -> BTreeMap<String, std::time::Duration> {
