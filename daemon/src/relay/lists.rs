@@ -36,11 +36,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How much of that the server's introduction may take, so that silence is noticed before.
 const GREETING: Duration = Duration::from_millis(4500);
 
+/// Pages of one server that a merged list goes through; a server may name cursors without end.
+const MAX_PAGES: u32 = 1000;
+
 /// Where one server's list goes on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Position {
     server: String,
     cursor: Option<String>,
+    /// Pages before this one.
+    page: u32,
 }
 
 /// The leg that lists of a server come from, shared by all clients.
@@ -61,7 +66,6 @@ pub fn filter(call: &Call, server: &Server, method: Method, answer: &Message) ->
 /// One page of a list over all servers of the call's view, as the answer to its message.
 pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<Bytes, Failure> {
     let member = method.list_member().expect("only lists are merged");
-    let first = call.message().envelope.cursor.is_none();
     let mut pages = JoinSet::new();
     for (place, position) in positions(call)?.into_iter().enumerate() {
         let Some(server) =
@@ -72,8 +76,8 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
         let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
         let request = list_request(call, method, position.cursor.as_deref());
         pages.spawn_local(async move {
-            let page = timeout(PATIENCE, page(&core, &server, revision, &request)).await;
-            (place, server, page.unwrap_or_else(|_| Err(slow())))
+            let page = page_in_time(&core, &server, revision, &request, member).await;
+            (place, position, server, page)
         });
     }
     let mut answered = pages.join_all().await;
@@ -82,18 +86,12 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
     let mut out = Merged::new(member);
     let mut taken = names::View::new();
     let mut further = Vec::new();
-    for (_, server, page) in answered {
-        match page {
-            Ok(page) => {
-                let next = next_position(&server, &page);
-                let whole = first && next.is_none();
-                append(call, method, &server, (&page, whole), &mut out, &mut taken);
-                further.extend(next);
-            }
-            Err(failure) => {
-                warn!(server = server.settings.name, %failure, list = member, "a server's entries are missing from a merged list");
-            }
-        }
+    for (_, position, server, page) in answered {
+        let Ok(page) = page else { continue };
+        let next = next_position(&position, &page);
+        let whole = position.page == 0 && next.is_none();
+        append(call, method, &server, (&page, whole), &mut out, &mut taken);
+        further.extend(next);
     }
     let cursor = seal(call, &further);
     let result = match revision.era() {
@@ -103,15 +101,33 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
     Ok(result_body(call.message().id().unwrap_or(b"null"), &result).into())
 }
 
-fn slow() -> Failure {
-    Failure::new(Kind::ServerTimeout, "it did not list in time")
+/// One server's page, or a note of why there is none. A server that was silent lately is not
+/// waited for.
+async fn page_in_time(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    revision: Revision,
+    request: &Message,
+    list: &'static str,
+) -> Result<Message, ()> {
+    if server.left_out.is_silent(list) {
+        return Err(());
+    }
+    let page = timeout(PATIENCE, page(core, server, revision, request)).await;
+    let silent = page.is_err();
+    let page = page.unwrap_or_else(|_| Err(Failure::new(Kind::ServerTimeout, "It did not list in time.")));
+    page.map_err(|failure| match failure.kind {
+        // No fault of a server's.
+        Kind::EraUnsupported => {}
+        _ => server.left_out.note_failure(list, &failure.message, silent, &server.settings.name),
+    })
 }
 
 /// Where each server's part of this page begins: at the start, or where the client's cursor says.
 fn positions(call: &Call) -> Result<Vec<Position>, Failure> {
     let message = call.message();
     let Some(cursor) = message.envelope.cursor_str(&message.bytes) else {
-        let start = |server: &Arc<Server>| Position { server: server.settings.name.clone(), cursor: None };
+        let start = |server: &Arc<Server>| Position { server: server.settings.name.clone(), cursor: None, page: 0 };
         return Ok(call.view().servers.iter().map(start).collect());
     };
     call.core.gate.seal.open(&call.client().id, &cursor).and_then(|text| serde_json::from_slice(&text).ok()).ok_or_else(
@@ -127,10 +143,17 @@ fn seal(call: &Call, further: &[Position]) -> Option<String> {
     Some(call.core.gate.seal.seal(&call.client().id, &text))
 }
 
-fn next_position(server: &Server, page: &Message) -> Option<Position> {
+/// Where a server's list goes on after a page, unless it goes round in a circle. The empty string
+/// is a cursor like any other.
+fn next_position(position: &Position, page: &Message) -> Option<Position> {
     let cursor = list::next_cursor(&page.bytes, page.envelope.result?)?;
-    let cursor = json::decode_str(cursor.of(&page.bytes)).into_owned();
-    Some(Position { server: server.settings.name.clone(), cursor: Some(cursor) })
+    let cursor = Some(json::decode_str(cursor.of(&page.bytes)).into_owned());
+    let next = position.page + 1;
+    if cursor == position.cursor || next >= MAX_PAGES {
+        warn!(server = position.server, pages = next, "a server's list does not come to an end; its rest is left out");
+        return None;
+    }
+    Some(Position { server: position.server.clone(), cursor, page: next })
 }
 
 fn list_request(call: &Call, method: Method, cursor: Option<&str>) -> Message {
@@ -166,10 +189,14 @@ async fn page(
         }
         answer => answer?,
     };
-    if answer.is_error() && !introduced.declares_list_of(request) {
-        return Ok(discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned()));
+    if !answer.is_error() {
+        return Ok(answer);
     }
-    Ok(answer)
+    if introduced.declares_list_of(request) {
+        let error = String::from_utf8_lossy(answer.raw(answer.envelope.error).unwrap_or_default()).into_owned();
+        return Err(Failure::new(Kind::ServerGarbage, format!("It refuses to list: {error}")));
+    }
+    Ok(discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned()))
 }
 
 /// Appends what the client may use of one server's page; `whole` where the list has no other.

@@ -163,6 +163,8 @@ pub struct Offer {
     pub cursor: Option<String>,
     /// Members of every page beside.
     pub hints: Value,
+    /// It does not answer.
+    pub silent: bool,
 }
 
 /// A message of which only the method is read, whatever else it holds.

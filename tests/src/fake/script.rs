@@ -31,6 +31,7 @@ impl Fake {
             "subscriptions/listen" => self.listen(request, out).await,
             "tools/call" => self.call(request, out).await,
             method if method.ends_with("/list") => match self.record.offered() {
+                Some(offer) if offer.silent => std::future::pending().await,
                 Some(offer) if matches!(method, "tools/list" | "prompts/list") => offered(request, &offer, out),
                 _ => list(request, out),
             },
