@@ -27,7 +27,7 @@ use crate::sessions::{Kind as Served, Outward, Session};
 /// Answers a request with what its exchange brings.
 pub async fn relay(call: &mut Call, mut exchange: Exchange, wait: Duration) -> Result<Response<Body>, Failure> {
     let session = call.session.as_ref().map(|(session, _)| Arc::clone(session));
-    let Ok(step) = timeout(wait, exchange.next()).await else {
+    let Ok(step) = timeout(exchange.left(wait), exchange.next()).await else {
         return Err(too_late(call, &exchange, wait).await);
     };
     call.times.first_byte = Some(Instant::now());
@@ -55,7 +55,7 @@ fn with_links(links: Option<&Links>, answer: Bytes) -> Bytes {
 
 /// The answer of an exchange that only the gate reads, within the time that a server has.
 pub async fn whole(call: &Call, mut exchange: Exchange, wait: Duration) -> Result<Message, Failure> {
-    match timeout(wait, exchange.answer()).await {
+    match timeout(exchange.left(wait), exchange.answer()).await {
         Ok(answer) => answer,
         Err(_) => Err(too_late(call, &exchange, wait).await),
     }
