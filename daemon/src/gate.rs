@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::config::Settings;
 use crate::policy::Policy;
+use crate::relay::crossing::parked::Parked;
 use crate::sessions;
 
 /// The shared state of the daemon. Everything in it is read without waiting.
@@ -23,6 +24,8 @@ pub struct Gate {
     pub calls: AtomicUsize,
     /// Set at SIGTERM: not ready any more.
     pub draining: AtomicBool,
+    /// Calls that wait for a modern client to answer a legacy server.
+    pub parked: Parked,
     /// Seals cursors and other state that clients carry.
     pub seal: crate::seal::Seal,
     /// When the process began to serve.
@@ -46,7 +49,7 @@ impl Gate {
                     now.is_none_or(|now| now.generation != mirrored.server.generation)
                 }
                 // A leg to a server that changed is opened anew by the next call.
-                sessions::Kind::Hosted(_) => view.single().is_some_and(|server| server.http().is_some()),
+                sessions::Kind::Hosted(hosted) => hosted.is_merged() != view.single().is_none(),
             }
         })
     }
@@ -59,6 +62,7 @@ impl Gate {
             sessions: sessions::Table::default(),
             calls: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            parked: Parked::default(),
             seal: crate::seal::Seal::random(),
             started: Instant::now(),
         })

@@ -15,18 +15,30 @@ pub struct Provenance {
     pub id: CallId,
     /// The client's address; absent for what the gate asks by itself.
     pub address: Option<IpAddr>,
-    /// Whether the client came over TLS.
+    /// The way from there, as addresses joined by commas, where a trusted proxy told it; else the address is the way.
+    pub chain: Option<Arc<str>>,
+    /// Whether the client spoke HTTPS.
     pub tls: bool,
     /// Who calls; absent for what the gate asks by itself.
     pub client: Option<Arc<Client>>,
     /// The headers of the client's request; only the modern era's mirrored ones and trace
     /// context go on.
     pub headers: Option<Arc<HeaderMap>>,
+    /// Headers that the gate mirrors arguments into, for a client that knows no such headers.
+    pub mirrored: Vec<(String, String)>,
 }
 
 impl Provenance {
     /// A call that the gate makes by itself.
     pub fn own() -> Self {
-        Self { id: CallId::mint(), address: None, tls: false, client: None, headers: None }
+        Self {
+            id: CallId::mint(),
+            address: None,
+            chain: None,
+            tls: false,
+            client: None,
+            headers: None,
+            mirrored: Vec::new(),
+        }
     }
 }

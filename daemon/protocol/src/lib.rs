@@ -3,9 +3,12 @@
 //! Must hold: no sockets, no clock, no task; time and bytes are passed in.
 
 pub mod backoff;
+pub mod bridge;
+pub mod coding;
 pub mod envelope;
 pub mod error;
 pub mod flatten;
+pub mod forwarded;
 pub mod framing;
 pub mod header_value;
 pub mod json;
@@ -14,6 +17,7 @@ pub mod list;
 pub mod method;
 pub mod names;
 pub mod permits;
+pub mod proxy_protocol;
 pub mod revision;
 pub mod spaced;
 pub mod splice;

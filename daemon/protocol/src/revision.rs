@@ -80,6 +80,15 @@ impl fmt::Display for Revision {
 }
 
 impl Era {
+    /// The era that this one is not.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Legacy => Self::Modern,
+            Self::Modern => Self::Legacy,
+        }
+    }
+
     /// The era of a posted message. `header` is the value of `MCP-Protocol-Version`.
     ///
     /// A version in `_meta` makes a message modern even when that version is unknown, and so does a header that names

@@ -23,6 +23,8 @@ pub enum Kind {
     MethodNotAllowed,
     /// `Host` names something this listener does not serve (RFC 9110, 15.5.20).
     HostRefused,
+    /// A trusted proxy speaks for an address that is not on the allow-list.
+    AddressRefused,
     /// `Origin` is not one of this listener's.
     OriginRefused,
     /// No credential, or one that nobody has.
@@ -69,6 +71,8 @@ pub enum Kind {
     ServerTimeout,
     /// The server answered with something that is no answer.
     ServerGarbage,
+    /// The client has cancelled the call itself.
+    Cancelled,
     /// The gate is going away.
     Draining,
     /// The gate has no room for another session.
@@ -84,7 +88,7 @@ impl Kind {
             Self::PathUnknown | Self::SessionUnknown | Self::MethodUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::HostRefused => StatusCode::MISDIRECTED_REQUEST,
-            Self::OriginRefused => StatusCode::FORBIDDEN,
+            Self::AddressRefused | Self::OriginRefused => StatusCode::FORBIDDEN,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -97,7 +101,7 @@ impl Kind {
             | Self::MetaMissing
             | Self::EraUnsupported
             | Self::SessionRequired => StatusCode::BAD_REQUEST,
-            Self::InvalidParams | Self::NameUnknown => StatusCode::OK,
+            Self::InvalidParams | Self::NameUnknown | Self::Cancelled => StatusCode::OK,
             // 503 and not 429: some clients throw the body of a 429 away, and with it the words for the agent.
             Self::Limited
             | Self::QueueFull
@@ -121,6 +125,7 @@ impl Kind {
             Self::HeaderMismatch => code::HEADER_MISMATCH,
             Self::VersionUnsupported => code::UNSUPPORTED_PROTOCOL_VERSION,
             Self::Limited => code::gateway_code(429),
+            Self::Cancelled => code::gateway_code(499),
             other => code::gateway_code(other.status().as_u16()),
         }
     }
@@ -139,10 +144,17 @@ impl Kind {
                 | Self::ServerUnavailable
                 | Self::ServerTimeout
                 | Self::ServerGarbage
+                | Self::Cancelled
                 | Self::Draining
                 | Self::EraUnsupported
                 | Self::Internal
         )
+    }
+
+    /// Whether it is the gate that does not want a call now, which might be answered at another time: the listener
+    /// decides on the HTTP status.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Self::Limited | Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom)
     }
 
     /// Who has to change something.
@@ -159,6 +171,7 @@ impl Kind {
         match self {
             Self::PathUnknown => "path-unknown",
             Self::MethodNotAllowed => "method-not-allowed",
+            Self::AddressRefused => "address-refused",
             Self::HostRefused => "host-refused",
             Self::OriginRefused => "origin-refused",
             Self::Unauthenticated => "unauthenticated",
@@ -183,6 +196,7 @@ impl Kind {
             Self::ServerUnavailable => "server-unavailable",
             Self::ServerTimeout => "server-timeout",
             Self::ServerGarbage => "server-garbage",
+            Self::Cancelled => "cancelled",
             Self::Draining => "draining",
             Self::NoRoom => "no-room",
             Self::Internal => "internal",

@@ -17,9 +17,11 @@ use crate::cores::Cores;
 use crate::gate::Gate;
 use crate::listen::listeners::Listeners;
 use crate::observe::logging::Logging;
+use crate::observe::panics;
 use crate::pages;
 use crate::policy::Policy;
 use crate::relay::farewell;
+use crate::servers::Server;
 
 /// The daemon, for those who operate it.
 pub struct Daemon {
@@ -192,7 +194,7 @@ impl Daemon {
                 config::settings::Transport::Http(_) => api::Transport::Http,
                 config::settings::Transport::Stdio(_) => api::Transport::Stdio,
             },
-            era: None,
+            era: running.and_then(|server| era(server)),
             critical: settings.critical,
             in_flight: load.map_or(0, |load| load.in_flight as u64),
             waiting: load.map_or(0, |load| load.waiting as u64),
@@ -212,6 +214,16 @@ fn left_out(policy: &Policy) -> impl Iterator<Item = String> {
     let mut servers: Vec<_> = policy.servers.values().collect();
     servers.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
     servers.into_iter().flat_map(|server| server.left_out.told())
+}
+
+/// What is known of a server's era.
+pub fn era(server: &Server) -> Option<api::Era> {
+    match server.eras.spoken() {
+        (true, true) => Some(api::Era::Both),
+        (true, false) => Some(api::Era::Legacy),
+        (false, true) => Some(api::Era::Modern),
+        (false, false) => None,
+    }
 }
 
 impl Operations for Daemon {
@@ -244,7 +256,7 @@ impl Operations for Daemon {
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             listeners: self.listener_status(&policy.settings),
             servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
-            warnings: policy.settings.warnings.iter().cloned().chain(left_out(&policy)).collect(),
+            warnings: policy.settings.warnings.iter().cloned().chain(left_out(&policy)).chain(defects()).collect(),
         }
     }
 
@@ -279,6 +291,14 @@ impl Operations for Daemon {
         crate::lifecycle::notify::ready(&format!("revision {}", self.gate.settings.load().revision));
         outcome
     }
+}
+
+/// What the operator should know of panics, if there were any.
+fn defects() -> Option<String> {
+    let count = panics::count();
+    (count > 0).then(|| {
+        format!("defects of the gate ended {count} calls or connections since it started: the log says which; please report it")
+    })
 }
 
 fn problems(report: &Report) -> Vec<api::ConfigProblem> {

@@ -6,17 +6,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{interval, timeout};
-use toolgate_protocol::revision::{Era, LATEST_LEGACY, MODERN};
+use toolgate_protocol::revision::{Era, MODERN};
 use tracing::{debug, warn};
 
 use crate::core::Core;
 use crate::cores::Cores;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::relay::farewell;
 use crate::servers::Server;
-use crate::servers::discovery::{self, introduced};
+use crate::servers::discovery;
+use crate::servers::eras::introduced_in_any;
+use crate::servers::kept;
 use crate::servers::leg::Leg;
 
 /// How often.
@@ -54,6 +56,9 @@ fn sweep(core: &Rc<Core>) {
     }
     farewell::begin(core, ended);
     policy.limits.sweep(crate::clock::nanos());
+    for leg in policy.servers.values().flat_map(|server| server.kept.idle()) {
+        tokio::task::spawn_local(kept::end(Rc::clone(core), leg));
+    }
     for instances in policy.servers.values().filter_map(|server| server.instances()) {
         instances.sweep();
         if core.gate.draining.load(Ordering::Relaxed) {
@@ -77,18 +82,13 @@ pub async fn greet_critical(core: &Rc<Core>) {
 
 /// A server that is not known yet introduces itself; one that is known is asked for a sign of life.
 async fn greet(core: &Rc<Core>, server: &Arc<Server>) {
-    let modern = introduced(core, server, MODERN).await;
-    let known = match modern {
-        Err(ref failure) if failure.kind == Kind::EraUnsupported => introduced(core, server, LATEST_LEGACY).await,
-        known => known,
-    };
-    let Ok(known) = known else { return };
+    let Ok(known) = introduced_in_any(core, server, MODERN).await else { return };
     if server.http().is_none() {
         return;
     }
     let name = &server.settings.name;
     match timeout(PATIENCE, ask(core, &known.leg)).await {
-        Ok(Ok(())) => server.fitness.answered(name),
+        Ok(Ok(())) => drop(server.fitness.answered(name)),
         // What kept it from answering was noted where every call to a server is.
         Ok(Err(_)) => {}
         Err(_) => server.fitness.failed(name, "gives no sign of life"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use toolgate_protocol::forwarded::Header;
 use toolgate_protocol::names::Aliases;
 
 use super::*;
@@ -136,6 +137,9 @@ fn listeners_count_each_on_its_own() {
             addresses: Vec::new(),
             serve: settings::Serve::default(),
             allow: None,
+            trusted_proxies: Vec::new(),
+            address_header: Header::default(),
+            proxy_protocol: false,
             hosts: Vec::new(),
             origins: Vec::new(),
             auth: Vec::new(),
@@ -143,6 +147,8 @@ fn listeners_count_each_on_its_own() {
             redirect_to_https: None,
             key_in_path: false,
             lenient: false,
+            compression: Vec::new(),
+            refusal_status: settings::RefusalStatus::Auto,
             bounds: bounds.clone(),
             security_headers: Vec::new(),
             limits,

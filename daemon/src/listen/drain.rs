@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// The phases of an orderly end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +63,14 @@ impl Drain {
     #[must_use]
     pub fn first_request_by(&self, ready: Instant) -> Option<Instant> {
         Some(self.began.get()?.max(ready) + FIRST_REQUEST)
+    }
+
+    /// Resolves when a connection that was accepted at `ready` and has asked for nothing keeps the end waiting.
+    pub async fn overdue(&self, ready: Instant) {
+        self.reached(Phase::Finishing).await;
+        if let Some(by) = self.first_request_by(ready) {
+            sleep_until(by).await;
+        }
     }
 
     /// Resolves at the next change of phase, counted from this call.

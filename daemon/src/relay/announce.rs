@@ -11,23 +11,23 @@ use bytes::Bytes;
 use tokio::time::sleep;
 use toolgate_protocol::envelope;
 use toolgate_protocol::method::Method;
-use toolgate_protocol::revision::Revision;
+use toolgate_protocol::revision::{Era, Revision};
 use toolgate_protocol::spaced::Next;
 
 use super::overhear::say;
 use crate::call::Call;
 use crate::clock;
 use crate::core::Core;
-use crate::servers::Server;
 use crate::servers::discovery::introduced;
 use crate::servers::news::{self, Heard, LIST_CHANGES, Word, change};
+use crate::servers::{Server, eras};
 use crate::sessions::{Hosted, Kind, Session};
 
 /// Has the call's session hear what the servers of its view announce, from now on.
 pub fn follow_all(call: &Call, session: &Arc<Session>, hosted: &Hosted) {
     let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
     for server in open.filter(|server| hosted.begin_hearing(&server.settings.name)) {
-        let heard = news::hear(&call.core, server, hosted.revision);
+        let heard = news::hear(&call.core, server, eras::met(server, hosted.revision));
         let follower = Follower { core: Rc::clone(&call.core), session: Arc::downgrade(session) };
         let (server, ended) = (Arc::clone(server), hosted.outbox.ended());
         tokio::task::spawn_local(async move {
@@ -63,14 +63,14 @@ impl Follower {
             while let Some(word) = heard.next().await {
                 let Some(session) = self.session.upgrade() else { return };
                 let Kind::Hosted(hosted) = &session.kind else { return };
-                // A session with a leg of its own hears it there.
-                if hosted.living_leg(&server).await.is_none() {
+                // A session with a leg of its own hears it there; on a modern leg nothing comes unasked.
+                if hosted.living_leg(&server).await.is_none_or(|leg| leg.era == Era::Modern) {
                     self.pass_on(&session, word);
                 }
             }
             let Some(next) = self.successor(&server) else { return };
             server = next;
-            let Some(revision) = self.revision() else { return };
+            let Some(revision) = self.revision().map(|revision| eras::met(&server, revision)) else { return };
             heard = news::hear(&self.core, &server, revision);
             let known = introduced(&self.core, &server, revision).await;
             let Some(session) = self.session.upgrade() else { return };

@@ -1,6 +1,7 @@
 //! An exchange on its way to the client: one JSON body where the answer comes first, a stream of
 //! events where something precedes it.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,11 +9,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use toolgate_protocol::error as code;
 use toolgate_protocol::json;
 use toolgate_protocol::revision::Era;
 
+use super::course::Course;
 use super::links::Links;
 use super::overhear;
 use super::stream::{Events, KEEP_ALIVE};
@@ -21,25 +23,31 @@ use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{self, Failure, Kind};
 use crate::message::Message;
-use crate::servers::exchange::{Exchange, Step, cancellation};
-use crate::sessions::{Kind as Served, Outward, Session};
+use crate::servers::Server;
+use crate::servers::exchange::{Exchange, Step};
+use crate::sessions::Session;
 
-/// Answers a request with what its exchange brings.
-pub async fn relay(call: &mut Call, mut exchange: Exchange, wait: Duration) -> Result<Response<Body>, Failure> {
-    let session = call.session.as_ref().map(|(session, _)| Arc::clone(session));
-    let Ok(step) = timeout(exchange.left(wait), exchange.next()).await else {
-        return Err(too_late(call, &exchange, wait).await);
+/// Answers a request with what its course brings from the server.
+pub async fn relay(
+    call: &mut Call,
+    server: &Arc<Server>,
+    mut course: Course,
+    wait: Duration,
+) -> Result<Response<Body>, Failure> {
+    let Ok(step) = timeout(course.left(wait), course.next()).await else {
+        return Err(too_late(call, server, &course, wait).await);
     };
     call.times.first_byte = Some(Instant::now());
-    let links = Links::of(call, &exchange.leg.server);
+    let links = Links::of(call, server);
     match step {
         Step::Final(answer) => Ok(json_answer(call.era, with_links(links.as_ref(), answer))),
         Step::Lost(failure) => Err(failure),
         Step::Related(first) => {
             let (events, response) = Events::open();
-            let id = call.message().id_bytes();
-            let core = Rc::clone(&call.core);
-            let feed = Feed { core, exchange, events, session, links, lost: failure::in_stream(call, &id) };
+            let session = call.session.as_ref().map(|(session, _)| Arc::clone(session));
+            let lost = failure::in_stream(call, &call.message().id_bytes());
+            let (core, era) = (Rc::clone(&call.core), call.era);
+            let feed = Feed { core, era, course, events, session, links, lost };
             tokio::task::spawn_local(feed.run(first));
             Ok(response)
         }
@@ -55,10 +63,12 @@ fn with_links(links: Option<&Links>, answer: Bytes) -> Bytes {
 
 /// The answer of an exchange that only the gate reads, within the time that a server has.
 pub async fn whole(call: &Call, mut exchange: Exchange, wait: Duration) -> Result<Message, Failure> {
-    match timeout(exchange.left(wait), exchange.answer()).await {
-        Ok(answer) => answer,
-        Err(_) => Err(too_late(call, &exchange, wait).await),
+    if let Ok(answer) = timeout(exchange.left(wait), exchange.answer()).await {
+        return answer;
     }
+    let server = Arc::clone(&exchange.leg.server);
+    let course = Course::straight(&call.core, exchange, None);
+    Err(too_late(call, &server, &course, wait).await)
 }
 
 /// One message as the whole answer.
@@ -88,25 +98,23 @@ fn modern_status(answer: &Bytes) -> StatusCode {
     }
 }
 
-async fn too_late(call: &Call, exchange: &Exchange, wait: Duration) -> Failure {
-    let name = &exchange.leg.server.settings.name;
-    if exchange.leg.era == Era::Legacy {
-        let cancelled = cancellation(&exchange.id_there());
-        exchange.leg.cancel(&call.core, cancelled, &call.provenance()).await;
-    }
+async fn too_late(call: &Call, server: &Server, course: &Course, wait: Duration) -> Failure {
+    course.give_up(&call.core, &call.provenance()).await;
     Failure::new(
         Kind::ServerTimeout,
         format!(
-            "The server {name} did not answer within {} s, and the call was cancelled. Whether it had an effect is unknown; check before you repeat it.",
+            "The server {} did not answer within {} s, and the call was cancelled. Whether it had an effect is unknown; check before you repeat it.",
+            server.settings.name,
             wait.as_secs()
         ),
     )
 }
 
-/// Feeds a client's stream from an exchange.
+/// Feeds a client's stream from a course.
 struct Feed {
     core: Rc<Core>,
-    exchange: Exchange,
+    era: Era,
+    course: Course,
     events: Events,
     session: Option<Arc<Session>>,
     links: Option<Links>,
@@ -118,16 +126,13 @@ impl Feed {
         let mut next = Step::Related(first);
         loop {
             let sent = match next {
-                Step::Related(message) => match self.outward(message) {
-                    Some(message) => {
-                        let sent = self.events.message(&message).await;
-                        if sent.is_err() {
-                            self.unseen(message);
-                        }
-                        sent
+                Step::Related(message) => {
+                    let sent = self.events.message(&message).await;
+                    if sent.is_err() {
+                        self.unseen(message);
                     }
-                    None => Ok(()),
-                },
+                    sent
+                }
                 Step::Final(answer) => {
                     let answer = with_links(self.links.as_ref(), answer);
                     drop(self.events.message(&answer).await);
@@ -139,7 +144,7 @@ impl Feed {
                 }
             };
             // A modern client that closes its stream cancels; a legacy one only stops reading.
-            if sent.is_err() && self.exchange.leg.era == Era::Modern {
+            if sent.is_err() && self.era == Era::Modern {
                 return;
             }
             next = match self.wait().await {
@@ -152,38 +157,23 @@ impl Feed {
     /// The next step; comments keep the stream alive while there is none. `None` when a modern
     /// client is gone.
     async fn wait(&mut self) -> Option<Step> {
+        let (modern, events) = (self.era == Era::Modern, &self.events);
+        let mut next = pin!(self.course.next());
         loop {
-            let modern = self.exchange.leg.era == Era::Modern;
             tokio::select! {
-                next = timeout(KEEP_ALIVE, self.exchange.next()) => match next {
-                    Ok(step) => return Some(step),
-                    Err(_) => drop(self.events.keep_alive().await),
-                },
-                () = self.events.gone(), if modern => return None,
+                step = &mut next => return Some(step),
+                () = sleep(KEEP_ALIVE) => drop(events.keep_alive().await),
+                () = events.gone(), if modern => return None,
             }
         }
     }
 
     /// The client is gone; a server that asked it something must not wait.
     fn unseen(&self, message: Bytes) {
-        if let Some(Served::Hosted(hosted)) = self.session.as_deref().map(|session| &session.kind)
+        if let Some(hosted) = self.session.as_ref().and_then(|session| session.hosted())
             && let Some(asked) = hosted.unseen(message)
         {
             overhear::refuse(&self.core, asked);
-        }
-    }
-
-    fn outward(&self, message: Bytes) -> Option<Bytes> {
-        let Some(Served::Hosted(hosted)) = self.session.as_deref().map(|session| &session.kind) else {
-            return Some(message);
-        };
-        match hosted.outward(&self.exchange.leg, message) {
-            Outward::Pass(message) => Some(message),
-            Outward::Refuse(asked) => {
-                overhear::refuse(&self.core, asked);
-                None
-            }
-            Outward::Nothing => None,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Introductions: what the gate says of the servers behind a path.
 //!
-//! One server is introduced in its own words. A merged view says what its servers have in common
-//! with the client's era; a server that is down is left out and named in the log.
+//! One server is introduced in its own words, in the client's era. A merged view says what its
+//! servers can do together; a server that is down is left out and named in the log.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +11,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
+use toolgate_protocol::bridge::{capabilities, introduce};
 use toolgate_protocol::error::result_body;
-use toolgate_protocol::json as raw;
-use toolgate_protocol::revision::{MODERN, Revision};
+use toolgate_protocol::json::{self as raw, Span};
+use toolgate_protocol::revision::{Era, MODERN, Revision};
 use tracing::warn;
 
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::servers::Server;
-use crate::servers::discovery::{Introduced, introduced, introduced_within};
+use crate::servers::discovery::Introduced;
+use crate::servers::eras::{introduced_in_any, introduced_in_any_within};
 
 /// How long a greeting waits for one server of a merged view.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,14 +38,21 @@ pub struct Greeting {
 pub async fn initialize(call: &Call, revision: Revision) -> Result<Greeting, Failure> {
     let id = call.message().id_bytes();
     if let Some(server) = call.view().single() {
-        let said = introduced(&call.core, server, revision).await?;
-        let agreed = agreed(&said).unwrap_or(revision);
-        return Ok(Greeting { revision: agreed, answer: said.answer.with(&[(said.answer.envelope.id, &id)]).into() });
+        let said = introduced_in_any(&call.core, server, revision).await?;
+        let (revision, answer) = match said.leg.era {
+            Era::Legacy => (agreed(&said).unwrap_or(revision), with_id(&said, &id)),
+            Era::Modern => {
+                let (text, result) = result(&said)?;
+                let name = &server.settings.name;
+                (revision, result_body(&id, &introduce::initialize_result(text, result, revision, name)).into())
+            }
+        };
+        return Ok(Greeting { revision, answer });
     }
-    let said = all(call, revision).await?;
+    let said = all(call, revision).await;
     let result = json!({
         "protocolVersion": revision.as_str(),
-        "capabilities": capabilities(&said),
+        "capabilities": united(&said, Era::Legacy),
         "serverInfo": server_info(),
     });
     Ok(Greeting { revision, answer: result_body(&id, &with_instructions(result, &said)).into() })
@@ -52,14 +62,20 @@ pub async fn initialize(call: &Call, revision: Revision) -> Result<Greeting, Fai
 pub async fn discover(call: &Call) -> Result<Bytes, Failure> {
     let id = call.message().id_bytes();
     if let Some(server) = call.view().single() {
-        let said = introduced(&call.core, server, MODERN).await.map_err(as_legacy_only)?;
-        return Ok(said.answer.with(&[(said.answer.envelope.id, &id)]).into());
+        let said = introduced_in_any(&call.core, server, MODERN).await?;
+        return Ok(match said.leg.era {
+            Era::Modern => with_id(&said, &id),
+            Era::Legacy => {
+                let (text, result) = result(&said)?;
+                result_body(&id, &introduce::discover_result(text, result)).into()
+            }
+        });
     }
-    let said = all(call, MODERN).await.map_err(as_legacy_only)?;
+    let said = all(call, MODERN).await;
     let result = json!({
         "resultType": "complete",
         "supportedVersions": [MODERN.as_str()],
-        "capabilities": capabilities(&said),
+        "capabilities": united(&said, Era::Modern),
         "ttlMs": 0,
         "cacheScope": "private",
         "_meta": { "io.modelcontextprotocol/serverInfo": server_info() },
@@ -67,9 +83,14 @@ pub async fn discover(call: &Call) -> Result<Bytes, Failure> {
     Ok(result_body(&id, &with_instructions(result, &said)).into())
 }
 
-/// Refuses modern calls to a server that speaks the legacy era only.
-pub async fn speaks_modern(call: &Call, server: &Arc<Server>) -> Result<(), Failure> {
-    introduced(&call.core, server, MODERN).await.map(drop).map_err(as_legacy_only)
+fn with_id(said: &Introduced, id: &[u8]) -> Bytes {
+    said.answer.with(&[(said.answer.envelope.id, id)]).into()
+}
+
+fn result(said: &Introduced) -> Result<(&[u8], Span), Failure> {
+    let result = said.answer.envelope.result;
+    let result = result.ok_or_else(|| Failure::new(Kind::Internal, "An introduction without a result was kept."))?;
+    Ok((&said.answer.bytes, result))
 }
 
 /// Refuses a version that the gate itself cannot speak, and names those that it can. A mirrored
@@ -81,32 +102,21 @@ pub fn known_version(call: &Call) -> Result<(), Failure> {
     if Revision::parse(version).is_some_and(|revision| revision.era() == call.era) {
         return Ok(());
     }
-    let supported: Vec<String> = Revision::ALL.iter().rev().map(|revision| format!("\"{revision}\"")).collect();
+    let of_era = Revision::ALL.iter().rev().filter(|revision| revision.era() == call.era);
+    let supported: Vec<String> = of_era.map(|revision| format!("\"{revision}\"")).collect();
     let requested = raw::encode_str(version);
     Err(Failure::new(Kind::VersionUnsupported, "This protocol version is not served here.")
         .with_data(format!("\"supported\":[{}],\"requested\":{requested}", supported.join(","))))
 }
 
-/// A client that tries the modern era first falls back to `initialize` upon an error that the
-/// modern era does not define (2026-07-28, "Backward Compatibility").
-fn as_legacy_only(failure: Failure) -> Failure {
-    match failure.kind {
-        Kind::EraUnsupported => {
-            Failure::new(Kind::EraUnsupported, format!("{} Open a session with `initialize` instead.", failure.message))
-        }
-        _ => failure,
-    }
-}
-
-/// What each server of the view says. A merged view speaks an era only where all of its servers
-/// that are up do; a server that is down is left out.
-async fn all(call: &Call, revision: Revision) -> Result<Vec<(Arc<Server>, Arc<Introduced>)>, Failure> {
+/// What each server of the view says that is up.
+async fn all(call: &Call, revision: Revision) -> Vec<(Arc<Server>, Arc<Introduced>)> {
     let mut asked = JoinSet::new();
     let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
     for (place, server) in open.enumerate() {
         let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
         asked.spawn_local(async move {
-            let said = introduced_within(PATIENCE, &core, &server, revision).await;
+            let said = introduced_in_any_within(PATIENCE, &core, &server, revision).await;
             (place, server, said)
         });
     }
@@ -116,11 +126,10 @@ async fn all(call: &Call, revision: Revision) -> Result<Vec<(Arc<Server>, Arc<In
     for (_, server, answer) in said {
         match answer {
             Ok(introduced) => up.push((server, introduced)),
-            Err(failure) if failure.kind == Kind::EraUnsupported => return Err(failure),
             Err(failure) => warn!(server = server.settings.name, %failure, "a server is left out of a greeting"),
         }
     }
-    Ok(up)
+    up
 }
 
 fn agreed(said: &Introduced) -> Option<Revision> {
@@ -132,12 +141,17 @@ fn server_info() -> Value {
     json!({ "name": "toolgate", "version": env!("CARGO_PKG_VERSION") })
 }
 
-/// Everything that some server can do.
-fn capabilities(said: &[(Arc<Server>, Arc<Introduced>)]) -> Value {
+/// Everything that some server can do, in the words of the client's era.
+fn united(said: &[(Arc<Server>, Arc<Introduced>)], era: Era) -> Value {
     let mut all = Map::new();
     for (_, introduced) in said {
-        let text = introduced.capabilities_raw().unwrap_or(b"{}");
-        if let Ok(Value::Object(one)) = serde_json::from_slice(text) {
+        let own = introduced.capabilities_raw().unwrap_or(b"{}");
+        let text: Cow<'_, [u8]> = match (introduced.leg.era, era) {
+            (Era::Modern, Era::Legacy) => capabilities::server_to_legacy(own).into(),
+            (Era::Legacy, Era::Modern) => capabilities::server_to_modern(own).into(),
+            _ => own.into(),
+        };
+        if let Ok(Value::Object(one)) = serde_json::from_slice(&text) {
             unite(&mut all, one);
         }
     }

@@ -1,4 +1,5 @@
-//! Legacy sessions whose end is the gate: in front of stdio servers and of merged views.
+//! Legacy sessions whose end is the gate: in front of stdio servers, of merged views, and of
+//! servers that speak the modern era only.
 //!
 //! The gate greets, lists and answers pings by itself; what only a server can do goes over the
 //! session's leg to that server, which is opened by the first call that needs it.
@@ -16,16 +17,19 @@ use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
 use tracing::debug;
 
+use super::course::Course;
+use super::crossing::played::Played;
+use super::crossing::watched;
 use super::stream::{Events, unasked};
 use super::{announce, answer, greet, lists, mirror, names, overhear};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
-use crate::servers::Server;
 use crate::servers::exchange::Exchange;
 use crate::servers::leg::Leg;
-use crate::sessions::{Hosted, Kind as Served, Place};
+use crate::servers::{Server, eras};
+use crate::sessions::{Answerer, Hosted, Kind as Served, Place};
 use crate::stages::queue;
 
 /// Messages outside of calls that an instance may have said before its leg stands.
@@ -101,30 +105,54 @@ async fn request(call: &mut Call, hosted: &Hosted) -> Result<Response<Body>, Fai
         Some(Method::Ping) => Ok(local(&message)),
         Some(Method::SetLevel) => set_level(call, hosted, &message).await,
         Some(method) if lists::is_list(method) => list(call, hosted, method).await,
+        Some(Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) => watch(call, hosted, message).await,
         _ => run(call, hosted, message).await,
     }
+}
+
+/// A subscription to a resource: a legacy server's own affair, a stream of ours to a modern one.
+async fn watch(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Response<Body>, Failure> {
+    let (server, own) = destination(call, message.clone())?;
+    let leg = leg(call, hosted, &server).await?;
+    if leg.era == Era::Legacy {
+        return run(call, hosted, message).await;
+    }
+    watched::subscribe(call, hosted, &leg, &own).await?;
+    Ok(local(&message))
 }
 
 /// A request that only a server can answer.
 async fn run(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Response<Body>, Failure> {
     let (server, message) = destination(call, message)?;
     queue::admit(call, &server).await?;
-    let mut exchange = begin(call, hosted, &server, &message).await?;
+    let wait = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
+    let course = begin(call, hosted, &server, message).await?;
+    answer::relay(call, &server, course, wait).await
+}
+
+async fn begin(call: &mut Call, hosted: &Hosted, server: &Arc<Server>, message: Message) -> Result<Course, Failure> {
+    let leg = leg(call, hosted, server).await?;
+    let session = call.session.as_ref().map(|(session, _)| Arc::clone(session));
+    if let (Era::Modern, Some(session)) = (leg.era, &session) {
+        let played = Played::begin(call, Arc::clone(session), leg, message).await?;
+        return Ok(Course::Played(Box::new(played)));
+    }
+    let mut exchange = send(call, hosted, leg, &message).await?;
     if exchange.lost_session() {
         // A server that was restarted: a session of its own is opened anew, ours goes on.
         hosted.lose_leg(&server.settings.name).await;
-        exchange = begin(call, hosted, &server, &message).await?;
+        let leg = self::leg(call, hosted, server).await?;
+        exchange = send(call, hosted, leg, &message).await?;
     }
-    let tool = message.envelope.name_str(&message.bytes);
-    answer::relay(call, exchange, server.first_byte(tool.as_deref())).await
+    Ok(Course::straight(&call.core, exchange, session))
 }
 
-async fn begin(call: &Call, hosted: &Hosted, server: &Arc<Server>, message: &Message) -> Result<Exchange, Failure> {
-    let leg = leg(call, hosted, server).await?;
+async fn send(call: &Call, hosted: &Hosted, leg: Leg, message: &Message) -> Result<Exchange, Failure> {
     let named = leg.name();
     // Known before it is sent: over HTTP the first byte of the answer may be the last thing to come.
     let token = message.envelope.progress_token.map(|span| message.bytes.slice_ref(span.of(&message.bytes)));
-    let running = hosted.runs(message.id_bytes(), Place { leg: leg.clone(), id: named.bytes(), token });
+    let place = Place { leg: leg.clone(), id: named.bytes(), token, stop: None };
+    let running = hosted.runs(message.id_bytes(), place);
     let mut exchange = leg.call_named(&call.core, message, named, &call.provenance()).await?;
     exchange.keep(running);
     Ok(exchange)
@@ -150,6 +178,9 @@ pub fn destination(call: &Call, message: Message) -> Result<(Arc<Server>, Messag
 async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, Failure> {
     hosted
         .leg(server, async || {
+            if !eras::speaks(&call.core, server, Era::Legacy).await {
+                return server.modern_leg(&call.client().id, &hosted.declared.capabilities).await;
+            }
             let (unasked, said) = mpsc::channel(UNASKED);
             let leg = server.introduce(&call.core, &call.client().id, hosted, unasked).await?;
             if let (Some((session, _)), Some(news), true) = (&call.session, leg.news(), leg.is_shared()) {
@@ -177,19 +208,13 @@ async fn list(call: &mut Call, hosted: &Hosted, method: Method) -> Result<Respon
         Some(leg) => leg,
         None => lists::shared_leg(call, &server, hosted.revision).await?,
     };
-    let message = call.message().clone();
-    let exchange = leg.call(&call.core, &message, &call.provenance()).await?;
-    if call.view().offers_all(call.client(), &server) {
-        return answer::relay(call, exchange, server.first_byte(None)).await;
-    }
-    let whole = answer::whole(call, exchange, server.first_byte(None)).await?;
-    Ok(answer::json_answer(Era::Legacy, lists::filter(call, &server, method, &whole)))
+    lists::single(call, &server, leg, method).await
 }
 
 /// The level holds for every server of the session, those that join later included.
 async fn set_level(call: &Call, hosted: &Hosted, message: &Message) -> Result<Response<Body>, Failure> {
     hosted.set_log_level(message.bytes.clone());
-    for leg in hosted.living_legs().await {
+    for leg in hosted.living_legs().await.into_iter().filter(|leg| leg.era == Era::Legacy) {
         let server = Arc::clone(&leg.server);
         // A server that does not take it keeps its own level; the others must not be kept from theirs.
         let told = async { leg.call(&call.core, message, &call.provenance()).await?.answer().await };
@@ -215,7 +240,8 @@ async fn notification(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Fa
         "notifications/initialized" => {}
         "notifications/cancelled" => cancel(call, hosted, message).await,
         _ => {
-            for leg in hosted.living_legs().await {
+            // The modern era has none from clients but the cancellation.
+            for leg in hosted.living_legs().await.into_iter().filter(|leg| leg.era == Era::Legacy) {
                 if let Err(failure) = leg.send(&call.core, message.bytes.clone(), &call.provenance()).await {
                     debug!(server = leg.server.settings.name, %failure, "a notification was not taken");
                 }
@@ -229,6 +255,11 @@ async fn notification(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Fa
 /// is not running any more is no error (2025-11-25, "Cancellation").
 async fn cancel(call: &Call, hosted: &Hosted, message: &Message) {
     let Some(running) = message.raw(message.envelope.request_id).and_then(|id| hosted.running(id)) else { return };
+    if let Some(stop) = &running.stop {
+        // Kept for a call that is between two waits.
+        stop.notify_one();
+        return;
+    }
     let renamed: Bytes = message.with(&[(message.envelope.request_id, &running.id)]).into();
     running.leg.cancel(&call.core, renamed, &call.provenance()).await;
 }
@@ -236,14 +267,20 @@ async fn cancel(call: &Call, hosted: &Hosted, message: &Message) {
 /// The client's answer to a server's request goes back to the server that asked.
 async fn response(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
     let message = call.message();
-    let Some(asked) = message.id().and_then(|id| hosted.answered(id)) else {
-        return Err(Failure::new(
-            Kind::InvalidRequest,
-            "No server waits for an answer with this id; it was answered already, or its server has ended.",
-        ));
-    };
-    let renamed: Bytes = message.with(&[(message.envelope.id, &asked.id)]).into();
-    asked.leg.send(&call.core, renamed, &call.provenance()).await?;
+    match message.id().and_then(|id| hosted.answered(id)) {
+        Some(Answerer::Server(asked)) => {
+            let renamed: Bytes = message.with(&[(message.envelope.id, &asked.id)]).into();
+            asked.leg.send(&call.core, renamed, &call.provenance()).await?;
+        }
+        // It waits for as many answers as it has questions, so there is room.
+        Some(Answerer::Call(running)) => drop(running.try_send(message.clone())),
+        None => {
+            return Err(Failure::new(
+                Kind::InvalidRequest,
+                "No server waits for an answer with this id; it was answered already, or its server has ended.",
+            ));
+        }
+    }
     Ok(empty(StatusCode::ACCEPTED))
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Response;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -20,6 +21,9 @@ use toolgate_protocol::revision::{Era, Revision};
 use toolgate_protocol::splice;
 use tracing::warn;
 
+use super::course::Course;
+use super::{answer, crossing};
+use crate::body::Body;
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
@@ -27,8 +31,9 @@ use crate::identity::Client;
 use crate::message::Message;
 use crate::policy::View;
 use crate::servers::Server;
-use crate::servers::discovery::{self, introduced, introduced_within};
+use crate::servers::eras::{introduced_in_any, introduced_in_any_within};
 use crate::servers::leg::Leg;
+use crate::servers::{catalog, discovery};
 
 /// How long a merged list waits for one server.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -50,7 +55,24 @@ struct Position {
 
 /// The leg that lists of a server come from, shared by all clients.
 pub async fn shared_leg(call: &Call, server: &Arc<Server>, revision: Revision) -> Result<Leg, Failure> {
-    introduced(&call.core, server, revision).await.map(|introduced| introduced.leg.clone())
+    introduced_in_any(&call.core, server, revision).await.map(|introduced| introduced.leg.clone())
+}
+
+/// The call's list of one server, from this leg.
+pub async fn single(
+    call: &mut Call,
+    server: &Arc<Server>,
+    leg: Leg,
+    method: Method,
+) -> Result<Response<Body>, Failure> {
+    let request = crossing::request(call, &leg, call.message())?;
+    let exchange = leg.call(&call.core, &request, &call.provenance()).await?;
+    let wait = server.first_byte(None);
+    if leg.era == call.era && call.view().offers_all(call.client(), server) {
+        return answer::relay(call, server, Course::straight(&call.core, exchange, None), wait).await;
+    }
+    let whole = crossing::answer(call, &leg, answer::whole(call, exchange, wait).await?)?;
+    Ok(answer::json_answer(call.era, filter(call, server, method, &whole)))
 }
 
 /// A server's list answer without what the client may not use.
@@ -74,9 +96,8 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
             continue;
         };
         let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
-        let request = list_request(call, method, position.cursor.as_deref());
         pages.spawn_local(async move {
-            let page = page_in_time(&core, &server, revision, &request, member).await;
+            let page = page_in_time(&core, &server, revision, method, position.cursor.as_deref()).await;
             (place, position, server, page)
         });
     }
@@ -87,10 +108,10 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
     let mut taken = names::View::new();
     let mut further = Vec::new();
     for (_, position, server, page) in answered {
-        let Ok(page) = page else { continue };
+        let Ok((era, page)) = page else { continue };
         let next = next_position(&position, &page);
         let whole = position.page == 0 && next.is_none();
-        append(call, method, &server, (&page, whole), &mut out, &mut taken);
+        append(call, method, (&server, era), (&page, whole), &mut out, &mut taken);
         further.extend(next);
     }
     let cursor = seal(call, &further);
@@ -107,13 +128,14 @@ async fn page_in_time(
     core: &Rc<Core>,
     server: &Arc<Server>,
     revision: Revision,
-    request: &Message,
-    list: &'static str,
-) -> Result<Message, ()> {
+    method: Method,
+    cursor: Option<&str>,
+) -> Result<(Era, Message), ()> {
+    let list = method.list_member().unwrap_or_default();
     if server.left_out.is_silent(list) {
         return Err(());
     }
-    let page = timeout(PATIENCE, page(core, server, revision, request)).await;
+    let page = timeout(PATIENCE, page(core, server, revision, method, cursor)).await;
     let silent = page.is_err();
     let page = page.unwrap_or_else(|_| Err(Failure::new(Kind::ServerTimeout, "It did not list in time.")));
     page.map_err(|failure| match failure.kind {
@@ -156,54 +178,43 @@ fn next_position(position: &Position, page: &Message) -> Option<Position> {
     Some(Position { server: position.server.clone(), cursor, page: next })
 }
 
-fn list_request(call: &Call, method: Method, cursor: Option<&str>) -> Message {
-    let mut params = Vec::new();
-    if let Some(cursor) = cursor {
-        params.push(format!(r#""cursor":{}"#, json::encode_str(cursor)));
-    }
-    if call.era == Era::Modern {
-        params.push(discovery::own_meta());
-    }
-    discovery::own(format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"{}","params":{{{}}}}}"#,
-        method.as_str(),
-        params.join(",")
-    ))
-}
-
 async fn page(
     core: &Rc<Core>,
     server: &Arc<Server>,
     revision: Revision,
-    request: &Message,
-) -> Result<Message, Failure> {
+    method: Method,
+    cursor: Option<&str>,
+) -> Result<(Era, Message), Failure> {
     let from = crate::provenance::Provenance::own();
-    let introduced = introduced_within(GREETING, core, server, revision).await?;
-    let answer = introduced.leg.call(core, request, &from).await?.answer().await;
+    let introduced = introduced_in_any_within(GREETING, core, server, revision).await?;
+    let request = discovery::own_list(introduced.leg.era, method, cursor);
+    let answer = introduced.leg.call(core, &request, &from).await?.answer().await;
     let answer = match answer {
         // The server forgot our session, as it does when it was restarted: introduce ourselves anew, once.
         Err(_) if introduced.leg.conversation().is_some() => {
-            discovery::forget(server, revision);
-            let again = discovery::introduced(core, server, revision).await?;
-            again.leg.call(core, request, &from).await?.answer().await?
+            discovery::forget_all(server);
+            let again = introduced_in_any(core, server, revision).await?;
+            let request = discovery::own_list(again.leg.era, method, cursor);
+            again.leg.call(core, &request, &from).await?.answer().await?
         }
         answer => answer?,
     };
     if !answer.is_error() {
-        return Ok(answer);
+        return Ok((introduced.leg.era, crossing::page(introduced.leg.era, revision.era(), method, answer)?));
     }
-    if introduced.declares_list_of(request) {
+    if introduced.declares_list_of(&request) {
         let error = String::from_utf8_lossy(answer.raw(answer.envelope.error).unwrap_or_default()).into_owned();
         return Err(Failure::new(Kind::ServerGarbage, format!("It refuses to list: {error}")));
     }
-    Ok(discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned()))
+    Ok((introduced.leg.era, discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned())))
 }
 
-/// Appends what the client may use of one server's page; `whole` where the list has no other.
+/// Appends what the client may use of one page of a server that was asked in this era; `whole`
+/// where the list has no other.
 fn append(
     call: &Call,
     method: Method,
-    server: &Server,
+    (server, era): (&Server, Era),
     (page, whole): (&Message, bool),
     out: &mut Merged,
     taken: &mut names::View,
@@ -213,6 +224,9 @@ fn append(
     out.limit(list::cache_hints(&page.bytes, result));
     let mut unfit = Vec::new();
     for item in list::items(&page.bytes, result, member) {
+        if catalog::is_unfit(era, &page.bytes, item.span) {
+            continue;
+        }
         let entry = item.span.of(&page.bytes);
         let local = list::item(entry, json::Span::new(0, entry.len()));
         let edit = if by_uri(method) {

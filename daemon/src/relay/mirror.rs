@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use toolgate_protocol::coding::{Accepted, Coding, Encoded};
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::Era;
@@ -21,8 +23,9 @@ use crate::servers::Server;
 use crate::servers::exchange::Exchange;
 use crate::servers::http::{self as upstream, Answer};
 use crate::servers::http_call::{self, Conversation, Lines, Told, Upstream};
-use crate::servers::http_reply::HttpReply;
+use crate::servers::http_reply::{HttpReply, undecodable};
 use crate::servers::leg::Leg;
+use crate::servers::readable::{self, Readable};
 use crate::sessions::{self, Bounds, Full, Mirrored};
 use crate::stages::queue;
 
@@ -44,10 +47,19 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     let endpoint = endpoint(call, server);
     let answer = pass(call, server, endpoint).await?;
     call.times.first_byte = Some(Instant::now());
+    if matches!(answer.status, 400 | 404 | 405) && introduces(call) {
+        // It does not take the greeting of an era that it spoke.
+        server.ask_anew();
+    }
     if let (Some(list), 200) = (filtered, answer.status) {
         return Box::pin(filter(call, server, answer, list)).await;
     }
     finish(call, server, endpoint, answer)
+}
+
+fn introduces(call: &Call) -> bool {
+    let method = call.message.as_ref().and_then(|message| message.envelope.known_method);
+    matches!(method, Some(Mcp::Initialize | Mcp::Discover))
 }
 
 /// The list whose entries must be filtered for this client.
@@ -101,7 +113,7 @@ fn mirrored(session: &sessions::Session) -> Option<&Mirrored> {
 }
 
 /// Turns the server's answer into ours.
-fn finish(call: &Call, server: &Arc<Server>, endpoint: usize, mut answer: Answer) -> Result<Response<Body>, Failure> {
+fn finish(call: &Call, server: &Arc<Server>, endpoint: usize, answer: Answer) -> Result<Response<Body>, Failure> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
@@ -111,11 +123,43 @@ fn finish(call: &Call, server: &Arc<Server>, endpoint: usize, mut answer: Answer
         }
     }
     follow_session(call, server, endpoint, &answer, &mut response)?;
-    *response.body_mut() = match answer.body.take_whole() {
-        Some(whole) => Body::from(whole),
-        None => Body::stream(http_body_util::BodyExt::map_err(answer.body, BodyError::new)),
-    };
+    *response.body_mut() = body(call, server, answer, response.headers_mut())?;
     Ok(response)
+}
+
+/// The server's body as it came, where the client can read it. A coding that the client did not allow is undone, and so
+/// is that of a stream of events, in which the gate may have to say the last word.
+fn body(call: &Call, server: &Server, mut answer: Answer, headers: &mut HeaderMap) -> Result<Body, Failure> {
+    let coding = readable::coding_of(&answer.headers);
+    if let Encoded::Once(coding) = coding {
+        headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+        let events = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        if !events && allowed(call, coding) {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+            return Ok(passed(answer.body.take_whole(), answer.body));
+        }
+    }
+    if coding == Encoded::Plain {
+        return Ok(passed(answer.body.take_whole(), answer.body));
+    }
+    let undecodable = |problem| undecodable(server, problem);
+    let mut decoded = Readable::new(&answer.headers, answer.body).map_err(undecodable)?;
+    let whole = decoded.take_whole().map_err(undecodable)?;
+    Ok(passed(whole, decoded))
+}
+
+fn passed<B>(whole: Option<Bytes>, rest: B) -> Body
+where
+    B: http_body::Body<Data = Bytes, Error = upstream::BodyError> + 'static,
+{
+    match whole {
+        Some(whole) => whole.into(),
+        None => Body::stream(http_body_util::BodyExt::map_err(rest, BodyError::new)),
+    }
+}
+
+fn allowed(call: &Call, coding: Coding) -> bool {
+    Accepted::new(call.headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes)).allows(coding)
 }
 
 /// Opens our session where the server opened one, and ends ours where the server's has ended.

@@ -6,6 +6,8 @@
 
 pub mod announce;
 pub mod answer;
+pub mod course;
+pub mod crossing;
 pub mod farewell;
 pub mod greet;
 pub mod hosted;

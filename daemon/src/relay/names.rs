@@ -12,6 +12,7 @@ use toolgate_protocol::splice::{self, Edit};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
+use crate::observe::is_unfit;
 use crate::servers::Server;
 
 /// Where a named request goes.
@@ -31,17 +32,31 @@ pub fn authorise(call: &Call, server: &Server, method: Method, message: &Message
     if may_use(call, server, method, &name) { Ok(()) } else { Err(unknown(method, &name)) }
 }
 
+/// The server and the name there that a name in a header leads to, where the call's client may use it.
+pub fn leads<'c, 'n: 'c>(call: &'c Call, method: Method, name: &'n str) -> Option<(&'c Arc<Server>, &'c str)> {
+    let (server, own) = if let Some(server) = call.view().single() {
+        (server, name)
+    } else {
+        behind(call, method.named_by() == Some(NamedBy::Uri), name)?
+    };
+    may_use(call, server, method, own).then_some((server, own))
+}
+
+/// The server of a name in a merged view, and its own name for it. What is offered under an alias
+/// is what it is: rules know it by its own name.
+fn behind<'c, 'n: 'c>(call: &'c Call, by_uri: bool, offered: &'n str) -> Option<(&'c Arc<Server>, &'c str)> {
+    let (server, own) = if by_uri { names::split_uri(offered) } else { names::split(offered) }?;
+    let server = call.view().server(server)?;
+    let alias = if by_uri { None } else { server.settings.aliases.own(own) };
+    Some((server, alias.unwrap_or(own)))
+}
+
 /// Finds the server of a request in a merged view and gives the name back its original form.
 pub fn route(call: &Call, method: Method, message: &Message) -> Result<Routed, Failure> {
     let missing = || Failure::new(Kind::InvalidParams, "The request names nothing that the gate could route it by.");
     let offered = named(method, message).ok_or_else(missing)?;
     let by_uri = is_by_uri(method, message);
-    let split = if by_uri { names::split_uri(&offered) } else { names::split(&offered) };
-    let found = split.and_then(|(server, own)| Some((call.view().server(server)?, own)));
-    let Some((server, own)) = found else { return Err(unknown(method, &offered)) };
-    let alias = if by_uri { None } else { server.settings.aliases.own(own) };
-    let own = alias.unwrap_or(own);
-    // What is offered under an alias is what it is: rules know it by its own name.
+    let Some((server, own)) = behind(call, by_uri, &offered) else { return Err(unknown(method, &offered)) };
     if !may_use(call, server, method, own) {
         return Err(unknown(method, &offered));
     }
@@ -108,7 +123,7 @@ pub fn unknown(method: Method, name: &str) -> Failure {
     Failure::new(Kind::NameUnknown, format!("Unknown {what}: {name}. List what there is and use a name from there."))
 }
 
-/// A name as a refusal quotes it: without control characters, and no longer than one may be.
+/// A name as a refusal quotes it: without what steers a terminal, and no longer than one may be.
 pub fn brief(name: &str) -> String {
-    name.chars().filter(|character| !character.is_control()).take(64).collect()
+    name.chars().filter(|character| !is_unfit(*character)).take(64).collect()
 }

@@ -5,18 +5,22 @@
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
+use toolgate_protocol::bridge::url;
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{Era, MODERN};
 
+use super::course::Course;
+use super::crossing::held::Held;
+use super::crossing::parked;
 use super::hosted::{destination, empty};
 use super::{answer, greet, lists, subscribe};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
-use crate::servers::Server;
 use crate::servers::leg::Leg;
+use crate::servers::{Server, eras};
 use crate::stages::queue;
 
 /// Serves one modern request.
@@ -43,23 +47,52 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
     }
     match method {
         Some(Method::Discover) => discover(call).await,
-        Some(Method::Listen) if call.view().single().is_none() => subscribe::merged(call).await,
+        Some(Method::Listen) if !listens_straight(call).await => subscribe::listen(call).await,
         Some(method) if lists::is_list(method) => list(call, method).await,
         method => run(call, method, message).await,
     }
 }
 
+/// Whether the subscription passes as it is to the one server behind the path.
+async fn listens_straight(call: &Call) -> bool {
+    match call.view().single() {
+        Some(server) => eras::speaks(&call.core, server, Era::Modern).await,
+        None => false,
+    }
+}
+
 async fn run(call: &mut Call, method: Option<Method>, message: Message) -> Result<Response<Body>, Failure> {
     let (server, message) = destination(call, message)?;
-    greet::speaks_modern(call, &server).await?;
+    let wait = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
+    let straight = eras::speaks(&call.core, &server, Era::Modern).await;
+    if !straight && parked::continues(&message) {
+        // It has its permit since it began.
+        let heard = parked::resume(call, &message).await?;
+        return answer::relay(call, &server, Course::Resumed(heard), wait).await;
+    }
     // A subscription lives long and does nothing; it must not take a caller's place.
     if method != Some(Method::Listen) {
         queue::admit(call, &server).await?;
     }
-    let leg = leg(call, &server).await?;
-    let exchange = leg.call(&call.core, &message, &call.provenance()).await?;
-    let tool = message.envelope.name_str(&message.bytes);
-    answer::relay(call, exchange, server.first_byte(tool.as_deref())).await
+    let course = if straight {
+        let leg = leg(call, &server).await?;
+        Course::straight(&call.core, leg.call(&call.core, &message, &call.provenance()).await?, None)
+    } else {
+        not_declined(&message)?;
+        Course::Held(Box::new(Held::begin(call, &server, &message).await?))
+    };
+    answer::relay(call, &server, course, wait).await
+}
+
+/// A retry that says that the user did not visit a URL would be asked for the same again.
+fn not_declined(message: &Message) -> Result<(), Failure> {
+    if url::is_declined(&message.bytes, &message.envelope) {
+        return Err(Failure::new(
+            Kind::InvalidParams,
+            "The user did not visit the URL that this call needs, so it was not run.",
+        ));
+    }
+    Ok(())
 }
 
 /// The leg for a client's modern calls to a server.
@@ -81,11 +114,5 @@ async fn list(call: &mut Call, method: Method) -> Result<Response<Body>, Failure
     };
     queue::admit(call, &server).await?;
     let leg = lists::shared_leg(call, &server, MODERN).await?;
-    let message = call.message().clone();
-    let exchange = leg.call(&call.core, &message, &call.provenance()).await?;
-    if call.view().offers_all(call.client(), &server) {
-        return answer::relay(call, exchange, server.first_byte(None)).await;
-    }
-    let whole = answer::whole(call, exchange, server.first_byte(None)).await?;
-    Ok(answer::json_answer(Era::Modern, lists::filter(call, &server, method, &whole)))
+    lists::single(call, &server, leg, method).await
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use toolgate_protocol::json;
 use toolgate_protocol::method::Method;
-use toolgate_protocol::revision::Revision;
+use toolgate_protocol::revision::{MODERN, Revision};
 
 use super::Server;
 use super::leg::Leg;
@@ -22,8 +22,8 @@ use crate::clock;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 
-pub use asking::{introduce_session, introduced, introduced_within, shared_leg};
-pub use own::{message as own, meta as own_meta};
+pub use asking::{greet_shared, introduce_session, introduced, introduced_within, shared_leg};
+pub use own::{initialize as own_initialize, list as own_list, message as own, meta as own_meta};
 
 /// A server that could not be asked is not asked again for this long, in milliseconds.
 const REMEMBER_TROUBLE: u64 = 2_000;
@@ -172,6 +172,13 @@ impl Introduced {
         capability.is_some_and(|capability| self.declares(capability.as_str()))
     }
 
+    /// Whether a capability has a member that is true: `listChanged`, `subscribe`.
+    pub fn offers(&self, capability: &str, member: &str) -> bool {
+        let text = &self.answer.bytes;
+        let capability = self.capabilities().and_then(|span| json::get(text, span, capability));
+        capability.and_then(|span| json::get(text, span, member)).is_some_and(|span| span.of(text) == b"true")
+    }
+
     /// The raw `capabilities`.
     pub fn capabilities_raw(&self) -> Option<&[u8]> {
         self.capabilities().map(|span| span.of(&self.answer.bytes))
@@ -196,6 +203,11 @@ impl Discovery {
             let known = lock(known);
             known.trouble.as_ref().filter(|trouble| trouble.is_real(now)).map(|trouble| trouble.text.clone())
         })
+    }
+
+    /// Whether the server, met in the modern era, declares `logging`.
+    pub fn declares_logging(&self) -> bool {
+        matches!(&self.of(MODERN).state, State::Introduced(introduced) if introduced.declares("logging"))
     }
 
     /// What the server said of itself, where that still holds; it is not asked.
@@ -264,11 +276,14 @@ impl Discovery {
     }
 }
 
-/// Forgets what was said on a leg whose session the server no longer knows.
-pub fn forget(server: &Server, revision: Revision) {
-    let mut known = server.discovery.of(revision);
-    if matches!(known.state, State::Introduced(_)) {
-        known.state = State::Unknown;
+/// Forgets what a server said of itself: it knows our session no more, or another program may
+/// answer by now.
+pub fn forget_all(server: &Server) {
+    for known in &server.discovery.known {
+        let mut known = lock(known);
+        if matches!(known.state, State::Introduced(_)) {
+            known.state = State::Unknown;
+        }
     }
 }
 

@@ -13,12 +13,14 @@ pub struct Fitness {
 }
 
 impl Fitness {
-    /// The server has answered.
-    pub fn answered(&self, server: &str) {
-        if self.ill.load(Ordering::Relaxed) && self.ill.swap(false, Ordering::Relaxed) {
+    /// The server has answered; `true` when it did not before.
+    pub fn answered(&self, server: &str) -> bool {
+        let recovered = self.ill.load(Ordering::Relaxed) && self.ill.swap(false, Ordering::Relaxed);
+        if recovered {
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
             info!(server, "the server answers again");
         }
+        recovered
     }
 
     /// The server could not be reached, or gave no answer.
@@ -49,7 +51,7 @@ mod tests {
         fitness.failed("weather", "refused");
         fitness.failed("weather", "timed out");
         assert_eq!(fitness.trouble().as_deref(), Some("timed out"));
-        fitness.answered("weather");
+        assert!(fitness.answered("weather") && !fitness.answered("weather"));
         assert_eq!(fitness.trouble(), None);
     }
 }

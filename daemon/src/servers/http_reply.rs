@@ -13,7 +13,9 @@ use toolgate_protocol::sse;
 
 use super::Server;
 use super::exchange::Step;
-use super::http::{Answer, AnswerBody};
+use super::http::{Answer, BodyError};
+use super::readable::Readable;
+use crate::coding::decode::Problem;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 
@@ -26,13 +28,14 @@ pub struct HttpReply {
     server: Arc<Server>,
     status: u16,
     session: Option<HeaderValue>,
-    body: AnswerBody,
+    body: Readable,
     form: Form,
 }
 
 #[derive(Debug)]
 enum Form {
-    Json,
+    /// What has arrived of the body, so that nothing is lost with a dropped wait.
+    Json(BytesMut),
     Events(Box<Events>),
     Other,
     Over,
@@ -51,12 +54,13 @@ impl HttpReply {
         let form = if starts_with_ignoring_case(kind, b"text/event-stream") {
             Form::Events(Box::new(Events { parser: sse::Parser::new(MAX_MESSAGE), ready: VecDeque::new() }))
         } else if starts_with_ignoring_case(kind, b"application/json") {
-            Form::Json
+            Form::Json(BytesMut::new())
         } else {
             Form::Other
         };
         let session = answer.headers.get("mcp-session-id").and_then(|value| HeaderValue::from_bytes(value).ok());
-        Ok(Self { server: Arc::clone(server), status: answer.status, session, body: answer.body, form })
+        let body = Readable::new(&answer.headers, answer.body).map_err(|problem| undecodable(server, problem))?;
+        Ok(Self { server: Arc::clone(server), status: answer.status, session, body, form })
     }
 
     /// Whether the server knows nothing of the session: then nothing was done.
@@ -72,7 +76,7 @@ impl HttpReply {
     /// The next message.
     pub async fn next(&mut self) -> Step {
         match &self.form {
-            Form::Json => self.whole().await,
+            Form::Json(_) => self.whole().await,
             Form::Events(_) => self.event().await,
             Form::Other => Step::Lost(self.no_message(format!("status {}", self.status))),
             Form::Over => Step::Lost(self.no_message("the stream ended without an answer")),
@@ -80,17 +84,21 @@ impl HttpReply {
     }
 
     async fn whole(&mut self) -> Step {
-        let mut text = BytesMut::new();
         loop {
-            match self.chunk().await {
+            let next = self.chunk().await;
+            let Form::Json(text) = &mut self.form else { break };
+            match next {
                 Ok(Some(chunk)) if text.len() + chunk.len() <= MAX_MESSAGE => text.extend_from_slice(&chunk),
                 Ok(Some(_)) => return Step::Lost(self.no_message("the answer is too long")),
                 Ok(None) => break,
                 Err(failure) => return Step::Lost(failure),
             }
         }
-        self.form = Form::Over;
-        match Message::parse(text.freeze()) {
+        let text = match std::mem::replace(&mut self.form, Form::Over) {
+            Form::Json(text) => text.freeze(),
+            _ => Bytes::new(),
+        };
+        match Message::parse(text) {
             Ok(message) if message.shape() == Shape::Response => Step::Final(message.bytes),
             Ok(_) => Step::Lost(self.no_message("a message that is no answer")),
             Err(problem) => Step::Lost(self.no_message(problem)),
@@ -151,6 +159,7 @@ impl HttpReply {
                         return Ok(Some(data));
                     }
                 }
+                Some(Err(BodyError::Coding(problem))) => return Err(undecodable(&self.server, problem)),
                 Some(Err(error)) => return Err(self.no_message(error)),
             }
         }
@@ -172,6 +181,18 @@ impl HttpReply {
         };
         Failure::new(kind, text).because(problem)
     }
+}
+
+/// A server that compresses what nobody asked it to, in a way that cannot be undone.
+pub fn undecodable(server: &Server, problem: Problem) -> Failure {
+    let name = &server.settings.name;
+    Failure::new(
+        Kind::ServerGarbage,
+        format!(
+            "The server {name} compressed its answer, and the gate cannot read it. The server's operator has to switch its compression off. Whether the call had an effect is unknown; check before you repeat it."
+        ),
+    )
+    .because(problem)
 }
 
 fn starts_with_ignoring_case(value: &[u8], prefix: &[u8]) -> bool {

@@ -10,6 +10,7 @@ use toolgate_protocol::names::{Aliases, Unfit};
 use tracing::warn;
 
 use crate::clock;
+use crate::observe::Shown;
 
 /// Names kept per list; a server that has more is told of these.
 const KEPT: usize = 20;
@@ -55,7 +56,7 @@ impl LeftOut {
         }
         for unfit in unfit {
             if entry.names.len() < KEPT && !entry.names.contains_key(unfit.name()) {
-                let told = sentence(unfit, server, aliases);
+                let told = Shown(&sentence(unfit, server, aliases)).to_string();
                 warn!(server, list, "a name is left out of merged views: {told}");
                 entry.names.insert(unfit.name().to_owned(), told);
             }
@@ -67,7 +68,7 @@ impl LeftOut {
 
     /// Takes note of a list that could not be had; `silent` where the server was waited for in vain.
     pub fn note_failure(&self, list: &'static str, why: &str, silent: bool, server: &str) {
-        let why: String = why.chars().take(LONGEST).collect();
+        let why: String = Shown(why).to_string().chars().take(LONGEST).collect();
         let mut lists = self.lock();
         let entry = lists.entry(list).or_default();
         if entry.failure.as_ref().is_none_or(|failed| failed.why != why) {

@@ -2,17 +2,21 @@
 //!
 //! One value per server lives as long as its configuration does not change, across reloads.
 
+pub mod catalog;
 pub mod discovery;
+pub mod eras;
 pub mod exchange;
 pub mod fitness;
 pub mod http;
 pub mod http_call;
 pub mod http_reply;
 pub mod http_stream;
+pub mod kept;
 pub mod left_out;
 pub mod leg;
 pub mod news;
 pub mod queue;
+pub mod readable;
 pub mod stdio;
 
 use std::rc::Rc;
@@ -22,15 +26,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use toolgate_protocol::revision::Era;
+use toolgate_protocol::revision::{Era, Revision};
 
 use crate::config::settings::{self, Daemon, Per, Transport};
 use crate::core::Core;
 use crate::failure::Failure;
 use crate::policy::Names;
 use crate::sessions::Hosted;
+use catalog::Catalog;
 use discovery::Discovery;
+use eras::Eras;
 use fitness::Fitness;
+use kept::{Holder, KeptSessions};
 use left_out::LeftOut;
 use leg::Leg;
 use news::News;
@@ -60,6 +67,12 @@ pub struct Server {
     pub discovery: Arc<Discovery>,
     /// Names that merged views leave out.
     pub left_out: Arc<LeftOut>,
+    /// Which eras it speaks.
+    pub eras: Arc<Eras>,
+    /// Legacy sessions of modern clients.
+    pub kept: Arc<KeptSessions>,
+    /// What its tools want in headers.
+    pub catalog: Arc<Catalog>,
     /// What it announces outside of calls.
     pub news: Arc<News>,
     used: Arc<AtomicBool>,
@@ -92,6 +105,9 @@ impl Server {
             fitness: Arc::default(),
             discovery: Arc::default(),
             left_out: Arc::default(),
+            eras: Arc::default(),
+            kept: Arc::default(),
+            catalog: Arc::default(),
             news: Arc::default(),
             used: Arc::default(),
             by: Arc::new(by),
@@ -119,6 +135,9 @@ impl Server {
             discovery: Arc::clone(&self.discovery),
             // Other aliases, other names.
             left_out: if old.aliases == new.aliases { Arc::clone(&self.left_out) } else { Arc::default() },
+            eras: Arc::clone(&self.eras),
+            kept: Arc::clone(&self.kept),
+            catalog: Arc::clone(&self.catalog),
             news: Arc::clone(&self.news),
             used: Arc::clone(&self.used),
             by: Arc::clone(&self.by),
@@ -182,10 +201,10 @@ impl Server {
         }
     }
 
-    /// The instance that serves all legacy sessions of one client, not yet introduced.
-    async fn client_leg(self: &Arc<Self>, client: &str, revision: &str) -> Result<Leg, Failure> {
-        let instances = self.instances().expect("only instances are shared by client");
-        let link = instances.shared(&format!("legacy {revision} {client}"), Serves::Client).await?;
+    /// A leg that legacy calls of one client share, not yet introduced.
+    async fn client_leg(self: &Arc<Self>, client: &str, revision: Revision, serves: Serves) -> Result<Leg, Failure> {
+        let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
+        let link = instances.shared(&format!("legacy {revision} {client}"), serves).await?;
         Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
     }
 
@@ -212,6 +231,15 @@ impl Server {
         };
         let instances = self.instances().expect("a stdio server has instances");
         Ok(Leg::stdio(Arc::clone(self), Era::Modern, instances.shared(&owner, serves).await?))
+    }
+
+    /// Whom a legacy session is held for at this server. An instance that serves everybody knows
+    /// no client and declares nobody's capabilities.
+    pub fn holder<'a>(&self, own: Holder<'a>) -> Holder<'a> {
+        match &self.settings.transport {
+            Transport::Stdio(stdio) if stdio.instances.per == Some(Per::All) => Holder::EVERYBODY,
+            _ => own,
+        }
     }
 
     fn http_leg(self: &Arc<Self>, era: Era) -> Leg {
@@ -244,6 +272,13 @@ impl Server {
         }
     }
 
+    /// Forgets what it said of itself, so that the next call that needs it asks.
+    pub fn ask_anew(&self) {
+        self.eras.doubt();
+        discovery::forget_all(self);
+        self.catalog.forget();
+    }
+
     /// Ends what runs for it; for a server that a reload removed or changed.
     pub fn retire(&self) {
         if let Some(instances) = self.instances() {
@@ -251,6 +286,7 @@ impl Server {
         }
         // What it said holds the leg that it was said on, and the leg holds the server.
         self.discovery.retire();
+        self.kept.retire();
         self.news.retire();
     }
 }

@@ -3,11 +3,14 @@
 //! Each server of the session has a leg of its own, opened at the first call that needs it. What
 //! servers ask gets an id of ours, so that two servers' requests never meet at the client.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+use toolgate_protocol::bridge::request::Declared;
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Revision;
@@ -15,8 +18,10 @@ use toolgate_protocol::spaced::Spaced;
 
 use super::Outbox;
 use crate::message::Message;
+use crate::relay::crossing::watched::Watched;
 use crate::relay::links;
 use crate::servers::Server;
+use crate::servers::exchange::refusal;
 use crate::servers::leg::Leg;
 
 /// Requests of servers that may wait for the client's answer at once.
@@ -35,20 +40,46 @@ pub struct Hosted {
     pub revision: Revision,
     /// The client's `initialize`, told to each server in turn.
     pub initialize: Message,
+    /// The same as each request to a modern server says it.
+    pub declared: Arc<Declared>,
     /// Whether it is a view of several servers, which offers names of its own.
     merged: bool,
     /// What servers say outside of calls.
     pub outbox: Arc<Outbox>,
     /// By server. Held only to look one up: a server that starts slowly holds up its own calls.
     legs: Mutex<HashMap<String, Arc<Opening>>>,
-    asked: Mutex<HashMap<u64, Asked>>,
+    asked: Mutex<HashMap<u64, Answerer>>,
     running: Arc<Mutex<HashMap<Bytes, Place>>>,
+    /// Resources of modern servers that the client watches, by server.
+    watched: Mutex<HashMap<String, Arc<Watched>>>,
     log_level: Mutex<Option<Bytes>>,
     /// Servers whose announcements reach the session without a leg of its own.
     hears: Mutex<HashSet<String>>,
     /// Announcements of list changes, by kind.
     changes: [Mutex<Spaced<Bytes>>; 3],
     next_asked: AtomicU64,
+}
+
+/// Who waits for the client's answer to a request.
+#[derive(Debug, Clone)]
+pub enum Answerer {
+    /// A server that asked by itself.
+    Server(Asked),
+    /// A call whose modern server required input.
+    Call(mpsc::Sender<Message>),
+}
+
+impl Answerer {
+    fn is_of(&self, leg: &Leg) -> bool {
+        matches!(self, Self::Server(asked) if asked.leg.is_same(leg))
+    }
+
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Server(asked) => asked.leg.is_ended(),
+            Self::Call(call) => call.is_closed(),
+        }
+    }
 }
 
 /// A server's request on its way through the client.
@@ -80,6 +111,8 @@ pub struct Place {
     pub id: Bytes,
     /// The client's own progress token.
     pub token: Option<Bytes>,
+    /// Ends it where a message cannot: a modern call is cancelled by closing it.
+    pub stop: Option<Arc<Notify>>,
 }
 
 /// A client's request in flight: it can be cancelled until this is dropped.
@@ -103,19 +136,27 @@ impl Drop for Running {
 impl Hosted {
     /// A session that no server knows yet.
     pub fn new(revision: Revision, initialize: Message, merged: bool) -> Self {
+        let declared = Arc::new(Declared::of_initialize(&initialize.bytes, &initialize.envelope));
         Self {
             revision,
             initialize,
+            declared,
             merged,
             outbox: Arc::default(),
             legs: Mutex::default(),
             asked: Mutex::default(),
             running: Arc::default(),
+            watched: Mutex::default(),
             log_level: Mutex::default(),
             hears: Mutex::default(),
             changes: std::array::from_fn(|_| Mutex::new(Spaced::new(CHANGE_GAP))),
             next_asked: AtomicU64::new(1),
         }
+    }
+
+    /// Whether it is a view of several servers, which offers names of its own.
+    pub fn is_merged(&self) -> bool {
+        self.merged
     }
 
     /// The leg to a server, opened by `open` if there is none that lives. A leg to what the server
@@ -186,22 +227,30 @@ impl Hosted {
     }
 
     fn ask(&self, asked: Asked) -> Result<u64, Asked> {
-        let mut waiting = lock(&self.asked);
-        if waiting.len() >= MAX_ASKED {
-            waiting.retain(|_, asked| !asked.leg.is_ended());
+        {
+            let mut waiting = lock(&self.asked);
+            if waiting.len() >= MAX_ASKED {
+                waiting.retain(|_, answerer| !answerer.is_gone());
+            }
+            if waiting.len() >= MAX_ASKED {
+                return Err(asked);
+            }
         }
-        if waiting.len() >= MAX_ASKED {
-            return Err(asked);
-        }
+        Ok(self.expect(Answerer::Server(asked)))
+    }
+
+    /// The id of a request to the client whose answer goes to `answerer`.
+    pub fn expect(&self, answerer: Answerer) -> u64 {
         let ours = self.next_asked.fetch_add(1, Ordering::Relaxed);
-        waiting.insert(ours, asked);
-        Ok(ours)
+        lock(&self.asked).insert(ours, answerer);
+        ours
     }
 
     /// The id that the client knows a server's request by, which nobody waits for from now on.
     fn take_asked(&self, leg: &Leg, theirs: &[u8]) -> Option<u64> {
         let mut waiting = lock(&self.asked);
-        let found = waiting.iter().find(|(_, asked)| asked.id == theirs && asked.leg.is_same(leg));
+        let is_it = |answerer: &Answerer| matches!(answerer, Answerer::Server(asked) if asked.id == theirs);
+        let found = waiting.iter().find(|(_, answerer)| is_it(answerer) && answerer.is_of(leg));
         let ours = found.map(|(ours, _)| *ours)?;
         waiting.remove(&ours);
         Some(ours)
@@ -209,17 +258,27 @@ impl Hosted {
 
     /// Forgets what was asked on a leg that has ended.
     pub fn forget_asked(&self, leg: &Leg) {
-        lock(&self.asked).retain(|_, asked| !asked.leg.is_same(leg));
+        lock(&self.asked).retain(|_, answerer| !answerer.is_of(leg));
     }
 
-    /// The server's request in a message that the client will never see; to be refused.
+    /// The server's request in a message that the client will never see; to be refused. A call that
+    /// asked it is told at once.
     pub fn unseen(&self, message: Bytes) -> Option<Asked> {
         let message = Message::parse(message).ok().filter(|message| message.shape() == Shape::Request)?;
-        self.answered(message.id()?)
+        match self.answered(message.id()?)? {
+            Answerer::Server(asked) => Some(asked),
+            Answerer::Call(call) => {
+                if let Ok(refusal) = Message::parse(refusal(message.id()?)) {
+                    // A call whose answers are full or that is over needs no more of them.
+                    drop(call.try_send(refusal));
+                }
+                None
+            }
+        }
     }
 
-    /// The server's request that a client's response answers; each is answered once.
-    pub fn answered(&self, ours: &[u8]) -> Option<Asked> {
+    /// Who waits for a client's response; each is handed over once.
+    pub fn answered(&self, ours: &[u8]) -> Option<Answerer> {
         let ours: u64 = std::str::from_utf8(ours).ok()?.parse().ok()?;
         lock(&self.asked).remove(&ours)
     }
@@ -267,6 +326,19 @@ impl Hosted {
             Method::PromptsChanged => prompts,
             _ => resources,
         })
+    }
+
+    /// What the client watches at a modern server.
+    pub fn watched(&self, server: &str) -> Option<Arc<Watched>> {
+        lock(&self.watched).get(server).cloned()
+    }
+
+    /// Begins to watch at a server, unless somebody was faster; whether it is new.
+    pub fn watch(&self, server: &str, fresh: Watched) -> (Arc<Watched>, bool) {
+        match lock(&self.watched).entry(server.to_owned()) {
+            Entry::Occupied(known) => (Arc::clone(known.get()), false),
+            Entry::Vacant(place) => (Arc::clone(place.insert(Arc::new(fresh))), true),
+        }
     }
 
     /// The client's `logging/setLevel` request, told to servers that join later.

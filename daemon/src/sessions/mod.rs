@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 
-pub use hosted::{Asked, Hosted, Outward, Place, Running};
+pub use hosted::{Answerer, Asked, Hosted, Outward, Place, Running};
 pub use outbox::{Outbox, Unasked};
 pub use table::{Bounds, Full, Opened, Table};
 
@@ -97,6 +97,14 @@ impl Session {
     pub fn enter(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
+    }
+
+    /// The gate's side of it, where the gate is its end.
+    pub fn hosted(&self) -> Option<&Hosted> {
+        match &self.kind {
+            Kind::Hosted(hosted) => Some(hosted),
+            Kind::Mirrored(_) => None,
+        }
     }
 
     /// Milliseconds without a call or stream.

@@ -1,5 +1,7 @@
 //! Who answers: the mirror of one HTTP server, or the gate as the end of the conversation.
 
+use std::sync::Arc;
+
 use http::{Method, Response};
 use toolgate_protocol::revision::Era;
 
@@ -7,6 +9,8 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::relay::{hosted, mirror, stateless};
+use crate::servers::{Server, eras};
+use crate::sessions;
 
 /// Picks the way and goes it.
 pub async fn forward(call: &mut Call) -> Result<Response<Body>, Failure> {
@@ -16,11 +20,24 @@ pub async fn forward(call: &mut Call) -> Result<Response<Body>, Failure> {
             "Revision 2026-07-28 uses POST only; open streams with `subscriptions/listen`.",
         ));
     }
-    let single = call.view().single().filter(|server| server.http().is_some()).cloned();
-    match (single, call.era) {
+    match (mirrored(call).await, call.era) {
         (Some(server), _) => mirror::serve(call, &server).await,
         // Boxed, so that a mirrored call does not carry the size of the other two ways.
         (None, Era::Legacy) => Box::pin(hosted::serve(call)).await,
         (None, Era::Modern) => Box::pin(stateless::serve(call)).await,
     }
+}
+
+/// The one HTTP server whose conversation passes message for message, since it speaks the client's
+/// era. A session goes on in the way in which it began.
+async fn mirrored(call: &Call) -> Option<Arc<Server>> {
+    let server = call.view().single().filter(|server| server.http().is_some())?;
+    let passes = match &call.session {
+        Some((session, _)) => matches!(session.kind, sessions::Kind::Mirrored(_)),
+        None => match server.eras.speaks(call.era) {
+            Some(known) => known,
+            None => Box::pin(eras::speaks(&call.core, server, call.era)).await,
+        },
+    };
+    passes.then(|| Arc::clone(server))
 }

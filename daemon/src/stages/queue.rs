@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::servers::Server;
-use crate::servers::queue::{Flow, Refusal};
+use crate::servers::queue::{Flow, Permit, Refusal};
 
 /// Admits the call to a server; the permit stays with the call until its answer has ended.
 pub async fn admit(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure> {
@@ -21,8 +21,13 @@ pub async fn admit(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure>
     Ok(())
 }
 
+/// A permit for a call that has given its own up for a while.
+pub async fn wait(server: &Arc<Server>, flow: Flow) -> Result<Permit, Failure> {
+    server.queue.enter(flow).await.map_err(|refused| refusal(server, &refused))
+}
+
 /// Waiting calls are ordered fairly between clients.
-fn flow(call: &Call) -> Flow {
+pub fn flow(call: &Call) -> Flow {
     Flow(call.client().number)
 }
 

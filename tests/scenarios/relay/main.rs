@@ -6,6 +6,7 @@
 mod aliases;
 mod announced;
 mod asking;
+mod crossing;
 mod door;
 mod failures;
 mod legacy;

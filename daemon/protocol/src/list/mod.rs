@@ -96,8 +96,12 @@ pub fn next_cursor(text: &[u8], result: Span) -> Option<Span> {
 /// `ttlMs`: a whole number of milliseconds that is not negative, else `None`.
 #[must_use]
 pub fn ttl_ms(text: &[u8], result: Span) -> Option<u64> {
-    let raw = json::get(text, result, "ttlMs")?.of(text);
-    std::str::from_utf8(raw).ok()?.parse().ok()
+    milliseconds(text, result, "ttlMs")
+}
+
+/// A member that is a whole number of milliseconds and not negative, else `None`.
+pub(crate) fn milliseconds(text: &[u8], object: Span, key: &str) -> Option<u64> {
+    std::str::from_utf8(json::get(text, object, key)?.of(text)).ok()?.parse().ok()
 }
 
 /// `cacheScope`; an unknown value counts as absent.

@@ -2,15 +2,19 @@
 
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
+use toolgate_protocol::coding::Coding;
+use toolgate_protocol::forwarded::Header;
+
 use super::super::problem::Problem;
 use super::super::section::Section;
-use super::super::settings::{AuthMethod, Bounds, CertificateFiles, Listener, Serve, Tls, TlsVersion};
+use super::super::settings::{AuthMethod, Bounds, CertificateFiles, Listener, RefusalStatus, Serve, Tls, TlsVersion};
 use super::super::source::Place;
 use super::super::tree::{Entry, Node, Table, Value};
 use super::super::{kind, url};
 use super::limits::limits;
 use super::secrets::certificate_path;
-use super::{Context, tls as files};
+use super::{Context, proxies, tls as files};
 
 /// Set on every answer unless the listener says otherwise. `X-XSS-Protection` is 0: the filter
 /// that it once switched on is gone from browsers, and was itself a hole.
@@ -42,16 +46,22 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
     check_plain(entry, section, local, context);
     check_exposure(section, serve, local, context);
     check_served(section, serve, context);
+    proxies::check(entry, section, context);
     Listener {
         name: entry.key.clone(),
         serve,
-        allow: section.written("allow").map(|_| section.list("allow", |text| kind::network(text).ok())),
+        allow: section.written("allow").map(|_| networks(section, "allow")),
+        trusted_proxies: networks(section, "trusted_proxies"),
+        address_header: section.text("address_header").and_then(|name| Header::parse(&name)).unwrap_or_default(),
+        proxy_protocol: section.bool("proxy_protocol"),
         hosts: section.list("hosts", |text| Some(text.trim_matches(['[', ']']).to_ascii_lowercase())),
         origins: section.list("origins", |text| url::origin(text).ok()),
         auth: auth(entry, section, serve, local, context),
         redirect_to_https: section.written("redirect_to_https").map(|_| section.count("redirect_to_https")),
         key_in_path: section.bool("key_in_path"),
         lenient: section.bool("lenient"),
+        compression: compression(section, context),
+        refusal_status: refusal_status(section),
         bounds: bounds(section),
         security_headers: headers(section, tls.is_some(), context),
         limits: limits(table.get("limits"), &format!("listener.{}", entry.key), context),
@@ -70,6 +80,37 @@ fn serve(section: Section<'_>) -> Serve {
         metrics: has("metrics"),
         status: has("status"),
     }
+}
+
+fn networks(section: Section<'_>, key: &str) -> Vec<IpNet> {
+    section.list(key, |text| kind::network(text).ok())
+}
+
+fn refusal_status(section: Section<'_>) -> RefusalStatus {
+    match section.text("refusal_status").as_deref() {
+        Some("200") => RefusalStatus::Ok,
+        Some("429") => RefusalStatus::TooManyRequests,
+        Some("503") => RefusalStatus::Unavailable,
+        _ => RefusalStatus::Auto,
+    }
+}
+
+/// A coding that stands twice would never have its second turn: more likely another one was meant.
+fn compression(section: Section<'_>, context: &mut Context<'_>) -> Vec<Coding> {
+    let mut seen: Vec<&str> = Vec::new();
+    for node in section.written("compression").map_or(&[][..], Node::elements) {
+        let Some(name) = node.text() else { continue };
+        if seen.contains(&name) {
+            context.error(
+                "twice",
+                node.place,
+                format!("{name:?} stands twice"),
+                "write each coding once, the best first",
+            );
+        }
+        seen.push(name);
+    }
+    section.list("compression", |text| Coding::parse(text.as_bytes()))
 }
 
 fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut Context<'_>) {

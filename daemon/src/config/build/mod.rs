@@ -6,6 +6,7 @@
 mod identity;
 mod limits;
 mod listener;
+mod proxies;
 mod references;
 mod secrets;
 mod server;

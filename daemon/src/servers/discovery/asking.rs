@@ -19,6 +19,7 @@ use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
 use crate::servers::leg::Leg;
+use crate::servers::stdio::link::Serves;
 use crate::sessions::Hosted;
 
 /// How long a server may take to show that it speaks the modern era: one that knows nothing of
@@ -56,10 +57,21 @@ fn question(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> watch:
     let (core, server) = (Rc::clone(core), Arc::clone(server));
     tokio::task::spawn_local(async move {
         let asked = ask(&core, &server, revision).await;
+        learn(&server, revision, &asked);
         let outcome = server.discovery.settle(revision, asked);
         settled.send_replace(Some(outcome));
     });
     outcome
+}
+
+/// What the answer says of the server's era; a failure to ask says nothing.
+fn learn(server: &Server, revision: Revision, asked: &Result<Introduced, Refused>) {
+    let speaks = match asked {
+        Ok(_) => true,
+        Err(Refused { said_so: true, .. }) => false,
+        Err(_) => return,
+    };
+    server.eras.learn(&server.settings.name, revision.era(), speaks);
 }
 
 /// What a server says of itself, for a view that waits no longer than `patience` for one of many,
@@ -187,15 +199,27 @@ pub async fn shared_leg(
 }
 
 async fn greet_client(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, client: &str) -> Result<Leg, Failure> {
-    let leg = server.client_leg(client, revision.as_str()).await?;
+    let leg = server.client_leg(client, revision, Serves::Client).await?;
+    greet_shared(core, leg, revision, &own::initialize(revision)).await.map(|(leg, _)| leg)
+}
+
+/// Introduces a leg that several calls or sessions will share, with this `initialize`; gives back
+/// the leg to go on with and the server's answer.
+pub async fn greet_shared(
+    core: &Rc<Core>,
+    leg: Leg,
+    revision: Revision,
+    initialize: &Message,
+) -> Result<(Leg, Message), Failure> {
+    let server = Arc::clone(&leg.server);
     let unfinished = Unfinished(Some(leg.clone()));
-    let greeted = timeout(patience(server), greet(core, leg, revision)).await;
-    let (leg, answer) = greeted.unwrap_or_else(|_| Err(silent(server)))?;
+    let greeted = timeout(patience(&server), leg.initialize(core, initialize, &Provenance::own())).await;
+    let (leg, answer) = greeted.unwrap_or_else(|_| Err(silent(&server)))?;
     if answer.envelope.result.is_none() {
-        return Err(other_era(server, revision));
+        return Err(other_era(&server, revision));
     }
     unfinished.finish();
-    Ok(leg.to_shared())
+    Ok((leg.to_shared(), answer))
 }
 
 /// Introduces a hosted session's leg as the client introduced itself.

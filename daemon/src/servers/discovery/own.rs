@@ -3,12 +3,14 @@
 //! For discovery, lists and health. Ids in them are replaced on the leg that sends them.
 
 use bytes::Bytes;
-use toolgate_protocol::revision::{MODERN, Revision};
+use toolgate_protocol::json;
+use toolgate_protocol::method::Method;
+use toolgate_protocol::revision::{Era, MODERN, Revision};
 
 use crate::message::Message;
 
 /// `initialize`.
-pub(super) fn initialize(revision: Revision) -> Message {
+pub fn initialize(revision: Revision) -> Message {
     let text = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{{"name":"toolgate","version":"{}"}}}}}}"#,
         revision.as_str(),
@@ -29,6 +31,14 @@ pub fn meta() -> String {
         MODERN.as_str(),
         env!("CARGO_PKG_VERSION"),
     )
+}
+
+/// One page of a list, in the words of an era.
+pub fn list(era: Era, method: Method, cursor: Option<&str>) -> Message {
+    let mut params = Vec::new();
+    params.extend(cursor.map(|cursor| format!(r#""cursor":{}"#, json::encode_str(cursor))));
+    params.extend((era == Era::Modern).then(meta));
+    message(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{}","params":{{{}}}}}"#, method.as_str(), params.join(",")))
 }
 
 /// A message that the gate wrote itself.

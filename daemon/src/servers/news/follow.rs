@@ -73,7 +73,7 @@ async fn listen(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> In
                 if missed {
                     publish_all(server, &known);
                 }
-                let end = attend(core, server, revision, &known).await;
+                let end = attend(core, server, &known).await;
                 missed = true;
                 if matches!(end, End::Silent) {
                     anew(server, revision, &known).await;
@@ -100,6 +100,8 @@ async fn anew(server: &Server, revision: Revision, known: &Arc<Introduced>) {
 
 fn pass_on(server: &Server, message: &[u8]) {
     if let Some(list) = envelope::scan(message).ok().as_ref().and_then(announced) {
+        // Before anybody hears of it and asks.
+        server.catalog.forget();
         server.news.publish_change(list);
     }
 }
@@ -110,7 +112,7 @@ fn publish_all(server: &Server, known: &Introduced) {
     }
 }
 
-async fn attend(core: &Rc<Core>, server: &Server, revision: Revision, known: &Introduced) -> End {
+async fn attend(core: &Rc<Core>, server: &Server, known: &Introduced) -> End {
     if !LIST_CHANGES.into_iter().any(|list| known.announces(list)) {
         return End::Silent;
     }
@@ -121,7 +123,7 @@ async fn attend(core: &Rc<Core>, server: &Server, revision: Revision, known: &In
     let Some(stream) = Stream::new(core, leg) else { return instance(server, leg).await };
     let end = stream_of(server, stream).await;
     if matches!(end, End::Lost) {
-        discovery::forget(server, revision);
+        discovery::forget_all(server);
     }
     end
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use toolgate_protocol::envelope::{self, Envelope, Shape};
+use toolgate_protocol::method::Method;
 use tracing::{debug, warn};
 
 use super::calls::{Arrival, Caller, Waiting};
@@ -68,6 +69,11 @@ pub(super) async fn deliver(
     // A list that changed for one user of a shared instance changed for all of them.
     if let Some(list) = news::announced(&envelope).filter(|_| named.is_none() && !serves.is_session()) {
         back.shared.news.publish_change(list);
+        return;
+    }
+    // Of resources only the one client hears whose instance it is.
+    if matches!(serves, Serves::Client) && envelope.known_method == Some(Method::ResourceUpdated) {
+        back.shared.news.publish(message);
         return;
     }
     let reply = match (named, serves) {

@@ -20,6 +20,7 @@ use super::connection::{Line, Reader, Writer};
 use super::delivery::{Back, deliver, lose_oversized};
 use crate::clock;
 use crate::instance::notice::Exit;
+use crate::observe::Shown;
 use crate::servers::news::News;
 
 pub use super::calls::Arrival;
@@ -345,7 +346,8 @@ fn epitaph(exit: Option<&Exit>) -> Arc<str> {
     match exit {
         Some(Exit { status: Some(status), .. }) => format!("its process ended with status {status}").into(),
         Some(Exit { signal: Some(signal), .. }) => format!("its process was ended by signal {signal}").into(),
-        Some(Exit { error: Some(error), .. }) => format!("its process could not be started: {error}").into(),
+        // The wrapper's line, or what the server wrote to look like it.
+        Some(Exit { error: Some(error), .. }) => format!("its process could not be started: {}", Shown(error)).into(),
         Some(_) | None => "its process ended".into(),
     }
 }

@@ -1,0 +1,243 @@
+//! A legacy client's call on a modern server, over as many rounds as the server requires input.
+//!
+//! Hosted sessions begin it. What the server requires becomes requests of ours to the client; the
+//! client's cancellation closes the round that is under way, which is how the modern era cancels.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{sleep, timeout};
+use toolgate_protocol::bridge::parking::PARKED_MILLIS;
+use toolgate_protocol::bridge::playback::{self, Playback};
+use toolgate_protocol::bridge::{notification, result};
+use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::json::Span;
+use toolgate_protocol::method::Method;
+
+use super::{cancelled, level, parameters, read};
+use crate::call::Call;
+use crate::core::Core;
+use crate::failure::{Failure, Kind};
+use crate::message::Message;
+use crate::provenance::Provenance;
+use crate::servers::exchange::{Exchange, Step, cancellation, garbage};
+use crate::servers::leg::Leg;
+use crate::servers::queue::{Flow, Permit};
+use crate::sessions::{Answerer, Place, Running, Session};
+use crate::stages::queue;
+
+/// How long a client may take to answer what a server requires.
+const PATIENCE: Duration = Duration::from_millis(PARKED_MILLIS);
+
+/// Such a call.
+pub struct Played {
+    core: Rc<Core>,
+    from: Provenance,
+    session: Arc<Session>,
+    /// The server's leg.
+    pub leg: Leg,
+    playback: Playback,
+    /// The round under way; none while the client is asked.
+    round: Option<Exchange>,
+    /// What the client is still to be sent.
+    unsent: VecDeque<Bytes>,
+    /// An answer of our own that follows what is unsent.
+    last: Option<Bytes>,
+    answers: mpsc::Receiver<Message>,
+    answered: mpsc::Sender<Message>,
+    stop: Arc<Notify>,
+    /// The place at the server; given up while the client is asked.
+    permit: Option<Permit>,
+    flow: Flow,
+    id: Bytes,
+    method: Option<Method>,
+    uri: Option<String>,
+    _running: Running,
+}
+
+/// What happened.
+enum Turn {
+    Server(Step),
+    Client(Option<Message>),
+    Cancelled,
+    Late,
+}
+
+impl Played {
+    /// Sends the call's first round. `message` has the server's own names; the call holds a permit.
+    pub async fn begin(call: &mut Call, session: Arc<Session>, leg: Leg, message: Message) -> Result<Self, Failure> {
+        let hosted = session.hosted().ok_or_else(|| Failure::new(Kind::Internal, "The session has no servers."))?;
+        let level = level(hosted, &leg.server);
+        let playback =
+            Playback::new(message.bytes.clone(), message.envelope.clone(), Arc::clone(&hosted.declared), level);
+        let stop = Arc::new(Notify::new());
+        let (answered, answers) = mpsc::channel(playback::QUESTIONS);
+        let named = leg.name();
+        let place = Place { leg: leg.clone(), id: named.bytes(), token: None, stop: Some(Arc::clone(&stop)) };
+        let running = hosted.runs(message.id_bytes(), place);
+        let mirrored = parameters::mirrored(call, &leg.server, &message).await;
+        let from = Provenance { mirrored, ..call.provenance() };
+        let first = read(playback.first())?;
+        let round = leg.call_named(&call.core, &first, named, &from).await?;
+        Ok(Self {
+            core: Rc::clone(&call.core),
+            from,
+            leg,
+            playback,
+            round: Some(round),
+            unsent: VecDeque::new(),
+            last: None,
+            answers,
+            answered,
+            stop,
+            permit: call.permits.pop(),
+            flow: queue::flow(call),
+            id: message.id_bytes(),
+            method: message.envelope.known_method,
+            uri: message.envelope.uri_str(&message.bytes).map(std::borrow::Cow::into_owned),
+            session,
+            _running: running,
+        })
+    }
+
+    /// The next message for the client.
+    pub async fn next(&mut self) -> Step {
+        loop {
+            if let Some(message) = self.unsent.pop_front() {
+                return Step::Related(message);
+            }
+            if let Some(answer) = self.last.take() {
+                return Step::Final(answer);
+            }
+            let done = match self.turn().await {
+                Turn::Server(Step::Related(message)) => related(message),
+                Turn::Server(Step::Final(message)) => self.said(message).await,
+                Turn::Server(lost @ Step::Lost(_)) => Some(lost),
+                Turn::Client(Some(answer)) => {
+                    let step = self.playback.answered(&answer.bytes, &answer.envelope);
+                    self.obey(step).await
+                }
+                Turn::Client(None) | Turn::Cancelled => Some(Step::Lost(cancelled(&self.leg.server))),
+                Turn::Late => Some(Step::Lost(Failure::new(
+                    Kind::ServerTimeout,
+                    "The question of the server was not answered in time. Call again when it can be.",
+                ))),
+            };
+            if let Some(step) = done {
+                return step;
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Turn {
+        let (round, answers) = (&mut self.round, &mut self.answers);
+        let asked = round.is_none();
+        let server = async {
+            match round {
+                Some(round) => round.next().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            step = server => Turn::Server(step),
+            answer = timeout(PATIENCE, answers.recv()), if asked => answer.map_or(Turn::Late, Turn::Client),
+            () = self.stop.notified() => Turn::Cancelled,
+        }
+    }
+
+    /// The server's answer to a round.
+    async fn said(&mut self, message: Bytes) -> Option<Step> {
+        self.round = None;
+        let answer = match Message::parse(message) {
+            Ok(answer) => answer,
+            Err(problem) => return Some(Step::Lost(garbage(&self.leg, &problem))),
+        };
+        let Some(result) = answer.envelope.result else { return Some(self.translated(&answer)) };
+        match result::kind(&answer.bytes, result) {
+            result::Kind::Complete => Some(self.translated(&answer)),
+            result::Kind::InputRequired => {
+                let step = self.ask(&answer.bytes, result);
+                self.obey(step).await
+            }
+            result::Kind::Task | result::Kind::Unknown => {
+                Some(Step::Lost(garbage(&self.leg, &"a type of result that was not asked for")))
+            }
+        }
+    }
+
+    fn translated(&self, answer: &Message) -> Step {
+        Step::Final(result::to_legacy(&answer.bytes, &answer.envelope, self.method, self.uri.as_deref()).into())
+    }
+
+    fn ask(&mut self, text: &[u8], result: Span) -> playback::Step {
+        let Some(hosted) = self.session.hosted() else { return playback::Step::Nothing };
+        let answered = &self.answered;
+        self.playback.input_required(text, result, &mut || {
+            hosted.expect(Answerer::Call(answered.clone())).to_string().into_bytes()
+        })
+    }
+
+    async fn obey(&mut self, step: playback::Step) -> Option<Step> {
+        match step {
+            playback::Step::Nothing => None,
+            playback::Step::Ask(questions) => {
+                // Whoever is asked may be a person; the server does nothing meanwhile.
+                self.permit = None;
+                self.unsent.extend(questions.into_iter().map(Bytes::from));
+                None
+            }
+            playback::Step::Retry { request, after } => match self.again(request, after).await {
+                Ok(round) => {
+                    self.round = Some(round);
+                    None
+                }
+                Err(failure) => Some(Step::Lost(failure)),
+            },
+            playback::Step::Fail(failure, open) => {
+                self.withdraw(open);
+                self.last = Some(failure.answer(&self.id).into());
+                None
+            }
+        }
+    }
+
+    async fn again(&mut self, request: Vec<u8>, after: u64) -> Result<Exchange, Failure> {
+        sleep(Duration::from_millis(after)).await;
+        if self.permit.is_none() {
+            self.permit = Some(queue::wait(&self.leg.server, self.flow).await?);
+        }
+        self.leg.call(&self.core, &read(request)?, &self.from).await
+    }
+
+    /// Tells the client that questions are not to be answered any more.
+    fn withdraw(&mut self, open: Vec<Vec<u8>>) {
+        for id in open {
+            if let Some(hosted) = self.session.hosted() {
+                hosted.answered(&id);
+            }
+            self.unsent.push_back(cancellation(&id));
+        }
+    }
+}
+
+impl Drop for Played {
+    fn drop(&mut self) {
+        let open = self.playback.end();
+        if let Some(hosted) = self.session.hosted() {
+            for id in open {
+                hosted.answered(&id);
+            }
+        }
+    }
+}
+
+/// What comes before an answer; a modern server asks nothing there.
+fn related(message: Bytes) -> Option<Step> {
+    let parsed = Message::parse(message).ok().filter(|message| message.shape() == Shape::Notification)?;
+    notification::passes_to_client(parsed.envelope.known_method).then_some(Step::Related(parsed.bytes))
+}

@@ -1,0 +1,206 @@
+//! Resources that a legacy session watches at a modern server: `resources/subscribe` on one side, a
+//! listen stream on the other.
+//!
+//! One stream per session and server, replaced when more is to be watched. Changes of lists come
+//! another way (see `announce`), since all sessions share them.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use toolgate_protocol::bridge::listen::{self, Heard};
+use toolgate_protocol::bridge::request::Declared;
+use toolgate_protocol::method::Method;
+use tracing::debug;
+
+use super::read;
+use crate::call::Call;
+use crate::core::Core;
+use crate::failure::{Failure, Kind};
+use crate::message::Message;
+use crate::provenance::Provenance;
+use crate::relay::overhear;
+use crate::servers::discovery::introduced;
+use crate::servers::exchange::{Exchange, Step};
+use crate::servers::leg::Leg;
+use crate::sessions::{Hosted, Outward, Session};
+use toolgate_protocol::revision::MODERN;
+
+/// How long a server may take to grant a subscription.
+const GRANT: Duration = Duration::from_secs(10);
+/// Before a stream that ended is opened anew; doubles while that fails.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// What one session watches at one server.
+#[derive(Debug)]
+pub struct Watched {
+    state: Mutex<listen::Session>,
+    /// More, or less, is to be watched.
+    changed: Notify,
+    /// The server has granted what it was asked for.
+    granted: Notify,
+}
+
+impl Watched {
+    fn new(offers: bool) -> Self {
+        let capabilities: &[u8] = if offers { br#"{"resources":{"subscribe":true}}"# } else { b"{}" };
+        Self { state: Mutex::new(listen::Session::new(capabilities)), changed: Notify::new(), granted: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, listen::Session> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves `resources/subscribe` or `resources/unsubscribe`; `message` has the server's own URI.
+pub async fn subscribe(call: &Call, hosted: &Hosted, leg: &Leg, message: &Message) -> Result<(), Failure> {
+    let uri = message.envelope.uri_str(&message.bytes);
+    let uri = uri.ok_or_else(|| Failure::new(Kind::InvalidParams, "`params.uri` must name a resource."))?;
+    let watched = watched(call, hosted, leg).await?;
+    if message.envelope.known_method == Some(Method::ResourcesUnsubscribe) {
+        watched.lock().unsubscribe(&uri);
+        return Ok(());
+    }
+    if !watched.lock().subscribe(&uri) {
+        return Err(Failure::new(
+            Kind::MethodUnknown,
+            "This server offers no subscriptions to resources, or this session has too many.",
+        ));
+    }
+    watched.changed.notify_one();
+    let granted = async {
+        loop {
+            let news = watched.granted.notified();
+            if watched.lock().has_granted(&uri) {
+                return;
+            }
+            news.await;
+        }
+    };
+    timeout(GRANT, granted).await.map_err(|_| {
+        watched.lock().unsubscribe(&uri);
+        Failure::new(Kind::ServerTimeout, "The server did not grant the subscription in time. Try again later.")
+    })
+}
+
+/// What the session watches at the leg's server; the first call begins to listen.
+async fn watched(call: &Call, hosted: &Hosted, leg: &Leg) -> Result<Arc<Watched>, Failure> {
+    let name = &leg.server.settings.name;
+    if let Some(watched) = hosted.watched(name) {
+        return Ok(watched);
+    }
+    let known = introduced(&call.core, &leg.server, MODERN).await?;
+    let (watched, is_new) = hosted.watch(name, Watched::new(known.offers("resources", "subscribe")));
+    if is_new {
+        let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
+        let follower = Follower {
+            core: Rc::clone(&call.core),
+            leg: leg.clone(),
+            session,
+            declared: Arc::clone(&hosted.declared),
+            watched: Arc::clone(&watched),
+            newest: None,
+            older: None,
+        };
+        let ended = hosted.outbox.ended();
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                () = follower.run() => {}
+                () = ended => {}
+            }
+        });
+    }
+    Ok(watched)
+}
+
+/// Keeps the streams open and passes on what they say.
+struct Follower {
+    core: Rc<Core>,
+    leg: Leg,
+    session: Weak<Session>,
+    declared: Arc<Declared>,
+    watched: Arc<Watched>,
+    newest: Option<Exchange>,
+    /// The stream before, until the newest is acknowledged: nothing falls between the two.
+    older: Option<Exchange>,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let mut pause = PAUSE;
+        loop {
+            let wanted = self.watched.lock().open(b"1", &self.declared);
+            if let Some(request) = wanted {
+                if self.open(request).await {
+                    pause = PAUSE;
+                } else {
+                    self.watched.lock().lost();
+                    sleep(pause).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
+                    continue;
+                }
+            }
+            let (step, is_newest) = tokio::select! {
+                step = next(&mut self.newest) => (step, true),
+                step = next(&mut self.older) => (step, false),
+                () = self.watched.changed.notified() => continue,
+            };
+            match step {
+                Step::Related(message) => self.heard(message, is_newest),
+                Step::Final(_) | Step::Lost(_) if is_newest => {
+                    self.newest = None;
+                    self.watched.lock().lost();
+                    sleep(PAUSE).await;
+                }
+                Step::Final(_) | Step::Lost(_) => self.older = None,
+            }
+        }
+    }
+
+    async fn open(&mut self, request: Vec<u8>) -> bool {
+        let Ok(request) = read(request) else { return false };
+        match self.leg.call(&self.core, &request, &Provenance::own()).await {
+            Ok(exchange) => {
+                self.older = self.newest.replace(exchange).or(self.older.take());
+                true
+            }
+            Err(failure) => {
+                debug!(server = self.leg.server.settings.name, %failure, "resources could not be watched");
+                false
+            }
+        }
+    }
+
+    fn heard(&mut self, message: Bytes, is_newest: bool) {
+        let Ok(message) = Message::parse(message) else { return };
+        let heard = self.watched.lock().heard(&message.bytes, &message.envelope, is_newest);
+        match heard {
+            Heard::Tell(text) => self.tell(text.into()),
+            Heard::Acknowledged => {
+                self.older = None;
+                self.watched.granted.notify_waiters();
+            }
+            Heard::Nothing => {}
+        }
+    }
+
+    fn tell(&self, message: Bytes) {
+        let Some(session) = self.session.upgrade() else { return };
+        let Some(hosted) = session.hosted() else { return };
+        if let Outward::Pass(message) = hosted.outward(&self.leg, message) {
+            overhear::say(&self.core, hosted, message);
+        }
+    }
+}
+
+async fn next(stream: &mut Option<Exchange>) -> Step {
+    match stream {
+        Some(stream) => stream.next().await,
+        None => std::future::pending().await,
+    }
+}

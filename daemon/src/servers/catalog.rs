@@ -1,0 +1,120 @@
+//! What a server's tools want of those who call them: arguments that are mirrored into headers.
+//!
+//! Where the gate stands between the eras it does for both sides what only a modern HTTP peer does:
+//! it checks such headers before a legacy server, and writes them for a legacy client.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use toolgate_protocol::header_value::{self, HeaderParam};
+use toolgate_protocol::json;
+use toolgate_protocol::list as entries;
+use toolgate_protocol::method::Method;
+use toolgate_protocol::revision::{Era, MODERN};
+
+use tracing::debug;
+
+use super::Server;
+use super::discovery;
+use super::eras::introduced_in_any;
+use crate::clock;
+use crate::core::Core;
+use crate::failure::Failure;
+use crate::provenance::Provenance;
+
+/// What was learned is asked for again after this, in milliseconds.
+const FRESH: u64 = 60_000;
+/// Pages of a list that are read; a server with more of them repeats itself.
+const PAGES: usize = 100;
+
+/// What is known of one server's tools.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    known: Mutex<Option<(u64, Arc<Tools>)>>,
+    /// Held by whoever asks, so that calls at once share one list.
+    asking: tokio::sync::Mutex<()>,
+}
+
+/// The mirrored arguments of each tool that has some.
+pub type Tools = HashMap<String, Vec<HeaderParam>>;
+
+impl Catalog {
+    /// Forgets everything: the server says that its tools have changed.
+    pub fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    fn known(&self) -> Option<(u64, Arc<Tools>)> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(u64, Arc<Tools>)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The server's tools with mirrored arguments. They are listed now unless they are known; those
+/// that are known for long are listed again while this call goes on with them.
+pub async fn tools(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, Failure> {
+    if let Some((since, tools)) = server.catalog.known() {
+        if clock::millis().saturating_sub(since) >= FRESH {
+            tokio::task::spawn_local(refresh(Rc::clone(core), Arc::clone(server)));
+        }
+        return Ok(tools);
+    }
+    let _asking = server.catalog.asking.lock().await;
+    match server.catalog.known() {
+        Some((_, tools)) => Ok(tools),
+        None => list(core, server).await,
+    }
+}
+
+async fn refresh(core: Rc<Core>, server: Arc<Server>) {
+    // One at a time; the others have what is known.
+    let Ok(_asking) = server.catalog.asking.try_lock() else { return };
+    if let Err(failure) = list(&core, &server).await {
+        debug!(server = server.settings.name, %failure, "a server's tools were not listed again");
+        if let Some((since, _)) = server.catalog.lock().as_mut() {
+            *since = clock::millis();
+        }
+    }
+}
+
+async fn list(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, Failure> {
+    let tools = Arc::new(listed(core, server).await?);
+    *server.catalog.lock() = Some((clock::millis(), Arc::clone(&tools)));
+    Ok(tools)
+}
+
+async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure> {
+    let introduced = introduced_in_any(core, server, MODERN).await?;
+    let mut tools = Tools::new();
+    let mut cursor: Option<String> = None;
+    for _ in 0..PAGES {
+        let request = discovery::own_list(introduced.leg.era, Method::ToolsList, cursor.as_deref());
+        let page = introduced.leg.call(core, &request, &Provenance::own()).await?.answer().await?;
+        let Some(result) = page.envelope.result else { break };
+        for tool in entries::items(&page.bytes, result, "tools") {
+            let schema = json::get(&page.bytes, tool.span, "inputSchema");
+            let params = schema.and_then(|schema| header_value::header_params(&page.bytes, schema).ok());
+            if let (Some(name), Some(params)) = (tool.name, params.filter(|params| !params.is_empty())) {
+                tools.insert(json::decode_str(name.of(&page.bytes)).into_owned(), params);
+            }
+        }
+        let next = entries::next_cursor(&page.bytes, result).map(|next| json::decode_str(next.of(&page.bytes)));
+        // The same cursor again would be asked for without end.
+        match next {
+            Some(next) if cursor.as_deref() != Some(&*next) => cursor = Some(next.into_owned()),
+            _ => break,
+        }
+    }
+    Ok(tools)
+}
+
+/// Whether a tool of a modern server breaks the rules of the annotation: it is then hidden, as an
+/// HTTP client has to (2026-07-28, "Custom Headers from Tool Parameters").
+pub fn is_unfit(era: Era, text: &[u8], tool: json::Span) -> bool {
+    era == Era::Modern
+        && json::get(text, tool, "inputSchema").is_some_and(|schema| header_value::header_params(text, schema).is_err())
+}

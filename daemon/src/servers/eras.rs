@@ -1,0 +1,153 @@
+//! Which eras a server speaks, as far as the gate has found out, and in which one it is met.
+//!
+//! Relays ask for every call, discovery tells what it heard. A verdict that is known costs a call
+//! one atomic read; it holds until the server says otherwise, or is back after it was away.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use toolgate_protocol::revision::{Era, LATEST_LEGACY, MODERN, Revision};
+use tracing::info;
+
+use super::Server;
+use super::discovery::{Introduced, introduced, introduced_within};
+use crate::core::Core;
+use crate::failure::{Failure, Kind};
+
+const UNKNOWN: u8 = 0;
+const SPEAKS: u8 = 1;
+const DOES_NOT: u8 = 2;
+
+/// The verdicts on one server.
+#[derive(Debug, Default)]
+pub struct Eras {
+    legacy: AtomicU8,
+    modern: AtomicU8,
+}
+
+impl Eras {
+    /// Whether the server speaks the era; `None` while nobody knows.
+    pub fn speaks(&self, era: Era) -> Option<bool> {
+        match self.of(era).load(Ordering::Relaxed) {
+            SPEAKS => Some(true),
+            DOES_NOT => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Keeps what was found out.
+    pub fn learn(&self, server: &str, era: Era, speaks: bool) {
+        let verdict = if speaks { SPEAKS } else { DOES_NOT };
+        if self.of(era).swap(verdict, Ordering::Relaxed) != verdict {
+            info!(server, ?era, speaks, "the era of a server is known");
+        }
+    }
+
+    /// What the server is known to speak; nothing where that is not known.
+    pub fn spoken(&self) -> (bool, bool) {
+        (self.speaks(Era::Legacy) == Some(true), self.speaks(Era::Modern) == Some(true))
+    }
+
+    /// Forgets everything: another program may answer by now.
+    pub fn doubt(&self) {
+        self.legacy.store(UNKNOWN, Ordering::Relaxed);
+        self.modern.store(UNKNOWN, Ordering::Relaxed);
+    }
+
+    fn of(&self, era: Era) -> &AtomicU8 {
+        match era {
+            Era::Legacy => &self.legacy,
+            Era::Modern => &self.modern,
+        }
+    }
+}
+
+/// Whether a client of this era can be relayed to the server as it is. A server that cannot be
+/// asked is taken to speak it: what then comes back says best what is wrong.
+pub async fn speaks(core: &Rc<Core>, server: &Arc<Server>, era: Era) -> bool {
+    if let Some(known) = server.eras.speaks(era) {
+        return known;
+    }
+    match introduced_in_any(core, server, newest(era)).await {
+        Ok(introduced) => introduced.leg.era == era,
+        Err(_) => true,
+    }
+}
+
+/// What a server says of itself in this revision, or in the other era's newest where it does not
+/// speak this one's.
+pub async fn introduced_in_any(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    revision: Revision,
+) -> Result<Arc<Introduced>, Failure> {
+    meet(server, revision, async |revision| introduced(core, server, revision).await).await
+}
+
+/// The same for a view that waits no longer than `patience` for one of many.
+pub async fn introduced_in_any_within(
+    patience: Duration,
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    revision: Revision,
+) -> Result<Arc<Introduced>, Failure> {
+    meet(server, revision, async |revision| introduced_within(patience, core, server, revision).await).await
+}
+
+/// The revision that the gate speaks with the server for a client of this one, as far as is known.
+pub fn met(server: &Server, revision: Revision) -> Revision {
+    if server.eras.speaks(revision.era()) == Some(false) { newest(revision.era().other()) } else { revision }
+}
+
+async fn meet(
+    server: &Server,
+    revision: Revision,
+    ask: impl AsyncFn(Revision) -> Result<Arc<Introduced>, Failure>,
+) -> Result<Arc<Introduced>, Failure> {
+    let own = revision.era();
+    if server.eras.speaks(own) == Some(false) {
+        return ask(newest(own.other())).await;
+    }
+    let refused = match ask(revision).await {
+        Err(failure) if failure.kind == Kind::EraUnsupported => failure,
+        asked => return asked,
+    };
+    match ask(newest(own.other())).await {
+        Ok(introduced) => {
+            // Silence alone proves nothing; with an answer in the other era it does.
+            server.eras.learn(&server.settings.name, own, false);
+            Ok(introduced)
+        }
+        Err(failure) if failure.kind == Kind::EraUnsupported => Err(refused),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The revision that the gate speaks in an era where the client's own is not to be had.
+fn newest(era: Era) -> Revision {
+    match era {
+        Era::Legacy => LATEST_LEGACY,
+        Era::Modern => MODERN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_kept_until_they_are_doubted() {
+        let eras = Eras::default();
+        let known = || (eras.speaks(Era::Legacy), eras.speaks(Era::Modern));
+        assert_eq!(known(), (None, None));
+        eras.learn("files", Era::Modern, false);
+        eras.learn("files", Era::Legacy, true);
+        assert_eq!(known(), (Some(true), Some(false)));
+        eras.learn("files", Era::Modern, true);
+        assert_eq!(known(), (Some(true), Some(true)));
+        eras.doubt();
+        assert_eq!(known(), (None, None));
+    }
+}

@@ -1,0 +1,312 @@
+//! Sessions that the gate holds at legacy servers for modern clients, which have none of their own.
+//!
+//! The relay asks for one per call; calls of one client with the same capabilities share it. It ends
+//! when nobody used it for a while, together with its server, or when the server has forgotten it.
+
+mod aside;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use aside::{Aside, Calls};
+use bytes::Bytes;
+use toolgate_protocol::bridge::capabilities;
+use toolgate_protocol::bridge::levels::{Level, SharedLevel};
+use toolgate_protocol::bridge::listen::Interest;
+use toolgate_protocol::json;
+use toolgate_protocol::revision::LATEST_LEGACY;
+
+use super::Server;
+use super::discovery;
+use super::http_stream::Stream;
+use super::leg::Leg;
+use super::news::{Heard, News};
+use super::stdio::link::Serves;
+use crate::clock;
+use crate::core::Core;
+use crate::failure::{Failure, Kind};
+use crate::message::Message;
+
+/// A session that was not used for this long ends, in milliseconds.
+const IDLE: u64 = 15 * 60 * 1000;
+/// Sessions of one client at one server.
+const PER_CLIENT: usize = 8;
+
+/// A legacy session of a modern client.
+#[derive(Debug)]
+pub struct Kept {
+    /// The conversation.
+    pub leg: Leg,
+    /// What the server said of itself in it.
+    pub introduction: Message,
+    /// Calls that run in it.
+    pub calls: Calls,
+    /// What it says of resources that somebody watches, where it is not an instance's news.
+    pub news: News,
+    /// Which resources are watched, and by how many.
+    pub interest: Mutex<Interest>,
+    level: Mutex<SharedLevel>,
+    used: AtomicU64,
+    /// The server knows it no more.
+    lost: AtomicBool,
+}
+
+/// All of one server.
+#[derive(Debug, Default)]
+pub struct KeptSessions {
+    all: Mutex<HashMap<Owner, Arc<Opening>>>,
+}
+
+/// Whose a session is: calls that declare other capabilities need another one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Owner {
+    client: String,
+    capabilities: Vec<u8>,
+}
+
+/// One session; locked while it is opened, so that calls at once share one greeting.
+type Opening = tokio::sync::Mutex<Option<Arc<Kept>>>;
+
+/// Whom a session is held for.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder<'a> {
+    /// The client's id.
+    pub client: &'a str,
+    /// The client's capabilities, raw, in modern words.
+    pub capabilities: &'a [u8],
+    /// Who the client says that it is, raw.
+    pub info: Option<&'a [u8]>,
+}
+
+impl Holder<'_> {
+    /// Nobody in particular.
+    pub const EVERYBODY: Self = Self { client: "everybody", capabilities: b"{}", info: None };
+
+    fn owner(&self) -> Owner {
+        Owner { client: self.client.to_owned(), capabilities: self.capabilities.to_vec() }
+    }
+
+    /// Messages that name no call may be anybody's where more than one client shares the instance.
+    fn serves(&self) -> Serves {
+        if self.client == Self::EVERYBODY.client { Serves::Everybody } else { Serves::Client }
+    }
+}
+
+impl Kept {
+    /// The raw `serverInfo`.
+    pub fn server_info(&self) -> Option<&[u8]> {
+        let span = json::get(&self.introduction.bytes, self.introduction.envelope.result?, "serverInfo")?;
+        Some(span.of(&self.introduction.bytes))
+    }
+
+    /// Whether the server declares a capability.
+    fn declares(&self, capability: &str) -> bool {
+        let text = &self.introduction.bytes;
+        let result = self.introduction.envelope.result;
+        let all = result.and_then(|result| json::get(text, result, "capabilities"));
+        all.is_some_and(|all| json::get(text, all, capability).is_some())
+    }
+
+    /// Notes a call that wants log messages; gives back the level that the server must be told before.
+    pub fn enter(&self, wanted: Option<Level>) -> Option<Level> {
+        self.touch();
+        let level = lock(&self.level).enter(wanted);
+        level.filter(|_| self.declares("logging"))
+    }
+
+    /// The call is over.
+    pub fn leave(&self, wanted: Option<Level>) {
+        self.touch();
+        lock(&self.level).leave(wanted);
+    }
+
+    /// What the server says of watched resources.
+    pub fn hear(&self) -> Heard {
+        self.leg.news().unwrap_or(&self.news).subscribe()
+    }
+
+    /// The server knows the session no more: whoever listens has to begin anew.
+    fn lose(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+        self.news.retire();
+    }
+
+    fn is_living(&self, server: &Server) -> bool {
+        self.leg.leads_to(server) && !self.lost.load(Ordering::Relaxed)
+    }
+
+    fn touch(&self) {
+        self.used.store(clock::millis(), Ordering::Relaxed);
+    }
+}
+
+impl KeptSessions {
+    /// The place of an owner's session, and the session that had to give way for a new place.
+    fn opening(&self, owner: &Owner) -> Result<(Arc<Opening>, Option<Leg>), Failure> {
+        let mut all = lock(&self.all);
+        if let Some(opening) = all.get(owner) {
+            return Ok((Arc::clone(opening), None));
+        }
+        let mut gone = None;
+        if all.keys().filter(|other| other.client == owner.client).count() >= PER_CLIENT {
+            let unused = |(other, opening): (&Owner, &Arc<Opening>)| {
+                let since = unused_since(opening).filter(|_| other.client == owner.client)?;
+                Some((since, other.clone()))
+            };
+            let (_, oldest) = all.iter().filter_map(unused).min_by_key(|(since, _)| *since).ok_or_else(too_many)?;
+            let opening = all.remove(&oldest);
+            gone = opening.and_then(|opening| Some(opening.try_lock().ok()?.as_ref()?.leg.clone()));
+        }
+        let opening = Arc::clone(all.entry(owner.clone()).or_default());
+        Ok((opening, gone))
+    }
+
+    /// Takes out what nobody used for a while; its end is the caller's to say to the server.
+    pub fn idle(&self) -> Vec<Leg> {
+        let mut idle = Vec::new();
+        lock(&self.all).retain(|_, opening| {
+            let Some(since) = unused_since(opening) else { return true };
+            let lives = opening.try_lock().is_ok_and(|opened| opened.as_ref().is_some_and(|kept| !kept.leg.is_ended()));
+            if lives && clock::millis().saturating_sub(since) <= IDLE {
+                return true;
+            }
+            idle.extend(opening.try_lock().ok().and_then(|opened| opened.as_ref().map(|kept| kept.leg.clone())));
+            false
+        });
+        idle
+    }
+
+    /// Forgets all of them, for a server that is removed or changed.
+    pub fn retire(&self) {
+        lock(&self.all).clear();
+    }
+}
+
+/// Since when nobody uses a session or opens it; `None` while somebody does.
+fn unused_since(opening: &Arc<Opening>) -> Option<u64> {
+    let opened = opening.try_lock().ok().filter(|_| Arc::strong_count(opening) == 1)?;
+    match opened.as_ref() {
+        None => Some(0),
+        Some(kept) => (Arc::strong_count(kept) == 1).then(|| kept.used.load(Ordering::Relaxed)),
+    }
+}
+
+fn too_many() -> Failure {
+    Failure::new(
+        Kind::NoRoom,
+        format!(
+            "This client uses {PER_CLIENT} sessions at the server at once. Declare the same capabilities on each request, or wait for a call to end."
+        ),
+    )
+    .retry_after(Duration::from_secs(1))
+}
+
+/// The session of this holder, opened if there is none that lives.
+pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) -> Result<Arc<Kept>, Failure> {
+    let owner = holder.owner();
+    let (opening, gone) = server.kept.opening(&owner)?;
+    if let Some(leg) = gone {
+        tokio::task::spawn_local(end(Rc::clone(core), leg));
+    }
+    let mut opened = opening.lock_owned().await;
+    if let Some(kept) = opened.as_ref().filter(|kept| kept.is_living(server)) {
+        kept.touch();
+        return Ok(Arc::clone(kept));
+    }
+    // It goes on when the caller goes away: others may wait for it.
+    let (initialize, shared_by) = (initialize(&holder), holder.serves());
+    let (core, server) = (Rc::clone(core), Arc::clone(server));
+    let opening = tokio::task::spawn_local(async move {
+        let name = format!("{} {}", owner.client, String::from_utf8_lossy(&owner.capabilities));
+        let leg = server.client_leg(&name, LATEST_LEGACY, shared_by).await?;
+        let (leg, introduction) = discovery::greet_shared(&core, leg, LATEST_LEGACY, &initialize).await?;
+        let used = AtomicU64::new(clock::millis());
+        let kept = Arc::new(Kept {
+            leg,
+            introduction,
+            calls: Calls::default(),
+            news: News::default(),
+            interest: Mutex::default(),
+            level: Mutex::default(),
+            used,
+            lost: AtomicBool::new(false),
+        });
+        aside::attend(&core, &kept);
+        *opened = Some(Arc::clone(&kept));
+        Ok(kept)
+    });
+    opening.await.unwrap_or_else(|_| {
+        Err(Failure::new(Kind::Internal, "A session at the server could not be opened. Try again."))
+    })
+}
+
+/// Ends an idle session: over HTTP the server is told, an instance ends by its own rules.
+pub async fn end(core: Rc<Core>, leg: Leg) {
+    if let Some(stream) = Stream::new(&core, &leg) {
+        stream.end().await;
+    }
+}
+
+/// Forgets a session that the server does not know any more.
+pub async fn forget(server: &Server, holder: Holder<'_>, lost: &Kept) {
+    lost.lose();
+    let opening = lock(&server.kept.all).get(&holder.owner()).cloned();
+    let Some(opening) = opening else { return };
+    let mut opened = opening.lock_owned().await;
+    opened.take_if(|kept| kept.leg.is_same(&lost.leg));
+}
+
+/// What the gate greets a legacy server with in the name of a modern client.
+fn initialize(holder: &Holder<'_>) -> Message {
+    let capabilities = capabilities::client_to_legacy(holder.capabilities, LATEST_LEGACY);
+    let own = format!(r#"{{"name":"toolgate","version":"{}"}}"#, env!("CARGO_PKG_VERSION"));
+    let info = holder.info.unwrap_or(own.as_bytes());
+    let head = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"{LATEST_LEGACY}","capabilities":"#
+    );
+    let text = [head.as_bytes(), &capabilities, br#","clientInfo":"#, info, b"}}"].concat();
+    // What the client wrote was scanned with its message.
+    Message::parse(Bytes::from(text)).unwrap_or_else(|_| discovery::own_initialize(LATEST_LEGACY))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_greeted_in_the_client_s_name() {
+        let holder = Holder {
+            client: "key:ann",
+            capabilities: br#"{"elicitation":{}}"#,
+            info: Some(br#"{"name":"a","version":"1"}"#),
+        };
+        let message = initialize(&holder);
+        assert_eq!(message.raw(message.envelope.initialize_capabilities), Some(&br#"{"elicitation":{}}"#[..]));
+        assert_eq!(message.raw(message.envelope.initialize_client), Some(&br#"{"name":"a","version":"1"}"#[..]));
+        let unnamed = initialize(&Holder { info: None, ..holder });
+        assert!(unnamed.raw(unnamed.envelope.initialize_client).unwrap().starts_with(br#"{"name":"toolgate""#));
+    }
+
+    #[test]
+    fn a_client_s_unused_session_gives_way_and_nobody_else_s() {
+        let sessions = KeptSessions::default();
+        let owner = |client: &str, number: usize| Owner {
+            client: client.to_owned(),
+            capabilities: number.to_string().into_bytes(),
+        };
+        sessions.opening(&owner("bob", 0)).unwrap();
+        let mut held: Vec<_> = (0..PER_CLIENT).map(|number| sessions.opening(&owner("ann", number)).unwrap()).collect();
+        assert_eq!(sessions.opening(&owner("ann", 99)).unwrap_err().kind, Kind::NoRoom);
+        held.pop();
+        assert!(sessions.opening(&owner("ann", 99)).is_ok());
+        let all = lock(&sessions.all);
+        assert!(all.contains_key(&owner("bob", 0)) && !all.contains_key(&owner("ann", PER_CLIENT - 1)));
+    }
+}
