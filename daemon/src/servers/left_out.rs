@@ -19,7 +19,7 @@ const REMEMBER_SILENCE: u64 = 10_000;
 /// A list that could not be had is told of for this long, in milliseconds: nobody may ask again.
 const TELL_FAILURE: u64 = 60_000;
 
-/// Characters kept of a reason, which may be the server's own text.
+/// Characters kept of a reason or a name, which may be the server's own text.
 const LONGEST: usize = 300;
 
 /// What one server's lists lose in merged views.
@@ -56,7 +56,7 @@ impl LeftOut {
         }
         for unfit in unfit {
             if entry.names.len() < KEPT && !entry.names.contains_key(unfit.name()) {
-                let told = Shown(&sentence(unfit, server, aliases)).to_string();
+                let told = sentence(unfit, server, aliases);
                 warn!(server, list, "a name is left out of merged views: {told}");
                 entry.names.insert(unfit.name().to_owned(), told);
             }
@@ -102,11 +102,17 @@ impl LeftOut {
 }
 
 fn sentence(unfit: &Unfit, server: &str, aliases: &Aliases) -> String {
+    let shown = Shown(&unfit.to_string()).to_string();
     if !unfit.is_mendable() {
-        return format!("{unfit}; the second is left out");
+        return format!("{shown}; the second is left out");
     }
-    let line = aliases.remedy(server, unfit.name());
-    format!("{unfit}, so it is offered at /mcp/{server} only; to offer it everywhere, add to [server.{server}]: {line}")
+    let told = format!("{shown}, so it is offered at /mcp/{server} only");
+    // The line must be whole, and the name is the server's own text.
+    let own = unfit.name();
+    if own.len() > LONGEST || !own.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return told;
+    }
+    format!("{told}; to offer it everywhere, add to [server.{server}]: {}", aliases.remedy(server, own))
 }
 
 #[cfg(test)]
