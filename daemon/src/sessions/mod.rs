@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 
-pub use hosted::{Answerer, Asked, Hosted, Outward, Place, Running};
+pub use hosted::{Answerer, Asked, CHANGE_GAP, Hosted, Outward, Place, Running};
 pub use outbox::{Outbox, Unasked};
 pub use table::{Bounds, Full, Opened, Table};
 
