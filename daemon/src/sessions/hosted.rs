@@ -3,6 +3,7 @@
 //! Each server of the session has a leg of its own, opened at the first call that needs it. What
 //! servers ask gets an id of ours, so that two servers' requests never meet at the client.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -8,7 +8,6 @@ pub mod held;
 mod parameters;
 pub mod parked;
 pub mod played;
-pub mod listened;
 pub mod watched;
 
 use std::sync::Arc;
