@@ -15,6 +15,7 @@ pub mod list;
 pub mod method;
 pub mod names;
 pub mod permits;
+pub mod replay;
 pub mod revision;
 pub mod spaced;
 pub mod splice;

@@ -49,11 +49,7 @@ pub struct Watched {
 impl Watched {
     fn new(offers: bool) -> Self {
         let capabilities: &[u8] = if offers { br#"{"resources":{"subscribe":true}}"# } else { b"{}" };
-        Self {
-            state: Mutex::new(listen::Session::new(capabilities)),
-            changed: Notify::new(),
-            granted: Notify::new(),
-        }
+        Self { state: Mutex::new(listen::Session::new(capabilities)), changed: Notify::new(), granted: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, listen::Session> {
