@@ -84,7 +84,12 @@ fn deliver(message: Bytes, core: &Rc<Core>, leg: &Leg, session: &Arc<Session>) {
 
 /// Puts a message where the session's stream finds it.
 pub fn say(core: &Rc<Core>, hosted: &Hosted, message: Bytes) {
-    for asked in hosted.outbox.deliver(message).into_iter().filter_map(|gone| hosted.unseen(gone)) {
+    unseen(core, hosted, hosted.outbox.deliver(&message));
+}
+
+/// Refuses what servers asked in messages that the client will never see.
+pub fn unseen(core: &Rc<Core>, hosted: &Hosted, gone: Vec<Bytes>) {
+    for asked in gone.into_iter().filter_map(|gone| hosted.unseen(gone)) {
         refuse(core, asked);
     }
 }

@@ -16,7 +16,7 @@ use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Revision;
 use toolgate_protocol::spaced::Spaced;
 
-use super::Outbox;
+use super::{Outbox, Streams};
 use crate::message::Message;
 use crate::relay::crossing::watched::Watched;
 use crate::relay::links;
@@ -46,6 +46,8 @@ pub struct Hosted {
     merged: bool,
     /// What servers say outside of calls.
     pub outbox: Arc<Outbox>,
+    /// What its calls say.
+    pub streams: Streams,
     /// By server. Held only to look one up: a server that starts slowly holds up its own calls.
     legs: Mutex<HashMap<String, Arc<Opening>>>,
     asked: Mutex<HashMap<u64, Answerer>>,
@@ -136,13 +138,15 @@ impl Drop for Running {
 impl Hosted {
     /// A session that no server knows yet.
     pub fn new(revision: Revision, initialize: Message, merged: bool) -> Self {
+        let streams = Streams::new();
         let declared = Arc::new(Declared::of_initialize(&initialize.bytes, &initialize.envelope));
         Self {
             revision,
             initialize,
             declared,
             merged,
-            outbox: Arc::default(),
+            outbox: Arc::new(Outbox::new(&streams)),
+            streams,
             legs: Mutex::default(),
             asked: Mutex::default(),
             running: Arc::default(),

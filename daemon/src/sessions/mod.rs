@@ -4,7 +4,9 @@
 //! The table is sharded by id, so no two calls of different sessions share a lock for long.
 
 mod hosted;
+mod line;
 mod outbox;
+mod streams;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,7 +18,9 @@ use foldhash::fast::RandomState;
 use http::HeaderValue;
 
 pub use hosted::{Answerer, Asked, Hosted, Outward, Place, Running};
-pub use outbox::{Outbox, Unasked};
+pub use line::{Full, Line, Reading};
+pub use outbox::Outbox;
+pub use streams::{Found, Stream, Streams, overrun};
 
 use crate::clock;
 

@@ -117,8 +117,20 @@ impl<T> Stream<T> {
         events == 0 || (events < self.bounds.events && reader.unread + bytes <= self.bounds.bytes)
     }
 
-    /// Adds an event. Gives back its number, and those that gave way before anybody was handed them.
+    /// Adds an event. What the reader is still to be handed stays, so that an event for which there
+    /// was no room exceeds the bounds. Gives back the event's number, and those that gave way before
+    /// anybody was handed them.
     pub fn append(&mut self, event: T, bytes: usize) -> (u64, Vec<T>) {
+        let at = self.reader.as_ref().map(|reader| reader.at);
+        self.add(event, bytes, |oldest| at.is_none_or(|at| oldest <= at))
+    }
+
+    /// The same within the bounds whoever reads: the oldest events give way.
+    pub fn append_in_place(&mut self, event: T, bytes: usize) -> (u64, Vec<T>) {
+        self.add(event, bytes, |_| true)
+    }
+
+    fn add(&mut self, event: T, bytes: usize, may_go: impl Fn(u64) -> bool) -> (u64, Vec<T>) {
         self.newest += 1;
         self.bytes += bytes;
         self.kept.push_back(Kept { event, bytes });
@@ -126,10 +138,14 @@ impl<T> Stream<T> {
             reader.unread += bytes;
         }
         let mut lost = Vec::new();
-        while self.kept.len() > self.bounds.events || (self.bytes > self.bounds.bytes && self.kept.len() > 1) {
+        while self.exceeds() && may_go(self.oldest()) {
             lost.extend(self.drop_oldest());
         }
         (self.newest, lost)
+    }
+
+    fn exceeds(&self) -> bool {
+        self.kept.len() > self.bounds.events || (self.bytes > self.bounds.bytes && self.kept.len() > 1)
     }
 
     /// No further event comes.

@@ -71,6 +71,19 @@ fn what_the_reader_has_gives_way_before_what_it_has_not() {
 }
 
 #[test]
+fn what_has_no_room_exceeds_the_bounds_or_takes_the_oldest_one_s_place() {
+    for (in_place, expected) in [(false, vec![1, 2, 3, 4, 5]), (true, vec![2, 3, 4, 5])] {
+        let mut stream = filled(4);
+        let reader = stream.attach();
+        let (_, lost) = if in_place { stream.append_in_place(5, 1) } else { stream.append(5, 1) };
+        assert_eq!(lost.len(), 5 - expected.len());
+        assert_eq!(rest(&mut stream, reader), expected);
+        stream.append(6, 1);
+        assert_eq!(stream.kept.len(), 4);
+    }
+}
+
+#[test]
 fn bytes_are_bounded_and_a_long_event_is_kept_alone() {
     let mut stream = Stream::new(SMALL);
     let reader = stream.attach();
