@@ -47,9 +47,17 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
     }
     match method {
         Some(Method::Discover) => discover(call).await,
-        Some(Method::Listen) if call.view().single().is_none() => subscribe::merged(call).await,
+        Some(Method::Listen) if !listens_straight(call).await => subscribe::listen(call).await,
         Some(method) if lists::is_list(method) => list(call, method).await,
         method => run(call, method, message).await,
+    }
+}
+
+/// Whether the subscription passes as it is to the one server behind the path.
+async fn listens_straight(call: &Call) -> bool {
+    match call.view().single() {
+        Some(server) => eras::speaks(&call.core, server, Era::Modern).await,
+        None => false,
     }
 }
 

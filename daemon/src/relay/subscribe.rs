@@ -1,7 +1,7 @@
-//! `subscriptions/listen` on a merged view: one stream out of several servers' streams.
+//! `subscriptions/listen` where the gate is its end: on merged views, and in front of legacy servers.
 //!
-//! The first message is the acknowledgement with what all servers together honour; afterwards
-//! each server's notifications follow under the client's subscription (2026-07-28, "Subscriptions").
+//! The first message is the acknowledgement with what the servers together honour; afterwards each
+//! server's notifications follow under the client's subscription (2026-07-28, "Subscriptions").
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,137 +9,211 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use toolgate_protocol::bridge::listen::{self, Announcements, Filter, List};
+use toolgate_protocol::json;
 use toolgate_protocol::names;
+use toolgate_protocol::revision::Era;
 
+use super::crossing::listened::Listened;
 use super::links;
-use super::stream::{Events, pump};
+use super::stream::{Events, Gone, KEEP_ALIVE};
 use crate::body::Body;
 use crate::call::Call;
-use crate::failure::Failure;
+use crate::clock;
+use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::servers::exchange::{Exchange, Step};
+use crate::servers::kept::Holder;
+use crate::servers::{Server, eras};
 
-/// How long the acknowledgement waits for a server's.
+/// How long the acknowledgement waits for one of several servers.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Notifications that a client may have unread.
 const BUFFER: usize = 256;
 
+/// What the client hears of one server.
+struct Ear {
+    server: Arc<Server>,
+    granted: Filter,
+    by: By,
+}
+
+enum By {
+    Modern(Box<Exchange>),
+    Legacy(Box<Listened>),
+}
+
 /// Opens the stream.
-pub async fn merged(call: &mut Call) -> Result<Response<Body>, Failure> {
-    let (sender, receiver) = mpsc::channel(BUFFER);
-    let mut granted = Map::new();
-    let mut exchanges = Vec::new();
-    for (exchange, acknowledged) in opened(call).await {
-        grant(&mut granted, &acknowledged, &exchange.leg.server.settings.name);
-        exchanges.push(exchange);
-    }
-    let id = call.message().id_bytes();
-    // The channel is empty and longer than one message.
-    drop(sender.try_send(acknowledgement(&id, granted)));
-    tokio::task::spawn_local(forward_all(exchanges, sender));
+pub async fn listen(call: &mut Call) -> Result<Response<Body>, Failure> {
+    let message = call.message().clone();
+    let wanted = Filter::of_request(&message.bytes, &message.envelope)
+        .map_err(|bad| Failure::new(Kind::InvalidParams, bad.to_string()))?;
+    let merged = call.view().single().is_none();
+    let ears = opened(call, &message, &wanted, merged).await?;
+    let granted = granted(&ears, merged);
     let (events, response) = Events::open();
-    tokio::task::spawn_local(pump(receiver, events));
+    let id = message.id_bytes();
+    tokio::task::spawn_local(async move {
+        // A client that is gone needs nothing more.
+        drop(feed(ears, &granted, merged, &id, &events).await);
+    });
     Ok(response)
 }
 
-/// The streams of all servers that acknowledge in time, in the order of the view.
-async fn opened(call: &Call) -> Vec<(Exchange, Bytes)> {
-    let message = call.message();
-    let capabilities = Bytes::copy_from_slice(message.raw(message.envelope.client_capabilities).unwrap_or(b"{}"));
+/// An ear for each server that answers in time, in the order of the view.
+async fn opened(call: &Call, message: &Message, wanted: &Filter, merged: bool) -> Result<Vec<Ear>, Failure> {
     let mut asked = JoinSet::new();
     let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
     for (place, server) in open.enumerate() {
-        let (core, server, from) = (Rc::clone(&call.core), Arc::clone(server), call.provenance());
-        let (client, capabilities) = (Arc::clone(&call.client().id), capabilities.clone());
-        let message = own_filter(message, &server.settings.name);
-        asked.spawn_local(async move {
-            let listening = async {
-                let leg = server.modern_leg(&client, &capabilities).await.ok()?;
-                let mut exchange = leg.call(&core, &message, &from).await.ok()?;
-                match exchange.next().await {
-                    Step::Related(acknowledged) => Some((exchange, acknowledged)),
-                    Step::Final(_) | Step::Lost(_) => None,
-                }
-            };
-            (place, timeout(PATIENCE, listening).await.ok().flatten())
-        });
+        let wanted = if merged { own(wanted, &server.settings.name) } else { wanted.clone() };
+        let opening = ear(call, Arc::clone(server), message.clone(), wanted);
+        asked.spawn_local(async move { (place, timeout(PATIENCE, opening).await) });
     }
     let mut answered = asked.join_all().await;
     answered.sort_by_key(|(place, _)| *place);
-    answered.into_iter().filter_map(|(_, opened)| opened).collect()
+    let mut ears = Vec::new();
+    for (_, opened) in answered {
+        match opened {
+            Ok(Ok(ear)) => ears.push(ear),
+            // One of many costs its own notifications only.
+            Ok(Err(failure)) if !merged => return Err(failure),
+            Err(_) if !merged => return Err(Failure::new(Kind::ServerTimeout, "The server did not answer in time.")),
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+    Ok(ears)
 }
 
-/// Passes on what the servers say until the first of them ends: the client then opens a new
-/// stream, which it could not know to do while the others still speak.
-async fn forward_all(exchanges: Vec<Exchange>, sender: mpsc::Sender<Bytes>) {
-    let mut running = JoinSet::new();
-    for exchange in exchanges {
-        running.spawn_local(forward(exchange, sender.clone()));
-    }
-    if running.join_next().await.is_none() {
-        sender.closed().await;
-    }
-}
-
-/// The request with the resources that belong to one server, under the URIs that it knows.
-fn own_filter(message: &Message, server: &str) -> Message {
-    let parsed: Option<Value> = serde_json::from_slice(&message.bytes).ok();
-    let Some(mut whole) = parsed else { return message.clone() };
-    if let Some(Value::Array(uris)) = whole.pointer_mut("/params/notifications/resourceSubscriptions") {
-        let own = |uri: &Value| {
-            let (owner, uri) = names::split_uri(uri.as_str()?)?;
-            (owner == server).then(|| Value::from(uri))
-        };
-        *uris = uris.iter().filter_map(own).collect();
-    }
-    Message::parse(whole.to_string().into()).unwrap_or_else(|_| message.clone())
-}
-
-fn grant(granted: &mut Map<String, Value>, acknowledgement: &[u8], server: &str) {
-    let parsed: Option<Value> = serde_json::from_slice(acknowledgement).ok();
-    let Some(Value::Object(one)) = parsed.and_then(|whole| whole.pointer("/params/notifications").cloned()) else {
-        return;
-    };
-    for (key, value) in one {
-        match value {
-            Value::Array(uris) => {
-                let merged = uris.iter().filter_map(Value::as_str).map(|uri| Value::from(names::join_uri(server, uri)));
-                if let Value::Array(all) = granted.entry(key).or_insert_with(|| json!([])) {
-                    all.extend(merged);
-                }
+fn ear(
+    call: &Call,
+    server: Arc<Server>,
+    message: Message,
+    wanted: Filter,
+) -> impl Future<Output = Result<Ear, Failure>> + 'static {
+    let (core, from, client) = (Rc::clone(&call.core), call.provenance(), Arc::clone(&call.client().id));
+    async move {
+        let capabilities = message.raw(message.envelope.client_capabilities).unwrap_or(b"{}");
+        if !eras::speaks(&core, &server, Era::Modern).await {
+            let holder = Holder { client: &client, capabilities, info: message.raw(message.envelope.client_info) };
+            let listened = Listened::open(&core, &server, holder, &wanted).await?;
+            return Ok(Ear { granted: listened.granted.clone(), server, by: By::Legacy(Box::new(listened)) });
+        }
+        let leg = server.modern_leg(&client, capabilities).await?;
+        let mut exchange = leg.call(&core, &with_filter(&message, &wanted), &from).await?;
+        match exchange.next().await {
+            Step::Related(acknowledged) => {
+                let acknowledged = Message::parse(acknowledged).ok();
+                let granted =
+                    acknowledged.and_then(|message| Filter::of_request(&message.bytes, &message.envelope).ok());
+                Ok(Ear { server, granted: granted.unwrap_or_default(), by: By::Modern(Box::new(exchange)) })
             }
-            value => drop(granted.insert(key, value)),
+            Step::Lost(failure) => Err(failure),
+            Step::Final(_) => Err(Failure::new(Kind::ServerGarbage, "The server acknowledged no subscription.")),
         }
     }
 }
 
-fn acknowledgement(id: &[u8], granted: Map<String, Value>) -> Bytes {
-    let id = String::from_utf8_lossy(id);
-    let granted = Value::Object(granted);
-    format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}},"notifications":{granted}}}}}"#
-    )
-    .into()
+/// What of a merged filter is one server's: all lists, and its resources under the URIs that it knows.
+fn own(wanted: &Filter, server: &str) -> Filter {
+    let own = wanted.uris().iter().filter_map(|uri| names::split_uri(uri)).filter(|(owner, _)| *owner == server);
+    Filter::new(|list| wanted.wants(list), own.map(|(_, uri)| uri.to_owned()).collect())
 }
 
-/// Passes one server's notifications on until either side is gone.
-async fn forward(mut exchange: Exchange, sender: mpsc::Sender<Bytes>) {
+/// The request with another filter; the client's own bytes otherwise.
+fn with_filter(message: &Message, wanted: &Filter) -> Message {
+    let filter = message.envelope.params.and_then(|params| json::get(&message.bytes, params, "notifications"));
+    let changed = message.with(&[(filter, wanted.to_json().as_bytes())]);
+    Message::parse(changed.into()).unwrap_or_else(|_| message.clone())
+}
+
+fn granted(ears: &[Ear], merged: bool) -> Filter {
+    let uris = ears.iter().flat_map(|ear| {
+        let name = &ear.server.settings.name;
+        ear.granted.uris().iter().map(move |uri| if merged { names::join_uri(name, uri) } else { uri.clone() })
+    });
+    Filter::new(|list| ears.iter().any(|ear| ear.granted.wants(list)), uris.collect())
+}
+
+/// Acknowledges, then passes on what the servers say until the first of them ends: the client then
+/// opens a new stream, which it could not know to do while the others still speak.
+async fn feed(ears: Vec<Ear>, granted: &Filter, merged: bool, id: &[u8], events: &Events) -> Result<(), Gone> {
+    events.message(&listen::acknowledgement(id, granted)).await?;
+    let (sender, mut said) = mpsc::channel(BUFFER);
+    let mut hearing = JoinSet::new();
+    for ear in ears {
+        hearing.spawn_local(ear.hear(sender.clone(), merged));
+    }
+    let mut lists = Announcements::default();
     loop {
-        let step = tokio::select! {
-            step = exchange.next() => step,
-            () = sender.closed() => return,
+        let message = tokio::select! {
+            Some(message) = said.recv() => message,
+            Some(_) = hearing.join_next() => return events.message(&listen::end(id)).await,
+            () = due(&lists) => {
+                for list in lists.due(clock::millis()) {
+                    announce(list, id, events).await?;
+                }
+                continue;
+            }
+            () = sleep(KEEP_ALIVE) => {
+                events.keep_alive().await?;
+                continue;
+            }
+            () = events.gone() => return Err(Gone),
         };
-        let Step::Related(message) = step else { return };
-        let message = match Message::parse(message.clone()) {
-            Ok(parsed) => links::updated(&exchange.leg.server.settings.name, parsed),
-            Err(_) => message,
-        };
-        if sender.send(message).await.is_err() {
-            return;
+        match message.envelope.known_method.and_then(List::of) {
+            // Several servers that change at once are one change.
+            Some(list) if lists.changed(list, clock::millis()) => announce(list, id, events).await?,
+            Some(_) => {}
+            None => events.message(&listen::tagged(&message.bytes, &message.envelope, id)).await?,
+        }
+    }
+}
+
+async fn due(lists: &Announcements) {
+    match lists.next() {
+        Some(time) => sleep(Duration::from_millis(time.saturating_sub(clock::millis()))).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn announce(list: List, id: &[u8], events: &Events) -> Result<(), Gone> {
+    let announcement = Message::parse(listen::announcement(list).into());
+    match announcement {
+        Ok(message) => events.message(&listen::tagged(&message.bytes, &message.envelope, id)).await,
+        Err(_) => Ok(()),
+    }
+}
+
+impl Ear {
+    /// Says what the server says until either side is gone.
+    async fn hear(mut self, sender: mpsc::Sender<Message>, merged: bool) {
+        loop {
+            let said = tokio::select! {
+                said = self.by.next() => said,
+                () = sender.closed() => return,
+            };
+            let Some(said) = said else { return };
+            let Ok(message) = Message::parse(said) else { continue };
+            let offered = if merged { links::updated(&self.server.settings.name, message) } else { message.bytes };
+            let Ok(message) = Message::parse(offered) else { continue };
+            if sender.send(message).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl By {
+    async fn next(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Legacy(listened) => listened.next().await,
+            Self::Modern(exchange) => match exchange.next().await {
+                Step::Related(message) => Some(message),
+                Step::Final(_) | Step::Lost(_) => None,
+            },
         }
     }
 }

@@ -7,7 +7,7 @@ mod aside;
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use aside::{Aside, Calls};
@@ -22,7 +22,7 @@ use super::Server;
 use super::discovery;
 use super::http_stream::Stream;
 use super::leg::Leg;
-use super::news::News;
+use super::news::{Heard, News};
 use crate::clock;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
@@ -46,6 +46,8 @@ pub struct Kept {
     pub interest: Mutex<Interest>,
     level: Mutex<SharedLevel>,
     used: AtomicU64,
+    /// The server knows it no more.
+    lost: AtomicBool,
 }
 
 /// All of one server, by client and capabilities.
@@ -112,6 +114,21 @@ impl Kept {
         result.and_then(|result| json::get(text, result, "capabilities")).map_or(b"{}", |all| all.of(text))
     }
 
+    /// What the server says of watched resources.
+    pub fn hear(&self) -> Heard {
+        self.leg.news().unwrap_or(&self.news).subscribe()
+    }
+
+    /// The server knows the session no more: whoever listens has to begin anew.
+    fn lose(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+        self.news.retire();
+    }
+
+    fn is_living(&self, server: &Server) -> bool {
+        self.leg.leads_to(server) && !self.lost.load(Ordering::Relaxed)
+    }
+
     fn touch(&self) {
         self.used.store(clock::millis(), Ordering::Relaxed);
     }
@@ -151,7 +168,7 @@ impl KeptSessions {
 pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) -> Result<Arc<Kept>, Failure> {
     let owner = holder.owner();
     let mut opened = server.kept.opening(&owner).lock_owned().await;
-    if let Some(kept) = opened.as_ref().filter(|kept| kept.leg.leads_to(server)) {
+    if let Some(kept) = opened.as_ref().filter(|kept| kept.is_living(server)) {
         kept.touch();
         return Ok(Arc::clone(kept));
     }
@@ -169,6 +186,7 @@ pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) 
             interest: Mutex::default(),
             level: Mutex::default(),
             used,
+            lost: AtomicBool::new(false),
         });
         aside::attend(&core, &kept);
         *opened = Some(Arc::clone(&kept));
@@ -190,6 +208,7 @@ pub async fn end(core: Rc<Core>, leg: Leg) {
 pub async fn forget(server: &Server, holder: Holder<'_>, lost: &Kept) {
     let mut opened = server.kept.opening(&holder.owner()).lock_owned().await;
     opened.take_if(|kept| kept.leg.is_same(&lost.leg));
+    lost.lose();
 }
 
 /// What the gate greets a legacy server with in the name of a modern client.

@@ -190,14 +190,15 @@ class Cell:
         return plan
 
 
-def cells(known: dict[str, Server], url_of, merged: bool) -> list[Cell]:
+def cells(known: dict[str, Server], url_of, merged: bool, crossing: bool) -> list[Cell]:
     out = []
     for client, (_, eras) in CLIENTS.items():
         for era in eras:
             for name, server in known.items():
-                if era in server.eras:
+                # Without a gate a client meets only servers of its own era.
+                if crossing or era in server.eras:
                     out.append(Cell(client, era, name, name, url_of(name)))
-            if merged and era == "legacy":
+            if merged:
                 # One column for the merged view of all servers; its calls go to two of them.
                 for name in ("fixture", "everything-stdio"):
                     out.append(Cell(client, era, name, f"/mcp {name}", url_of(None), f"{name}__"))
@@ -245,7 +246,8 @@ def main() -> int:
             # A limit counts by client: each program is one, with a key of its own.
             tables, clients = gate_tables(known, urls), sum(len(eras) for _, eras in CLIENTS.values())
             gate = stage.gate(tables, LIMIT, clients) if given.refusals else stage.gate(tables)
-        todo = cells(known, gate.url if gate else urls.get, bool(gate) and len(known) > 2)
+        crossing = bool(gate) and not given.control
+        todo = cells(known, gate.url if gate else urls.get, crossing and len(known) > 2, crossing)
         mode, judge = ("refusal", refusal_problems) if given.refusals else ("calls", problems)
 
         def one(cell: Cell) -> list[str]:

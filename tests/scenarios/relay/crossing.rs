@@ -375,3 +375,79 @@ async fn clients_of_one_legacy_server_have_sessions_of_their_own() {
         assert_eq!(own, 2, "{path}: one for each client, whatever it calls: {declared:?}");
     }
 }
+
+#[tokio::test]
+async fn a_modern_client_listens_to_legacy_servers() {
+    let stage = Crossing::start().await;
+    for (path, prefix) in OLD {
+        let client = stage.modern(path);
+        let uri = resource(prefix);
+        let wanted = json!({"notifications": {"toolsListChanged": true, "resourceSubscriptions": [uri]}});
+        let mut stream = client.request("\"s\"", "subscriptions/listen", wanted).await;
+        let acknowledged = stream.message().await;
+        assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged", "{path} {prefix}");
+        assert_eq!(acknowledged["params"]["notifications"]["toolsListChanged"], true, "{path}: {acknowledged}");
+        assert_eq!(acknowledged["params"]["notifications"]["resourceSubscriptions"], json!([uri]), "{path} {prefix}");
+        let record = stage.record(path, prefix);
+        record.until("the subscription", |received| received.message["method"] == "resources/subscribe").await;
+        if prefix.contains("web") || path.contains("web") {
+            record.until("the stream", |received| received.message["http"] == "GET").await;
+        }
+        client.call("1", &format!("{prefix}update"), json!({"uri": "mem://one"})).await.answer().await;
+        let updated = stream.message().await;
+        assert_eq!(updated["method"], "notifications/resources/updated", "{path} {prefix}: {updated}");
+        assert_eq!(updated["params"]["uri"], uri, "{path} {prefix}");
+        assert_eq!(updated["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], "s", "{path} {prefix}");
+        drop(stream);
+        record.until("the end of it", |received| received.message["method"] == "resources/unsubscribe").await;
+        record.clear();
+    }
+}
+
+#[tokio::test]
+async fn a_modern_client_hears_that_lists_of_legacy_servers_changed() {
+    let stage = Crossing::start().await;
+    for (path, prefix) in OLD {
+        let client = stage.modern(path);
+        let wanted = json!({"notifications": {"toolsListChanged": true}});
+        let mut stream = client.request("7", "subscriptions/listen", wanted).await;
+        stream.message().await;
+        let record = stage.record(path, prefix);
+        if prefix.contains("web") || path.contains("web") {
+            record.until("the stream", |received| received.message["http"] == "GET").await;
+        }
+        // Whoever shares the server's announcements hears it, whosever call it was.
+        stage.legacy(path).await.call("1", &format!("{prefix}change"), json!({})).await.answer().await;
+        if path == "/mcp/oldpipe" || prefix == "oldpipe__" {
+            // A session's own instance announces to its own session only.
+            continue;
+        }
+        let changed = stream.message().await;
+        assert_eq!(changed["method"], "notifications/tools/list_changed", "{path} {prefix}: {changed}");
+        assert_eq!(changed["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 7, "{path} {prefix}");
+        record.clear();
+    }
+}
+
+#[tokio::test]
+async fn a_legacy_client_watches_resources_and_lists_of_modern_servers() {
+    let stage = Crossing::start().await;
+    for (path, prefix) in NEW {
+        let client = stage.legacy(path).await;
+        let uri = resource(prefix);
+        let mut stream = client.stream().await;
+        let answer = client.request("1", "resources/subscribe", json!({"uri": uri})).await.answer().await;
+        assert_eq!(answer["result"], json!({}), "{path} {prefix}: {answer}");
+        client.call("2", &format!("{prefix}update"), json!({"uri": "mem://one"})).await.answer().await;
+        let updated = stream.message().await;
+        assert_eq!(updated["method"], "notifications/resources/updated", "{path} {prefix}: {updated}");
+        assert_eq!(updated["params"], json!({"uri": uri}), "{path} {prefix}");
+        client.call("3", &format!("{prefix}change"), json!({})).await.answer().await;
+        let changed = stream.message().await;
+        assert_eq!(changed["method"], "notifications/tools/list_changed", "{path} {prefix}: {changed}");
+        let ended = client.request("4", "resources/unsubscribe", json!({"uri": uri})).await.answer().await;
+        assert_eq!(ended["result"], json!({}), "{path} {prefix}");
+        client.call("5", &format!("{prefix}update"), json!({"uri": "mem://one"})).await.answer().await;
+        assert!(stream.is_silent().await, "{path} {prefix}");
+    }
+}

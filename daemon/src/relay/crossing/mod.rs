@@ -5,6 +5,7 @@
 //! in a legacy session, and `parked` keeps it while its client is asked.
 
 pub mod held;
+pub mod listened;
 mod parameters;
 pub mod parked;
 pub mod played;
@@ -74,6 +75,11 @@ fn hosted(call: &Call) -> Option<&Hosted> {
 fn level(hosted: &Hosted, server: &Server) -> Option<Level> {
     let request = Message::parse(hosted.log_level()?).ok()?;
     Level::of_params(&request.bytes, &request.envelope).filter(|_| server.discovery.declares_logging())
+}
+
+/// What the gate makes of a server's error to a request of its own.
+fn refused(server: &Server) -> Failure {
+    Failure::new(Kind::ServerGarbage, format!("The server {} refused what it offers.", server.settings.name))
 }
 
 /// A message that the bridge made.

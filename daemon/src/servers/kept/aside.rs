@@ -99,7 +99,13 @@ async fn follow(core: Rc<Core>, mut stream: Stream, kept: Weak<Kept>) {
                 pass(&core, &kept, message).await;
             }
             Unasked::Reopened => {}
-            Unasked::Refused | Unasked::Lost => return,
+            Unasked::Refused => return,
+            Unasked::Lost => {
+                if let Some(kept) = kept.upgrade() {
+                    kept.lose();
+                }
+                return;
+            }
         }
     }
 }

@@ -1,0 +1,142 @@
+//! What a modern client's subscription hears of a legacy server.
+//!
+//! Changes of lists come from the server's news, which all clients share; updates of resources from
+//! the session that is held for the client, where they are subscribed to for as long as it listens.
+
+use std::rc::Rc;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use toolgate_protocol::bridge::listen::{self, Filter, Interest, List};
+use toolgate_protocol::method::Method;
+use toolgate_protocol::revision::MODERN;
+use tracing::debug;
+
+use crate::core::Core;
+use crate::failure::Failure;
+use crate::listen::drain::Phase;
+use crate::message::Message;
+use crate::provenance::Provenance;
+use crate::servers::eras::{self, introduced_in_any};
+use crate::servers::kept::{self, Holder, Kept};
+use crate::servers::news::{self, Heard, Word};
+use crate::servers::{Server, discovery};
+
+/// An open ear.
+pub struct Listened {
+    /// What of the filter the server keeps.
+    pub granted: Filter,
+    lists: Heard,
+    watched: Option<Watched>,
+}
+
+/// Resources that are subscribed to until this is dropped.
+struct Watched {
+    core: Rc<Core>,
+    kept: Arc<Kept>,
+    uris: Vec<String>,
+    updates: Heard,
+}
+
+impl Listened {
+    /// Subscribes to what is wanted and offered; URIs are the server's own.
+    pub async fn open(
+        core: &Rc<Core>,
+        server: &Arc<Server>,
+        holder: Holder<'_>,
+        wanted: &Filter,
+    ) -> Result<Self, Failure> {
+        let known = introduced_in_any(core, server, MODERN).await?;
+        let mut granted = wanted.granted(known.capabilities_raw().unwrap_or(b"{}"));
+        let lists = news::hear(core, server, eras::met(server, MODERN));
+        let watched = if granted.uris().is_empty() {
+            None
+        } else {
+            let kept = kept::session(core, server, server.holder(holder)).await?;
+            Some(Watched::begin(core, kept, &mut granted).await)
+        };
+        Ok(Self { granted, lists, watched })
+    }
+
+    /// The next notification, in the server's own words; `None` once nothing more will come. A
+    /// dropped future has taken nothing.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let word = tokio::select! {
+                word = self.lists.next() => word?,
+                word = next(&mut self.watched) => word?,
+            };
+            match word {
+                Word::Said(message) => {
+                    let parsed = Message::parse(message).ok();
+                    let wanted = parsed.filter(|one| self.granted.matches(&one.bytes, &one.envelope));
+                    if let Some(message) = wanted {
+                        return Some(message.bytes);
+                    }
+                }
+                // Whoever missed something takes it for changed; of resources the gate cannot say which.
+                Word::Lagged => {
+                    if let Some(list) = List::ALL.into_iter().find(|list| self.granted.wants(*list)) {
+                        return Some(listen::announcement(list).into());
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn next(watched: &mut Option<Watched>) -> Option<Word> {
+    match watched {
+        Some(watched) => watched.updates.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Watched {
+    async fn begin(core: &Rc<Core>, kept: Arc<Kept>, granted: &mut Filter) -> Self {
+        let updates = kept.hear();
+        let mut watched = Self { core: Rc::clone(core), uris: granted.uris().to_vec(), kept, updates };
+        let new = watched.interest().enter(&watched.uris);
+        for uri in new {
+            if let Err(failure) = watched.say(Method::ResourcesSubscribe, &uri).await {
+                let server = &watched.kept.leg.server.settings.name;
+                debug!(server, %failure, "a server does not take a subscription");
+                granted.withhold(&uri);
+                drop(watched.interest().leave(std::slice::from_ref(&uri)));
+                watched.uris.retain(|known| *known != uri);
+            }
+        }
+        watched
+    }
+
+    async fn say(&self, method: Method, uri: &str) -> Result<(), Failure> {
+        let request = Interest::request(b"1", uri, method == Method::ResourcesSubscribe);
+        let request = discovery::own(String::from_utf8_lossy(&request).into_owned());
+        let answer = self.kept.leg.call(&self.core, &request, &Provenance::own()).await?.answer().await?;
+        if answer.is_error() { Err(super::refused(&self.kept.leg.server)) } else { Ok(()) }
+    }
+
+    fn interest(&self) -> MutexGuard<'_, Interest> {
+        self.kept.interest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let old = self.interest().leave(&self.uris);
+        // A core that ends has no runtime to say anything with, and takes the session along.
+        if old.is_empty() || self.core.drain.phase() >= Phase::Ending {
+            return;
+        }
+        let (core, kept) = (Rc::clone(&self.core), Arc::clone(&self.kept));
+        tokio::task::spawn_local(async move {
+            for uri in old {
+                let request = Interest::request(b"1", &uri, false);
+                let request = discovery::own(String::from_utf8_lossy(&request).into_owned());
+                if let Ok(mut exchange) = kept.leg.call(&core, &request, &Provenance::own()).await {
+                    drop(exchange.answer().await);
+                }
+            }
+        });
+    }
+}
