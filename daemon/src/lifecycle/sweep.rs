@@ -13,6 +13,7 @@ use crate::cores::Cores;
 use crate::failure::Failure;
 use crate::message::Message;
 use crate::provenance::Provenance;
+use crate::relay::overhear;
 use crate::servers::Server;
 use crate::servers::discovery;
 use crate::servers::eras::introduced_in_any;
@@ -52,6 +53,7 @@ fn sweep(core: &Rc<Core>) {
     if ended > 0 {
         debug!(ended, "idle sessions were ended");
     }
+    core.gate.sessions.tidy(|hosted, gone| overhear::unseen(core, hosted, gone));
     policy.limits.sweep(crate::clock::nanos());
     for leg in policy.servers.values().flat_map(|server| server.kept.idle()) {
         tokio::task::spawn_local(kept::end(Rc::clone(core), leg));

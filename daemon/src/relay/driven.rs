@@ -4,15 +4,16 @@
 //! plain JSON, anything else a stream that a client finds again by the id of an event. A client that
 //! disconnects cancels nothing (2025-11-25, "Sending Messages to the Server"); the session's end does.
 
+use std::mem;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Response;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
 
 use super::answer::{json_answer, too_late, with_links};
@@ -27,7 +28,7 @@ use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
 use crate::servers::exchange::Step;
-use crate::sessions::{Hosted, Session, Stream, overrun};
+use crate::sessions::{Hosted, Reading, Session, Stream, overrun};
 use crate::stages::queue;
 
 /// After this long without a message a client gets a stream that it can find again.
@@ -40,7 +41,9 @@ pub async fn serve(call: &mut Call, server: Arc<Server>, message: Message) -> Re
     let Some(hosted) = session.hosted() else { return Err(gone()) };
     let id = call.message().id_bytes();
     let lost = failure::in_stream(call, &id);
-    let opening = Arc::new(Opening { stream: hosted.streams.begin(id, lost), state: Mutex::default(), news: Notify::new() });
+    let stream = hosted.streams.begin(id, lost);
+    let reading = stream.line.read();
+    let opening = Arc::new(Opening { stream, state: Mutex::default(), news: Notify::new() });
     let driver = Driver {
         core: Rc::clone(&call.core),
         from: call.provenance(),
@@ -49,7 +52,7 @@ pub async fn serve(call: &mut Call, server: Arc<Server>, message: Message) -> Re
         opening: Arc::clone(&opening),
     };
     tokio::task::spawn_local(driver.run(Box::new(call.detach()), message));
-    Waiting(opening).answer(call, hosted).await
+    Waiting { opening, reading }.answer(call, hosted).await
 }
 
 /// Where a call and the request that waits for its first message meet.
@@ -67,96 +70,77 @@ struct State {
 
 #[derive(Default)]
 enum Phase {
-    /// The request waits, and nothing was said.
+    /// Nothing was said.
     #[default]
     Waited,
     /// All that there is, said before anything else.
     Whole(Result<Bytes, Failure>),
-    /// There is a stream.
+    /// There is a stream: something precedes the answer, or the client waited for long.
     Streams,
-    /// The request's client left before there was a stream.
-    Left,
 }
 
 impl Opening {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// There is more than one message: a stream, unless nobody waits for it any more.
-    fn streams(&self) {
-        let mut state = self.lock();
-        if matches!(state.phase, Phase::Waited) {
-            state.phase = Phase::Streams;
-            self.news.notify_one();
-        }
+    /// Leaves the first phase for another one.
+    fn decide(&self, phase: Phase) {
+        self.lock().phase = phase;
+        self.news.notify_one();
     }
 
-    /// Whether a client can still be told anything.
-    fn is_within_reach(&self) -> bool {
-        !matches!(self.lock().phase, Phase::Left)
+    fn is_decided(&self) -> bool {
+        !matches!(self.lock().phase, Phase::Waited)
     }
 
     /// The end of the call.
     fn finish(&self, outcome: Result<Bytes, Failure>) {
-        {
-            let mut state = self.lock();
-            if matches!(state.phase, Phase::Waited) {
-                state.phase = Phase::Whole(outcome);
-                self.news.notify_one();
-                return;
-            }
+        if !self.is_decided() {
+            return self.decide(Phase::Whole(outcome));
         }
         let answer = match outcome {
             Ok(answer) => answer,
             Err(failure) => self.stream.lost.body(&failure).into(),
         };
-        // The last message of a stream is one more than its bounds at most.
+        // One message more than fits, at most: nobody waits for a reader to end a call. What gives way
+        // for it was said by a call that is over.
         drop(self.stream.line.say(&answer));
         self.stream.line.end();
     }
 }
 
-/// The request's own side; dropped before there was a stream, its client has no way back.
-struct Waiting(Arc<Opening>);
+/// The request's own side. It reads from the start, so that nothing gives way before it does.
+struct Waiting {
+    opening: Arc<Opening>,
+    reading: Reading,
+}
 
 impl Waiting {
     async fn answer(self, call: &mut Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
         let primed = primes(hosted.revision);
-        self.opened(primed).await;
+        self.decided(primed).await;
+        let Self { opening, reading } = self;
         let (phase, times) = {
-            let mut state = self.0.lock();
-            (std::mem::replace(&mut state.phase, Phase::Streams), state.times)
+            let mut state = opening.lock();
+            (mem::replace(&mut state.phase, Phase::Streams), state.times)
         };
         call.times = times;
-        match phase {
-            Phase::Whole(answer) => answer.map(|answer| json_answer(Era::Legacy, answer)),
-            Phase::Waited | Phase::Streams | Phase::Left => {
-                let stream = &self.0.stream;
-                let response = stream::resumable(call, stream.line.read(), primed);
-                overhear::unseen(&call.core, hosted, hosted.streams.keep(stream));
-                Ok(response)
-            }
+        if let Phase::Whole(answer) = phase {
+            return answer.map(|answer| json_answer(Era::Legacy, answer));
         }
+        overhear::unseen(&call.core, hosted, hosted.streams.keep(&opening.stream));
+        Ok(stream::resumable(call, reading, primed))
     }
 
     /// Waits for the first message, or until the client is to have a stream.
-    async fn opened(&self, primed: bool) {
+    async fn decided(&self, primed: bool) {
         let said = async {
-            while matches!(self.0.lock().phase, Phase::Waited) {
-                self.0.news.notified().await;
+            while !self.opening.is_decided() {
+                self.opening.news.notified().await;
             }
         };
         if primed { drop(timeout(PATIENCE, said).await) } else { said.await }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        if matches!(state.phase, Phase::Waited) || (matches!(state.phase, Phase::Streams) && !self.0.stream.line.is_within_reach()) {
-            state.phase = Phase::Left;
-        }
     }
 }
 
@@ -233,24 +217,24 @@ impl Driver {
 
     /// Passes on what precedes the answer.
     async fn say(&self, hosted: &Hosted, course: &Course, message: Bytes) -> Result<(), Failure> {
-        self.opening.streams();
-        if !self.opening.is_within_reach() {
+        if !self.opening.is_decided() {
+            self.opening.decide(Phase::Streams);
+        }
+        let line = &self.opening.stream.line;
+        if !line.is_within_reach() {
+            // Its client left before it knew of an event to come back to.
+            overhear::unseen(&self.core, hosted, line.shrink());
             overhear::unseen(&self.core, hosted, vec![message]);
             return Ok(());
         }
-        let line = &self.opening.stream.line;
-        let gone = if course.is_shared() {
-            // Others wait for the same instance, so nobody waits for this reader.
-            match line.try_say(&message) {
-                Ok(gone) => gone,
-                Err(_) => {
-                    overhear::unseen(&self.core, hosted, vec![message]);
-                    course.give_up(&self.core, &self.from).await;
-                    return Err(overrun());
-                }
-            }
-        } else {
+        let gone = if course.may_wait() {
             line.say_in_turn(&message).await
+        } else if let Ok(gone) = line.try_say(&message) {
+            gone
+        } else {
+            overhear::unseen(&self.core, hosted, vec![message]);
+            course.give_up(&self.core, &self.from).await;
+            return Err(overrun());
         };
         overhear::unseen(&self.core, hosted, gone);
         self.settle(hosted);

@@ -113,8 +113,8 @@ pub struct Place {
     pub id: Bytes,
     /// The client's own progress token.
     pub token: Option<Bytes>,
-    /// Ends it where a message cannot: a modern call is cancelled by closing it.
-    pub stop: Option<Arc<Notify>>,
+    /// Ends it here: nobody waits for its answer any more.
+    pub stop: Arc<Notify>,
 }
 
 /// A client's request in flight: it can be cancelled until this is dropped.
@@ -122,7 +122,15 @@ pub struct Place {
 pub struct Running {
     id: Bytes,
     id_there: Bytes,
+    stop: Arc<Notify>,
     all: Arc<Mutex<HashMap<Bytes, Place>>>,
+}
+
+impl Running {
+    /// Waits until it is cancelled.
+    pub async fn stopped(&self) {
+        self.stop.notified().await;
+    }
 }
 
 impl Drop for Running {
@@ -289,9 +297,9 @@ impl Hosted {
 
     /// Remembers where a request runs, for its cancellation.
     pub fn runs(&self, id: Bytes, place: Place) -> Running {
-        let id_there = place.id.clone();
+        let (id_there, stop) = (place.id.clone(), Arc::clone(&place.stop));
         lock(&self.running).insert(id.clone(), place);
-        Running { id, id_there, all: Arc::clone(&self.running) }
+        Running { id, id_there, stop, all: Arc::clone(&self.running) }
     }
 
     /// Where a request runs, if it does.

@@ -151,6 +151,11 @@ impl Line {
         .await;
     }
 
+    /// An event for one reader alone, which comes back after the newest one.
+    pub fn aside(&self, message: &[u8]) -> Bytes {
+        Event::new(EventId { stream: self.number, number: self.lock().stream.newest() }, message).text
+    }
+
     /// Nothing follows.
     pub fn end(&self) {
         self.change(|_, state| {

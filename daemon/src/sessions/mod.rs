@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 use http::HeaderValue;
 
@@ -213,6 +214,17 @@ impl Table {
             ended += over.into_iter().filter_map(|id| self.end(id)).count();
         }
         ended
+    }
+
+    /// Has each session forget the streams that nobody came back to; `lost` gets what was on them
+    /// and that nobody was handed.
+    pub fn tidy(&self, lost: impl Fn(&Hosted, Vec<Bytes>)) {
+        for shard in &self.shards {
+            let all: Vec<_> = lock(shard).values().cloned().collect();
+            for hosted in all.iter().filter_map(|session| session.hosted()) {
+                lost(hosted, hosted.streams.tidy());
+            }
+        }
     }
 
     fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {

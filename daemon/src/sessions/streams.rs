@@ -53,8 +53,8 @@ pub enum Found {
     Rest(Reading, Bytes),
     /// The client has all of it.
     Over,
-    /// Events are gone: the answer to the request is this error.
-    Lost(Vec<u8>),
+    /// Events are gone: the request is answered with this event.
+    Lost(Bytes),
     /// The session knows no such event.
     Unknown,
 }
@@ -108,7 +108,7 @@ impl Streams {
                 Found::Over
             }
             Ok(reading) => Found::Rest(reading, stream.request.clone()),
-            Err(Unresumable::Lost) => Found::Lost(stream.lost.body(&overrun())),
+            Err(Unresumable::Lost) => Found::Lost(stream.line.aside(&stream.lost.body(&overrun()))),
             Err(Unresumable::Unknown) => Found::Unknown,
         }
     }
@@ -138,8 +138,7 @@ impl Streams {
     /// has read for as long.
     #[must_use]
     pub fn tidy(&self) -> Vec<Bytes> {
-        let away: Vec<_> =
-            self.all().into_iter().filter(|stream| stream.line.unread_millis() > PATIENCE).collect();
+        let away: Vec<_> = self.all().into_iter().filter(|stream| stream.line.unread_millis() > PATIENCE).collect();
         let mut lost = Vec::new();
         for stream in away {
             lost.extend(stream.line.shrink());
