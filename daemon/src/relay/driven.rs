@@ -118,8 +118,9 @@ struct Waiting {
 
 impl Waiting {
     async fn answer(self, call: &mut Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
-        let primed = primes(hosted.revision);
-        self.decided(primed).await;
+        while !self.opening.is_decided() {
+            self.opening.news.notified().await;
+        }
         let Self { opening, reading } = self;
         let (phase, times) = {
             let mut state = opening.lock();
@@ -130,17 +131,7 @@ impl Waiting {
             return answer.map(|answer| json_answer(Era::Legacy, answer));
         }
         overhear::unseen(&call.core, hosted, hosted.streams.keep(&opening.stream));
-        Ok(stream::resumable(call, reading, primed))
-    }
-
-    /// Waits for the first message, or until the client is to have a stream.
-    async fn decided(&self, primed: bool) {
-        let said = async {
-            while !self.opening.is_decided() {
-                self.opening.news.notified().await;
-            }
-        };
-        if primed { drop(timeout(PATIENCE, said).await) } else { said.await }
+        Ok(stream::resumable(call, reading, primes(hosted.revision)))
     }
 }
 
@@ -201,11 +192,23 @@ impl Driver {
         }
     }
 
-    /// Sends the call and waits for the first message.
+    /// Has the call admitted, sends it and waits for the first message.
     async fn begin(&self, hosted: &Hosted, call: &mut Call, message: Message) -> Result<(Course, Step), Failure> {
-        let wait = self.server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
+        // Refused here, it is answered as a whole, with the time to come back at in the head.
         queue::admit(call, &self.server).await?;
         self.opening.lock().times = call.times;
+        let mut sent = pin!(self.send(hosted, call, message));
+        if primes(hosted.revision) {
+            if let Ok(sent) = timeout(PATIENCE, &mut sent).await {
+                return sent;
+            }
+            self.opening.decide(Phase::Streams);
+        }
+        sent.await
+    }
+
+    async fn send(&self, hosted: &Hosted, call: &mut Call, message: Message) -> Result<(Course, Step), Failure> {
+        let wait = self.server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
         let mut course = hosted::begin(call, hosted, &self.server, message).await?;
         let Ok(first) = timeout(wait, course.next()).await else {
             return Err(too_late(call, &self.server, &course, wait).await);

@@ -79,6 +79,8 @@ pub(super) struct Shared {
     pub(super) news: News,
     /// Bytes that may still be put on their way.
     room: Arc<Semaphore>,
+    /// It is paused for a slow reader.
+    waits: bool,
 }
 
 #[derive(Debug)]
@@ -102,6 +104,7 @@ impl Link {
             told_to_end: AtomicBool::new(false),
             news: News::default(),
             room: Arc::new(Semaphore::new(COMMAND_BYTES)),
+            waits: serves.is_session(),
         });
         let waiting = Rc::new(RefCell::new(Waiting::default()));
         tokio::task::spawn_local(write(inbox, writer, Rc::clone(&waiting)));
@@ -132,7 +135,7 @@ impl Link {
 
     /// Sends a request whose id is `id`, from [`Link::mint`]; waits at most `wait` for room.
     pub async fn request(&self, id: u64, message: Bytes, wait: Duration) -> Result<Reply, Unsent> {
-        let (reply, arrivals) = caller();
+        let (reply, arrivals) = caller(self.shared.waits);
         self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         self.touch();
         let pending = Reply { link: self.clone(), id, arrivals, finished: false };
