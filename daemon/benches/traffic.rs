@@ -143,6 +143,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>]) -> Settings {
             lame_duck: Duration::ZERO,
             max_connections: 1,
             max_sessions: 1,
+            max_sessions_per_client: 1,
             session_timeout: Duration::ZERO,
         },
         log: Log { level: "info".to_owned(), format: LogFormat::Auto, access: false },

@@ -3,6 +3,7 @@
 //! Stages fill it in order; a later stage relies on what an earlier one has put here.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -84,6 +85,12 @@ pub struct Call {
     pub core: Rc<Core>,
     /// The connection that it came on.
     pub connection: Rc<Connection>,
+    /// Where the call comes from: the peer, or whom a trusted proxy names. Never IPv4 in IPv6's form.
+    pub address: IpAddr,
+    /// The way from there to here, the proxies' addresses joined by commas, where a proxy named it.
+    pub chain: Option<Arc<str>>,
+    /// Whether the client spoke HTTPS, to us or to the proxy.
+    pub https: bool,
     /// What holds for this call until its end.
     pub policy: Rc<Arc<Policy>>,
     /// The listener as this call's configuration has it.
@@ -114,6 +121,8 @@ pub struct Call {
     pub resumes: Option<Bytes>,
     /// A message that could not be read; its id may still be found for the answer.
     pub salvaged: Option<Bytes>,
+    /// Refused before its body was read, and the rest of it will not be: the connection cannot go on.
+    pub cut: bool,
     /// Permits of servers, given back when the answer has ended.
     pub permits: Vec<Permit>,
     /// Places below limits, given back when the answer has ended.
@@ -144,6 +153,9 @@ impl Call {
             started: Instant::now(),
             core: Rc::clone(core),
             connection: Rc::clone(connection),
+            address: connection.peer.ip(),
+            chain: None,
+            https: connection.tls.is_some(),
             policy,
             entrance,
             method: head.method,
@@ -159,6 +171,7 @@ impl Call {
             session: None,
             resumes: None,
             salvaged: None,
+            cut: false,
             permits: Vec::new(),
             held: None,
             times: Times::default(),
@@ -172,6 +185,9 @@ impl Call {
             started: self.started,
             core: Rc::clone(&self.core),
             connection: Rc::clone(&self.connection),
+            address: self.address,
+            chain: self.chain.clone(),
+            https: self.https,
             policy: Rc::clone(&self.policy),
             entrance: Arc::clone(&self.entrance),
             method: self.method.clone(),
@@ -187,6 +203,7 @@ impl Call {
             session: self.session.as_ref().map(|(session, _)| (Arc::clone(session), session.enter())),
             resumes: None,
             salvaged: None,
+            cut: false,
             permits: std::mem::take(&mut self.permits),
             held: self.held.take(),
             times: self.times,
@@ -212,8 +229,9 @@ impl Call {
     pub fn provenance(&self) -> Provenance {
         Provenance {
             id: self.id,
-            address: Some(self.connection.peer.ip().to_canonical()),
-            tls: self.connection.tls.is_some(),
+            address: Some(self.address),
+            chain: self.chain.clone(),
+            tls: self.https,
             client: self.client.clone(),
             headers: Some(Arc::clone(&self.headers)),
             mirrored: Vec::new(),

@@ -2,6 +2,7 @@
 //!
 //! `main` parses it; every command is a function of the library.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -63,7 +64,12 @@ impl Cli {
             Command::Import(args) => import::import(&args),
             Command::Keeper(args) => {
                 let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-                tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+                let colours = std::io::stderr().is_terminal();
+                tracing_subscriber::fmt()
+                    .with_ansi(colours)
+                    .with_writer(std::io::stderr)
+                    .with_env_filter(filter)
+                    .init();
                 keeper::run(&args)
             }
             Command::Instance(args) => instance::run(&args),

@@ -3,7 +3,7 @@
 //! [`cores`](crate::cores) makes one per thread; connections and calls hold it in an `Rc`.
 //! Nothing here is shared with another core but by atomics, so nothing here ever waits.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,6 +58,8 @@ pub struct Core {
     pub drain: Drain,
     /// What all cores share.
     pub gate: Arc<Gate>,
+    /// Encoders at work on long answers.
+    pub encoders: Cell<u32>,
     policy: RefCell<Held<Policy>>,
 }
 
@@ -66,7 +68,7 @@ impl Core {
     #[must_use]
     pub fn new(index: usize, load: Arc<Load>, gate: Arc<Gate>) -> Self {
         let policy = RefCell::new(held(gate.policy.load_full()));
-        Self { index, load, drain: Drain::default(), gate, policy }
+        Self { index, load, drain: Drain::default(), gate, encoders: Cell::new(0), policy }
     }
 
     /// What holds for a call that starts now; the call keeps what it took.

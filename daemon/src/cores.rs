@@ -6,6 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -15,6 +16,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::core::{Core, Load};
 use crate::gate::Gate;
+use crate::observe::panics;
 
 /// Pieces of work that may wait for a core to take them up.
 const QUEUE: usize = 1024;
@@ -145,7 +147,14 @@ where
     Fut: Future<Output = ()> + 'static,
 {
     Box::new(move |core| {
-        tokio::task::spawn_local(make(Rc::clone(core)));
+        let work = make(Rc::clone(core));
+        let index = core.index;
+        tokio::task::spawn_local(async move {
+            // The runtime would keep quiet about it.
+            if panics::caught(pin!(work)).await.is_err() {
+                tracing::error!(core = index, "a connection or a task ended by a defect of the gate");
+            }
+        });
     })
 }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub use answer::{InStream, answer, in_stream};
 pub use kind::{Kind, Side};
 
+use crate::observe::Shown;
+
 /// Why a call ended without the server's own answer.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -40,10 +42,10 @@ impl Failure {
         self
     }
 
-    /// Keeps the cause for the log.
+    /// Keeps the cause for the log, made fit for it: it may be a server's own words.
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Self {
-        self.cause = Some(cause.to_string());
+        self.cause = Some(Shown(&cause.to_string()).to_string());
         self
     }
 
@@ -62,5 +64,19 @@ impl fmt::Display for Failure {
             Some(cause) => write!(f, " ({cause})"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_in_a_servers_words_is_made_fit_for_the_log() {
+        let hostile = format!("\u{1b}[2J\u{202e}{}\n", "x".repeat(10_000));
+        let failure = Failure::new(Kind::ServerUnavailable, "It is gone.").because(hostile);
+        let shown = failure.to_string();
+        assert!(shown.starts_with(r"It is gone. (\u{1b}[2J\u{202e}xxx"), "{shown}");
+        assert!(shown.len() < 400 && !shown.chars().any(crate::observe::is_unfit), "{shown}");
     }
 }

@@ -33,24 +33,25 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Ends sessions whose server or path a reload took away or changed.
-    pub fn end_stale_sessions(&self) {
+    /// Ends sessions whose server or path a reload took away or changed, and gives them back.
+    pub fn end_stale_sessions(&self) -> Vec<Arc<sessions::Session>> {
         let policy = self.policy.load_full();
         self.sessions.sweep(std::time::Duration::MAX, |session| {
             let Some(view) = policy.view(&session.view) else { return true };
             match &session.kind {
                 // Where a second server joined a path, the names there are no longer the server's own.
                 sessions::Kind::Mirrored(mirrored) if view.single().is_none() => {
-                    tracing::info!(session = ?session.id, server = mirrored.server, "a session ends: its path now merges servers");
+                    tracing::info!(session = ?session.id, server = mirrored.server.settings.name, "a session ends: its path now merges servers");
                     true
                 }
                 sessions::Kind::Mirrored(mirrored) => {
-                    policy.servers.get(&mirrored.server).is_none_or(|server| server.generation != mirrored.generation)
+                    let now = policy.servers.get(&mirrored.server.settings.name);
+                    now.is_none_or(|now| now.generation != mirrored.server.generation)
                 }
                 // A leg to a server that changed is opened anew by the next call.
                 sessions::Kind::Hosted(hosted) => hosted.is_merged() != view.single().is_none(),
             }
-        });
+        })
     }
 
     /// A gate in force with this policy.

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod body;
 pub mod call;
 pub mod clock;
+pub mod coding;
 pub mod config;
 pub mod core;
 pub mod cores;

@@ -3,6 +3,7 @@
 //! Each stage reads the `Call`, adds what it found, or ends it with a `Failure`, which becomes an
 //! answer in one place. Later stages rely on what earlier ones put into the call.
 
+use std::pin::pin;
 use std::rc::Rc;
 
 use http::{Request, Response};
@@ -15,23 +16,41 @@ use crate::failure::{self, Failure};
 use crate::listen::connection::Connection;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
-use crate::stages::{ending, forward, identify, limit, read, route, secure, session};
+use crate::stages::{
+    address, compress, contain, ending, forward, identify, limit, read, route, secure, session, unread,
+};
 
 /// Answers one HTTP request.
 pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
+    let mut unread = Some(body);
     let mut entry = Entry::begin(Call::new(core, connection, head));
-    // When the time to drain is up, an error now is better than a connection that breaks.
-    let outcome = ending::unless_cut_off(core, connection.protocol, answer(&mut entry.call, body)).await;
-    let mut response = outcome.unwrap_or_else(|failure| {
-        entry.failed(&failure);
-        failure::answer(&entry.call, &failure)
-    });
+    let id = entry.call.id;
+    let outcome = {
+        let work = pin!(answer(&mut entry.call, &mut unread));
+        // When the time to drain is up, an error now is better than a connection that breaks.
+        ending::unless_cut_off(core, connection.protocol, contain::contained(id, work)).await
+    };
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(failure) => {
+            if let Some(body) = unread.take() {
+                Box::pin(unread::look(&mut entry.call, body)).await;
+            }
+            entry.failed(&failure);
+            failure::answer(&entry.call, &failure)
+        }
+    };
     secure::stamp(&entry.call, &mut response);
+    compress::answer(&entry.call, &mut response);
     entry.finish(response)
 }
 
-async fn answer(call: &mut Call, body: Incoming) -> Result<Response<Body>, Failure> {
+async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Response<Body>, Failure> {
+    #[cfg(test)]
+    contain::rehearse(call, "call");
+    // Where it comes from: the peer, or whom a trusted proxy speaks for.
+    address::find(call)?;
     // Host, Origin and path: what no credential can make right.
     let place = secure::check(call)?;
     if let Place::Page(page) = place {
@@ -39,8 +58,12 @@ async fn answer(call: &mut Call, body: Incoming) -> Result<Response<Body>, Failu
     }
     // From here on it is known who is to blame, and whose session a session id must be.
     identify::identify(call)?;
+    // A modern client at its limit is refused by what its headers say, however long its body is.
+    limit::early(call)?;
     // The envelope: method, names, ids, era. The body stays as it came.
-    read::read(call, body).await?;
+    read::read(call, unread).await?;
+    // A stream that was reset meanwhile ends here, before anybody works for it.
+    read::heed_reset(call).await;
     // A legacy session is found before anything is counted against its server.
     session::find(call)?;
     // Where a name leads and who may use it; denied and unknown look the same.

@@ -15,7 +15,9 @@ pub struct Provenance {
     pub id: CallId,
     /// The client's address; absent for what the gate asks by itself.
     pub address: Option<IpAddr>,
-    /// Whether the client came over TLS.
+    /// The way from there, as addresses joined by commas, where a trusted proxy told it; else the address is the way.
+    pub chain: Option<Arc<str>>,
+    /// Whether the client spoke HTTPS.
     pub tls: bool,
     /// Who calls; absent for what the gate asks by itself.
     pub client: Option<Arc<Client>>,
@@ -29,6 +31,14 @@ pub struct Provenance {
 impl Provenance {
     /// A call that the gate makes by itself.
     pub fn own() -> Self {
-        Self { id: CallId::mint(), address: None, tls: false, client: None, headers: None, mirrored: Vec::new() }
+        Self {
+            id: CallId::mint(),
+            address: None,
+            chain: None,
+            tls: false,
+            client: None,
+            headers: None,
+            mirrored: Vec::new(),
+        }
     }
 }

@@ -139,6 +139,7 @@ cores = {len(cores.split(","))}
 runtime_dir = "{folder}/run"
 max_connections = 20000
 max_sessions = 20000
+max_sessions_per_client = 20000
 
 [log]
 level = "warn"

@@ -163,6 +163,12 @@ impl Gate {
         &self.target
     }
 
+    /// The same, for a client that speaks HTTP/2.
+    #[must_use]
+    pub fn h2_target(&self) -> Target {
+        Target::h2(self.port, &self.certificates.ca)
+    }
+
     /// The only API key.
     #[must_use]
     pub fn key(&self) -> String {

@@ -41,12 +41,25 @@ impl Target {
     /// When `ca` cannot be read.
     #[must_use]
     pub fn tls(port: u16, ca: &Path) -> Self {
+        Self::speaking(b"http/1.1", port, ca)
+    }
+
+    /// The same, for a client that speaks HTTP/2.
+    ///
+    /// # Panics
+    /// When `ca` cannot be read.
+    #[must_use]
+    pub fn h2(port: u16, ca: &Path) -> Self {
+        Self::speaking(b"h2", port, ca)
+    }
+
+    fn speaking(protocol: &[u8], port: u16, ca: &Path) -> Self {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(ca).expect("the authority's file") {
             roots.add(certificate.expect("a certificate")).expect("a certificate that can be trusted");
         }
         let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
         config.resumption = rustls::client::Resumption::disabled();
         Self { tls: Some(TlsConnector::from(Arc::new(config))), ..Self::plain(port) }
     }
@@ -124,6 +137,33 @@ impl Connection {
         Ok(Self { wire, held: Vec::new() })
     }
 
+    /// Sends bytes as they are.
+    pub async fn send(&mut self, raw: &[u8]) -> io::Result<()> {
+        self.wire.write_all(raw).await?;
+        self.wire.flush().await
+    }
+
+    /// Says that nothing more is sent.
+    pub async fn finish(&mut self) -> io::Result<()> {
+        self.wire.shutdown().await
+    }
+
+    /// What was read and not used; what is used is to be taken out.
+    pub fn held(&mut self) -> &mut Vec<u8> {
+        &mut self.held
+    }
+
+    /// Reads more; the other side's end is an error.
+    pub async fn receive(&mut self) -> io::Result<()> {
+        self.fill().await
+    }
+
+    /// Reads until the other side closes, however it does; all that was not used.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        while self.fill().await.is_ok() {}
+        std::mem::take(&mut self.held)
+    }
+
     /// Sends `raw` and reads the whole answer.
     pub async fn exchange(&mut self, raw: &[u8]) -> io::Result<(Head, Vec<u8>)> {
         let head = self.begin(raw).await?;
@@ -133,8 +173,12 @@ impl Connection {
 
     /// Sends `raw` and reads the head of the answer.
     pub async fn begin(&mut self, raw: &[u8]) -> io::Result<Head> {
-        self.wire.write_all(raw).await?;
-        self.wire.flush().await?;
+        self.send(raw).await?;
+        self.head().await
+    }
+
+    /// Reads the head of an answer.
+    pub async fn head(&mut self) -> io::Result<Head> {
         loop {
             if let Some(head) = self.parse_head()? {
                 return Ok(head);

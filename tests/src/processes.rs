@@ -42,6 +42,18 @@ pub fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
+/// Memory of a process in kB: resident now, and the most that it ever was.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn memory(pid: u32) -> (u64, u64) {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
+    let line =
+        |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
+    (line("VmRSS:").expect("a number"), line("VmHWM:").expect("a number"))
+}
+
 fn pids() -> impl Iterator<Item = u32> {
     fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }

@@ -14,7 +14,7 @@ pub use config::{CheckOutcome, ConfigProblem, ConfigValue, ConfigView, ReloadOut
 pub use error::{ApiError, ErrorCode};
 pub use exit::Exit;
 pub use paths::Socket;
-pub use shown::Shown;
+pub use shown::{Shown, is_unfit};
 pub use status::{Era, Instances, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version};
 
 /// The newest version of the interface that this build speaks: the `1` in `/v1`.

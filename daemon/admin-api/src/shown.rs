@@ -16,7 +16,7 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0.chars();
         for character in rest.by_ref().take(SHOWN) {
-            if unfit(character) {
+            if is_unfit(character) {
                 write!(f, "{}", character.escape_unicode())?;
             } else {
                 f.write_char(character)?;
@@ -27,7 +27,8 @@ impl fmt::Display for Shown<'_> {
 }
 
 /// Controls (C0, DEL, C1), line and paragraph separators, and what turns the direction of text.
-fn unfit(character: char) -> bool {
+#[must_use]
+pub fn is_unfit(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
@@ -55,7 +56,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_control_character_comes_out(text: String) {
-            prop_assert!(!Shown(&text).to_string().chars().any(unfit));
+            prop_assert!(!Shown(&text).to_string().chars().any(is_unfit));
         }
     }
 }

@@ -4,9 +4,11 @@
 
 pub mod backoff;
 pub mod bridge;
+pub mod coding;
 pub mod envelope;
 pub mod error;
 pub mod flatten;
+pub mod forwarded;
 pub mod framing;
 pub mod header_value;
 pub mod json;
@@ -15,6 +17,7 @@ pub mod list;
 pub mod method;
 pub mod names;
 pub mod permits;
+pub mod proxy_protocol;
 pub mod replay;
 pub mod revision;
 pub mod spaced;

@@ -135,7 +135,8 @@ fn listener(change: Option<(&Listener, &Listener)>) -> Cost {
     if old.addresses != new.addresses || old.tls.is_some() != new.tls.is_some() {
         return Cost::Rebind;
     }
-    let kept = old.tls == new.tls && old.bounds == new.bounds && old.allow == new.allow;
+    let door = |listener: &Listener| (listener.allow.clone(), listener.proxy_protocol);
+    let kept = old.tls == new.tls && old.bounds == new.bounds && door(old) == door(new);
     if kept { Cost::Nothing } else { Cost::NewConnections }
 }
 

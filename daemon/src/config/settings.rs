@@ -4,12 +4,14 @@
 //! that it started with, so a reload never shows one call two revisions.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use toolgate_protocol::coding::Coding;
+use toolgate_protocol::forwarded::Header;
 
 use super::secret::Secret;
 
@@ -57,6 +59,8 @@ pub struct Daemon {
     pub max_connections: usize,
     /// Sessions of the legacy era in all.
     pub max_sessions: usize,
+    /// Sessions of one client.
+    pub max_sessions_per_client: usize,
     /// A session without a call or stream ends after this.
     pub session_timeout: Duration,
 }
@@ -105,8 +109,14 @@ pub struct Listener {
     pub addresses: Vec<SocketAddr>,
     /// What it serves.
     pub serve: Serve,
-    /// Peers that may connect; absent: everyone.
+    /// Where clients may come from; absent: from everywhere. [`Listener::allows`] asks.
     pub allow: Option<Vec<IpNet>>,
+    /// Peers that say whom they speak for. [`Listener::trusts`] asks.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where those that speak HTTP say it.
+    pub address_header: Header,
+    /// Every connection begins with a PROXY header; then `trusted_proxies` is not empty.
+    pub proxy_protocol: bool,
     /// Names that `Host` and `Origin` must match, lower case and without port; empty: the
     /// addresses themselves and `localhost` where they are loopback, else any.
     pub hosts: Vec<String>,
@@ -122,12 +132,44 @@ pub struct Listener {
     pub key_in_path: bool,
     /// Accept POSTs without `Accept`.
     pub lenient: bool,
+    /// Codings for answers, the best first; empty: none.
+    pub compression: Vec<Coding>,
+    /// HTTP status of requests that are refused for want of room.
+    pub refusal_status: RefusalStatus,
     /// Sizes, times and counts that bound what a client may cost.
     pub bounds: Bounds,
     /// Headers set on every answer: name in lower case, value; a removed one is absent.
     pub security_headers: Vec<(String, String)>,
     /// Limits that apply to this listener.
     pub limits: Vec<Arc<Limit>>,
+}
+
+impl Listener {
+    /// Whether an address, never IPv4 in IPv6's form, is on the allow-list.
+    #[must_use]
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.allow.as_ref().is_none_or(|allow| allow.iter().any(|net| net.contains(&address)))
+    }
+
+    /// Whether an address, never IPv4 in IPv6's form, is that of a trusted proxy.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// HTTP status of a request that is refused for want of room: by a limit, a queue, the drain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RefusalStatus {
+    /// 200 to requests of the legacy era, whose clients end their session on anything else; 503 to others.
+    #[default]
+    Auto,
+    /// 200 to every request: the JSON-RPC error alone tells.
+    Ok,
+    /// 429 by a limit, 503 by anything else.
+    TooManyRequests,
+    /// 503 always.
+    Unavailable,
 }
 
 /// What a listener serves.

@@ -12,13 +12,15 @@ use toolgate_protocol::revision::Era;
 use super::{Failure, Kind};
 use crate::body::Body;
 use crate::call::{Call, CallId};
+use crate::config::settings::RefusalStatus;
+use crate::listen::connection::Protocol;
 
 /// The answer to a call that failed.
 pub fn answer(call: &Call, failure: &Failure) -> Response<Body> {
     let (id, is_request) = request_id(call);
     let body = body(call.id, id.as_deref(), failure);
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status(call.era, is_request, failure.kind);
+    *response.status_mut() = status(call, is_request, failure.kind);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(wait) = failure.retry_after {
@@ -37,6 +39,9 @@ pub fn answer(call: &Call, failure: &Failure) -> Response<Body> {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         _ => {}
+    }
+    if call.cut && call.connection.protocol == Protocol::Http1 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
@@ -85,8 +90,18 @@ fn request_id(call: &Call) -> (Option<Vec<u8>>, bool) {
     (salvaged.or_else(|| call.salvaged.as_ref().map(|_| b"null".to_vec())), false)
 }
 
-fn status(era: Era, is_request: bool, kind: Kind) -> StatusCode {
-    if era == Era::Legacy && is_request && kind.spares_the_session() { StatusCode::OK } else { kind.status() }
+fn status(call: &Call, is_request: bool, kind: Kind) -> StatusCode {
+    // What was salvaged of a refused body is a request's id.
+    if kind.is_refusal() && (is_request || call.salvaged.is_some()) {
+        match call.entrance.listener.refusal_status {
+            RefusalStatus::Ok => return StatusCode::OK,
+            RefusalStatus::TooManyRequests if kind == Kind::Limited => return StatusCode::TOO_MANY_REQUESTS,
+            RefusalStatus::TooManyRequests | RefusalStatus::Unavailable => return kind.status(),
+            RefusalStatus::Auto => {}
+        }
+    }
+    let spared = call.era == Era::Legacy && is_request && kind.spares_the_session();
+    if spared { StatusCode::OK } else { kind.status() }
 }
 
 fn seconds(wait: Duration) -> u64 {

@@ -23,6 +23,8 @@ pub enum Kind {
     MethodNotAllowed,
     /// `Host` names something this listener does not serve (RFC 9110, 15.5.20).
     HostRefused,
+    /// A trusted proxy speaks for an address that is not on the allow-list.
+    AddressRefused,
     /// `Origin` is not one of this listener's.
     OriginRefused,
     /// No credential, or one that nobody has.
@@ -90,7 +92,7 @@ impl Kind {
             Self::PathUnknown | Self::SessionUnknown | Self::MethodUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::HostRefused => StatusCode::MISDIRECTED_REQUEST,
-            Self::OriginRefused => StatusCode::FORBIDDEN,
+            Self::AddressRefused | Self::OriginRefused => StatusCode::FORBIDDEN,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -156,6 +158,12 @@ impl Kind {
         )
     }
 
+    /// Whether it is the gate that does not want a call now, which might be answered at another time: the listener
+    /// decides on the HTTP status.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Self::Limited | Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom)
+    }
+
     /// Who has to change something.
     pub fn side(self) -> Side {
         match self {
@@ -170,6 +178,7 @@ impl Kind {
         match self {
             Self::PathUnknown => "path-unknown",
             Self::MethodNotAllowed => "method-not-allowed",
+            Self::AddressRefused => "address-refused",
             Self::HostRefused => "host-refused",
             Self::OriginRefused => "origin-refused",
             Self::Unauthenticated => "unauthenticated",

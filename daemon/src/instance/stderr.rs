@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::observe::is_unfit;
+
 /// Bytes of a line; the rest of it is cut.
 const LINE_BYTES: usize = 2048;
 
@@ -122,7 +124,7 @@ impl Cutter {
 
 /// A hostile server must not steer the terminal that shows its lines.
 fn shown(line: &[u8]) -> String {
-    String::from_utf8_lossy(line).chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect()
+    String::from_utf8_lossy(line).chars().map(|c| if is_unfit(c) && c != '\t' { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn escapes_do_not_reach_a_terminal() {
-        assert_eq!(lines(&[b"\x1b[2Jred\x07\ttab\xff\n"]), [" [2Jred \ttab\u{fffd}"]);
+        assert_eq!(lines(&[b"\x1b[2Jred\x07\ttab\xff\xe2\x80\xaetxt\n"]), [" [2Jred \ttab\u{fffd} txt"]);
     }
 
     #[test]

@@ -17,8 +17,10 @@ use crate::cores::Cores;
 use crate::gate::Gate;
 use crate::listen::listeners::Listeners;
 use crate::observe::logging::Logging;
+use crate::observe::panics;
 use crate::pages;
 use crate::policy::Policy;
+use crate::relay::farewell;
 
 /// The daemon, for those who operate it.
 pub struct Daemon {
@@ -143,7 +145,10 @@ impl Daemon {
                 server.retire();
             }
         }
-        self.gate.end_stale_sessions();
+        let ended = self.gate.end_stale_sessions();
+        if let Err(problem) = self.cores.try_spawn(0, move |core| async move { farewell::begin(&core, ended) }) {
+            warn!("servers are not told which of their sessions have ended: {problem}");
+        }
         Ok(trouble.iter().map(ToString::to_string).collect())
     }
 
@@ -195,6 +200,7 @@ impl Daemon {
             sessions: None,
             instances: running.and_then(|server| server.instances()).map(|instances| api::Instances {
                 running: instances.count() as u64,
+                spares: instances.spares().map(|spares| spares as u64),
                 max: instances.max() as u64,
                 ..api::Instances::default()
             }),
@@ -232,7 +238,7 @@ impl Operations for Daemon {
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             listeners: self.listener_status(&policy.settings),
             servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
-            warnings: policy.settings.warnings.clone(),
+            warnings: policy.settings.warnings.iter().cloned().chain(defects()).collect(),
         }
     }
 
@@ -267,6 +273,14 @@ impl Operations for Daemon {
         crate::lifecycle::notify::ready(&format!("revision {}", self.gate.settings.load().revision));
         outcome
     }
+}
+
+/// What the operator should know of panics, if there were any.
+fn defects() -> Option<String> {
+    let count = panics::count();
+    (count > 0).then(|| {
+        format!("defects of the gate ended {count} calls or connections since it started: the log says which; please report it")
+    })
 }
 
 fn problems(report: &Report) -> Vec<api::ConfigProblem> {

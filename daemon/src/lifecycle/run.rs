@@ -132,6 +132,8 @@ async fn until_the_end(mut requests: Receiver<Request>, daemon: &Arc<Daemon>, co
     }
     let settings = daemon.gate.settings.load_full();
     daemon.gate.draining.store(true, Ordering::Relaxed);
+    let policy = daemon.gate.policy.load_full();
+    policy.servers.values().filter_map(|server| server.instances()).for_each(|instances| instances.end_spares());
     notify::stopping(settings.daemon.drain_timeout + Duration::from_secs(2));
     info!(calls = daemon.gate.calls.load(Ordering::Relaxed), "draining");
     let drained = shutdown::drain(|| daemon.stop_accepting(), cores, &settings.daemon);

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{interval, timeout};
@@ -13,6 +14,7 @@ use crate::cores::Cores;
 use crate::failure::Failure;
 use crate::message::Message;
 use crate::provenance::Provenance;
+use crate::relay::farewell;
 use crate::relay::overhear;
 use crate::servers::Server;
 use crate::servers::discovery;
@@ -50,19 +52,23 @@ pub fn start(cores: &Cores) {
 fn sweep(core: &Rc<Core>) {
     let policy = core.policy();
     let ended = core.gate.sessions.sweep(policy.settings.daemon.session_timeout, |_| false);
-    if ended > 0 {
-        debug!(ended, "idle sessions were ended");
+    if !ended.is_empty() {
+        debug!(ended = ended.len(), "idle sessions were ended");
     }
     core.gate.sessions.tidy(|hosted, gone| overhear::unseen(core, hosted, gone));
+    farewell::begin(core, ended);
     policy.limits.sweep(crate::clock::nanos());
     for leg in policy.servers.values().flat_map(|server| server.kept.idle()) {
         tokio::task::spawn_local(kept::end(Rc::clone(core), leg));
     }
-    policy
-        .servers
-        .values()
-        .filter_map(|server| server.instances())
-        .for_each(crate::servers::stdio::instances::Instances::sweep);
+    for instances in policy.servers.values().filter_map(|server| server.instances()) {
+        instances.sweep();
+        if core.gate.draining.load(Ordering::Relaxed) {
+            instances.end_spares();
+        } else {
+            instances.keep_spares();
+        }
+    }
 }
 
 /// Asks each critical server who it is, so that readiness follows the truth.

@@ -24,7 +24,7 @@ use table::Table;
 pub struct Keys<'a> {
     /// The listener's name.
     pub listener: &'a str,
-    /// The peer's address; IPv6 counts by /64.
+    /// Where the call comes from; IPv6 counts by /64.
     pub address: IpAddr,
     /// Whoever was identified.
     pub client: &'a str,
@@ -143,6 +143,12 @@ impl Limits {
             Counters::Keyed(table) => table.len(),
         });
         keyed.sum()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all().next().is_none()
     }
 
     fn of<'a>(&'a self, keys: &Keys<'_>) -> impl Iterator<Item = &'a Applied> {

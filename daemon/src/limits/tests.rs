@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use toolgate_protocol::forwarded::Header;
+
 use super::*;
 use crate::config::settings;
 
@@ -63,6 +65,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             lame_duck: Duration::ZERO,
             max_connections: 1,
             max_sessions: 1,
+            max_sessions_per_client: 1,
             session_timeout: Duration::ZERO,
         },
         log: settings::Log { level: "info".to_owned(), format: settings::LogFormat::Auto, access: false },
@@ -132,6 +135,9 @@ fn listeners_count_each_on_its_own() {
             addresses: Vec::new(),
             serve: settings::Serve::default(),
             allow: None,
+            trusted_proxies: Vec::new(),
+            address_header: Header::default(),
+            proxy_protocol: false,
             hosts: Vec::new(),
             origins: Vec::new(),
             auth: Vec::new(),
@@ -139,6 +145,8 @@ fn listeners_count_each_on_its_own() {
             redirect_to_https: None,
             key_in_path: false,
             lenient: false,
+            compression: Vec::new(),
+            refusal_status: settings::RefusalStatus::Auto,
             bounds: bounds.clone(),
             security_headers: Vec::new(),
             limits,

@@ -15,7 +15,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 
-use super::admission::{Admission, Permit, Verdict};
+use super::admission::{Admission, Permit};
 use super::connection;
 use super::open::{Counters, OpenListener};
 use crate::core::Loaded;
@@ -233,9 +233,8 @@ impl Accepting {
 
 fn admit(stream: TcpStream, peer: SocketAddr, listener: &Arc<OpenListener>, admission: &Admission, cores: &Cores) {
     let permit = match admission.admit(peer.ip(), listener) {
-        Verdict::Stay(permit) => permit,
-        Verdict::NotAllowed => return Counters::count(&listener.counters.not_allowed),
-        Verdict::OverLimit => return Counters::count(&listener.counters.over_limit),
+        Ok(permit) => permit,
+        Err(refused) => return listener.counters.turned_away(refused),
     };
     let core = cores.least_loaded();
     let loaded = cores.load(core).enter();

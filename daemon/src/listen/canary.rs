@@ -11,11 +11,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use toolgate_protocol::forwarded::Header;
 
 use super::connection::{Connection, Origin, Protocol};
 use super::http1;
 use super::open::Counters;
-use crate::config::settings::{Bounds, Listener, Serve};
+use crate::config::settings::{Bounds, Listener, RefusalStatus, Serve};
 use crate::core::Core;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: canary\r\nconnection: close\r\n\r\n";
@@ -46,6 +47,9 @@ static LISTENER: LazyLock<Arc<Listener>> = LazyLock::new(|| {
         addresses: Vec::new(),
         serve: Serve::default(),
         allow: None,
+        trusted_proxies: Vec::new(),
+        address_header: Header::default(),
+        proxy_protocol: false,
         hosts: Vec::new(),
         origins: Vec::new(),
         auth: Vec::new(),
@@ -53,6 +57,8 @@ static LISTENER: LazyLock<Arc<Listener>> = LazyLock::new(|| {
         redirect_to_https: None,
         key_in_path: false,
         lenient: false,
+        compression: Vec::new(),
+        refusal_status: RefusalStatus::Auto,
         bounds: Bounds {
             head_bytes: 1024,
             headers: 8,

@@ -18,8 +18,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::accept::Accepted;
+use super::admission::Permit;
 use super::open::{Counters, OpenListener};
-use super::{http1, http2};
+use super::{http1, http2, proxied};
 use crate::config::settings::Listener;
 use crate::core::Core;
 
@@ -55,9 +56,9 @@ pub enum Origin {
 pub struct Connection {
     /// Unique in this process.
     pub id: u64,
-    /// Who connected.
+    /// Who connected, or whom the PROXY header of a trusted proxy names.
     pub peer: SocketAddr,
-    /// The address that was connected to.
+    /// The address that was connected to, at the proxy where a PROXY header names it.
     pub local: SocketAddr,
     /// The listener's settings when the connection was accepted.
     pub listener: Arc<Listener>,
@@ -125,10 +126,11 @@ fn next_id() -> u64 {
 
 /// Serves an accepted connection until it ends.
 pub async fn run(core: Rc<Core>, accepted: Accepted) {
-    let Accepted { stream, peer, listener, permit, loaded } = accepted;
-    let counted = (permit, loaded);
+    let Accepted { stream, peer, listener, mut permit, loaded } = accepted;
     // Each step is boxed so that its memory ends with it: a connection lives long.
-    let ended = match Box::pin(establish(stream, peer, &listener)).await {
+    let established = Box::pin(establish(stream, peer, &listener, &mut permit)).await;
+    let counted = (permit, loaded);
+    let ended = match established {
         Ok((Stream::Plain(stream), connection)) => serve(&core, stream, &connection, &listener.counters).await,
         Ok((Stream::Secure(stream), connection)) => serve(&core, stream, &connection, &listener.counters).await,
         Err(error) => Err(error),
@@ -149,10 +151,14 @@ async fn establish(
     stream: std::net::TcpStream,
     peer: SocketAddr,
     listener: &OpenListener,
+    permit: &mut Permit,
 ) -> io::Result<(Stream, Rc<Connection>)> {
-    let stream = TcpStream::from_std(stream)?;
-    let addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), stream.local_addr()?);
+    let mut stream = TcpStream::from_std(stream)?;
+    let mut addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), stream.local_addr()?);
     let settings = listener.settings();
+    if permit.awaits_name() {
+        addresses = Box::pin(proxied::client(&mut stream, addresses, &settings, &listener.counters, permit)).await?;
+    }
     let mut connection = Connection::new(addresses, settings, Protocol::Http1, Origin::Client);
     let Some(secured) = listener.secured() else {
         return Ok((Stream::Plain(stream), Rc::new(connection)));

@@ -20,9 +20,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::client::TlsStream;
+use toolgate_protocol::forwarded::Header;
 
 use super::Listeners;
 use super::bind::Passed;
+use super::connection::Connection;
 use super::framing::refusal_in;
 use super::open::OpenListener;
 use crate::body::Body;
@@ -40,11 +42,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Requests that [`serve`] was asked for with `/smuggled`.
 pub(crate) static SMUGGLED: AtomicU64 = AtomicU64::new(0);
 
-/// `/echo` sends the body back, `/slow` takes its time, `/early` ignores the body, `/large` is
+/// `/peer` says whose connection it is, `/echo` sends the body back, `/slow` takes its time, `/early` ignores the body, `/panic` panics, `/large` is
 /// 16 MiB, everything else is `ok`.
-pub(crate) async fn serve(request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     match head.uri.path() {
+        "/peer" => Response::new(Body::from(format!("{} {}", connection.peer, connection.local))),
         "/echo" => match body.collect().await {
             Ok(body) => Response::new(Body::from(body.to_bytes())),
             Err(error) => {
@@ -58,6 +61,7 @@ pub(crate) async fn serve(request: Request<Incoming>) -> Response<Body> {
             sleep(Duration::from_millis(600)).await;
             Response::new(Body::from("slow"))
         }
+        "/panic" => panic!("a rehearsal outside of calls"),
         "/large" => Response::new(Body::from(vec![b'x'; 16 << 20])),
         "/smuggled" => {
             SMUGGLED.fetch_add(1, Ordering::Relaxed);
@@ -90,6 +94,9 @@ pub(crate) fn listener(name: &str) -> Listener {
         addresses: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         serve: Serve::default(),
         allow: None,
+        trusted_proxies: Vec::new(),
+        address_header: Header::default(),
+        proxy_protocol: false,
         hosts: Vec::new(),
         origins: Vec::new(),
         auth: Vec::new(),
@@ -97,6 +104,8 @@ pub(crate) fn listener(name: &str) -> Listener {
         redirect_to_https: None,
         key_in_path: false,
         lenient: false,
+        compression: Vec::new(),
+        refusal_status: RefusalStatus::Auto,
         bounds: bounds(),
         security_headers: vec![("x-frame-options".into(), "DENY".into())],
         limits: Vec::new(),
@@ -121,6 +130,7 @@ pub(crate) fn settings(listeners: Vec<Listener>) -> Settings {
             lame_duck: Duration::from_millis(300),
             max_connections: 10_000,
             max_sessions: 1000,
+            max_sessions_per_client: 1000,
             session_timeout: PATIENCE,
         },
         log: Log { level: "info".into(), format: LogFormat::Auto, access: false },

@@ -10,6 +10,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+use toolgate_protocol::framing::http2::{Breach, Frames};
 use toolgate_protocol::framing::{Bounds, Machine, Phase, Refusal, Refused};
 
 use crate::config::settings;
@@ -25,12 +27,20 @@ pub struct Stop {
     pub begun: bool,
 }
 
+/// The machine that judges what is read.
+#[derive(Debug)]
+enum Judge {
+    Http1(RefCell<Machine>),
+    /// With the time from which its clock counts.
+    Http2(RefCell<Frames>, Instant),
+}
+
 /// What the guard saw, for the driver and the service of the same connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watch {
-    /// None for HTTP/2, whose frames have a framing of their own.
-    machine: Option<RefCell<Machine>>,
+    judge: Judge,
     stop: Cell<Option<Stop>>,
+    breach: Cell<Option<Breach>>,
     /// The last read found nothing: whatever is missing, the client owes it.
     starved: Cell<bool>,
     /// The last write could not be finished: the client does not read.
@@ -43,31 +53,59 @@ impl Watch {
     /// For HTTP/1.
     #[must_use]
     pub fn http1(bounds: &settings::Bounds) -> Self {
-        let machine = Machine::new(Bounds {
+        Self::new(Judge::Http1(RefCell::new(Machine::new(Bounds {
             head_bytes: bounds.head_bytes,
             headers: bounds.headers,
             uri_bytes: bounds.uri_bytes,
             body_bytes: bounds.body_bytes as u64,
-        });
-        Self { machine: Some(RefCell::new(machine)), ..Self::default() }
+        }))))
     }
 
-    /// For HTTP/2: frames are not judged here yet, but progress is followed.
+    /// For HTTP/2, whose messages h2 frames: what is judged is how many frames ask for nothing.
     #[must_use]
     pub fn http2() -> Self {
-        Self::default()
+        Self::new(Judge::Http2(RefCell::default(), Instant::now()))
+    }
+
+    fn new(judge: Judge) -> Self {
+        Self {
+            judge,
+            stop: Cell::default(),
+            breach: Cell::default(),
+            starved: Cell::default(),
+            blocked: Cell::default(),
+            written: Cell::default(),
+            ended: Cell::default(),
+        }
     }
 
     /// What the next byte belongs to; always idle for HTTP/2.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.machine.as_ref().map_or(Phase::Idle, |machine| machine.borrow().phase())
+        match &self.judge {
+            Judge::Http1(machine) => machine.borrow().phase(),
+            Judge::Http2(..) => Phase::Idle,
+        }
     }
 
-    /// Messages that arrived whole.
+    /// Messages that arrived whole; always 0 for HTTP/2.
     #[must_use]
     pub fn messages(&self) -> u64 {
-        self.machine.as_ref().map_or(0, |machine| machine.borrow().messages())
+        match &self.judge {
+            Judge::Http1(machine) => machine.borrow().messages(),
+            Judge::Http2(..) => 0,
+        }
+    }
+
+    /// Why an HTTP/2 connection has to end, and the GOAWAY frame that says so. Nothing passes after it.
+    #[must_use]
+    pub fn breach(&self) -> Option<(Breach, [u8; 17])> {
+        let breach = self.breach.get()?;
+        let last_stream = match &self.judge {
+            Judge::Http1(_) => 0,
+            Judge::Http2(frames, _) => frames.borrow().last_stream(),
+        };
+        Some((breach, breach.goaway(last_stream)))
     }
 
     /// The refused message, after which nothing passes.
@@ -108,22 +146,35 @@ impl Watch {
 
     /// Judges bytes that were read; says how many may pass.
     fn judge(&self, bytes: &[u8]) -> usize {
-        let Some(machine) = &self.machine else {
-            return bytes.len();
-        };
-        let mut machine = machine.borrow_mut();
-        match machine.feed(bytes) {
-            Ok(()) => bytes.len(),
-            Err(Refused { refusal, before, begun }) => {
-                self.stop.set(Some(Stop { refusal, message: machine.messages(), begun }));
-                before
+        match &self.judge {
+            Judge::Http1(machine) => {
+                let mut machine = machine.borrow_mut();
+                match machine.feed(bytes) {
+                    Ok(()) => bytes.len(),
+                    Err(Refused { refusal, before, begun }) => {
+                        self.stop.set(Some(Stop { refusal, message: machine.messages(), begun }));
+                        before
+                    }
+                }
             }
+            Judge::Http2(frames, opened) => match frames.borrow_mut().feed(bytes, || opened.elapsed()) {
+                Ok(()) => bytes.len(),
+                Err(breach) => {
+                    self.breach.set(Some(breach));
+                    0
+                }
+            },
         }
     }
 
     fn wrote(&self, outcome: &Poll<io::Result<usize>>) {
         match outcome {
-            Poll::Ready(Ok(bytes)) => self.written.set(self.written.get() + *bytes as u64),
+            Poll::Ready(Ok(bytes)) => {
+                self.written.set(self.written.get() + *bytes as u64);
+                if let Judge::Http2(frames, _) = &self.judge {
+                    frames.borrow_mut().answered(*bytes);
+                }
+            }
             Poll::Ready(Err(_)) => self.ended.set(true),
             Poll::Pending => {}
         }
@@ -156,6 +207,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
         if let Some(stop) = watch.stop.get() {
             return stopped(stop);
         }
+        if watch.breach.get().is_some() {
+            return Poll::Pending;
+        }
         let start = buf.filled().len();
         let read = Pin::new(stream).poll_read(cx, buf);
         watch.starved.set(read.is_pending());
@@ -170,6 +224,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
         match watch.stop.get() {
             // Reading nothing would mean that the client has gone.
             Some(stop) if pass == 0 => stopped(stop),
+            None if watch.breach.get().is_some() => Poll::Pending,
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -206,7 +261,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     /// Not for HTTP/2: h2 would write each answer of more than 256 bytes by itself, where otherwise it
     /// gathers those of all streams that are ready into one record.
     fn is_write_vectored(&self) -> bool {
-        self.watch.machine.is_some() && self.stream.is_write_vectored()
+        matches!(self.watch.judge, Judge::Http1(_)) && self.stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,7 +1,7 @@
 //! Drives one HTTP/2 connection: hyper, the deadlines and the drain, in turns.
 //!
-//! [`connection`](super::connection) starts it. hyper and h2 bound streams, headers and resets; a
-//! budget of control frames belongs into the guard and comes with it.
+//! [`connection`](super::connection) starts it. h2 bounds streams, headers and resets, the guard
+//! bounds frames that ask for nothing; whichever finds a flood, the client is told and work for it ends.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,13 +14,16 @@ use hyper::server::conn::http2::{Builder, Connection as Hyper};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::futures::Notified;
+use toolgate_protocol::framing::http2::Breach;
 
 use super::connection::Connection;
 use super::deadlines::{Deadlines, Wait};
 use super::drain::Phase;
 use super::framing::{Guard, Watch};
 use super::open::Counters;
+use super::refuse;
 use super::service::Service;
+use super::shared::Shared;
 use crate::core::Core;
 
 /// Bytes a client may send ahead on one stream, and on all of a connection.
@@ -41,6 +44,8 @@ enum Event {
     /// The core drains, and the first request has come or is waited for no longer.
     Leave,
     Expired(Wait),
+    /// The client sent what it may not; the frame says so.
+    Breached(Breach, [u8; 17]),
 }
 
 /// Serves the connection until it ends.
@@ -55,11 +60,12 @@ where
 {
     let watch = Rc::new(Watch::http2());
     let service = Service::new(core.clone(), connection.clone(), None);
-    let io = TokioIo::new(Guard::new(stream, watch.clone()));
+    let (lent, stream) = Shared::pair(stream);
+    let io = TokioIo::new(Guard::new(lent, watch.clone()));
     let hyper = builder(connection).serve_connection(io, service);
     let changed = Box::pin(core.drain.changed());
     let deadlines = Deadlines::start();
-    Driver { hyper, core, connection, watch, changed, deadlines, leaving: false }.run(counters).await
+    Driver { hyper, stream, core, connection, watch, changed, deadlines, leaving: false }.run(counters).await
 }
 
 fn builder(connection: &Connection) -> Builder<LocalExec> {
@@ -71,7 +77,8 @@ fn builder(connection: &Connection) -> Builder<LocalExec> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_concurrent_streams(bounds.streams)
-        .max_header_list_size(u32::try_from(bounds.head_bytes).unwrap_or(u32::MAX))
+        // h2 refuses a list that is exactly as long as its bound.
+        .max_header_list_size(u32::try_from(bounds.head_bytes).unwrap_or(u32::MAX).saturating_add(1))
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(LOCAL_RESETS)
         .keep_alive_interval(PING_INTERVAL)
@@ -93,7 +100,9 @@ where
 }
 
 struct Driver<'a, S: AsyncRead + AsyncWrite + Unpin + 'static> {
-    hyper: Hyper<TokioIo<Guard<S>>, Service, LocalExec>,
+    hyper: Hyper<TokioIo<Guard<Shared<S>>>, Service, LocalExec>,
+    /// What hyper has, for when it has it no longer.
+    stream: Shared<S>,
     core: &'a Rc<Core>,
     connection: &'a Rc<Connection>,
     watch: Rc<Watch>,
@@ -107,7 +116,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
     async fn run(mut self, counters: &Counters) -> io::Result<()> {
         loop {
             match poll_fn(|cx| self.poll(cx)).await {
-                Event::Ended(result) => return result.map_err(io::Error::other),
+                Event::Ended(Ok(())) => return Ok(()),
+                Event::Ended(Err(error)) => {
+                    if let Some(flood) = flood_in(&error) {
+                        self.count_flood(counters, flood);
+                        self.part(&[]).await;
+                    }
+                    return Err(io::Error::other(error));
+                }
+                Event::Breached(breach, goaway) => {
+                    self.count_flood(counters, &breach);
+                    // In the middle of a frame it would be taken for the rest of that.
+                    let last = if self.watch.blocked() { &[][..] } else { &goaway };
+                    self.part(last).await;
+                    return Err(io::Error::other(breach));
+                }
                 Event::Leave => self.leave(),
                 Event::Expired(Wait::First | Wait::Next) if !self.leaving => self.leave(),
                 Event::Expired(_) => {
@@ -115,6 +138,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             }
+        }
+    }
+
+    fn count_flood(&self, counters: &Counters, reason: &dyn std::error::Error) {
+        Counters::count(&counters.sent_away);
+        let Connection { id, peer, listener, .. } = &**self.connection;
+        tracing::warn!(connection = id, %peer, listener = listener.name, "a client was sent away: {reason}");
+    }
+
+    /// Ends all work for the client, then the connection, so that its last frame is read.
+    async fn part(self, last: &[u8]) {
+        let Self { hyper, stream, .. } = self;
+        drop(hyper);
+        if let Some(stream) = stream.into_inner() {
+            Box::pin(refuse::part(stream, last)).await;
         }
     }
 
@@ -129,6 +167,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
         if let Poll::Ready(result) = Pin::new(&mut self.hyper).poll(cx) {
             return Poll::Ready(Event::Ended(result));
         }
+        if let Some((breach, goaway)) = self.watch.breach() {
+            return Poll::Ready(Event::Breached(breach, goaway));
+        }
         while self.core.drain.phase() < Phase::Ending && self.changed.as_mut().poll(cx).is_ready() {
             self.changed.set(self.core.drain.changed());
         }
@@ -142,4 +183,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
         let counts = (requests, self.connection.in_flight());
         self.deadlines.poll(cx, bounds, &self.watch, counts, first).map(Event::Expired)
     }
+}
+
+/// What h2 found that the guard does not count: resets, small pieces, long header lists.
+fn flood_in(error: &hyper::Error) -> Option<&h2::Error> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
+    (cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)).then_some(cause)
 }

@@ -17,9 +17,11 @@ mod http1;
 mod http2;
 pub mod listeners;
 pub mod open;
+mod proxied;
 pub mod refuse;
 pub mod renewal;
 pub mod service;
+mod shared;
 #[cfg(test)]
 mod tests;
 pub mod tls;

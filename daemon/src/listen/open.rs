@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
 
+use super::admission::Refused;
 use super::tls::{self, Certificates};
 use crate::config::settings::{Listener, Tls};
 
@@ -39,18 +40,30 @@ pub struct Counters {
     pub over_limit: AtomicU64,
     /// Connections closed at once because their address is not on the allow-list.
     pub not_allowed: AtomicU64,
+    /// Connections closed because they did not begin with the PROXY header that the listener expects.
+    pub headers_failed: AtomicU64,
     /// TLS handshakes that failed or took too long.
     pub handshakes_failed: AtomicU64,
     /// Messages that were refused before they became requests.
     pub refused: AtomicU64,
     /// Connections ended by a deadline.
     pub timed_out: AtomicU64,
+    /// HTTP/2 connections ended because their client made work by frames that ask for nothing.
+    pub sent_away: AtomicU64,
 }
 
 impl Counters {
     /// Adds one; the order among counters does not matter to anybody.
     pub fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection that may not stay.
+    pub fn turned_away(&self, refused: Refused) {
+        Self::count(match refused {
+            Refused::NotAllowed => &self.not_allowed,
+            Refused::OverLimit => &self.over_limit,
+        });
     }
 }
 

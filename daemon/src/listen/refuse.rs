@@ -88,11 +88,28 @@ where
     }
 }
 
+/// Writes these last bytes, if any, and closes; for a client that sent too much to be read much further.
+pub async fn part<S>(mut stream: S, last: &[u8])
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let write = async {
+        stream.write_all(last).await?;
+        stream.shutdown().await
+    };
+    if matches!(timeout(LINGER, write).await, Ok(Ok(()))) {
+        read_on(stream, LINGER_BYTES).await;
+    }
+}
+
 /// Reads, and drops, what a client still sends after this side was shut down, until it closes.
-pub async fn linger<S: AsyncRead + Unpin>(mut stream: S, listener: &Listener) {
+pub async fn linger<S: AsyncRead + Unpin>(stream: S, listener: &Listener) {
+    read_on(stream, listener.bounds.body_bytes + LINGER_BYTES).await;
+}
+
+async fn read_on<S: AsyncRead + Unpin>(mut stream: S, mut left: usize) {
     let deadline = Instant::now() + LINGER;
     let mut scratch = [0_u8; 4096];
-    let mut left = listener.bounds.body_bytes + LINGER_BYTES;
     while left > 0 {
         match timeout_at(deadline, stream.read(&mut scratch)).await {
             Ok(Ok(read @ 1..)) => left = left.saturating_sub(read),

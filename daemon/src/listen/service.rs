@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderValue, LOCATION};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
@@ -72,7 +72,7 @@ fn stopped(watch: &Watch, message: u64) -> Option<Refusal> {
 
 async fn answer(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
     if connection.protocol == Protocol::Http2
-        && let Some(refusal) = beyond(&connection.listener.bounds, &request)
+        && let Some(refusal) = beyond(&connection.listener.bounds, &request).or_else(|| ambiguous(&request))
     {
         return refuse::response(refusal, connection);
     }
@@ -86,7 +86,7 @@ async fn answer(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<I
     }
     #[cfg(test)]
     if connection.listener.name == super::fixture::STAND_IN {
-        return super::fixture::serve(request).await;
+        return super::fixture::serve(connection, request).await;
     }
     pipeline::serve(core, connection, request).await
 }
@@ -103,6 +103,26 @@ fn beyond(bounds: &Bounds, request: &Request<Incoming>) -> Option<Refusal> {
     // h2 holds the client to the length that it declares.
     let declared = http_body::Body::size_hint(request.body()).lower();
     (declared > bounds.body_bytes as u64).then_some(Refusal::BodyTooLarge)
+}
+
+/// A second host or length, or a host that is none: what the guard refuses for HTTP/1, and h2 lets pass.
+fn ambiguous(request: &Request<Incoming>) -> Option<Refusal> {
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    // RFC 9113, section 8.3.1: no user, and no other host than that of the request.
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return Some(Refusal::HostInvalid);
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    if let Some(host) = hosts.next() {
+        if hosts.next().is_some() {
+            return Some(Refusal::HostRepeated);
+        }
+        if authority.is_some_and(|authority| !authority.as_bytes().eq_ignore_ascii_case(host.as_bytes())) {
+            return Some(Refusal::HostConflict);
+        }
+    }
+    let lengths = request.headers().get_all(CONTENT_LENGTH).iter();
+    (lengths.count() > 1).then_some(Refusal::LengthRepeated)
 }
 
 fn empty(status: StatusCode) -> Response<Body> {

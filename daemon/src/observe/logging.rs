@@ -64,6 +64,7 @@ impl Logging {
         let (filter, handle) = reload::Layer::new(targets(settings)?);
         let (layer, writer) = output(settings.format)?;
         tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
+        super::panics::log_them();
         Ok(Self { filter: handle, writer })
     }
 

@@ -1,6 +1,7 @@
 //! What the daemon tells about itself.
 
 pub mod logging;
+pub mod panics;
 mod writer;
 
-pub use toolgate_admin_api::Shown;
+pub use toolgate_admin_api::{Shown, is_unfit};

@@ -75,10 +75,7 @@ async fn open(call: &mut Call) -> Result<Response<Body>, Failure> {
     let revision = revision.unwrap_or(LATEST_LEGACY);
     let greeting = greet::initialize(call, revision).await?;
     let hosted = Hosted::new(greeting.revision, call.message().clone(), call.view().single().is_none());
-    let max = call.policy.settings.daemon.max_sessions;
-    let view = call.view().name.clone();
-    let session = call.core.gate.sessions.open(&call.client().id, &view, Served::Hosted(Box::new(hosted)), max);
-    let session = session.ok_or_else(mirror::no_room)?;
+    let session = mirror::open(call, Served::Hosted(Box::new(hosted)))?;
     let mut response = answer::json_answer(Era::Legacy, greeting.answer);
     let id = HeaderValue::from_str(&session.id.to_string()).expect("hex digits are a header value");
     response.headers_mut().insert("mcp-session-id", id);

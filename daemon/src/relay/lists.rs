@@ -29,6 +29,7 @@ use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::identity::Client;
 use crate::message::Message;
+use crate::observe::Shown;
 use crate::policy::View;
 use crate::servers::Server;
 use crate::servers::eras::{introduced_in_any, introduced_in_any_within};
@@ -191,6 +192,7 @@ fn append(
     let (Some(result), Some(member)) = (page.envelope.result, method.list_member()) else { return };
     let name = &server.settings.name;
     out.limit(list::cache_hints(&page.bytes, result));
+    let mut left_out = LeftOut::default();
     for item in list::items(&page.bytes, result, member) {
         if !permits(call.client(), call.view(), server, method, &item, &page.bytes, false)
             || catalog::is_unfit(era, &page.bytes, item.span)
@@ -207,12 +209,40 @@ fn append(
             match taken.admit(name, &json::decode_str(own.of(entry)), None) {
                 Ok(offered) => list::rename(own, &offered),
                 Err(unfit) => {
-                    warn!(server = name, %unfit, "a name is left out of a merged list");
+                    left_out.count(&unfit);
                     continue;
                 }
             }
         };
         out.push(entry, &mut [edit]);
+    }
+    left_out.log(name);
+}
+
+/// Names that do not fit into a merged list: one line for a page, whatever a server says on it.
+#[derive(Default)]
+struct LeftOut {
+    count: usize,
+    first: String,
+}
+
+impl LeftOut {
+    fn count(&mut self, unfit: &names::Unfit) {
+        if self.count == 0 {
+            self.first = Shown(&unfit.to_string()).to_string();
+        }
+        self.count += 1;
+    }
+
+    fn log(&self, server: &str) {
+        if self.count > 0 {
+            warn!(
+                server,
+                count = self.count,
+                unfit = self.first,
+                "names are left out of a merged list; this is the first"
+            );
+        }
     }
 }
 

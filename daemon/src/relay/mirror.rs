@@ -6,13 +6,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use toolgate_protocol::coding::{Accepted, Coding, Encoded};
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::Era;
+use tracing::info;
 
-use super::{answer, lists};
+use super::{answer, farewell, lists};
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -20,9 +23,10 @@ use crate::servers::Server;
 use crate::servers::exchange::Exchange;
 use crate::servers::http::{self as upstream, Answer};
 use crate::servers::http_call::{self, Conversation, Lines, Told, Upstream};
-use crate::servers::http_reply::HttpReply;
+use crate::servers::http_reply::{HttpReply, undecodable};
 use crate::servers::leg::Leg;
-use crate::sessions::{self, Mirrored};
+use crate::servers::readable::{self, Readable};
+use crate::sessions::{self, Bounds, Full, Mirrored};
 use crate::stages::queue;
 
 /// Request headers that concern the server.
@@ -109,7 +113,7 @@ fn mirrored(session: &sessions::Session) -> Option<&Mirrored> {
 }
 
 /// Turns the server's answer into ours.
-fn finish(call: &Call, server: &Server, endpoint: usize, mut answer: Answer) -> Result<Response<Body>, Failure> {
+fn finish(call: &Call, server: &Arc<Server>, endpoint: usize, answer: Answer) -> Result<Response<Body>, Failure> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
@@ -119,17 +123,49 @@ fn finish(call: &Call, server: &Server, endpoint: usize, mut answer: Answer) -> 
         }
     }
     follow_session(call, server, endpoint, &answer, &mut response)?;
-    *response.body_mut() = match answer.body.take_whole() {
-        Some(whole) => Body::from(whole),
-        None => Body::stream(http_body_util::BodyExt::map_err(answer.body, BodyError::new)),
-    };
+    *response.body_mut() = body(call, server, answer, response.headers_mut())?;
     Ok(response)
+}
+
+/// The server's body as it came, where the client can read it. A coding that the client did not allow is undone, and so
+/// is that of a stream of events, in which the gate may have to say the last word.
+fn body(call: &Call, server: &Server, mut answer: Answer, headers: &mut HeaderMap) -> Result<Body, Failure> {
+    let coding = readable::coding_of(&answer.headers);
+    if let Encoded::Once(coding) = coding {
+        headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+        let events = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        if !events && allowed(call, coding) {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+            return Ok(passed(answer.body.take_whole(), answer.body));
+        }
+    }
+    if coding == Encoded::Plain {
+        return Ok(passed(answer.body.take_whole(), answer.body));
+    }
+    let undecodable = |problem| undecodable(server, problem);
+    let mut decoded = Readable::new(&answer.headers, answer.body).map_err(undecodable)?;
+    let whole = decoded.take_whole().map_err(undecodable)?;
+    Ok(passed(whole, decoded))
+}
+
+fn passed<B>(whole: Option<Bytes>, rest: B) -> Body
+where
+    B: http_body::Body<Data = Bytes, Error = upstream::BodyError> + 'static,
+{
+    match whole {
+        Some(whole) => whole.into(),
+        None => Body::stream(http_body_util::BodyExt::map_err(rest, BodyError::new)),
+    }
+}
+
+fn allowed(call: &Call, coding: Coding) -> bool {
+    Accepted::new(call.headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes)).allows(coding)
 }
 
 /// Opens our session where the server opened one, and ends ours where the server's has ended.
 fn follow_session(
     call: &Call,
-    server: &Server,
+    server: &Arc<Server>,
     endpoint: usize,
     answer: &Answer,
     response: &mut Response<Body>,
@@ -154,23 +190,37 @@ fn follow_session(
     let upstream = HeaderValue::from_bytes(upstream).map_err(|problem| {
         Failure::new(Kind::ServerGarbage, "The server's session id cannot be used.").because(problem)
     })?;
-    let kind = sessions::Kind::Mirrored(Mirrored {
-        server: server.settings.name.clone(),
-        generation: server.generation,
-        endpoint,
-        upstream,
-    });
-    let max = call.policy.settings.daemon.max_sessions;
-    let session = call.core.gate.sessions.open(&call.client().id, &call.view().name, kind, max);
-    let session = session.ok_or_else(no_room)?;
+    let mirrored = Mirrored { server: Arc::clone(server), endpoint, upstream };
+    let session = open(call, sessions::Kind::Mirrored(mirrored.clone()));
+    // The server has opened its own already.
+    let session = session.inspect_err(|_| farewell::tell(&call.core, vec![mirrored]))?;
     response.headers_mut().insert(SESSION, session.header.clone());
     Ok(())
 }
 
+/// Opens a session of the call's client on its path.
+pub fn open(call: &Call, kind: sessions::Kind) -> Result<Arc<sessions::Session>, Failure> {
+    let daemon = &call.policy.settings.daemon;
+    let bounds = Bounds { all: daemon.max_sessions, per_client: daemon.max_sessions_per_client };
+    let opened = call.core.gate.sessions.open(&call.client().id, &call.view().name, kind, bounds);
+    let opened = opened.map_err(|full| no_room(full, bounds))?;
+    if let Some(ended) = opened.ended {
+        info!(client = %call.client().owner, ended = ?ended.id, "a session ends: its client has as many as it may");
+        farewell::begin(&call.core, [ended]);
+    }
+    Ok(opened.session)
+}
+
 /// What a client reads when there are too many sessions.
-pub fn no_room() -> Failure {
-    Failure::new(Kind::NoRoom, "This gate has no room for another session. Try again later.")
-        .retry_after(std::time::Duration::from_secs(30))
+fn no_room(full: Full, bounds: Bounds) -> Failure {
+    let text = match full {
+        Full::All => "This gate has no room for another session. Try again later.".to_owned(),
+        Full::Client => format!(
+            "You have {} open sessions and used all of them within the last minute. End one with DELETE, or go on in one of them.",
+            bounds.per_client
+        ),
+    };
+    Failure::new(Kind::NoRoom, text).retry_after(std::time::Duration::from_secs(30))
 }
 
 async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp) -> Result<Response<Body>, Failure> {

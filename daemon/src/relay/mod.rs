@@ -9,6 +9,7 @@ pub mod answer;
 pub mod course;
 pub mod crossing;
 pub mod driven;
+pub mod farewell;
 pub mod greet;
 pub mod hosted;
 pub mod links;

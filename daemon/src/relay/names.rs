@@ -12,6 +12,7 @@ use toolgate_protocol::splice::{self, Edit};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
+use crate::observe::is_unfit;
 use crate::servers::Server;
 
 /// Where a named request goes.
@@ -28,13 +29,28 @@ pub struct Routed {
 /// Checks that the client may use what a request to a known server names.
 pub fn authorise(call: &Call, server: &Server, method: Method, message: &Message) -> Result<(), Failure> {
     let Some(name) = named(method, message) else { return Ok(()) };
-    let view = call.view();
-    let offered = if view.single().is_some() { Cow::Borrowed(&*name) } else { offered(server, method, &name) };
-    let allowed = match method {
-        Method::ToolsCall => view.offers(call.client(), server, &name, &offered),
-        _ => call.client().may_use(&server.settings.name, &name),
+    let single = call.view().single().is_some();
+    let offered = if single { Cow::Borrowed(&*name) } else { offered(server, method, &name) };
+    if may_use(call, server, method, &name, &offered) { Ok(()) } else { Err(unknown(method, &offered)) }
+}
+
+fn may_use(call: &Call, server: &Server, method: Method, own: &str, offered: &str) -> bool {
+    match method {
+        Method::ToolsCall => call.view().offers(call.client(), server, own, offered),
+        _ => call.client().may_use(&server.settings.name, own),
+    }
+}
+
+/// The server and the name there that a name in a header leads to, where the call's client may use it.
+pub fn leads<'c, 'n>(call: &'c Call, method: Method, name: &'n str) -> Option<(&'c Arc<Server>, &'n str)> {
+    let (server, own) = if let Some(server) = call.view().single() {
+        (server, name)
+    } else {
+        let by_uri = method.named_by() == Some(NamedBy::Uri);
+        let (server, own) = if by_uri { names::split_uri(name) } else { names::split(name) }?;
+        (call.view().server(server)?, own)
     };
-    if allowed { Ok(()) } else { Err(unknown(method, &offered)) }
+    may_use(call, server, method, own, name).then_some((server, own))
 }
 
 /// Finds the server of a request in a merged view and gives the name back its original form.
@@ -107,7 +123,7 @@ pub fn unknown(method: Method, name: &str) -> Failure {
     Failure::new(Kind::NameUnknown, format!("Unknown {what}: {name}. List what there is and use a name from there."))
 }
 
-/// A name as a refusal quotes it: without control characters, and no longer than one may be.
+/// A name as a refusal quotes it: without what steers a terminal, and no longer than one may be.
 pub fn brief(name: &str) -> String {
-    name.chars().filter(|character| !character.is_control()).take(64).collect()
+    name.chars().filter(|character| !is_unfit(*character)).take(64).collect()
 }

@@ -208,6 +208,7 @@ pub fn push_parameters<'a>(headers: &'a HeaderMap, lines: &mut Lines<'a>) {
 pub struct Told {
     id: [u8; 20],
     address: Option<String>,
+    chain: Option<Arc<str>>,
     tls: bool,
     client: Option<(String, Option<String>)>,
 }
@@ -219,7 +220,8 @@ impl Told {
         let client = from.client.as_ref().filter(|_| forward).map(|client| {
             (header_value::encode(&client.owner).into_owned(), client.tier.as_ref().map(|tier| tier.name.clone()))
         });
-        Self { id: from.id.bytes(), address: from.address.map(|address| address.to_string()), tls: from.tls, client }
+        let address = from.address.map(|address| address.to_string());
+        Self { id: from.id.bytes(), address, chain: from.chain.clone(), tls: from.tls, client }
     }
 
     /// Adds the header lines.
@@ -227,7 +229,7 @@ impl Told {
         lines.push(("x-request-id", &self.id));
         if let Some(address) = &self.address {
             lines.push(("x-real-ip", address.as_bytes()));
-            lines.push(("x-forwarded-for", address.as_bytes()));
+            lines.push(("x-forwarded-for", self.chain.as_deref().unwrap_or(address).as_bytes()));
             lines.push(("x-forwarded-proto", if self.tls { b"https" } else { b"http" }));
         }
         if let Some((name, tier)) = &self.client {

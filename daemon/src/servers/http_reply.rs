@@ -13,7 +13,9 @@ use toolgate_protocol::sse;
 
 use super::Server;
 use super::exchange::Step;
-use super::http::{Answer, AnswerBody};
+use super::http::{Answer, BodyError};
+use super::readable::Readable;
+use crate::coding::decode::Problem;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 
@@ -26,7 +28,7 @@ pub struct HttpReply {
     server: Arc<Server>,
     status: u16,
     session: Option<HeaderValue>,
-    body: AnswerBody,
+    body: Readable,
     form: Form,
 }
 
@@ -57,7 +59,8 @@ impl HttpReply {
             Form::Other
         };
         let session = answer.headers.get("mcp-session-id").and_then(|value| HeaderValue::from_bytes(value).ok());
-        Ok(Self { server: Arc::clone(server), status: answer.status, session, body: answer.body, form })
+        let body = Readable::new(&answer.headers, answer.body).map_err(|problem| undecodable(server, problem))?;
+        Ok(Self { server: Arc::clone(server), status: answer.status, session, body, form })
     }
 
     /// Whether the server knows nothing of the session: then nothing was done.
@@ -156,6 +159,7 @@ impl HttpReply {
                         return Ok(Some(data));
                     }
                 }
+                Some(Err(BodyError::Coding(problem))) => return Err(undecodable(&self.server, problem)),
                 Some(Err(error)) => return Err(self.no_message(error)),
             }
         }
@@ -177,6 +181,18 @@ impl HttpReply {
         };
         Failure::new(kind, text).because(problem)
     }
+}
+
+/// A server that compresses what nobody asked it to, in a way that cannot be undone.
+pub fn undecodable(server: &Server, problem: Problem) -> Failure {
+    let name = &server.settings.name;
+    Failure::new(
+        Kind::ServerGarbage,
+        format!(
+            "The server {name} compressed its answer, and the gate cannot read it. The server's operator has to switch its compression off. Whether the call had an effect is unknown; check before you repeat it."
+        ),
+    )
+    .because(problem)
 }
 
 fn starts_with_ignoring_case(value: &[u8], prefix: &[u8]) -> bool {

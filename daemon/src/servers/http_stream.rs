@@ -20,6 +20,7 @@ use super::http::{Answer, Method};
 use super::http_call::{self, Conversation, Lines};
 use super::http_reply::MAX_MESSAGE;
 use super::leg::Leg;
+use super::readable::Readable;
 use crate::core::Core;
 use crate::provenance::Provenance;
 
@@ -126,9 +127,15 @@ impl Stream {
     async fn ask(&self) -> Asked {
         let event = self.last_event.as_deref();
         match bare(&self.core, &self.server, &self.conversation, Method::Get, event).await {
-            Some(answer) if answer.status == 200 => {
-                Asked::Stream(Box::new(Open { answer, parser: Parser::new(MAX_MESSAGE), unread: Bytes::new() }))
-            }
+            Some(answer) if answer.status == 200 => match Readable::new(&answer.headers, answer.body) {
+                Ok(body) => {
+                    Asked::Stream(Box::new(Open { body, parser: Parser::new(MAX_MESSAGE), unread: Bytes::new() }))
+                }
+                Err(problem) => {
+                    debug!(server = self.server.settings.name, %problem, "a stream of a server cannot be read");
+                    Asked::NotNow
+                }
+            },
             Some(answer) if answer.status == 404 => Asked::Lost,
             Some(answer) if answer.status == 405 => Asked::Refused,
             Some(_) | None => Asked::NotNow,
@@ -137,7 +144,7 @@ impl Stream {
 }
 
 struct Open {
-    answer: Answer,
+    body: Readable,
     parser: Parser,
     unread: Bytes,
 }
@@ -159,7 +166,7 @@ impl Open {
                     continue;
                 }
             }
-            let body = &mut self.answer.body;
+            let body = &mut self.body;
             let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await?.ok()?;
             self.unread = frame.into_data().unwrap_or_default();
         }

@@ -15,6 +15,7 @@ pub mod kept;
 pub mod leg;
 pub mod news;
 pub mod queue;
+pub mod readable;
 pub mod stdio;
 
 use std::rc::Rc;
@@ -77,7 +78,7 @@ pub struct Server {
 #[derive(Debug)]
 enum By {
     Http(http_call::Upstream),
-    Stdio(Box<Instances>),
+    Stdio(Arc<Instances>),
 }
 
 impl Server {
@@ -90,7 +91,7 @@ impl Server {
             Transport::Http(http) => By::Http(http_call::Upstream::new(&settings, http, daemon)?),
             Transport::Stdio(stdio) => {
                 let socket = daemon.runtime_dir.join("servers").join(format!("{}.sock", settings.name));
-                By::Stdio(Box::new(Instances::new(&settings.name, socket, stdio, &settings.queue)))
+                By::Stdio(Arc::new(Instances::new(&settings.name, socket, stdio, &settings.queue)))
             }
         };
         Ok(Self {
@@ -145,7 +146,7 @@ impl Server {
     }
 
     /// Its instances, where it is reached over stdio.
-    pub fn instances(&self) -> Option<&Instances> {
+    pub fn instances(&self) -> Option<&Arc<Instances>> {
         match &*self.by {
             By::Stdio(instances) => Some(instances),
             By::Http(_) => None,
@@ -155,7 +156,7 @@ impl Server {
     /// Why calls to it are likely to fail now; `None` when nothing speaks against it.
     pub fn trouble(&self) -> Option<String> {
         self.instances()
-            .and_then(Instances::trouble)
+            .and_then(|instances| instances.trouble())
             .or_else(|| self.fitness.trouble())
             .or_else(|| self.discovery.trouble())
     }

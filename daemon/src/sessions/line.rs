@@ -88,7 +88,7 @@ struct State {
 
 /// A message was not said: it would take the place of one that its reader is still to get.
 #[derive(Debug)]
-pub struct Full;
+pub struct NoRoom;
 
 impl Line {
     /// A line without events.
@@ -116,7 +116,7 @@ impl Line {
     }
 
     /// Says a message unless its reader would lose another one by it.
-    pub fn try_say(&self, message: &[u8]) -> Result<Vec<Bytes>, Full> {
+    pub fn try_say(&self, message: &[u8]) -> Result<Vec<Bytes>, NoRoom> {
         let mut room = true;
         let lost = self.change(|number, state| {
             room = state.stream.has_room(message.len() + OVERHEAD);
@@ -126,7 +126,7 @@ impl Line {
             let (event, bytes) = state.event(number, message);
             state.stream.append(event, bytes).1
         });
-        if room { Ok(lost) } else { Err(Full) }
+        if room { Ok(lost) } else { Err(NoRoom) }
     }
 
     /// Says a message once its reader loses none by it.

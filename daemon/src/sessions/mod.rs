@@ -1,32 +1,29 @@
 //! Sessions of the legacy era: found by id, bound to one client, ended by the client, by idleness
 //! or by their server's end.
 //!
-//! The table is sharded by id, so no two calls of different sessions share a lock for long.
+//! The kinds of sessions and their guards are here; the table that finds them stands beside it.
 
+mod clients;
 mod hosted;
 mod line;
 mod outbox;
 mod streams;
+mod table;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use bytes::Bytes;
-use foldhash::fast::RandomState;
 use http::HeaderValue;
 
 pub use hosted::{Answerer, Asked, Hosted, Outward, Place, Running};
-pub use line::{Full, Line, Reading};
+pub use line::{Line, NoRoom, Reading};
 pub use outbox::Outbox;
 pub use streams::{Found, Stream, Streams, overrun};
+pub use table::{Bounds, Full, Opened, Table};
 
 use crate::clock;
-
-/// A power of two.
-const SHARDS: usize = 64;
+use crate::servers::Server;
 
 /// 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,16 +86,14 @@ pub enum Kind {
 }
 
 /// A server's own session behind one of ours.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Mirrored {
-    /// The server's name.
-    pub server: String,
-    /// Which configuration of that server it was opened under.
-    pub generation: u64,
+    /// The server, as it was when the session was opened.
+    pub server: Arc<Server>,
     /// Which of its endpoints knows the session.
     pub endpoint: usize,
     /// What the server calls it.
-    pub upstream: http::HeaderValue,
+    pub upstream: HeaderValue,
 }
 
 impl Session {
@@ -136,151 +131,6 @@ impl Drop for Busy {
     }
 }
 
-type Shard = HashMap<SessionId, Arc<Session>, RandomState>;
-
-/// All sessions.
-#[derive(Debug)]
-pub struct Table {
-    shards: Vec<Mutex<Shard>>,
-    count: AtomicUsize,
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), count: AtomicUsize::new(0) }
-    }
-}
-
-impl Table {
-    /// Opens a session unless there are `max` already.
-    pub fn open(&self, client: &Arc<str>, view: &str, kind: Kind, max: usize) -> Option<Arc<Session>> {
-        if self.count.fetch_add(1, Ordering::Relaxed) >= max {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        let id = SessionId::random();
-        let session = Arc::new(Session {
-            id,
-            header: HeaderValue::from_str(&id.to_string()).expect("hex digits are a header value"),
-            client: Arc::clone(client),
-            view: view.to_owned(),
-            kind,
-            last_used: AtomicU64::new(clock::millis()),
-            busy: AtomicUsize::new(0),
-        });
-        self.shard(session.id).insert(session.id, Arc::clone(&session));
-        Some(session)
-    }
-
-    /// The session of that id, if it is this client's on this path. Another client's session
-    /// looks like one that never was.
-    pub fn find(&self, id: &str, client: &str, view: &str) -> Option<Arc<Session>> {
-        let id = SessionId::parse(id)?;
-        let session = self.shard(id).get(&id).cloned()?;
-        (*session.client == *client && session.view == view).then_some(session)
-    }
-
-    /// Removes a session and ends what it holds.
-    pub fn end(&self, id: SessionId) -> Option<Arc<Session>> {
-        let session = self.shard(id).remove(&id)?;
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        if let Kind::Hosted(hosted) = &session.kind {
-            hosted.end();
-        }
-        Some(session)
-    }
-
-    /// Sessions open now.
-    pub fn len(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// Whether no session is open.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Ends sessions that idled for longer than `timeout`, and those for which `stale` holds.
-    /// Gives back how many.
-    pub fn sweep(&self, timeout: Duration, stale: impl Fn(&Session) -> bool) -> usize {
-        let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        let mut ended = 0;
-        for shard in &self.shards {
-            let over: Vec<SessionId> = lock(shard)
-                .values()
-                .filter(|session| session.idle_millis() > timeout || stale(session))
-                .map(|session| session.id)
-                .collect();
-            ended += over.into_iter().filter_map(|id| self.end(id)).count();
-        }
-        ended
-    }
-
-    /// Has each session forget the streams that nobody came back to; `lost` gets what was on them
-    /// and that nobody was handed.
-    pub fn tidy(&self, lost: impl Fn(&Hosted, Vec<Bytes>)) {
-        for shard in &self.shards {
-            let all: Vec<_> = lock(shard).values().cloned().collect();
-            for hosted in all.iter().filter_map(|session| session.hosted()) {
-                lost(hosted, hosted.streams.tidy());
-            }
-        }
-    }
-
-    fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[usize::from(id.0[0]) % SHARDS])
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mirrored() -> Kind {
-        Kind::Mirrored(Mirrored {
-            server: "weather".into(),
-            generation: 0,
-            endpoint: 0,
-            upstream: http::HeaderValue::from_static("upstream"),
-        })
-    }
-
-    #[test]
-    fn a_session_is_found_by_its_client_on_its_path_only() {
-        let table = Table::default();
-        let ann: Arc<str> = "key:ann".into();
-        let id = table.open(&ann, "weather", mirrored(), 10).unwrap().id.to_string();
-        assert!(table.find(&id, "key:ann", "weather").is_some());
-        assert!(table.find(&id, "key:bob", "weather").is_none());
-        assert!(table.find(&id, "key:ann", "files").is_none());
-        assert!(table.find(&id.to_uppercase(), "key:ann", "weather").is_none());
-    }
-
-    #[test]
-    fn the_table_is_bounded_and_an_ended_session_makes_room() {
-        let table = Table::default();
-        let ann: Arc<str> = "key:ann".into();
-        let first = table.open(&ann, "", mirrored(), 1).unwrap();
-        assert!(table.open(&ann, "", mirrored(), 1).is_none());
-        table.end(first.id);
-        assert!(table.open(&ann, "", mirrored(), 1).is_some());
-        assert_eq!(table.len(), 1);
-    }
-
-    #[test]
-    fn only_idle_sessions_are_swept() {
-        let table = Table::default();
-        let ann: Arc<str> = "key:ann".into();
-        let busy = table.open(&ann, "", mirrored(), 10).unwrap();
-        let idle = table.open(&ann, "", mirrored(), 10).unwrap();
-        let guard = busy.enter();
-        assert_eq!(table.sweep(Duration::ZERO, |session| session.busy.load(Ordering::Relaxed) == 0), 1);
-        assert!(table.find(&idle.id.to_string(), "key:ann", "").is_none());
-        drop(guard);
-        assert!(table.find(&busy.id.to_string(), "key:ann", "").is_some());
-    }
 }

@@ -10,7 +10,7 @@ use crate::identity::{Client, key};
 /// Puts the client into the call.
 pub fn identify(call: &mut Call) -> Result<(), Failure> {
     let client = if call.entrance.listener.auth.is_empty() {
-        Arc::new(Client::of_address(call.connection.peer.ip()))
+        Arc::new(Client::of_address(call.address))
     } else if call.entrance.listener.auth.contains(&AuthMethod::Key) {
         by_key(call)?
     } else {

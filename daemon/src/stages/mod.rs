@@ -1,6 +1,10 @@
 //! The stages of a call, one file each; `pipeline` has their order. `queue` is entered by whoever
-//! calls a server, `ending` watches over what outlives the gate's time.
+//! calls a server, `ending` watches over what outlives the gate's time, `unread` over what a refused
+//! client goes on to send, `contain` over defects.
 
+pub mod address;
+pub mod compress;
+pub mod contain;
 pub mod ending;
 pub mod forward;
 pub mod identify;
@@ -11,3 +15,4 @@ pub mod record;
 pub mod route;
 pub mod secure;
 pub mod session;
+pub mod unread;

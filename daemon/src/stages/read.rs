@@ -3,6 +3,9 @@
 //! The body is read whole, up to the listener's bound, and stays as it came. What headers say of
 //! it in the modern era is confirmed against it, since others decide by the headers.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use bytes::Bytes;
 use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -20,19 +23,35 @@ use crate::listen::connection::Protocol;
 use crate::message::Message;
 
 /// Reads the message of a POST into the call.
-pub async fn read(call: &mut Call, body: Incoming) -> Result<(), Failure> {
+pub async fn read(call: &mut Call, unread: &mut Option<Incoming>) -> Result<(), Failure> {
     let stated = call.header("mcp-protocol-version").map(str::to_owned);
     if call.method != Method::POST {
         call.era = stated.as_deref().map_or(Era::Legacy, Era::of_header);
         return accepts_stream(call);
     }
     acceptable(call)?;
+    let Some(body) = unread.take() else { return Ok(()) };
     let bytes = collect(call, body).await?;
     let message = Message::parse(bytes.clone()).map_err(|problem| unreadable(call, bytes, &problem))?;
     call.era = Era::of_request(stated.as_deref(), &message.envelope, &message.bytes);
     call.message = Some(message);
     needs_id(call.message())?;
     if call.era == Era::Modern { confirm_headers(call) } else { Ok(()) }
+}
+
+/// Lets hyper look whether the stream was reset, which it does only where its call waits; then the call ends here.
+/// A body that was given up can look whole: one whose end came before the reset, or one that was reset with `NO_ERROR`.
+pub async fn heed_reset(call: &Call) {
+    let mut looked = call.connection.protocol == Protocol::Http1;
+    poll_fn(|context| {
+        if std::mem::replace(&mut looked, true) {
+            return Poll::Ready(());
+        }
+        // Not `yield_now`, which would ask the kernel for events before each call.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A POST must be JSON and take both kinds of answer (Streamable HTTP, "Sending Messages").

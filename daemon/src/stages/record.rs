@@ -10,12 +10,14 @@ use http::Response;
 use http_body::{Body as _, Frame, SizeHint};
 use tracing::info;
 
+use super::contain;
 use super::ending::Ending;
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::observe::Shown;
 use crate::observe::logging::ACCESS;
+use crate::observe::panics;
 
 /// What the log says of a call whose client did not wait for the answer; no status that is sent.
 const CLIENT_GONE: u16 = 499;
@@ -73,6 +75,7 @@ impl Entry {
         let message = call.message.as_ref();
         let method = message.map(|message| message.method()).unwrap_or_default();
         let name = message.and_then(|message| message.envelope.target_str(&message.bytes)).unwrap_or_default();
+        let via = call.chain.as_ref().map(|_| tracing::field::display(call.connection.peer.ip()));
         let queued = call.times.admitted.map_or(Duration::ZERO, |at| at - call.started);
         let first_byte = call.times.first_byte.map_or(Duration::ZERO, |at| at - call.started);
         let (failure, cause) = match &self.failed {
@@ -83,7 +86,8 @@ impl Entry {
             target: ACCESS,
             id = %call.id,
             client = %Shown(call.client.as_ref().map_or("-", |client| &client.owner)),
-            peer = %call.connection.peer.ip(),
+            address = %call.address,
+            via,
             listener = call.entrance.listener.name,
             path = %Shown(&call.path),
             method = %Shown(&method),
@@ -123,7 +127,19 @@ impl http_body::Body for Recorded {
         if let Poll::Ready(last) = this.ending.poll(context) {
             return Poll::Ready(last.map(|said| said.map(Frame::data)));
         }
-        let polled = this.inner.as_mut().poll_frame(context);
+        let polled = panics::catch(|| {
+            #[cfg(test)]
+            contain::rehearse(&this.entry.call, "stream");
+            this.inner.as_mut().poll_frame(context)
+        });
+        let polled = match polled {
+            Ok(polled) => polled,
+            Err(panicked) => {
+                let failure = contain::report(this.entry.call.id, panicked);
+                this.entry.failed(&failure);
+                return Poll::Ready(Some(Err(BodyError::new(failure.message))));
+            }
+        };
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
         {

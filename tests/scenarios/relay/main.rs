@@ -11,4 +11,6 @@ mod failures;
 mod legacy;
 mod merged;
 mod modern;
+mod sessions;
+mod spares;
 mod stage;

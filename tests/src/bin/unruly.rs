@@ -1,13 +1,15 @@
 //! `unruly [--ignore-eof] [--leave-behind]`: a small MCP server over stdio with the bad habits of real ones.
 //!
 //! `--ignore-eof` runs on when its input ends; `--leave-behind` starts a program in a session of its own, which
-//! nobody asked to end. The tool `pid` tells its process id, so that a test can kill it.
+//! nobody asked to end. The tool `pid` tells its process id, so that a test can kill it. `--hostile` puts what steers
+//! terminals, and far too much of it, into all that it says; `--refuse` will not be introduced, and says so likewise.
 
 use std::io::{self, BufRead, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use toolgate_tests::hostile;
 
 fn main() -> io::Result<()> {
     let habits: Vec<String> = std::env::args().skip(1).collect();
@@ -16,9 +18,13 @@ fn main() -> io::Result<()> {
         // Nobody waits for it: that is the habit.
         let _left = Command::new("setsid").args(["sleep", "600"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
     }
+    if has("--hostile") {
+        hostile::greet()?;
+    }
     for line in io::stdin().lock().lines() {
         let message: Value = serde_json::from_str(&line?).map_err(io::Error::other)?;
-        if let Some(answer) = answer(&message) {
+        let answered = if has("--hostile") { hostile::answer(&message, has("--refuse")) } else { answer(&message) };
+        if let Some(answer) = answered {
             writeln!(io::stdout(), "{answer}")?;
         }
     }

@@ -1,5 +1,5 @@
 //! The keys that a gate reads, per level, and where each value's span is kept.
-//! Called by the scan for every key of the three levels that it walks.
+//! Called by the scan for every key of the levels that it walks.
 //! Must hold: a key that some reader could take for one of these, and is not, is refused.
 
 use super::{Envelope, ScanError};
@@ -12,6 +12,9 @@ pub(super) struct Found {
     pub(super) jsonrpc: Option<Span>,
     pub(super) meta_token: Option<Span>,
     pub(super) params_token: Option<Span>,
+    pub(super) reference_type: Option<Span>,
+    pub(super) reference_name: Option<Span>,
+    pub(super) reference_uri: Option<Span>,
 }
 
 /// Where a value's span is kept.
@@ -76,7 +79,7 @@ level! { PARAMS: depth 2, strict true,
     b"_meta" => |found| &mut found.envelope.meta, Some(&META);
     b"uri" => |found| &mut found.envelope.uri, None;
     b"taskId" => |found| &mut found.envelope.task_id, None;
-    b"ref" => |found| &mut found.envelope.reference, None;
+    b"ref" => |found| &mut found.envelope.reference, Some(&REFERENCE);
     b"cursor" => |found| &mut found.envelope.cursor, None;
     b"requestState" => |found| &mut found.envelope.request_state, None;
     b"inputResponses" => |found| { &mut found.envelope.input_responses }, None;
@@ -85,6 +88,12 @@ level! { PARAMS: depth 2, strict true,
     b"protocolVersion" => |found| { &mut found.envelope.initialize_version }, None;
     b"capabilities" => |found| { &mut found.envelope.initialize_capabilities }, None;
     b"clientInfo" => |found| &mut found.envelope.initialize_client, None;
+}
+
+level! { REFERENCE: depth 3, strict true,
+    b"type" => |found| &mut found.reference_type, None;
+    b"name" => |found| &mut found.reference_name, None;
+    b"uri" => |found| &mut found.reference_uri, None;
 }
 
 level! { META: depth 3, strict true,

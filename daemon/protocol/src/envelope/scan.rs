@@ -66,7 +66,7 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    /// Walks an object of which the gate reads keys. It calls itself only along the three levels of the table.
+    /// Walks an object of which the gate reads keys. It calls itself only along the levels of the table, three deep.
     fn object(&mut self, level: &Level) -> Result<(), Fault> {
         let text = self.cursor.text();
         self.keys.open();
@@ -119,7 +119,10 @@ fn conclude(text: &[u8], found: &mut Found) -> Result<(), Fault> {
         envelope.initialize_client = None;
     }
     if let Some(method) = method {
-        check_target(text, envelope, method)?;
+        match method.named_by() {
+            Some(NamedBy::Reference) => check_reference(text, found.reference_name, found.reference_uri)?,
+            _ => check_target(text, envelope, method)?,
+        }
     }
     Ok(())
 }
@@ -170,6 +173,19 @@ fn check_target(text: &[u8], envelope: &Envelope, method: Method) -> Result<(), 
         Some(NamedBy::TaskId) => (envelope.task_id, "taskId"),
     };
     target.map_or(Ok(()), |target| check_string(text, target, member))
+}
+
+fn check_reference(text: &[u8], name: Option<Span>, uri: Option<Span>) -> Result<(), Fault> {
+    match (name, uri) {
+        (Some(name), None) => check_string(text, name, "name"),
+        (None, Some(uri)) => check_string(text, uri, "uri"),
+        (None, None) => Ok(()),
+        (Some(_), Some(uri)) => {
+            // The gate would decide by one, and a server by the other.
+            let problem = "A reference must have a name or a uri, not both.";
+            Err(ScanError::Shape { at: uri.start(), problem }.into())
+        }
+    }
 }
 
 fn check_string(text: &[u8], value: Span, member: &'static str) -> Result<(), Fault> {

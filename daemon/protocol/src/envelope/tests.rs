@@ -85,6 +85,17 @@ fn a_completion_is_named_by_its_reference() {
 }
 
 #[test]
+fn a_reference_names_one_thing() {
+    let of = |method: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"ref":{{"type":"ref/resource","name":"a","uri":"b"}}}}}}"#
+        )
+    };
+    assert!(matches!(refused(&of("completion/complete")), ScanError::Shape { .. }));
+    read(&of("vendor/x"));
+}
+
+#[test]
 fn shapes_are_told_by_members() {
     for (text, shape) in [
         (r#"{"jsonrpc":"2.0","id":"a","method":"x"}"#, Shape::Request),
@@ -126,6 +137,8 @@ fn what_is_no_message_is_refused_with_its_code() {
         (r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":1}}"#, -32602),
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":1}}"#, -32602),
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"\ud800"}}"#, -32602),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"name":"\ud800"}}}"#, -32602),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"uri":1}}}"#, -32602),
         (r#"{"jsonrpc":"2.0","id":1,"error":"x"}"#, -32602),
     ] {
         assert_eq!(refused(text).code(), code, "{text}");
@@ -190,6 +203,8 @@ fn case_variants_of_read_keys_are_refused_where_they_are_read() {
         with_params(r#"{"taſkId":"a"}"#),
         with_params("{\"tas\u{212a}Id\":\"a\"}"),
         with_params(r#"{"_meta":{"io.modelcontextprotocol/protocolversion":"a"}}"#),
+        with_params(r#"{"ref":{"type":"ref/prompt","name":"a","Name":"b"}}"#),
+        with_params(r#"{"ref":{"type":"ref/resource","uri":"a","Uri":"b"}}"#),
     ] {
         assert!(matches!(refused(&text), ScanError::CaseVariant { .. }), "{text}");
     }

@@ -1,4 +1,5 @@
-//! The framing of HTTP/1 requests: where each message ends, and whether that is beyond doubt.
+//! The framing of HTTP/1 requests: where each message ends, and whether that is beyond doubt. What
+//! HTTP/2 needs instead is in [`http2`].
 //!
 //! The guard before hyper feeds a [`Machine`] with all bytes of a connection, as they are read.
 //! What it refuses must not be read by anybody else; the verdict does not depend on how the bytes
@@ -7,6 +8,7 @@
 mod bytes;
 mod chunked;
 mod head;
+pub mod http2;
 mod refusal;
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,13 @@
 
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
+use toolgate_protocol::coding::Coding;
+use toolgate_protocol::forwarded::Header;
+
 use super::super::problem::Problem;
 use super::super::section::Section;
-use super::super::settings::{AuthMethod, Bounds, CertificateFiles, Listener, Serve, Tls, TlsVersion};
+use super::super::settings::{AuthMethod, Bounds, CertificateFiles, Listener, RefusalStatus, Serve, Tls, TlsVersion};
 use super::super::source::Place;
 use super::super::tree::{Entry, Node, Table, Value};
 use super::super::{kind, url};
@@ -42,16 +46,22 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
     check_plain(entry, section, local, context);
     check_exposure(section, serve, local, context);
     check_served(section, serve, context);
+    check_proxies(entry, section, context);
     Listener {
         name: entry.key.clone(),
         serve,
-        allow: section.written("allow").map(|_| section.list("allow", |text| kind::network(text).ok())),
+        allow: section.written("allow").map(|_| networks(section, "allow")),
+        trusted_proxies: networks(section, "trusted_proxies"),
+        address_header: section.text("address_header").and_then(|name| Header::parse(&name)).unwrap_or_default(),
+        proxy_protocol: section.bool("proxy_protocol"),
         hosts: section.list("hosts", |text| Some(text.trim_matches(['[', ']']).to_ascii_lowercase())),
         origins: section.list("origins", |text| url::origin(text).ok()),
         auth: auth(entry, section, serve, local, context),
         redirect_to_https: section.written("redirect_to_https").map(|_| section.count("redirect_to_https")),
         key_in_path: section.bool("key_in_path"),
         lenient: section.bool("lenient"),
+        compression: compression(section, context),
+        refusal_status: refusal_status(section),
         bounds: bounds(section),
         security_headers: headers(section, tls.is_some(), context),
         limits: limits(table.get("limits"), &format!("listener.{}", entry.key), context),
@@ -69,6 +79,70 @@ fn serve(section: Section<'_>) -> Serve {
         ready: has("ready"),
         metrics: has("metrics"),
         status: has("status"),
+    }
+}
+
+fn networks(section: Section<'_>, key: &str) -> Vec<IpNet> {
+    section.list(key, |text| kind::network(text).ok())
+}
+
+fn refusal_status(section: Section<'_>) -> RefusalStatus {
+    match section.text("refusal_status").as_deref() {
+        Some("200") => RefusalStatus::Ok,
+        Some("429") => RefusalStatus::TooManyRequests,
+        Some("503") => RefusalStatus::Unavailable,
+        _ => RefusalStatus::Auto,
+    }
+}
+
+/// A coding that stands twice would never have its second turn: more likely another one was meant.
+fn compression(section: Section<'_>, context: &mut Context<'_>) -> Vec<Coding> {
+    let mut seen: Vec<&str> = Vec::new();
+    for node in section.written("compression").map_or(&[][..], Node::elements) {
+        let Some(name) = node.text() else { continue };
+        if seen.contains(&name) {
+            context.error(
+                "twice",
+                node.place,
+                format!("{name:?} stands twice"),
+                "write each coding once, the best first",
+            );
+        }
+        seen.push(name);
+    }
+    section.list("compression", |text| Coding::parse(text.as_bytes()))
+}
+
+/// Whoever may say on whose behalf it connects must be named, and naming everybody trusts every client's word.
+fn check_proxies(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) {
+    let proxies = section.written("trusted_proxies");
+    for node in proxies.map_or(&[][..], Node::elements) {
+        let everybody = node.text().and_then(|text| kind::network(text).ok()).is_some_and(|net| net.prefix_len() == 0);
+        if everybody {
+            context.error(
+                "everybody-trusted",
+                node.place,
+                "every client could claim any address",
+                "write the networks of the proxies alone, such as \"10.0.0.5\"",
+            );
+        }
+    }
+    let named = proxies.is_some_and(|node| !node.elements().is_empty());
+    if section.bool("proxy_protocol") && !named {
+        context.error(
+            "missing-key",
+            section.written("proxy_protocol").map_or(entry.key_place, |node| node.place),
+            format!("the listener `{}` does not say whose PROXY headers are believed", entry.key),
+            "add trusted_proxies = [\"10.0.0.5\"], the addresses that the proxies connect from",
+        );
+    }
+    if let Some(header) = section.written("address_header").filter(|_| !named) {
+        context.warning(
+            "no-effect",
+            header.place,
+            "no proxy is trusted, so no header names a client",
+            "add trusted_proxies, or remove the line",
+        );
     }
 }
 

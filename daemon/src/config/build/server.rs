@@ -133,6 +133,16 @@ fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
             environment.push((entry.key.clone(), value));
         }
     }
+    if let Some(node) = section.written("instances.spares")
+        && section.count::<usize>("instances.spares") > section.count("instances.max")
+    {
+        context.warning(
+            "conflict",
+            node.place,
+            "these are more spares than instances may run",
+            "raise instances.max above it, or write fewer spares: what serves somebody counts too",
+        );
+    }
     Stdio {
         command: section.texts("command"),
         environment,

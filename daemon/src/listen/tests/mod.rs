@@ -3,5 +3,8 @@
 mod admission;
 mod deadlines;
 mod drain;
+mod early;
 mod framing;
+mod panics;
+mod proxied;
 mod tls;

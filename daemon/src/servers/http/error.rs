@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::coding::decode::Problem;
+
 /// What kept an answer from arriving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SendErrorKind {
@@ -94,6 +96,8 @@ pub enum BodyError {
     Malformed(&'static str),
     /// The whole call took longer than its total timeout.
     TotalTimeout,
+    /// The server compressed it, and it cannot be decoded.
+    Coding(Problem),
 }
 
 impl fmt::Display for BodyError {
@@ -103,6 +107,7 @@ impl fmt::Display for BodyError {
             Self::Truncated => f.write_str("the server closed the connection within its answer"),
             Self::Malformed(what) => write!(f, "the server's answer is not valid HTTP: {what}"),
             Self::TotalTimeout => f.write_str("the call took longer than `timeout.total`"),
+            Self::Coding(problem) => problem.fmt(f),
         }
     }
 }
@@ -111,7 +116,7 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
-            Self::Truncated | Self::Malformed(_) | Self::TotalTimeout => None,
+            Self::Truncated | Self::Malformed(_) | Self::TotalTimeout | Self::Coding(_) => None,
         }
     }
 }

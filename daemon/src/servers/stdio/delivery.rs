@@ -40,7 +40,7 @@ impl Back {
 pub(super) async fn deliver(
     message: Bytes,
     waiting: &RefCell<Waiting>,
-    serves: &Serves,
+    serves: Option<&Serves>,
     back: &Back,
     unread: &mut usize,
 ) {
@@ -50,6 +50,11 @@ pub(super) async fn deliver(
             warn!(%problem, "a stdio server wrote something to stdout that is no message; the line was dropped");
             return;
         }
+    };
+    let Some(serves) = serves else {
+        debug!("an instance that serves nobody yet said something");
+        back.refuse(&envelope, &message);
+        return;
     };
     let bytes = message.len();
     if envelope.shape == Shape::Response {

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use toolgate_protocol::backoff::{Backoff, Verdict};
 use tracing::{info, warn};
 
 use super::connection::{self, OpenError};
 use super::link::{Link, Serves};
+use super::spares::Spares;
 use crate::clock;
 use crate::config::settings::{Queue, Stdio};
 use crate::failure::{Failure, Kind};
@@ -31,13 +32,14 @@ const STABLE: Duration = Duration::from_secs(10);
 /// Starts, counts and ends the instances of one server.
 #[derive(Debug)]
 pub struct Instances {
-    server: String,
+    pub(super) server: String,
     socket: PathBuf,
     line_bytes: usize,
     idle: Duration,
     max: usize,
-    places: Arc<Semaphore>,
+    pub(super) places: Arc<Semaphore>,
     wait: Duration,
+    pub(super) spares: Spares,
     running: Mutex<HashMap<u64, Slot>>,
     /// By owner: one starts the instance, the others wait for what comes of it.
     starting: Mutex<HashMap<String, Arc<Start>>>,
@@ -50,11 +52,21 @@ pub struct Instances {
 type Start = tokio::sync::Mutex<Option<Failure>>;
 
 #[derive(Debug)]
-struct Slot {
-    link: Link,
-    started: u64,
-    /// Whom it serves, where several calls may find it again.
-    shared_by: Option<String>,
+pub(super) struct Slot {
+    pub(super) link: Link,
+    pub(super) started: u64,
+    pub(super) role: Role,
+}
+
+/// What an instance is there for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Nobody yet.
+    Spare,
+    /// One session.
+    Dedicated,
+    /// All calls of this owner find it again.
+    Shared(String),
 }
 
 impl Instances {
@@ -68,6 +80,7 @@ impl Instances {
             max: stdio.instances.max,
             places: Arc::new(Semaphore::new(stdio.instances.max)),
             wait: queue.timeout,
+            spares: Spares::new(stdio.instances.spares),
             running: Mutex::default(),
             starting: Mutex::default(),
             backoff: Mutex::new(Backoff::new(seed())),
@@ -77,14 +90,14 @@ impl Instances {
     }
 
     /// An instance of its own for one session; what it says outside of calls goes to `unasked`.
-    pub async fn dedicated(&self, unasked: mpsc::Sender<Bytes>) -> Result<Link, Failure> {
-        self.start(Serves::Session(unasked), None).await
+    pub async fn dedicated(self: &Arc<Self>, unasked: mpsc::Sender<Bytes>) -> Result<Link, Failure> {
+        self.start(Serves::Session(unasked), Role::Dedicated).await
     }
 
     /// The instance that everybody with the same `owner` shares: calls of one client, or of
     /// several, as `serves` says. Of callers at once the first
     /// starts it; the others wait, and fail as it does.
-    pub async fn shared(&self, owner: &str, serves: Serves) -> Result<Link, Failure> {
+    pub async fn shared(self: &Arc<Self>, owner: &str, serves: Serves) -> Result<Link, Failure> {
         if let Some(link) = self.running_for(owner) {
             return Ok(link);
         }
@@ -100,14 +113,15 @@ impl Instances {
             return Err(failure.clone());
         }
         *failed = None;
-        let started = self.start(serves, Some(owner.to_owned())).await;
+        let started = self.start(serves, Role::Shared(owner.to_owned())).await;
         *failed = started.as_ref().err().cloned();
         started
     }
 
     fn running_for(&self, owner: &str) -> Option<Link> {
         self.lock().values().find_map(|slot| {
-            (slot.shared_by.as_deref() == Some(owner) && !slot.link.is_ended()).then(|| slot.link.clone())
+            let shared = matches!(&slot.role, Role::Shared(other) if other == owner);
+            (shared && !slot.link.is_ended()).then(|| slot.link.clone())
         })
     }
 
@@ -148,7 +162,8 @@ impl Instances {
                 return false;
             }
             // Whoever waits for what it announces uses it as a stream.
-            if slot.link.idle_millis() > idle && !slot.link.news().is_heard() {
+            let idles = slot.link.idle_millis() > idle && !slot.link.news().is_heard();
+            if idles && slot.role != Role::Spare {
                 slot.link.end();
                 return false;
             }
@@ -163,19 +178,44 @@ impl Instances {
         running.drain().for_each(|(_, slot)| slot.link.end());
     }
 
-    async fn start(&self, serves: Serves, shared_by: Option<String>) -> Result<Link, Failure> {
+    async fn start(self: &Arc<Self>, serves: Serves, role: Role) -> Result<Link, Failure> {
         self.sweep();
         self.admit()?;
-        let place = self.place().await?;
+        let deadline = Instant::now() + self.wait;
+        let place = loop {
+            let ready = self.spares.ready();
+            if let Some(link) = self.take_spare(&serves, &role) {
+                return Ok(link);
+            }
+            tokio::select! {
+                place = self.place(deadline) => break place?,
+                () = ready => {}
+            }
+        };
         // It may come from an instance that crashed.
         self.sweep();
         self.admit()?;
+        let link = self.open(place, role, Some(serves)).await?;
+        info!(server = self.server, pid = link.pid(), "an instance started");
+        Ok(link)
+    }
+
+    /// Starts an instance; without `serves` for nobody yet.
+    pub(super) async fn open(
+        &self,
+        place: OwnedSemaphorePermit,
+        role: Role,
+        serves: Option<Serves>,
+    ) -> Result<Link, Failure> {
         let opened = connection::open(&self.socket, START_TIMEOUT, self.line_bytes).await;
         let (hello, reader, writer) = opened.map_err(|problem| self.not_opened(&problem))?;
-        let link = Link::start(hello.pid, reader, writer, serves, place);
-        info!(server = self.server, pid = hello.pid, "an instance started");
+        let link = Link::start(hello.pid, reader, writer, place);
+        // Before anybody finds it: what it answers must have a reader.
+        if let Some(serves) = serves {
+            link.serve(serves);
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let slot = Slot { link: link.clone(), started: clock::millis(), shared_by };
+        let slot = Slot { link: link.clone(), started: clock::millis(), role };
         let mut running = self.lock();
         // Under the lock, so that a server which is retired now ends this one with the others.
         if self.retired.load(Ordering::Relaxed) {
@@ -193,7 +233,7 @@ impl Instances {
         )
     }
 
-    fn admit(&self) -> Result<(), Failure> {
+    pub(super) fn admit(&self) -> Result<(), Failure> {
         if self.retired.load(Ordering::Relaxed) {
             return Err(self.gone());
         }
@@ -212,12 +252,12 @@ impl Instances {
     }
 
     /// A place below the maximum; at it, the longest idle instance gives way or the call waits.
-    async fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failure> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(place);
         }
         self.end_longest_idle();
-        match timeout(self.wait, Arc::clone(&self.places).acquire_owned()).await {
+        match timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err(Failure::new(
                 Kind::QueueTimeout,
@@ -229,7 +269,8 @@ impl Instances {
 
     fn end_longest_idle(&self) {
         let mut running = self.lock();
-        let longest = running.iter().max_by_key(|(_, slot)| slot.link.idle_millis());
+        let used = running.iter().filter(|(_, slot)| slot.role != Role::Spare);
+        let longest = used.max_by_key(|(_, slot)| slot.link.idle_millis());
         let Some(number) = longest.filter(|(_, slot)| slot.link.idle_millis() > YOUNG).map(|(number, _)| *number)
         else {
             return;
@@ -252,158 +293,37 @@ impl Instances {
     /// An end soon after the start that nobody asked for counts as a crash.
     fn note_end(&self, slot: &Slot) {
         let lived = Duration::from_millis(clock::millis().saturating_sub(slot.started));
+        if slot.role == Role::Spare && (slot.link.was_told_to_end() || lived >= STABLE) {
+            // Nobody used it: that it ran says nothing of how calls would fare.
+            if !slot.link.was_told_to_end() {
+                warn!(server = self.server, pid = slot.link.pid(), "a spare instance ended by itself");
+                self.spares.failed();
+            }
+            return;
+        }
         let mut backoff = lock(&self.backoff);
         if slot.link.was_told_to_end() || lived >= STABLE {
             backoff.succeeded();
         } else {
+            warn!(server = self.server, pid = slot.link.pid(), ?lived, "an instance ended right after its start");
             backoff.failed(clock::millis());
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Slot>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<u64, Slot>> {
         lock(&self.running)
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     let mut bytes = [0; 8];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has a random source");
     u64::from_ne_bytes(bytes)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::rc::Rc;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{UnixListener, UnixStream};
-    use tokio::sync::Notify;
-    use tokio::task::LocalSet;
-
-    use super::*;
-    use crate::config::settings;
-    use crate::instance::notice::{self, Hello};
-
-    /// Who stands behind the socket: starts instances, each of which ends when it is told to.
-    #[derive(Default)]
-    struct Peer {
-        started: Cell<usize>,
-        begun: Notify,
-        /// Held back until there is a permit.
-        go: Notify,
-        /// Makes one instance end by itself.
-        crash: Notify,
-        ended: Cell<usize>,
-    }
-
-    impl Peer {
-        async fn accept(self: Rc<Self>, listener: UnixListener) {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                self.started.set(self.started.get() + 1);
-                tokio::task::spawn_local(Rc::clone(&self).serve(stream));
-            }
-        }
-
-        async fn serve(self: Rc<Self>, mut stream: UnixStream) {
-            self.begun.notify_one();
-            self.go.notified().await;
-            let hello = notice::line(&Hello { server: "files".to_owned(), pid: 7 });
-            stream.write_all(&hello).await.unwrap();
-            let mut buffer = [0; 64];
-            tokio::select! {
-                () = async { while stream.read(&mut buffer).await.unwrap() > 0 {} } => {}
-                () = self.crash.notified() => {}
-            }
-            self.ended.set(self.ended.get() + 1);
-        }
-    }
-
-    fn play<F: Future<Output = ()>>(max: usize, test: impl FnOnce(Rc<Instances>, Rc<Peer>) -> F) {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("files.sock");
-        let long = Duration::from_secs(60);
-        let limits = settings::Instances { per: None, max, spares: 0, idle: long, memory: None, tasks: None };
-        let stdio = Stdio {
-            command: Vec::new(),
-            environment: Vec::new(),
-            directory: None,
-            instances: limits,
-            line_bytes: 1024,
-        };
-        let queue = Queue { max_size: 10, timeout: long };
-        let instances = Rc::new(Instances::new("files", socket.clone(), &stdio, &queue));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        LocalSet::new().block_on(&runtime, async {
-            let peer = Rc::new(Peer::default());
-            tokio::task::spawn_local(Rc::clone(&peer).accept(UnixListener::bind(&socket).unwrap()));
-            timeout(Duration::from_secs(20), test(instances, peer)).await.expect("the test hangs");
-        });
-    }
-
-    #[test]
-    fn callers_at_once_share_one_start() {
-        play(5, |instances, peer| async move {
-            let go = async {
-                peer.begun.notified().await;
-                peer.go.notify_one();
-            };
-            let (one, two, ()) = tokio::join!(
-                instances.shared("all", Serves::Everybody),
-                instances.shared("all", Serves::Everybody),
-                go
-            );
-            assert!(one.unwrap().is_same(&two.unwrap()));
-            assert_eq!((peer.started.get(), instances.count()), (1, 1));
-        });
-    }
-
-    #[test]
-    fn an_instance_that_ends_makes_room_at_once() {
-        play(1, |instances, peer| async move {
-            peer.go.notify_one();
-            let first = instances.shared("one", Serves::Everybody).await.unwrap();
-            let end = async {
-                first.end();
-                peer.begun.notified().await;
-                peer.begun.notified().await;
-                assert_eq!(peer.ended.get(), 1, "never two at once");
-                peer.go.notify_one();
-            };
-            let (second, ()) = tokio::join!(instances.shared("two", Serves::Everybody), end);
-            assert!(!second.unwrap().is_ended());
-        });
-    }
-
-    #[test]
-    fn a_crash_makes_room_but_not_for_another_at_once() {
-        play(1, |instances, peer| async move {
-            peer.go.notify_one();
-            instances.shared("one", Serves::Everybody).await.unwrap();
-            let crash = async { peer.crash.notify_one() };
-            let (second, ()) = tokio::join!(instances.shared("two", Serves::Everybody), crash);
-            assert_eq!(second.unwrap_err().kind, Kind::ServerUnavailable);
-            assert_eq!(peer.started.get(), 1);
-        });
-    }
-
-    #[test]
-    fn a_server_that_is_retired_keeps_no_instance_that_was_being_started() {
-        play(5, |instances, peer| async move {
-            let retire = async {
-                peer.begun.notified().await;
-                instances.retire();
-                peer.go.notify_one();
-            };
-            let (started, ()) = tokio::join!(instances.shared("all", Serves::Everybody), retire);
-            assert_eq!(started.unwrap_err().kind, Kind::ServerUnavailable);
-            assert_eq!(instances.shared("all", Serves::Everybody).await.unwrap_err().kind, Kind::ServerUnavailable);
-            assert_eq!((peer.started.get(), instances.count()), (1, 0));
-        });
-    }
-}
+mod tests;

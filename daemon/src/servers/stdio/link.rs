@@ -4,7 +4,7 @@
 //! every core may hold. Ids and progress tokens on the connection are minted here, so clients
 //! that number their requests alike never meet (`1` is not `"1"`, and neither is ours).
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -20,6 +20,7 @@ use super::connection::{Line, Reader, Writer};
 use super::delivery::{Back, deliver, lose_oversized};
 use crate::clock;
 use crate::instance::notice::Exit;
+use crate::observe::Shown;
 use crate::servers::news::News;
 
 pub use super::calls::Arrival;
@@ -41,7 +42,7 @@ pub enum Unsent {
 }
 
 /// Whom an instance serves.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Serves {
     /// One session, which gets here what belongs to no call. A slow reader holds up its instance.
     Session(mpsc::Sender<Bytes>),
@@ -80,20 +81,28 @@ pub(super) struct Shared {
     /// Bytes that may still be put on their way.
     room: Arc<Semaphore>,
     /// It is paused for a slow reader.
-    waits: bool,
+    waits: AtomicBool,
 }
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Request { id: u64, message: Bytes, reply: Caller, room: OwnedSemaphorePermit },
+    Request {
+        id: u64,
+        message: Bytes,
+        reply: Caller,
+        room: OwnedSemaphorePermit,
+    },
     Send(Bytes, OwnedSemaphorePermit),
+    /// Before anything else, where the instance was started for nobody.
+    Serve(Serves),
     Forget(u64),
     End,
 }
 
 impl Link {
-    /// Takes over an opened connection. The instance has its `place` until its connection has ended.
-    pub fn start(pid: u32, reader: Reader, writer: Writer, serves: Serves, place: OwnedSemaphorePermit) -> Self {
+    /// Takes over an opened connection; nobody is served yet. The instance has its `place` until
+    /// its connection has ended.
+    pub fn start(pid: u32, reader: Reader, writer: Writer, place: OwnedSemaphorePermit) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared {
             pid,
@@ -104,13 +113,21 @@ impl Link {
             told_to_end: AtomicBool::new(false),
             news: News::default(),
             room: Arc::new(Semaphore::new(COMMAND_BYTES)),
-            waits: serves.is_session(),
+            waits: AtomicBool::new(false),
         });
         let waiting = Rc::new(RefCell::new(Waiting::default()));
-        tokio::task::spawn_local(write(inbox, writer, Rc::clone(&waiting)));
+        let serves = Rc::new(OnceCell::new());
+        tokio::task::spawn_local(write(inbox, writer, Rc::clone(&waiting), Rc::clone(&serves)));
         let back = Back { shared: Arc::clone(&shared), commands: commands.downgrade() };
         tokio::task::spawn_local(read(reader, waiting, serves, back, place));
         Self { shared, commands }
+    }
+
+    /// Says whom the instance serves, once, before the first message to it; `false` where it has ended.
+    pub fn serve(&self, serves: Serves) -> bool {
+        self.touch();
+        self.shared.waits.store(serves.is_session(), Ordering::Relaxed);
+        self.commands.try_send(Command::Serve(serves)).is_ok() && !self.is_ended()
     }
 
     /// Process id of the instance's wrapper.
@@ -135,7 +152,7 @@ impl Link {
 
     /// Sends a request whose id is `id`, from [`Link::mint`]; waits at most `wait` for room.
     pub async fn request(&self, id: u64, message: Bytes, wait: Duration) -> Result<Reply, Unsent> {
-        let (reply, arrivals) = caller(self.shared.waits);
+        let (reply, arrivals) = caller(self.shared.waits.load(Ordering::Relaxed));
         self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         self.touch();
         let pending = Reply { link: self.clone(), id, arrivals, finished: false };
@@ -264,7 +281,12 @@ pub(super) fn try_send(commands: &mpsc::Sender<Command>, shared: &Shared, messag
     debug!(pid = shared.pid, "an instance takes no messages; one was dropped");
 }
 
-async fn write(mut inbox: mpsc::Receiver<Command>, writer: Writer, waiting: Rc<RefCell<Waiting>>) {
+async fn write(
+    mut inbox: mpsc::Receiver<Command>,
+    writer: Writer,
+    waiting: Rc<RefCell<Waiting>>,
+    serves: Rc<OnceCell<Serves>>,
+) {
     while let Some(command) = inbox.recv().await {
         let (message, _room) = match command {
             Command::Request { id, message, reply, room } => {
@@ -272,6 +294,10 @@ async fn write(mut inbox: mpsc::Receiver<Command>, writer: Writer, waiting: Rc<R
                 (message, room)
             }
             Command::Send(message, room) => (message, room),
+            Command::Serve(whom) => {
+                drop(serves.set(whom));
+                continue;
+            }
             Command::Forget(id) => {
                 waiting.borrow_mut().remove(id);
                 continue;
@@ -288,7 +314,7 @@ async fn write(mut inbox: mpsc::Receiver<Command>, writer: Writer, waiting: Rc<R
 async fn read(
     mut reader: Reader,
     waiting: Rc<RefCell<Waiting>>,
-    serves: Serves,
+    serves: Rc<OnceCell<Serves>>,
     back: Back,
     place: OwnedSemaphorePermit,
 ) {
@@ -297,7 +323,7 @@ async fn read(
     let mut exit = None;
     while let Some(line) = reader.next().await {
         match line {
-            Line::Message(message) => deliver(message, &waiting, &serves, &back, &mut unread).await,
+            Line::Message(message) => deliver(message, &waiting, serves.get(), &back, &mut unread).await,
             Line::Oversized { prefix } => lose_oversized(&prefix, &waiting),
             Line::Exited(reason) => exit = Some(reason),
         }
@@ -316,7 +342,8 @@ fn epitaph(exit: Option<&Exit>) -> Arc<str> {
     match exit {
         Some(Exit { status: Some(status), .. }) => format!("its process ended with status {status}").into(),
         Some(Exit { signal: Some(signal), .. }) => format!("its process was ended by signal {signal}").into(),
-        Some(Exit { error: Some(error), .. }) => format!("its process could not be started: {error}").into(),
+        // The wrapper's line, or what the server wrote to look like it.
+        Some(Exit { error: Some(error), .. }) => format!("its process could not be started: {}", Shown(error)).into(),
         Some(_) | None => "its process ended".into(),
     }
 }

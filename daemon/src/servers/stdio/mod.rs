@@ -8,4 +8,5 @@ mod delivery;
 pub mod instances;
 pub mod link;
 mod reader;
+mod spares;
 mod writer;

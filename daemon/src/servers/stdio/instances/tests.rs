@@ -1,0 +1,250 @@
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::LocalSet;
+use tokio::time::timeout;
+
+use super::*;
+use crate::config::settings;
+use crate::instance::notice::{self, Hello};
+
+/// Who stands behind the socket: starts instances, each of which ends when it is told to.
+struct Peer {
+    started: Cell<usize>,
+    begun: Notify,
+    /// Each start is held back until there is a permit.
+    go: Semaphore,
+    /// Makes one instance end by itself.
+    crash: Notify,
+    /// Makes all end right after their start.
+    crashing: Cell<bool>,
+    ended: Cell<usize>,
+}
+
+impl Peer {
+    fn new() -> Rc<Self> {
+        Rc::new(Self {
+            started: Cell::new(0),
+            begun: Notify::new(),
+            go: Semaphore::new(0),
+            crash: Notify::new(),
+            crashing: Cell::new(false),
+            ended: Cell::new(0),
+        })
+    }
+
+    fn let_go(&self, starts: usize) {
+        self.go.add_permits(starts);
+    }
+
+    async fn accept(self: Rc<Self>, listener: UnixListener) {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            self.started.set(self.started.get() + 1);
+            tokio::task::spawn_local(Rc::clone(&self).serve(stream));
+        }
+    }
+
+    async fn serve(self: Rc<Self>, mut stream: UnixStream) {
+        self.begun.notify_one();
+        self.go.acquire().await.unwrap().forget();
+        let hello = notice::line(&Hello { server: "files".to_owned(), pid: 7 });
+        stream.write_all(&hello).await.unwrap();
+        let mut buffer = [0; 64];
+        let echo = async {
+            loop {
+                match stream.read(&mut buffer).await.unwrap() {
+                    0 => return,
+                    read => stream.write_all(&buffer[..read]).await.unwrap(),
+                }
+            }
+        };
+        tokio::select! {
+            () = echo, if !self.crashing.get() => {}
+            () = self.crash.notified(), if !self.crashing.get() => {}
+            else => {}
+        }
+        self.ended.set(self.ended.get() + 1);
+    }
+}
+
+fn play<F: Future<Output = ()>>(max: usize, test: impl FnOnce(Arc<Instances>, Rc<Peer>) -> F) {
+    play_with(max, 0, test);
+}
+
+fn play_with<F: Future<Output = ()>>(max: usize, spares: usize, test: impl FnOnce(Arc<Instances>, Rc<Peer>) -> F) {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("files.sock");
+    let long = Duration::from_secs(60);
+    let limits = settings::Instances { per: None, max, spares, idle: long, memory: None, tasks: None };
+    let stdio =
+        Stdio { command: Vec::new(), environment: Vec::new(), directory: None, instances: limits, line_bytes: 1024 };
+    let queue = Queue { max_size: 10, timeout: long };
+    let instances = Arc::new(Instances::new("files", socket.clone(), &stdio, &queue));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let peer = Peer::new();
+        tokio::task::spawn_local(Rc::clone(&peer).accept(UnixListener::bind(&socket).unwrap()));
+        timeout(Duration::from_secs(20), test(instances, peer)).await.expect("the test hangs");
+    });
+}
+
+#[test]
+fn callers_at_once_share_one_start() {
+    play(5, |instances, peer| async move {
+        let go = async {
+            peer.begun.notified().await;
+            peer.let_go(1);
+        };
+        let (one, two, ()) =
+            tokio::join!(instances.shared("all", Serves::Everybody), instances.shared("all", Serves::Everybody), go);
+        assert!(one.unwrap().is_same(&two.unwrap()));
+        assert_eq!((peer.started.get(), instances.count()), (1, 1));
+    });
+}
+
+#[test]
+fn an_instance_that_ends_makes_room_at_once() {
+    play(1, |instances, peer| async move {
+        peer.let_go(1);
+        let first = instances.shared("one", Serves::Everybody).await.unwrap();
+        let end = async {
+            first.end();
+            peer.begun.notified().await;
+            peer.begun.notified().await;
+            assert_eq!(peer.ended.get(), 1, "never two at once");
+            peer.let_go(1);
+        };
+        let (second, ()) = tokio::join!(instances.shared("two", Serves::Everybody), end);
+        assert!(!second.unwrap().is_ended());
+    });
+}
+
+#[test]
+fn a_crash_makes_room_but_not_for_another_at_once() {
+    play(1, |instances, peer| async move {
+        peer.let_go(1);
+        instances.shared("one", Serves::Everybody).await.unwrap();
+        let crash = async { peer.crash.notify_one() };
+        let (second, ()) = tokio::join!(instances.shared("two", Serves::Everybody), crash);
+        assert_eq!(second.unwrap_err().kind, Kind::ServerUnavailable);
+        assert_eq!(peer.started.get(), 1);
+    });
+}
+
+#[test]
+fn a_server_that_is_retired_keeps_no_instance_that_was_being_started() {
+    play(5, |instances, peer| async move {
+        let retire = async {
+            peer.begun.notified().await;
+            instances.retire();
+            peer.let_go(1);
+        };
+        let (started, ()) = tokio::join!(instances.shared("all", Serves::Everybody), retire);
+        assert_eq!(started.unwrap_err().kind, Kind::ServerUnavailable);
+        assert_eq!(instances.shared("all", Serves::Everybody).await.unwrap_err().kind, Kind::ServerUnavailable);
+        assert_eq!((peer.started.get(), instances.count()), (1, 0));
+    });
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn a_start_takes_a_spare_and_another_takes_its_place() {
+    play_with(5, 2, |instances, peer| async move {
+        instances.keep_spares();
+        peer.let_go(2);
+        until(|| instances.spares() == Some(2)).await;
+        assert_eq!(instances.count(), 2);
+        let taken = instances.dedicated(mpsc::channel(1).0).await.unwrap();
+        assert!(!taken.is_ended());
+        assert_eq!((peer.started.get(), instances.spares()), (2, Some(1)), "it did not wait for a start");
+        peer.let_go(1);
+        until(|| instances.spares() == Some(2)).await;
+        assert_eq!(instances.count(), 3);
+    });
+}
+
+#[test]
+fn spares_keep_nobody_from_a_place_and_take_none_beyond_the_maximum() {
+    play_with(3, 2, |instances, peer| async move {
+        instances.keep_spares();
+        peer.let_go(9);
+        until(|| instances.spares() == Some(2)).await;
+        let mut sessions = Vec::new();
+        for _ in 0..3 {
+            sessions.push(instances.dedicated(mpsc::channel(1).0).await.unwrap());
+        }
+        instances.keep_spares();
+        until(|| instances.spares() == Some(0)).await;
+        assert_eq!((peer.started.get(), instances.count()), (3, 3));
+        sessions.pop().unwrap().end();
+        // Its place is free once its connection has ended.
+        until(|| {
+            instances.keep_spares();
+            instances.spares() == Some(1)
+        })
+        .await;
+        assert_eq!(instances.count(), 3);
+    });
+}
+
+#[test]
+fn whoever_waits_for_a_place_gets_the_spare_that_took_it() {
+    play_with(1, 1, |instances, peer| async move {
+        instances.keep_spares();
+        peer.begun.notified().await;
+        let go = async { peer.let_go(1) };
+        let (taken, ()) = tokio::join!(instances.shared("one", Serves::Everybody), go);
+        assert!(!taken.unwrap().is_ended());
+        assert_eq!((peer.started.get(), instances.spares()), (1, Some(0)));
+    });
+}
+
+#[test]
+fn spares_that_crash_are_not_started_in_a_loop() {
+    play_with(5, 1, |instances, peer| async move {
+        peer.let_go(100);
+        peer.crashing.set(true);
+        for _ in 0..1000 {
+            instances.sweep();
+            instances.keep_spares();
+            tokio::task::yield_now().await;
+        }
+        assert!(peer.started.get() <= 2, "{} starts", peer.started.get());
+        assert!(instances.trouble().is_some());
+    });
+}
+
+#[test]
+fn none_are_kept_once_they_were_ended() {
+    play_with(5, 2, |instances, peer| async move {
+        instances.keep_spares();
+        peer.begun.notified().await;
+        instances.end_spares();
+        peer.let_go(2);
+        until(|| peer.ended.get() == 1).await;
+        instances.keep_spares();
+        assert_eq!((peer.started.get(), instances.spares()), (1, None));
+    });
+}
+
+#[test]
+fn what_an_instance_says_reaches_whom_it_was_taken_for() {
+    play_with(5, 1, |instances, peer| async move {
+        instances.keep_spares();
+        peer.let_go(1);
+        until(|| instances.spares() == Some(1)).await;
+        let (unasked, mut said) = mpsc::channel(1);
+        let taken = instances.dedicated(unasked).await.unwrap();
+        taken.send(bytes::Bytes::from_static(br#"{"jsonrpc":"2.0","method":"x"}"#)).await.unwrap();
+        assert_eq!(said.recv().await.unwrap(), r#"{"jsonrpc":"2.0","method":"x"}"#, "what the peer echoes");
+    });
+}

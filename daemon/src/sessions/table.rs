@@ -1,0 +1,253 @@
+//! The table of sessions, sharded by id: no two calls of different sessions share a lock for long.
+//!
+//! Its bounds hold in all and per client. A client at its bound loses the session that it left
+//! alone for longest, so that one which never ends its sessions can still open them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use http::HeaderValue;
+
+use super::clients::{Clients, Refused};
+use super::{Hosted, Kind, Session, SessionId, lock};
+use crate::clock;
+
+/// A power of two.
+const SHARDS: usize = 64;
+/// See [`Table`].
+const YOUNG: u64 = 60_000;
+
+type Shard = HashMap<SessionId, Arc<Session>, RandomState>;
+
+/// All sessions.
+#[derive(Debug)]
+pub struct Table {
+    shards: Vec<Mutex<Shard>>,
+    clients: Clients,
+    count: AtomicUsize,
+    /// A session that idles for less is not ended for another's sake, in milliseconds.
+    young: u64,
+}
+
+/// How many sessions may be open.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// In all.
+    pub all: usize,
+    /// Of one client.
+    pub per_client: usize,
+}
+
+/// A session that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The new one.
+    pub session: Arc<Session>,
+    /// One of the same client that was ended for it.
+    pub ended: Option<Arc<Session>>,
+}
+
+/// Why no session was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// There are as many as may be.
+    All,
+    /// The client has as many as it may, and used each of them within the last minute.
+    Client,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            clients: Clients::default(),
+            count: AtomicUsize::new(0),
+            young: YOUNG,
+        }
+    }
+}
+
+impl Table {
+    /// Opens a session of a client on a path.
+    pub fn open(&self, client: &Arc<str>, view: &str, kind: Kind, bounds: Bounds) -> Result<Opened, Full> {
+        if self.count.fetch_add(1, Ordering::Relaxed) >= bounds.all {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return Err(Full::All);
+        }
+        let id = SessionId::random();
+        let Ok(ended) = self.enter(client, id, bounds.per_client) else {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return Err(Full::Client);
+        };
+        let session = Arc::new(Session {
+            id,
+            header: HeaderValue::from_str(&id.to_string()).expect("hex digits are a header value"),
+            client: Arc::clone(client),
+            view: view.to_owned(),
+            kind,
+            last_used: AtomicU64::new(clock::millis()),
+            busy: AtomicUsize::new(0),
+        });
+        self.shard(session.id).insert(session.id, Arc::clone(&session));
+        Ok(Opened { session, ended })
+    }
+
+    /// Notes the session under its client; at the bound another of that client ends first.
+    fn enter(&self, client: &Arc<str>, id: SessionId, max: usize) -> Result<Option<Arc<Session>>, Refused> {
+        let Err(Refused { others }) = self.clients.enter(client, id, max) else { return Ok(None) };
+        let known = others.iter().filter_map(|id| self.shard(*id).get(id).cloned());
+        let longest =
+            known.max_by_key(|session| session.idle_millis()).filter(|longest| longest.idle_millis() >= self.young);
+        let ended = longest.and_then(|longest| self.end(longest.id));
+        // The place may have gone to another call meanwhile; then that one was luckier.
+        self.clients.enter(client, id, max).map(|()| ended)
+    }
+
+    /// The session of that id, if it is this client's on this path. Another client's session
+    /// looks like one that never was.
+    pub fn find(&self, id: &str, client: &str, view: &str) -> Option<Arc<Session>> {
+        let id = SessionId::parse(id)?;
+        let session = self.shard(id).get(&id).cloned()?;
+        (*session.client == *client && session.view == view).then_some(session)
+    }
+
+    /// Removes a session and ends what it holds.
+    pub fn end(&self, id: SessionId) -> Option<Arc<Session>> {
+        let session = self.shard(id).remove(&id)?;
+        self.clients.leave(&session.client, id);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        if let Kind::Hosted(hosted) = &session.kind {
+            hosted.end();
+        }
+        Some(session)
+    }
+
+    /// Sessions open now.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether no session is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends sessions that idled for longer than `timeout`, and those for which `stale` holds.
+    /// Gives them back.
+    pub fn sweep(&self, timeout: Duration, stale: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+        let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let mut ended = Vec::new();
+        for shard in &self.shards {
+            let over: Vec<SessionId> = lock(shard)
+                .values()
+                .filter(|session| session.idle_millis() > timeout || stale(session))
+                .map(|session| session.id)
+                .collect();
+            ended.extend(over.into_iter().filter_map(|id| self.end(id)));
+        }
+        ended
+    }
+
+    /// Has each session forget the streams that nobody came back to; `lost` gets what was on them
+    /// and that nobody was handed.
+    pub fn tidy(&self, lost: impl Fn(&Hosted, Vec<Bytes>)) {
+        for shard in &self.shards {
+            let all: Vec<_> = lock(shard).values().cloned().collect();
+            for hosted in all.iter().filter_map(|session| session.hosted()) {
+                lost(hosted, hosted.streams.tidy());
+            }
+        }
+    }
+
+    fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[usize::from(id.0[0]) % SHARDS])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use toolgate_protocol::revision::LATEST_LEGACY;
+
+    use super::*;
+    use crate::message::Message;
+    use crate::sessions::Hosted;
+
+    const BOUNDS: Bounds = Bounds { all: 10, per_client: 10 };
+
+    fn hosted() -> Kind {
+        let initialize = Message::parse(r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#.into()).unwrap();
+        Kind::Hosted(Box::new(Hosted::new(LATEST_LEGACY, initialize, false)))
+    }
+
+    fn open(table: &Table, client: &Arc<str>, bounds: Bounds) -> Result<Opened, Full> {
+        table.open(client, "weather", hosted(), bounds)
+    }
+
+    #[test]
+    fn a_session_is_found_by_its_client_on_its_path_only() {
+        let table = Table::default();
+        let id = open(&table, &"key:ann".into(), BOUNDS).unwrap().session.id.to_string();
+        assert!(table.find(&id, "key:ann", "weather").is_some());
+        assert!(table.find(&id, "key:bob", "weather").is_none());
+        assert!(table.find(&id, "key:ann", "files").is_none());
+        assert!(table.find(&id.to_uppercase(), "key:ann", "weather").is_none());
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_an_ended_session_makes_room() {
+        let (table, ann) = (Table::default(), Arc::from("key:ann"));
+        let bounds = Bounds { all: 1, per_client: 1 };
+        let first = open(&table, &ann, bounds).unwrap();
+        assert_eq!(open(&table, &"key:bob".into(), bounds).unwrap_err(), Full::All);
+        table.end(first.session.id);
+        assert!(open(&table, &ann, bounds).is_ok());
+        assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn a_client_at_its_bound_loses_what_it_left_alone_for_longest() {
+        let (table, ann) = (Table { young: 10, ..Table::default() }, Arc::from("key:ann"));
+        let bounds = Bounds { all: 10, per_client: 3 };
+        while clock::millis() < 20 {}
+        let [busy, longest, long] = std::array::from_fn(|_| open(&table, &ann, bounds).unwrap().session);
+        for session in [&busy, &longest, &long] {
+            session.last_used.store(u64::MAX, Ordering::Relaxed);
+        }
+        assert_eq!(open(&table, &ann, bounds).unwrap_err(), Full::Client, "all were used lately");
+        assert!(open(&table, &"key:bob".into(), bounds).is_ok(), "another's sessions do not count");
+        let _in_use = busy.enter();
+        for (used, session) in [&busy, &longest, &long].into_iter().enumerate() {
+            session.last_used.store(used as u64, Ordering::Relaxed);
+        }
+        assert_eq!(open(&table, &ann, bounds).unwrap().ended.unwrap().id, longest.id);
+        assert_eq!(open(&table, &ann, bounds).unwrap().ended.unwrap().id, long.id);
+        assert_eq!(table.len(), 4);
+    }
+
+    #[test]
+    fn only_idle_sessions_are_swept() {
+        let (table, ann) = (Table::default(), Arc::from("key:ann"));
+        let [busy, idle] = std::array::from_fn(|_| open(&table, &ann, BOUNDS).unwrap().session);
+        let guard = busy.enter();
+        let swept = table.sweep(Duration::ZERO, |session| session.busy.load(Ordering::Relaxed) == 0);
+        assert_eq!(swept.iter().map(|session| session.id).collect::<Vec<_>>(), [idle.id]);
+        assert!(table.find(&idle.id.to_string(), "key:ann", "weather").is_none());
+        drop(guard);
+        assert!(table.find(&busy.id.to_string(), "key:ann", "weather").is_some());
+    }
+
+    #[test]
+    fn sessions_that_ended_leave_nothing_behind() {
+        let table = Table::default();
+        for client in 0..100 {
+            let client = Arc::from(format!("address:{client}"));
+            let opened = open(&table, &client, BOUNDS).unwrap();
+            table.end(opened.session.id);
+        }
+        assert!(table.is_empty() && table.clients.is_empty());
+    }
+}
