@@ -4,31 +4,32 @@
 //! plain JSON, anything else a stream that a client finds again by the id of an event. A client that
 //! disconnects cancels nothing (2025-11-25, "Sending Messages to the Server"); the session's end does.
 
-use std::mem;
+mod opening;
+
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Response;
-use tokio::sync::Notify;
 use tokio::time::timeout;
-use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
+use toolgate_protocol::revision::{LATEST_LEGACY, Revision};
 
-use super::answer::{json_answer, too_late, with_links};
+use self::opening::{Opening, Waiting};
+use super::answer::{too_late, with_links};
 use super::course::Course;
 use super::links::Links;
-use super::{hosted, overhear, stream};
+use super::{hosted, overhear};
 use crate::body::Body;
-use crate::call::{Call, Times};
+use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{self, Failure, Kind};
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
 use crate::servers::exchange::Step;
-use crate::sessions::{Hosted, Reading, Session, Stream, overrun};
+use crate::sessions::{Hosted, Session, overrun};
 use crate::stages::queue;
 
 /// After this long without a message a client gets a stream that it can find again.
@@ -41,98 +42,11 @@ pub async fn serve(call: &mut Call, server: Arc<Server>, message: Message) -> Re
     let Some(hosted) = session.hosted() else { return Err(gone()) };
     let id = call.message().id_bytes();
     let lost = failure::in_stream(call, &id);
-    let stream = hosted.streams.begin(id, lost);
-    let reading = stream.line.read();
-    let opening = Arc::new(Opening { stream, state: Mutex::default(), news: Notify::new() });
-    let driver = Driver {
-        core: Rc::clone(&call.core),
-        from: call.provenance(),
-        session: Arc::clone(&session),
-        server,
-        opening: Arc::clone(&opening),
-    };
+    let (waiting, opening) = Waiting::open(hosted.streams.begin(id, lost));
+    let driver =
+        Driver { core: Rc::clone(&call.core), from: call.provenance(), session: Arc::clone(&session), server, opening };
     tokio::task::spawn_local(driver.run(Box::new(call.detach()), message));
-    Waiting { opening, reading }.answer(call, hosted).await
-}
-
-/// Where a call and the request that waits for its first message meet.
-struct Opening {
-    stream: Arc<Stream>,
-    state: Mutex<State>,
-    news: Notify,
-}
-
-#[derive(Default)]
-struct State {
-    phase: Phase,
-    times: Times,
-}
-
-#[derive(Default)]
-enum Phase {
-    /// Nothing was said.
-    #[default]
-    Waited,
-    /// All that there is, said before anything else.
-    Whole(Result<Bytes, Failure>),
-    /// There is a stream: something precedes the answer, or the client waited for long.
-    Streams,
-}
-
-impl Opening {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Leaves the first phase for another one.
-    fn decide(&self, phase: Phase) {
-        self.lock().phase = phase;
-        self.news.notify_one();
-    }
-
-    fn is_decided(&self) -> bool {
-        !matches!(self.lock().phase, Phase::Waited)
-    }
-
-    /// The end of the call.
-    fn finish(&self, outcome: Result<Bytes, Failure>) {
-        if !self.is_decided() {
-            return self.decide(Phase::Whole(outcome));
-        }
-        let answer = match outcome {
-            Ok(answer) => answer,
-            Err(failure) => self.stream.lost.body(&failure).into(),
-        };
-        // One message more than fits, at most: nobody waits for a reader to end a call. What gives way
-        // for it was said by a call that is over.
-        drop(self.stream.line.say(&answer));
-        self.stream.line.end();
-    }
-}
-
-/// The request's own side. It reads from the start, so that nothing gives way before it does.
-struct Waiting {
-    opening: Arc<Opening>,
-    reading: Reading,
-}
-
-impl Waiting {
-    async fn answer(self, call: &mut Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
-        while !self.opening.is_decided() {
-            self.opening.news.notified().await;
-        }
-        let Self { opening, reading } = self;
-        let (phase, times) = {
-            let mut state = opening.lock();
-            (mem::replace(&mut state.phase, Phase::Streams), state.times)
-        };
-        call.times = times;
-        if let Phase::Whole(answer) = phase {
-            return answer.map(|answer| json_answer(Era::Legacy, answer));
-        }
-        overhear::unseen(&call.core, hosted, hosted.streams.keep(&opening.stream));
-        Ok(stream::resumable(call, reading, primes(hosted.revision)))
-    }
+    waiting.answer(call, hosted).await
 }
 
 /// Whether a stream begins with an event that has an id and no message. Clients of earlier
@@ -148,6 +62,13 @@ struct Driver {
     session: Arc<Session>,
     server: Arc<Server>,
     opening: Arc<Opening>,
+}
+
+impl Drop for Driver {
+    /// A task that was dropped, or panicked, must not leave its client waiting.
+    fn drop(&mut self) {
+        self.opening.finish(Err(Failure::new(Kind::Internal, "The call was given up by the gate. Try again.")));
+    }
 }
 
 impl Driver {
@@ -167,13 +88,20 @@ impl Driver {
         mut over: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Bytes, Failure> {
         let links = Links::of(&call, &self.server);
-        let (mut course, first) = tokio::select! {
+        let wait = self.server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
+        let mut course = tokio::select! {
             begun = self.begin(hosted, &mut call, message) => begun?,
             () = &mut over => return Err(gone()),
         };
+        let first = tokio::select! {
+            first = self.in_time(hosted, timeout(wait, course.next())) => first,
+            () = &mut over => return self.end(&course).await,
+        };
+        let Ok(mut next) = first else { return Err(too_late(&call, &self.server, &course, wait).await) };
+        call.times.first_byte = Some(Instant::now());
+        self.opening.reached(call.times);
         // From here on only a client that listens keeps the session from idling.
         call.session = None;
-        let mut next = first;
         loop {
             match next {
                 Step::Related(message) => {
@@ -192,37 +120,30 @@ impl Driver {
         }
     }
 
-    /// Has the call admitted, sends it and waits for the first message.
-    async fn begin(&self, hosted: &Hosted, call: &mut Call, message: Message) -> Result<(Course, Step), Failure> {
+    /// Has the call admitted, and sends it.
+    async fn begin(&self, hosted: &Hosted, call: &mut Call, message: Message) -> Result<Course, Failure> {
         // Refused here, it is answered as a whole, with the time to come back at in the head.
         queue::admit(call, &self.server).await?;
-        self.opening.lock().times = call.times;
-        let mut sent = pin!(self.send(hosted, call, message));
-        if primes(hosted.revision) {
-            if let Ok(sent) = timeout(PATIENCE, &mut sent).await {
-                return sent;
-            }
-            self.opening.decide(Phase::Streams);
-        }
-        sent.await
+        self.opening.reached(call.times);
+        self.in_time(hosted, hosted::begin(call, hosted, &self.server, message)).await
     }
 
-    async fn send(&self, hosted: &Hosted, call: &mut Call, message: Message) -> Result<(Course, Step), Failure> {
-        let wait = self.server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
-        let mut course = hosted::begin(call, hosted, &self.server, message).await?;
-        let Ok(first) = timeout(wait, course.next()).await else {
-            return Err(too_late(call, &self.server, &course, wait).await);
-        };
-        call.times.first_byte = Some(Instant::now());
-        self.opening.lock().times = call.times;
-        Ok((course, first))
+    /// Waits for something that precedes the first message. Where that takes long, the client gets
+    /// its stream meanwhile.
+    async fn in_time<T>(&self, hosted: &Hosted, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        if primes(hosted.revision) && !self.opening.is_decided() {
+            if let Ok(done) = timeout(PATIENCE, &mut work).await {
+                return done;
+            }
+            self.opening.streams();
+        }
+        work.await
     }
 
     /// Passes on what precedes the answer.
     async fn say(&self, hosted: &Hosted, course: &Course, message: Bytes) -> Result<(), Failure> {
-        if !self.opening.is_decided() {
-            self.opening.decide(Phase::Streams);
-        }
+        self.opening.streams();
         let line = &self.opening.stream.line;
         if !line.is_within_reach() {
             // Its client left before it knew of an event to come back to.
