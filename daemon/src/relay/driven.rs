@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Response;
 use tokio::time::timeout;
-use toolgate_protocol::revision::{LATEST_LEGACY, Revision};
+use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
 
 use self::opening::{Opening, Waiting};
 use super::answer::{too_late, with_links};
@@ -28,12 +28,15 @@ use crate::failure::{self, Failure, Kind};
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
-use crate::servers::exchange::Step;
+use crate::servers::exchange::{Step, cancellation};
 use crate::sessions::{Hosted, Session, overrun};
 use crate::stages::queue;
 
 /// After this long without a message a client gets a stream that it can find again.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a server may take to hear that a call's session has ended.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Answers a request that goes to this server, `message` with the server's own names.
 pub async fn serve(call: &mut Call, server: Arc<Server>, message: Message) -> Result<Response<Body>, Failure> {
@@ -89,13 +92,16 @@ impl Driver {
     ) -> Result<Bytes, Failure> {
         let links = Links::of(&call, &self.server);
         let wait = self.server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
-        let mut course = tokio::select! {
-            begun = self.begin(hosted, &mut call, message) => begun?,
-            () = &mut over => return Err(gone()),
+        let mut course = {
+            let mut beginning = pin!(self.begin(hosted, &mut call, message));
+            tokio::select! {
+                begun = &mut beginning => begun?,
+                () = &mut over => return self.end(hosted).await,
+            }
         };
         let first = tokio::select! {
             first = self.in_time(hosted, timeout(wait, course.next())) => first,
-            () = &mut over => return self.end(&course).await,
+            () = &mut over => return self.end(hosted).await,
         };
         let Ok(mut next) = first else { return Err(too_late(&call, &self.server, &course, wait).await) };
         call.times.first_byte = Some(Instant::now());
@@ -107,7 +113,7 @@ impl Driver {
                 Step::Related(message) => {
                     tokio::select! {
                         said = self.say(hosted, &course, message) => said?,
-                        () = &mut over => return self.end(&course).await,
+                        () = &mut over => return self.end(hosted).await,
                     }
                 }
                 Step::Final(answer) => return Ok(with_links(links.as_ref(), answer)),
@@ -115,7 +121,7 @@ impl Driver {
             }
             next = tokio::select! {
                 step = course.next() => step,
-                () = &mut over => return self.end(&course).await,
+                () = &mut over => return self.end(hosted).await,
             };
         }
     }
@@ -169,9 +175,15 @@ impl Driver {
         overhear::unseen(&self.core, hosted, hosted.streams.settle());
     }
 
-    async fn end(&self, course: &Course) -> Result<Bytes, Failure> {
-        // A server that takes no messages must not keep what has ended.
-        drop(timeout(Duration::from_secs(1), course.give_up(&self.core, &self.from)).await);
+    /// The session has ended while the call runs, if only on its way to the server.
+    async fn end(&self, hosted: &Hosted) -> Result<Bytes, Failure> {
+        // A modern call is cancelled by closing it.
+        let running = hosted.running(&self.opening.stream.request).filter(|place| place.leg.era == Era::Legacy);
+        if let Some(place) = running {
+            // A server that takes no messages must not keep what has ended.
+            let cancelled = place.leg.cancel(&self.core, cancellation(&place.id), &self.from);
+            drop(timeout(FAREWELL, cancelled).await);
+        }
         Err(gone())
     }
 }

@@ -25,7 +25,7 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
-use crate::servers::exchange::Exchange;
+use crate::servers::exchange::{Exchange, cancelled};
 use crate::servers::leg::Leg;
 use crate::servers::{Server, eras};
 use crate::sessions::{Answerer, Hosted, Kind as Served, Place};
@@ -155,7 +155,12 @@ async fn send(call: &Call, hosted: &Hosted, leg: Leg, message: &Message) -> Resu
     let token = message.envelope.progress_token.map(|span| message.bytes.slice_ref(span.of(&message.bytes)));
     let place = Place { leg: leg.clone(), id: named.bytes(), token, stop: Arc::default() };
     let running = hosted.runs(message.id_bytes(), place);
-    let mut exchange = leg.call_named(&call.core, message, named, &call.provenance()).await?;
+    let from = call.provenance();
+    // An HTTP server that does not answer has not taken the call as yet.
+    let mut exchange = tokio::select! {
+        sent = leg.call_named(&call.core, message, named, &from) => sent?,
+        () = running.stopped() => return Err(cancelled(&leg.server)),
+    };
     exchange.keep(running);
     Ok(exchange)
 }
@@ -257,13 +262,13 @@ async fn notification(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Fa
 /// is not running any more is no error (2025-11-25, "Cancellation").
 async fn cancel(call: &Call, hosted: &Hosted, message: &Message) {
     let Some(running) = message.raw(message.envelope.request_id).and_then(|id| hosted.running(id)) else { return };
+    // No answer is to be expected (2025-11-25, "Cancellation"). Kept for a call that is between two waits.
+    running.stop.notify_one();
     // A modern call is cancelled by closing it.
     if running.leg.era == Era::Legacy {
         let renamed: Bytes = message.with(&[(message.envelope.request_id, &running.id)]).into();
         running.leg.cancel(&call.core, renamed, &call.provenance()).await;
     }
-    // Kept for a call that is between two waits. No answer is to be expected (2025-11-25, "Cancellation").
-    running.stop.notify_one();
 }
 
 /// The client's answer to a server's request goes back to the server that asked.

@@ -138,7 +138,11 @@ impl Streams {
     /// has read for as long.
     #[must_use]
     pub fn tidy(&self) -> Vec<Bytes> {
-        let away: Vec<_> = self.all().into_iter().filter(|stream| stream.line.unread_millis() > PATIENCE).collect();
+        self.tidy_after(PATIENCE)
+    }
+
+    fn tidy_after(&self, millis: u64) -> Vec<Bytes> {
+        let away: Vec<_> = self.all().into_iter().filter(|stream| stream.line.unread_millis() > millis).collect();
         let mut lost = Vec::new();
         for stream in away {
             lost.extend(stream.line.shrink());
@@ -165,4 +169,106 @@ pub fn overrun() -> Failure {
         Kind::EventsLost,
         "Messages of this call were not read in time and are gone, its answer perhaps among them. Whether the call had an effect is unknown; check before you repeat it.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::CallId;
+
+    fn stream(streams: &Streams) -> Arc<Stream> {
+        let stream = streams.begin(Bytes::from_static(b"7"), InStream::new(CallId::mint(), b"7"));
+        assert!(streams.keep(&stream).is_empty());
+        stream
+    }
+
+    fn event(stream: &Stream, number: u64) -> EventId {
+        EventId { stream: stream.line.number, number }
+    }
+
+    fn is_lost(found: &Found) -> bool {
+        matches!(found, Found::Lost(text) if String::from_utf8_lossy(text).contains(r#""id":7,"error""#))
+    }
+
+    #[test]
+    fn a_stream_is_found_by_its_own_session_until_its_client_has_all_of_it() {
+        let (streams, others) = (Streams::new(), Streams::new());
+        let stream = stream(&streams);
+        assert!(stream.line.say(b"{}").is_empty());
+        assert!(matches!(others.find(event(&stream, 0)), Found::Unknown));
+        assert!(matches!(streams.find(event(&stream, 2)), Found::Unknown));
+        assert!(matches!(streams.find(event(&stream, 1)), Found::Rest(..)), "it goes on");
+        stream.line.end();
+        assert!(matches!(streams.find(event(&stream, 0)), Found::Rest(..)));
+        assert!(matches!(streams.find(event(&stream, 1)), Found::Over));
+        assert!(matches!(streams.find(event(&stream, 1)), Found::Unknown));
+    }
+
+    #[test]
+    fn the_oldest_streams_give_way_and_it_is_told() {
+        let streams = Streams::new();
+        let megabyte = vec![b'x'; BOUNDS.bytes - 1000];
+        let all: Vec<_> = (0..6)
+            .map(|_| {
+                let stream = stream(&streams);
+                assert!(stream.line.say(&megabyte).is_empty());
+                drop(streams.settle());
+                stream
+            })
+            .collect();
+        assert!(streams.tally.here() <= SESSION_BYTES);
+        let lost: Vec<bool> = all.iter().map(|stream| is_lost(&streams.find(event(stream, 0)))).collect();
+        assert_eq!(lost, [true, true, false, false, false, false]);
+        drop(all);
+        drop(streams.tidy_after(0));
+        drop(streams);
+    }
+
+    #[test]
+    fn what_is_about_to_be_read_stays_whatever_is_kept() {
+        let streams = Streams::new();
+        let read = stream(&streams);
+        let _reading = read.line.read();
+        for stream in [&read, &stream(&streams), &stream(&streams)] {
+            assert!(stream.line.say(&vec![b'x'; 2 * BOUNDS.bytes]).is_empty());
+        }
+        assert_eq!(streams.settle().len(), 1, "of the second; the first is read");
+        assert!(read.line.kept() > 0);
+    }
+
+    #[test]
+    fn more_streams_than_may_be_kept_are_known_without_their_events() {
+        let streams = Streams::new();
+        let all: Vec<_> = (0..STREAMS + 2)
+            .map(|_| {
+                let stream = streams.begin(Bytes::from_static(b"7"), InStream::new(CallId::mint(), b"7"));
+                drop(stream.line.say(b"{}"));
+                drop(streams.keep(&stream));
+                stream
+            })
+            .collect();
+        let lost = all.iter().filter(|stream| is_lost(&streams.find(event(stream, 0)))).count();
+        assert_eq!(lost, 2);
+        assert!(is_lost(&streams.find(event(&all[1], 0))));
+    }
+
+    #[test]
+    fn what_nobody_comes_back_to_is_forgotten_once_it_is_over() {
+        let streams = Streams::new();
+        let (running, over, read) = (stream(&streams), stream(&streams), stream(&streams));
+        let _reading = read.line.read();
+        for stream in [&running, &over, &read] {
+            assert!(stream.line.say(b"question").is_empty());
+        }
+        over.line.end();
+        assert!(streams.tidy().is_empty());
+        let start = crate::clock::millis();
+        while crate::clock::millis() <= start {
+            std::hint::spin_loop();
+        }
+        assert_eq!(streams.tidy_after(0), [&b"question"[..], b"question"]);
+        assert!(is_lost(&streams.find(event(&running, 0))));
+        assert!(matches!(streams.find(event(&over, 0)), Found::Unknown));
+        assert!(matches!(streams.find(event(&read, 0)), Found::Rest(..)));
+    }
 }

@@ -81,7 +81,10 @@ impl Played {
         let mirrored = parameters::mirrored(call, &leg.server, &message).await;
         let from = Provenance { mirrored, ..call.provenance() };
         let first = read(playback.first())?;
-        let round = leg.call_named(&call.core, &first, named, &from).await?;
+        let round = tokio::select! {
+            sent = leg.call_named(&call.core, &first, named, &from) => sent?,
+            () = running.stopped() => return Err(cancelled(&leg.server)),
+        };
         Ok(Self {
             core: Rc::clone(&call.core),
             from,
