@@ -230,7 +230,7 @@ mod tests {
         let read = stream(&streams);
         let _reading = read.line.read();
         for stream in [&read, &stream(&streams), &stream(&streams)] {
-            assert!(stream.line.say(&vec![b'x'; 2 * BOUNDS.bytes]).is_empty());
+            assert!(stream.line.say(&vec![b'x'; BOUNDS.bytes * 3 / 2]).is_empty());
         }
         assert_eq!(streams.settle().len(), 1, "of the second; the first is read");
         assert!(read.line.kept() > 0);
