@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::header::AsHeaderName;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method};
@@ -87,6 +88,8 @@ pub struct Call {
     pub connection: Rc<Connection>,
     /// Where the call comes from: the peer, or whom a trusted proxy names. Never IPv4 in IPv6's form.
     pub address: IpAddr,
+    /// The same as servers are told it, where a trusted proxy named it; else it is the connection's.
+    pub proxied: Option<Arc<str>>,
     /// The way from there to here, the proxies' addresses joined by commas, where a proxy named it.
     pub chain: Option<Arc<str>>,
     /// Whether the client spoke HTTPS, to us or to the proxy.
@@ -132,8 +135,11 @@ pub struct Call {
 }
 
 /// When the stages of a call were reached.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Times {
+    /// The whole message was there; until then, when the head was. What follows without waiting is counted
+    /// from here: the clock is read once for all of it.
+    pub read: Instant,
     /// A permit of the server was had.
     pub admitted: Option<Instant>,
     /// The first byte of the server's answer was there.
@@ -148,12 +154,14 @@ impl Call {
             Some(entrance) => Arc::clone(entrance),
             None => Arc::new(Entrance::new(Arc::clone(&connection.listener))),
         };
+        let now = Instant::now();
         Self {
             id: CallId::mint(),
-            started: Instant::now(),
+            started: now,
             core: Rc::clone(core),
             connection: Rc::clone(connection),
             address: connection.peer.ip(),
+            proxied: None,
             chain: None,
             https: connection.tls.is_some(),
             policy,
@@ -174,7 +182,7 @@ impl Call {
             cut: false,
             permits: Vec::new(),
             held: None,
-            times: Times::default(),
+            times: Times { read: now, admitted: None, first_byte: None },
         }
     }
 
@@ -186,6 +194,7 @@ impl Call {
             core: Rc::clone(&self.core),
             connection: Rc::clone(&self.connection),
             address: self.address,
+            proxied: self.proxied.clone(),
             chain: self.chain.clone(),
             https: self.https,
             policy: Rc::clone(&self.policy),
@@ -225,11 +234,16 @@ impl Call {
         self.message.as_ref().expect("the stage `read` has run")
     }
 
+    /// The client's address as servers are told it.
+    pub fn address_text(&self) -> &Arc<str> {
+        self.proxied.as_ref().unwrap_or(&self.connection.address)
+    }
+
     /// What the server is told of where the call comes from.
     pub fn provenance(&self) -> Provenance {
         Provenance {
             id: self.id,
-            address: Some(self.address),
+            address: Some(Arc::clone(self.address_text())),
             chain: self.chain.clone(),
             tls: self.https,
             client: self.client.clone(),
@@ -239,7 +253,7 @@ impl Call {
     }
 
     /// A request header as text; `None` also where it is no text.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }

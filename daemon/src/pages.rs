@@ -10,6 +10,7 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::config::settings::Serve;
 use crate::gate::Gate;
+use crate::lifecycle::daemon;
 
 /// A page that needs no client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,9 @@ pub fn health(gate: &Gate) -> (StatusCode, String) {
             let mut check = serde_json::json!({ "status": status });
             if let Some(trouble) = trouble {
                 check["message"] = trouble.into();
+            }
+            if let Some(era) = daemon::era(server) {
+                check["era"] = era.word().into();
             }
             (format!("server:{}", server.settings.name), check)
         })

@@ -1,6 +1,5 @@
 //! Where a call comes from, as its server is told: request id, address, protocol, client.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -14,7 +13,7 @@ pub struct Provenance {
     /// The call's id.
     pub id: CallId,
     /// The client's address; absent for what the gate asks by itself.
-    pub address: Option<IpAddr>,
+    pub address: Option<Arc<str>>,
     /// The way from there, as addresses joined by commas, where a trusted proxy told it; else the address is the way.
     pub chain: Option<Arc<str>>,
     /// Whether the client spoke HTTPS.

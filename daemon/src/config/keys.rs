@@ -144,7 +144,7 @@ pub static KEYS: &[Key] = &[
     key("listener.*.bounds.body_timeout", Duration(1, DAY), "\"60s\"", NewConnections, "From the end of the head to the last byte of the body."),
     key("listener.*.bounds.keep_alive", Duration(1, DAY), "\"65s\"", NewConnections, "Between two requests."),
     key("listener.*.bounds.connections", ANY, "20000", NewConnections, "Connections of this listener."),
-    key("listener.*.bounds.connections_per_address", ANY, "4096", NewConnections, "Connections per address (IPv6: per /64)."),
+    key("listener.*.bounds.connections_per_address", ANY, "4096", NewConnections, "Connections per address (IPv6: per /64); trusted proxies are not bound by it."),
     key("listener.*.bounds.streams", Count(1, 10_000), "100", NewConnections, "HTTP/2 streams per connection."),
     key("listener.*.headers.*", HeaderValue, "", Live, "A header set on every answer; false removes one of the standard set."),
     key("listener.*.limits", Tables("limit[]"), "", Live, "Limits that apply on this listener."),

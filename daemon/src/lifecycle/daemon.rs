@@ -21,6 +21,7 @@ use crate::observe::panics;
 use crate::pages;
 use crate::policy::Policy;
 use crate::relay::farewell;
+use crate::servers::Server;
 
 /// The daemon, for those who operate it.
 pub struct Daemon {
@@ -193,7 +194,7 @@ impl Daemon {
                 config::settings::Transport::Http(_) => api::Transport::Http,
                 config::settings::Transport::Stdio(_) => api::Transport::Stdio,
             },
-            era: None,
+            era: running.and_then(|server| era(server)),
             critical: settings.critical,
             in_flight: load.map_or(0, |load| load.in_flight as u64),
             waiting: load.map_or(0, |load| load.waiting as u64),
@@ -205,6 +206,16 @@ impl Daemon {
                 ..api::Instances::default()
             }),
         }
+    }
+}
+
+/// What is known of a server's era.
+pub fn era(server: &Server) -> Option<api::Era> {
+    match server.eras.spoken() {
+        (true, true) => Some(api::Era::Both),
+        (true, false) => Some(api::Era::Legacy),
+        (false, true) => Some(api::Era::Modern),
+        (false, false) => None,
     }
 }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -23,6 +22,7 @@ use super::open::{Counters, OpenListener};
 use super::{http1, http2, proxied};
 use crate::config::settings::Listener;
 use crate::core::Core;
+use crate::wire::Wire;
 
 /// HTTP as it is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct Connection {
     pub id: u64,
     /// Who connected, or whom the PROXY header of a trusted proxy names.
     pub peer: SocketAddr,
+    /// The peer's address without port, as servers are told it: written once, not for every call.
+    pub address: Arc<str>,
     /// The address that was connected to, at the proxy where a PROXY header names it.
     pub local: SocketAddr,
     /// The listener's settings when the connection was accepted.
@@ -88,6 +90,7 @@ impl Connection {
         Self {
             id: next_id(),
             peer,
+            address: peer.ip().to_canonical().to_string().into(),
             local,
             listener,
             protocol,
@@ -128,7 +131,7 @@ fn next_id() -> u64 {
 pub async fn run(core: Rc<Core>, accepted: Accepted) {
     let Accepted { stream, peer, listener, mut permit, loaded } = accepted;
     // Each step is boxed so that its memory ends with it: a connection lives long.
-    let established = Box::pin(establish(stream, peer, &listener, &mut permit)).await;
+    let established = Box::pin(establish(&core, stream, peer, &listener, &mut permit)).await;
     let counted = (permit, loaded);
     let ended = match established {
         Ok((Stream::Plain(stream), connection)) => serve(&core, stream, &connection, &listener.counters).await,
@@ -142,23 +145,26 @@ pub async fn run(core: Rc<Core>, accepted: Accepted) {
 }
 
 enum Stream {
-    Plain(TcpStream),
-    Secure(Box<TlsStream<TcpStream>>),
+    Plain(Wire),
+    Secure(Box<TlsStream<Wire>>),
 }
 
 /// Brings a connection to where requests can arrive.
 async fn establish(
+    core: &Core,
     stream: std::net::TcpStream,
     peer: SocketAddr,
     listener: &OpenListener,
     permit: &mut Permit,
 ) -> io::Result<(Stream, Rc<Connection>)> {
-    let mut stream = TcpStream::from_std(stream)?;
+    let mut stream = tokio::net::TcpStream::from_std(stream)?;
     let mut addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), stream.local_addr()?);
     let settings = listener.settings();
     if permit.awaits_name() {
-        addresses = Box::pin(proxied::client(&mut stream, addresses, &settings, &listener.counters, permit)).await?;
+        let client = proxied::client(core, &mut stream, addresses, (&settings, &listener.counters), permit);
+        addresses = Box::pin(client).await?;
     }
+    let stream = Wire::from(stream);
     let mut connection = Connection::new(addresses, settings, Protocol::Http1, Origin::Client);
     let Some(secured) = listener.secured() else {
         return Ok((Stream::Plain(stream), Rc::new(connection)));

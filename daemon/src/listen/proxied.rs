@@ -8,24 +8,28 @@ use std::net::SocketAddr;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep};
 use toolgate_protocol::proxy_protocol::{self, Header, LONGEST};
 
 use super::admission::Permit;
 use super::open::Counters;
 use crate::config::settings::Listener;
+use crate::core::Core;
 
 /// Reads the header, and takes the place of the client that it names. Gives back the connection's two ends, which are
 /// those of the socket where the proxy speaks for itself.
 pub(super) async fn client(
+    core: &Core,
     stream: &mut TcpStream,
     ends: (SocketAddr, SocketAddr),
-    rules: &Listener,
-    counters: &Counters,
+    (rules, counters): (&Listener, &Counters),
     permit: &mut Permit,
 ) -> io::Result<(SocketAddr, SocketAddr)> {
-    let late = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "the PROXY header took too long"));
-    let header = timeout(rules.bounds.head_timeout, header(stream)).await.unwrap_or_else(late);
+    let header = tokio::select! {
+        header = header(stream) => header,
+        () = sleep(rules.bounds.head_timeout) => Err(io::ErrorKind::TimedOut.into()),
+        () = core.drain.overdue(Instant::now()) => return Err(io::ErrorKind::TimedOut.into()),
+    };
     let header = header.inspect_err(|error| {
         Counters::count(&counters.headers_failed);
         tracing::debug!(peer = %ends.0, listener = rules.name, "connection refused: {error}");

@@ -156,7 +156,7 @@ async fn send(call: &Call, hosted: &Hosted, leg: Leg, message: &Message) -> Resu
     let place = Place { leg: leg.clone(), id: named.bytes(), token, stop: Arc::default() };
     let running = hosted.runs(message.id_bytes(), place);
     let from = call.provenance();
-    // An HTTP server that does not answer has not taken the call as yet.
+    // Over HTTP this waits for the head of the answer.
     let mut exchange = tokio::select! {
         sent = leg.call_named(&call.core, message, named, &from) => sent?,
         () = running.stopped() => return Err(cancelled(&leg.server)),

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use toolgate_protocol::header_value::{self, HeaderParam};
 use toolgate_protocol::json;
-use toolgate_protocol::list;
+use toolgate_protocol::list as entries;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{Era, MODERN};
+
+use tracing::debug;
 
 use super::Server;
 use super::discovery;
@@ -43,10 +45,8 @@ impl Catalog {
         *self.lock() = None;
     }
 
-    fn fresh(&self) -> Option<Arc<Tools>> {
-        let known = self.lock();
-        let (since, tools) = known.as_ref()?;
-        (clock::millis().saturating_sub(*since) < FRESH).then(|| Arc::clone(tools))
+    fn known(&self) -> Option<(u64, Arc<Tools>)> {
+        self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<(u64, Arc<Tools>)>> {
@@ -54,15 +54,34 @@ impl Catalog {
     }
 }
 
-/// The server's tools with mirrored arguments; listed now unless they are known.
+/// The server's tools with mirrored arguments. They are listed now unless they are known; those
+/// that are known for long are listed again while this call goes on with them.
 pub async fn tools(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, Failure> {
-    if let Some(tools) = server.catalog.fresh() {
+    if let Some((since, tools)) = server.catalog.known() {
+        if clock::millis().saturating_sub(since) >= FRESH {
+            tokio::task::spawn_local(refresh(Rc::clone(core), Arc::clone(server)));
+        }
         return Ok(tools);
     }
     let _asking = server.catalog.asking.lock().await;
-    if let Some(tools) = server.catalog.fresh() {
-        return Ok(tools);
+    match server.catalog.known() {
+        Some((_, tools)) => Ok(tools),
+        None => list(core, server).await,
     }
+}
+
+async fn refresh(core: Rc<Core>, server: Arc<Server>) {
+    // One at a time; the others have what is known.
+    let Ok(_asking) = server.catalog.asking.try_lock() else { return };
+    if let Err(failure) = list(&core, &server).await {
+        debug!(server = server.settings.name, %failure, "a server's tools were not listed again");
+        if let Some((since, _)) = server.catalog.lock().as_mut() {
+            *since = clock::millis();
+        }
+    }
+}
+
+async fn list(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, Failure> {
     let tools = Arc::new(listed(core, server).await?);
     *server.catalog.lock() = Some((clock::millis(), Arc::clone(&tools)));
     Ok(tools)
@@ -76,14 +95,14 @@ async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure>
         let request = discovery::own_list(introduced.leg.era, Method::ToolsList, cursor.as_deref());
         let page = introduced.leg.call(core, &request, &Provenance::own()).await?.answer().await?;
         let Some(result) = page.envelope.result else { break };
-        for tool in list::items(&page.bytes, result, "tools") {
+        for tool in entries::items(&page.bytes, result, "tools") {
             let schema = json::get(&page.bytes, tool.span, "inputSchema");
             let params = schema.and_then(|schema| header_value::header_params(&page.bytes, schema).ok());
             if let (Some(name), Some(params)) = (tool.name, params.filter(|params| !params.is_empty())) {
                 tools.insert(json::decode_str(name.of(&page.bytes)).into_owned(), params);
             }
         }
-        let next = list::next_cursor(&page.bytes, result).map(|next| json::decode_str(next.of(&page.bytes)));
+        let next = entries::next_cursor(&page.bytes, result).map(|next| json::decode_str(next.of(&page.bytes)));
         // The same cursor again would be asked for without end.
         match next {
             Some(next) if cursor.as_deref() != Some(&*next) => cursor = Some(next.into_owned()),

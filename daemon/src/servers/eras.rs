@@ -45,20 +45,15 @@ impl Eras {
         }
     }
 
+    /// What the server is known to speak; nothing where that is not known.
+    pub fn spoken(&self) -> (bool, bool) {
+        (self.speaks(Era::Legacy) == Some(true), self.speaks(Era::Modern) == Some(true))
+    }
+
     /// Forgets everything: another program may answer by now.
     pub fn doubt(&self) {
         self.legacy.store(UNKNOWN, Ordering::Relaxed);
         self.modern.store(UNKNOWN, Ordering::Relaxed);
-    }
-
-    /// One word for people: `legacy`, `modern`, `both`, or `unknown`.
-    pub fn word(&self) -> &'static str {
-        match (self.speaks(Era::Legacy), self.speaks(Era::Modern)) {
-            (Some(true), Some(true)) => "both",
-            (Some(true), _) => "legacy",
-            (_, Some(true)) => "modern",
-            _ => "unknown",
-        }
     }
 
     fn of(&self, era: Era) -> &AtomicU8 {
@@ -145,13 +140,14 @@ mod tests {
     #[test]
     fn verdicts_are_kept_until_they_are_doubted() {
         let eras = Eras::default();
-        assert_eq!((eras.speaks(Era::Legacy), eras.word()), (None, "unknown"));
+        let known = || (eras.speaks(Era::Legacy), eras.speaks(Era::Modern));
+        assert_eq!(known(), (None, None));
         eras.learn("files", Era::Modern, false);
         eras.learn("files", Era::Legacy, true);
-        assert_eq!((eras.speaks(Era::Modern), eras.word()), (Some(false), "legacy"));
+        assert_eq!(known(), (Some(true), Some(false)));
         eras.learn("files", Era::Modern, true);
-        assert_eq!(eras.word(), "both");
+        assert_eq!(known(), (Some(true), Some(true)));
         eras.doubt();
-        assert_eq!(eras.word(), "unknown");
+        assert_eq!(known(), (None, None));
     }
 }

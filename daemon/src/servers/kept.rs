@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub use aside::{Aside, Calls};
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use super::discovery;
 use super::http_stream::Stream;
 use super::leg::Leg;
 use super::news::{Heard, News};
+use super::stdio::link::Serves;
 use crate::clock;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
@@ -30,6 +32,8 @@ use crate::message::Message;
 
 /// A session that was not used for this long ends, in milliseconds.
 const IDLE: u64 = 15 * 60 * 1000;
+/// Sessions of one client at one server.
+const PER_CLIENT: usize = 8;
 
 /// A legacy session of a modern client.
 #[derive(Debug)]
@@ -50,10 +54,17 @@ pub struct Kept {
     lost: AtomicBool,
 }
 
-/// All of one server, by client and capabilities.
+/// All of one server.
 #[derive(Debug, Default)]
 pub struct KeptSessions {
-    all: Mutex<HashMap<String, Arc<Opening>>>,
+    all: Mutex<HashMap<Owner, Arc<Opening>>>,
+}
+
+/// Whose a session is: calls that declare other capabilities need another one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Owner {
+    client: String,
+    capabilities: Vec<u8>,
 }
 
 /// One session; locked while it is opened, so that calls at once share one greeting.
@@ -74,8 +85,13 @@ impl Holder<'_> {
     /// Nobody in particular.
     pub const EVERYBODY: Self = Self { client: "everybody", capabilities: b"{}", info: None };
 
-    fn owner(&self) -> String {
-        format!("{} {}", self.client, String::from_utf8_lossy(self.capabilities))
+    fn owner(&self) -> Owner {
+        Owner { client: self.client.to_owned(), capabilities: self.capabilities.to_vec() }
+    }
+
+    /// Messages that name no call may be anybody's where more than one client shares the instance.
+    fn serves(&self) -> Serves {
+        if self.client == Self::EVERYBODY.client { Serves::Everybody } else { Serves::Client }
     }
 }
 
@@ -87,7 +103,7 @@ impl Kept {
     }
 
     /// Whether the server declares a capability.
-    pub fn declares(&self, capability: &str) -> bool {
+    fn declares(&self, capability: &str) -> bool {
         let text = &self.introduction.bytes;
         let result = self.introduction.envelope.result;
         let all = result.and_then(|result| json::get(text, result, "capabilities"));
@@ -105,13 +121,6 @@ impl Kept {
     pub fn leave(&self, wanted: Option<Level>) {
         self.touch();
         lock(&self.level).leave(wanted);
-    }
-
-    /// The raw capabilities of the server.
-    pub fn capabilities(&self) -> &[u8] {
-        let text = &self.introduction.bytes;
-        let result = self.introduction.envelope.result;
-        result.and_then(|result| json::get(text, result, "capabilities")).map_or(b"{}", |all| all.of(text))
     }
 
     /// What the server says of watched resources.
@@ -132,27 +141,39 @@ impl Kept {
     fn touch(&self) {
         self.used.store(clock::millis(), Ordering::Relaxed);
     }
-
-    fn is_idle(&self) -> bool {
-        clock::millis().saturating_sub(self.used.load(Ordering::Relaxed)) > IDLE
-    }
 }
 
 impl KeptSessions {
-    fn opening(&self, owner: &str) -> Arc<Opening> {
-        Arc::clone(lock(&self.all).entry(owner.to_owned()).or_default())
+    /// The place of an owner's session, and the session that had to give way for a new place.
+    fn opening(&self, owner: &Owner) -> Result<(Arc<Opening>, Option<Leg>), Failure> {
+        let mut all = lock(&self.all);
+        if let Some(opening) = all.get(owner) {
+            return Ok((Arc::clone(opening), None));
+        }
+        let mut gone = None;
+        if all.keys().filter(|other| other.client == owner.client).count() >= PER_CLIENT {
+            let unused = |(other, opening): (&Owner, &Arc<Opening>)| {
+                let since = unused_since(opening).filter(|_| other.client == owner.client)?;
+                Some((since, other.clone()))
+            };
+            let (_, oldest) = all.iter().filter_map(unused).min_by_key(|(since, _)| *since).ok_or_else(too_many)?;
+            let opening = all.remove(&oldest);
+            gone = opening.and_then(|opening| Some(opening.try_lock().ok()?.as_ref()?.leg.clone()));
+        }
+        let opening = Arc::clone(all.entry(owner.clone()).or_default());
+        Ok((opening, gone))
     }
 
-    /// Takes out what nobody uses any more; its end is the caller's to say to the server.
+    /// Takes out what nobody used for a while; its end is the caller's to say to the server.
     pub fn idle(&self) -> Vec<Leg> {
         let mut idle = Vec::new();
         lock(&self.all).retain(|_, opening| {
-            // Somebody opens it or is about to.
-            let (1, Ok(mut opened)) = (Arc::strong_count(opening), opening.try_lock()) else { return true };
-            match opened.take_if(|kept| kept.is_idle() && Arc::strong_count(kept) == 1) {
-                Some(kept) => idle.push(kept.leg.clone()),
-                None => return opened.as_ref().is_some_and(|kept| !kept.leg.is_ended()),
+            let Some(since) = unused_since(opening) else { return true };
+            let lives = opening.try_lock().is_ok_and(|opened| opened.as_ref().is_some_and(|kept| !kept.leg.is_ended()));
+            if lives && clock::millis().saturating_sub(since) <= IDLE {
+                return true;
             }
+            idle.extend(opening.try_lock().ok().and_then(|opened| opened.as_ref().map(|kept| kept.leg.clone())));
             false
         });
         idle
@@ -164,18 +185,43 @@ impl KeptSessions {
     }
 }
 
+/// Since when nobody uses a session or opens it; `None` while somebody does.
+fn unused_since(opening: &Arc<Opening>) -> Option<u64> {
+    let opened = opening.try_lock().ok().filter(|_| Arc::strong_count(opening) == 1)?;
+    match opened.as_ref() {
+        None => Some(0),
+        Some(kept) => (Arc::strong_count(kept) == 1).then(|| kept.used.load(Ordering::Relaxed)),
+    }
+}
+
+fn too_many() -> Failure {
+    Failure::new(
+        Kind::NoRoom,
+        format!(
+            "This client uses {PER_CLIENT} sessions at the server at once. Declare the same capabilities on each request, or wait for a call to end."
+        ),
+    )
+    .retry_after(Duration::from_secs(1))
+}
+
 /// The session of this holder, opened if there is none that lives.
 pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) -> Result<Arc<Kept>, Failure> {
     let owner = holder.owner();
-    let mut opened = server.kept.opening(&owner).lock_owned().await;
+    let (opening, gone) = server.kept.opening(&owner)?;
+    if let Some(leg) = gone {
+        tokio::task::spawn_local(end(Rc::clone(core), leg));
+    }
+    let mut opened = opening.lock_owned().await;
     if let Some(kept) = opened.as_ref().filter(|kept| kept.is_living(server)) {
         kept.touch();
         return Ok(Arc::clone(kept));
     }
     // It goes on when the caller goes away: others may wait for it.
-    let (core, server, initialize) = (Rc::clone(core), Arc::clone(server), initialize(&holder));
+    let (initialize, shared_by) = (initialize(&holder), holder.serves());
+    let (core, server) = (Rc::clone(core), Arc::clone(server));
     let opening = tokio::task::spawn_local(async move {
-        let leg = server.client_leg(&owner, LATEST_LEGACY).await?;
+        let name = format!("{} {}", owner.client, String::from_utf8_lossy(&owner.capabilities));
+        let leg = server.client_leg(&name, LATEST_LEGACY, shared_by).await?;
         let (leg, introduction) = discovery::greet_shared(&core, leg, LATEST_LEGACY, &initialize).await?;
         let used = AtomicU64::new(clock::millis());
         let kept = Arc::new(Kept {
@@ -206,9 +252,11 @@ pub async fn end(core: Rc<Core>, leg: Leg) {
 
 /// Forgets a session that the server does not know any more.
 pub async fn forget(server: &Server, holder: Holder<'_>, lost: &Kept) {
-    let mut opened = server.kept.opening(&holder.owner()).lock_owned().await;
-    opened.take_if(|kept| kept.leg.is_same(&lost.leg));
     lost.lose();
+    let opening = lock(&server.kept.all).get(&holder.owner()).cloned();
+    let Some(opening) = opening else { return };
+    let mut opened = opening.lock_owned().await;
+    opened.take_if(|kept| kept.leg.is_same(&lost.leg));
 }
 
 /// What the gate greets a legacy server with in the name of a modern client.
@@ -244,5 +292,21 @@ mod tests {
         assert_eq!(message.raw(message.envelope.initialize_client), Some(&br#"{"name":"a","version":"1"}"#[..]));
         let unnamed = initialize(&Holder { info: None, ..holder });
         assert!(unnamed.raw(unnamed.envelope.initialize_client).unwrap().starts_with(br#"{"name":"toolgate""#));
+    }
+
+    #[test]
+    fn a_client_s_unused_session_gives_way_and_nobody_else_s() {
+        let sessions = KeptSessions::default();
+        let owner = |client: &str, number: usize| Owner {
+            client: client.to_owned(),
+            capabilities: number.to_string().into_bytes(),
+        };
+        sessions.opening(&owner("bob", 0)).unwrap();
+        let mut held: Vec<_> = (0..PER_CLIENT).map(|number| sessions.opening(&owner("ann", number)).unwrap()).collect();
+        assert_eq!(sessions.opening(&owner("ann", 99)).unwrap_err().kind, Kind::NoRoom);
+        held.pop();
+        assert!(sessions.opening(&owner("ann", 99)).is_ok());
+        let all = lock(&sessions.all);
+        assert!(all.contains_key(&owner("bob", 0)) && !all.contains_key(&owner("ann", PER_CLIENT - 1)));
     }
 }

@@ -195,9 +195,9 @@ impl Server {
     }
 
     /// A leg that legacy calls of one client share, not yet introduced.
-    async fn client_leg(self: &Arc<Self>, client: &str, revision: Revision) -> Result<Leg, Failure> {
+    async fn client_leg(self: &Arc<Self>, client: &str, revision: Revision, serves: Serves) -> Result<Leg, Failure> {
         let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
-        let link = instances.shared(&format!("legacy {revision} {client}"), Serves::Client).await?;
+        let link = instances.shared(&format!("legacy {revision} {client}"), serves).await?;
         Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
     }
 

@@ -188,6 +188,23 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_read_as_it_is_written_and_in_no_other_way() {
+        let id = SessionId::random();
+        let text = id.to_string();
+        assert_eq!(SessionId::parse(&text), Some(id));
+        for other in [
+            "",
+            &text[1..],
+            &format!("{text}0"),
+            &format!("{text}00"),
+            &text.replace(&text[..1], "G"),
+            &format!("+{}", &text[1..]),
+        ] {
+            assert_eq!(SessionId::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn a_session_is_found_by_its_client_on_its_path_only() {
         let table = Table::default();
         let id = open(&table, &"key:ann".into(), BOUNDS).unwrap().session.id.to_string();

@@ -75,17 +75,16 @@ impl Ending {
 pub async fn unless_cut_off<T>(
     core: &Rc<Core>,
     protocol: Protocol,
-    outcome: impl Future<Output = Result<T, Failure>>,
+    mut outcome: Pin<&mut impl Future<Output = Result<T, Failure>>>,
 ) -> Result<T, Failure> {
-    let mut outcome = pin!(outcome);
-    let mut reached = (protocol == Protocol::Http2).then(|| Box::pin(core.drain.reached(Phase::Ending)));
+    let mut reached = pin!(core.drain.reached(Phase::Ending));
     poll_fn(|context| {
         if let Poll::Ready(outcome) = outcome.as_mut().poll(context) {
             return Poll::Ready(outcome);
         }
-        let cut_off = match &mut reached {
-            Some(reached) => reached.as_mut().poll(context).is_ready(),
-            None => core.drain.phase() >= Phase::Ending,
+        let cut_off = match protocol {
+            Protocol::Http1 => core.drain.phase() >= Phase::Ending,
+            Protocol::Http2 => reached.as_mut().poll(context).is_ready(),
         };
         if cut_off { Poll::Ready(Err(draining())) } else { Poll::Pending }
     })

@@ -241,8 +241,8 @@ fn required(answer: &Value) -> (String, Value) {
     (key.clone(), result["requestState"].clone())
 }
 
-fn retry(tool: &str, arguments: &Value, (key, state): (String, Value), response: Value) -> Value {
-    json!({"name": tool, "arguments": arguments, "inputResponses": {key: response}, "requestState": state})
+fn retry(tool: &str, arguments: &Value, (key, sealed): (String, Value), response: &Value) -> Value {
+    json!({"name": tool, "arguments": arguments, "inputResponses": {key: response}, "requestState": sealed})
 }
 
 #[tokio::test]
@@ -255,7 +255,7 @@ async fn what_a_legacy_server_asks_is_required_of_a_modern_client() {
             let answer = client.call("1", &tool, arguments.clone()).await.answer().await;
             assert_eq!(answer["id"], 1, "{path} {prefix}");
             let question = required(&answer);
-            let params = retry(&tool, &arguments, question.clone(), json!({"action": "accept", "big": 1}));
+            let params = retry(&tool, &arguments, question.clone(), &json!({"action": "accept", "big": 1}));
             let done = client.request("\"two\"", "tools/call", params.clone()).await.answer().await;
             assert_eq!(done["id"], "two", "{path} {prefix}: {done}");
             assert_eq!(done["result"]["answered"]["result"]["action"], "accept", "{path} {prefix}: {done}");
@@ -277,11 +277,11 @@ async fn a_parked_call_opens_to_its_client_and_the_same_call_only() {
         let question = required(&client.call("1", "ask", arguments.clone()).await.answer().await);
         let accepted = json!({"action": "accept"});
         let stranger = client.clone().with("Authorization", &format!("Bearer {}", stage.gate.key_of("other")));
-        let params = retry("ask", &arguments, question.clone(), accepted.clone());
+        let params = retry("ask", &arguments, question.clone(), &accepted);
         for (who, params) in [
             (&stranger, params.clone()),
-            (&client, retry("ask", &json!({"id": 8}), question.clone(), accepted.clone())),
-            (&client, retry("ask", &arguments, (question.0.clone(), json!("forged")), accepted.clone())),
+            (&client, retry("ask", &json!({"id": 8}), question.clone(), &accepted)),
+            (&client, retry("ask", &arguments, (question.0.clone(), json!("forged")), &accepted)),
         ] {
             let refused = who.request("2", "tools/call", params).await.answer().await;
             assert_eq!(refused["error"]["code"], -32602, "{path}: {refused}");
@@ -296,11 +296,11 @@ async fn a_retry_that_answers_nothing_is_asked_again() {
     let stage = Crossing::start().await;
     for path in ["/mcp/oldweb", "/mcp/oldpipe"] {
         let client = stage.modern(path);
-        let (key, state) = required(&client.call("1", "ask", json!({})).await.answer().await);
-        let wrong = json!({"name": "ask", "arguments": {}, "inputResponses": {"other": {}}, "requestState": state});
-        let (again, state) = required(&client.request("2", "tools/call", wrong).await.answer().await);
+        let (key, sealed) = required(&client.call("1", "ask", json!({})).await.answer().await);
+        let wrong = json!({"name": "ask", "arguments": {}, "inputResponses": {"other": {}}, "requestState": sealed});
+        let (again, sealed) = required(&client.request("2", "tools/call", wrong).await.answer().await);
         assert_eq!(again, key, "{path}");
-        let params = retry("ask", &json!({}), (again, state), json!({"action": "decline"}));
+        let params = retry("ask", &json!({}), (again, sealed), &json!({"action": "decline"}));
         let done = client.request("3", "tools/call", params).await.answer().await;
         assert_eq!(done["result"]["answered"]["result"]["action"], "decline", "{path}: {done}");
     }

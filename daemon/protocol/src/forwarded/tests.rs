@@ -108,7 +108,7 @@ fn written(header: Header, address: IpAddr, form: u8) -> String {
         (IpAddr::V4(address), _) => format!("{address}:80"),
     };
     match header {
-        Header::Forwarded if form % 2 == 0 => format!("by=_gate;for=\"{text}\""),
+        Header::Forwarded if form.is_multiple_of(2) => format!("by=_gate;for=\"{text}\""),
         Header::Forwarded => format!("FOR=\"{text}\";proto=https;host=\"a\\\",b\""),
         _ => text,
     }

@@ -14,11 +14,11 @@ use super::super::tree::{Entry, Node, Table, Value};
 use super::super::{kind, url};
 use super::limits::limits;
 use super::secrets::certificate_path;
-use super::{Context, tls as files};
+use super::{Context, proxies, tls as files};
 
 /// Set on every answer unless the listener says otherwise. `X-XSS-Protection` is 0: the filter
 /// that it once switched on is gone from browsers, and was itself a hole.
-const HEADERS: &[(&str, &str)] = &[
+pub(crate) const HEADERS: &[(&str, &str)] = &[
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("x-xss-protection", "0"),
@@ -27,7 +27,7 @@ const HEADERS: &[(&str, &str)] = &[
 ];
 
 /// One year; only where TLS is spoken, since browsers ignore it elsewhere (RFC 6797, 7.2).
-const HSTS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
+pub(crate) const HSTS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
 
 pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Listener {
     let section = Section::new(Some(table), "listener.*");
@@ -46,7 +46,7 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
     check_plain(entry, section, local, context);
     check_exposure(section, serve, local, context);
     check_served(section, serve, context);
-    check_proxies(entry, section, context);
+    proxies::check(entry, section, context);
     Listener {
         name: entry.key.clone(),
         serve,
@@ -111,39 +111,6 @@ fn compression(section: Section<'_>, context: &mut Context<'_>) -> Vec<Coding> {
         seen.push(name);
     }
     section.list("compression", |text| Coding::parse(text.as_bytes()))
-}
-
-/// Whoever may say on whose behalf it connects must be named, and naming everybody trusts every client's word.
-fn check_proxies(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) {
-    let proxies = section.written("trusted_proxies");
-    for node in proxies.map_or(&[][..], Node::elements) {
-        let everybody = node.text().and_then(|text| kind::network(text).ok()).is_some_and(|net| net.prefix_len() == 0);
-        if everybody {
-            context.error(
-                "everybody-trusted",
-                node.place,
-                "every client could claim any address",
-                "write the networks of the proxies alone, such as \"10.0.0.5\"",
-            );
-        }
-    }
-    let named = proxies.is_some_and(|node| !node.elements().is_empty());
-    if section.bool("proxy_protocol") && !named {
-        context.error(
-            "missing-key",
-            section.written("proxy_protocol").map_or(entry.key_place, |node| node.place),
-            format!("the listener `{}` does not say whose PROXY headers are believed", entry.key),
-            "add trusted_proxies = [\"10.0.0.5\"], the addresses that the proxies connect from",
-        );
-    }
-    if let Some(header) = section.written("address_header").filter(|_| !named) {
-        context.warning(
-            "no-effect",
-            header.place,
-            "no proxy is trusted, so no header names a client",
-            "add trusted_proxies, or remove the line",
-        );
-    }
 }
 
 fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut Context<'_>) {

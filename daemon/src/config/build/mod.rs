@@ -6,6 +6,7 @@
 mod identity;
 mod limits;
 mod listener;
+mod proxies;
 mod references;
 mod secrets;
 mod server;
@@ -14,6 +15,8 @@ mod tls;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub(crate) use listener::{HEADERS, HSTS};
 
 use super::environment::Environment;
 use super::problem::{Problem, Report, Severity};

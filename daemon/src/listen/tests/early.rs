@@ -20,8 +20,8 @@ async fn refused(sender: &mut SendRequest<Full<Bytes>>, body: String) -> (Status
     let answer = timeout(PATIENCE, sender.send_request(request)).await.expect("in time").expect("an answer");
     let (head, body) = answer.into_parts();
     // The gate resets what is left of the request once its answer is out.
-    let text = timeout(PATIENCE, body.collect()).await.expect("in time").map(|body| body.to_bytes());
-    let text = String::from_utf8_lossy(&text.expect("a body")).into_owned();
+    let text = timeout(PATIENCE, body.collect()).await.expect("in time").expect("a body").to_bytes();
+    let text = String::from_utf8_lossy(&text).into_owned();
     (head.status, head.headers.contains_key(CONNECTION), text)
 }
 

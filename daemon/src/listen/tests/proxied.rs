@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::config::settings::Listener;
-use crate::listen::fixture::{Gate, answer, certificate, client, eventually, rest, tls};
+use crate::lifecycle::shutdown::drain;
+use crate::listen::fixture::{Gate, PATIENCE, answer, certificate, client, eventually, rest, tls};
 
 const REQUEST: &[u8] = b"GET /peer HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -111,6 +113,16 @@ async fn connections_are_counted_by_the_client_and_not_by_the_proxy() {
     drop(first);
     eventually("the place is free", || gate.listener().connections.load(Ordering::Relaxed) == 6).await;
     assert!(served(&gate, &line(7, 4)).await.is_some());
+}
+
+#[tokio::test]
+async fn a_proxy_that_says_nothing_does_not_hold_up_the_end() {
+    let gate = Gate::with(behind_a_proxy);
+    let _silent = gate.connect().await;
+    eventually("it was accepted", || gate.listener().connections.load(Ordering::Relaxed) == 1).await;
+    let daemon = gate.settings.load().daemon.clone();
+    assert_eq!(timeout(PATIENCE, drain(|| {}, &gate.cores, &daemon)).await.expect("in time"), 0);
+    assert_eq!(gate.listener().counters.headers_failed.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]

@@ -27,17 +27,14 @@ pub(super) struct Opening {
     news: Notify,
 }
 
-#[derive(Default)]
 struct State {
     phase: Phase,
     over: bool,
     times: Times,
 }
 
-#[derive(Default)]
 enum Phase {
     /// Nothing was said.
-    #[default]
     Waited,
     /// All that there is, said before anything else.
     Whole(Result<Bytes, Failure>),
@@ -98,9 +95,10 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Both sides of a call that has this stream.
-    pub(super) fn open(stream: Arc<Stream>) -> (Self, Arc<Opening>) {
+    pub(super) fn open(stream: Arc<Stream>, times: Times) -> (Self, Arc<Opening>) {
         let reading = stream.line.read();
-        let opening = Arc::new(Opening { stream, state: Mutex::default(), news: Notify::new() });
+        let state = Mutex::new(State { phase: Phase::Waited, over: false, times });
+        let opening = Arc::new(Opening { stream, state, news: Notify::new() });
         (Self { opening: Arc::clone(&opening), reading }, opening)
     }
 

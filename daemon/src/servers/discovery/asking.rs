@@ -19,6 +19,7 @@ use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
 use crate::servers::leg::Leg;
+use crate::servers::stdio::link::Serves;
 use crate::sessions::Hosted;
 
 /// How long a server may take to show that it speaks the modern era: one that knows nothing of
@@ -198,7 +199,7 @@ pub async fn shared_leg(
 }
 
 async fn greet_client(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, client: &str) -> Result<Leg, Failure> {
-    let leg = server.client_leg(client, revision).await?;
+    let leg = server.client_leg(client, revision, Serves::Client).await?;
     greet_shared(core, leg, revision, &own::initialize(revision)).await.map(|(leg, _)| leg)
 }
 
