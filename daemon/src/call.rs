@@ -187,6 +187,7 @@ impl Call {
     }
 
     /// The call as a task has it that goes on without the request: with all that is held for it.
+    #[must_use]
     pub fn detach(&mut self) -> Self {
         Self {
             id: self.id,

@@ -93,7 +93,8 @@ impl Driver {
         let links = Links::of(&call, &self.server);
         let wait = self.server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
         let mut course = {
-            let mut beginning = pin!(self.begin(hosted, &mut call, message));
+            // What it takes to begin is freed once it has: streams live long.
+            let mut beginning = Box::pin(self.begin(hosted, &mut call, message));
             tokio::select! {
                 begun = &mut beginning => begun?,
                 () = &mut over => return self.end(hosted).await,

@@ -146,7 +146,7 @@ impl Drop for Running {
 impl Hosted {
     /// A session that no server knows yet.
     pub fn new(revision: Revision, initialize: Message, merged: bool) -> Self {
-        let streams = Streams::new();
+        let streams = Streams::default();
         let declared = Arc::new(Declared::of_initialize(&initialize.bytes, &initialize.envelope));
         Self {
             revision,

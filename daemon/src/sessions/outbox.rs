@@ -90,7 +90,7 @@ mod tests {
     }
 
     fn outbox() -> Outbox {
-        Outbox::new(&Streams::new())
+        Outbox::new(&Streams::default())
     }
 
     #[tokio::test]

@@ -30,7 +30,7 @@ const PATIENCE: u64 = 5 * 60 * 1000;
 /// A session's streams.
 #[derive(Debug)]
 pub struct Streams {
-    streams: Mutex<BTreeMap<u64, Arc<Stream>>>,
+    known: Mutex<BTreeMap<u64, Arc<Stream>>>,
     tally: Arc<Tally>,
     next: AtomicU64,
 }
@@ -59,16 +59,18 @@ pub enum Found {
     Unknown,
 }
 
-impl Streams {
+impl Default for Streams {
     /// No streams yet. Their numbers begin where no other session's do, so that an event of one
     /// session is unknown to any other.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let mut bytes = [0; 8];
         aws_lc_rs::rand::fill(&mut bytes).expect("the system has a random source");
         let first = u64::from_ne_bytes(bytes) >> 16;
-        Self { streams: Mutex::default(), tally: Arc::default(), next: AtomicU64::new(first) }
+        Self { known: Mutex::default(), tally: Arc::default(), next: AtomicU64::new(first) }
     }
+}
 
+impl Streams {
     /// A line of this session.
     pub fn line(&self, bounds: Bounds) -> Arc<Line> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -159,7 +161,7 @@ impl Streams {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Stream>>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_found_by_its_own_session_until_its_client_has_all_of_it() {
-        let (streams, others) = (Streams::new(), Streams::new());
+        let (streams, others) = (Streams::default(), Streams::default());
         let stream = stream(&streams);
         assert!(stream.line.say(b"{}").is_empty());
         assert!(matches!(others.find(event(&stream, 0)), Found::Unknown));
@@ -206,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_oldest_streams_give_way_and_it_is_told() {
-        let streams = Streams::new();
+        let streams = Streams::default();
         let megabyte = vec![b'x'; BOUNDS.bytes - 1000];
         let all: Vec<_> = (0..6)
             .map(|_| {
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_is_about_to_be_read_stays_whatever_is_kept() {
-        let streams = Streams::new();
+        let streams = Streams::default();
         let read = stream(&streams);
         let _reading = read.line.read();
         for stream in [&read, &stream(&streams), &stream(&streams)] {
@@ -238,7 +240,7 @@ mod tests {
 
     #[test]
     fn more_streams_than_may_be_kept_are_known_without_their_events() {
-        let streams = Streams::new();
+        let streams = Streams::default();
         let all: Vec<_> = (0..STREAMS + 2)
             .map(|_| {
                 let stream = streams.begin(Bytes::from_static(b"7"), InStream::new(CallId::mint(), b"7"));
@@ -254,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_nobody_comes_back_to_is_forgotten_once_it_is_over() {
-        let streams = Streams::new();
+        let streams = Streams::default();
         let (running, over, read) = (stream(&streams), stream(&streams), stream(&streams));
         let _reading = read.line.read();
         for stream in [&running, &over, &read] {

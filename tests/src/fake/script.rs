@@ -1,7 +1,7 @@
 //! What the fake answers to each method and tool.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -101,6 +101,10 @@ impl Fake {
             }
             "steps" => {
                 steps(request, out).await;
+                echo(request, out);
+            }
+            "ticks" => {
+                ticks(request, out).await;
                 echo(request, out);
             }
             "silent" => std::future::pending().await,
@@ -246,6 +250,24 @@ async fn steps(request: &Request, out: &Out) {
             said = step;
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// `count` pieces of progress, the first `after` milliseconds, one `every` so many; each says when, in
+/// microseconds of the system's clock.
+async fn ticks(request: &Request, out: &Out) {
+    let (arguments, token) = (&request.params["arguments"], request.token.as_deref().unwrap_or("0"));
+    let number = |name: &str| arguments[name].as_u64().unwrap_or(0);
+    tokio::time::sleep(Duration::from_millis(number("after"))).await;
+    for step in 1..=number("count") {
+        tokio::time::sleep(Duration::from_millis(number("every"))).await;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_micros();
+        say(
+            out,
+            &format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step},"message":"{now}"}}}}"#
+            ),
+        );
     }
 }
 
