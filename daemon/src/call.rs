@@ -120,6 +120,8 @@ pub struct Call {
     pub era: Era,
     /// The legacy session that the call belongs to.
     pub session: Option<(Arc<Session>, Busy)>,
+    /// The raw id of the request whose stream it resumes.
+    pub resumes: Option<Bytes>,
     /// A message that could not be read; its id may still be found for the answer.
     pub salvaged: Option<Bytes>,
     /// Refused before its body was read, and the rest of it will not be: the connection cannot go on.
@@ -175,11 +177,46 @@ impl Call {
             routed: None,
             era: Era::Legacy,
             session: None,
+            resumes: None,
             salvaged: None,
             cut: false,
             permits: Vec::new(),
             held: None,
             times: Times { read: now, admitted: None, first_byte: None },
+        }
+    }
+
+    /// The call as a task has it that goes on without the request: with all that is held for it.
+    #[must_use]
+    pub fn detach(&mut self) -> Self {
+        Self {
+            id: self.id,
+            started: self.started,
+            core: Rc::clone(&self.core),
+            connection: Rc::clone(&self.connection),
+            address: self.address,
+            proxied: self.proxied.clone(),
+            chain: self.chain.clone(),
+            https: self.https,
+            policy: Rc::clone(&self.policy),
+            entrance: Arc::clone(&self.entrance),
+            method: self.method.clone(),
+            path: self.path.clone(),
+            key_in_path: None,
+            headers: Arc::clone(&self.headers),
+            client: self.client.clone(),
+            view: self.view.clone(),
+            authority: None,
+            message: self.message.clone(),
+            routed: None,
+            era: self.era,
+            session: self.session.as_ref().map(|(session, _)| (Arc::clone(session), session.enter())),
+            resumes: None,
+            salvaged: None,
+            cut: false,
+            permits: std::mem::take(&mut self.permits),
+            held: self.held.take(),
+            times: self.times,
         }
     }
 

@@ -2,7 +2,6 @@
 //! events where something precedes it.
 
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,16 +15,13 @@ use toolgate_protocol::revision::Era;
 
 use super::course::Course;
 use super::links::Links;
-use super::overhear;
 use super::stream::{Events, KEEP_ALIVE};
 use crate::body::Body;
 use crate::call::Call;
-use crate::core::Core;
 use crate::failure::{self, Failure, Kind};
 use crate::message::Message;
 use crate::servers::Server;
 use crate::servers::exchange::{Exchange, Step};
-use crate::sessions::Session;
 
 /// Answers a request with what its course brings from the server.
 pub async fn relay(
@@ -44,17 +40,16 @@ pub async fn relay(
         Step::Lost(failure) => Err(failure),
         Step::Related(first) => {
             let (events, response) = Events::open();
-            let session = call.session.as_ref().map(|(session, _)| Arc::clone(session));
             let lost = failure::in_stream(call, &call.message().id_bytes());
-            let (core, era) = (Rc::clone(&call.core), call.era);
-            let feed = Feed { core, era, course, events, session, links, lost };
+            let feed = Feed { era: call.era, course, events, links, lost };
             tokio::task::spawn_local(feed.run(first));
             Ok(response)
         }
     }
 }
 
-fn with_links(links: Option<&Links>, answer: Bytes) -> Bytes {
+/// An answer with the URIs of the call's view.
+pub(super) fn with_links(links: Option<&Links>, answer: Bytes) -> Bytes {
     match links {
         Some(links) => links.answer(answer),
         None => answer,
@@ -98,7 +93,8 @@ fn modern_status(answer: &Bytes) -> StatusCode {
     }
 }
 
-async fn too_late(call: &Call, server: &Server, course: &Course, wait: Duration) -> Failure {
+/// Cancels a call that had no answer within `wait`, and says so.
+pub(super) async fn too_late(call: &Call, server: &Server, course: &Course, wait: Duration) -> Failure {
     course.give_up(&call.core, &call.provenance()).await;
     Failure::new(
         Kind::ServerTimeout,
@@ -112,11 +108,9 @@ async fn too_late(call: &Call, server: &Server, course: &Course, wait: Duration)
 
 /// Feeds a client's stream from a course.
 struct Feed {
-    core: Rc<Core>,
     era: Era,
     course: Course,
     events: Events,
-    session: Option<Arc<Session>>,
     links: Option<Links>,
     lost: failure::InStream,
 }
@@ -126,13 +120,7 @@ impl Feed {
         let mut next = Step::Related(first);
         loop {
             let sent = match next {
-                Step::Related(message) => {
-                    let sent = self.events.message(&message).await;
-                    if sent.is_err() {
-                        self.unseen(message);
-                    }
-                    sent
-                }
+                Step::Related(message) => self.events.message(&message).await,
                 Step::Final(answer) => {
                     let answer = with_links(self.links.as_ref(), answer);
                     drop(self.events.message(&answer).await);
@@ -165,15 +153,6 @@ impl Feed {
                 () = sleep(KEEP_ALIVE) => drop(events.keep_alive().await),
                 () = events.gone(), if modern => return None,
             }
-        }
-    }
-
-    /// The client is gone; a server that asked it something must not wait.
-    fn unseen(&self, message: Bytes) {
-        if let Some(hosted) = self.session.as_ref().and_then(|session| session.hosted())
-            && let Some(asked) = hosted.unseen(message)
-        {
-            overhear::refuse(&self.core, asked);
         }
     }
 }

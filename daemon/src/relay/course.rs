@@ -62,6 +62,15 @@ impl Course {
         }
     }
 
+    /// Whether its server may be kept waiting by whoever reads slowly.
+    pub fn may_wait(&self) -> bool {
+        match self {
+            Self::Straight(straight) => straight.exchange.leg.may_wait(),
+            Self::Played(played) => played.leg.may_wait(),
+            Self::Held(_) | Self::Resumed(_) => false,
+        }
+    }
+
     /// Tells the server that nobody waits any more, where dropping the course does not say it.
     pub async fn give_up(&self, core: &Rc<Core>, from: &Provenance) {
         let Self::Straight(straight) = self else { return };

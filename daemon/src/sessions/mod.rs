@@ -5,7 +5,9 @@
 
 mod clients;
 mod hosted;
+mod line;
 mod outbox;
+mod streams;
 mod table;
 
 use std::fmt;
@@ -15,7 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::HeaderValue;
 
 pub use hosted::{Answerer, Asked, CHANGE_GAP, Hosted, Outward, Place, Running};
-pub use outbox::{Outbox, Unasked};
+pub use line::{Line, NoRoom, Reading};
+pub use outbox::Outbox;
+pub use streams::{Found, Stream, Streams, overrun};
 pub use table::{Bounds, Full, Opened, Table};
 
 use crate::clock;

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 use http::HeaderValue;
 
 use super::clients::{Clients, Refused};
-use super::{Kind, Session, SessionId, lock};
+use super::{Hosted, Kind, Session, SessionId, lock};
 use crate::clock;
 
 /// A power of two.
@@ -149,6 +150,17 @@ impl Table {
             ended.extend(over.into_iter().filter_map(|id| self.end(id)));
         }
         ended
+    }
+
+    /// Has each session forget the streams that nobody came back to; `lost` gets what was on them
+    /// and that nobody was handed.
+    pub fn tidy(&self, lost: impl Fn(&Hosted, Vec<Bytes>)) {
+        for shard in &self.shards {
+            let all: Vec<_> = lock(shard).values().cloned().collect();
+            for hosted in all.iter().filter_map(|session| session.hosted()) {
+                lost(hosted, hosted.streams.tidy());
+            }
+        }
     }
 
     fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {

@@ -23,6 +23,7 @@ use crate::core::Core;
 use crate::failure::{self, Failure, Kind};
 use crate::listen::connection::Protocol;
 use crate::listen::drain::Phase;
+use crate::message::Message;
 
 /// Waits for the end of a stream's time.
 pub struct Ending {
@@ -91,14 +92,14 @@ pub async fn unless_cut_off<T>(
 }
 
 fn listens(call: &Call) -> bool {
-    let subscribed = |message: &crate::message::Message| Mcp::parse(&message.method()) == Some(Mcp::Listen);
-    call.method == Method::GET || call.message.as_ref().is_some_and(subscribed)
+    let subscribed = |message: &Message| Mcp::parse(&message.method()) == Some(Mcp::Listen);
+    (call.method == Method::GET && call.resumes.is_none()) || call.message.as_ref().is_some_and(subscribed)
 }
 
 /// The answer that a stream owes its client: none for a session's stream, a result for a
 /// subscription, an error for a call.
 fn last_message(call: &Call, listens: bool) -> Option<Bytes> {
-    let id = call.message.as_ref()?.id_bytes();
+    let id = call.resumes.clone().or_else(|| call.message.as_ref().map(Message::id_bytes))?;
     let message = if listens && call.era == Era::Modern {
         let subscription = String::from_utf8_lossy(&id);
         let result = format!(

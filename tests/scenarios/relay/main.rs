@@ -12,6 +12,7 @@ mod failures;
 mod legacy;
 mod merged;
 mod modern;
+mod resuming;
 mod sessions;
 mod spares;
 mod stage;

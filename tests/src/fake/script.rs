@@ -1,7 +1,7 @@
 //! What the fake answers to each method and tool.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -102,6 +102,14 @@ impl Fake {
             "hold" => {
                 progress(request, out);
                 until_exists(Path::new(arguments["until"].as_str().unwrap_or("/"))).await;
+                echo(request, out);
+            }
+            "steps" => {
+                steps(request, out).await;
+                echo(request, out);
+            }
+            "ticks" => {
+                ticks(request, out).await;
                 echo(request, out);
             }
             "silent" => std::future::pending().await,
@@ -239,6 +247,47 @@ fn result(request: &Request, out: &Out, text: &str) {
 
 fn fail(request: &Request, out: &Out, error: &Value) {
     say(out, &format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, request.id));
+}
+
+/// Progress from 1 to `count`, each with `pad` bytes, as far as the file `allowed` says at the time.
+async fn steps(request: &Request, out: &Out) {
+    let (arguments, token) = (&request.params["arguments"], request.token.as_deref().unwrap_or("0"));
+    let count = arguments["count"].as_u64().unwrap_or(0);
+    let pad = "x".repeat(usize::try_from(arguments["pad"].as_u64().unwrap_or(0)).unwrap_or(0));
+    let mut said = 0;
+    while said < count {
+        let allowed = arguments["allowed"].as_str().map_or(count, |path| {
+            std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(said)
+        });
+        for step in said + 1..=allowed.min(count) {
+            say(
+                out,
+                &format!(
+                    r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step},"message":"{pad}"}}}}"#
+                ),
+            );
+            said = step;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// `count` pieces of progress, the first `after` milliseconds, one `every` so many; each says when, in
+/// microseconds of the system's clock.
+async fn ticks(request: &Request, out: &Out) {
+    let (arguments, token) = (&request.params["arguments"], request.token.as_deref().unwrap_or("0"));
+    let number = |name: &str| arguments[name].as_u64().unwrap_or(0);
+    tokio::time::sleep(Duration::from_millis(number("after"))).await;
+    for step in 1..=number("count") {
+        tokio::time::sleep(Duration::from_millis(number("every"))).await;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_micros();
+        say(
+            out,
+            &format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step},"message":"{now}"}}}}"#
+            ),
+        );
+    }
 }
 
 async fn until_exists(path: &Path) {

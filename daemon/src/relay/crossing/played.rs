@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use toolgate_protocol::bridge::parking::PARKED_MILLIS;
 use toolgate_protocol::bridge::playback::{self, Playback};
@@ -19,13 +19,13 @@ use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::json::Span;
 use toolgate_protocol::method::Method;
 
-use super::{cancelled, level, parameters, read};
+use super::{level, parameters, read};
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::provenance::Provenance;
-use crate::servers::exchange::{Exchange, Step, cancellation, garbage};
+use crate::servers::exchange::{Exchange, Step, cancellation, cancelled, garbage};
 use crate::servers::leg::Leg;
 use crate::servers::queue::{Flow, Permit};
 use crate::sessions::{Answerer, Place, Running, Session};
@@ -50,14 +50,13 @@ pub struct Played {
     last: Option<Bytes>,
     answers: mpsc::Receiver<Message>,
     answered: mpsc::Sender<Message>,
-    stop: Arc<Notify>,
     /// The place at the server; given up while the client is asked.
     permit: Option<Permit>,
     flow: Flow,
     id: Bytes,
     method: Option<Method>,
     uri: Option<String>,
-    _running: Running,
+    running: Running,
 }
 
 /// What happened.
@@ -75,15 +74,17 @@ impl Played {
         let level = level(hosted, &leg.server);
         let playback =
             Playback::new(message.bytes.clone(), message.envelope.clone(), Arc::clone(&hosted.declared), level);
-        let stop = Arc::new(Notify::new());
         let (answered, answers) = mpsc::channel(playback::QUESTIONS);
         let named = leg.name();
-        let place = Place { leg: leg.clone(), id: named.bytes(), token: None, stop: Some(Arc::clone(&stop)) };
+        let place = Place { leg: leg.clone(), id: named.bytes(), token: None, stop: Arc::default() };
         let running = hosted.runs(message.id_bytes(), place);
         let mirrored = parameters::mirrored(call, &leg.server, &message).await;
         let from = Provenance { mirrored, ..call.provenance() };
         let first = read(playback.first())?;
-        let round = leg.call_named(&call.core, &first, named, &from).await?;
+        let round = tokio::select! {
+            sent = leg.call_named(&call.core, &first, named, &from) => sent?,
+            () = running.stopped() => return Err(cancelled(&leg.server)),
+        };
         Ok(Self {
             core: Rc::clone(&call.core),
             from,
@@ -94,14 +95,13 @@ impl Played {
             last: None,
             answers,
             answered,
-            stop,
             permit: call.permits.pop(),
             flow: queue::flow(call),
             id: message.id_bytes(),
             method: message.envelope.known_method,
             uri: message.envelope.uri_str(&message.bytes).map(std::borrow::Cow::into_owned),
             session,
-            _running: running,
+            running,
         })
     }
 
@@ -146,7 +146,7 @@ impl Played {
         tokio::select! {
             step = server => Turn::Server(step),
             answer = timeout(PATIENCE, answers.recv()), if asked => answer.map_or(Turn::Late, Turn::Client),
-            () = self.stop.notified() => Turn::Cancelled,
+            () = self.running.stopped() => Turn::Cancelled,
         }
     }
 

@@ -193,7 +193,7 @@ impl Follower {
         let Some(session) = self.session.upgrade() else { return };
         let Some(hosted) = session.hosted() else { return };
         if let Outward::Pass(message) = hosted.outward(&self.leg, message) {
-            overhear::say(&self.core, hosted, message);
+            overhear::say(&self.core, hosted, &message);
         }
     }
 }

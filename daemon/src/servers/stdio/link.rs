@@ -80,6 +80,8 @@ pub(super) struct Shared {
     pub(super) news: News,
     /// Bytes that may still be put on their way.
     room: Arc<Semaphore>,
+    /// It is paused for a slow reader.
+    waits: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -111,6 +113,7 @@ impl Link {
             told_to_end: AtomicBool::new(false),
             news: News::default(),
             room: Arc::new(Semaphore::new(COMMAND_BYTES)),
+            waits: AtomicBool::new(false),
         });
         let waiting = Rc::new(RefCell::new(Waiting::default()));
         let serves = Rc::new(OnceCell::new());
@@ -123,6 +126,7 @@ impl Link {
     /// Says whom the instance serves, once, before the first message to it; `false` where it has ended.
     pub fn serve(&self, serves: Serves) -> bool {
         self.touch();
+        self.shared.waits.store(serves.is_session(), Ordering::Relaxed);
         self.commands.try_send(Command::Serve(serves)).is_ok() && !self.is_ended()
     }
 
@@ -149,7 +153,7 @@ impl Link {
     /// Sends a request whose id is `id`, from [`Link::mint`]; waits at most `wait` for room.
     pub async fn request(&self, id: u64, message: Bytes, wait: Duration) -> Result<Reply, Unsent> {
         let begun = Instant::now();
-        let (reply, arrivals) = caller();
+        let (reply, arrivals) = caller(self.shared.waits.load(Ordering::Relaxed));
         self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         self.touch();
         let pending = Reply { link: self.clone(), id, arrivals, begun, finished: false };
