@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use toolgate_protocol::names::{Pattern, View, is_server_name, join, join_uri, split, split_uri, too_long};
+use toolgate_protocol::names::{Aliases, Pattern, View, is_server_name, join, join_uri, split, split_uri, too_long};
 
 fuzz_target!(|text: &str| {
     let (pattern, name) = text.split_once('\n').unwrap_or((text, text));
@@ -19,10 +19,10 @@ fuzz_target!(|text: &str| {
     if is_server_name(pattern) {
         assert_eq!(split(&join(pattern, name)), Some((pattern, name)));
         assert_eq!(split_uri(&join_uri(pattern, name)), Some((pattern, name)));
-        let mut view = View::new();
-        let admitted = view.admit(pattern, name, None);
+        let (mut view, aliases) = (View::new(), Aliases::default());
+        let admitted = view.admit(pattern, name, &aliases);
         assert_eq!(admitted.is_err(), too_long(&join(pattern, name)));
-        assert!(view.admit(pattern, name, None).is_err(), "one name leads to one target");
+        assert!(view.admit(pattern, name, &aliases).is_err(), "one name leads to one target");
     }
     for (server, rest) in split(text).into_iter().chain(split_uri(text)) {
         assert!(is_server_name(server) && text.ends_with(rest));

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -62,6 +63,7 @@ pub(super) async fn deliver(
             debug!("a stdio server answered a request that nobody waits for");
             return;
         };
+        back.shared.answered.fetch_add(1, Ordering::Relaxed);
         hand(&reply, Arrival::Final(message), bytes, serves).await;
         return;
     }

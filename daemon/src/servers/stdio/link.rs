@@ -76,6 +76,8 @@ pub(super) struct Shared {
     last_used: AtomicU64,
     ended: AtomicBool,
     told_to_end: AtomicBool,
+    /// Requests that it has answered.
+    pub(super) answered: AtomicUsize,
     /// What it announces, where several share it.
     pub(super) news: News,
     /// Bytes that may still be put on their way.
@@ -111,6 +113,7 @@ impl Link {
             last_used: AtomicU64::new(clock::millis()),
             ended: AtomicBool::new(false),
             told_to_end: AtomicBool::new(false),
+            answered: AtomicUsize::new(0),
             news: News::default(),
             room: Arc::new(Semaphore::new(COMMAND_BYTES)),
             waits: AtomicBool::new(false),
@@ -208,6 +211,11 @@ impl Link {
     /// Whether the instance has ended or is about to.
     pub fn is_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Relaxed) || self.commands.is_closed()
+    }
+
+    /// Whether it has answered more than a greeting: what ends it then is not its start.
+    pub fn has_worked(&self) -> bool {
+        self.shared.answered.load(Ordering::Relaxed) > 1
     }
 
     /// Whether its end was the gate's decision.
