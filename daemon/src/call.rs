@@ -249,7 +249,7 @@ impl Call {
             tls: self.https,
             client: self.client.clone(),
             headers: Some(Arc::clone(&self.headers)),
-            mirrored: Vec::new(),
+            mirrored: None,
         }
     }
 

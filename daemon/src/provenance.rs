@@ -23,21 +23,14 @@ pub struct Provenance {
     /// The headers of the client's request; only the modern era's mirrored ones and trace
     /// context go on.
     pub headers: Option<Arc<HeaderMap>>,
-    /// Headers that the gate mirrors arguments into, for a client that knows no such headers.
-    pub mirrored: Vec<(String, String)>,
+    /// Headers that the gate mirrors arguments into, for a client that knows no such headers; those of
+    /// the client's own then do not go on.
+    pub mirrored: Option<Vec<(String, String)>>,
 }
 
 impl Provenance {
     /// A call that the gate makes by itself.
     pub fn own() -> Self {
-        Self {
-            id: CallId::mint(),
-            address: None,
-            chain: None,
-            tls: false,
-            client: None,
-            headers: None,
-            mirrored: Vec::new(),
-        }
+        Self { id: CallId::mint(), address: None, chain: None, tls: false, client: None, headers: None, mirrored: None }
     }
 }

@@ -33,7 +33,7 @@ use crate::policy::View;
 use crate::servers::Server;
 use crate::servers::eras::{introduced_in_any, introduced_in_any_within};
 use crate::servers::leg::Leg;
-use crate::servers::{catalog, discovery};
+use crate::servers::{catalog, discovery, eras};
 
 /// How long a merged list waits for one server.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,25 +62,37 @@ pub async fn shared_leg(call: &Call, server: &Arc<Server>, revision: Revision) -
 pub async fn single(
     call: &mut Call,
     server: &Arc<Server>,
-    leg: Leg,
+    mut leg: Leg,
     method: Method,
 ) -> Result<Response<Body>, Failure> {
     let request = crossing::request(call, &leg, call.message())?;
-    let exchange = leg.call(&call.core, &request, &call.provenance()).await?;
+    let mut exchange = leg.call(&call.core, &request, &call.provenance()).await?;
+    if exchange.lost_session() {
+        // The server was restarted: it is asked again on a leg that is introduced anew, once.
+        discovery::forget_all(server);
+        leg = shared_leg(call, server, eras::newest(call.era)).await?;
+        let request = crossing::request(call, &leg, call.message())?;
+        exchange = leg.call(&call.core, &request, &call.provenance()).await?;
+    }
     let wait = server.first_byte(None);
     if leg.era == call.era && call.view().offers_all(call.client(), server) {
         return answer::relay(call, server, Course::straight(&call.core, exchange, None), wait).await;
     }
     let whole = crossing::answer(call, &leg, answer::whole(call, exchange, wait).await?)?;
-    Ok(answer::json_answer(call.era, filter(call, server, method, &whole)))
+    // Towards a modern server of a legacy client, the gate is the HTTP peer that has to hide unfit tools.
+    let peer = if leg.era == call.era { Era::Legacy } else { leg.era };
+    Ok(answer::json_answer(call.era, filter(call, (server, peer), method, &whole)))
 }
 
 /// A server's list answer without what the client may not use.
-pub fn filter(call: &Call, server: &Server, method: Method, answer: &Message) -> Bytes {
+pub fn filter(call: &Call, (server, peer): (&Server, Era), method: Method, answer: &Message) -> Bytes {
     let (Some(result), Some(member)) = (answer.envelope.result, method.list_member()) else {
         return answer.bytes.clone();
     };
-    let keep = |item: &Item| permits(call.client(), call.view(), server, method, item, &answer.bytes, true);
+    let keep = |item: &Item| {
+        permits(call.client(), call.view(), server, method, item, &answer.bytes, true)
+            && !catalog::is_unfit(peer, &answer.bytes, item.span)
+    };
     let mut edits = list::retain(&answer.bytes, result, member, keep);
     splice::apply(&answer.bytes, &mut edits).into()
 }

@@ -239,6 +239,6 @@ async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp
     let reply = HttpReply::new(server, answer)?;
     let exchange = Exchange::http(leg, call.message(), reply);
     let whole = answer::whole(call, exchange, server.first_byte(None)).await?;
-    let filtered = lists::filter(call, server, list, &whole);
+    let filtered = lists::filter(call, (server, Era::Legacy), list, &whole);
     Ok(answer::json_answer(call.era, filtered))
 }

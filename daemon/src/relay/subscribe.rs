@@ -17,6 +17,7 @@ use toolgate_protocol::json;
 use toolgate_protocol::names;
 use toolgate_protocol::revision::Era;
 use toolgate_protocol::spaced::{Next, Spaced};
+use tracing::warn;
 
 use super::crossing::listened::Listened;
 use super::links;
@@ -71,19 +72,24 @@ async fn opened(call: &Call, message: &Message, wanted: &Filter, merged: bool) -
     let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
     for (place, server) in open.enumerate() {
         let wanted = if merged { own(wanted, &server.settings.name) } else { wanted.clone() };
+        if merged && wanted.is_empty() {
+            continue;
+        }
         let opening = ear(call, Arc::clone(server), message.clone(), wanted);
-        asked.spawn_local(async move { (place, timeout(PATIENCE, opening).await) });
+        let name = server.settings.name.clone();
+        asked.spawn_local(async move { (place, name, timeout(PATIENCE, opening).await) });
     }
     let mut answered = asked.join_all().await;
-    answered.sort_by_key(|(place, _)| *place);
+    answered.sort_by_key(|(place, ..)| *place);
     let mut ears = Vec::new();
-    for (_, opened) in answered {
+    for (_, name, opened) in answered {
         match opened {
             Ok(Ok(ear)) => ears.push(ear),
             // One of many costs its own notifications only.
             Ok(Err(failure)) if !merged => return Err(failure),
             Err(_) if !merged => return Err(Failure::new(Kind::ServerTimeout, "The server did not answer in time.")),
-            Ok(Err(_)) | Err(_) => {}
+            Ok(Err(failure)) => warn!(server = name, %failure, "a server is missing from a subscription"),
+            Err(_) => warn!(server = name, "a server is missing from a subscription: it did not answer in time"),
         }
     }
     Ok(ears)

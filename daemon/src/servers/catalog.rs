@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::timeout;
 use toolgate_protocol::header_value::{self, HeaderParam};
 use toolgate_protocol::json;
 use toolgate_protocol::list as entries;
@@ -20,7 +21,7 @@ use super::discovery;
 use super::eras::introduced_in_any;
 use crate::clock;
 use crate::core::Core;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::provenance::Provenance;
 
 /// What was learned is asked for again after this, in milliseconds.
@@ -43,6 +44,13 @@ impl Catalog {
     /// Forgets everything: the server says that its tools have changed.
     pub fn forget(&self) {
         *self.lock() = None;
+    }
+
+    /// Its tools could not be listed: what was known stays, and is not asked for again for a while.
+    fn note_none(&self) {
+        let mut known = self.lock();
+        let tools = known.take().map(|(_, tools)| tools).unwrap_or_default();
+        *known = Some((clock::millis(), tools));
     }
 
     fn known(&self) -> Option<(u64, Arc<Tools>)> {
@@ -75,14 +83,27 @@ async fn refresh(core: Rc<Core>, server: Arc<Server>) {
     let Ok(_asking) = server.catalog.asking.try_lock() else { return };
     if let Err(failure) = list(&core, &server).await {
         debug!(server = server.settings.name, %failure, "a server's tools were not listed again");
-        if let Some((since, _)) = server.catalog.lock().as_mut() {
-            *since = clock::millis();
-        }
     }
 }
 
 async fn list(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, Failure> {
-    let tools = Arc::new(listed(core, server).await?);
+    let listed = timeout(server.first_byte(None), listed(core, server)).await;
+    let tools = match listed {
+        Ok(Ok(tools)) => Arc::new(tools),
+        // Known as nothing for a while, lest each call waits for it anew.
+        Ok(Err(failure)) => {
+            server.catalog.note_none();
+            return Err(failure);
+        }
+        Err(_) => {
+            server.catalog.note_none();
+            let name = &server.settings.name;
+            return Err(Failure::new(
+                Kind::ServerTimeout,
+                format!("The server {name} did not list its tools in time."),
+            ));
+        }
+    };
     *server.catalog.lock() = Some((clock::millis(), Arc::clone(&tools)));
     Ok(tools)
 }
@@ -93,7 +114,11 @@ async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure>
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES {
         let request = discovery::own_list(introduced.leg.era, Method::ToolsList, cursor.as_deref());
-        let page = introduced.leg.call(core, &request, &Provenance::own()).await?.answer().await?;
+        let mut exchange = introduced.leg.call(core, &request, &Provenance::own()).await?;
+        if exchange.lost_session() {
+            discovery::forget_all(server);
+        }
+        let page = exchange.answer().await?;
         let Some(result) = page.envelope.result else { break };
         for tool in entries::items(&page.bytes, result, "tools") {
             let schema = json::get(&page.bytes, tool.span, "inputSchema");

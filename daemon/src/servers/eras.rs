@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, MODERN, Revision};
@@ -16,6 +16,9 @@ use super::discovery::{Introduced, introduced, introduced_within};
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
 
+/// Between two doubts, in milliseconds.
+const BETWEEN_DOUBTS: u64 = 30_000;
+
 const UNKNOWN: u8 = 0;
 const SPEAKS: u8 = 1;
 const DOES_NOT: u8 = 2;
@@ -25,6 +28,8 @@ const DOES_NOT: u8 = 2;
 pub struct Eras {
     legacy: AtomicU8,
     modern: AtomicU8,
+    /// No doubt before this, in milliseconds of our clock.
+    settled_until: AtomicU64,
 }
 
 impl Eras {
@@ -48,6 +53,12 @@ impl Eras {
     /// What the server is known to speak; nothing where that is not known.
     pub fn spoken(&self) -> (bool, bool) {
         (self.speaks(Era::Legacy) == Some(true), self.speaks(Era::Modern) == Some(true))
+    }
+
+    /// Whether there was no doubt for a while; from now on there is.
+    pub fn may_doubt(&self, now: u64) -> bool {
+        now >= self.settled_until.load(Ordering::Relaxed)
+            && now >= self.settled_until.swap(now + BETWEEN_DOUBTS, Ordering::Relaxed)
     }
 
     /// Forgets everything: another program may answer by now.
@@ -108,7 +119,12 @@ async fn meet(
 ) -> Result<Arc<Introduced>, Failure> {
     let own = revision.era();
     if server.eras.speaks(own) == Some(false) {
-        return ask(newest(own.other())).await;
+        let asked = ask(newest(own.other())).await;
+        if asked.as_ref().is_err_and(|failure| failure.kind == Kind::EraUnsupported) {
+            // It cannot speak neither: one of the verdicts was a mishap.
+            server.eras.doubt();
+        }
+        return asked;
     }
     let refused = match ask(revision).await {
         Err(failure) if failure.kind == Kind::EraUnsupported => failure,
@@ -120,13 +136,16 @@ async fn meet(
             server.eras.learn(&server.settings.name, own, false);
             Ok(introduced)
         }
-        Err(failure) if failure.kind == Kind::EraUnsupported => Err(refused),
+        Err(failure) if failure.kind == Kind::EraUnsupported => {
+            server.eras.doubt();
+            Err(refused)
+        }
         Err(failure) => Err(failure),
     }
 }
 
 /// The revision that the gate speaks in an era where the client's own is not to be had.
-fn newest(era: Era) -> Revision {
+pub fn newest(era: Era) -> Revision {
     match era {
         Era::Legacy => LATEST_LEGACY,
         Era::Modern => MODERN,

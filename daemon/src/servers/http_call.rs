@@ -165,10 +165,11 @@ async fn post(
                     lines.push(("mcp-name", name.as_bytes()));
                 }
             }
-            if let Some(headers) = from.headers.as_ref().filter(|_| from.mirrored.is_empty()) {
-                push_parameters(headers, &mut lines);
+            if let Some(headers) = &from.headers {
+                push_parameters(headers, from.mirrored.is_none(), &mut lines);
             }
-            lines.extend(from.mirrored.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+            let mirrored = from.mirrored.iter().flatten();
+            lines.extend(mirrored.map(|(name, value)| (name.as_str(), value.as_bytes())));
         }
         Era::Legacy => {
             if let Some(revision) = &conversation.revision {
@@ -204,8 +205,11 @@ pub fn is_parameter(name: &str) -> bool {
     name.starts_with("mcp-param-") || matches!(name, "traceparent" | "tracestate" | "baggage")
 }
 
-fn push_parameters<'a>(headers: &'a HeaderMap, lines: &mut Lines<'a>) {
-    let passing = headers.iter().filter(|(name, _)| is_parameter(name.as_str()));
+/// Trace context of a client's request, and its mirrored parameters where the client is one that
+/// mirrors.
+fn push_parameters<'a>(headers: &'a HeaderMap, mirrors: bool, lines: &mut Lines<'a>) {
+    let passes = |name: &str| is_parameter(name) && (mirrors || !name.starts_with("mcp-param-"));
+    let passing = headers.iter().filter(|(name, _)| passes(name.as_str()));
     lines.extend(passing.map(|(name, value)| (name.as_str(), value.as_bytes())));
 }
 

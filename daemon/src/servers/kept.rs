@@ -34,6 +34,10 @@ use crate::message::Message;
 const IDLE: u64 = 15 * 60 * 1000;
 /// Sessions of one client at one server.
 const PER_CLIENT: usize = 8;
+/// Sessions at one server.
+const IN_ALL: usize = 4096;
+/// Capabilities are a part of what tells sessions apart, and are kept as long as these.
+const CAPABILITIES_BYTES: usize = 16 * 1024;
 
 /// A legacy session of a modern client.
 #[derive(Debug)]
@@ -47,7 +51,8 @@ pub struct Kept {
     /// What it says of resources that somebody watches, where it is not an instance's news.
     pub news: News,
     /// Which resources are watched, and by how many.
-    pub interest: Mutex<Interest>,
+    /// Locked together with what the server is told of it, so that the two never differ.
+    pub interest: tokio::sync::Mutex<Interest>,
     level: Mutex<SharedLevel>,
     used: AtomicU64,
     /// The server knows it no more.
@@ -58,6 +63,7 @@ pub struct Kept {
 #[derive(Debug, Default)]
 pub struct KeptSessions {
     all: Mutex<HashMap<Owner, Arc<Opening>>>,
+    retired: AtomicBool,
 }
 
 /// Whose a session is: calls that declare other capabilities need another one.
@@ -68,7 +74,14 @@ struct Owner {
 }
 
 /// One session; locked while it is opened, so that calls at once share one greeting.
-type Opening = tokio::sync::Mutex<Option<Arc<Kept>>>;
+type Opening = tokio::sync::Mutex<Opened>;
+
+#[derive(Debug, Default)]
+struct Opened {
+    kept: Option<Arc<Kept>>,
+    /// When opening it failed last, and how: for those who waited for it.
+    failed: Option<(u64, Failure)>,
+}
 
 /// Whom a session is held for.
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +136,11 @@ impl Kept {
         lock(&self.level).leave(wanted);
     }
 
+    /// What the server was told of levels did not reach it: it is told anew.
+    pub fn forget_level(&self) {
+        lock(&self.level).forget();
+    }
+
     /// What the server says of watched resources.
     pub fn hear(&self) -> Heard {
         self.leg.news().unwrap_or(&self.news).subscribe()
@@ -150,15 +168,19 @@ impl KeptSessions {
         if let Some(opening) = all.get(owner) {
             return Ok((Arc::clone(opening), None));
         }
+        // A call that began before the server was retired may still need one; nobody else finds it.
+        if self.retired.load(Ordering::Relaxed) {
+            return Ok((Arc::default(), None));
+        }
+        let own = all.keys().filter(|other| other.client == owner.client).count() >= PER_CLIENT;
         let mut gone = None;
-        if all.keys().filter(|other| other.client == owner.client).count() >= PER_CLIENT {
+        if own || all.len() >= IN_ALL {
             let unused = |(other, opening): (&Owner, &Arc<Opening>)| {
-                let since = unused_since(opening).filter(|_| other.client == owner.client)?;
+                let since = unused_since(opening).filter(|_| !own || other.client == owner.client)?;
                 Some((since, other.clone()))
             };
             let (_, oldest) = all.iter().filter_map(unused).min_by_key(|(since, _)| *since).ok_or_else(too_many)?;
-            let opening = all.remove(&oldest);
-            gone = opening.and_then(|opening| Some(opening.try_lock().ok()?.as_ref()?.leg.clone()));
+            gone = all.remove(&oldest).and_then(|opening| leg_of(&opening));
         }
         let opening = Arc::clone(all.entry(owner.clone()).or_default());
         Ok((opening, gone))
@@ -169,11 +191,12 @@ impl KeptSessions {
         let mut idle = Vec::new();
         lock(&self.all).retain(|_, opening| {
             let Some(since) = unused_since(opening) else { return true };
-            let lives = opening.try_lock().is_ok_and(|opened| opened.as_ref().is_some_and(|kept| !kept.leg.is_ended()));
+            let leg = leg_of(opening);
+            let lives = leg.as_ref().is_some_and(|leg| !leg.is_ended());
             if lives && clock::millis().saturating_sub(since) <= IDLE {
                 return true;
             }
-            idle.extend(opening.try_lock().ok().and_then(|opened| opened.as_ref().map(|kept| kept.leg.clone())));
+            idle.extend(leg);
             false
         });
         idle
@@ -181,17 +204,23 @@ impl KeptSessions {
 
     /// Forgets all of them, for a server that is removed or changed.
     pub fn retire(&self) {
-        lock(&self.all).clear();
+        let mut all = lock(&self.all);
+        self.retired.store(true, Ordering::Relaxed);
+        all.clear();
     }
 }
 
 /// Since when nobody uses a session or opens it; `None` while somebody does.
 fn unused_since(opening: &Arc<Opening>) -> Option<u64> {
     let opened = opening.try_lock().ok().filter(|_| Arc::strong_count(opening) == 1)?;
-    match opened.as_ref() {
+    match opened.kept.as_ref() {
         None => Some(0),
         Some(kept) => (Arc::strong_count(kept) == 1).then(|| kept.used.load(Ordering::Relaxed)),
     }
+}
+
+fn leg_of(opening: &Opening) -> Option<Leg> {
+    opening.try_lock().ok()?.kept.as_ref().map(|kept| kept.leg.clone())
 }
 
 fn too_many() -> Failure {
@@ -206,41 +235,70 @@ fn too_many() -> Failure {
 
 /// The session of this holder, opened if there is none that lives.
 pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) -> Result<Arc<Kept>, Failure> {
+    if holder.capabilities.len() > CAPABILITIES_BYTES {
+        return Err(Failure::new(
+            Kind::InvalidParams,
+            format!("The client's capabilities are longer than {CAPABILITIES_BYTES} bytes. Declare less."),
+        ));
+    }
     let owner = holder.owner();
+    let asked = clock::millis();
     let (opening, gone) = server.kept.opening(&owner)?;
     if let Some(leg) = gone {
         tokio::task::spawn_local(end(Rc::clone(core), leg));
     }
     let mut opened = opening.lock_owned().await;
-    if let Some(kept) = opened.as_ref().filter(|kept| kept.is_living(server)) {
+    if let Some(kept) = opened.kept.as_ref().filter(|kept| kept.is_living(server)) {
         kept.touch();
         return Ok(Arc::clone(kept));
+    }
+    // Whoever waited while it failed for another is not to wait as long again.
+    if let Some((_, failure)) = opened.failed.as_ref().filter(|(at, _)| *at > asked) {
+        return Err(failure.clone());
     }
     // It goes on when the caller goes away: others may wait for it.
     let (initialize, shared_by) = (initialize(&holder), holder.serves());
     let (core, server) = (Rc::clone(core), Arc::clone(server));
     let opening = tokio::task::spawn_local(async move {
-        let name = format!("{} {}", owner.client, String::from_utf8_lossy(&owner.capabilities));
-        let leg = server.client_leg(&name, LATEST_LEGACY, shared_by).await?;
-        let (leg, introduction) = discovery::greet_shared(&core, leg, LATEST_LEGACY, &initialize).await?;
-        let used = AtomicU64::new(clock::millis());
-        let kept = Arc::new(Kept {
-            leg,
-            introduction,
-            calls: Calls::default(),
-            news: News::default(),
-            interest: Mutex::default(),
-            level: Mutex::default(),
-            used,
-            lost: AtomicBool::new(false),
-        });
-        aside::attend(&core, &kept);
-        *opened = Some(Arc::clone(&kept));
-        Ok(kept)
+        let greeted = greet(&core, &server, &owner, shared_by, &initialize).await;
+        match greeted {
+            Ok(kept) => {
+                opened.kept = Some(Arc::clone(&kept));
+                Ok(kept)
+            }
+            Err(failure) => {
+                opened.failed = Some((clock::millis(), failure.clone()));
+                Err(failure)
+            }
+        }
     });
     opening.await.unwrap_or_else(|_| {
         Err(Failure::new(Kind::Internal, "A session at the server could not be opened. Try again."))
     })
+}
+
+async fn greet(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    owner: &Owner,
+    shared_by: Serves,
+    initialize: &Message,
+) -> Result<Arc<Kept>, Failure> {
+    let name = format!("{} {}", owner.client, String::from_utf8_lossy(&owner.capabilities));
+    let leg = server.client_leg(&name, LATEST_LEGACY, shared_by).await?;
+    let (leg, introduction) = discovery::greet_shared(core, leg, LATEST_LEGACY, initialize).await?;
+    let kept = Arc::new(Kept {
+        leg,
+        introduction,
+        calls: Calls::default(),
+        news: News::default(),
+        interest: tokio::sync::Mutex::default(),
+        level: Mutex::default(),
+        used: AtomicU64::new(clock::millis()),
+        lost: AtomicBool::new(false),
+    });
+    aside::attend(core, &kept);
+    Ok(kept)
 }
 
 /// Ends an idle session: over HTTP the server is told, an instance ends by its own rules.
@@ -256,7 +314,7 @@ pub async fn forget(server: &Server, holder: Holder<'_>, lost: &Kept) {
     let opening = lock(&server.kept.all).get(&holder.owner()).cloned();
     let Some(opening) = opening else { return };
     let mut opened = opening.lock_owned().await;
-    opened.take_if(|kept| kept.leg.is_same(&lost.leg));
+    opened.kept.take_if(|kept| kept.leg.is_same(&lost.leg));
 }
 
 /// What the gate greets a legacy server with in the name of a modern client.

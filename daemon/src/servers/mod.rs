@@ -28,6 +28,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use toolgate_protocol::revision::{Era, Revision};
 
+use crate::clock;
 use crate::config::settings::{self, Daemon, Per, Transport};
 use crate::core::Core;
 use crate::failure::Failure;
@@ -230,7 +231,7 @@ impl Server {
             }
         };
         let instances = self.instances().expect("a stdio server has instances");
-        Ok(Leg::stdio(Arc::clone(self), Era::Modern, instances.shared(&owner, serves).await?))
+        Ok(Leg::stdio(Arc::clone(self), Era::Modern, instances.shared(&owner, serves).await?).to_shared())
     }
 
     /// Whom a legacy session is held for at this server. An instance that serves everybody knows
@@ -273,7 +274,12 @@ impl Server {
     }
 
     /// Forgets what it said of itself, so that the next call that needs it asks.
+    ///
+    /// Not more often than twice a minute: clients can cause it.
     pub fn ask_anew(&self) {
+        if !self.eras.may_doubt(clock::millis()) {
+            return;
+        }
         self.eras.doubt();
         discovery::forget_all(self);
         self.catalog.forget();

@@ -3,6 +3,7 @@
 //! The stateless relay begins it. When the server asks something, the client gets `input_required`
 //! and the call goes on in [`parked`](super::parked). A client that goes away cancels.
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ use crate::servers::Server;
 use crate::servers::discovery;
 use crate::servers::exchange::{Exchange, Step, cancellation, garbage};
 use crate::servers::kept::{self, Aside, Holder, Kept};
+use crate::servers::queue::{Flow, Permit};
+use crate::stages::queue;
 
 /// How long a server may take to set a logging level before its call goes on without.
 const LEVEL_TIME: Duration = Duration::from_secs(5);
@@ -36,20 +39,36 @@ const LEVEL_TIME: Duration = Duration::from_secs(5);
 pub struct Held {
     /// What runs; none once it is parked.
     run: Option<Run>,
-    client: Arc<Client>,
 }
 
 /// What runs at the server, whoever waits for it. Dropped before its end, it is cancelled there.
 pub struct Run {
     pub(super) core: Rc<Core>,
-    kept: Arc<Kept>,
-    aside: Aside,
-    exchange: Exchange,
-    wanted: Option<Level>,
+    pub(super) client: Arc<Client>,
     /// The call as the client made it.
     pub(super) request: Message,
     pub(super) questions: Questions,
+    kept: Arc<Kept>,
+    aside: Aside,
+    upstream: Upstream,
+    from: Provenance,
+    wanted: Option<Level>,
+    /// The place at the server; given up while the client is asked.
+    permit: Option<Permit>,
+    flow: Flow,
+    /// Whether the session was opened anew for it.
+    renewed: bool,
     over: bool,
+}
+
+type Sending = Pin<Box<dyn Future<Output = Result<Exchange, Failure>>>>;
+
+/// The request on its way, and then its answer.
+struct Upstream {
+    /// The id that it has at the server.
+    id: Bytes,
+    sending: Option<Sending>,
+    exchange: Option<Exchange>,
 }
 
 /// What a server's message means for whoever waits.
@@ -61,70 +80,115 @@ pub(super) enum Turn {
 }
 
 impl Held {
-    /// Sends the call. `message` has the server's own names.
-    pub async fn begin(call: &Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
+    /// Begins the call. `message` has the server's own names; the call holds a permit.
+    pub async fn begin(call: &mut Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
         parameters::check(call, server, message).await?;
-        let run = Run::begin(call, server, message).await?;
-        Ok(Self { run: Some(run), client: Arc::clone(call.client()) })
+        Ok(Self { run: Some(Run::begin(call, server, message).await?) })
     }
 
-    /// The server.
-    pub fn server(&self) -> Option<&Arc<Server>> {
-        self.run.as_ref().map(|run| &run.kept.leg.server)
-    }
-
-    /// The next message for the client.
+    /// The next message for the client. A dropped future has lost nothing.
     pub async fn next(&mut self) -> Step {
         let Some(run) = &mut self.run else { return Step::Lost(parked::gone()) };
         match run.turn().await {
             Turn::Step(step) => step,
             Turn::Ask => match self.run.take() {
-                Some(run) => parked::park(run, &self.client),
+                Some(run) => parked::park(run),
                 None => Step::Lost(parked::gone()),
             },
         }
     }
 }
 
-impl Run {
-    async fn begin(call: &Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
-        let holder = server.holder(Holder {
-            client: &call.client().id,
-            capabilities: capabilities(message),
-            info: message.raw(message.envelope.client_info),
-        });
-        let mut kept = kept::session(&call.core, server, holder).await?;
-        let mut aside = Aside::begin(&kept);
-        let mut exchange = send(call, &kept, message).await?;
-        if exchange.lost_session() {
-            kept::forget(server, holder, &kept).await;
-            kept = kept::session(&call.core, server, holder).await?;
-            aside = Aside::begin(&kept);
-            exchange = send(call, &kept, message).await?;
+impl Upstream {
+    /// A request that is sent as soon as somebody waits for it, with the level set before that it wants.
+    fn new(core: &Rc<Core>, kept: &Arc<Kept>, legacy: Message, from: &Provenance, level: Option<Level>) -> Self {
+        let named = kept.leg.name();
+        let (core, kept, from) = (Rc::clone(core), Arc::clone(kept), from.clone());
+        let sending = async move {
+            if let Some(level) = level {
+                set_level(&core, &kept, &from, level).await;
+            }
+            kept.leg.call_named(&core, &legacy, named, &from).await
+        };
+        Self { id: named.bytes(), sending: Some(Box::pin(sending)), exchange: None }
+    }
+
+    /// What comes next; `None` where the server knows nothing of the session. A dropped future has
+    /// lost nothing: the request goes on its way when it is asked again.
+    async fn next(&mut self) -> Option<Step> {
+        if let Some(sending) = &mut self.sending {
+            let sent = sending.await;
+            self.sending = None;
+            match sent {
+                Ok(exchange) if exchange.lost_session() => return None,
+                Ok(exchange) => self.exchange = Some(exchange),
+                Err(failure) => return Some(Step::Lost(failure)),
+            }
         }
+        match &mut self.exchange {
+            Some(exchange) => Some(exchange.next().await),
+            None => Some(Step::Lost(parked::gone())),
+        }
+    }
+}
+
+impl Run {
+    async fn begin(call: &mut Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
+        let client = Arc::clone(call.client());
+        let kept = kept::session(&call.core, server, holder(server, &client, message)).await?;
         let wanted = Level::of_request(&message.bytes, &message.envelope);
-        let core = Rc::clone(&call.core);
+        let (core, from) = (Rc::clone(&call.core), call.provenance());
+        let legacy = read(request::to_legacy(&message.bytes, &message.envelope))?;
+        let upstream = Upstream::new(&core, &kept, legacy, &from, kept.enter(wanted));
         Ok(Self {
             core,
-            kept,
-            aside,
-            exchange,
-            wanted,
+            client,
             request: message.clone(),
             questions: Questions::default(),
+            aside: Aside::begin(&kept),
+            kept,
+            upstream,
+            from,
+            wanted,
+            permit: call.permits.pop(),
+            flow: queue::flow(call),
+            renewed: false,
             over: false,
         })
     }
 
-    /// Waits for what concerns the client.
+    /// The server has forgotten the session: the call begins again in a new one, once.
+    async fn renew(&mut self) -> Result<(), Failure> {
+        let server = Arc::clone(&self.kept.leg.server);
+        if std::mem::replace(&mut self.renewed, true) {
+            return Err(super::refused(&server));
+        }
+        let holder = holder(&server, &self.client, &self.request);
+        kept::forget(&server, holder, &self.kept).await;
+        let kept = kept::session(&self.core, &server, holder).await?;
+        let legacy = read(request::to_legacy(&self.request.bytes, &self.request.envelope))?;
+        self.upstream = Upstream::new(&self.core, &kept, legacy, &self.from, kept.enter(self.wanted));
+        self.aside = Aside::begin(&kept);
+        std::mem::replace(&mut self.kept, kept).leave(self.wanted);
+        Ok(())
+    }
+
+    /// Waits for what concerns the client. A dropped future has lost nothing.
     pub(super) async fn turn(&mut self) -> Turn {
         loop {
             let step = tokio::select! {
-                step = self.exchange.next() => step,
-                said = self.aside.next() => Step::Related(said),
+                step = self.upstream.next() => step,
+                said = self.aside.next() => Some(Step::Related(said)),
+            };
+            let step = match step {
+                Some(step) => step,
+                None => match self.renew().await {
+                    Ok(()) => continue,
+                    Err(failure) => Step::Lost(failure),
+                },
             };
             let done = match step {
-                Step::Related(message) => self.related(message).await,
+                Step::Related(message) => self.related(message),
                 Step::Final(message) => {
                     self.over = true;
                     Some(Turn::Step(self.translated(message)))
@@ -140,13 +204,16 @@ impl Run {
         }
     }
 
-    async fn related(&mut self, message: Bytes) -> Option<Turn> {
+    fn related(&mut self, message: Bytes) -> Option<Turn> {
         let message = Message::parse(message).ok()?;
         let (text, envelope) = (&message.bytes, &message.envelope);
         if envelope.shape == Shape::Request {
-            return match self.questions.arrived(text, envelope, capabilities(&self.request)) {
+            // Only these methods may be answered with a wish for input (2026-07-28).
+            let may_ask = self.request.envelope.known_method.is_some_and(Method::may_require_input);
+            let declared = if may_ask { capabilities(&self.request) } else { b"{}" };
+            return match self.questions.arrived(text, envelope, declared) {
                 Arrival::Answer(answer) => {
-                    self.reply(answer).await;
+                    self.reply(answer);
                     None
                 }
                 Arrival::Ask => Some(Turn::Ask),
@@ -178,11 +245,32 @@ impl Run {
     }
 
     /// Answers a request of the server.
-    pub(super) async fn reply(&self, answer: Vec<u8>) {
-        let sent = self.kept.leg.send(&self.core, answer.into(), &Provenance::own()).await;
-        if let Err(failure) = sent {
-            debug!(server = self.kept.leg.server.settings.name, %failure, "an answer did not reach its server");
+    pub(super) fn reply(&self, answer: Vec<u8>) {
+        let (core, kept) = (Rc::clone(&self.core), Arc::clone(&self.kept));
+        tokio::task::spawn_local(async move {
+            let sent = kept.leg.send(&core, answer.into(), &Provenance::own()).await;
+            if let Err(failure) = sent {
+                debug!(server = kept.leg.server.settings.name, %failure, "an answer did not reach its server");
+            }
+        });
+    }
+
+    /// The server it runs at.
+    pub(super) fn server(&self) -> &Arc<Server> {
+        &self.kept.leg.server
+    }
+
+    /// Gives the place at the server to others, while the client is asked.
+    pub(super) fn give_place(&mut self) {
+        self.permit = None;
+    }
+
+    /// Takes a place at the server again.
+    pub(super) async fn take_place(&mut self) -> Result<(), Failure> {
+        if self.permit.is_none() {
+            self.permit = Some(queue::wait(&self.kept.leg.server, self.flow).await?);
         }
+        Ok(())
     }
 }
 
@@ -193,7 +281,7 @@ impl Drop for Run {
         if self.over || self.core.drain.phase() >= Phase::Ending {
             return;
         }
-        let (core, kept, id) = (Rc::clone(&self.core), Arc::clone(&self.kept), self.exchange.id_there());
+        let (core, kept, id) = (Rc::clone(&self.core), Arc::clone(&self.kept), self.upstream.id.clone());
         let given_up: Vec<Vec<u8>> = self.questions.give_up();
         tokio::task::spawn_local(async move {
             for answer in given_up {
@@ -204,27 +292,23 @@ impl Drop for Run {
     }
 }
 
-/// Sends the request in the session.
-async fn send(call: &Call, kept: &Arc<Kept>, message: &Message) -> Result<Exchange, Failure> {
-    let wanted = Level::of_request(&message.bytes, &message.envelope);
-    if let Some(level) = kept.enter(wanted) {
-        set_level(call, kept, level).await;
-    }
-    let sent = match read(request::to_legacy(&message.bytes, &message.envelope)) {
-        Ok(legacy) => kept.leg.call(&call.core, &legacy, &call.provenance()).await,
-        Err(failure) => Err(failure),
-    };
-    sent.inspect_err(|_| kept.leave(wanted))
+fn holder<'a>(server: &Server, client: &'a Client, message: &'a Message) -> Holder<'a> {
+    server.holder(Holder {
+        client: &client.id,
+        capabilities: capabilities(message),
+        info: message.raw(message.envelope.client_info),
+    })
 }
 
 /// A server that does not take the level says too much or too little; its call goes on.
-async fn set_level(call: &Call, kept: &Kept, level: Level) {
+async fn set_level(core: &Rc<Core>, kept: &Kept, from: &Provenance, level: Level) {
     let request = discovery::own(format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{{"level":"{}"}}}}"#,
         level.as_str()
     ));
-    let told = async { kept.leg.call(&call.core, &request, &call.provenance()).await?.answer().await };
+    let told = async { kept.leg.call(core, &request, from).await?.answer().await };
     if !matches!(timeout(LEVEL_TIME, told).await, Ok(Ok(_))) {
         debug!(server = kept.leg.server.settings.name, "a logging level was not taken");
+        kept.forget_level();
     }
 }

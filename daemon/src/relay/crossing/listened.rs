@@ -3,8 +3,9 @@
 //! Changes of lists come from the server's news, which all clients share; updates of resources from
 //! the session that is held for the client, where they are subscribed to for as long as it listens.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use toolgate_protocol::bridge::listen::{self, Filter, Interest, List};
@@ -28,6 +29,8 @@ pub struct Listened {
     pub granted: Filter,
     lists: Heard,
     watched: Option<Watched>,
+    /// What is to be said because something was missed.
+    missed: VecDeque<Bytes>,
 }
 
 /// Resources that are subscribed to until this is dropped.
@@ -49,19 +52,29 @@ impl Listened {
         let known = introduced_in_any(core, server, MODERN).await?;
         let mut granted = wanted.granted(known.capabilities_raw().unwrap_or(b"{}"));
         let lists = news::hear(core, server, eras::met(server, MODERN));
+        let holder = server.holder(holder);
+        if holder.client == Holder::EVERYBODY.client {
+            // What an instance for everybody says of resources reaches nobody.
+            for uri in granted.uris().to_vec() {
+                granted.withhold(&uri);
+            }
+        }
         let watched = if granted.uris().is_empty() {
             None
         } else {
-            let kept = kept::session(core, server, server.holder(holder)).await?;
+            let kept = kept::session(core, server, holder).await?;
             Some(Watched::begin(core, kept, &mut granted).await)
         };
-        Ok(Self { granted, lists, watched })
+        Ok(Self { granted, lists, watched, missed: VecDeque::new() })
     }
 
     /// The next notification, in the server's own words; `None` once nothing more will come. A
     /// dropped future has taken nothing.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
+            if let Some(message) = self.missed.pop_front() {
+                return Some(message);
+            }
             let word = tokio::select! {
                 word = self.lists.next() => word?,
                 word = next(&mut self.watched) => word?,
@@ -74,15 +87,18 @@ impl Listened {
                         return Some(message.bytes);
                     }
                 }
-                // Whoever missed something takes it for changed; of resources the gate cannot say which.
-                Word::Lagged => {
-                    if let Some(list) = List::ALL.into_iter().find(|list| self.granted.wants(*list)) {
-                        return Some(listen::announcement(list).into());
-                    }
-                }
+                // Whoever missed something takes all of it for changed.
+                Word::Lagged => self.missed.extend(everything(&self.granted)),
             }
         }
     }
+}
+
+/// A notification for each thing that is listened to.
+fn everything(granted: &Filter) -> Vec<Bytes> {
+    let lists = List::ALL.into_iter().filter(|list| granted.wants(*list)).map(listen::announcement);
+    let resources = granted.uris().iter().map(|uri| listen::update(uri));
+    lists.chain(resources).map(Bytes::from).collect()
 }
 
 async fn next(watched: &mut Option<Watched>) -> Option<Word> {
@@ -96,46 +112,38 @@ impl Watched {
     async fn begin(core: &Rc<Core>, kept: Arc<Kept>, granted: &mut Filter) -> Self {
         let updates = kept.hear();
         let mut watched = Self { core: Rc::clone(core), uris: granted.uris().to_vec(), kept, updates };
-        let new = watched.interest().enter(&watched.uris);
-        for uri in new {
-            if let Err(failure) = watched.say(Method::ResourcesSubscribe, &uri).await {
-                let server = &watched.kept.leg.server.settings.name;
-                debug!(server, %failure, "a server does not take a subscription");
+        let kept = Arc::clone(&watched.kept);
+        let mut interest = kept.interest.lock().await;
+        for uri in interest.enter(&watched.uris) {
+            if let Err(failure) = say(core, &kept, Method::ResourcesSubscribe, &uri).await {
+                debug!(server = kept.leg.server.settings.name, %failure, "a server does not take a subscription");
                 granted.withhold(&uri);
-                drop(watched.interest().leave(std::slice::from_ref(&uri)));
+                drop(interest.leave(std::slice::from_ref(&uri)));
                 watched.uris.retain(|known| *known != uri);
             }
         }
         watched
     }
+}
 
-    async fn say(&self, method: Method, uri: &str) -> Result<(), Failure> {
-        let request = Interest::request(b"1", uri, method == Method::ResourcesSubscribe);
-        let request = discovery::own(String::from_utf8_lossy(&request).into_owned());
-        let answer = self.kept.leg.call(&self.core, &request, &Provenance::own()).await?.answer().await?;
-        if answer.is_error() { Err(super::refused(&self.kept.leg.server)) } else { Ok(()) }
-    }
-
-    fn interest(&self) -> MutexGuard<'_, Interest> {
-        self.kept.interest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+async fn say(core: &Rc<Core>, kept: &Kept, method: Method, uri: &str) -> Result<(), Failure> {
+    let request = Interest::request(b"1", uri, method == Method::ResourcesSubscribe);
+    let request = discovery::own(String::from_utf8_lossy(&request).into_owned());
+    let answer = kept.leg.call(core, &request, &Provenance::own()).await?.answer().await?;
+    if answer.is_error() { Err(super::refused(&kept.leg.server)) } else { Ok(()) }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let old = self.interest().leave(&self.uris);
         // A core that ends has no runtime to say anything with, and takes the session along.
-        if old.is_empty() || self.core.drain.phase() >= Phase::Ending {
+        if self.core.drain.phase() >= Phase::Ending {
             return;
         }
-        let (core, kept) = (Rc::clone(&self.core), Arc::clone(&self.kept));
+        let (core, kept, uris) = (Rc::clone(&self.core), Arc::clone(&self.kept), std::mem::take(&mut self.uris));
         tokio::task::spawn_local(async move {
-            for uri in old {
-                let request = Interest::request(b"1", &uri, false);
-                let request = discovery::own(String::from_utf8_lossy(&request).into_owned());
-                if let Ok(mut exchange) = kept.leg.call(&core, &request, &Provenance::own()).await {
-                    drop(exchange.answer().await);
-                }
+            let mut interest = kept.interest.lock().await;
+            for uri in interest.leave(&uris) {
+                drop(say(&core, &kept, Method::ResourcesUnsubscribe, &uri).await);
             }
         });
     }

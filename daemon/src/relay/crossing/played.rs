@@ -79,7 +79,7 @@ impl Played {
         let place = Place { leg: leg.clone(), id: named.bytes(), token: None, stop: Arc::default() };
         let running = hosted.runs(message.id_bytes(), place);
         let mirrored = parameters::mirrored(call, &leg.server, &message).await;
-        let from = Provenance { mirrored, ..call.provenance() };
+        let from = Provenance { mirrored: Some(mirrored), ..call.provenance() };
         let first = read(playback.first())?;
         let round = tokio::select! {
             sent = leg.call_named(&call.core, &first, named, &from) => sent?,
@@ -176,10 +176,19 @@ impl Played {
 
     fn ask(&mut self, text: &[u8], result: Span) -> playback::Step {
         let Some(hosted) = self.session.hosted() else { return playback::Step::Nothing };
-        let answered = &self.answered;
-        self.playback.input_required(text, result, &mut || {
-            hosted.expect(Answerer::Call(answered.clone())).to_string().into_bytes()
-        })
+        let (answered, mut minted) = (&self.answered, Vec::new());
+        let step = self.playback.input_required(text, result, &mut || {
+            let id = hosted.expect(Answerer::Call(answered.clone())).to_string().into_bytes();
+            minted.push(id.clone());
+            id
+        });
+        if !matches!(step, playback::Step::Ask(_)) {
+            // Nobody is asked, so nobody will answer.
+            for id in minted {
+                hosted.answered(&id);
+            }
+        }
+        step
     }
 
     async fn obey(&mut self, step: playback::Step) -> Option<Step> {
@@ -207,11 +216,18 @@ impl Played {
     }
 
     async fn again(&mut self, request: Vec<u8>, after: u64) -> Result<Exchange, Failure> {
-        sleep(Duration::from_millis(after)).await;
-        if self.permit.is_none() {
-            self.permit = Some(queue::wait(&self.leg.server, self.flow).await?);
+        let request = read(request)?;
+        let round = async {
+            sleep(Duration::from_millis(after)).await;
+            if self.permit.is_none() {
+                self.permit = Some(queue::wait(&self.leg.server, self.flow).await?);
+            }
+            self.leg.call(&self.core, &request, &self.from).await
+        };
+        tokio::select! {
+            round = round => round,
+            () = self.running.stopped() => Err(cancelled(&self.leg.server)),
         }
-        self.leg.call(&self.core, &read(request)?, &self.from).await
     }
 
     /// Tells the client that questions are not to be answered any more.

@@ -14,6 +14,7 @@ pub use session::{Heard, Session};
 use super::meta;
 use crate::envelope::Envelope;
 use crate::error::result_body;
+use crate::json;
 use crate::method::Method;
 use crate::splice;
 
@@ -74,6 +75,13 @@ impl List {
 #[must_use]
 pub fn announcement(list: List) -> Vec<u8> {
     format!(r#"{{"jsonrpc":"2.0","method":"{}"}}"#, list.method().as_str()).into_bytes()
+}
+
+/// An update that the gate announces in its own name, as a legacy client hears it.
+#[must_use]
+pub fn update(uri: &str) -> Vec<u8> {
+    let (method, uri) = (Method::ResourceUpdated.as_str(), json::encode_str(uri));
+    format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"uri":{uri}}}}}"#).into_bytes()
 }
 
 /// The first message of a listen stream: what of the filter is granted. `id` is the listen request's, raw.
