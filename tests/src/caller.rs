@@ -88,7 +88,10 @@ impl Caller {
         let head = reply.head.clone();
         assert_eq!(head.status, 200, "{}", reply.text().await);
         self.session = head.header("mcp-session-id").map(ToOwned::to_owned);
-        assert_eq!(self.notify("notifications/initialized", json!({})).await, 202);
+        let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized", "params": {}});
+        let reply = self.post(&initialized.to_string()).await;
+        let status = reply.head.status;
+        assert_eq!(status, 202, "{}", reply.text().await);
         self
     }
 
