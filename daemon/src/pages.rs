@@ -52,7 +52,8 @@ pub fn health(gate: &Gate) -> (StatusCode, String) {
         .servers
         .values()
         .map(|server| {
-            let trouble = server.trouble();
+            let left_out = server.left_out.told();
+            let trouble = server.trouble().or_else(|| (!left_out.is_empty()).then(|| left_out.join("\n")));
             let status = if trouble.is_none() { "healthy" } else { "warning" };
             let mut check = serde_json::json!({ "status": status });
             if let Some(trouble) = trouble {

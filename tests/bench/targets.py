@@ -202,3 +202,17 @@ instances = {{ per = "all", max = 4 }}
 max_calls = 10000
 """
     return gate(stage, upstream, servers=lines, path="/mcp/lines")
+
+
+def one_era(era: str):
+    """The gate in front of a server that speaks this era only."""
+
+    def make(stage: Stage, upstream: int) -> Server:
+        lines = f"""[server.{era}]
+endpoints = ["http://127.0.0.1:{upstream}/{era}"]
+pool = {{ max_connections = 10000, idle_timeout = "1h" }}
+max_calls = 10000
+"""
+        return gate(stage, upstream, servers=lines, path=f"/mcp/{era}")
+
+    return make

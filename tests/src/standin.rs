@@ -1,7 +1,7 @@
 //! A stand-in MCP server that costs next to nothing, so that a benchmark measures what is before it.
 //!
-//! The binary `standin` and scenarios start it, over HTTP or stdio. It speaks both eras on every path, keeps
-//! connections, and answers `tools/call` with 296 bytes; tools `fail`, `slow` and `stream` do what they say.
+//! The binary `standin` and scenarios start it, over HTTP or stdio. It speaks both eras (at `/legacy` and `/modern`
+//! one only), keeps connections, and answers `tools/call` with 296 bytes; tools `fail`, `slow` and `stream` do what they say.
 
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
@@ -72,7 +72,10 @@ async fn serve_connection(mut socket: TcpStream) -> io::Result<()> {
                 if call.params.as_ref().and_then(|params| params.name) == Some("slow") {
                     tokio::time::sleep(SLOW).await;
                 }
-                answer(&mut out, &call);
+                match call.id.filter(|_| Some(call.method) == request.unknown) {
+                    Some(id) => write_json(&mut out, "404 Not Found", "", not_found(id).as_bytes()),
+                    None => answer(&mut out, &call),
+                }
             }
         }
         socket.write_all(&out).await?;
@@ -165,18 +168,20 @@ enum Method {
 struct Request {
     method: Method,
     body: std::ops::Range<usize>,
+    /// The greeting that this path's server does not know.
+    unknown: Option<&'static str>,
 }
 
 /// Reads one request into `held`; none when the client is done. Bodies have a Content-Length here.
 async fn read_request(socket: &mut TcpStream, held: &mut Vec<u8>) -> io::Result<Option<Request>> {
     loop {
-        if let Some((method, body)) = parse(held)? {
-            while held.len() < body.end {
+        if let Some(request) = parse(held)? {
+            while held.len() < request.body.end {
                 if socket.read_buf(held).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             }
-            return Ok(Some(Request { method, body }));
+            return Ok(Some(request));
         }
         if socket.read_buf(held).await? == 0 {
             return Ok(None);
@@ -184,7 +189,7 @@ async fn read_request(socket: &mut TcpStream, held: &mut Vec<u8>) -> io::Result<
     }
 }
 
-fn parse(read: &[u8]) -> io::Result<Option<(Method, std::ops::Range<usize>)>> {
+fn parse(read: &[u8]) -> io::Result<Option<Request>> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut fields);
     let parsed = request.parse(read).map_err(io::Error::other)?;
@@ -202,7 +207,12 @@ fn parse(read: &[u8]) -> io::Result<Option<(Method, std::ops::Range<usize>)>> {
         Some("DELETE") => Method::Delete,
         _ => Method::Get,
     };
-    Ok(Some((method, head_bytes..head_bytes + length)))
+    let unknown = match request.path {
+        Some("/legacy") => Some("server/discover"),
+        Some("/modern") => Some("initialize"),
+        _ => None,
+    };
+    Ok(Some(Request { method, body: head_bytes..head_bytes + length, unknown }))
 }
 
 #[cfg(test)]

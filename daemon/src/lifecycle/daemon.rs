@@ -118,7 +118,7 @@ impl Daemon {
     }
 
     fn load(&self) -> Result<(Settings, Report), Report> {
-        config::load(&self.file, &Environment::of_process(Scrutiny::Daemon))
+        config::load(&self.file, &Environment::of_process(Scrutiny::Front))
     }
 
     /// Everything that can fail comes before the swap; what follows it only tidies up.
@@ -209,6 +209,13 @@ impl Daemon {
     }
 }
 
+/// Names that merged views leave out, and how to mend each.
+fn left_out(policy: &Policy) -> impl Iterator<Item = String> {
+    let mut servers: Vec<_> = policy.servers.values().collect();
+    servers.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
+    servers.into_iter().flat_map(|server| server.left_out.told())
+}
+
 /// What is known of a server's era.
 pub fn era(server: &Server) -> Option<api::Era> {
     match server.eras.spoken() {
@@ -249,7 +256,7 @@ impl Operations for Daemon {
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             listeners: self.listener_status(&policy.settings),
             servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
-            warnings: policy.settings.warnings.iter().cloned().chain(defects()).collect(),
+            warnings: policy.settings.warnings.iter().cloned().chain(left_out(&policy)).chain(defects()).collect(),
         }
     }
 

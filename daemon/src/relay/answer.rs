@@ -30,7 +30,7 @@ pub async fn relay(
     mut course: Course,
     wait: Duration,
 ) -> Result<Response<Body>, Failure> {
-    let Ok(step) = timeout(wait, course.next()).await else {
+    let Ok(step) = timeout(course.left(wait), course.next()).await else {
         return Err(too_late(call, server, &course, wait).await);
     };
     call.times.first_byte = Some(Instant::now());
@@ -58,7 +58,7 @@ pub(super) fn with_links(links: Option<&Links>, answer: Bytes) -> Bytes {
 
 /// The answer of an exchange that only the gate reads, within the time that a server has.
 pub async fn whole(call: &Call, mut exchange: Exchange, wait: Duration) -> Result<Message, Failure> {
-    if let Ok(answer) = timeout(wait, exchange.answer()).await {
+    if let Ok(answer) = timeout(exchange.left(wait), exchange.answer()).await {
         return answer;
     }
     let server = Arc::clone(&exchange.leg.server);

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use toolgate_protocol::revision::Era;
@@ -50,6 +51,14 @@ impl Course {
             Self::Played(played) => played.next().await,
             Self::Held(held) => held.next().await,
             Self::Resumed(heard) => heard.next().await,
+        }
+    }
+
+    /// What is left of the time until the first message.
+    pub fn left(&self, wait: Duration) -> Duration {
+        match self {
+            Self::Straight(straight) => straight.exchange.left(wait),
+            Self::Played(_) | Self::Held(_) | Self::Resumed(_) => wait,
         }
     }
 

@@ -12,10 +12,11 @@ use http::Response;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use toolgate_protocol::bridge::listen::{self, Announcements, Filter, List};
+use toolgate_protocol::bridge::listen::{self, Filter, List};
 use toolgate_protocol::json;
 use toolgate_protocol::names;
 use toolgate_protocol::revision::Era;
+use toolgate_protocol::spaced::{Next, Spaced};
 
 use super::crossing::listened::Listened;
 use super::links;
@@ -28,6 +29,7 @@ use crate::message::Message;
 use crate::servers::exchange::{Exchange, Step};
 use crate::servers::kept::Holder;
 use crate::servers::{Server, eras};
+use crate::sessions::CHANGE_GAP;
 
 /// How long the acknowledgement waits for one of several servers.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -146,14 +148,14 @@ async fn feed(ears: Vec<Ear>, granted: &Filter, merged: bool, id: &[u8], events:
     for ear in ears {
         hearing.spawn_local(ear.hear(sender.clone(), merged));
     }
-    let mut lists = Announcements::default();
+    let mut lists = [const { Spaced::new(CHANGE_GAP) }; 3];
     loop {
         let message = tokio::select! {
             Some(message) = said.recv() => message,
             Some(_) = hearing.join_next() => return events.message(&listen::end(id)).await,
             () = due(&lists) => {
-                for list in lists.due(clock::millis()) {
-                    announce(list, id, events).await?;
+                for message in lists.iter_mut().filter_map(|list| list.due(clock::millis())) {
+                    say(&message, id, events).await?;
                 }
                 continue;
             }
@@ -165,26 +167,25 @@ async fn feed(ears: Vec<Ear>, granted: &Filter, merged: bool, id: &[u8], events:
         };
         match message.envelope.known_method.and_then(List::of) {
             // Several servers that change at once are one change.
-            Some(list) if lists.changed(list, clock::millis()) => announce(list, id, events).await?,
-            Some(_) => {}
-            None => events.message(&listen::tagged(&message.bytes, &message.envelope, id)).await?,
+            Some(list) => match lists[list as usize].note(clock::millis(), message) {
+                Next::Now(message) => say(&message, id, events).await?,
+                Next::At(_) | Next::Superseding => {}
+            },
+            None => say(&message, id, events).await?,
         }
     }
 }
 
-async fn due(lists: &Announcements) {
-    match lists.next() {
+async fn due(lists: &[Spaced<Message>]) {
+    match lists.iter().filter_map(Spaced::next).min() {
         Some(time) => sleep(Duration::from_millis(time.saturating_sub(clock::millis()))).await,
         None => std::future::pending().await,
     }
 }
 
-async fn announce(list: List, id: &[u8], events: &Events) -> Result<(), Gone> {
-    let announcement = Message::parse(listen::announcement(list).into());
-    match announcement {
-        Ok(message) => events.message(&listen::tagged(&message.bytes, &message.envelope, id)).await,
-        Err(_) => Ok(()),
-    }
+/// A notification under the client's subscription.
+async fn say(message: &Message, id: &[u8], events: &Events) -> Result<(), Gone> {
+    events.message(&listen::tagged(&message.bytes, &message.envelope, id)).await
 }
 
 impl Ear {

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use toolgate_protocol::envelope::Shape;
@@ -98,6 +99,15 @@ impl Exchange {
     /// The id that the request has at the server.
     pub fn id_there(&self) -> Bytes {
         self.id_there.as_ref().unwrap_or(&self.id).clone()
+    }
+
+    /// What is left of the time until the first message: an instance has made the request wait for
+    /// room already.
+    pub fn left(&self, wait: Duration) -> Duration {
+        match &self.source {
+            Source::Stdio(reply) => reply.left(wait),
+            Source::Http(_) => wait,
+        }
     }
 
     /// Whether an HTTP server knows nothing of the session that the request belongs to.

@@ -12,6 +12,7 @@ pub mod http_call;
 pub mod http_reply;
 pub mod http_stream;
 pub mod kept;
+pub mod left_out;
 pub mod leg;
 pub mod news;
 pub mod queue;
@@ -37,6 +38,7 @@ use discovery::Discovery;
 use eras::Eras;
 use fitness::Fitness;
 use kept::{Holder, KeptSessions};
+use left_out::LeftOut;
 use leg::Leg;
 use news::News;
 use queue::Queue;
@@ -63,6 +65,8 @@ pub struct Server {
     pub fitness: Arc<Fitness>,
     /// What it said of itself.
     pub discovery: Arc<Discovery>,
+    /// Names that merged views leave out.
+    pub left_out: Arc<LeftOut>,
     /// Which eras it speaks.
     pub eras: Arc<Eras>,
     /// Legacy sessions of modern clients.
@@ -100,6 +104,7 @@ impl Server {
             queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
             fitness: Arc::default(),
             discovery: Arc::default(),
+            left_out: Arc::default(),
             eras: Arc::default(),
             kept: Arc::default(),
             catalog: Arc::default(),
@@ -128,6 +133,8 @@ impl Server {
             queue: Arc::clone(&self.queue),
             fitness: Arc::clone(&self.fitness),
             discovery: Arc::clone(&self.discovery),
+            // Other aliases, other names.
+            left_out: if old.aliases == new.aliases { Arc::clone(&self.left_out) } else { Arc::default() },
             eras: Arc::clone(&self.eras),
             kept: Arc::clone(&self.kept),
             catalog: Arc::clone(&self.catalog),

@@ -28,7 +28,7 @@ use crate::servers::leg::Leg;
 const MAX_ASKED: usize = 256;
 
 /// Between two announcements that the same kind of list changed, in milliseconds.
-const CHANGE_GAP: u64 = 100;
+pub const CHANGE_GAP: u64 = 100;
 
 /// The leg to one server; locked while it is opened.
 type Opening = tokio::sync::Mutex<Option<Leg>>;

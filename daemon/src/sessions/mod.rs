@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 
-pub use hosted::{Answerer, Asked, Hosted, Outward, Place, Running};
+pub use hosted::{Answerer, Asked, CHANGE_GAP, Hosted, Outward, Place, Running};
 pub use line::{Line, NoRoom, Reading};
 pub use outbox::Outbox;
 pub use streams::{Found, Stream, Streams, overrun};

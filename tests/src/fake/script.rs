@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use super::record::Offer;
 use super::{Fake, Out, Request, Said, Speaks, lock, record, say};
 
 /// The members that a modern result must have.
@@ -29,7 +30,11 @@ impl Fake {
             "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => result(request, out, "{}"),
             "subscriptions/listen" => self.listen(request, out).await,
             "tools/call" => self.call(request, out).await,
-            method if method.ends_with("/list") => list(request, out),
+            method if method.ends_with("/list") => match self.record.offered() {
+                Some(offer) if offer.silent => std::future::pending().await,
+                Some(offer) if matches!(method, "tools/list" | "prompts/list") => offered(request, &offer, out),
+                _ => list(request, out),
+            },
             _ => echo(request, out),
         }
     }
@@ -202,6 +207,20 @@ fn list(request: &Request, out: &Out) {
         Some(_) => return fail(request, out, &json!({"code": -32602, "message": "Invalid cursor"})),
     };
     result(request, out, &text);
+}
+
+fn offered(request: &Request, offer: &Offer, out: &Out) {
+    let member = request.method.split('/').next().unwrap_or_default();
+    let entry = |name: &String| json!({"name": name, "inputSchema": {"type": "object"}});
+    let mut page = json!({"resultType": "complete", "ttlMs": 60000, "cacheScope": "public"});
+    page[member] = offer.names.iter().map(entry).collect();
+    if let Some(cursor) = &offer.cursor {
+        page["nextCursor"] = json!(cursor);
+    }
+    for (hint, value) in offer.hints.as_object().into_iter().flatten() {
+        page[hint] = value.clone();
+    }
+    result(request, out, &page.to_string());
 }
 
 /// A round trip of the modern era: the first answer wants input, the second repeats what came.

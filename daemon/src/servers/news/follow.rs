@@ -194,3 +194,6 @@ fn filter(list: Method) -> &'static str {
         _ => r#""resourcesListChanged":true"#,
     }
 }
+
+#[cfg(test)]
+mod tests;

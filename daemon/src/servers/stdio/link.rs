@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::calls::{Arrivals, Caller, Waiting, caller, share};
@@ -152,10 +152,11 @@ impl Link {
 
     /// Sends a request whose id is `id`, from [`Link::mint`]; waits at most `wait` for room.
     pub async fn request(&self, id: u64, message: Bytes, wait: Duration) -> Result<Reply, Unsent> {
+        let begun = Instant::now();
         let (reply, arrivals) = caller(self.shared.waits.load(Ordering::Relaxed));
         self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         self.touch();
-        let pending = Reply { link: self.clone(), id, arrivals, finished: false };
+        let pending = Reply { link: self.clone(), id, arrivals, begun, finished: false };
         self.put(message.len(), wait, |room| Command::Request { id, message, reply, room }).await?;
         Ok(pending)
     }
@@ -238,6 +239,8 @@ pub struct Reply {
     link: Link,
     id: u64,
     arrivals: Arrivals,
+    /// Before it waited for room.
+    begun: Instant,
     finished: bool,
 }
 
@@ -255,6 +258,11 @@ impl Reply {
         };
         self.finished = !matches!(arrival, Arrival::Related(_));
         arrival
+    }
+
+    /// What is left of a time that runs since the request was made.
+    pub fn left(&self, wait: Duration) -> Duration {
+        wait.saturating_sub(self.begun.elapsed())
     }
 
     /// Whether the answer has arrived.

@@ -1,14 +1,12 @@
 //! Changes that servers announce by themselves: `subscriptions/listen` on one side, a session's stream on the other.
 //! Called by the relays: `filter` and `interest` serve a modern client on a legacy server, `session` a legacy client
-//! on a modern one, `announce` whoever makes one stream of several.
+//! on a modern one.
 //! Must hold: nobody hears what he did not ask for; every notification is tagged for the era and stream it goes to.
 
-mod announce;
 mod filter;
 mod interest;
 mod session;
 
-pub use announce::{Announcements, QUIET_MILLIS};
 pub use filter::{BadFilter, Filter, MAX_URIS};
 pub use interest::Interest;
 pub use session::{Heard, Session};
