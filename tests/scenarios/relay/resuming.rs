@@ -326,14 +326,14 @@ async fn past_the_bound_a_stream_ends_with_an_error_of_its_request() {
         assert_eq!(seen, 1, "{name}");
         drop(reply);
         allow(&allowed, count);
-        let lost = wait::until("the loss", || async {
+        let error = wait::until("the loss", || async {
             let (_, mut messages) = rest(client.resume(last.as_deref().expect("an id")).await).await;
             let answer = messages.pop().expect("an answer");
             Some(answer).filter(|answer| answer.get("error").is_some())
         })
         .await;
-        assert_eq!((&lost["id"], &lost["error"]["code"]), (&json!("r"), &json!(-31410)), "{name}");
-        assert_eq!(lost["error"]["data"]["reason"], "events-lost", "{name}");
+        assert_eq!((&error["id"], &error["error"]["code"]), (&json!("r"), &json!(-31410)), "{name}");
+        assert_eq!(error["error"]["data"]["reason"], "events-lost", "{name}");
         let next = client.call("2", "echo", json!({})).await.answer().await;
         assert!(next.get("result").is_some(), "{name}: {next}");
     }

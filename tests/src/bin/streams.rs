@@ -33,7 +33,7 @@ async fn main() {
     let options = Options::parse();
     let (web, other) = (Http::start(Speaks::Legacy).await, Http::start(Speaks::Legacy).await);
     let gate = Setup::default()
-        .server("web", &format!("{}max_calls = 100000\n", web.endpoints()))
+        .server("web", &format!("{}max_calls = 100000\npool = {{ max_connections = 100000 }}\n", web.endpoints()))
         .server("other", &other.endpoints())
         .start()
         .await;
@@ -45,15 +45,22 @@ async fn main() {
         // Spread over a period, as streams of different clients are.
         let after = options.every * number as u64 / options.streams as u64;
         let arguments = json!({"count": options.events, "every": options.every, "after": after});
-        let reply = client.call_with_progress(&number.to_string(), "1", "web__ticks", arguments).await;
-        tokio::spawn(follow(reply, seen.clone()));
+        let seen = seen.clone();
+        // A stream's head comes with its first event, or after a while.
+        tokio::spawn(async move {
+            let reply = client.call_with_progress(&number.to_string(), "1", "web__ticks", arguments).await;
+            follow(reply, seen).await;
+        });
     }
     drop(seen);
-    let taken = memory(gate.pid()).saturating_sub(before);
-    let mut micros = Vec::new();
+    let (mut micros, mut most) = (Vec::new(), before);
     while let Some(delay) = delays.recv().await {
         micros.push(delay);
+        if micros.len() % options.streams == 0 {
+            most = most.max(memory(gate.pid()));
+        }
     }
+    let taken = most - before;
     micros.sort_unstable();
     let at = |share: usize| micros.get((micros.len() * share / 1000).min(micros.len().saturating_sub(1))).copied();
     let answer = json!({"streams": options.streams, "events": micros.len(), "kb_per_stream": taken / options.streams as u64,
