@@ -201,6 +201,31 @@ async fn a_cancellation_reaches_the_server_in_its_own_way() {
 }
 
 #[tokio::test]
+async fn a_cancellation_reaches_a_modern_server_that_has_not_begun_to_answer() {
+    let stage = Crossing::start().await;
+    for (path, prefix) in NEW {
+        let client = stage.legacy(path).await;
+        let record = stage.record(path, prefix);
+        let tool = format!("{prefix}silent");
+        let (reply, called) = tokio::join!(client.call("1", &tool, json!({})), async {
+            let called = record.until_called("silent").await;
+            assert_eq!(client.notify("notifications/cancelled", json!({"requestId": 1})).await, 202);
+            called
+        });
+        let answer = reply.answer().await;
+        assert_eq!(answer["error"]["data"]["reason"], "cancelled", "{path} {prefix}: {answer}");
+        record
+            .until("the cancellation", |received| {
+                received.message["closed"] == called.message["id"]
+                    || received.message["method"] == "notifications/cancelled"
+                        && received.message["params"]["requestId"] == called.message["id"]
+            })
+            .await;
+        record.clear();
+    }
+}
+
+#[tokio::test]
 async fn what_a_modern_server_requires_is_asked_of_a_legacy_client() {
     let stage = Crossing::start().await;
     for (path, prefix) in NEW {

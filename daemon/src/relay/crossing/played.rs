@@ -83,7 +83,11 @@ impl Played {
         let mirrored = parameters::mirrored(call, &leg.server, &message).await;
         let from = Provenance { mirrored, ..call.provenance() };
         let first = read(playback.first())?;
-        let round = leg.call_named(&call.core, &first, named, &from).await?;
+        // A server may send nothing, not even a head, before it answers.
+        let round = tokio::select! {
+            round = leg.call_named(&call.core, &first, named, &from) => round?,
+            () = stop.notified() => return Err(cancelled(&leg.server)),
+        };
         Ok(Self {
             core: Rc::clone(&call.core),
             from,
@@ -207,6 +211,15 @@ impl Played {
     }
 
     async fn again(&mut self, request: Vec<u8>, after: u64) -> Result<Exchange, Failure> {
+        let stop = Arc::clone(&self.stop);
+        let cancel = cancelled(&self.leg.server);
+        tokio::select! {
+            round = self.send_again(request, after) => round,
+            () = stop.notified() => Err(cancel),
+        }
+    }
+
+    async fn send_again(&mut self, request: Vec<u8>, after: u64) -> Result<Exchange, Failure> {
         sleep(Duration::from_millis(after)).await;
         if self.permit.is_none() {
             self.permit = Some(queue::wait(&self.leg.server, self.flow).await?);
