@@ -9,9 +9,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub use aside::{Aside, Calls};
 use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::sleep;
 use toolgate_protocol::bridge::capabilities;
 use toolgate_protocol::bridge::levels::{Level, SharedLevel};
 use toolgate_protocol::bridge::listen::Interest;
@@ -31,6 +35,10 @@ use crate::message::Message;
 /// A session that was not used for this long ends, in milliseconds.
 const IDLE: u64 = 15 * 60 * 1000;
 
+/// How long what a new session says is kept for a subscription that follows it. No longer: an instance
+/// that is heard does not idle.
+const EARLY: Duration = Duration::from_secs(1);
+
 /// A legacy session of a modern client.
 #[derive(Debug)]
 pub struct Kept {
@@ -40,8 +48,10 @@ pub struct Kept {
     pub introduction: Message,
     /// Calls that run in it.
     pub calls: Calls,
-    /// What it says of resources that somebody watches, where it is not an instance's news.
+    /// What it says of its lists and of resources that somebody watches, where it is not an instance's news.
     pub news: News,
+    /// An ear that was there before the first call.
+    early: Mutex<Option<Heard>>,
     /// Which resources are watched, and by how many.
     pub interest: Mutex<Interest>,
     level: Mutex<SharedLevel>,
@@ -54,6 +64,7 @@ pub struct Kept {
 #[derive(Debug, Default)]
 pub struct KeptSessions {
     all: Mutex<HashMap<String, Arc<Opening>>>,
+    opened: Notify,
 }
 
 /// One session; locked while it is opened, so that calls at once share one greeting.
@@ -74,7 +85,8 @@ impl Holder<'_> {
     /// Nobody in particular.
     pub const EVERYBODY: Self = Self { client: "everybody", capabilities: b"{}", info: None };
 
-    fn owner(&self) -> String {
+    /// Whose session it is, among those of one server.
+    pub fn owner(&self) -> String {
         format!("{} {}", self.client, String::from_utf8_lossy(self.capabilities))
     }
 }
@@ -114,9 +126,15 @@ impl Kept {
         result.and_then(|result| json::get(text, result, "capabilities")).map_or(b"{}", |all| all.of(text))
     }
 
-    /// What the server says of watched resources.
+    /// What the server says of its lists and of watched resources.
     pub fn hear(&self) -> Heard {
         self.leg.news().unwrap_or(&self.news).subscribe()
+    }
+
+    /// The same, with what a new session said already, for the first who asks: a client's subscription
+    /// follows a session that its calls open, and may come a moment later than the first of them.
+    pub fn hear_early(&self) -> Heard {
+        lock(&self.early).take().unwrap_or_else(|| self.hear())
     }
 
     /// The server knows the session no more: whoever listens has to begin anew.
@@ -141,6 +159,18 @@ impl Kept {
 impl KeptSessions {
     fn opening(&self, owner: &str) -> Arc<Opening> {
         Arc::clone(lock(&self.all).entry(owner.to_owned()).or_default())
+    }
+
+    /// The owner's session where one lives, once it is open where it is being opened.
+    pub async fn living(&self, server: &Server, owner: &str) -> Option<Arc<Kept>> {
+        let opening = lock(&self.all).get(owner).cloned()?;
+        let opened = opening.lock().await;
+        opened.as_ref().filter(|kept| kept.is_living(server)).cloned()
+    }
+
+    /// Ends when the next session was opened, whose ever it is; from now on, not from its first poll.
+    pub fn opened(&self) -> Notified<'_> {
+        self.opened.notified()
     }
 
     /// Takes out what nobody uses any more; its end is the caller's to say to the server.
@@ -183,13 +213,21 @@ pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) 
             introduction,
             calls: Calls::default(),
             news: News::default(),
+            early: Mutex::default(),
             interest: Mutex::default(),
             level: Mutex::default(),
             used,
             lost: AtomicBool::new(false),
         });
+        *lock(&kept.early) = Some(kept.hear());
+        let young = Arc::downgrade(&kept);
+        tokio::task::spawn_local(async move {
+            sleep(EARLY).await;
+            young.upgrade().map(|kept| lock(&kept.early).take())
+        });
         aside::attend(&core, &kept);
         *opened = Some(Arc::clone(&kept));
+        server.kept.opened.notify_waiters();
         Ok(kept)
     });
     opening.await.unwrap_or_else(|_| {

@@ -455,6 +455,27 @@ async fn a_modern_client_hears_that_lists_of_legacy_servers_changed() {
 }
 
 #[tokio::test]
+async fn a_modern_client_hears_that_lists_of_its_own_instance_changed() {
+    let stage = Crossing::start().await;
+    for path in ["/mcp/oldpipe", "/mcp/all"] {
+        let prefix = if path == "/mcp/all" { "oldpipe__" } else { "" };
+        let client = stage.modern(path);
+        let wanted = json!({"notifications": {"toolsListChanged": true}});
+        let mut stream = client.request("7", "subscriptions/listen", wanted).await;
+        stream.message().await;
+        // The call comes later than the subscription, and opens the instance that announces.
+        client.call("1", &format!("{prefix}change"), json!({})).await.answer().await;
+        let changed = stream.message().await;
+        assert_eq!(changed["method"], "notifications/tools/list_changed", "{path}: {changed}");
+        assert_eq!(changed["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 7, "{path}");
+        let mut other = stage.modern(path);
+        other.capabilities = json!({});
+        other.call("2", &format!("{prefix}change"), json!({})).await.answer().await;
+        assert!(stream.is_silent().await, "{path}: another's instance is no business of this client");
+    }
+}
+
+#[tokio::test]
 async fn a_legacy_client_watches_resources_and_lists_of_modern_servers() {
     let stage = Crossing::start().await;
     for (path, prefix) in NEW {
