@@ -69,7 +69,7 @@ fn with(mut seen: Value, name: &str, value: impl Into<Value>) -> Value {
 
 impl Features<'_> {
     async fn said(&self, tool: &'static str, arguments: Value) -> Value {
-        shown(self.service.call_tool(params(tool, arguments)).await)
+        shown(self.service.call_tool(params(tool, &arguments)).await)
     }
 
     /// Polls until what was heard meets `enough`, or patience ends.
@@ -111,7 +111,7 @@ impl Features<'_> {
     }
 
     async fn cancel(&self) -> Value {
-        let call = CallToolRequest::new(params("slow", json!({"seconds": 20, "tag": self.tag})));
+        let call = CallToolRequest::new(params("slow", &json!({"seconds": 20, "tag": self.tag})));
         let request = ClientRequest::CallToolRequest(call);
         let sent = self.service.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
         let handle = match sent {
@@ -187,7 +187,7 @@ impl Features<'_> {
     }
 
     async fn logging(&self) -> Result<Value, ServiceError> {
-        let mut call = params("log_levels", json!({}));
+        let mut call = params("log_levels", &json!({}));
         if self.modern {
             let mut meta = RequestMetaObject::default();
             meta.set_log_level(LoggingLevel::Warning);
@@ -201,7 +201,7 @@ impl Features<'_> {
     }
 }
 
-fn params(tool: &'static str, arguments: Value) -> CallToolRequestParams {
+fn params(tool: &'static str, arguments: &Value) -> CallToolRequestParams {
     let mut params = CallToolRequestParams::new(tool);
     params.arguments = arguments.as_object().cloned();
     params
