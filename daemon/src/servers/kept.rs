@@ -13,6 +13,9 @@ use std::time::Duration;
 
 pub use aside::{Aside, Calls};
 use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::sleep;
 use toolgate_protocol::bridge::capabilities;
 use toolgate_protocol::bridge::levels::{Level, SharedLevel};
 use toolgate_protocol::bridge::listen::Interest;
@@ -39,6 +42,10 @@ const IN_ALL: usize = 4096;
 /// Capabilities are a part of what tells sessions apart, and are kept as long as these.
 const CAPABILITIES_BYTES: usize = 16 * 1024;
 
+/// How long what a new session says is kept for a subscription that follows it. No longer: an instance
+/// that is heard does not idle.
+const EARLY: Duration = Duration::from_secs(1);
+
 /// A legacy session of a modern client.
 #[derive(Debug)]
 pub struct Kept {
@@ -48,8 +55,10 @@ pub struct Kept {
     pub introduction: Message,
     /// Calls that run in it.
     pub calls: Calls,
-    /// What it says of resources that somebody watches, where it is not an instance's news.
+    /// What it says of its lists and of resources that somebody watches, where it is not an instance's news.
     pub news: News,
+    /// An ear that was there before the first call.
+    early: Mutex<Option<Heard>>,
     /// Which resources are watched, and by how many.
     /// Locked together with what the server is told of it, so that the two never differ.
     pub interest: tokio::sync::Mutex<Interest>,
@@ -64,11 +73,12 @@ pub struct Kept {
 pub struct KeptSessions {
     all: Mutex<HashMap<Owner, Arc<Opening>>>,
     retired: AtomicBool,
+    opened: Notify,
 }
 
 /// Whose a session is: calls that declare other capabilities need another one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Owner {
+pub struct Owner {
     client: String,
     capabilities: Vec<u8>,
 }
@@ -98,7 +108,8 @@ impl Holder<'_> {
     /// Nobody in particular.
     pub const EVERYBODY: Self = Self { client: "everybody", capabilities: b"{}", info: None };
 
-    fn owner(&self) -> Owner {
+    /// Whose session it is, among those of one server.
+    pub fn owner(&self) -> Owner {
         Owner { client: self.client.to_owned(), capabilities: self.capabilities.to_vec() }
     }
 
@@ -141,9 +152,15 @@ impl Kept {
         lock(&self.level).forget();
     }
 
-    /// What the server says of watched resources.
+    /// What the server says of its lists and of watched resources.
     pub fn hear(&self) -> Heard {
         self.leg.news().unwrap_or(&self.news).subscribe()
+    }
+
+    /// The same, with what a new session said already, for the first who asks: a client's subscription
+    /// follows a session that its calls open, and may come a moment later than the first of them.
+    pub fn hear_early(&self) -> Heard {
+        lock(&self.early).take().unwrap_or_else(|| self.hear())
     }
 
     /// The server knows the session no more: whoever listens has to begin anew.
@@ -184,6 +201,18 @@ impl KeptSessions {
         }
         let opening = Arc::clone(all.entry(owner.clone()).or_default());
         Ok((opening, gone))
+    }
+
+    /// The owner's session where one lives, once it is open where it is being opened.
+    pub async fn living(&self, server: &Server, owner: &Owner) -> Option<Arc<Kept>> {
+        let opening = lock(&self.all).get(owner).cloned()?;
+        let opened = opening.lock().await;
+        opened.kept.as_ref().filter(|kept| kept.is_living(server)).cloned()
+    }
+
+    /// Ends when the next session was opened, whose ever it is; from now on, not from its first poll.
+    pub fn opened(&self) -> Notified<'_> {
+        self.opened.notified()
     }
 
     /// Takes out what nobody used for a while; its end is the caller's to say to the server.
@@ -264,6 +293,7 @@ pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) 
         match greeted {
             Ok(kept) => {
                 opened.kept = Some(Arc::clone(&kept));
+                server.kept.opened.notify_waiters();
                 Ok(kept)
             }
             Err(failure) => {
@@ -292,10 +322,17 @@ async fn greet(
         introduction,
         calls: Calls::default(),
         news: News::default(),
+        early: Mutex::default(),
         interest: tokio::sync::Mutex::default(),
         level: Mutex::default(),
         used: AtomicU64::new(clock::millis()),
         lost: AtomicBool::new(false),
+    });
+    *lock(&kept.early) = Some(kept.hear());
+    let young = Arc::downgrade(&kept);
+    tokio::task::spawn_local(async move {
+        sleep(EARLY).await;
+        young.upgrade().map(|kept| lock(&kept.early).take())
     });
     aside::attend(core, &kept);
     Ok(kept)

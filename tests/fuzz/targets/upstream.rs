@@ -58,12 +58,12 @@ fn keeps_what_is_there(text: &[u8], head: &Head) {
     assert!(response.parse(text).is_ok_and(|status| status.is_complete()));
     assert_eq!(response.code, Some(head.status));
     for (name, value) in head.headers.iter() {
-        assert!(response.headers.iter().any(|header| header.name == name && header.value == value));
+        assert!(response.headers.iter().any(|header| header.name.as_bytes() == name && header.value == value));
         assert!(!value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
         for single in ["connection", "keep-alive", "transfer-encoding", "content-length", "te", "trailer", "upgrade"] {
-            assert!(!name.eq_ignore_ascii_case(single), "{name} is of the connection alone");
+            assert!(!name.eq_ignore_ascii_case(single.as_bytes()), "{single} is of the connection alone");
         }
-        assert!(head.headers.get(name).is_some());
+        assert!(std::str::from_utf8(name).is_ok_and(|name| head.headers.get(name).is_some()));
     }
 }
 

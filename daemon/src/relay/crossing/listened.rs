@@ -1,11 +1,12 @@
 //! What a modern client's subscription hears of a legacy server.
 //!
-//! Changes of lists come from the server's news, which all clients share; updates of resources from
-//! the session that is held for the client, where they are subscribed to for as long as it listens.
+//! Changes of lists come from the server's news, which all clients share, and from the session that is
+//! held for the client, where its calls have opened one. Updates of resources come from that session,
+//! where they are subscribed to for as long as the client listens.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use toolgate_protocol::bridge::listen::{self, Filter, Interest, List};
@@ -19,7 +20,7 @@ use crate::listen::drain::Phase;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::eras::{self, introduced_in_any};
-use crate::servers::kept::{self, Holder, Kept};
+use crate::servers::kept::{self, Holder, Kept, Owner};
 use crate::servers::news::{self, Heard, Word};
 use crate::servers::{Server, discovery};
 
@@ -28,9 +29,20 @@ pub struct Listened {
     /// What of the filter the server keeps.
     pub granted: Filter,
     lists: Heard,
+    own: Option<Own>,
     watched: Option<Watched>,
     /// What is to be said because something was missed.
     missed: VecDeque<Bytes>,
+}
+
+/// The client's own session, heard for its lists. It may be opened, idle out and be opened again; to
+/// listen opens none, since that may start an instance.
+struct Own {
+    server: Arc<Server>,
+    owner: Owner,
+    heard: Option<Heard>,
+    /// Which one was heard last: one that has ended has nothing more to say.
+    last: Weak<Kept>,
 }
 
 /// Resources that are subscribed to until this is dropped.
@@ -65,7 +77,10 @@ impl Listened {
             let kept = kept::session(core, server, holder).await?;
             Some(Watched::begin(core, kept, &mut granted).await)
         };
-        Ok(Self { granted, lists, watched, missed: VecDeque::new() })
+        // A session that is watched is heard already, and one that all share is the server's news.
+        let is_own = watched.is_none() && holder.client != Holder::EVERYBODY.client;
+        let own = is_own.then(|| Own::new(server, holder.owner()));
+        Ok(Self { granted, lists, own, watched, missed: VecDeque::new() })
     }
 
     /// The next notification, in the server's own words; `None` once nothing more will come. A
@@ -77,6 +92,7 @@ impl Listened {
             }
             let word = tokio::select! {
                 word = self.lists.next() => word?,
+                word = own(&mut self.own) => word,
                 word = next(&mut self.watched) => word?,
             };
             match word {
@@ -105,6 +121,40 @@ async fn next(watched: &mut Option<Watched>) -> Option<Word> {
     match watched {
         Some(watched) => watched.updates.next().await,
         None => std::future::pending().await,
+    }
+}
+
+async fn own(own: &mut Option<Own>) -> Word {
+    match own {
+        Some(own) => own.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Own {
+    fn new(server: &Arc<Server>, owner: Owner) -> Self {
+        Self { server: Arc::clone(server), owner, heard: None, last: Weak::new() }
+    }
+
+    /// The next word of whichever session is open. A dropped future has taken nothing.
+    async fn next(&mut self) -> Word {
+        loop {
+            if let Some(heard) = &mut self.heard {
+                if let Some(word) = heard.next().await {
+                    return word;
+                }
+                self.heard = None;
+            }
+            // Before the look: one that is opened after it ends this wait.
+            let opened = self.server.kept.opened();
+            match self.server.kept.living(&self.server, &self.owner).await {
+                Some(kept) if !std::ptr::eq(self.last.as_ptr(), Arc::as_ptr(&kept)) => {
+                    self.heard = Some(kept.hear_early());
+                    self.last = Arc::downgrade(&kept);
+                }
+                _ => opened.await,
+            }
+        }
     }
 }
 

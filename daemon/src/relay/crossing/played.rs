@@ -81,6 +81,7 @@ impl Played {
         let mirrored = parameters::mirrored(call, &leg.server, &message).await;
         let from = Provenance { mirrored: Some(mirrored), ..call.provenance() };
         let first = read(playback.first())?;
+        // A server may send nothing, not even a head, before it answers.
         let round = tokio::select! {
             sent = leg.call_named(&call.core, &first, named, &from) => sent?,
             () = running.stopped() => return Err(cancelled(&leg.server)),

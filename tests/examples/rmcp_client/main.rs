@@ -1,50 +1,43 @@
 //! A client on rmcp over reqwest, in the era that PLAN names: `rmcp_client PLAN`.
 //!
-//! Does what `tests/peers/clients/steps.py` does and prints the same line of JSON. It is an example and not a
+//! Does what `tests/peers/clients/steps.py` and `features.py` do and prints the same line of JSON. It is an example and not a
 //! binary, since rmcp is here as a peer to test with, and no dependency of anything that is built to be used.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+#[expect(deprecated, reason = "what 2026-07-28 deprecates, clients still use")]
+mod features;
+#[expect(deprecated, reason = "what 2026-07-28 deprecates, clients still use")]
+mod heard;
+
 use std::time::Duration;
 
-use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ProgressNotificationParam, ProtocolVersion,
-};
+use rmcp::model::{CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ProtocolVersion};
 use rmcp::service::{
-    ClientLifecycleMode, NotificationContext, PeerRequestOptions, RoleClient, RunningService, ServiceError,
-    serve_client_with_lifecycle,
+    ClientLifecycleMode, PeerRequestOptions, RoleClient, RunningService, ServiceError, serve_client_with_lifecycle,
 };
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use serde_json::{Value, json};
 
-/// Counts the progress that arrives.
-#[derive(Clone, Default)]
-struct Counting(Arc<AtomicU64>);
+use crate::features::features;
+use crate::heard::Heard;
 
-impl rmcp::ClientHandler for Counting {
-    async fn on_progress(&self, _: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-type Service = RunningService<RoleClient, Counting>;
+type Service = RunningService<RoleClient, Heard>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let plan: Value = serde_json::from_str(&std::env::args().nth(1).expect("usage: rmcp_client PLAN")).expect("JSON");
-    let progress = Counting::default();
-    let service = connect(&plan, progress.clone()).await;
-    let seen = if plan["mode"] == "refusal" {
-        refusal(&service, &plan).await
-    } else {
-        calls(&service, &plan, &progress).await
+    let heard = Heard::default();
+    let service = connect(&plan, heard.clone()).await;
+    let seen = match plan["mode"].as_str() {
+        Some("refusal") => refusal(&service, &plan).await,
+        Some("features") => features(&service, &plan, &heard).await,
+        _ => calls(&service, &plan, &heard).await,
     };
     println!("{seen}");
     service.cancel().await.expect("an orderly end");
 }
 
-async fn connect(plan: &Value, progress: Counting) -> Service {
+async fn connect(plan: &Value, heard: Heard) -> Service {
     let mut config = StreamableHttpClientTransportConfig::with_uri(plan["url"].as_str().expect("a URL"));
     config.auth_header = plan["key"].as_str().map(ToOwned::to_owned);
     let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
@@ -54,10 +47,10 @@ async fn connect(plan: &Value, progress: Counting) -> Service {
         _ => ClientLifecycleMode::Initialize,
     };
     let transport = StreamableHttpClientTransport::from_config(config);
-    serve_client_with_lifecycle(progress, transport, lifecycle).await.expect("a connection")
+    serve_client_with_lifecycle(heard, transport, lifecycle).await.expect("a connection")
 }
 
-async fn calls(service: &Service, plan: &Value, progress: &Counting) -> Value {
+async fn calls(service: &Service, plan: &Value, heard: &Heard) -> Value {
     let tools = service.list_all_tools().await.expect("the list of tools");
     let tools: Vec<_> = tools.iter().map(|tool| tool.name.to_string()).collect();
     let succeed = shown(service.call_tool(params(&plan["succeed"])).await);
@@ -65,7 +58,7 @@ async fn calls(service: &Service, plan: &Value, progress: &Counting) -> Value {
     let progressed = shown(service.call_tool(params(&plan["progress"])).await);
     // Progress is dispatched beside answers: what came on the same stream may be counted a moment later.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let progress = progress.0.load(Ordering::Relaxed);
+    let progress = heard.notes().progress;
     let cancel = cancelled(service, params(&plan["cancel"])).await;
     let after = shown(service.call_tool(params(&plan["succeed"])).await);
     json!({"tools": tools, "succeed": succeed, "fail": fail, "progressed": progressed, "progress": progress,
