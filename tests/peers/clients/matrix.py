@@ -53,7 +53,7 @@ BOTH = ("legacy", "modern")
 CANNOT = [
     ([INSPECTOR], BOTH, None, "progress", "Progress: sent to who asks for it with a token; --cli prints its result only"),
     (
-        [INSPECTOR], ("legacy",), ("legacy", "both", "legacy-stdio"), "cancel",
+        [INSPECTOR], ("legacy",), None, "cancel",
         "2025-11-25 Transports: a disconnect is no cancellation, and --cli sends nothing else when it is ended",
     ),
     ([INSPECTOR], BOTH, None, "elicitation", "Client capabilities: elicitation is optional; --cli has no user to ask"),
