@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::header::AsHeaderName;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method};
@@ -87,6 +88,8 @@ pub struct Call {
     pub connection: Rc<Connection>,
     /// Where the call comes from: the peer, or whom a trusted proxy names. Never IPv4 in IPv6's form.
     pub address: IpAddr,
+    /// The same as servers are told it, where a trusted proxy named it; else it is the connection's.
+    pub proxied: Option<Arc<str>>,
     /// The way from there to here, the proxies' addresses joined by commas, where a proxy named it.
     pub chain: Option<Arc<str>>,
     /// Whether the client spoke HTTPS, to us or to the proxy.
@@ -119,6 +122,8 @@ pub struct Call {
     pub era: Era,
     /// The legacy session that the call belongs to.
     pub session: Option<(Arc<Session>, Busy)>,
+    /// The raw id of the request whose stream it resumes.
+    pub resumes: Option<Bytes>,
     /// A message that could not be read; its id may still be found for the answer.
     pub salvaged: Option<Bytes>,
     /// Refused before its body was read, and the rest of it will not be: the connection cannot go on.
@@ -132,8 +137,11 @@ pub struct Call {
 }
 
 /// When the stages of a call were reached.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Times {
+    /// The whole message was there; until then, when the head was. What follows without waiting is counted
+    /// from here: the clock is read once for all of it.
+    pub read: Instant,
     /// A permit of the server was had.
     pub admitted: Option<Instant>,
     /// The first byte of the server's answer was there.
@@ -148,12 +156,14 @@ impl Call {
             Some(entrance) => Arc::clone(entrance),
             None => Arc::new(Entrance::new(Arc::clone(&connection.listener))),
         };
+        let now = Instant::now();
         Self {
             id: CallId::mint(),
-            started: Instant::now(),
+            started: now,
             core: Rc::clone(core),
             connection: Rc::clone(connection),
             address: connection.peer.ip(),
+            proxied: None,
             chain: None,
             https: connection.tls.is_some(),
             policy,
@@ -170,23 +180,61 @@ impl Call {
             routed: None,
             era: Era::Legacy,
             session: None,
+            resumes: None,
             salvaged: None,
             cut: false,
             permits: Vec::new(),
             held: None,
-            times: Times::default(),
+            times: Times { read: now, admitted: None, first_byte: None },
+        }
+    }
+
+    /// The call as a task has it that goes on without the request: with all that is held for it.
+    #[must_use]
+    pub fn detach(&mut self) -> Self {
+        Self {
+            id: self.id,
+            started: self.started,
+            core: Rc::clone(&self.core),
+            connection: Rc::clone(&self.connection),
+            address: self.address,
+            proxied: self.proxied.clone(),
+            chain: self.chain.clone(),
+            https: self.https,
+            policy: Rc::clone(&self.policy),
+            entrance: Arc::clone(&self.entrance),
+            method: self.method.clone(),
+            path: self.path.clone(),
+            key_in_path: None,
+            headers: Arc::clone(&self.headers),
+            client: self.client.clone(),
+            view: self.view.clone(),
+            authority: None,
+            message: self.message.clone(),
+            batch: None,
+            routed: None,
+            era: self.era,
+            session: self.session.as_ref().map(|(session, _)| (Arc::clone(session), session.enter())),
+            resumes: None,
+            salvaged: None,
+            cut: false,
+            permits: std::mem::take(&mut self.permits),
+            held: self.held.take(),
+            times: self.times,
         }
     }
 
     /// A call of the same client for one message of the batch that this one brought.
     #[must_use]
     pub fn part(&self, headers: &Arc<HeaderMap>, message: Message) -> Self {
+        let now = Instant::now();
         Self {
             id: CallId::mint(),
-            started: Instant::now(),
+            started: now,
             core: Rc::clone(&self.core),
             connection: Rc::clone(&self.connection),
             address: self.address,
+            proxied: self.proxied.clone(),
             chain: self.chain.clone(),
             https: self.https,
             policy: Rc::clone(&self.policy),
@@ -203,11 +251,12 @@ impl Call {
             routed: None,
             era: self.era,
             session: None,
+            resumes: None,
             salvaged: None,
             cut: false,
             permits: Vec::new(),
             held: None,
-            times: Times::default(),
+            times: Times { read: now, admitted: None, first_byte: None },
         }
     }
 
@@ -226,21 +275,26 @@ impl Call {
         self.message.as_ref().expect("the stage `read` has run")
     }
 
+    /// The client's address as servers are told it.
+    pub fn address_text(&self) -> &Arc<str> {
+        self.proxied.as_ref().unwrap_or(&self.connection.address)
+    }
+
     /// What the server is told of where the call comes from.
     pub fn provenance(&self) -> Provenance {
         Provenance {
             id: self.id,
-            address: Some(self.address),
+            address: Some(Arc::clone(self.address_text())),
             chain: self.chain.clone(),
             tls: self.https,
             client: self.client.clone(),
             headers: Some(Arc::clone(&self.headers)),
-            mirrored: Vec::new(),
+            mirrored: None,
         }
     }
 
     /// A request header as text; `None` also where it is no text.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }

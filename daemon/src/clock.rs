@@ -10,6 +10,11 @@ pub fn millis() -> u64 {
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Nanoseconds from the first reading to `now`; 0 where it lies before.
+pub fn nanos_at(now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(*START).as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Nanoseconds since the first reading.
 pub fn nanos() -> u64 {
     u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)

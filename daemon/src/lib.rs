@@ -31,3 +31,4 @@ pub mod seal;
 pub mod servers;
 pub mod sessions;
 pub mod stages;
+pub mod wire;

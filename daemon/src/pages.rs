@@ -10,6 +10,7 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::config::settings::Serve;
 use crate::gate::Gate;
+use crate::lifecycle::daemon;
 
 /// A page that needs no client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +52,15 @@ pub fn health(gate: &Gate) -> (StatusCode, String) {
         .servers
         .values()
         .map(|server| {
-            let trouble = server.trouble();
+            let left_out = server.left_out.told();
+            let trouble = server.trouble().or_else(|| (!left_out.is_empty()).then(|| left_out.join("\n")));
             let status = if trouble.is_none() { "healthy" } else { "warning" };
             let mut check = serde_json::json!({ "status": status });
             if let Some(trouble) = trouble {
                 check["message"] = trouble.into();
+            }
+            if let Some(era) = daemon::era(server) {
+                check["era"] = era.word().into();
             }
             (format!("server:{}", server.settings.name), check)
         })

@@ -20,16 +20,21 @@ use crate::stages::{
     address, batch, compress, contain, ending, forward, identify, limit, read, route, secure, session, unread,
 };
 
-/// Answers one HTTP request.
-pub async fn serve(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
+/// Takes up one HTTP request, for [`serve`].
+pub fn begin(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> (Box<Entry>, Incoming) {
     let (head, body) = request.into_parts();
+    (Entry::begin(Call::new(core, connection, head)), body)
+}
+
+/// Answers one HTTP request.
+pub async fn serve(mut entry: Box<Entry>, body: Incoming) -> Response<Body> {
+    let (core, protocol, id) = (Rc::clone(&entry.call.core), entry.call.connection.protocol, entry.call.id);
     let mut unread = Some(body);
-    let mut entry = Entry::begin(Call::new(core, connection, head));
-    let id = entry.call.id;
     let outcome = {
+        // Pinned here and lent: handed on by value it would be held twice for as long as the call runs.
         let work = pin!(answer(&mut entry.call, &mut unread));
         // When the time to drain is up, an error now is better than a connection that breaks.
-        ending::unless_cut_off(core, connection.protocol, contain::contained(id, work)).await
+        ending::unless_cut_off(&core, protocol, pin!(contain::contained(id, work))).await
     };
     let mut response = match outcome {
         Ok(response) => response,
@@ -55,7 +60,7 @@ pub async fn part(call: Call) -> Response<Body> {
             batch::fits(&entry.call)?;
             message(&mut entry.call).await
         });
-        ending::unless_cut_off(&core, protocol, contain::contained(id, work)).await
+        ending::unless_cut_off(&core, protocol, pin!(contain::contained(id, work))).await
     };
     let response = outcome.unwrap_or_else(|failure| {
         entry.failed(&failure);
@@ -99,4 +104,20 @@ async fn message(call: &mut Call) -> Result<Response<Body>, Failure> {
     limit::check(call)?;
     // Who answers: the gate itself, one server, or several; with the server's queue in front.
     forward::forward(call).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that an async function makes.
+    fn size_of_future<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_call_in_flight_stays_small() {
+        let size = size_of_future(serve);
+        assert!(size <= 2048, "{size} bytes per call in flight: box what few calls need");
+    }
 }

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use http::{HeaderName, HeaderValue};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use toolgate_protocol::names::Pattern;
 
-use crate::config::Settings;
 use crate::config::settings::{Filter, Listener};
+use crate::config::{HEADERS, HSTS, Settings};
 use crate::identity::Client;
 use crate::limits::Limits;
 use crate::servers::Server;
@@ -38,20 +39,35 @@ pub struct Policy {
 pub struct Entrance {
     /// Its configuration.
     pub listener: Arc<Listener>,
-    /// Set on every answer.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Set on every answer, with an empty place for each of [`PLACES`].
+    pub headers: HeaderMap,
 }
 
 impl Entrance {
     /// Resolves a listener; header names and values were checked when the file was read.
     pub fn new(listener: Arc<Listener>) -> Self {
-        let headers = listener
+        let mut headers: HeaderMap = listener
             .security_headers
             .iter()
-            .filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
+            .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, header_value(value)?)))
             .collect();
+        for name in &PLACES {
+            headers.entry(name).or_insert(HeaderValue::from_static(""));
+        }
         Self { listener, headers }
     }
+}
+
+/// Headers that nearly every answer has of its own. The copy of a listener's headers that an answer begins
+/// with has a place for each, so that it need not grow.
+pub static PLACES: [HeaderName; 3] =
+    [CONTENT_TYPE, HeaderName::from_static("x-request-id"), HeaderName::from_static("mcp-session-id")];
+
+/// A value that each answer gets a copy of. Those that nearly all configurations have are static: copies of
+/// others share a count, which the cores would take from each other with every answer.
+fn header_value(value: &str) -> Option<HeaderValue> {
+    let known = HEADERS.iter().chain([&HSTS]).map(|(_, known)| *known).find(|known| *known == value);
+    known.map_or_else(|| value.parse().ok(), |known| Some(HeaderValue::from_static(known)))
 }
 
 /// What a path offers: `/mcp` everything, `/mcp/NAME` one server or profile.

@@ -1,6 +1,5 @@
 //! Where a call comes from, as its server is told: request id, address, protocol, client.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -14,7 +13,7 @@ pub struct Provenance {
     /// The call's id.
     pub id: CallId,
     /// The client's address; absent for what the gate asks by itself.
-    pub address: Option<IpAddr>,
+    pub address: Option<Arc<str>>,
     /// The way from there, as addresses joined by commas, where a trusted proxy told it; else the address is the way.
     pub chain: Option<Arc<str>>,
     /// Whether the client spoke HTTPS.
@@ -24,21 +23,14 @@ pub struct Provenance {
     /// The headers of the client's request; only the modern era's mirrored ones and trace
     /// context go on.
     pub headers: Option<Arc<HeaderMap>>,
-    /// Headers that the gate mirrors arguments into, for a client that knows no such headers.
-    pub mirrored: Vec<(String, String)>,
+    /// Headers that the gate mirrors arguments into, for a client that knows no such headers; those of
+    /// the client's own then do not go on.
+    pub mirrored: Option<Vec<(String, String)>>,
 }
 
 impl Provenance {
     /// A call that the gate makes by itself.
     pub fn own() -> Self {
-        Self {
-            id: CallId::mint(),
-            address: None,
-            chain: None,
-            tls: false,
-            client: None,
-            headers: None,
-            mirrored: Vec::new(),
-        }
+        Self { id: CallId::mint(), address: None, chain: None, tls: false, client: None, headers: None, mirrored: None }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use toolgated::config::settings::{Measure, Per, Transport};
-use toolgated::config::{self, Environment, Settings, check};
+use toolgated::config::{self, Environment, Scrutiny, Settings, check};
 
 fn read(text: &str) -> Settings {
     config::from_text(text).unwrap_or_else(|report| panic!("{}", report.render(false)))
@@ -229,4 +229,39 @@ proptest! {
         let shown = report.to_json();
         prop_assert_eq!(shown["problems"].as_array().map(Vec::len), Some(report.problems.len()));
     }
+}
+
+#[test]
+fn each_process_looks_at_its_own_secrets_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("toolgate.toml");
+    let text = r#"
+version = 1
+[listener.a]
+address = "127.0.0.1:1"
+auth = "key"
+tls.certificates = [{ chain = "chain.pem", key = "key.pem" }]
+[server.http]
+endpoints = "http://127.0.0.1:1/mcp"
+bearer = "file:of-the-front"
+headers = { x-key = "env:OF_THE_FRONT" }
+[server.stdio]
+command = "x"
+env = { TOKEN = "file:of-the-keeper", OTHER = "env:OF_THE_KEEPER" }
+"#;
+    std::fs::write(&file, text).unwrap();
+    let report = |scrutiny| {
+        let environment = Environment { scrutiny, ..Environment::default() };
+        let (Ok((_, report)) | Err(report)) = config::load(&file, &environment);
+        report.render(false)
+    };
+    let (front, keeper) = (report(Scrutiny::Front), report(Scrutiny::Keeper));
+    for missing in ["of-the-front cannot be read", "\"OF_THE_FRONT\" is not set", "chain.pem cannot be read"] {
+        assert!(front.contains(missing) && !keeper.contains(missing), "{missing}:\n{front}\n{keeper}");
+    }
+    for missing in ["of-the-keeper cannot be read", "\"OF_THE_KEEPER\" is not set"] {
+        assert!(keeper.contains(missing) && !front.contains(missing), "{missing}:\n{front}\n{keeper}");
+    }
+    let operator = report(Scrutiny::Operator);
+    assert!(operator.contains("of-the-front cannot") && operator.contains("of-the-keeper cannot"), "{operator}");
 }

@@ -126,8 +126,8 @@ backend standin
     return Server(stage, "haproxy", process, port, tls / "ca.pem", None, "/mcp")
 
 
-def gate(stage: Stage, upstream: int, cores: str = "0") -> Server:
-    """The gate with what it has switched on: keys, tiers, limits, pools, queues."""
+def gate(stage: Stage, upstream: int, cores: str = "0", servers: str = "", path: str = "/mcp/standin") -> Server:
+    """The gate with what it has switched on: keys, tiers, limits, pools, queues. `servers` are further ones."""
     port, tls, secret = free_port(), stage.certificates(), secrets.token_hex(32)
     folder = stage.folder / f"gate-{port}"
     (folder / "run").mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,46 @@ endpoints = ["http://127.0.0.1:{upstream}/mcp"]
 pool = {{ max_connections = 10000, idle_timeout = "1h" }}
 max_calls = 10000
 queue = {{ max_size = 10000, timeout = "10s" }}
+
+{servers}
 """)
+    if "command =" in servers:
+        # A process of its own, whose CPU is not the gate's.
+        stage.start(f"keeper-{port}", pinned("1") + [binary("toolgated", "release"), "keeper", "--config", config])
     process = stage.start(f"gate-{port}", pinned(cores) + [binary("toolgated", "release"), "run", "--config", config])
     stage.port_open(process, port)
-    return Server(stage, "gate", process, port, tls / "ca.pem", f"tg_bench_{secret}", "/mcp/standin")
+    return Server(stage, "gate", process, port, tls / "ca.pem", f"tg_bench_{secret}", path)
+
+
+def merged(stage: Stage, upstream: int) -> Server:
+    """The gate where two servers are one: names are edited, and the gate is the end of the conversation."""
+    second = f"""[server.second]
+endpoints = ["http://127.0.0.1:{upstream}/mcp"]
+pool = {{ max_connections = 10000, idle_timeout = "1h" }}
+max_calls = 10000
+"""
+    return gate(stage, upstream, servers=second, path="/mcp")
+
+
+def stdio(stage: Stage, upstream: int) -> Server:
+    """The gate in front of one instance that all clients share; only the gate's own CPU is counted."""
+    lines = f"""[server.lines]
+command = ["{binary("standin", "release")}", "--stdio"]
+instances = {{ per = "all", max = 4 }}
+max_calls = 10000
+"""
+    return gate(stage, upstream, servers=lines, path="/mcp/lines")
+
+
+def one_era(era: str):
+    """The gate in front of a server that speaks this era only."""
+
+    def make(stage: Stage, upstream: int) -> Server:
+        lines = f"""[server.{era}]
+endpoints = ["http://127.0.0.1:{upstream}/{era}"]
+pool = {{ max_connections = 10000, idle_timeout = "1h" }}
+max_calls = 10000
+"""
+        return gate(stage, upstream, servers=lines, path=f"/mcp/{era}")
+
+    return make

@@ -166,7 +166,7 @@ async fn every_flood_ends_and_leaves_nothing_behind() {
             std::future::ready((begun == given_up).then_some(()))
         })
         .await;
-        let growth = higher - high;
+        let growth = higher.saturating_sub(high);
         println!(
             "{name}: ended within {} frames, {begun} calls begun and given up, {growth} kB more at most",
             flooded.sent * frames
@@ -197,6 +197,34 @@ async fn a_call_that_came_with_its_reset_never_reaches_the_server() {
     let reached: Vec<_> =
         server.record.of("tools/call").into_iter().map(|call| call.message["params"]["name"].clone()).collect();
     assert_eq!(reached, ["echo"], "{}", gate.log());
+}
+
+/// A stream without room for its answer would hold the call, and the server's only permit, for ever.
+#[tokio::test]
+async fn a_client_that_takes_no_answer_holds_up_nobody() {
+    let server = Http::start(Speaks::Modern).await;
+    let gate = Setup::default()
+        .server("fake", &format!("{}max_calls = 1\nqueue = {{ timeout = \"20s\" }}\n", server.endpoints()))
+        .listener("bounds = { keep_alive = \"1s\" }")
+        .start()
+        .await;
+    let mut greedy = Client::connect(&gate.h2_target()).await.expect("a connection");
+    let no_room = frame(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let headers = frame(kind::HEADERS, END_HEADERS, 1, &headers(&gate, "hold"));
+    let go = server.record.path().with_extension("go");
+    let wants = String::from_utf8(body("hold"))
+        .expect("text")
+        .replace(r#""_meta":{"#, r#""_meta":{"progressToken":7,"#)
+        .replace(r#""arguments":{}"#, &format!(r#""arguments":{{"until":{go:?}}}"#));
+    let data = frame(kind::DATA, END_STREAM, 1, wants.as_bytes());
+    greedy.send(&[no_room, headers, data].concat()).await.expect("sent");
+    assert_eq!(greedy.outcome(1).await, Outcome::Status(200), "{}", gate.log());
+    // Its server has done its part.
+    std::fs::write(&go, "").expect("a file");
+    let mut other = Client::connect(&gate.h2_target()).await.expect("a connection");
+    other.send(&call(&gate, "echo", 1)).await.expect("sent");
+    assert_eq!(other.outcome(1).await, Outcome::Status(200), "{}", gate.log());
+    assert_eq!(greedy.outcome(1).await, Outcome::Reset(8), "{}", gate.log());
 }
 
 /// Clients that work hard: many streams, each with the frames of control that real clients send with it.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::gate::Gate;
-use crate::http::{Connection, EventStream, Head, Target, request};
+use crate::http::{Connection, Event, EventStream, Head, Target, request};
 use crate::mcp::Era;
 use crate::wait::PATIENCE;
 
@@ -88,7 +88,10 @@ impl Caller {
         let head = reply.head.clone();
         assert_eq!(head.status, 200, "{}", reply.text().await);
         self.session = head.header("mcp-session-id").map(ToOwned::to_owned);
-        assert_eq!(self.notify("notifications/initialized", json!({})).await, 202);
+        let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized", "params": {}});
+        let reply = self.post(&initialized.to_string()).await;
+        let status = reply.head.status;
+        assert_eq!(status, 202, "{}", reply.text().await);
         self
     }
 
@@ -141,6 +144,11 @@ impl Caller {
     /// Opens the session's stream.
     pub async fn stream(&self) -> Reply {
         self.send("GET", "").await
+    }
+
+    /// Resumes a stream after an event.
+    pub async fn resume(&self, last: &str) -> Reply {
+        self.clone().with("Last-Event-ID", last).stream().await
     }
 
     /// Ends the session; gives back the status.
@@ -230,6 +238,22 @@ impl Reply {
             return self.events.next_event();
         }
         Some(String::from_utf8(body).expect("text")).filter(|text| !text.is_empty())
+    }
+
+    /// The next event of a stream with its id, be there a message in it or not; none at the end.
+    ///
+    /// # Panics
+    /// When it does not come, or the connection breaks within the answer.
+    pub async fn event(&mut self) -> Option<Event> {
+        if !self.head.is_chunked() {
+            if !std::mem::replace(&mut self.over, true) {
+                self.events = EventStream::of(self.connection.body(&self.head).await.expect("a body"));
+            }
+            return self.events.next_whole();
+        }
+        let event = self.connection.whole_event(&mut self.events);
+        let event = timeout(PATIENCE, event).await;
+        event.unwrap_or_else(|_| panic!("no further event for {}", self.asked)).expect("a whole stream")
     }
 
     /// The next message, read.

@@ -242,7 +242,8 @@ impl Gate {
     /// When the socket does not answer.
     pub async fn control(&self, method: &str, path: &str) -> (u16, Value) {
         let socket = self.folder.path().join("run/control/control.sock");
-        let mut connection = Connection::unix(&socket).await.expect("the control socket");
+        // It is opened after the listeners.
+        let mut connection = wait::until("the control socket", async || Connection::unix(&socket).await.ok()).await;
         let headers = [("Content-Type", "application/json")];
         let raw = request(method, path, "localhost", &headers, b"{}");
         let (head, body) = connection.exchange(&raw).await.expect("an answer");

@@ -202,9 +202,19 @@ impl Connection {
 
     /// The data of the next event of a stream that has some; none at the stream's end.
     pub async fn event(&mut self, stream: &mut EventStream) -> io::Result<Option<String>> {
+        while let Some(event) = self.whole_event(stream).await? {
+            if !event.data.is_empty() {
+                return Ok(Some(event.data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next event of a stream that has data or an id; none at the stream's end.
+    pub async fn whole_event(&mut self, stream: &mut EventStream) -> io::Result<Option<Event>> {
         loop {
-            if let Some(data) = stream.next_event() {
-                return Ok(Some(data));
+            if let Some(event) = stream.next_whole() {
+                return Ok(Some(event));
             }
             match self.chunk().await? {
                 Some(chunk) => stream.text.extend_from_slice(&chunk),
@@ -261,6 +271,15 @@ impl Connection {
     }
 }
 
+/// An event of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its id.
+    pub id: Option<String>,
+    /// Its data; empty where it has none.
+    pub data: String,
+}
+
 /// What was read of an event stream and not yet returned.
 #[derive(Debug, Default)]
 pub struct EventStream {
@@ -276,6 +295,11 @@ impl EventStream {
 
     /// The data of the next whole event; comments and events without data are skipped.
     pub fn next_event(&mut self) -> Option<String> {
+        std::iter::from_fn(|| self.next_whole()).map(|event| event.data).find(|data| !data.is_empty())
+    }
+
+    /// The next event that has data or an id.
+    pub fn next_whole(&mut self) -> Option<Event> {
         loop {
             let normal = self.text.windows(2).position(|pair| pair == b"\n\n").map(|at| (at, 2));
             let crlf = self.text.windows(4).position(|quad| quad == b"\r\n\r\n").map(|at| (at, 4));
@@ -285,8 +309,9 @@ impl EventStream {
             let data: Vec<&str> =
                 event.lines().filter_map(|line| line.strip_prefix("data:")).map(without_space).collect();
             let data = data.join("\n");
-            if !data.is_empty() {
-                return Some(data);
+            let id = event.lines().find_map(|line| line.strip_prefix("id:")).map(without_space).map(ToOwned::to_owned);
+            if !data.is_empty() || id.is_some() {
+                return Some(Event { id, data });
             }
         }
     }

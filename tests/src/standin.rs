@@ -1,9 +1,9 @@
 //! A stand-in MCP server that costs next to nothing, so that a benchmark measures what is before it.
 //!
-//! The binary `standin` and scenarios start it. It speaks both eras on every path, keeps connections,
-//! and answers `tools/call` with 296 bytes; tools `fail`, `slow` and `stream` do what they say.
+//! The binary `standin` and scenarios start it, over HTTP or stdio. It speaks both eras (at `/legacy` and `/modern`
+//! one only), keeps connections, and answers `tools/call` with 296 bytes; tools `fail`, `slow` and `stream` do what they say.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -23,6 +23,19 @@ pub async fn serve(listener: TcpListener) -> io::Result<()> {
         // A client that goes away in the middle is its own business.
         tokio::spawn(async move { serve_connection(socket).await.ok() });
     }
+}
+
+/// Answers each line of `input` by one of `output`, until the input ends.
+pub fn serve_lines(input: impl BufRead, mut output: impl Write) -> io::Result<()> {
+    for line in input.lines() {
+        let line = line?;
+        let call: Call<'_> = serde_json::from_str(&line)?;
+        if let Some(id) = call.id {
+            writeln!(output, "{}", message(id, &call).unwrap_or_else(|| not_found(id)))?;
+            output.flush()?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -59,7 +72,10 @@ async fn serve_connection(mut socket: TcpStream) -> io::Result<()> {
                 if call.params.as_ref().and_then(|params| params.name) == Some("slow") {
                     tokio::time::sleep(SLOW).await;
                 }
-                answer(&mut out, &call);
+                match call.id.filter(|_| Some(call.method) == request.unknown) {
+                    Some(id) => write_json(&mut out, "404 Not Found", "", not_found(id).as_bytes()),
+                    None => answer(&mut out, &call),
+                }
             }
         }
         socket.write_all(&out).await?;
@@ -84,8 +100,21 @@ fn answer(out: &mut Vec<u8>, call: &Call<'_>) {
     };
     let session = if call.method == "initialize" { "Mcp-Session-Id: standin-session\r\n" } else { "" };
     let name = call.params.as_ref().and_then(|params| params.name).unwrap_or_default();
-    let body = match call.method {
-        "tools/call" if name == "fail" => wrap(
+    let Some(body) = message(id, call) else {
+        return write_json(out, "404 Not Found", "", not_found(id).as_bytes());
+    };
+    if name == "stream" {
+        let event = format!("event: message\ndata: {body}\n\n");
+        return write_answer(out, "200 OK", "Content-Type: text/event-stream\r\n", event.as_bytes());
+    }
+    write_json(out, "200 OK", session, body.as_bytes());
+}
+
+/// The answer to a request; none where the method is unknown.
+fn message(id: &RawValue, call: &Call<'_>) -> Option<String> {
+    let name = call.params.as_ref().and_then(|params| params.name);
+    Some(match call.method {
+        "tools/call" if name == Some("fail") => wrap(
             id,
             r#"{"resultType":"complete","content":[{"type":"text","text":"This tool always fails."}],"isError":true}"#,
         ),
@@ -94,17 +123,12 @@ fn answer(out: &mut Vec<u8>, call: &Call<'_>) {
         "server/discover" => wrap(id, DISCOVERED),
         "tools/list" => wrap(id, TOOLS),
         "ping" => wrap(id, r#"{"resultType":"complete"}"#),
-        _ => {
-            let error =
-                format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found"}}}}"#);
-            return write_json(out, "404 Not Found", "", error.as_bytes());
-        }
-    };
-    if name == "stream" {
-        let event = format!("event: message\ndata: {body}\n\n");
-        return write_answer(out, "200 OK", "Content-Type: text/event-stream\r\n", event.as_bytes());
-    }
-    write_json(out, "200 OK", session, body.as_bytes());
+        _ => return None,
+    })
+}
+
+fn not_found(id: &RawValue) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found"}}}}"#)
 }
 
 const INITIALIZED: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"standin","version":"1"}}"#;
@@ -144,18 +168,20 @@ enum Method {
 struct Request {
     method: Method,
     body: std::ops::Range<usize>,
+    /// The greeting that this path's server does not know.
+    unknown: Option<&'static str>,
 }
 
 /// Reads one request into `held`; none when the client is done. Bodies have a Content-Length here.
 async fn read_request(socket: &mut TcpStream, held: &mut Vec<u8>) -> io::Result<Option<Request>> {
     loop {
-        if let Some((method, body)) = parse(held)? {
-            while held.len() < body.end {
+        if let Some(request) = parse(held)? {
+            while held.len() < request.body.end {
                 if socket.read_buf(held).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             }
-            return Ok(Some(Request { method, body }));
+            return Ok(Some(request));
         }
         if socket.read_buf(held).await? == 0 {
             return Ok(None);
@@ -163,7 +189,7 @@ async fn read_request(socket: &mut TcpStream, held: &mut Vec<u8>) -> io::Result<
     }
 }
 
-fn parse(read: &[u8]) -> io::Result<Option<(Method, std::ops::Range<usize>)>> {
+fn parse(read: &[u8]) -> io::Result<Option<Request>> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut fields);
     let parsed = request.parse(read).map_err(io::Error::other)?;
@@ -181,7 +207,12 @@ fn parse(read: &[u8]) -> io::Result<Option<(Method, std::ops::Range<usize>)>> {
         Some("DELETE") => Method::Delete,
         _ => Method::Get,
     };
-    Ok(Some((method, head_bytes..head_bytes + length)))
+    let unknown = match request.path {
+        Some("/legacy") => Some("server/discover"),
+        Some("/modern") => Some("initialize"),
+        _ => None,
+    };
+    Ok(Some(Request { method, body: head_bytes..head_bytes + length, unknown }))
 }
 
 #[cfg(test)]
@@ -189,7 +220,7 @@ mod tests {
     use serde_json::json;
     use tokio::net::TcpListener;
 
-    use super::{ANSWER_BYTES, serve};
+    use super::{ANSWER_BYTES, serve, serve_lines};
     use crate::http::Target;
     use crate::mcp::{Client, Era};
 
@@ -209,6 +240,15 @@ mod tests {
             let (head, body) = client.connection().exchange(&raw).await.expect("an answer");
             assert_eq!((head.status, body.len()), (200, ANSWER_BYTES));
         }
+    }
+
+    #[test]
+    fn over_stdio_requests_are_answered_and_notifications_are_not() {
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}"#;
+        let input = format!("{call}\n{}\n", r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        let mut output = Vec::new();
+        serve_lines(input.as_bytes(), &mut output).expect("lines");
+        assert_eq!((output.len(), output.last()), (ANSWER_BYTES + 1, Some(&b'\n')));
     }
 
     #[tokio::test]

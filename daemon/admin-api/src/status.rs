@@ -201,6 +201,8 @@ pub enum Era {
     Legacy,
     /// 2026-07-28.
     Modern,
+    /// Either, as its client does.
+    Both,
     /// A word of a newer daemon.
     #[serde(other)]
     Unknown,
@@ -213,6 +215,7 @@ impl Era {
         match self {
             Self::Legacy => "legacy",
             Self::Modern => "modern",
+            Self::Both => "both",
             Self::Unknown => "unknown",
         }
     }

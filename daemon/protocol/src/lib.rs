@@ -18,6 +18,7 @@ pub mod method;
 pub mod names;
 pub mod permits;
 pub mod proxy_protocol;
+pub mod replay;
 pub mod revision;
 pub mod spaced;
 pub mod splice;

@@ -39,6 +39,11 @@ impl<T> Spaced<T> {
         }
     }
 
+    /// When the event that waits is due, if one does.
+    pub fn next(&self) -> Option<u64> {
+        self.waiting.as_ref().map(|_| self.last.unwrap_or_default() + self.gap)
+    }
+
     /// The event that waits, once its time has come.
     pub fn due(&mut self, now: u64) -> Option<T> {
         if self.last.is_some_and(|last| now < last + self.gap) {

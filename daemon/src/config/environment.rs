@@ -23,8 +23,37 @@ pub enum Scrutiny {
     Text,
     /// By an operator: what only the daemon can see, such as a credential, is a warning.
     Operator,
-    /// By the daemon: everything must be there.
+    /// By whoever does both that follows: everything must be there.
     Daemon,
+    /// By the front: everything but the environment of commands, which it never starts. References
+    /// there stay as they are written.
+    Front,
+    /// By the keeper: the environment of commands alone.
+    Keeper,
+}
+
+/// Who needs a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    Front,
+    Keeper,
+}
+
+impl Scrutiny {
+    /// Whether a secret of this reader is looked at; another one's may not even be readable here.
+    pub(super) fn concerns(self, reader: Reader) -> bool {
+        !matches!((self, reader), (Self::Front, Reader::Keeper) | (Self::Keeper, Reader::Front))
+    }
+
+    /// Whether certificates are opened.
+    pub(super) fn opens_certificates(self) -> bool {
+        self != Self::Text && self.concerns(Reader::Front)
+    }
+
+    /// Whether what cannot be seen cannot be used: an operator may not see what a daemon does.
+    pub(super) fn is_final(self) -> bool {
+        matches!(self, Self::Daemon | Self::Front | Self::Keeper)
+    }
 }
 
 impl Environment {

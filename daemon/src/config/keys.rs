@@ -156,6 +156,7 @@ pub static KEYS: &[Key] = &[
     key("server.*.command", List(&Text), "", Server, "Program and arguments of an MCP server over stdio."),
     key("server.*.tools.allow", List(&Pattern), "[]", Live, "Tools that exist, with * and ?; empty: all."),
     key("server.*.tools.deny", List(&Pattern), "[]", Live, "Tools that do not exist; wins over allow."),
+    key("server.*.aliases.*", Text, "", Live, "The own name of a tool or prompt that merged views offer as server__alias."),
     key("server.*.tool.*.timeout.first_byte", Duration(1, DAY), "", Live, "Instead of timeout.first_byte for this tool."),
     key("server.*.timeout.connect", Duration(1, 3600), "\"2s\"", Live, "Until the connection stands, TLS included; for a command, until the instance answers."),
     key("server.*.timeout.first_byte", Duration(1, DAY), "\"30s\"", Live, "From the last byte sent to the first of the answer."),

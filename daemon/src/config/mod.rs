@@ -27,6 +27,7 @@ pub(crate) mod url;
 
 use std::path::Path;
 
+pub(crate) use build::{HEADERS, HSTS};
 pub use check::{CheckArgs, check};
 pub use diff::{Change, Cost};
 pub use environment::{Environment, Scrutiny};

@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toolgate_protocol::coding::Coding;
 use toolgate_protocol::forwarded::Header;
+use toolgate_protocol::names::Aliases;
 
 use super::secret::Secret;
 
@@ -281,6 +282,8 @@ pub struct Server {
     pub transport: Transport,
     /// Which tools exist for clients.
     pub tools: Filter,
+    /// Names of tools and prompts in merged views.
+    pub aliases: Aliases,
     /// Deadlines of a call.
     pub timeout: Timeouts,
     /// Time to the first byte of single tools, instead of `timeout.first_byte`.

@@ -55,10 +55,15 @@ pub struct InStream {
 
 /// Keeps what is needed of a call to end its stream with a failure.
 pub fn in_stream(call: &Call, id: &[u8]) -> InStream {
-    InStream { call: call.id, id: id.to_vec() }
+    InStream::new(call.id, id)
 }
 
 impl InStream {
+    /// The same for the call of this id.
+    pub fn new(call: CallId, id: &[u8]) -> Self {
+        Self { call, id: id.to_vec() }
+    }
+
     /// The JSON-RPC error that ends the stream.
     pub fn body(&self, failure: &Failure) -> Vec<u8> {
         body(self.call, Some(&self.id), failure)

@@ -73,6 +73,10 @@ pub enum Kind {
     ServerGarbage,
     /// The client has cancelled the call itself.
     Cancelled,
+    /// The client names an event that its session does not know.
+    EventUnknown,
+    /// Events of the call's stream are gone that its client has not had.
+    EventsLost,
     /// The gate is going away.
     Draining,
     /// The gate has no room for another session.
@@ -100,7 +104,9 @@ impl Kind {
             | Self::VersionUnsupported
             | Self::MetaMissing
             | Self::EraUnsupported
-            | Self::SessionRequired => StatusCode::BAD_REQUEST,
+            | Self::SessionRequired
+            | Self::EventUnknown => StatusCode::BAD_REQUEST,
+            Self::EventsLost => StatusCode::GONE,
             Self::InvalidParams | Self::NameUnknown | Self::Cancelled => StatusCode::OK,
             // 503 and not 429: some clients throw the body of a 429 away, and with it the words for the agent.
             Self::Limited
@@ -145,6 +151,7 @@ impl Kind {
                 | Self::ServerTimeout
                 | Self::ServerGarbage
                 | Self::Cancelled
+                | Self::EventsLost
                 | Self::Draining
                 | Self::EraUnsupported
                 | Self::Internal
@@ -197,6 +204,8 @@ impl Kind {
             Self::ServerTimeout => "server-timeout",
             Self::ServerGarbage => "server-garbage",
             Self::Cancelled => "cancelled",
+            Self::EventUnknown => "event-unknown",
+            Self::EventsLost => "events-lost",
             Self::Draining => "draining",
             Self::NoRoom => "no-room",
             Self::Internal => "internal",

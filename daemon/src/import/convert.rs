@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::jsonc;
 use super::variables::{Meaning, meaning};
 use crate::config::secret::{Secret, looks_secret};
-use crate::config::{Report, dump::quoted, from_text, valid_name};
+use crate::config::{Report, Severity, dump::quoted, from_text, valid_name};
 
 /// What an import would write, and what its reader should know.
 #[derive(Debug)]
@@ -98,10 +98,29 @@ impl<'a> Import<'a> {
         if kind.eq_ignore_ascii_case("ws") {
             return self.note(original, format!("was left out: its transport \"{kind}\" is none of MCP; see whether the server offers Streamable HTTP at another URL"));
         }
-        match (server.get("command").and_then(Value::as_str), url) {
+        let before = (self.toml.len(), self.secrets.len(), self.notes.len());
+        let written = match (server.get("command").and_then(Value::as_str), url) {
             (Some(command), _) => self.stdio(original, command, server),
             (None, Some(url)) => self.http(original, url, kind.eq_ignore_ascii_case("sse"), server),
-            (None, None) => self.note(original, "was left out: it has neither a command nor a URL"),
+            (None, None) => return self.note(original, "was left out: it has neither a command nor a URL"),
+        };
+        if let Some(name) = written {
+            self.judge(original, &name, before);
+        }
+    }
+
+    /// Takes a server out again that the daemon would refuse, so that it does not cost the others. `before` are the
+    /// lengths of text, secrets and notes without it.
+    fn judge(&mut self, original: &str, name: &str, before: (usize, usize, usize)) {
+        let Err(report) = from_text(&format!("version = 1\n{}", &self.toml[before.0..])) else {
+            return;
+        };
+        self.toml.truncate(before.0);
+        self.secrets.truncate(before.1);
+        self.notes.truncate(before.2);
+        self.names.remove(name);
+        for problem in report.problems.iter().filter(|problem| problem.severity == Severity::Error) {
+            self.note(original, format!("was left out: {}; {}", problem.message, problem.help));
         }
     }
 
@@ -122,14 +141,16 @@ impl<'a> Import<'a> {
         name
     }
 
-    fn stdio(&mut self, original: &str, command: &str, server: &Map<String, Value>) {
+    /// The name under which it was written; none where it was left out.
+    fn stdio(&mut self, original: &str, command: &str, server: &Map<String, Value>) -> Option<String> {
         let mut argv = vec![command.to_owned()];
         argv.extend(strings(server.get("args")));
         if let Some(argument) = argv.iter().find(|argument| !matches!(meaning(argument), Meaning::Plain)) {
-            return self.note(
+            self.note(
                 original,
                 format!("was left out: no shell and no editor fills in {argument:?}; write the value itself"),
             );
+            return None;
         }
         let name = self.name(original);
         let argv = self.checked_command(original, argv);
@@ -150,6 +171,7 @@ impl<'a> Import<'a> {
         }
         self.values(original, &name, "env", server.get("env"));
         self.rest(original, server, &["command", "args", "env", "cwd", "type", "transport", "disabled", "enabled"]);
+        Some(name)
     }
 
     /// Notes on commands that start differently under a daemon than on a desk.
@@ -187,12 +209,11 @@ impl<'a> Import<'a> {
         argv
     }
 
-    fn http(&mut self, original: &str, url: &str, sse: bool, server: &Map<String, Value>) {
+    /// As [`Self::stdio`].
+    fn http(&mut self, original: &str, url: &str, sse: bool, server: &Map<String, Value>) -> Option<String> {
         if !matches!(meaning(url), Meaning::Plain) {
-            return self.note(
-                original,
-                "was left out: its URL has a part that only the client fills in; write the URL itself",
-            );
+            self.note(original, "was left out: its URL has a part that only the client fills in; write the URL itself");
+            return None;
         }
         let name = self.name(original);
         self.open(original, &name);
@@ -207,6 +228,7 @@ impl<'a> Import<'a> {
             server,
             &["url", "serverUrl", "httpUrl", "headers", "type", "transport", "disabled", "enabled"],
         );
+        Some(name)
     }
 
     fn open(&mut self, original: &str, name: &str) {

@@ -56,6 +56,20 @@ fn names_that_become_the_same_are_told_apart() {
 }
 
 #[test]
+fn a_server_that_the_daemon_would_refuse_does_not_cost_the_others() {
+    let imported = imported(
+        r#"{ "mcpServers": {
+            "A": { "url": "http://h:0/mcp", "headers": { "Authorization": "Bearer canary" } },
+            "a": { "url": "http://h:1/mcp" },
+            "b": { "command": "" } } }"#,
+    );
+    note(&imported, "A: was left out: this is not the URL of a server; write http://");
+    note(&imported, "b: was left out: ");
+    assert!(imported.secrets.is_empty() && imported.servers == 1);
+    assert!(imported.toml.starts_with("[server.a]\n"), "its name is free again: {}", imported.toml);
+}
+
+#[test]
 fn what_vs_code_writes() {
     let imported = imported(
         r#"{

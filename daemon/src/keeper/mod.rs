@@ -54,7 +54,7 @@ pub struct KeeperArgs {
 /// machine refuses what a keeper needs.
 #[must_use]
 pub fn run(args: &KeeperArgs) -> ExitCode {
-    let mut load = || match config::load(&args.config, &Environment::of_process(Scrutiny::Daemon)) {
+    let mut load = || match config::load(&args.config, &Environment::of_process(Scrutiny::Keeper)) {
         Ok((settings, _)) => Ok(Plan::from_settings(&settings)),
         Err(_) => Err(format!("{} cannot be used: `toolgated check` says why", args.config.display())),
     };

@@ -21,6 +21,7 @@ use crate::observe::panics;
 use crate::pages;
 use crate::policy::Policy;
 use crate::relay::farewell;
+use crate::servers::Server;
 
 /// The daemon, for those who operate it.
 pub struct Daemon {
@@ -117,7 +118,7 @@ impl Daemon {
     }
 
     fn load(&self) -> Result<(Settings, Report), Report> {
-        config::load(&self.file, &Environment::of_process(Scrutiny::Daemon))
+        config::load(&self.file, &Environment::of_process(Scrutiny::Front))
     }
 
     /// Everything that can fail comes before the swap; what follows it only tidies up.
@@ -193,7 +194,7 @@ impl Daemon {
                 config::settings::Transport::Http(_) | config::settings::Transport::Sse(_) => api::Transport::Http,
                 config::settings::Transport::Stdio(_) => api::Transport::Stdio,
             },
-            era: None,
+            era: running.and_then(|server| era(server)),
             critical: settings.critical,
             in_flight: load.map_or(0, |load| load.in_flight as u64),
             waiting: load.map_or(0, |load| load.waiting as u64),
@@ -205,6 +206,23 @@ impl Daemon {
                 ..api::Instances::default()
             }),
         }
+    }
+}
+
+/// Names that merged views leave out, and how to mend each.
+fn left_out(policy: &Policy) -> impl Iterator<Item = String> {
+    let mut servers: Vec<_> = policy.servers.values().collect();
+    servers.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
+    servers.into_iter().flat_map(|server| server.left_out.told())
+}
+
+/// What is known of a server's era.
+pub fn era(server: &Server) -> Option<api::Era> {
+    match server.eras.spoken() {
+        (true, true) => Some(api::Era::Both),
+        (true, false) => Some(api::Era::Legacy),
+        (false, true) => Some(api::Era::Modern),
+        (false, false) => None,
     }
 }
 
@@ -238,7 +256,7 @@ impl Operations for Daemon {
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             listeners: self.listener_status(&policy.settings),
             servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
-            warnings: policy.settings.warnings.iter().cloned().chain(defects()).collect(),
+            warnings: policy.settings.warnings.iter().cloned().chain(left_out(&policy)).chain(defects()).collect(),
         }
     }
 

@@ -43,7 +43,7 @@ pub struct RunArgs {
 /// Runs the daemon to its orderly end.
 #[must_use]
 pub fn run(args: &RunArgs) -> ExitCode {
-    let settings = match config::load(&args.config, &Environment::of_process(Scrutiny::Daemon)) {
+    let settings = match config::load(&args.config, &Environment::of_process(Scrutiny::Front)) {
         Ok((settings, report)) => {
             eprint!("{}", report.render(false));
             settings

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::relay::farewell;
+use crate::relay::overhear;
 use crate::servers::Server;
 use crate::servers::discovery;
 use crate::servers::eras::introduced_in_any;
@@ -54,6 +55,7 @@ fn sweep(core: &Rc<Core>) {
     if !ended.is_empty() {
         debug!(ended = ended.len(), "idle sessions were ended");
     }
+    core.gate.sessions.tidy(|hosted, gone| overhear::unseen(core, hosted, gone));
     farewell::begin(core, ended);
     policy.limits.sweep(crate::clock::nanos());
     for leg in policy.servers.values().flat_map(|server| server.kept.idle()) {

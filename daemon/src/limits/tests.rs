@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use toolgate_protocol::forwarded::Header;
+use toolgate_protocol::names::Aliases;
 
 use super::*;
 use crate::config::settings;
@@ -41,6 +42,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             tools: settings::Filter::default(),
             timeout: settings::Timeouts { connect: Duration::ZERO, first_byte: Duration::ZERO, total: None },
             tool_timeouts: BTreeMap::new(),
+            aliases: Aliases::default(),
             queue: settings::Queue { max_size: 0, timeout: Duration::ZERO },
             max_calls: 1,
             limits: limits.to_vec(),

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -23,6 +22,7 @@ use super::open::{Counters, OpenListener};
 use super::{http1, http2, proxied};
 use crate::config::settings::Listener;
 use crate::core::Core;
+use crate::wire::Wire;
 
 /// HTTP as it is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct Connection {
     pub id: u64,
     /// Who connected, or whom the PROXY header of a trusted proxy names.
     pub peer: SocketAddr,
+    /// The peer's address without port, as servers are told it: written once, not for every call.
+    pub address: Arc<str>,
     /// The address that was connected to, at the proxy where a PROXY header names it.
     pub local: SocketAddr,
     /// The listener's settings when the connection was accepted.
@@ -88,6 +90,7 @@ impl Connection {
         Self {
             id: next_id(),
             peer,
+            address: peer.ip().to_canonical().to_string().into(),
             local,
             listener,
             protocol,
@@ -142,8 +145,8 @@ pub async fn run(core: Rc<Core>, accepted: Accepted) {
 }
 
 enum Stream {
-    Plain(TcpStream),
-    Secure(Box<TlsStream<TcpStream>>),
+    Plain(Wire),
+    Secure(Box<TlsStream<Wire>>),
 }
 
 /// Brings a connection to where requests can arrive.
@@ -154,13 +157,14 @@ async fn establish(
     listener: &OpenListener,
     permit: &mut Permit,
 ) -> io::Result<(Stream, Rc<Connection>)> {
-    let mut stream = TcpStream::from_std(stream)?;
+    let mut stream = tokio::net::TcpStream::from_std(stream)?;
     let mut addresses = (SocketAddr::new(peer.ip().to_canonical(), peer.port()), stream.local_addr()?);
     let settings = listener.settings();
     if permit.awaits_name() {
         let client = proxied::client(core, &mut stream, addresses, (&settings, &listener.counters), permit);
         addresses = Box::pin(client).await?;
     }
+    let stream = Wire::from(stream);
     let mut connection = Connection::new(addresses, settings, Protocol::Http1, Origin::Client);
     let Some(secured) = listener.secured() else {
         return Ok((Stream::Plain(stream), Rc::new(connection)));

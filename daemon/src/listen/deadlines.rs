@@ -86,7 +86,10 @@ impl Deadlines {
         let wait = Wait::now(watch, requests, in_flight);
         if wait != self.wait {
             self.wait = wait;
-            self.since = Instant::now();
+            // What has no limit needs no beginning, and is between any two waits of a busy connection.
+            if wait.0 != Wait::Nothing {
+                self.since = Instant::now();
+            }
         }
         let (wait, _) = wait;
         // While the server's side does not ask for the body, its delay is not the client's.

@@ -3,6 +3,9 @@
 //! The shutdown advances every core; connections and streams watch. Phases only grow.
 
 use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Context;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -73,9 +76,9 @@ impl Drain {
         }
     }
 
-    /// Resolves at the next change of phase, counted from this call.
-    pub fn changed(&self) -> Notified<'_> {
-        self.changed.notified()
+    /// A watch on changes of phase, for a task that lives long.
+    pub fn changes(&self) -> Changes<'_> {
+        Changes { drain: self, next: Box::pin(self.changed.notified()), seen: None }
     }
 
     /// Resolves once `phase` is reached, at once where it has been.
@@ -87,8 +90,39 @@ impl Drain {
     }
 }
 
+/// Wakes one task, always the same, at each change of phase.
+#[derive(Debug)]
+pub struct Changes<'a> {
+    drain: &'a Drain,
+    next: Pin<Box<Notified<'a>>>,
+    /// The phase at which the task was last registered.
+    seen: Option<Phase>,
+}
+
+impl Changes<'_> {
+    /// The phase; the task of `cx` is woken at the next one, unless this is the last.
+    ///
+    /// A connection asks in each of its turns, so this looks at nothing else while the phase is the same: the
+    /// task is registered already, and stays so.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Phase {
+        let phase = self.drain.phase();
+        if self.seen == Some(phase) {
+            return phase;
+        }
+        while phase < Phase::Ending && self.next.as_mut().poll(cx).is_ready() {
+            self.next.set(self.drain.changed.notified());
+        }
+        self.seen = Some(phase);
+        phase
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
     use super::*;
 
     #[tokio::test]
@@ -99,6 +133,29 @@ mod tests {
         tokio::join!(wait, advance);
         assert_eq!(drain.phase(), Phase::Finishing);
         drain.reached(Phase::Finishing).await;
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_long_lived_task_is_woken_at_each_change() {
+        let (drain, count) = (Drain::default(), Arc::new(Wakes::default()));
+        let waker = Waker::from(Arc::clone(&count));
+        let mut changes = drain.changes();
+        let mut look = || changes.poll(&mut Context::from_waker(&waker));
+        for (woken, phase) in [Phase::Serving, Phase::LameDuck, Phase::Finishing, Phase::Ending].into_iter().enumerate()
+        {
+            drain.advance(phase);
+            assert_eq!(count.0.load(Ordering::Relaxed), woken);
+            assert_eq!((look(), look()), (phase, phase));
+        }
     }
 
     #[test]

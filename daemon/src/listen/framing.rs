@@ -1,7 +1,7 @@
 //! The guard between TLS and hyper: every byte a client sends is judged before hyper sees it.
 //!
 //! The drivers of [`http1`](super::http1) and [`http2`](super::http2) put it around the stream and
-//! look at its [`Watch`] after each turn of hyper. Bytes of a refused message never pass.
+//! look at its [`Watch`] after each turn of hyper. Bytes of a refused line never pass, nor what follows it.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use toolgate_protocol::framing::http2::{Breach, Frames};
 use toolgate_protocol::framing::{Bounds, Machine, Phase, Refusal, Refused};
 
+use super::held::Held;
 use crate::config::settings;
 
 /// A refused message, and which one of its connection it is.
@@ -144,24 +145,27 @@ impl Watch {
         self.ended.get()
     }
 
-    /// Judges bytes that were read; says how many may pass.
-    fn judge(&self, bytes: &[u8]) -> usize {
+    /// Judges bytes that were read; says how many may pass, and how many after them wait for the end of their line.
+    fn judge(&self, bytes: &[u8]) -> (usize, usize) {
         match &self.judge {
             Judge::Http1(machine) => {
                 let mut machine = machine.borrow_mut();
                 match machine.feed(bytes) {
-                    Ok(()) => bytes.len(),
+                    Ok(()) => {
+                        let wait = machine.unfinished().min(bytes.len());
+                        (bytes.len() - wait, wait)
+                    }
                     Err(Refused { refusal, before, begun }) => {
                         self.stop.set(Some(Stop { refusal, message: machine.messages(), begun }));
-                        before
+                        (before, 0)
                     }
                 }
             }
             Judge::Http2(frames, opened) => match frames.borrow_mut().feed(bytes, || opened.elapsed()) {
-                Ok(()) => bytes.len(),
+                Ok(()) => (bytes.len(), 0),
                 Err(breach) => {
                     self.breach.set(Some(breach));
-                    0
+                    (0, 0)
                 }
             },
         }
@@ -187,12 +191,13 @@ impl Watch {
 pub struct Guard<S> {
     stream: S,
     watch: Rc<Watch>,
+    held: Held,
 }
 
 impl<S> Guard<S> {
     /// Judges `stream` and tells `watch`.
     pub fn new(stream: S, watch: Rc<Watch>) -> Self {
-        Self { stream, watch }
+        Self { stream, watch, held: Held::default() }
     }
 
     /// The stream, for whoever answers in hyper's place.
@@ -203,29 +208,34 @@ impl<S> Guard<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, watch } = self.get_mut();
-        if let Some(stop) = watch.stop.get() {
-            return stopped(stop);
-        }
-        if watch.breach.get().is_some() {
-            return Poll::Pending;
-        }
-        let start = buf.filled().len();
-        let read = Pin::new(stream).poll_read(cx, buf);
-        watch.starved.set(read.is_pending());
-        ready!(read).inspect_err(|_| watch.ended.set(true))?;
-        let bytes = &buf.filled()[start..];
-        if bytes.is_empty() {
-            watch.ended.set(true);
-            return Poll::Ready(Ok(()));
-        }
-        let pass = watch.judge(bytes);
-        buf.set_filled(start + pass);
-        match watch.stop.get() {
+        let Self { stream, watch, held } = self.get_mut();
+        loop {
+            if held.give(buf) {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(stop) = watch.stop.get() {
+                return stopped(stop);
+            }
+            if watch.breach.get().is_some() {
+                return Poll::Pending;
+            }
+            let start = buf.filled().len();
+            let read = Pin::new(&mut *stream).poll_read(cx, buf);
+            watch.starved.set(read.is_pending());
+            ready!(read).inspect_err(|_| watch.ended.set(true))?;
+            let bytes = &buf.filled()[start..];
+            if bytes.is_empty() {
+                watch.ended.set(true);
+                return Poll::Ready(Ok(()));
+            }
+            let (pass, wait) = watch.judge(bytes);
+            let direct = if held.is_empty() { pass } else { 0 };
+            held.keep(&bytes[direct..pass], &bytes[pass..pass + wait]);
+            buf.set_filled(start + direct);
             // Reading nothing would mean that the client has gone.
-            Some(stop) if pass == 0 => stopped(stop),
-            None if watch.breach.get().is_some() => Poll::Pending,
-            _ => Poll::Ready(Ok(())),
+            if direct > 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 }
@@ -241,7 +251,7 @@ fn stopped(stop: Stop) -> Poll<io::Result<()>> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let Self { stream, watch } = self.get_mut();
+        let Self { stream, watch, .. } = self.get_mut();
         let written = Pin::new(stream).poll_write(cx, buf);
         watch.wrote(&written);
         written
@@ -252,7 +262,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { stream, watch } = self.get_mut();
+        let Self { stream, watch, .. } = self.get_mut();
         let written = Pin::new(stream).poll_write_vectored(cx, bufs);
         watch.wrote(&written);
         written
@@ -265,14 +275,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, watch } = self.get_mut();
+        let Self { stream, watch, .. } = self.get_mut();
         let flushed = Pin::new(stream).poll_flush(cx);
         watch.blocked.set(flushed.is_pending());
         flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, watch } = self.get_mut();
+        let Self { stream, watch, .. } = self.get_mut();
         let shut = Pin::new(stream).poll_shutdown(cx);
         watch.blocked.set(shut.is_pending());
         shut

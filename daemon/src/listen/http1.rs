@@ -12,12 +12,11 @@ use std::task::{Context, Poll};
 use hyper::server::conn::http1::{Builder, Connection as Hyper};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::futures::Notified;
 use toolgate_protocol::framing::{Phase as Message, Refusal};
 
 use super::connection::Connection;
 use super::deadlines::{Deadlines, Wait};
-use super::drain::Phase;
+use super::drain::{Changes, Phase};
 use super::framing::{Guard, Stop, Watch};
 use super::open::Counters;
 use super::refuse;
@@ -47,11 +46,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let watch = Rc::new(Watch::http1(&connection.listener.bounds));
-    let service = Service::new(core.clone(), connection.clone(), Some(watch.clone()));
+    let service = Service::http1(core.clone(), connection.clone(), watch.clone());
     let io = TokioIo::new(Guard::new(stream, watch.clone()));
     let hyper = builder(connection).serve_connection(io, service);
-    let changed = Box::pin(core.drain.changed());
-    let driver = Driver { hyper, core, connection, watch, changed, deadlines: Deadlines::start() };
+    let changes = core.drain.changes();
+    let driver = Driver { hyper, core, connection, watch, changes, deadlines: Deadlines::start() };
     driver.run(counters).await
 }
 
@@ -74,7 +73,7 @@ struct Driver<'a, S: AsyncRead + AsyncWrite + Unpin + 'static> {
     core: &'a Rc<Core>,
     connection: &'a Rc<Connection>,
     watch: Rc<Watch>,
-    changed: Pin<Box<Notified<'a>>>,
+    changes: Changes<'a>,
     deadlines: Deadlines,
 }
 
@@ -159,10 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
 
     /// Whether the drain has come to closing idle connections, and this is one.
     fn is_over(&mut self, cx: &mut Context<'_>, in_flight: u32) -> bool {
-        while self.core.drain.phase() < Phase::Ending && self.changed.as_mut().poll(cx).is_ready() {
-            self.changed.set(self.core.drain.changed());
-        }
-        self.core.drain.phase() >= Phase::Finishing
+        self.changes.poll(cx) >= Phase::Finishing
             && in_flight == 0
             && self.connection.requests() > 0
             && self.watch.phase() == Message::Idle

@@ -13,14 +13,15 @@ use std::time::Duration;
 use hyper::server::conn::http2::{Builder, Connection as Hyper};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::futures::Notified;
+use tokio::time::{Sleep, sleep};
 use toolgate_protocol::framing::http2::Breach;
 
 use super::connection::Connection;
 use super::deadlines::{Deadlines, Wait};
-use super::drain::Phase;
+use super::drain::Changes;
 use super::framing::{Guard, Watch};
 use super::open::Counters;
+use super::owed::{LocalExec, Newest};
 use super::refuse;
 use super::service::Service;
 use super::shared::Shared;
@@ -38,6 +39,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const PENDING_RESETS: usize = 20;
 /// Streams that this side reset for a client's errors: beyond it, the connection ends.
 const LOCAL_RESETS: usize = 256;
+
+/// How long a client that kept silent has to take its leave.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 enum Event {
     Ended(hyper::Result<()>),
@@ -59,18 +63,21 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let watch = Rc::new(Watch::http2());
-    let service = Service::new(core.clone(), connection.clone(), None);
+    let newest = Newest::default();
+    let service = Service::http2(core.clone(), connection.clone(), newest.clone());
     let (lent, stream) = Shared::pair(stream);
     let io = TokioIo::new(Guard::new(lent, watch.clone()));
-    let hyper = builder(connection).serve_connection(io, service);
-    let changed = Box::pin(core.drain.changed());
+    let hyper = builder(connection, newest).serve_connection(io, service);
+    let changes = core.drain.changes();
     let deadlines = Deadlines::start();
-    Driver { hyper, stream, core, connection, watch, changed, deadlines, leaving: false }.run(counters).await
+    Driver { hyper, stream, core, connection, watch, changes, deadlines, leaving: false, silence: None }
+        .run(counters)
+        .await
 }
 
-fn builder(connection: &Connection) -> Builder<LocalExec> {
+fn builder(connection: &Connection, newest: Newest) -> Builder<LocalExec> {
     let bounds = &connection.listener.bounds;
-    let mut builder = Builder::new(LocalExec);
+    let mut builder = Builder::new(LocalExec::new(newest, bounds.keep_alive, connection.id));
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -86,19 +93,6 @@ fn builder(connection: &Connection) -> Builder<LocalExec> {
     builder
 }
 
-/// Runs hyper's tasks on the core that made them.
-#[derive(Debug, Clone, Copy)]
-struct LocalExec;
-
-impl<F> hyper::rt::Executor<F> for LocalExec
-where
-    F: Future<Output = ()> + 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
-}
-
 struct Driver<'a, S: AsyncRead + AsyncWrite + Unpin + 'static> {
     hyper: Hyper<TokioIo<Guard<Shared<S>>>, Service, LocalExec>,
     /// What hyper has, for when it has it no longer.
@@ -106,10 +100,12 @@ struct Driver<'a, S: AsyncRead + AsyncWrite + Unpin + 'static> {
     core: &'a Rc<Core>,
     connection: &'a Rc<Connection>,
     watch: Rc<Watch>,
-    changed: Pin<Box<Notified<'a>>>,
+    changes: Changes<'a>,
     deadlines: Deadlines,
     /// GOAWAY was sent, or is about to be.
     leaving: bool,
+    /// Runs where the client is to leave because it kept silent: there is nothing to wait long for.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
@@ -132,7 +128,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
                     return Err(io::Error::other(breach));
                 }
                 Event::Leave => self.leave(),
-                Event::Expired(Wait::First | Wait::Next) if !self.leaving => self.leave(),
+                Event::Expired(Wait::First | Wait::Next) if !self.leaving => {
+                    self.silence = Some(Box::pin(sleep(FAREWELL)));
+                    self.leave();
+                }
                 Event::Expired(_) => {
                     Counters::count(&counters.timed_out);
                     return Err(io::ErrorKind::TimedOut.into());
@@ -170,17 +169,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
         if let Some((breach, goaway)) = self.watch.breach() {
             return Poll::Ready(Event::Breached(breach, goaway));
         }
-        while self.core.drain.phase() < Phase::Ending && self.changed.as_mut().poll(cx).is_ready() {
-            self.changed.set(self.core.drain.changed());
-        }
+        self.changes.poll(cx);
         let requests = self.connection.requests();
         // A client that is told to leave before its first request has arrived would lose it.
         if self.core.drain.begun() && !self.leaving && requests > 0 {
             return Poll::Ready(Event::Leave);
         }
+        let in_flight = self.connection.in_flight();
+        if let Some(silence) = &mut self.silence
+            && in_flight == 0
+            && silence.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Event::Expired(Wait::Next));
+        }
         let first = self.core.drain.first_request_by(self.connection.ready);
         let bounds = &self.connection.listener.bounds;
-        let counts = (requests, self.connection.in_flight());
+        let counts = (requests, in_flight);
         self.deadlines.poll(cx, bounds, &self.watch, counts, first).map(Event::Expired)
     }
 }

@@ -13,10 +13,12 @@ pub mod drain;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod framing;
+mod held;
 mod http1;
 mod http2;
 pub mod listeners;
 pub mod open;
+mod owed;
 mod proxied;
 pub mod refuse;
 pub mod renewal;

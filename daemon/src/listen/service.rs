@@ -4,7 +4,7 @@
 //! asks clients to go elsewhere while the core drains.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -18,6 +18,7 @@ use toolgate_protocol::framing::Refusal;
 
 use super::connection::{Connection, Origin, Protocol};
 use super::framing::Watch;
+use super::owed::{Newest, Owed};
 use super::refuse;
 use crate::body::{Body, BodyError};
 use crate::config::settings::Bounds;
@@ -31,13 +32,19 @@ pub struct Service {
     connection: Rc<Connection>,
     /// Of HTTP/1, whose guard may stop a request's body.
     watch: Option<Rc<Watch>>,
+    /// Of HTTP/2, whose streams wait for their readers each by itself.
+    newest: Option<Newest>,
 }
 
 impl Service {
-    /// For one connection.
-    #[must_use]
-    pub fn new(core: Rc<Core>, connection: Rc<Connection>, watch: Option<Rc<Watch>>) -> Self {
-        Self { core, connection, watch }
+    /// For a connection of HTTP/1.
+    pub(super) fn http1(core: Rc<Core>, connection: Rc<Connection>, watch: Rc<Watch>) -> Self {
+        Self { core, connection, watch: Some(watch), newest: None }
+    }
+
+    /// For a connection of HTTP/2.
+    pub(super) fn http2(core: Rc<Core>, connection: Rc<Connection>, newest: Newest) -> Self {
+        Self { core, connection, watch: None, newest: Some(newest) }
     }
 }
 
@@ -46,21 +53,62 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
+    /// What needs no waiting is done before the future is made: there are as many futures as calls in
+    /// flight, and what one holds from its beginning stays in it to its end.
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let Self { core, connection, watch } = self.clone();
-        let in_flight = InFlight::begin(connection);
-        let message = in_flight.0.requests() - 1;
-        Box::pin(async move {
-            let mut response = answer(&core, &in_flight.0, request).await;
-            if let Some(refusal) = watch.and_then(|watch| stopped(&watch, message)) {
-                response = refuse::response(refusal, &in_flight.0);
-            }
-            // HTTP/2 says it once for the connection, by GOAWAY.
-            if core.drain.begun() && in_flight.0.protocol == Protocol::Http1 {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok(response.map(|body| Counted { body, _in_flight: in_flight }))
-        })
+        let asked = Asked::new(self);
+        if let Some(response) = at_once(&self.connection, &request) {
+            return Box::pin(ready(Ok(asked.answered(response))));
+        }
+        #[cfg(test)]
+        if self.connection.listener.name == super::fixture::STAND_IN {
+            let connection = self.connection.clone();
+            return Box::pin(async move { Ok(asked.answered(super::fixture::serve(&connection, request).await)) });
+        }
+        let (entry, body) = pipeline::begin(&self.core, &self.connection, request);
+        let answering = async move { Ok(asked.answered(pipeline::serve(entry, body).await)) };
+        // Written where it stays: a copy of it would be one of all the room that it will need.
+        let answering = Box::write(Box::new_uninit(), answering);
+        Box::into_pin(answering)
+    }
+}
+
+/// A request that waits for its answer.
+struct Asked {
+    service: Service,
+    in_flight: InFlight,
+    /// Which message of its connection it is, from 0.
+    message: u64,
+    /// Of HTTP/2: what is made and not yet taken.
+    owed: Option<Owed>,
+}
+
+impl Asked {
+    fn new(service: &Service) -> Self {
+        let in_flight = InFlight::begin(Rc::clone(&service.connection));
+        let owed = service.newest.as_ref().map(|newest| {
+            let owed = Owed::default();
+            newest.set(Some(owed.clone()));
+            owed
+        });
+        Self { service: service.clone(), message: in_flight.0.requests() - 1, in_flight, owed }
+    }
+
+    /// The answer as it is sent.
+    fn answered(self, mut response: Response<Body>) -> Response<Counted> {
+        let Service { core, connection, watch, .. } = &self.service;
+        if let Some(refusal) = watch.as_ref().and_then(|watch| stopped(watch, self.message)) {
+            response = refuse::response(refusal, connection);
+        }
+        // HTTP/2 says it once for the connection, by GOAWAY.
+        if core.drain.begun() && connection.protocol == Protocol::Http1 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(owed) = &self.owed {
+            // Not even asked for, where the client's window has no room from the start.
+            owed.hand(1, 0);
+        }
+        response.map(|body| Counted { body, owed: self.owed, pieces: 1, _in_flight: self.in_flight })
     }
 }
 
@@ -70,25 +118,18 @@ fn stopped(watch: &Watch, message: u64) -> Option<Refusal> {
     watch.stop().filter(|stop| stop.message == message).map(|stop| stop.refusal)
 }
 
-async fn answer(core: &Rc<Core>, connection: &Rc<Connection>, request: Request<Incoming>) -> Response<Body> {
+/// The answer to a request that never reaches the pipeline.
+fn at_once(connection: &Connection, request: &Request<Incoming>) -> Option<Response<Body>> {
     if connection.protocol == Protocol::Http2
-        && let Some(refusal) = beyond(&connection.listener.bounds, &request).or_else(|| ambiguous(&request))
+        && let Some(refusal) = beyond(&connection.listener.bounds, request).or_else(|| ambiguous(request))
     {
-        return refuse::response(refusal, connection);
+        return Some(refuse::response(refusal, connection));
     }
     if connection.origin == Origin::Canary {
-        return empty(StatusCode::NO_CONTENT);
+        return Some(empty(StatusCode::NO_CONTENT));
     }
-    if let Some(port) = connection.listener.redirect_to_https
-        && !connection.is_secure()
-    {
-        return redirect(&request, port);
-    }
-    #[cfg(test)]
-    if connection.listener.name == super::fixture::STAND_IN {
-        return super::fixture::serve(connection, request).await;
-    }
-    pipeline::serve(core, connection, request).await
+    let port = connection.listener.redirect_to_https.filter(|_| !connection.is_secure())?;
+    Some(redirect(request, port))
 }
 
 /// What the guard refuses for HTTP/1, and h2 lets pass.
@@ -172,6 +213,8 @@ impl Drop for InFlight {
 /// An answer's body that keeps its request counted.
 pub struct Counted {
     body: Body,
+    owed: Option<Owed>,
+    pieces: u32,
     _in_flight: InFlight,
 }
 
@@ -180,7 +223,18 @@ impl http_body::Body for Counted {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let this = &mut *self;
+        if let Some(owed) = &this.owed {
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => {
+                    this.pieces = this.pieces.wrapping_add(1).max(1);
+                    owed.hand(this.pieces, frame.data_ref().map_or(0, Bytes::len));
+                }
+                _ => owed.take(),
+            }
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

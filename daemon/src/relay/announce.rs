@@ -124,7 +124,7 @@ pub fn tell(core: &Rc<Core>, session: &Arc<Session>, list: Method, message: Byte
     let Kind::Hosted(hosted) = &session.kind else { return };
     let next = hosted.changes(list).note(clock::millis(), message);
     match next {
-        Next::Now(message) => say_once(core, hosted, message),
+        Next::Now(message) => say_once(core, hosted, &message),
         Next::At(time) => {
             let (core, session) = (Rc::clone(core), Arc::downgrade(session));
             tokio::task::spawn_local(tell_at(core, session, list, time));
@@ -139,13 +139,13 @@ async fn tell_at(core: Rc<Core>, session: Weak<Session>, list: Method, time: u64
     let Kind::Hosted(hosted) = &session.kind else { return };
     let due = hosted.changes(list).due(clock::millis());
     if let Some(message) = due {
-        say_once(&core, hosted, message);
+        say_once(&core, hosted, &message);
     }
 }
 
 /// A client that does not read must not have its mailbox filled with the same announcement.
-fn say_once(core: &Rc<Core>, hosted: &Hosted, message: Bytes) {
-    if !hosted.outbox.holds(&message) {
+fn say_once(core: &Rc<Core>, hosted: &Hosted, message: &[u8]) {
+    if !hosted.outbox.holds(message) {
         say(core, hosted, message);
     }
 }

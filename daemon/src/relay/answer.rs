@@ -2,7 +2,6 @@
 //! events where something precedes it.
 
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,16 +15,13 @@ use toolgate_protocol::revision::Era;
 
 use super::course::Course;
 use super::links::Links;
-use super::overhear;
 use super::stream::{Events, KEEP_ALIVE};
 use crate::body::Body;
 use crate::call::Call;
-use crate::core::Core;
 use crate::failure::{self, Failure, Kind};
 use crate::message::Message;
 use crate::servers::Server;
 use crate::servers::exchange::{Exchange, Step};
-use crate::sessions::Session;
 
 /// Answers a request with what its course brings from the server.
 pub async fn relay(
@@ -34,7 +30,7 @@ pub async fn relay(
     mut course: Course,
     wait: Duration,
 ) -> Result<Response<Body>, Failure> {
-    let step = timeout(wait, course.next()).await;
+    let step = timeout(course.left(wait), course.next()).await;
     call.times.first_byte = Some(Instant::now());
     let links = Links::of(call, server);
     let first = match step {
@@ -46,15 +42,14 @@ pub async fn relay(
         Err(_) => return Err(too_late(call, server, &course, wait).await),
     };
     let (events, response) = Events::open();
-    let session = call.session.as_ref().map(|(session, _)| Arc::clone(session));
     let lost = failure::in_stream(call, &call.message().id_bytes());
-    let (core, era) = (Rc::clone(&call.core), call.era);
-    let feed = Feed { core, era, course, events, session, links, lost };
+    let feed = Feed { era: call.era, course, events, links, lost };
     tokio::task::spawn_local(feed.run(first));
     Ok(response)
 }
 
-fn with_links(links: Option<&Links>, answer: Bytes) -> Bytes {
+/// An answer with the URIs of the call's view.
+pub(super) fn with_links(links: Option<&Links>, answer: Bytes) -> Bytes {
     match links {
         Some(links) => links.answer(answer),
         None => answer,
@@ -63,7 +58,7 @@ fn with_links(links: Option<&Links>, answer: Bytes) -> Bytes {
 
 /// The answer of an exchange that only the gate reads, within the time that a server has.
 pub async fn whole(call: &Call, mut exchange: Exchange, wait: Duration) -> Result<Message, Failure> {
-    if let Ok(answer) = timeout(wait, exchange.answer()).await {
+    if let Ok(answer) = timeout(exchange.left(wait), exchange.answer()).await {
         return answer;
     }
     let server = Arc::clone(&exchange.leg.server);
@@ -98,7 +93,8 @@ fn modern_status(answer: &Bytes) -> StatusCode {
     }
 }
 
-async fn too_late(call: &Call, server: &Server, course: &Course, wait: Duration) -> Failure {
+/// Cancels a call that had no answer within `wait`, and says so.
+pub(super) async fn too_late(call: &Call, server: &Server, course: &Course, wait: Duration) -> Failure {
     course.give_up(&call.core, &call.provenance()).await;
     Failure::new(
         Kind::ServerTimeout,
@@ -112,11 +108,9 @@ async fn too_late(call: &Call, server: &Server, course: &Course, wait: Duration)
 
 /// Feeds a client's stream from a course.
 struct Feed {
-    core: Rc<Core>,
     era: Era,
     course: Course,
     events: Events,
-    session: Option<Arc<Session>>,
     links: Option<Links>,
     lost: failure::InStream,
 }
@@ -133,13 +127,7 @@ impl Feed {
                 },
             };
             let sent = match step {
-                Step::Related(message) => {
-                    let sent = self.events.message(&message).await;
-                    if sent.is_err() {
-                        self.unseen(message);
-                    }
-                    sent
-                }
+                Step::Related(message) => self.events.message(&message).await,
                 Step::Final(answer) => {
                     let answer = with_links(self.links.as_ref(), answer);
                     drop(self.events.message(&answer).await);
@@ -168,15 +156,6 @@ impl Feed {
                 () = sleep(KEEP_ALIVE) => drop(events.keep_alive().await),
                 () = events.gone(), if modern => return None,
             }
-        }
-    }
-
-    /// The client is gone; a server that asked it something must not wait.
-    fn unseen(&self, message: Bytes) {
-        if let Some(hosted) = self.session.as_ref().and_then(|session| session.hosted())
-            && let Some(asked) = hosted.unseen(message)
-        {
-            overhear::refuse(&self.core, asked);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use toolgate_protocol::revision::Era;
@@ -59,7 +60,24 @@ impl Course {
             Self::Straight(_) => false,
             Self::Played(played) => played.is_task(),
             Self::Held(held) => held.is_task(),
-            Self::Resumed(heard) => heard.is_task,
+            Self::Resumed(heard) => heard.is_task(),
+        }
+    }
+
+    /// What is left of the time until the first message.
+    pub fn left(&self, wait: Duration) -> Duration {
+        match self {
+            Self::Straight(straight) => straight.exchange.left(wait),
+            Self::Played(_) | Self::Held(_) | Self::Resumed(_) => wait,
+        }
+    }
+
+    /// Whether its server may be kept waiting by whoever reads slowly.
+    pub fn may_wait(&self) -> bool {
+        match self {
+            Self::Straight(straight) => straight.exchange.leg.may_wait(),
+            Self::Played(played) => played.leg.may_wait(),
+            Self::Held(_) | Self::Resumed(_) => false,
         }
     }
 

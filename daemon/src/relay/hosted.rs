@@ -20,13 +20,12 @@ use tracing::debug;
 use super::course::Course;
 use super::crossing::played::Played;
 use super::crossing::{self, watched};
-use super::stream::{Events, unasked};
-use super::{announce, answer, greet, lists, mirror, names, overhear};
+use super::{announce, answer, driven, greet, lists, mirror, names, overhear, resumed, stream};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
-use crate::servers::exchange::Exchange;
+use crate::servers::exchange::{Exchange, cancelled};
 use crate::servers::leg::Leg;
 use crate::servers::{Server, eras};
 use crate::sessions::{Answerer, Hosted, Kind as Served, Place};
@@ -56,7 +55,7 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
         ));
     };
     if call.method == Http::GET {
-        return Ok(stream(call, hosted));
+        return listen(call, hosted);
     }
     if call.method == Http::DELETE {
         call.core.gate.sessions.end(session.id);
@@ -83,19 +82,19 @@ async fn open(call: &mut Call) -> Result<Response<Body>, Failure> {
     Ok(response)
 }
 
-/// The session's stream: what servers say outside of calls.
-fn stream(call: &Call, hosted: &Hosted) -> Response<Body> {
-    let (events, response) = Events::open();
-    let session = call.session.as_ref().map(|(session, _)| session.enter());
-    let messages = hosted.outbox.open();
+/// The session's stream, with what servers say outside of calls; or the rest of a stream that broke.
+fn listen(call: &mut Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
+    let (reading, primed) = match call.headers.get("last-event-id").cloned() {
+        Some(last) => match resumed::unasked(hosted, &last) {
+            Some(reading) => (reading, false),
+            None => return resumed::call(call, hosted, &last),
+        },
+        None => (hosted.outbox.open(), driven::primes(hosted.revision)),
+    };
     if let Some((session, _)) = &call.session {
         announce::follow_all(call, session, hosted);
     }
-    tokio::task::spawn_local(async move {
-        unasked(messages, events).await;
-        drop(session);
-    });
-    response
+    Ok(stream::resumable(call, reading, primed))
 }
 
 async fn request(call: &mut Call, hosted: &Hosted) -> Result<Response<Body>, Failure> {
@@ -106,7 +105,7 @@ async fn request(call: &mut Call, hosted: &Hosted) -> Result<Response<Body>, Fai
         Some(Method::SetLevel) => set_level(call, hosted, &message).await,
         Some(method) if lists::is_list(method) => list(call, hosted, method).await,
         Some(Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) => watch(call, hosted, message).await,
-        _ => run(call, hosted, message).await,
+        _ => run(call, message).await,
     }
 }
 
@@ -115,22 +114,25 @@ async fn watch(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Res
     let (server, own) = destination(call, message.clone())?;
     let leg = leg(call, hosted, &server).await?;
     if leg.era == Era::Legacy {
-        return run(call, hosted, message).await;
+        return run(call, message).await;
     }
     watched::subscribe(call, hosted, &leg, &own).await?;
     Ok(local(&message))
 }
 
 /// A request that only a server can answer.
-async fn run(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Response<Body>, Failure> {
+async fn run(call: &mut Call, message: Message) -> Result<Response<Body>, Failure> {
     let (server, message) = destination(call, message)?;
-    queue::admit(call, &server).await?;
-    let wait = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
-    let course = begin(call, hosted, &server, message).await?;
-    answer::relay(call, &server, course, wait).await
+    driven::serve(call, server, message).await
 }
 
-async fn begin(call: &mut Call, hosted: &Hosted, server: &Arc<Server>, message: Message) -> Result<Course, Failure> {
+/// Sends a request to its server, over the session's leg.
+pub async fn begin(
+    call: &mut Call,
+    hosted: &Hosted,
+    server: &Arc<Server>,
+    message: Message,
+) -> Result<Course, Failure> {
     let leg = leg(call, hosted, server).await?;
     let session = call.session.as_ref().map(|(session, _)| Arc::clone(session));
     if leg.era == Era::Modern {
@@ -154,9 +156,14 @@ async fn send(call: &Call, hosted: &Hosted, leg: Leg, message: &Message) -> Resu
     let named = leg.name();
     // Known before it is sent: over HTTP the first byte of the answer may be the last thing to come.
     let token = message.envelope.progress_token.map(|span| message.bytes.slice_ref(span.of(&message.bytes)));
-    let place = Place { leg: leg.clone(), id: named.bytes(), token, stop: None };
+    let place = Place { leg: leg.clone(), id: named.bytes(), token, stop: Arc::default() };
     let running = hosted.runs(message.id_bytes(), place);
-    let mut exchange = leg.call_named(&call.core, message, named, &call.provenance()).await?;
+    let from = call.provenance();
+    // Over HTTP this waits for the head of the answer.
+    let mut exchange = tokio::select! {
+        sent = leg.call_named(&call.core, message, named, &from) => sent?,
+        () = running.stopped() => return Err(cancelled(&leg.server)),
+    };
     exchange.keep(running);
     Ok(exchange)
 }
@@ -260,13 +267,13 @@ async fn notification(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Fa
 /// is not running any more is no error (2025-11-25, "Cancellation").
 async fn cancel(call: &Call, hosted: &Hosted, message: &Message) {
     let Some(running) = message.raw(message.envelope.request_id).and_then(|id| hosted.running(id)) else { return };
-    if let Some(stop) = &running.stop {
-        // Kept for a call that is between two waits.
-        stop.notify_one();
-        return;
+    // No answer is to be expected (2025-11-25, "Cancellation"). Kept for a call that is between two waits.
+    running.stop.notify_one();
+    // A modern call is cancelled by closing it.
+    if running.leg.era == Era::Legacy {
+        let renamed: Bytes = message.with(&[(message.envelope.request_id, &running.id)]).into();
+        running.leg.cancel(&call.core, renamed, &call.provenance()).await;
     }
-    let renamed: Bytes = message.with(&[(message.envelope.request_id, &running.id)]).into();
-    running.leg.cancel(&call.core, renamed, &call.provenance()).await;
 }
 
 /// The client's answer to a server's request goes back to the server that asked.

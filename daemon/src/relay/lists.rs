@@ -29,12 +29,11 @@ use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::identity::Client;
 use crate::message::Message;
-use crate::observe::Shown;
 use crate::policy::View;
 use crate::servers::Server;
 use crate::servers::eras::{introduced_in_any, introduced_in_any_within};
 use crate::servers::leg::Leg;
-use crate::servers::{catalog, discovery};
+use crate::servers::{catalog, discovery, eras};
 
 /// How long a merged list waits for one server.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,11 +41,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How much of that the server's introduction may take, so that silence is noticed before.
 const GREETING: Duration = Duration::from_millis(4500);
 
+/// Pages of one server that a merged list goes through; a server may name cursors without end.
+const MAX_PAGES: u32 = 1000;
+
 /// Where one server's list goes on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Position {
     server: String,
     cursor: Option<String>,
+    /// Pages before this one.
+    page: u32,
 }
 
 /// The leg that lists of a server come from, shared by all clients.
@@ -58,25 +62,37 @@ pub async fn shared_leg(call: &Call, server: &Arc<Server>, revision: Revision) -
 pub async fn single(
     call: &mut Call,
     server: &Arc<Server>,
-    leg: Leg,
+    mut leg: Leg,
     method: Method,
 ) -> Result<Response<Body>, Failure> {
     let request = crossing::request(call, &leg, call.message())?;
-    let exchange = leg.call(&call.core, &request, &call.provenance()).await?;
+    let mut exchange = leg.call(&call.core, &request, &call.provenance()).await?;
+    if exchange.lost_session() {
+        // The server was restarted: it is asked again on a leg that is introduced anew, once.
+        discovery::forget_all(server);
+        leg = shared_leg(call, server, eras::newest(call.era)).await?;
+        let request = crossing::request(call, &leg, call.message())?;
+        exchange = leg.call(&call.core, &request, &call.provenance()).await?;
+    }
     let wait = server.first_byte(None);
     if leg.era == call.era && call.view().offers_all(call.client(), server) {
         return answer::relay(call, server, Course::straight(&call.core, exchange, None), wait).await;
     }
     let whole = crossing::answer(call, &leg, answer::whole(call, exchange, wait).await?)?;
-    Ok(answer::json_answer(call.era, filter(call, server, method, &whole)))
+    // Towards a modern server of a legacy client, the gate is the HTTP peer that has to hide unfit tools.
+    let peer = if leg.era == call.era { Era::Legacy } else { leg.era };
+    Ok(answer::json_answer(call.era, filter(call, (server, peer), method, &whole)))
 }
 
 /// A server's list answer without what the client may not use.
-pub fn filter(call: &Call, server: &Server, method: Method, answer: &Message) -> Bytes {
+pub fn filter(call: &Call, (server, peer): (&Server, Era), method: Method, answer: &Message) -> Bytes {
     let (Some(result), Some(member)) = (answer.envelope.result, method.list_member()) else {
         return answer.bytes.clone();
     };
-    let keep = |item: &Item| permits(call.client(), call.view(), server, method, item, &answer.bytes, true);
+    let keep = |item: &Item| {
+        permits(call.client(), call.view(), server, method, item, &answer.bytes, true)
+            && !catalog::is_unfit(peer, &answer.bytes, item.span)
+    };
     let mut edits = list::retain(&answer.bytes, result, member, keep);
     splice::apply(&answer.bytes, &mut edits).into()
 }
@@ -92,10 +108,9 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
             continue;
         };
         let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
-        let cursor = position.cursor;
         pages.spawn_local(async move {
-            let page = timeout(PATIENCE, page(&core, &server, revision, method, cursor.as_deref())).await;
-            (place, server, page.unwrap_or_else(|_| Err(slow())))
+            let page = page_in_time(&core, &server, revision, method, position.cursor.as_deref()).await;
+            (place, position, server, page)
         });
     }
     let mut answered = pages.join_all().await;
@@ -104,16 +119,12 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
     let mut out = Merged::new(member);
     let mut taken = names::View::new();
     let mut further = Vec::new();
-    for (_, server, page) in answered {
-        match page {
-            Ok((era, page)) => {
-                append(call, method, (&server, era), &page, &mut out, &mut taken);
-                further.extend(next_position(&server, &page));
-            }
-            Err(failure) => {
-                warn!(server = server.settings.name, %failure, list = member, "a server's entries are missing from a merged list");
-            }
-        }
+    for (_, position, server, page) in answered {
+        let Ok((era, page)) = page else { continue };
+        let next = next_position(&position, &page);
+        let whole = position.page == 0 && next.is_none();
+        append(call, method, (&server, era), (&page, whole), &mut out, &mut taken);
+        further.extend(next);
     }
     let cursor = seal(call, &further);
     let result = match revision.era() {
@@ -123,15 +134,34 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
     Ok(result_body(call.message().id().unwrap_or(b"null"), &result).into())
 }
 
-fn slow() -> Failure {
-    Failure::new(Kind::ServerTimeout, "it did not list in time")
+/// One server's page, or a note of why there is none. A server that was silent lately is not
+/// waited for.
+async fn page_in_time(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    revision: Revision,
+    method: Method,
+    cursor: Option<&str>,
+) -> Result<(Era, Message), ()> {
+    let list = method.list_member().unwrap_or_default();
+    if server.left_out.is_silent(list) {
+        return Err(());
+    }
+    let page = timeout(PATIENCE, page(core, server, revision, method, cursor)).await;
+    let silent = page.is_err();
+    let page = page.unwrap_or_else(|_| Err(Failure::new(Kind::ServerTimeout, "It did not list in time.")));
+    page.map_err(|failure| match failure.kind {
+        // No fault of a server's.
+        Kind::EraUnsupported => {}
+        _ => server.left_out.note_failure(list, &failure.message, silent, &server.settings.name),
+    })
 }
 
 /// Where each server's part of this page begins: at the start, or where the client's cursor says.
 fn positions(call: &Call) -> Result<Vec<Position>, Failure> {
     let message = call.message();
     let Some(cursor) = message.envelope.cursor_str(&message.bytes) else {
-        let start = |server: &Arc<Server>| Position { server: server.settings.name.clone(), cursor: None };
+        let start = |server: &Arc<Server>| Position { server: server.settings.name.clone(), cursor: None, page: 0 };
         return Ok(call.view().servers.iter().map(start).collect());
     };
     call.core.gate.seal.open(&call.client().id, &cursor).and_then(|text| serde_json::from_slice(&text).ok()).ok_or_else(
@@ -147,10 +177,17 @@ fn seal(call: &Call, further: &[Position]) -> Option<String> {
     Some(call.core.gate.seal.seal(&call.client().id, &text))
 }
 
-fn next_position(server: &Server, page: &Message) -> Option<Position> {
+/// Where a server's list goes on after a page, unless it goes round in a circle. The empty string
+/// is a cursor like any other.
+fn next_position(position: &Position, page: &Message) -> Option<Position> {
     let cursor = list::next_cursor(&page.bytes, page.envelope.result?)?;
-    let cursor = json::decode_str(cursor.of(&page.bytes)).into_owned();
-    Some(Position { server: server.settings.name.clone(), cursor: Some(cursor) })
+    let cursor = Some(json::decode_str(cursor.of(&page.bytes)).into_owned());
+    let next = position.page + 1;
+    if cursor == position.cursor || next >= MAX_PAGES {
+        warn!(server = position.server, pages = next, "a server's list does not come to an end; its rest is left out");
+        return None;
+    }
+    Some(Position { server: position.server.clone(), cursor, page: next })
 }
 
 async fn page(
@@ -174,29 +211,32 @@ async fn page(
         }
         answer => answer?,
     };
-    if answer.is_error() && !introduced.declares_list_of(&request) {
-        return Ok((introduced.leg.era, discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned())));
+    if !answer.is_error() {
+        return Ok((introduced.leg.era, crossing::page(introduced.leg.era, revision.era(), method, answer)?));
     }
-    Ok((introduced.leg.era, crossing::page(introduced.leg.era, revision.era(), method, answer)?))
+    if introduced.declares_list_of(&request) {
+        let error = String::from_utf8_lossy(answer.raw(answer.envelope.error).unwrap_or_default()).into_owned();
+        return Err(Failure::new(Kind::ServerGarbage, format!("It refuses to list: {error}")));
+    }
+    Ok((introduced.leg.era, discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned())))
 }
 
-/// Appends the entries of a server that was asked in this era.
+/// Appends what the client may use of one page of a server that was asked in this era; `whole`
+/// where the list has no other.
 fn append(
     call: &Call,
     method: Method,
     (server, era): (&Server, Era),
-    page: &Message,
+    (page, whole): (&Message, bool),
     out: &mut Merged,
     taken: &mut names::View,
 ) {
     let (Some(result), Some(member)) = (page.envelope.result, method.list_member()) else { return };
     let name = &server.settings.name;
     out.limit(list::cache_hints(&page.bytes, result));
-    let mut left_out = LeftOut::default();
+    let mut unfit = Vec::new();
     for item in list::items(&page.bytes, result, member) {
-        if !permits(call.client(), call.view(), server, method, &item, &page.bytes, false)
-            || catalog::is_unfit(era, &page.bytes, item.span)
-        {
+        if catalog::is_unfit(era, &page.bytes, item.span) {
             continue;
         }
         let entry = item.span.of(&page.bytes);
@@ -206,44 +246,24 @@ fn append(
             list::rename(uri, &names::join_uri(name, &json::decode_str(uri.of(entry))))
         } else {
             let Some(own) = local.name else { continue };
-            match taken.admit(name, &json::decode_str(own.of(entry)), None) {
+            let own_name = json::decode_str(own.of(entry));
+            // What the operator denied is not missed.
+            if method == Method::ToolsList && !server.tools.pass(&own_name) {
+                continue;
+            }
+            match taken.admit(name, &own_name, &server.settings.aliases) {
                 Ok(offered) => list::rename(own, &offered),
-                Err(unfit) => {
-                    left_out.count(&unfit);
+                Err(problem) => {
+                    unfit.push(problem);
                     continue;
                 }
             }
         };
-        out.push(entry, &mut [edit]);
-    }
-    left_out.log(name);
-}
-
-/// Names that do not fit into a merged list: one line for a page, whatever a server says on it.
-#[derive(Default)]
-struct LeftOut {
-    count: usize,
-    first: String,
-}
-
-impl LeftOut {
-    fn count(&mut self, unfit: &names::Unfit) {
-        if self.count == 0 {
-            self.first = Shown(&unfit.to_string()).to_string();
-        }
-        self.count += 1;
-    }
-
-    fn log(&self, server: &str) {
-        if self.count > 0 {
-            warn!(
-                server,
-                count = self.count,
-                unfit = self.first,
-                "names are left out of a merged list; this is the first"
-            );
+        if permits(call.client(), call.view(), server, method, &item, &page.bytes, false) {
+            out.push(entry, &mut [edit]);
         }
     }
+    server.left_out.note(member, &unfit, whole, name, &server.settings.aliases);
 }
 
 /// Whether a method lists what servers offer; tasks are listed by whoever runs them.

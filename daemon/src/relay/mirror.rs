@@ -4,7 +4,6 @@
 //! only where a list has to be filtered.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY};
@@ -29,10 +28,8 @@ use crate::servers::readable::{self, Readable};
 use crate::sessions::{self, Bounds, Full, Mirrored};
 use crate::stages::queue;
 
-/// Request headers that concern the server.
-const PASSED_ON: [&str; 5] = ["content-type", "accept", "mcp-protocol-version", "mcp-method", "mcp-name"];
 /// Answer headers that concern the client.
-const PASSED_BACK: [HeaderName; 5] =
+static PASSED_BACK: [HeaderName; 5] =
     [CONTENT_TYPE, CACHE_CONTROL, RETRY_AFTER, ALLOW, HeaderName::from_static("x-accel-buffering")];
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -46,7 +43,7 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     }
     let endpoint = endpoint(call, server);
     let answer = pass(call, server, endpoint).await?;
-    call.times.first_byte = Some(Instant::now());
+    call.times.first_byte = Some(answer.arrived.into_std());
     if matches!(answer.status, 400 | 404 | 405) && introduces(call) {
         // It does not take the greeting of an era that it spoke.
         server.ask_anew();
@@ -76,25 +73,24 @@ fn endpoint(call: &Call, server: &Server) -> usize {
 }
 
 async fn pass(call: &Call, server: &Arc<Server>, endpoint: usize) -> Result<Answer, Failure> {
-    let from = call.provenance();
-    let told = Told::new(&from, server);
+    let told = Told::of_call(call, server);
     let mirrored = call.session.as_ref().and_then(|(session, _)| mirrored(session));
     let mut lines: Lines<'_> = Vec::with_capacity(16);
-    for name in PASSED_ON {
-        if let Some(value) = call.headers.get(name) {
+    // One walk through the headers, where a look-up of each name would hash it.
+    for (name, value) in &*call.headers {
+        let name = name.as_str();
+        // Of a repeated header the gate reads the first value, and so must the server.
+        let repeated = lines.last().is_some_and(|(last, _)| *last == name);
+        if (passes_on(name) && !repeated) || http_call::is_parameter(name) {
             lines.push((name, value.as_bytes()));
         }
     }
     if call.entrance.listener.lenient && !call.headers.contains_key(http::header::ACCEPT) {
         lines.push(("accept", b"application/json, text/event-stream"));
     }
-    if let Some(event) = call.headers.get("last-event-id") {
-        lines.push(("last-event-id", event.as_bytes()));
-    }
     if let Some(mirrored) = mirrored {
         lines.push(("mcp-session-id", mirrored.upstream.as_bytes()));
     }
-    http_call::push_parameters(&call.headers, &mut lines);
     told.push(&mut lines);
     let (method, body, tool) = match &call.message {
         Some(message) => (upstream::Method::Post, &message.bytes[..], message.envelope.name_str(&message.bytes)),
@@ -103,6 +99,11 @@ async fn pass(call: &Call, server: &Arc<Server>, endpoint: usize) -> Result<Answ
     };
     let wait = Some(server.first_byte(tool.as_deref()));
     http_call::send(&call.core, server, method, endpoint, &lines, body, wait).await
+}
+
+/// Whether a request header concerns the server.
+fn passes_on(name: &str) -> bool {
+    matches!(name, "content-type" | "accept" | "mcp-protocol-version" | "mcp-method" | "mcp-name" | "last-event-id")
 }
 
 fn mirrored(session: &sessions::Session) -> Option<&Mirrored> {
@@ -117,14 +118,24 @@ fn finish(call: &Call, server: &Arc<Server>, endpoint: usize, answer: Answer) ->
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
-    for name in &PASSED_BACK {
-        if let Some(value) = answer.headers.get(name.as_str()).and_then(|value| HeaderValue::from_bytes(value).ok()) {
-            response.headers_mut().insert(name.clone(), value);
+    for (name, value) in answer.headers.iter() {
+        let known = PASSED_BACK.iter().find(|known| known.as_str().as_bytes().eq_ignore_ascii_case(name));
+        // The first value counts where a header is repeated.
+        if let Some(name) = known
+            && let Some(value) = header_value(value)
+        {
+            response.headers_mut().entry(name).or_insert(value);
         }
     }
     follow_session(call, server, endpoint, &answer, &mut response)?;
     *response.body_mut() = body(call, server, answer, response.headers_mut())?;
     Ok(response)
+}
+
+/// The value of an answer's header. What nearly every answer has is not copied.
+fn header_value(value: &[u8]) -> Option<HeaderValue> {
+    const JSON: &str = "application/json";
+    if value == JSON.as_bytes() { Some(HeaderValue::from_static(JSON)) } else { HeaderValue::from_bytes(value).ok() }
 }
 
 /// The server's body as it came, where the client can read it. A coding that the client did not allow is undone, and so
@@ -228,6 +239,6 @@ async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp
     let reply = HttpReply::new(server, answer)?;
     let exchange = Exchange::http(leg, call.message(), reply);
     let whole = answer::whole(call, exchange, server.first_byte(None)).await?;
-    let filtered = lists::filter(call, server, list, &whole);
+    let filtered = lists::filter(call, (server, Era::Legacy), list, &whole);
     Ok(answer::json_answer(call.era, filtered))
 }

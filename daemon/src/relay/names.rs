@@ -26,31 +26,29 @@ pub struct Routed {
     pub message: Message,
 }
 
-/// Checks that the client may use what a request to a known server names.
+/// Checks that the client may use what a request to the only server of its view names.
 pub fn authorise(call: &Call, server: &Server, method: Method, message: &Message) -> Result<(), Failure> {
     let Some(name) = named(method, message) else { return Ok(()) };
-    let single = call.view().single().is_some();
-    let offered = if single { Cow::Borrowed(&*name) } else { offered(server, method, &name) };
-    if may_use(call, server, method, &name, &offered) { Ok(()) } else { Err(unknown(method, &offered)) }
-}
-
-fn may_use(call: &Call, server: &Server, method: Method, own: &str, offered: &str) -> bool {
-    match method {
-        Method::ToolsCall => call.view().offers(call.client(), server, own, offered),
-        _ => call.client().may_use(&server.settings.name, own),
-    }
+    if may_use(call, server, method, &name) { Ok(()) } else { Err(unknown(method, &name)) }
 }
 
 /// The server and the name there that a name in a header leads to, where the call's client may use it.
-pub fn leads<'c, 'n>(call: &'c Call, method: Method, name: &'n str) -> Option<(&'c Arc<Server>, &'n str)> {
+pub fn leads<'c, 'n: 'c>(call: &'c Call, method: Method, name: &'n str) -> Option<(&'c Arc<Server>, &'c str)> {
     let (server, own) = if let Some(server) = call.view().single() {
         (server, name)
     } else {
-        let by_uri = method.named_by() == Some(NamedBy::Uri);
-        let (server, own) = if by_uri { names::split_uri(name) } else { names::split(name) }?;
-        (call.view().server(server)?, own)
+        behind(call, method.named_by() == Some(NamedBy::Uri), name)?
     };
-    may_use(call, server, method, own, name).then_some((server, own))
+    may_use(call, server, method, own).then_some((server, own))
+}
+
+/// The server of a name in a merged view, and its own name for it. What is offered under an alias
+/// is what it is: rules know it by its own name.
+fn behind<'c, 'n: 'c>(call: &'c Call, by_uri: bool, offered: &'n str) -> Option<(&'c Arc<Server>, &'c str)> {
+    let (server, own) = if by_uri { names::split_uri(offered) } else { names::split(offered) }?;
+    let server = call.view().server(server)?;
+    let alias = if by_uri { None } else { server.settings.aliases.own(own) };
+    Some((server, alias.unwrap_or(own)))
 }
 
 /// Finds the server of a request in a merged view and gives the name back its original form.
@@ -58,22 +56,24 @@ pub fn route(call: &Call, method: Method, message: &Message) -> Result<Routed, F
     let missing = || Failure::new(Kind::InvalidParams, "The request names nothing that the gate could route it by.");
     let offered = named(method, message).ok_or_else(missing)?;
     let by_uri = is_by_uri(method, message);
-    let split = if by_uri { names::split_uri(&offered) } else { names::split(&offered) };
-    let found = split.and_then(|(server, own)| Some((call.view().server(server)?, own)));
-    let Some((server, own)) = found else { return Err(unknown(method, &offered)) };
+    let Some((server, own)) = behind(call, by_uri, &offered) else { return Err(unknown(method, &offered)) };
+    if !may_use(call, server, method, own) {
+        return Err(unknown(method, &offered));
+    }
     let edit = rename(message, method, own).ok_or_else(missing)?;
     let text = splice::apply(&message.bytes, &mut [edit]);
     let renamed =
         Message::parse(text.into()).map_err(|problem| Failure::new(Kind::InvalidRequest, problem.to_string()))?;
-    authorise(call, server, method, &renamed)?;
     Ok(Routed { server: Arc::clone(server), name: own.to_owned(), message: renamed })
 }
 
-/// The name as a merged view offers it.
-fn offered<'a>(server: &Server, method: Method, own: &str) -> Cow<'a, str> {
-    let by_uri = method.named_by() == Some(NamedBy::Uri);
-    let name = &server.settings.name;
-    if by_uri { names::join_uri(name, own).into() } else { names::join(name, own).into() }
+fn may_use(call: &Call, server: &Server, method: Method, own: &str) -> bool {
+    if method != Method::ToolsCall {
+        return call.client().may_use(&server.settings.name, own);
+    }
+    let merged = call.view().single().is_none();
+    let offered = if merged { names::join(&server.settings.name, own).into() } else { Cow::Borrowed(own) };
+    call.view().offers(call.client(), server, own, &offered)
 }
 
 fn named(method: Method, message: &Message) -> Option<String> {

@@ -75,7 +75,7 @@ fn deliver(message: Bytes, core: &Rc<Core>, leg: &Leg, session: &Arc<Session>) {
     match hosted.outward(leg, message) {
         Outward::Pass(message) => match envelope::scan(&message).ok().as_ref().and_then(announced) {
             Some(list) => announce::tell(core, session, list, message),
-            None => say(core, hosted, message),
+            None => say(core, hosted, &message),
         },
         Outward::Refuse(asked) => refuse(core, asked),
         Outward::Nothing => {}
@@ -83,8 +83,13 @@ fn deliver(message: Bytes, core: &Rc<Core>, leg: &Leg, session: &Arc<Session>) {
 }
 
 /// Puts a message where the session's stream finds it.
-pub fn say(core: &Rc<Core>, hosted: &Hosted, message: Bytes) {
-    for asked in hosted.outbox.deliver(message).into_iter().filter_map(|gone| hosted.unseen(gone)) {
+pub fn say(core: &Rc<Core>, hosted: &Hosted, message: &[u8]) {
+    unseen(core, hosted, hosted.outbox.deliver(message));
+}
+
+/// Refuses what servers asked in messages that the client will never see.
+pub fn unseen(core: &Rc<Core>, hosted: &Hosted, gone: Vec<Bytes>) {
+    for asked in gone.into_iter().filter_map(|gone| hosted.unseen(gone)) {
         refuse(core, asked);
     }
 }

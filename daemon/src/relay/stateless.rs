@@ -64,14 +64,17 @@ async fn listens_straight(call: &Call) -> bool {
 async fn run(call: &mut Call, method: Option<Method>, message: Message) -> Result<Response<Body>, Failure> {
     let (server, message) = destination(call, message)?;
     let wait = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
+    if let Some(place) = parked::continued(call, &server, &message) {
+        let heard = parked::resume(call, &message, place).await?;
+        return answer::relay(call, &server, Course::Resumed(heard), wait).await;
+    }
     let straight = eras::speaks(&call.core, &server, Era::Modern).await;
     if !straight {
         crossing::refuse_tasks(method, Era::Legacy)?;
     }
-    if !straight && parked::continues(&message) {
-        // It has its permit since it began.
-        let heard = parked::resume(call, &message).await?;
-        return answer::relay(call, &server, Course::Resumed(heard), wait).await;
+    if !straight && message.envelope.request_state.is_some() {
+        // Whatever it continued is not here, and must not be run anew.
+        return Err(parked::gone());
     }
     // A subscription lives long and does nothing; it must not take a caller's place.
     if method != Some(Method::Listen) {

@@ -1,4 +1,7 @@
-//! Server-sent events towards a client, fed by a task on the same core.
+//! Server-sent events towards a client.
+//!
+//! Two kinds: [`Events`], fed by a task on the same core, for what cannot be resumed; and the
+//! [`resumable`] stream that reads a line of its session, which goes on without it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,11 +13,12 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
 use http_body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep};
 use toolgate_protocol::{flatten, sse};
 
 use crate::body::{Body, BodyError};
-use crate::sessions::Unasked;
+use crate::call::Call;
+use crate::sessions::{Busy, Reading};
 
 /// Events that a client may have unread before whoever feeds it has to wait.
 const BUFFER: usize = 64;
@@ -22,6 +26,26 @@ const BUFFER: usize = 64;
 const BUFFER_BYTES: u32 = 1 << 20;
 /// A comment goes out after this long without an event, so that nothing between closes the connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+const COMMENT: &[u8] = b":\n\n";
+
+/// A response whose body is a stream of events.
+pub fn of_events(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// A response whose body is what a line of the call's session says from now on. `primed`: it begins
+/// with an event that has an id and no message.
+pub fn resumable(call: &Call, reading: Reading, primed: bool) -> Response<Body> {
+    // A session with a client that listens does not idle.
+    let busy = call.session.as_ref().map(|(session, _)| session.enter());
+    of_events(Body::stream(Read { reading, primed, quiet: Box::pin(sleep(KEEP_ALIVE)), _busy: busy }))
+}
 
 /// The feeding end of a stream.
 #[derive(Debug, Clone)]
@@ -41,12 +65,7 @@ impl Events {
     /// A response whose body is the stream, and the end that feeds it.
     pub fn open() -> (Self, Response<Body>) {
         let (sender, receiver) = mpsc::channel(BUFFER);
-        let mut response = Response::new(Body::stream(Fed(receiver)));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        (Self { sender, room: Arc::new(Semaphore::new(BUFFER_BYTES as usize)) }, response)
+        (Self { sender, room: Arc::new(Semaphore::new(BUFFER_BYTES as usize)) }, of_events(Body::stream(Fed(receiver))))
     }
 
     /// Sends one message as an event. Its line ends become spaces: an event cannot tell CR from LF,
@@ -59,7 +78,7 @@ impl Events {
 
     /// Sends a comment.
     pub async fn keep_alive(&self) -> Result<(), Gone> {
-        self.say(Bytes::from_static(b":\n\n")).await
+        self.say(Bytes::from_static(COMMENT)).await
     }
 
     async fn say(&self, text: Bytes) -> Result<(), Gone> {
@@ -77,49 +96,6 @@ impl Events {
     }
 }
 
-/// Passes messages on until the client or whoever says them goes away.
-pub async fn pump(mut messages: mpsc::Receiver<Bytes>, events: Events) {
-    loop {
-        let next = tokio::select! {
-            next = timeout(KEEP_ALIVE, messages.recv()) => next,
-            () = events.gone() => return,
-        };
-        let sent = match next {
-            Ok(Some(message)) => events.message(&message).await,
-            Ok(None) => return,
-            Err(_) => events.keep_alive().await,
-        };
-        if sent.is_err() {
-            return;
-        }
-    }
-}
-
-/// Passes a session's unasked messages on until the client or the session goes away. What the
-/// client did not take is left for its next stream.
-pub async fn unasked(mut messages: Unasked, events: Events) {
-    loop {
-        let next = tokio::select! {
-            next = timeout(KEEP_ALIVE, messages.next()) => next,
-            () = events.gone() => return,
-        };
-        let sent = match next {
-            Ok(Some(message)) => {
-                let sent = events.message(&message).await;
-                if sent.is_err() {
-                    messages.give_back(message);
-                }
-                sent
-            }
-            Ok(None) => return,
-            Err(_) => events.keep_alive().await,
-        };
-        if sent.is_err() {
-            return;
-        }
-    }
-}
-
 struct Fed(mpsc::Receiver<Said>);
 
 impl http_body::Body for Fed {
@@ -131,5 +107,54 @@ impl http_body::Body for Fed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.0.poll_recv(context).map(|next| next.map(|(bytes, _)| Ok(Frame::data(bytes))))
+    }
+}
+
+/// A line on its way to its client.
+struct Read {
+    reading: Reading,
+    /// The event that begins it is still to be sent.
+    primed: bool,
+    quiet: Pin<Box<Sleep>>,
+    _busy: Option<Busy>,
+}
+
+impl Read {
+    fn is_quiet(&mut self, context: &mut Context<'_>) -> bool {
+        let quiet = self.quiet.as_mut().poll(context).is_ready();
+        if quiet {
+            self.rest();
+            // Registers the new time, lest nothing wakes this up again.
+            return self.quiet.as_mut().poll(context).is_pending();
+        }
+        false
+    }
+
+    fn rest(&mut self) {
+        self.quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
+    }
+}
+
+impl http_body::Body for Read {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        if std::mem::take(&mut this.primed) {
+            return Poll::Ready(Some(Ok(Frame::data(this.reading.place()))));
+        }
+        match this.reading.poll_next(context) {
+            Poll::Ready(Some(event)) => {
+                this.rest();
+                Poll::Ready(Some(Ok(Frame::data(event))))
+            }
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending if this.is_quiet(context) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(COMMENT))))),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }

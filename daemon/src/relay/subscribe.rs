@@ -12,10 +12,12 @@ use http::Response;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use toolgate_protocol::bridge::listen::{self, Announcements, Filter, List};
+use toolgate_protocol::bridge::listen::{self, Filter, List};
 use toolgate_protocol::json;
 use toolgate_protocol::names;
 use toolgate_protocol::revision::Era;
+use toolgate_protocol::spaced::{Next, Spaced};
+use tracing::warn;
 
 use super::crossing::listened::Listened;
 use super::links;
@@ -28,6 +30,7 @@ use crate::message::Message;
 use crate::servers::exchange::{Exchange, Step};
 use crate::servers::kept::Holder;
 use crate::servers::{Server, eras};
+use crate::sessions::CHANGE_GAP;
 
 /// How long the acknowledgement waits for one of several servers.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -69,19 +72,24 @@ async fn opened(call: &Call, message: &Message, wanted: &Filter, merged: bool) -
     let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
     for (place, server) in open.enumerate() {
         let wanted = if merged { own(wanted, &server.settings.name) } else { wanted.clone() };
+        if merged && wanted.is_empty() {
+            continue;
+        }
         let opening = ear(call, Arc::clone(server), message.clone(), wanted);
-        asked.spawn_local(async move { (place, timeout(PATIENCE, opening).await) });
+        let name = server.settings.name.clone();
+        asked.spawn_local(async move { (place, name, timeout(PATIENCE, opening).await) });
     }
     let mut answered = asked.join_all().await;
-    answered.sort_by_key(|(place, _)| *place);
+    answered.sort_by_key(|(place, ..)| *place);
     let mut ears = Vec::new();
-    for (_, opened) in answered {
+    for (_, name, opened) in answered {
         match opened {
             Ok(Ok(ear)) => ears.push(ear),
             // One of many costs its own notifications only.
             Ok(Err(failure)) if !merged => return Err(failure),
             Err(_) if !merged => return Err(Failure::new(Kind::ServerTimeout, "The server did not answer in time.")),
-            Ok(Err(_)) | Err(_) => {}
+            Ok(Err(failure)) => warn!(server = name, %failure, "a server is missing from a subscription"),
+            Err(_) => warn!(server = name, "a server is missing from a subscription: it did not answer in time"),
         }
     }
     Ok(ears)
@@ -146,14 +154,14 @@ async fn feed(ears: Vec<Ear>, granted: &Filter, merged: bool, id: &[u8], events:
     for ear in ears {
         hearing.spawn_local(ear.hear(sender.clone(), merged));
     }
-    let mut lists = Announcements::default();
+    let mut lists = [const { Spaced::new(CHANGE_GAP) }; 3];
     loop {
         let message = tokio::select! {
             Some(message) = said.recv() => message,
             Some(_) = hearing.join_next() => return events.message(&listen::end(id)).await,
             () = due(&lists) => {
-                for list in lists.due(clock::millis()) {
-                    announce(list, id, events).await?;
+                for message in lists.iter_mut().filter_map(|list| list.due(clock::millis())) {
+                    say(&message, id, events).await?;
                 }
                 continue;
             }
@@ -165,26 +173,25 @@ async fn feed(ears: Vec<Ear>, granted: &Filter, merged: bool, id: &[u8], events:
         };
         match message.envelope.known_method.and_then(List::of) {
             // Several servers that change at once are one change.
-            Some(list) if lists.changed(list, clock::millis()) => announce(list, id, events).await?,
-            Some(_) => {}
-            None => events.message(&listen::tagged(&message.bytes, &message.envelope, id)).await?,
+            Some(list) => match lists[list as usize].note(clock::millis(), message) {
+                Next::Now(message) => say(&message, id, events).await?,
+                Next::At(_) | Next::Superseding => {}
+            },
+            None => say(&message, id, events).await?,
         }
     }
 }
 
-async fn due(lists: &Announcements) {
-    match lists.next() {
+async fn due(lists: &[Spaced<Message>]) {
+    match lists.iter().filter_map(Spaced::next).min() {
         Some(time) => sleep(Duration::from_millis(time.saturating_sub(clock::millis()))).await,
         None => std::future::pending().await,
     }
 }
 
-async fn announce(list: List, id: &[u8], events: &Events) -> Result<(), Gone> {
-    let announcement = Message::parse(listen::announcement(list).into());
-    match announcement {
-        Ok(message) => events.message(&listen::tagged(&message.bytes, &message.envelope, id)).await,
-        Err(_) => Ok(()),
-    }
+/// A notification under the client's subscription.
+async fn say(message: &Message, id: &[u8], events: &Events) -> Result<(), Gone> {
+    events.message(&listen::tagged(&message.bytes, &message.envelope, id)).await
 }
 
 impl Ear {

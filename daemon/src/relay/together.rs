@@ -190,9 +190,8 @@ impl Stream {
         while let Ok(Said::Answer(message) | Said::Related(message)) = self.heard.try_recv() {
             unseen.push(message);
         }
-        let Some(hosted) = self.session.as_ref().and_then(|session| session.hosted()) else { return };
-        for asked in unseen.into_iter().filter_map(|message| hosted.unseen(message)) {
-            overhear::refuse(&self.core, asked);
+        if let Some(hosted) = self.session.as_ref().and_then(|session| session.hosted()) {
+            overhear::unseen(&self.core, hosted, unseen);
         }
     }
 }

@@ -7,19 +7,22 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::timeout;
 use toolgate_protocol::bridge::tasks::legacy;
 use toolgate_protocol::header_value::{self, HeaderParam};
 use toolgate_protocol::json;
-use toolgate_protocol::list;
+use toolgate_protocol::list as entries;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{Era, MODERN};
+
+use tracing::debug;
 
 use super::Server;
 use super::discovery;
 use super::eras::introduced_in_any;
 use crate::clock;
 use crate::core::Core;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::provenance::Provenance;
 
 /// What was learned is asked for again after this, in milliseconds.
@@ -53,10 +56,15 @@ impl Catalog {
         *self.lock() = None;
     }
 
-    fn fresh(&self) -> Option<Arc<Tools>> {
-        let known = self.lock();
-        let (since, tools) = known.as_ref()?;
-        (clock::millis().saturating_sub(*since) < FRESH).then(|| Arc::clone(tools))
+    /// Its tools could not be listed: what was known stays, and is not asked for again for a while.
+    fn note_none(&self) {
+        let mut known = self.lock();
+        let tools = known.take().map(|(_, tools)| tools).unwrap_or_default();
+        *known = Some((clock::millis(), tools));
+    }
+
+    fn known(&self) -> Option<(u64, Arc<Tools>)> {
+        self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<(u64, Arc<Tools>)>> {
@@ -64,16 +72,48 @@ impl Catalog {
     }
 }
 
-/// The server's tools that want something; listed now unless they are known.
+/// The server's tools that want something. They are listed now unless they are known; those
+/// that are known for long are listed again while this call goes on with them.
 pub async fn tools(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, Failure> {
-    if let Some(tools) = server.catalog.fresh() {
+    if let Some((since, tools)) = server.catalog.known() {
+        if clock::millis().saturating_sub(since) >= FRESH {
+            tokio::task::spawn_local(refresh(Rc::clone(core), Arc::clone(server)));
+        }
         return Ok(tools);
     }
     let _asking = server.catalog.asking.lock().await;
-    if let Some(tools) = server.catalog.fresh() {
-        return Ok(tools);
+    match server.catalog.known() {
+        Some((_, tools)) => Ok(tools),
+        None => list(core, server).await,
     }
-    let tools = Arc::new(listed(core, server).await?);
+}
+
+async fn refresh(core: Rc<Core>, server: Arc<Server>) {
+    // One at a time; the others have what is known.
+    let Ok(_asking) = server.catalog.asking.try_lock() else { return };
+    if let Err(failure) = list(&core, &server).await {
+        debug!(server = server.settings.name, %failure, "a server's tools were not listed again");
+    }
+}
+
+async fn list(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, Failure> {
+    let listed = timeout(server.first_byte(None), listed(core, server)).await;
+    let tools = match listed {
+        Ok(Ok(tools)) => Arc::new(tools),
+        // Known as nothing for a while, lest each call waits for it anew.
+        Ok(Err(failure)) => {
+            server.catalog.note_none();
+            return Err(failure);
+        }
+        Err(_) => {
+            server.catalog.note_none();
+            let name = &server.settings.name;
+            return Err(Failure::new(
+                Kind::ServerTimeout,
+                format!("The server {name} did not list its tools in time."),
+            ));
+        }
+    };
     *server.catalog.lock() = Some((clock::millis(), Arc::clone(&tools)));
     Ok(tools)
 }
@@ -84,15 +124,19 @@ async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure>
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES {
         let request = discovery::own_list(introduced.leg.era, Method::ToolsList, cursor.as_deref());
-        let page = introduced.leg.call(core, &request, &Provenance::own()).await?.answer().await?;
+        let mut exchange = introduced.leg.call(core, &request, &Provenance::own()).await?;
+        if exchange.lost_session() {
+            discovery::forget_all(server);
+        }
+        let page = exchange.answer().await?;
         let Some(result) = page.envelope.result else { break };
-        for tool in list::items(&page.bytes, result, "tools") {
+        for tool in entries::items(&page.bytes, result, "tools") {
             let wants = wants(&page.bytes, tool.span);
             if let Some(name) = tool.name.filter(|_| wants.needs_task || !wants.params.is_empty()) {
                 tools.insert(json::decode_str(name.of(&page.bytes)).into_owned(), wants);
             }
         }
-        let next = list::next_cursor(&page.bytes, result).map(|next| json::decode_str(next.of(&page.bytes)));
+        let next = entries::next_cursor(&page.bytes, result).map(|next| json::decode_str(next.of(&page.bytes)));
         // The same cursor again would be asked for without end.
         match next {
             Some(next) if cursor.as_deref() != Some(&*next) => cursor = Some(next.into_owned()),

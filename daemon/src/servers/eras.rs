@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, MODERN, Revision};
@@ -15,6 +15,9 @@ use super::Server;
 use super::discovery::{Introduced, introduced, introduced_within};
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
+
+/// Between two doubts, in milliseconds.
+const BETWEEN_DOUBTS: u64 = 30_000;
 
 const UNKNOWN: u8 = 0;
 const SPEAKS: u8 = 1;
@@ -27,6 +30,8 @@ pub struct Eras {
     modern: AtomicU8,
     /// The transport leaves no other.
     only: Option<Era>,
+    /// No doubt before this, in milliseconds of our clock.
+    settled_until: AtomicU64,
 }
 
 impl Eras {
@@ -55,20 +60,21 @@ impl Eras {
         }
     }
 
+    /// What the server is known to speak; nothing where that is not known.
+    pub fn spoken(&self) -> (bool, bool) {
+        (self.speaks(Era::Legacy) == Some(true), self.speaks(Era::Modern) == Some(true))
+    }
+
+    /// Whether there was no doubt for a while; from now on there is.
+    pub fn may_doubt(&self, now: u64) -> bool {
+        now >= self.settled_until.load(Ordering::Relaxed)
+            && now >= self.settled_until.swap(now + BETWEEN_DOUBTS, Ordering::Relaxed)
+    }
+
     /// Forgets everything: another program may answer by now.
     pub fn doubt(&self) {
         self.legacy.store(UNKNOWN, Ordering::Relaxed);
         self.modern.store(UNKNOWN, Ordering::Relaxed);
-    }
-
-    /// One word for people: `legacy`, `modern`, `both`, or `unknown`.
-    pub fn word(&self) -> &'static str {
-        match (self.speaks(Era::Legacy), self.speaks(Era::Modern)) {
-            (Some(true), Some(true)) => "both",
-            (Some(true), _) => "legacy",
-            (_, Some(true)) => "modern",
-            _ => "unknown",
-        }
     }
 
     fn of(&self, era: Era) -> &AtomicU8 {
@@ -123,7 +129,12 @@ async fn meet(
 ) -> Result<Arc<Introduced>, Failure> {
     let own = revision.era();
     if server.eras.speaks(own) == Some(false) {
-        return ask(newest(own.other())).await;
+        let asked = ask(newest(own.other())).await;
+        if asked.as_ref().is_err_and(|failure| failure.kind == Kind::EraUnsupported) {
+            // It cannot speak neither: one of the verdicts was a mishap.
+            server.eras.doubt();
+        }
+        return asked;
     }
     let refused = match ask(revision).await {
         Err(failure) if failure.kind == Kind::EraUnsupported => failure,
@@ -135,13 +146,16 @@ async fn meet(
             server.eras.learn(&server.settings.name, own, false);
             Ok(introduced)
         }
-        Err(failure) if failure.kind == Kind::EraUnsupported => Err(refused),
+        Err(failure) if failure.kind == Kind::EraUnsupported => {
+            server.eras.doubt();
+            Err(refused)
+        }
         Err(failure) => Err(failure),
     }
 }
 
 /// The revision that the gate speaks in an era where the client's own is not to be had.
-fn newest(era: Era) -> Revision {
+pub fn newest(era: Era) -> Revision {
     match era {
         Era::Legacy => LATEST_LEGACY,
         Era::Modern => MODERN,
@@ -155,16 +169,17 @@ mod tests {
     #[test]
     fn verdicts_are_kept_until_they_are_doubted() {
         let eras = Eras::default();
-        assert_eq!((eras.speaks(Era::Legacy), eras.word()), (None, "unknown"));
+        let known = || (eras.speaks(Era::Legacy), eras.speaks(Era::Modern));
+        assert_eq!(known(), (None, None));
         eras.learn("files", Era::Modern, false);
         eras.learn("files", Era::Legacy, true);
-        assert_eq!((eras.speaks(Era::Modern), eras.word()), (Some(false), "legacy"));
+        assert_eq!(known(), (Some(true), Some(false)));
         eras.learn("files", Era::Modern, true);
-        assert_eq!(eras.word(), "both");
+        assert_eq!(known(), (Some(true), Some(true)));
         eras.doubt();
-        assert_eq!(eras.word(), "unknown");
+        assert_eq!(known(), (None, None));
         let only = Eras::only(Era::Legacy);
         only.doubt();
-        assert_eq!((only.speaks(Era::Modern), only.word()), (Some(false), "legacy"));
+        assert_eq!((only.speaks(Era::Modern), only.spoken()), (Some(false), (true, false)));
     }
 }

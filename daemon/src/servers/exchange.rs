@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use toolgate_protocol::envelope::Shape;
@@ -12,6 +13,7 @@ use toolgate_protocol::error;
 use toolgate_protocol::flatten;
 use toolgate_protocol::revision::Era;
 
+use super::Server;
 use super::http_reply::HttpReply;
 use super::leg::Leg;
 use super::stdio::link::{Arrival, Reply};
@@ -52,6 +54,19 @@ enum Source {
     Http(Box<HttpReply>),
 }
 
+impl Source {
+    async fn next(&mut self, leg: &Leg) -> Step {
+        match self {
+            Self::Http(reply) => reply.next().await,
+            Self::Stdio(reply) => match reply.next().await {
+                Arrival::Final(message) => Step::Final(message),
+                Arrival::Related(message) => Step::Related(message),
+                Arrival::Lost(reason) => Step::Lost(lost(leg, &reason)),
+            },
+        }
+    }
+}
+
 impl Exchange {
     /// A request that runs in an instance; `request` as the client wrote it.
     pub fn stdio(leg: Leg, request: &Message, reply: Reply) -> Self {
@@ -86,6 +101,15 @@ impl Exchange {
         self.id_there.as_ref().unwrap_or(&self.id).clone()
     }
 
+    /// What is left of the time until the first message: an instance has made the request wait for
+    /// room already.
+    pub fn left(&self, wait: Duration) -> Duration {
+        match &self.source {
+            Source::Stdio(reply) => reply.left(wait),
+            Source::Http(_) => wait,
+        }
+    }
+
     /// Whether an HTTP server knows nothing of the session that the request belongs to.
     pub fn lost_session(&self) -> bool {
         match &self.source {
@@ -104,13 +128,13 @@ impl Exchange {
 
     /// The next message of this call.
     pub async fn next(&mut self) -> Step {
-        let step = match &mut self.source {
-            Source::Http(reply) => reply.next().await,
-            Source::Stdio(reply) => match reply.next().await {
-                Arrival::Final(message) => Step::Final(message),
-                Arrival::Related(message) => Step::Related(message),
-                Arrival::Lost(reason) => Step::Lost(lost(&self.leg, &reason)),
+        let said = self.source.next(&self.leg);
+        let step = match &self.running {
+            Some(running) => tokio::select! {
+                step = said => step,
+                () = running.stopped() => Step::Lost(cancelled(&self.leg.server)),
             },
+            None => said.await,
         };
         match step {
             Step::Final(message) => self.restore_answer(message),
@@ -209,6 +233,12 @@ fn lost(leg: &Leg, reason: &Arc<str>) -> Failure {
             "The server {name} gave no answer: {reason}. Whether the call had an effect is unknown; check before you repeat it."
         ),
     )
+}
+
+/// What a call ends with that its client has cancelled.
+pub fn cancelled(server: &Server) -> Failure {
+    let name = &server.settings.name;
+    Failure::new(Kind::Cancelled, format!("The call to the server {name} was cancelled by its client."))
 }
 
 /// What a call ends with when its answer is no message.

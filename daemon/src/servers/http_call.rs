@@ -1,5 +1,6 @@
 //! Requests of legs and mirrored sessions to HTTP servers: which headers go, and what a failure means.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,9 +15,11 @@ use toolgate_protocol::revision::{self, Era};
 use super::Server;
 use super::http::{Answer, HttpClient, HttpServer, Method, Outgoing, SendError, SendErrorKind};
 use super::http_reply::HttpReply;
+use crate::call::{Call, CallId};
 use crate::config::settings::{self, Daemon};
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
+use crate::identity::Client;
 use crate::message::Message;
 use crate::provenance::Provenance;
 
@@ -162,10 +165,11 @@ async fn post(
                     lines.push(("mcp-name", name.as_bytes()));
                 }
             }
-            if let Some(headers) = from.headers.as_ref().filter(|_| from.mirrored.is_empty()) {
-                push_parameters(headers, &mut lines);
+            if let Some(headers) = &from.headers {
+                push_parameters(headers, from.mirrored.is_none(), &mut lines);
             }
-            lines.extend(from.mirrored.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+            let mirrored = from.mirrored.iter().flatten();
+            lines.extend(mirrored.map(|(name, value)| (name.as_str(), value.as_bytes())));
         }
         Era::Legacy => {
             if let Some(revision) = &conversation.revision {
@@ -196,40 +200,60 @@ fn mirrored_name(message: &Message) -> Option<String> {
     Some(header_value::encode(&target).into_owned())
 }
 
-/// Mirrored parameters and trace context pass as they came.
-pub fn push_parameters<'a>(headers: &'a HeaderMap, lines: &mut Lines<'a>) {
-    let passes =
-        |name: &str| name.starts_with("mcp-param-") || matches!(name, "traceparent" | "tracestate" | "baggage");
+/// Whether a header is a mirrored parameter or trace context: these pass as they came.
+pub fn is_parameter(name: &str) -> bool {
+    name.starts_with("mcp-param-") || matches!(name, "traceparent" | "tracestate" | "baggage")
+}
+
+/// Trace context of a client's request, and its mirrored parameters where the client is one that
+/// mirrors.
+fn push_parameters<'a>(headers: &'a HeaderMap, mirrors: bool, lines: &mut Lines<'a>) {
+    let passes = |name: &str| is_parameter(name) && (mirrors || !name.starts_with("mcp-param-"));
     let passing = headers.iter().filter(|(name, _)| passes(name.as_str()));
     lines.extend(passing.map(|(name, value)| (name.as_str(), value.as_bytes())));
 }
 
 /// What a server is told of where a call comes from. Inbound copies of these headers never pass.
-pub struct Told {
+pub struct Told<'f> {
     id: [u8; 20],
-    address: Option<String>,
-    chain: Option<Arc<str>>,
+    address: Option<&'f str>,
+    chain: Option<&'f str>,
     tls: bool,
-    client: Option<(String, Option<String>)>,
+    client: Option<(Cow<'f, str>, Option<&'f str>)>,
 }
 
-impl Told {
-    /// Writes out what is told.
-    pub fn new(from: &Provenance, server: &Server) -> Self {
+impl<'f> Told<'f> {
+    /// Gathers what is told on a leg.
+    fn new(from: &'f Provenance, server: &Server) -> Self {
+        let way = (from.address.as_deref(), from.chain.as_deref());
+        Self::of(server, from.id, way, from.tls, from.client.as_deref())
+    }
+
+    /// Gathers what a server is told of a call that passes as it came.
+    pub fn of_call(call: &'f Call, server: &Server) -> Self {
+        let way = (Some(&**call.address_text()), call.chain.as_deref());
+        Self::of(server, call.id, way, call.https, call.client.as_deref())
+    }
+
+    fn of(
+        server: &Server,
+        id: CallId,
+        (address, chain): (Option<&'f str>, Option<&'f str>),
+        tls: bool,
+        client: Option<&'f Client>,
+    ) -> Self {
         let forward = server.http().is_some_and(Upstream::forwards_client);
-        let client = from.client.as_ref().filter(|_| forward).map(|client| {
-            (header_value::encode(&client.owner).into_owned(), client.tier.as_ref().map(|tier| tier.name.clone()))
-        });
-        let address = from.address.map(|address| address.to_string());
-        Self { id: from.id.bytes(), address, chain: from.chain.clone(), tls: from.tls, client }
+        let tier = |client: &'f Client| client.tier.as_ref().map(|tier| tier.name.as_str());
+        let client = client.filter(|_| forward).map(|client| (header_value::encode(&client.owner), tier(client)));
+        Self { id: id.bytes(), address, chain, tls, client }
     }
 
     /// Adds the header lines.
     pub fn push<'a>(&'a self, lines: &mut Lines<'a>) {
         lines.push(("x-request-id", &self.id));
-        if let Some(address) = &self.address {
+        if let Some(address) = self.address {
             lines.push(("x-real-ip", address.as_bytes()));
-            lines.push(("x-forwarded-for", self.chain.as_deref().unwrap_or(address).as_bytes()));
+            lines.push(("x-forwarded-for", self.chain.unwrap_or(address).as_bytes()));
             lines.push(("x-forwarded-proto", if self.tls { b"https" } else { b"http" }));
         }
         if let Some((name, tier)) = &self.client {

@@ -9,9 +9,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub use aside::{Aside, Calls};
 use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::sleep;
 use toolgate_protocol::bridge::capabilities;
 use toolgate_protocol::bridge::levels::{Level, SharedLevel};
 use toolgate_protocol::bridge::listen::Interest;
@@ -23,6 +27,7 @@ use super::discovery;
 use super::http_stream::Stream;
 use super::leg::Leg;
 use super::news::{Heard, News};
+use super::stdio::link::Serves;
 use crate::clock;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
@@ -30,6 +35,16 @@ use crate::message::Message;
 
 /// A session that was not used for this long ends, in milliseconds.
 const IDLE: u64 = 15 * 60 * 1000;
+/// Sessions of one client at one server.
+const PER_CLIENT: usize = 8;
+/// Sessions at one server.
+const IN_ALL: usize = 4096;
+/// Capabilities are a part of what tells sessions apart, and are kept as long as these.
+const CAPABILITIES_BYTES: usize = 16 * 1024;
+
+/// How long what a new session says is kept for a subscription that follows it. No longer: an instance
+/// that is heard does not idle.
+const EARLY: Duration = Duration::from_secs(1);
 
 /// A legacy session of a modern client.
 #[derive(Debug)]
@@ -40,24 +55,43 @@ pub struct Kept {
     pub introduction: Message,
     /// Calls that run in it.
     pub calls: Calls,
-    /// What it says of resources that somebody watches, where it is not an instance's news.
+    /// What it says of its lists and of resources that somebody watches, where it is not an instance's news.
     pub news: News,
+    /// An ear that was there before the first call.
+    early: Mutex<Option<Heard>>,
     /// Which resources are watched, and by how many.
-    pub interest: Mutex<Interest>,
+    /// Locked together with what the server is told of it, so that the two never differ.
+    pub interest: tokio::sync::Mutex<Interest>,
     level: Mutex<SharedLevel>,
     used: AtomicU64,
     /// The server knows it no more.
     lost: AtomicBool,
 }
 
-/// All of one server, by client and capabilities.
+/// All of one server.
 #[derive(Debug, Default)]
 pub struct KeptSessions {
-    all: Mutex<HashMap<String, Arc<Opening>>>,
+    all: Mutex<HashMap<Owner, Arc<Opening>>>,
+    retired: AtomicBool,
+    opened: Notify,
+}
+
+/// Whose a session is: calls that declare other capabilities need another one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner {
+    client: String,
+    capabilities: Vec<u8>,
 }
 
 /// One session; locked while it is opened, so that calls at once share one greeting.
-type Opening = tokio::sync::Mutex<Option<Arc<Kept>>>;
+type Opening = tokio::sync::Mutex<Opened>;
+
+#[derive(Debug, Default)]
+struct Opened {
+    kept: Option<Arc<Kept>>,
+    /// When opening it failed last, and how: for those who waited for it.
+    failed: Option<(u64, Failure)>,
+}
 
 /// Whom a session is held for.
 #[derive(Debug, Clone, Copy)]
@@ -74,8 +108,14 @@ impl Holder<'_> {
     /// Nobody in particular.
     pub const EVERYBODY: Self = Self { client: "everybody", capabilities: b"{}", info: None };
 
-    fn owner(&self) -> String {
-        format!("{} {}", self.client, String::from_utf8_lossy(self.capabilities))
+    /// Whose session it is, among those of one server.
+    pub fn owner(&self) -> Owner {
+        Owner { client: self.client.to_owned(), capabilities: self.capabilities.to_vec() }
+    }
+
+    /// Messages that name no call may be anybody's where more than one client shares the instance.
+    fn serves(&self) -> Serves {
+        if self.client == Self::EVERYBODY.client { Serves::Everybody } else { Serves::Client }
     }
 }
 
@@ -86,8 +126,16 @@ impl Kept {
         Some(span.of(&self.introduction.bytes))
     }
 
+    /// The server's raw capabilities.
+    pub fn capabilities(&self) -> &[u8] {
+        let text = &self.introduction.bytes;
+        let result = self.introduction.envelope.result;
+        let all = result.and_then(|result| json::get(text, result, "capabilities"));
+        all.map_or(b"{}", |all| all.of(text))
+    }
+
     /// Whether the server declares a capability.
-    pub fn declares(&self, capability: &str) -> bool {
+    fn declares(&self, capability: &str) -> bool {
         let text = &self.introduction.bytes;
         let result = self.introduction.envelope.result;
         let all = result.and_then(|result| json::get(text, result, "capabilities"));
@@ -107,16 +155,20 @@ impl Kept {
         lock(&self.level).leave(wanted);
     }
 
-    /// The raw capabilities of the server.
-    pub fn capabilities(&self) -> &[u8] {
-        let text = &self.introduction.bytes;
-        let result = self.introduction.envelope.result;
-        result.and_then(|result| json::get(text, result, "capabilities")).map_or(b"{}", |all| all.of(text))
+    /// What the server was told of levels did not reach it: it is told anew.
+    pub fn forget_level(&self) {
+        lock(&self.level).forget();
     }
 
-    /// What the server says of watched resources.
+    /// What the server says of its lists and of watched resources.
     pub fn hear(&self) -> Heard {
         self.leg.news().unwrap_or(&self.news).subscribe()
+    }
+
+    /// The same, with what a new session said already, for the first who asks: a client's subscription
+    /// follows a session that its calls open, and may come a moment later than the first of them.
+    pub fn hear_early(&self) -> Heard {
+        lock(&self.early).take().unwrap_or_else(|| self.hear())
     }
 
     /// The server knows the session no more: whoever listens has to begin anew.
@@ -132,27 +184,56 @@ impl Kept {
     fn touch(&self) {
         self.used.store(clock::millis(), Ordering::Relaxed);
     }
-
-    fn is_idle(&self) -> bool {
-        clock::millis().saturating_sub(self.used.load(Ordering::Relaxed)) > IDLE
-    }
 }
 
 impl KeptSessions {
-    fn opening(&self, owner: &str) -> Arc<Opening> {
-        Arc::clone(lock(&self.all).entry(owner.to_owned()).or_default())
+    /// The place of an owner's session, and the session that had to give way for a new place.
+    fn opening(&self, owner: &Owner) -> Result<(Arc<Opening>, Option<Leg>), Failure> {
+        let mut all = lock(&self.all);
+        if let Some(opening) = all.get(owner) {
+            return Ok((Arc::clone(opening), None));
+        }
+        // A call that began before the server was retired may still need one; nobody else finds it.
+        if self.retired.load(Ordering::Relaxed) {
+            return Ok((Arc::default(), None));
+        }
+        let own = all.keys().filter(|other| other.client == owner.client).count() >= PER_CLIENT;
+        let mut gone = None;
+        if own || all.len() >= IN_ALL {
+            let unused = |(other, opening): (&Owner, &Arc<Opening>)| {
+                let since = unused_since(opening).filter(|_| !own || other.client == owner.client)?;
+                Some((since, other.clone()))
+            };
+            let (_, oldest) = all.iter().filter_map(unused).min_by_key(|(since, _)| *since).ok_or_else(too_many)?;
+            gone = all.remove(&oldest).and_then(|opening| leg_of(&opening));
+        }
+        let opening = Arc::clone(all.entry(owner.clone()).or_default());
+        Ok((opening, gone))
     }
 
-    /// Takes out what nobody uses any more; its end is the caller's to say to the server.
+    /// The owner's session where one lives, once it is open where it is being opened.
+    pub async fn living(&self, server: &Server, owner: &Owner) -> Option<Arc<Kept>> {
+        let opening = lock(&self.all).get(owner).cloned()?;
+        let opened = opening.lock().await;
+        opened.kept.as_ref().filter(|kept| kept.is_living(server)).cloned()
+    }
+
+    /// Ends when the next session was opened, whose ever it is; from now on, not from its first poll.
+    pub fn opened(&self) -> Notified<'_> {
+        self.opened.notified()
+    }
+
+    /// Takes out what nobody used for a while; its end is the caller's to say to the server.
     pub fn idle(&self) -> Vec<Leg> {
         let mut idle = Vec::new();
         lock(&self.all).retain(|_, opening| {
-            // Somebody opens it or is about to.
-            let (1, Ok(mut opened)) = (Arc::strong_count(opening), opening.try_lock()) else { return true };
-            match opened.take_if(|kept| kept.is_idle() && Arc::strong_count(kept) == 1) {
-                Some(kept) => idle.push(kept.leg.clone()),
-                None => return opened.as_ref().is_some_and(|kept| !kept.leg.is_ended()),
+            let Some(since) = unused_since(opening) else { return true };
+            let leg = leg_of(opening);
+            let lives = leg.as_ref().is_some_and(|leg| !leg.is_ended());
+            if lives && clock::millis().saturating_sub(since) <= IDLE {
+                return true;
             }
+            idle.extend(leg);
             false
         });
         idle
@@ -160,41 +241,109 @@ impl KeptSessions {
 
     /// Forgets all of them, for a server that is removed or changed.
     pub fn retire(&self) {
-        lock(&self.all).clear();
+        let mut all = lock(&self.all);
+        self.retired.store(true, Ordering::Relaxed);
+        all.clear();
     }
+}
+
+/// Since when nobody uses a session or opens it; `None` while somebody does.
+fn unused_since(opening: &Arc<Opening>) -> Option<u64> {
+    let opened = opening.try_lock().ok().filter(|_| Arc::strong_count(opening) == 1)?;
+    match opened.kept.as_ref() {
+        None => Some(0),
+        Some(kept) => (Arc::strong_count(kept) == 1).then(|| kept.used.load(Ordering::Relaxed)),
+    }
+}
+
+fn leg_of(opening: &Opening) -> Option<Leg> {
+    opening.try_lock().ok()?.kept.as_ref().map(|kept| kept.leg.clone())
+}
+
+fn too_many() -> Failure {
+    Failure::new(
+        Kind::NoRoom,
+        format!(
+            "This client uses {PER_CLIENT} sessions at the server at once. Declare the same capabilities on each request, or wait for a call to end."
+        ),
+    )
+    .retry_after(Duration::from_secs(1))
 }
 
 /// The session of this holder, opened if there is none that lives.
 pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) -> Result<Arc<Kept>, Failure> {
+    if holder.capabilities.len() > CAPABILITIES_BYTES {
+        return Err(Failure::new(
+            Kind::InvalidParams,
+            format!("The client's capabilities are longer than {CAPABILITIES_BYTES} bytes. Declare less."),
+        ));
+    }
     let owner = holder.owner();
-    let mut opened = server.kept.opening(&owner).lock_owned().await;
-    if let Some(kept) = opened.as_ref().filter(|kept| kept.is_living(server)) {
+    let asked = clock::millis();
+    let (opening, gone) = server.kept.opening(&owner)?;
+    if let Some(leg) = gone {
+        tokio::task::spawn_local(end(Rc::clone(core), leg));
+    }
+    let mut opened = opening.lock_owned().await;
+    if let Some(kept) = opened.kept.as_ref().filter(|kept| kept.is_living(server)) {
         kept.touch();
         return Ok(Arc::clone(kept));
     }
+    // Whoever waited while it failed for another is not to wait as long again.
+    if let Some((_, failure)) = opened.failed.as_ref().filter(|(at, _)| *at > asked) {
+        return Err(failure.clone());
+    }
     // It goes on when the caller goes away: others may wait for it.
-    let (core, server, initialize) = (Rc::clone(core), Arc::clone(server), initialize(&holder));
+    let (initialize, shared_by) = (initialize(&holder), holder.serves());
+    let (core, server) = (Rc::clone(core), Arc::clone(server));
     let opening = tokio::task::spawn_local(async move {
-        let leg = server.client_leg(&owner, LATEST_LEGACY).await?;
-        let (leg, introduction) = discovery::greet_shared(&core, leg, LATEST_LEGACY, &initialize).await?;
-        let used = AtomicU64::new(clock::millis());
-        let kept = Arc::new(Kept {
-            leg,
-            introduction,
-            calls: Calls::default(),
-            news: News::default(),
-            interest: Mutex::default(),
-            level: Mutex::default(),
-            used,
-            lost: AtomicBool::new(false),
-        });
-        aside::attend(&core, &kept);
-        *opened = Some(Arc::clone(&kept));
-        Ok(kept)
+        let greeted = greet(&core, &server, &owner, shared_by, &initialize).await;
+        match greeted {
+            Ok(kept) => {
+                opened.kept = Some(Arc::clone(&kept));
+                server.kept.opened.notify_waiters();
+                Ok(kept)
+            }
+            Err(failure) => {
+                opened.failed = Some((clock::millis(), failure.clone()));
+                Err(failure)
+            }
+        }
     });
     opening.await.unwrap_or_else(|_| {
         Err(Failure::new(Kind::Internal, "A session at the server could not be opened. Try again."))
     })
+}
+
+async fn greet(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    owner: &Owner,
+    shared_by: Serves,
+    initialize: &Message,
+) -> Result<Arc<Kept>, Failure> {
+    let name = format!("{} {}", owner.client, String::from_utf8_lossy(&owner.capabilities));
+    let leg = server.client_leg(&name, LATEST_LEGACY, shared_by).await?;
+    let (leg, introduction) = discovery::greet_shared(core, leg, LATEST_LEGACY, initialize).await?;
+    let kept = Arc::new(Kept {
+        leg,
+        introduction,
+        calls: Calls::default(),
+        news: News::default(),
+        early: Mutex::default(),
+        interest: tokio::sync::Mutex::default(),
+        level: Mutex::default(),
+        used: AtomicU64::new(clock::millis()),
+        lost: AtomicBool::new(false),
+    });
+    *lock(&kept.early) = Some(kept.hear());
+    let young = Arc::downgrade(&kept);
+    tokio::task::spawn_local(async move {
+        sleep(EARLY).await;
+        young.upgrade().map(|kept| lock(&kept.early).take())
+    });
+    aside::attend(core, &kept);
+    Ok(kept)
 }
 
 /// Ends an idle session: over HTTP the server is told, an instance ends by its own rules.
@@ -206,9 +355,11 @@ pub async fn end(core: Rc<Core>, leg: Leg) {
 
 /// Forgets a session that the server does not know any more.
 pub async fn forget(server: &Server, holder: Holder<'_>, lost: &Kept) {
-    let mut opened = server.kept.opening(&holder.owner()).lock_owned().await;
-    opened.take_if(|kept| kept.leg.is_same(&lost.leg));
     lost.lose();
+    let opening = lock(&server.kept.all).get(&holder.owner()).cloned();
+    let Some(opening) = opening else { return };
+    let mut opened = opening.lock_owned().await;
+    opened.kept.take_if(|kept| kept.leg.is_same(&lost.leg));
 }
 
 /// What the gate greets a legacy server with in the name of a modern client.
@@ -244,5 +395,21 @@ mod tests {
         assert_eq!(message.raw(message.envelope.initialize_client), Some(&br#"{"name":"a","version":"1"}"#[..]));
         let unnamed = initialize(&Holder { info: None, ..holder });
         assert!(unnamed.raw(unnamed.envelope.initialize_client).unwrap().starts_with(br#"{"name":"toolgate""#));
+    }
+
+    #[test]
+    fn a_client_s_unused_session_gives_way_and_nobody_else_s() {
+        let sessions = KeptSessions::default();
+        let owner = |client: &str, number: usize| Owner {
+            client: client.to_owned(),
+            capabilities: number.to_string().into_bytes(),
+        };
+        sessions.opening(&owner("bob", 0)).unwrap();
+        let mut held: Vec<_> = (0..PER_CLIENT).map(|number| sessions.opening(&owner("ann", number)).unwrap()).collect();
+        assert_eq!(sessions.opening(&owner("ann", 99)).unwrap_err().kind, Kind::NoRoom);
+        held.pop();
+        assert!(sessions.opening(&owner("ann", 99)).is_ok());
+        let all = lock(&sessions.all);
+        assert!(all.contains_key(&owner("bob", 0)) && !all.contains_key(&owner("ann", PER_CLIENT - 1)));
     }
 }

@@ -179,6 +179,15 @@ impl Leg {
         }
     }
 
+    /// Whether the server may be kept waiting by whoever reads slowly: nobody else waits for it.
+    pub fn may_wait(&self) -> bool {
+        match &self.by {
+            By::Http(_) => true,
+            // Modern calls share their instances.
+            By::Stdio(_) => self.era == Era::Legacy && !self.shared,
+        }
+    }
+
     /// Whether others use it as well.
     pub fn is_shared(&self) -> bool {
         self.shared

@@ -12,6 +12,7 @@ pub mod http_call;
 pub mod http_reply;
 pub mod http_stream;
 pub mod kept;
+pub mod left_out;
 pub mod leg;
 pub mod news;
 pub mod queue;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use toolgate_protocol::revision::{Era, Revision};
 
+use crate::clock;
 use crate::config::settings::{self, Daemon, Per, Transport};
 use crate::core::Core;
 use crate::failure::Failure;
@@ -37,6 +39,7 @@ use discovery::Discovery;
 use eras::Eras;
 use fitness::Fitness;
 use kept::{Holder, KeptSessions};
+use left_out::LeftOut;
 use leg::Leg;
 use news::News;
 use queue::Queue;
@@ -64,6 +67,8 @@ pub struct Server {
     pub fitness: Arc<Fitness>,
     /// What it said of itself.
     pub discovery: Arc<Discovery>,
+    /// Names that merged views leave out.
+    pub left_out: Arc<LeftOut>,
     /// Which eras it speaks.
     pub eras: Arc<Eras>,
     /// Legacy sessions of modern clients.
@@ -107,6 +112,7 @@ impl Server {
             queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
             fitness: Arc::default(),
             discovery: Arc::default(),
+            left_out: Arc::default(),
             eras: Arc::new(match settings.transport {
                 // Its transport ended with the revisions of that era.
                 Transport::Sse(_) => Eras::only(Era::Legacy),
@@ -139,6 +145,8 @@ impl Server {
             queue: Arc::clone(&self.queue),
             fitness: Arc::clone(&self.fitness),
             discovery: Arc::clone(&self.discovery),
+            // Other aliases, other names.
+            left_out: if old.aliases == new.aliases { Arc::clone(&self.left_out) } else { Arc::default() },
             eras: Arc::clone(&self.eras),
             kept: Arc::clone(&self.kept),
             catalog: Arc::clone(&self.catalog),
@@ -206,9 +214,9 @@ impl Server {
     }
 
     /// A leg that legacy calls of one client share, not yet introduced.
-    async fn client_leg(self: &Arc<Self>, client: &str, revision: Revision) -> Result<Leg, Failure> {
+    async fn client_leg(self: &Arc<Self>, client: &str, revision: Revision, serves: Serves) -> Result<Leg, Failure> {
         let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
-        let link = instances.shared(&format!("legacy {revision} {client}"), Serves::Client).await?;
+        let link = instances.shared(&format!("legacy {revision} {client}"), serves).await?;
         Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
     }
 
@@ -234,7 +242,7 @@ impl Server {
             }
         };
         let instances = self.instances().expect("a stdio server has instances");
-        Ok(Leg::stdio(Arc::clone(self), Era::Modern, instances.shared(&owner, serves).await?))
+        Ok(Leg::stdio(Arc::clone(self), Era::Modern, instances.shared(&owner, serves).await?).to_shared())
     }
 
     /// Whom a legacy session is held for at this server. An instance that serves everybody knows
@@ -277,7 +285,12 @@ impl Server {
     }
 
     /// Forgets what it said of itself, so that the next call that needs it asks.
+    ///
+    /// Not more often than twice a minute: clients can cause it.
     pub fn ask_anew(&self) {
+        if !self.eras.may_doubt(clock::millis()) {
+            return;
+        }
         self.eras.doubt();
         discovery::forget_all(self);
         self.catalog.forget();

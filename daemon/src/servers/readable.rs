@@ -24,7 +24,7 @@ pub struct Readable {
 
 /// How the body below these headers is coded.
 pub fn coding_of(headers: &Headers) -> Encoded {
-    let mut lines = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
+    let mut lines = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
     match (lines.next(), lines.next()) {
         (None, _) => Encoded::Plain,
         (Some((_, value)), None) => encoded(Some(value)),

@@ -16,7 +16,7 @@ use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Revision;
 use toolgate_protocol::spaced::Spaced;
 
-use super::Outbox;
+use super::{Outbox, Streams};
 use crate::message::Message;
 use crate::relay::crossing::watched::Watched;
 use crate::relay::links;
@@ -28,7 +28,7 @@ use crate::servers::leg::Leg;
 const MAX_ASKED: usize = 256;
 
 /// Between two announcements that the same kind of list changed, in milliseconds.
-const CHANGE_GAP: u64 = 100;
+pub const CHANGE_GAP: u64 = 100;
 
 /// The leg to one server; locked while it is opened.
 type Opening = tokio::sync::Mutex<Option<Leg>>;
@@ -46,6 +46,8 @@ pub struct Hosted {
     merged: bool,
     /// What servers say outside of calls.
     pub outbox: Arc<Outbox>,
+    /// What its calls say.
+    pub streams: Streams,
     /// By server. Held only to look one up: a server that starts slowly holds up its own calls.
     legs: Mutex<HashMap<String, Arc<Opening>>>,
     asked: Mutex<HashMap<u64, Answerer>>,
@@ -111,8 +113,8 @@ pub struct Place {
     pub id: Bytes,
     /// The client's own progress token.
     pub token: Option<Bytes>,
-    /// Ends it where a message cannot: a modern call is cancelled by closing it.
-    pub stop: Option<Arc<Notify>>,
+    /// Ends it here: nobody waits for its answer any more.
+    pub stop: Arc<Notify>,
 }
 
 /// A client's request in flight: it can be cancelled until this is dropped.
@@ -120,7 +122,15 @@ pub struct Place {
 pub struct Running {
     id: Bytes,
     id_there: Bytes,
+    stop: Arc<Notify>,
     all: Arc<Mutex<HashMap<Bytes, Place>>>,
+}
+
+impl Running {
+    /// Waits until it is cancelled.
+    pub async fn stopped(&self) {
+        self.stop.notified().await;
+    }
 }
 
 impl Drop for Running {
@@ -136,13 +146,15 @@ impl Drop for Running {
 impl Hosted {
     /// A session that no server knows yet.
     pub fn new(revision: Revision, initialize: Message, merged: bool) -> Self {
+        let streams = Streams::default();
         let declared = Arc::new(Declared::of_initialize(&initialize.bytes, &initialize.envelope));
         Self {
             revision,
             initialize,
             declared,
             merged,
-            outbox: Arc::default(),
+            outbox: Arc::new(Outbox::new(&streams)),
+            streams,
             legs: Mutex::default(),
             asked: Mutex::default(),
             running: Arc::default(),
@@ -285,9 +297,9 @@ impl Hosted {
 
     /// Remembers where a request runs, for its cancellation.
     pub fn runs(&self, id: Bytes, place: Place) -> Running {
-        let id_there = place.id.clone();
+        let (id_there, stop) = (place.id.clone(), Arc::clone(&place.stop));
         lock(&self.running).insert(id.clone(), place);
-        Running { id, id_there, all: Arc::clone(&self.running) }
+        Running { id, id_there, stop, all: Arc::clone(&self.running) }
     }
 
     /// Where a request runs, if it does.

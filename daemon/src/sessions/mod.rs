@@ -5,7 +5,9 @@
 
 mod clients;
 mod hosted;
+mod line;
 mod outbox;
+mod streams;
 mod table;
 
 use std::fmt;
@@ -14,8 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 
-pub use hosted::{Answerer, Asked, Hosted, Outward, Place, Running};
-pub use outbox::{Outbox, Unasked};
+pub use hosted::{Answerer, Asked, CHANGE_GAP, Hosted, Outward, Place, Running};
+pub use line::{Line, NoRoom, Reading};
+pub use outbox::Outbox;
+pub use streams::{Found, Stream, Streams, overrun};
 pub use table::{Bounds, Full, Opened, Table};
 
 use crate::clock;
@@ -35,10 +39,22 @@ impl SessionId {
 
     /// Reads what [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != 32 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            return None;
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let pairs: &[[u8; 2]; 16] = pairs.try_into().ok().filter(|_| rest.is_empty())?;
+        let mut id = [0; 16];
+        for (byte, [high, low]) in id.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
         }
-        Some(Self(u128::from_str_radix(text, 16).ok()?.to_be_bytes()))
+        Some(Self(id))
+    }
+}
+
+/// A hexadecimal digit in lower case, as ids are written.
+fn digit(text: u8) -> Option<u8> {
+    match text {
+        b'0'..=b'9' => Some(text - b'0'),
+        b'a'..=b'f' => Some(text - b'a' + 10),
+        _ => None,
     }
 }
 

@@ -1,75 +1,60 @@
 //! What a server says outside of any call, on its way to the client's GET stream.
 //!
 //! Messages wait here until the stream takes them, up to a bound; the oldest ones give way, since
-//! list changes and log lines are superseded by later ones. What an ended stream left is kept.
+//! list changes and log lines are superseded by later ones. A client that resumes gets what is kept.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use toolgate_protocol::replay::{Bounds, EventId};
 
-/// Messages kept.
-const KEPT: usize = 256;
-/// Bytes kept; a longer message is kept alone.
-const KEPT_BYTES: usize = 4 << 20;
+use super::line::{Line, Reading};
+use super::streams::Streams;
+
+/// What is kept, read or not.
+const BOUNDS: Bounds = Bounds { events: 256, bytes: 4 << 20 };
 
 /// One session's unasked messages.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    state: Mutex<State>,
-    news: Notify,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    kept: VecDeque<Bytes>,
-    kept_bytes: usize,
-    /// The streams that were opened or ended so far; the newest one's number is this.
-    streams: u64,
-    /// The session is over.
-    closed: bool,
-}
-
-/// A session's open stream. An earlier one ends when it is opened.
 #[derive(Debug)]
-pub struct Unasked {
-    outbox: Arc<Outbox>,
-    number: u64,
+pub struct Outbox {
+    line: Arc<Line>,
+    /// The session is over.
+    closed: AtomicBool,
+    over: Notify,
 }
 
 impl Outbox {
-    /// Adds a message and gives back those that had to give way.
+    /// Nothing was said yet.
+    pub fn new(streams: &Streams) -> Self {
+        Self { line: streams.line(BOUNDS), closed: AtomicBool::new(false), over: Notify::new() }
+    }
+
+    /// Adds a message and gives back those that nobody was handed and that had to give way.
     #[must_use]
-    pub fn deliver(&self, message: Bytes) -> Vec<Bytes> {
-        let gone = {
-            let mut state = self.lock();
-            state.kept_bytes += message.len();
-            state.kept.push_back(message);
-            state.give_way()
-        };
-        self.news.notify_waiters();
-        gone
+    pub fn deliver(&self, message: &[u8]) -> Vec<Bytes> {
+        self.line.say_in_place(message)
     }
 
-    /// Opens the stream; an earlier one ends.
-    pub fn open(self: &Arc<Self>) -> Unasked {
-        let number = {
-            let mut state = self.lock();
-            state.streams += 1;
-            state.streams
-        };
-        self.news.notify_waiters();
-        Unasked { outbox: Arc::clone(self), number }
+    /// Opens the stream where the last one stopped; an earlier one ends.
+    pub fn open(&self) -> Reading {
+        self.line.read()
     }
 
-    /// Ends the stream and forgets all messages.
-    pub fn close(&self) {
-        {
-            let mut state = self.lock();
-            *state = State { streams: state.streams + 1, closed: true, ..State::default() };
+    /// Opens the stream behind one of its events; an earlier one ends. None where it is no event of it.
+    pub fn resume(&self, event: EventId) -> Option<Reading> {
+        if event.stream != self.line.number {
+            return None;
         }
-        self.news.notify_waiters();
+        self.line.resume_with_gaps(event.number).ok()
+    }
+
+    /// Ends the stream.
+    pub fn close(&self) {
+        self.line.end();
+        self.closed.store(true, Ordering::Release);
+        self.over.notify_waiters();
     }
 
     /// Waits until the session is over.
@@ -77,114 +62,99 @@ impl Outbox {
         let outbox = Arc::clone(self);
         async move {
             loop {
-                let news = outbox.news.notified();
-                if outbox.lock().closed {
+                let over = outbox.over.notified();
+                if outbox.closed.load(Ordering::Acquire) {
                     return;
                 }
-                news.await;
+                over.await;
             }
         }
     }
 
     /// Whether a message waits here already, word for word.
-    pub fn holds(&self, message: &Bytes) -> bool {
-        self.lock().kept.contains(message)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn give_way(&mut self) -> Vec<Bytes> {
-        let mut gone = Vec::new();
-        while self.kept.len() > KEPT || (self.kept_bytes > KEPT_BYTES && self.kept.len() > 1) {
-            let Some(oldest) = self.kept.pop_front() else { break };
-            self.kept_bytes -= oldest.len();
-            gone.push(oldest);
-        }
-        gone
-    }
-}
-
-impl Unasked {
-    /// The next message; `None` when this stream has ended. A dropped future has taken nothing.
-    pub async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            let news = self.outbox.news.notified();
-            {
-                let mut state = self.outbox.lock();
-                if state.streams != self.number {
-                    return None;
-                }
-                if let Some(message) = state.kept.pop_front() {
-                    state.kept_bytes -= message.len();
-                    return Some(message);
-                }
-            }
-            news.await;
-        }
-    }
-
-    /// Keeps a message that the client did not take for its next stream.
-    pub fn give_back(&self, message: Bytes) {
-        {
-            let mut state = self.outbox.lock();
-            state.kept_bytes += message.len();
-            state.kept.push_front(message);
-        }
-        self.outbox.news.notify_waiters();
+    pub fn holds(&self, message: &[u8]) -> bool {
+        self.line.holds_unread(message)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
+
+    async fn next(reading: &mut Reading) -> Option<String> {
+        let text = poll_fn(|context| reading.poll_next(context)).await?;
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        Some(text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap().to_owned())
+    }
+
+    fn outbox() -> Outbox {
+        Outbox::new(&Streams::default())
+    }
 
     #[tokio::test]
     async fn what_was_said_before_the_stream_opened_comes_first() {
-        let outbox = Arc::new(Outbox::default());
-        assert!(outbox.deliver(Bytes::from_static(b"1")).is_empty());
+        let outbox = outbox();
+        assert!(outbox.deliver(b"1").is_empty());
         let mut stream = outbox.open();
-        assert!(outbox.deliver(Bytes::from_static(b"2")).is_empty());
-        assert_eq!(stream.next().await.unwrap(), "1");
-        assert_eq!(stream.next().await.unwrap(), "2");
+        assert!(outbox.deliver(b"2").is_empty());
+        assert_eq!(next(&mut stream).await.unwrap(), "1");
+        assert_eq!(next(&mut stream).await.unwrap(), "2");
     }
 
     #[tokio::test]
     async fn what_nobody_reads_is_bounded_and_the_newest_stays() {
-        let outbox = Arc::new(Outbox::default());
+        let outbox = outbox();
         let mut gone = Vec::new();
         for number in 0..1000 {
-            gone.extend(outbox.deliver(Bytes::from(number.to_string())));
+            gone.extend(outbox.deliver(number.to_string().as_bytes()));
         }
         assert_eq!(gone.len(), 744);
+        assert_eq!(gone[0], "0");
         let mut stream = outbox.open();
         for number in 744..1000 {
-            assert_eq!(stream.next().await.unwrap(), number.to_string());
+            assert_eq!(next(&mut stream).await.unwrap(), number.to_string());
         }
+        assert!(outbox.deliver(b"x").is_empty(), "what was read gives way before what was not");
     }
 
     #[test]
     fn what_nobody_reads_is_bounded_in_bytes_and_a_long_message_is_kept_alone() {
-        let outbox = Outbox::default();
-        assert!(outbox.deliver(Bytes::from(vec![b'x'; KEPT_BYTES])).is_empty());
-        assert_eq!(outbox.deliver(Bytes::from(vec![b'y'; 2 * KEPT_BYTES]))[0][0], b'x');
-        assert_eq!(outbox.deliver(Bytes::from_static(b"z"))[0][0], b'y');
+        let outbox = outbox();
+        assert!(outbox.deliver(&vec![b'x'; BOUNDS.bytes]).is_empty());
+        assert_eq!(outbox.deliver(&vec![b'y'; 2 * BOUNDS.bytes])[0][0], b'x');
+        assert_eq!(outbox.deliver(b"z")[0][0], b'y');
     }
 
     #[tokio::test]
     async fn a_new_stream_ends_the_earlier_one_and_gets_what_that_left() {
-        let outbox = Arc::new(Outbox::default());
+        let outbox = outbox();
         let mut first = outbox.open();
-        assert!(outbox.deliver(Bytes::from_static(b"x")).is_empty());
-        let taken = first.next().await.unwrap();
-        first.give_back(taken);
+        for message in [b"x", b"y"] {
+            assert!(outbox.deliver(message).is_empty());
+        }
+        assert_eq!(next(&mut first).await.unwrap(), "x");
+        assert!(outbox.holds(b"y") && !outbox.holds(b"x"));
         let mut second = outbox.open();
-        assert_eq!(first.next().await, None);
-        assert_eq!(second.next().await.unwrap(), "x");
+        assert_eq!(next(&mut first).await, None);
+        assert_eq!(next(&mut second).await.unwrap(), "y");
         outbox.close();
-        assert_eq!(second.next().await, None);
+        assert_eq!(next(&mut second).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_resumed_behind_any_event_that_is_kept() {
+        let outbox = outbox();
+        for number in 1..=300 {
+            drop(outbox.deliver(number.to_string().as_bytes()));
+        }
+        let stream = outbox.line.number;
+        for (after, first) in [(0, 45), (100, 101), (299, 300)] {
+            let mut resumed = outbox.resume(EventId { stream, number: after }).unwrap();
+            assert_eq!(next(&mut resumed).await.unwrap(), first.to_string());
+        }
+        assert!(outbox.resume(EventId { stream, number: 301 }).is_none());
+        assert!(outbox.resume(EventId { stream: stream + 1, number: 1 }).is_none());
     }
 }

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 use http::HeaderValue;
 
 use super::clients::{Clients, Refused};
-use super::{Kind, Session, SessionId, lock};
+use super::{Hosted, Kind, Session, SessionId, lock};
 use crate::clock;
 
 /// A power of two.
@@ -151,6 +152,17 @@ impl Table {
         ended
     }
 
+    /// Has each session forget the streams that nobody came back to; `lost` gets what was on them
+    /// and that nobody was handed.
+    pub fn tidy(&self, lost: impl Fn(&Hosted, Vec<Bytes>)) {
+        for shard in &self.shards {
+            let all: Vec<_> = lock(shard).values().cloned().collect();
+            for hosted in all.iter().filter_map(|session| session.hosted()) {
+                lost(hosted, hosted.streams.tidy());
+            }
+        }
+    }
+
     fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
         lock(&self.shards[usize::from(id.0[0]) % SHARDS])
     }
@@ -173,6 +185,23 @@ mod tests {
 
     fn open(table: &Table, client: &Arc<str>, bounds: Bounds) -> Result<Opened, Full> {
         table.open(client, "weather", hosted(), bounds)
+    }
+
+    #[test]
+    fn an_id_is_read_as_it_is_written_and_in_no_other_way() {
+        let id = SessionId::random();
+        let text = id.to_string();
+        assert_eq!(SessionId::parse(&text), Some(id));
+        for other in [
+            "",
+            &text[1..],
+            &format!("{text}0"),
+            &format!("{text}00"),
+            &text.replace(&text[..1], "G"),
+            &format!("+{}", &text[1..]),
+        ] {
+            assert_eq!(SessionId::parse(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub fn find(call: &mut Call) -> Result<(), Failure> {
     if let Said::Client(client) = said {
         call.chain = Some(chain(&client, peer).into());
         call.address = client.address;
+        call.proxied = Some(client.address.to_string().into());
         if let Some(https) = client.https.or_else(|| https(call)) {
             call.https = https;
         }

@@ -23,6 +23,7 @@ use crate::core::Core;
 use crate::failure::{self, Failure, Kind};
 use crate::listen::connection::Protocol;
 use crate::listen::drain::Phase;
+use crate::message::Message;
 
 /// Waits for the end of a stream's time.
 pub struct Ending {
@@ -74,17 +75,16 @@ impl Ending {
 pub async fn unless_cut_off<T>(
     core: &Rc<Core>,
     protocol: Protocol,
-    outcome: impl Future<Output = Result<T, Failure>>,
+    mut outcome: Pin<&mut impl Future<Output = Result<T, Failure>>>,
 ) -> Result<T, Failure> {
-    let mut outcome = pin!(outcome);
-    let mut reached = (protocol == Protocol::Http2).then(|| Box::pin(core.drain.reached(Phase::Ending)));
+    let mut reached = pin!(core.drain.reached(Phase::Ending));
     poll_fn(|context| {
         if let Poll::Ready(outcome) = outcome.as_mut().poll(context) {
             return Poll::Ready(outcome);
         }
-        let cut_off = match &mut reached {
-            Some(reached) => reached.as_mut().poll(context).is_ready(),
-            None => core.drain.phase() >= Phase::Ending,
+        let cut_off = match protocol {
+            Protocol::Http1 => core.drain.phase() >= Phase::Ending,
+            Protocol::Http2 => reached.as_mut().poll(context).is_ready(),
         };
         if cut_off { Poll::Ready(Err(draining())) } else { Poll::Pending }
     })
@@ -92,14 +92,14 @@ pub async fn unless_cut_off<T>(
 }
 
 fn listens(call: &Call) -> bool {
-    let subscribed = |message: &crate::message::Message| Mcp::parse(&message.method()) == Some(Mcp::Listen);
-    call.method == Method::GET || call.message.as_ref().is_some_and(subscribed)
+    let subscribed = |message: &Message| Mcp::parse(&message.method()) == Some(Mcp::Listen);
+    (call.method == Method::GET && call.resumes.is_none()) || call.message.as_ref().is_some_and(subscribed)
 }
 
 /// The answer that a stream owes its client: none for a session's stream, a result for a
 /// subscription, an error for a call.
 fn last_message(call: &Call, listens: bool) -> Option<Bytes> {
-    let id = call.message.as_ref()?.id_bytes();
+    let id = call.resumes.clone().or_else(|| call.message.as_ref().map(Message::id_bytes))?;
     let message = if listens && call.era == Era::Modern {
         let subscription = String::from_utf8_lossy(&id);
         let result = format!(

@@ -8,6 +8,8 @@ use toolgate_protocol::revision::Era;
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
+use crate::message::Message;
+use crate::relay::crossing::parked;
 use crate::relay::{hosted, mirror, stateless};
 use crate::servers::{Server, eras};
 use crate::sessions;
@@ -39,5 +41,10 @@ async fn mirrored(call: &Call) -> Option<Arc<Server>> {
             None => Box::pin(eras::speaks(&call.core, server, call.era)).await,
         },
     };
-    passes.then(|| Arc::clone(server))
+    // What was parked here goes on here, whatever the server is taken for by now.
+    let continues = |message: &Message| parked::continued(call, server, message).is_some();
+    if !passes || call.message.as_ref().is_some_and(continues) {
+        return None;
+    }
+    Some(Arc::clone(server))
 }

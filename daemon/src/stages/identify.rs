@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+
 use crate::call::Call;
 use crate::config::settings::AuthMethod;
 use crate::failure::{Failure, Kind};
 use crate::identity::{Client, key};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Puts the client into the call.
 pub fn identify(call: &mut Call) -> Result<(), Failure> {
@@ -35,11 +40,11 @@ fn by_key(call: &Call) -> Result<Arc<Client>, Failure> {
 
 /// The credential, from the one place where it was put.
 fn presented(call: &Call) -> Option<&str> {
-    if let Some(value) = call.header("authorization") {
+    if let Some(value) = call.header(AUTHORIZATION) {
         let (scheme, token) = value.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
     }
-    call.header("x-api-key").or(call.key_in_path.as_deref())
+    call.header(API_KEY).or(call.key_in_path.as_deref())
 }
 
 fn refused(message: &str) -> Failure {

@@ -65,7 +65,7 @@ fn count(call: &Call, server: Option<&Arc<Server>>, tool: Option<&str>) -> Resul
         server: server.map(|server| server.settings.name.as_str()),
         tool,
     };
-    let checked = call.policy.limits.check(&keys, clock::nanos());
+    let checked = call.policy.limits.check(&keys, clock::nanos_at(call.times.read));
     checked.map_err(|refusal| Failure::new(Kind::Limited, refusal.to_string()).retry_after(refusal.retry_after))
 }
 

@@ -10,14 +10,16 @@ use crate::servers::queue::{Flow, Permit, Refusal};
 
 /// Admits the call to a server; the permit stays with the call until its answer has ended.
 pub async fn admit(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure> {
-    let permit = match server.queue.try_enter() {
-        Some(permit) => permit,
+    let (permit, at) = if let Some(permit) = server.queue.try_enter() {
+        (permit, call.times.read)
+    } else {
         // Only a call that must wait pays for the means to.
-        None => Box::pin(server.queue.enter(flow(call))).await.map_err(|refused| refusal(server, &refused))?,
+        let waited = Box::pin(server.queue.enter(flow(call))).await;
+        (waited.map_err(|refused| refusal(server, &refused))?, Instant::now())
     };
     server.use_now();
     call.permits.push(permit);
-    call.times.admitted = Some(Instant::now());
+    call.times.admitted = Some(at);
     Ok(())
 }
 

@@ -4,12 +4,13 @@
 //! it in the modern era is confirmed against it, since others decide by the headers.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::Poll;
+use std::time::Instant;
 
-use bytes::Bytes;
-use http::Method;
+use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{HeaderName, Method};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 use toolgate_protocol::envelope::{ScanError, Shape};
@@ -23,22 +24,26 @@ use crate::failure::{Failure, Kind};
 use crate::listen::connection::Protocol;
 use crate::message::Message;
 
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+
 /// Reads the message of a POST into the call.
 pub async fn read(call: &mut Call, unread: &mut Option<Incoming>) -> Result<(), Failure> {
-    let stated = call.header("mcp-protocol-version").map(str::to_owned);
     if call.method != Method::POST {
-        call.era = stated.as_deref().map_or(Era::Legacy, Era::of_header);
+        call.era = call.header(VERSION).map_or(Era::Legacy, Era::of_header);
         return accepts_stream(call);
     }
     acceptable(call)?;
     let Some(body) = unread.take() else { return Ok(()) };
     let bytes = collect(call, body).await?;
-    if batch::may_be(stated.as_deref(), &bytes) {
+    call.times.read = Instant::now();
+    if batch::may_be(call.header(VERSION), &bytes) {
         call.batch = Some(bytes);
         return Ok(());
     }
     let message = Message::parse(bytes.clone()).map_err(|problem| unreadable(call, bytes, &problem))?;
-    call.era = Era::of_request(stated.as_deref(), &message.envelope, &message.bytes);
+    call.era = Era::of_request(call.header(VERSION), &message.envelope, &message.bytes);
     call.message = Some(message);
     needs_id(call.message())?;
     if call.era == Era::Modern { confirm_headers(call) } else { Ok(()) }
@@ -66,6 +71,10 @@ fn acceptable(call: &Call) -> Result<(), Failure> {
         return Err(Failure::new(Kind::MediaType, "Send the message with `Content-Type: application/json`."));
     }
     if call.entrance.listener.lenient && !call.headers.contains_key(ACCEPT) {
+        return Ok(());
+    }
+    // What nearly all clients send, word for word.
+    if call.headers.get(ACCEPT).is_some_and(|value| value == "application/json, text/event-stream") {
         return Ok(());
     }
     if accepts(call, b"application/json") && accepts(call, b"text/event-stream") {
@@ -100,18 +109,38 @@ async fn collect(call: &Call, body: Incoming) -> Result<Bytes, Failure> {
     if body.size_hint().lower() > bounds.body_bytes as u64 {
         return Err(too_large(bounds.body_bytes));
     }
-    let whole = Limited::new(body, bounds.body_bytes).collect();
-    let collected = match call.connection.protocol {
+    let whole = whole(body, bounds.body_bytes);
+    match call.connection.protocol {
         // The framing guard watches the time of these bodies.
-        Protocol::Http1 => Ok(whole.await),
-        Protocol::Http2 => timeout(bounds.body_timeout, whole).await,
-    };
-    match collected {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(problem)) if problem.is::<LengthLimitError>() => Err(too_large(bounds.body_bytes)),
-        Ok(Err(problem)) => Err(Failure::new(Kind::BodyIncomplete, "The body did not arrive whole.").because(problem)),
-        Err(_) => Err(Failure::new(Kind::BodyIncomplete, "The body took too long to arrive.")),
+        Protocol::Http1 => whole.await,
+        Protocol::Http2 => timeout(bounds.body_timeout, whole)
+            .await
+            .unwrap_or_else(|_| Err(Failure::new(Kind::BodyIncomplete, "The body took too long to arrive."))),
     }
+}
+
+/// All of a body, which may have `most` bytes. One that comes in one piece, as nearly all do, is that piece;
+/// and with its last byte it is whole: the end of the stream would have to be waited for.
+async fn whole(mut body: Incoming, most: usize) -> Result<Bytes, Failure> {
+    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
+    while !body.is_end_stream() {
+        let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await else { break };
+        let frame = frame
+            .map_err(|problem| Failure::new(Kind::BodyIncomplete, "The body did not arrive whole.").because(problem))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len().max(joined.len()) + data.len() > most {
+            return Err(too_large(most));
+        }
+        if first.is_empty() {
+            first = data;
+            continue;
+        }
+        if joined.is_empty() {
+            joined.extend_from_slice(&first);
+        }
+        joined.extend_from_slice(&data);
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
 fn too_large(bound: usize) -> Failure {
@@ -146,8 +175,8 @@ fn confirm_headers(call: &Call) -> Result<(), Failure> {
     if message.shape() != Shape::Request {
         return Ok(());
     }
-    let raw = |name: &str| call.headers.get(name).map(http::HeaderValue::as_bytes);
-    let mirrored = Mirrored { version: raw("mcp-protocol-version"), method: raw("mcp-method"), name: raw("mcp-name") };
+    let raw = |name: HeaderName| call.headers.get(name).map(http::HeaderValue::as_bytes);
+    let mirrored = Mirrored { version: raw(VERSION), method: raw(METHOD), name: raw(NAME) };
     header_value::mirrors(&mirrored, &message.envelope, &message.bytes)
         .map_err(|mismatch| Failure::new(Kind::HeaderMismatch, mismatch.to_string()))
 }

@@ -34,9 +34,10 @@ pub struct Entry {
 
 impl Entry {
     /// A call that has just begun.
-    pub fn begin(call: Call) -> Self {
+    pub fn begin(call: Call) -> Box<Self> {
         call.core.gate.calls.fetch_add(1, Ordering::Relaxed);
-        Self { call, status: CLIENT_GONE, failed: None, bytes: 0 }
+        // Written where it stays: it is large.
+        Box::write(Box::new_uninit(), Self { call, status: CLIENT_GONE, failed: None, bytes: 0 })
     }
 
     /// Remembers why the call failed.
@@ -45,7 +46,7 @@ impl Entry {
     }
 
     /// Records the call now where its answer is whole, else at the end of the stream.
-    pub fn finish(mut self, response: Response<Body>) -> Response<Body> {
+    pub fn finish(mut self: Box<Self>, response: Response<Body>) -> Response<Body> {
         self.status = response.status().as_u16();
         if !matches!(response.body(), Body::Stream(_)) {
             self.bytes = response.body().size_hint().lower();
@@ -112,7 +113,7 @@ fn micros(time: Duration) -> u64 {
 struct Recorded {
     inner: crate::body::Stream,
     ending: Ending,
-    entry: Entry,
+    entry: Box<Entry>,
 }
 
 impl http_body::Body for Recorded {

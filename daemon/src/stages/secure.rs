@@ -3,7 +3,7 @@
 //! Both name checks are against DNS rebinding: a page in a browser can make it send requests to
 //! this address, but not under a name of ours (Streamable HTTP, "Security").
 
-use http::header::{HOST, ORIGIN};
+use http::header::{Entry, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, Response};
 
@@ -11,7 +11,9 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::config::settings::Listener;
 use crate::failure::{Failure, Kind};
+use crate::listen::connection::Protocol;
 use crate::pages::Page;
+use crate::policy::PLACES;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -117,14 +119,29 @@ fn disabled(call: &Call, name: &str) -> Option<Failure> {
     })
 }
 
-/// Puts the listener's headers and the call's id on an answer.
+/// Puts the listener's headers and the call's id on an answer. Where both have a header, the listener's stays.
 pub fn stamp(call: &Call, response: &mut Response<Body>) {
     let headers = response.headers_mut();
-    headers.reserve(call.entrance.headers.len() + 4);
-    for (name, value) in &call.entrance.headers {
-        headers.insert(name.clone(), value.clone());
-    }
-    if let Ok(id) = HeaderValue::from_str(call.id.as_str()) {
+    // The listener's are copied as they lie: put in one by one, each would be hashed for every answer.
+    let own = std::mem::replace(headers, call.entrance.headers.clone());
+    if let Ok(mut id) = HeaderValue::from_str(call.id.as_str()) {
+        // No other answer has it: in the table of a connection's headers (RFC 7541) it would take the room of
+        // those that all answers have.
+        id.set_sensitive(call.connection.protocol == Protocol::Http2);
         headers.insert(REQUEST_ID, id);
+    }
+    for (name, value) in own {
+        // A nameless value belongs to the name before it, which no answer of ours repeats.
+        let Some(name) = name else { continue };
+        match headers.entry(name) {
+            Entry::Occupied(mut place) if place.get().is_empty() => drop(place.insert(value)),
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => drop(place.insert(value)),
+        }
+    }
+    for name in &PLACES {
+        if headers.get(name).is_some_and(HeaderValue::is_empty) {
+            headers.remove(name);
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! The legacy session that a call belongs to; another client's does not exist for it.
 
+use http::HeaderName;
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::revision::Era;
 
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// Finds the session that the call names. A modern call has none; a stray id is ignored
 /// (2026-07-28, Streamable HTTP, "Earlier revisions").
@@ -16,7 +19,7 @@ pub fn find(call: &mut Call) -> Result<(), Failure> {
         .message
         .as_ref()
         .is_some_and(|message| message.shape() == Shape::Request && message.method() == "initialize");
-    let Some(id) = call.headers.get("mcp-session-id").filter(|_| !opens) else { return Ok(()) };
+    let Some(id) = call.headers.get(SESSION).filter(|_| !opens) else { return Ok(()) };
     let found = id.to_str().ok().and_then(|id| call.core.gate.sessions.find(id, &call.client().id, &call.view().name));
     let session = found.ok_or_else(|| {
         Failure::new(

@@ -5,9 +5,9 @@
 const plan = JSON.parse(process.argv[2]);
 export { plan };
 
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function shown(promise) {
+export async function shown(promise) {
   try {
     const result = await promise;
     const text = result.content.map((item) => item.text ?? item.type).join(" ");
@@ -43,8 +43,10 @@ async function refusal(client) {
   return { first, refused, after };
 }
 
-export async function run(client) {
-  const seen = plan.mode === "refusal" ? await refusal(client) : await calls(client);
+// `features` is the function of `features.mjs`, which needs more of the adapter.
+export async function run(client, features) {
+  const modes = { calls, refusal, features };
+  const seen = await modes[plan.mode](client);
   console.log(JSON.stringify(seen));
   await client.close();
   process.exit(0);

@@ -1,7 +1,7 @@
 """What each Python client does, in order; one line of JSON at the end.
 
-Given an adapter of one SDK with `list()`, `call(tool, arguments, progress)` and `cancelled(tool, arguments,
-seconds)`. A result is shown as the text that a model would read, a raised error as its message.
+Given an adapter of one SDK with `list()`, `call(tool, arguments, progress)` and `cancelled(tool, arguments, enough)`,
+which cancels the call when the coroutine of `enough` returns. A result is shown as the text that a model would read, a raised error as its message.
 """
 
 import json
@@ -22,6 +22,23 @@ async def shown(awaitable) -> dict:
     return {"failed": bool(failed), "text": text}
 
 
+async def interrupted(call, enough) -> bool:
+    """Cancels the awaitable `call` when `enough()` returns; whether it was running until then."""
+    running = True
+
+    async def watched():
+        nonlocal running
+        await call
+        running = False
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watched)
+        await anyio.sleep(0)  # the call is sent before whatever `enough` sends
+        await enough()
+        group.cancel_scope.cancel()
+    return running
+
+
 async def calls(client) -> dict:
     progress = []
 
@@ -35,7 +52,7 @@ async def calls(client) -> dict:
         "fail": await shown(client.call(fail["tool"], fail["arguments"])),
         "progressed": await shown(client.call(report["tool"], report["arguments"], count)),
         "progress": len(progress),
-        "cancel": await client.cancelled(cancel["tool"], cancel["arguments"], 0.7),
+        "cancel": await client.cancelled(cancel["tool"], cancel["arguments"], lambda: anyio.sleep(0.7)),
         "after": await shown(client.call(succeed["tool"], succeed["arguments"])),
     }
 
@@ -53,6 +70,8 @@ async def refusal(client) -> dict:
     return {"first": first, "refused": refused, "after": after}
 
 
-async def run(client) -> None:
-    seen = await (refusal(client) if plan["mode"] == "refusal" else calls(client))
+async def run(client, features) -> None:
+    """`features` is the function of `features.py`, which needs more of the adapter."""
+    modes = {"calls": calls, "refusal": refusal, "features": features}
+    seen = await modes[plan["mode"]](client)
     print(json.dumps(seen), flush=True)

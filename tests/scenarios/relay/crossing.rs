@@ -201,6 +201,31 @@ async fn a_cancellation_reaches_the_server_in_its_own_way() {
 }
 
 #[tokio::test]
+async fn a_cancellation_reaches_a_modern_server_that_has_not_begun_to_answer() {
+    let stage = Crossing::start().await;
+    for (path, prefix) in NEW {
+        let client = stage.legacy(path).await;
+        let record = stage.record(path, prefix);
+        let tool = format!("{prefix}silent");
+        let (reply, called) = tokio::join!(client.call("1", &tool, json!({})), async {
+            let called = record.until_called("silent").await;
+            assert_eq!(client.notify("notifications/cancelled", json!({"requestId": 1})).await, 202);
+            called
+        });
+        let answer = reply.answer().await;
+        assert_eq!(answer["error"]["data"]["reason"], "cancelled", "{path} {prefix}: {answer}");
+        record
+            .until("the cancellation", |received| {
+                received.message["closed"] == called.message["id"]
+                    || received.message["method"] == "notifications/cancelled"
+                        && received.message["params"]["requestId"] == called.message["id"]
+            })
+            .await;
+        record.clear();
+    }
+}
+
+#[tokio::test]
 async fn what_a_modern_server_requires_is_asked_of_a_legacy_client() {
     let stage = Crossing::start().await;
     for (path, prefix) in NEW {
@@ -426,6 +451,27 @@ async fn a_modern_client_hears_that_lists_of_legacy_servers_changed() {
         assert_eq!(changed["method"], "notifications/tools/list_changed", "{path} {prefix}: {changed}");
         assert_eq!(changed["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 7, "{path} {prefix}");
         record.clear();
+    }
+}
+
+#[tokio::test]
+async fn a_modern_client_hears_that_lists_of_its_own_instance_changed() {
+    let stage = Crossing::start().await;
+    for path in ["/mcp/oldpipe", "/mcp/all"] {
+        let prefix = if path == "/mcp/all" { "oldpipe__" } else { "" };
+        let client = stage.modern(path);
+        let wanted = json!({"notifications": {"toolsListChanged": true}});
+        let mut stream = client.request("7", "subscriptions/listen", wanted).await;
+        stream.message().await;
+        // The call comes later than the subscription, and opens the instance that announces.
+        client.call("1", &format!("{prefix}change"), json!({})).await.answer().await;
+        let changed = stream.message().await;
+        assert_eq!(changed["method"], "notifications/tools/list_changed", "{path}: {changed}");
+        assert_eq!(changed["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 7, "{path}");
+        let mut other = stage.modern(path);
+        other.capabilities = json!({});
+        other.call("2", &format!("{prefix}change"), json!({})).await.answer().await;
+        assert!(stream.is_silent().await, "{path}: another's instance is no business of this client");
     }
 }
 

@@ -3,6 +3,7 @@
 //! A stage is one gate before scriptable servers over HTTP and stdio; `legacy`, `modern`, `merged`,
 //! `asking`, `failures` and `door` play clients on it.
 
+mod aliases;
 mod announced;
 mod asking;
 mod batches;
@@ -12,6 +13,7 @@ mod failures;
 mod legacy;
 mod merged;
 mod modern;
+mod resuming;
 mod sessions;
 mod spares;
 mod sse;

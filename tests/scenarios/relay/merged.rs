@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use toolgate_tests::caller::Caller;
 use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
+use toolgate_tests::fake::record::Offer;
 use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::Setup;
 use toolgate_tests::mcp::Era;
@@ -178,6 +179,75 @@ async fn a_server_that_hangs_holds_a_list_up_once_and_not_for_long() {
     let client = stage.legacy("/mcp/some").await;
     for _ in 0..10 {
         assert!(all_tools(&client).await.contains(&"web__echo".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_list_is_waited_for_once_and_named() {
+    let stage = stage().await;
+    stage.web.record.offer(&Offer { silent: true, ..Offer::default() });
+    let client = stage.modern("/mcp/duo");
+    let begun = std::time::Instant::now();
+    for _ in 0..10 {
+        assert!(all_tools(&client).await.iter().all(|name| name.starts_with("new__")));
+    }
+    assert!(begun.elapsed().as_secs() < 10, "it was waited for more than once: {:?}", begun.elapsed());
+    let (_, status) = stage.gate.control("GET", "/v1/status").await;
+    assert!(status["warnings"][0].as_str().is_some_and(|told| told.contains("its tools are missing")), "{status}");
+    assert_eq!(stage.gate.log().matches("entries are missing from merged lists").count(), 1);
+    stage.web.record.offer(&Offer { names: vec!["back".to_owned()], ..Offer::default() });
+    until("its tools", async || all_tools(&client).await.contains(&"web__back".to_owned()).then_some(())).await;
+    let (_, status) = stage.gate.control("GET", "/v1/status").await;
+    assert_eq!(status["warnings"], json!([]));
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_cut_where_it_goes_round() {
+    let stage = stage().await;
+    for cursor in ["", "again"] {
+        stage.web.record.offer(&Offer {
+            names: vec!["one".to_owned()],
+            cursor: Some(cursor.to_owned()),
+            ..Offer::default()
+        });
+        stage.web.record.clear();
+        for (client, second) in both(&stage).await {
+            let found = all_tools(&client).await;
+            // The second page is asked for: the empty string is a cursor like any other.
+            assert_eq!(found.iter().filter(|name| *name == "web__one").count(), 2, "{found:?}");
+            assert!(found.contains(&format!("{second}__fail")), "{found:?}");
+        }
+        let asked = stage.web.record.of("tools/list");
+        assert_eq!(asked.len(), 4, "{cursor:?}");
+        assert_eq!(asked[1].message["params"]["cursor"], cursor);
+    }
+}
+
+#[tokio::test]
+async fn merged_lists_promise_no_more_than_each_of_their_parts() {
+    let stage = stage().await;
+    let client = stage.modern("/mcp/duo");
+    for (web, new, ttl, scope) in [
+        (json!({"ttlMs": 5}), json!({}), 5, "public"),
+        (json!({"ttlMs": 70000, "cacheScope": "private"}), json!({}), 60000, "private"),
+        (json!({"ttlMs": 70000}), json!({"ttlMs": 80000}), 70000, "public"),
+        (json!({"ttlMs": null}), json!({}), 0, "public"),
+        (json!({"cacheScope": "everybody"}), json!({}), 60000, "private"),
+    ] {
+        for (record, hints) in [(&stage.web.record, web), (&stage.new.record, new)] {
+            record.offer(&Offer { names: vec!["z".to_owned(), "a".to_owned()], hints, ..Offer::default() });
+        }
+        for kind in ["tools", "prompts"] {
+            let page = client.request("1", &format!("{kind}/list"), json!({})).await.answer().await;
+            assert_eq!(
+                (&page["result"]["ttlMs"], &page["result"]["cacheScope"]),
+                (&json!(ttl), &json!(scope)),
+                "{page}"
+            );
+            assert_eq!(page["result"]["resultType"], "complete");
+            // The order of the view, and of each server: the same every time.
+            assert_eq!(names(&page, kind, "name"), ["web__z", "web__a", "new__z", "new__a"]);
+        }
     }
 }
 

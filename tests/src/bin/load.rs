@@ -46,6 +46,9 @@ enum What {
         /// Open a connection for each call.
         #[arg(long)]
         connect: bool,
+        /// The tool, by its name on that path.
+        #[arg(long, default_value = "echo")]
+        tool: String,
         /// Bytes of the tool's argument.
         #[arg(long, default_value_t = 120)]
         padding: usize,
@@ -66,13 +69,13 @@ async fn main() -> io::Result<()> {
     };
     let aim = Aim { target, path: options.path, key: options.key, era: options.era };
     match options.what {
-        What::Calls { seconds, rate, connect, padding } => {
+        What::Calls { seconds, rate, connect, tool, padding } => {
             let pace = match (rate, connect) {
                 (Some(rate), _) => Pace::PerSecond(rate),
                 (None, true) => Pace::Connect,
                 (None, false) => Pace::Closed,
             };
-            let calls = Calls { aim, tool: "echo".to_owned(), padding };
+            let calls = Calls { aim, tool, padding };
             let clients = Clients::connect(calls, options.connections, pace).await;
             println!(r#"{{"open": {}}}"#, options.connections);
             // What connecting costs is not part of a call: the caller takes its measure and says go.

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -100,6 +100,19 @@ impl Record {
         told.split_once('\n').map(|(media_type, body)| (media_type.to_owned(), body.to_owned()))
     }
 
+    /// Makes the server offer exactly these tools and prompts, or a list that never ends: see [`Offer`].
+    ///
+    /// # Panics
+    /// When there is no room for it.
+    pub fn offer(&self, offer: &Offer) {
+        fs::write(self.path.with_extension("offer"), serde_json::to_vec(offer).expect("JSON")).expect("a file");
+    }
+
+    /// What [`Record::offer`] was given last.
+    pub(super) fn offered(&self) -> Option<Offer> {
+        serde_json::from_slice(&fs::read(self.path.with_extension("offer")).ok()?).ok()
+    }
+
     fn told_path(&self) -> PathBuf {
         self.path.with_extension("told")
     }
@@ -139,6 +152,19 @@ impl Record {
         })
         .await
     }
+}
+
+/// What a server lists instead of its usual things.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Offer {
+    /// Names of its tools, and of its prompts as well.
+    pub names: Vec<String>,
+    /// The next page's cursor of every page.
+    pub cursor: Option<String>,
+    /// Members of every page beside.
+    pub hints: Value,
+    /// It does not answer.
+    pub silent: bool,
 }
 
 /// A message of which only the method is read, whatever else it holds.

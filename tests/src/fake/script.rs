@@ -1,10 +1,11 @@
 //! What the fake answers to each method and tool.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use super::record::Offer;
 use super::{Fake, Out, Request, Said, Speaks, lock, record, say};
 
 /// The members that a modern result must have.
@@ -31,7 +32,11 @@ impl Fake {
             "tools/call" if request.name == "task" => self.make_task(request, out),
             "tools/call" => self.call(request, out).await,
             method if method.starts_with("tasks/") => self.about_task(request, out).await,
-            method if method.ends_with("/list") => list(request, out),
+            method if method.ends_with("/list") => match self.record.offered() {
+                Some(offer) if offer.silent => std::future::pending().await,
+                Some(offer) if matches!(method, "tools/list" | "prompts/list") => offered(request, &offer, out),
+                _ => list(request, out),
+            },
             _ => echo(request, out),
         }
     }
@@ -99,6 +104,14 @@ impl Fake {
             "hold" => {
                 progress(request, out);
                 until_exists(Path::new(arguments["until"].as_str().unwrap_or("/"))).await;
+                echo(request, out);
+            }
+            "steps" => {
+                steps(request, out).await;
+                echo(request, out);
+            }
+            "ticks" => {
+                ticks(request, out).await;
                 echo(request, out);
             }
             "silent" => std::future::pending().await,
@@ -208,6 +221,20 @@ fn list(request: &Request, out: &Out) {
     result(request, out, &text);
 }
 
+fn offered(request: &Request, offer: &Offer, out: &Out) {
+    let member = request.method.split('/').next().unwrap_or_default();
+    let entry = |name: &String| json!({"name": name, "inputSchema": {"type": "object"}});
+    let mut page = json!({"resultType": "complete", "ttlMs": 60000, "cacheScope": "public"});
+    page[member] = offer.names.iter().map(entry).collect();
+    if let Some(cursor) = &offer.cursor {
+        page["nextCursor"] = json!(cursor);
+    }
+    for (hint, value) in offer.hints.as_object().into_iter().flatten() {
+        page[hint] = value.clone();
+    }
+    result(request, out, &page.to_string());
+}
+
 /// A round trip of the modern era: the first answer wants input, the second repeats what came.
 fn input(request: &Request, out: &Out) {
     if request.params.get("inputResponses").is_some() {
@@ -232,6 +259,47 @@ pub(super) fn result(request: &Request, out: &Out, text: &str) {
 
 pub(super) fn fail(request: &Request, out: &Out, error: &Value) {
     say(out, &format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, request.id));
+}
+
+/// Progress from 1 to `count`, each with `pad` bytes, as far as the file `allowed` says at the time.
+async fn steps(request: &Request, out: &Out) {
+    let (arguments, token) = (&request.params["arguments"], request.token.as_deref().unwrap_or("0"));
+    let count = arguments["count"].as_u64().unwrap_or(0);
+    let pad = "x".repeat(usize::try_from(arguments["pad"].as_u64().unwrap_or(0)).unwrap_or(0));
+    let mut said = 0;
+    while said < count {
+        let allowed = arguments["allowed"].as_str().map_or(count, |path| {
+            std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(said)
+        });
+        for step in said + 1..=allowed.min(count) {
+            say(
+                out,
+                &format!(
+                    r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step},"message":"{pad}"}}}}"#
+                ),
+            );
+            said = step;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// `count` pieces of progress, the first `after` milliseconds, one `every` so many; each says when, in
+/// microseconds of the system's clock.
+async fn ticks(request: &Request, out: &Out) {
+    let (arguments, token) = (&request.params["arguments"], request.token.as_deref().unwrap_or("0"));
+    let number = |name: &str| arguments[name].as_u64().unwrap_or(0);
+    tokio::time::sleep(Duration::from_millis(number("after"))).await;
+    for step in 1..=number("count") {
+        tokio::time::sleep(Duration::from_millis(number("every"))).await;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_micros();
+        say(
+            out,
+            &format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{step},"message":"{now}"}}}}"#
+            ),
+        );
+    }
 }
 
 async fn until_exists(path: &Path) {

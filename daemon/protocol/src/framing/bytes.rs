@@ -1,7 +1,8 @@
 //! Which bytes may stand where in a head (RFC 9110, section 5; RFC 9112, section 3).
 
 /// A character of a token: of methods and header names.
-pub(super) fn is_token(byte: u8) -> bool {
+#[must_use]
+pub fn is_token(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
 }
 
@@ -30,7 +31,8 @@ pub(super) fn is_visible(byte: u8) -> bool {
 
 /// Whether no byte is a control character other than tab. Without a branch per byte: the compiler
 /// looks at many bytes at once.
-pub(super) fn is_value(value: &[u8]) -> bool {
+#[must_use]
+pub fn is_value(value: &[u8]) -> bool {
     #[expect(clippy::needless_bitwise_bool, reason = "see above: a lazy operator is a branch")]
     let control = |byte: u8| (byte < 0x20) & (byte != b'\t') | (byte == 0x7f);
     !value.iter().fold(false, |found, byte| found | control(*byte))

@@ -13,6 +13,7 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
+pub use bytes::{is_token, is_value};
 use chunked::Chunked;
 use head::{Body, Head};
 pub use refusal::Refusal;
@@ -100,6 +101,12 @@ impl Machine {
         self.messages
     }
 
+    /// How many of the last bytes belong to a line that has not ended, and are not judged yet.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.line.len()
+    }
+
     /// Takes the next bytes of the connection. After a refusal everything is refused.
     pub fn feed(&mut self, input: &[u8]) -> Result<(), Refused> {
         let mut begun = self.phase() == Phase::Body;
@@ -181,9 +188,14 @@ impl Machine {
     fn take_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
         let length = line.len() + 1;
         let line = line.strip_suffix(b"\r").ok_or(Refusal::LineEnd)?;
-        if memchr::memchr(b'\r', line).is_some() {
-            return Err(Refusal::LineEnd);
-        }
+        self.judge_line(line, length).map_err(|refusal| {
+            // No line that passes holds a CR: it is looked for only to say what is wrong.
+            if memchr::memchr(b'\r', line).is_some() { Refusal::LineEnd } else { refusal }
+        })
+    }
+
+    /// Takes a line without its end; `length` is that with it.
+    fn judge_line(&mut self, line: &[u8], length: usize) -> Result<(), Refusal> {
         match &mut self.state {
             State::RequestLine { blank } if line.is_empty() => {
                 // RFC 9112, section 2.2: some clients send one after a body.

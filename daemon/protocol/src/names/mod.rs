@@ -2,9 +2,11 @@
 //! Called by routing, by merged lists and by the configuration's checks.
 //! Must hold: a joined name splits into exactly what it was joined from.
 
+mod aliases;
 mod pattern;
 mod view;
 
+pub use aliases::{Aliases, is_alias};
 pub use pattern::Pattern;
 pub use view::{Unfit, View};
 

@@ -23,17 +23,54 @@ fn what_was_not_joined_does_not_split() {
     assert_eq!(split_uri("file:///a+b"), None);
 }
 
+fn aliases(pairs: &[(&str, &str)]) -> Aliases {
+    Aliases::new(pairs.iter().map(|(alias, own)| ((*alias).to_owned(), (*own).to_owned())))
+}
+
 #[test]
 fn a_view_offers_each_name_once() {
-    let mut view = View::new();
-    assert_eq!(view.admit("a", "x", None).as_deref(), Ok("a__x"));
-    assert_eq!(view.admit("b", "x", None).as_deref(), Ok("b__x"));
-    let taken = view.admit("a", "y", Some("x")).expect_err("the alias is taken");
-    assert_eq!(taken, Unfit::Taken { server: "a".into(), name: "y".into(), by: "a".into() });
+    let (mut view, none) = (View::new(), Aliases::default());
+    assert_eq!(view.admit("a", "x", &none).as_deref(), Ok("a__x"));
+    assert_eq!(view.admit("b", "x", &none).as_deref(), Ok("b__x"));
+    let twice = view.admit("a", "x", &none).expect_err("it is taken");
+    assert_eq!(twice, Unfit::Taken { server: "a".into(), name: "x".into(), by: "x".into() });
+    assert!(!twice.is_mendable());
     let long = "l".repeat(62);
-    assert!(matches!(view.admit("a", &long, None), Err(Unfit::TooLong { .. })));
-    assert_eq!(view.admit("a", &long, Some("short")).as_deref(), Ok("a__short"));
-    assert!(view.admit("a", &"l".repeat(61), None).is_ok());
+    assert!(matches!(view.admit("a", &long, &none), Err(Unfit::TooLong { .. })));
+    assert_eq!(view.admit("a", &long, &aliases(&[("short", &long)])).as_deref(), Ok("a__short"));
+    assert!(view.admit("a", &"l".repeat(61), &none).is_ok());
+}
+
+#[test]
+fn an_alias_hides_a_name_that_is_spelt_alike_whichever_comes_first() {
+    let given = aliases(&[("x", "y")]);
+    for order in [["x", "y"], ["y", "x"]] {
+        let mut view = View::new();
+        let offered = order.map(|name| view.admit("a", name, &given));
+        assert!(offered.contains(&Ok("a__x".to_owned())));
+        assert!(offered.contains(&Err(Unfit::Taken { server: "a".into(), name: "x".into(), by: "y".into() })));
+    }
+    // Two that change places hide nothing.
+    let given = aliases(&[("x", "y"), ("y", "x")]);
+    let mut view = View::new();
+    assert_eq!(view.admit("a", "x", &given).as_deref(), Ok("a__y"));
+    assert_eq!(view.admit("a", "y", &given).as_deref(), Ok("a__x"));
+    assert_eq!((given.own("x"), given.own("z")), (Some("y"), None));
+}
+
+#[test]
+fn a_remedy_is_an_alias_that_fits() {
+    let long = format!("{}é.\"quoted\"", "l".repeat(70));
+    let none = Aliases::default();
+    let line = none.remedy("weather", &long);
+    let (alias, own) = line.strip_prefix("aliases.").and_then(|rest| rest.split_once(" = ")).expect("a line");
+    assert!(is_alias("weather", alias), "{alias}");
+    assert_eq!(own, crate::json::encode_str(&long));
+    assert_eq!(aliases(&[("x", "y")]).remedy("a", "x"), "aliases.x-2 = \"x\"");
+    assert_eq!(aliases(&[("x", "y"), ("x-2", "z")]).remedy("a", "x"), "aliases.x-3 = \"x\"");
+    for bad in ["", "a b", "é", &"l".repeat(62)] {
+        assert!(!is_alias("a", bad), "{bad}");
+    }
 }
 
 #[test]

@@ -118,6 +118,7 @@ impl Parser {
             return Ok(());
         }
         self.skipping = true;
+        self.at_start = false;
         self.line = BytesMut::from(&b":"[..]);
         self.data = BytesMut::new();
         self.event = Event::default();

@@ -106,6 +106,14 @@ fn an_event_that_is_too_long_fails_alone() {
 }
 
 #[test]
+fn a_byte_order_mark_counts_at_the_start_alone_even_when_the_first_event_was_skipped() {
+    let mut parser = Parser::new(10);
+    let mut stream = "data: 01234567890\n\n\u{feff}data: x\ndata: y\n\n".as_bytes();
+    assert_eq!(parser.push(&mut stream), Err(EventTooLong { limit: 10 }));
+    assert_eq!(parser.push(&mut stream), Ok(Some(event(None, None, "y"))));
+}
+
+#[test]
 fn a_type_is_always_written() {
     let mut out = Vec::new();
     write_event(&mut out, None, None, b"{}");

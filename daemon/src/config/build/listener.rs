@@ -18,7 +18,7 @@ use super::{Context, proxies, tls as files};
 
 /// Set on every answer unless the listener says otherwise. `X-XSS-Protection` is 0: the filter
 /// that it once switched on is gone from browsers, and was itself a hole.
-const HEADERS: &[(&str, &str)] = &[
+pub(crate) const HEADERS: &[(&str, &str)] = &[
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("x-xss-protection", "0"),
@@ -27,7 +27,7 @@ const HEADERS: &[(&str, &str)] = &[
 ];
 
 /// One year; only where TLS is spoken, since browsers ignore it elsewhere (RFC 6797, 7.2).
-const HSTS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
+pub(crate) const HSTS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
 
 pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Listener {
     let section = Section::new(Some(table), "listener.*");

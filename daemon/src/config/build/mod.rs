@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use listener::{HEADERS, HSTS};
+
 use super::environment::Environment;
 use super::problem::{Problem, Report, Severity};
 use super::section::Section;

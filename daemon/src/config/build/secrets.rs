@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::super::environment::Scrutiny;
+use super::super::environment::{Reader, Scrutiny};
 use super::super::secret::{Secret, looks_secret};
 use super::super::tree::{Entry, Node};
 use super::Context;
@@ -14,11 +14,15 @@ use super::Context;
 /// Bytes of a secret's file; a larger one is some other file.
 const LARGEST: u64 = 64 << 10;
 
-/// The value of an entry that may be a secret; problems are reported.
-pub(super) fn secret(entry: &Entry, context: &mut Context<'_>) -> Option<Secret> {
+/// The value of an entry that may be a secret; problems are reported. To whom it is none of their
+/// business, it is the text that was written.
+pub(super) fn secret(entry: &Entry, reader: Reader, context: &mut Context<'_>) -> Option<Secret> {
     let node = &entry.node;
     let text = node.text().filter(|text| !text.is_empty())?;
     match text.split_once(':') {
+        Some(("credential" | "file" | "env", _)) if !context.environment.scrutiny.concerns(reader) => {
+            Some(Secret::new(text.to_owned()))
+        }
         Some(("credential", name)) => credential(node, name, context),
         Some(("file", path)) => {
             let path = context.path(path, node.place);
@@ -76,7 +80,7 @@ fn variable(node: &Node, name: &str, context: &mut Context<'_>) -> Option<Secret
 
 /// Something that only the daemon can see: an error for itself, a warning for everybody else.
 fn hidden(node: &Node, message: String, help: String, context: &mut Context<'_>) -> Option<Secret> {
-    if context.environment.scrutiny == Scrutiny::Daemon {
+    if context.environment.scrutiny.is_final() {
         context.error("missing-secret", node.place, message, help);
         return None;
     }

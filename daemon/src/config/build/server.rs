@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use toolgate_protocol::names::{Aliases, MAX_MERGED, is_alias, join};
+
+use super::super::environment::Reader;
 use super::super::secret::Secret;
 use super::super::section::Section;
 use super::super::settings::{Http, Instances, Per, Pool, Queue, Server, Stdio, Timeouts, Transport, UpstreamTls};
@@ -25,6 +28,7 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
         enabled: section.bool("enabled"),
         critical: section.bool("critical"),
         tools: references::filter(section),
+        aliases: aliases(&entry.key, section, context),
         timeout: Timeouts {
             connect: section.duration("timeout.connect"),
             first_byte: section.duration("timeout.first_byte"),
@@ -111,11 +115,11 @@ fn foreign(section: Section<'_>, keys: &[&str], kind: &str, context: &mut Contex
 fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
     let mut headers = Vec::new();
     for entry in section.entries("headers") {
-        if let (Some(name), Some(value)) = (header_name(entry, context), secret(entry, context)) {
+        if let (Some(name), Some(value)) = (header_name(entry, context), secret(entry, Reader::Front, context)) {
             headers.push((name, value));
         }
     }
-    if let Some(token) = section.entry("bearer").and_then(|entry| secret(entry, context)) {
+    if let Some(token) = section.entry("bearer").and_then(|entry| secret(entry, Reader::Front, context)) {
         headers.push(("authorization".into(), Secret::new(format!("Bearer {}", token.expose()))));
     }
     let client = pair(section, "tls.client.chain", "tls.client.key", context);
@@ -141,7 +145,7 @@ fn authorities(section: Section<'_>, context: &mut Context<'_>) -> Option<PathBu
 fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
     let mut environment = Vec::new();
     for entry in section.entries("env") {
-        if let Some(value) = secret(entry, context) {
+        if let Some(value) = secret(entry, Reader::Keeper, context) {
             environment.push((entry.key.clone(), value));
         }
     }
@@ -173,6 +177,25 @@ fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
         },
         line_bytes: section.size("line_bytes"),
     }
+}
+
+fn aliases(server: &str, section: Section<'_>, context: &mut Context<'_>) -> Aliases {
+    let mut aliases: Vec<(String, String)> = Vec::new();
+    for entry in section.entries("aliases") {
+        let Some(own) = entry.node.text() else { continue };
+        if !is_alias(server, &entry.key) {
+            let message = format!("{:?} cannot be the name of a tool", entry.key);
+            let room = MAX_MERGED - join(server, "").len();
+            let help = format!("write letters, digits, `_`, `-` and `.`, at most {room} for this server");
+            context.error("invalid-name", entry.key_place, message, help);
+        } else if let Some((other, _)) = aliases.iter().find(|(_, known)| known == own) {
+            let message = format!("{own:?} has the alias {other:?} already");
+            context.error("conflict", entry.node.place, message, "keep one of the two");
+        } else {
+            aliases.push((entry.key.clone(), own.to_owned()));
+        }
+    }
+    Aliases::new(aliases)
 }
 
 fn tool_timeouts(section: Section<'_>) -> BTreeMap<String, std::time::Duration> {

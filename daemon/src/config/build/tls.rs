@@ -10,13 +10,12 @@ use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::super::environment::Scrutiny;
 use super::super::tree::Node;
 use super::Context;
 
 /// Checks a chain and its key.
 pub(super) fn check_pair(chain: (&Node, &Path), key: (&Node, &Path), context: &mut Context<'_>) {
-    if context.environment.scrutiny == Scrutiny::Text {
+    if !context.environment.scrutiny.opens_certificates() {
         return;
     }
     let certificates = certificates(chain.0, chain.1, context);
@@ -55,7 +54,7 @@ pub(super) fn check_pair(chain: (&Node, &Path), key: (&Node, &Path), context: &m
 
 /// Checks a file of trusted authorities.
 pub(super) fn check_authorities(node: &Node, path: &Path, context: &mut Context<'_>) {
-    if context.environment.scrutiny != Scrutiny::Text {
+    if context.environment.scrutiny.opens_certificates() {
         certificates(node, path, context);
     }
 }

@@ -1,10 +1,16 @@
 //! What the guard lets pass, what it answers, and that what it refused reached nobody.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::unconstrained;
 
-use crate::listen::fixture::{Gate, SMUGGLED, answer, exchange, rest};
+use crate::listen::fixture::{Gate, SMUGGLED, answer, bounds, exchange, rest};
+use crate::listen::framing::{Guard, Watch};
 
 #[tokio::test]
 async fn requests_share_a_connection() {
@@ -138,5 +144,81 @@ async fn an_answer_that_did_not_wait_for_the_body_is_read_whole() {
         let body = vec![b'z'; 100_000];
         let text = exchange(&mut client, &body).await.expect("not reset");
         assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("ok"), "{text}");
+    }
+}
+
+/// The outcome of a future that is ready already.
+async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// What a reader with room for `room` bytes has got each time that `pieces` had arrived so far.
+async fn passed(pieces: &[&str], room: usize) -> Vec<String> {
+    let (mut client, server) = tokio::io::duplex(4096);
+    let watch = Rc::new(Watch::http1(&bounds()));
+    let mut guard = Guard::new(server, watch);
+    let (mut all, mut seen) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        client.write_all(piece.as_bytes()).await.expect("sent");
+        let mut buffer = vec![0; room];
+        // Without the runtime's budget, whose end looks like nothing to read.
+        while let Some(read) = at_once(unconstrained(guard.read(&mut buffer))).await {
+            // An error is how a reader learns of a refusal.
+            let Ok(read) = read else { break };
+            all.extend_from_slice(&buffer[..read]);
+        }
+        seen.push(String::from_utf8(all.clone()).expect("text"));
+    }
+    seen
+}
+
+#[tokio::test]
+async fn half_a_line_is_held_back() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for room in [1, 3, 4096] {
+        let seen = passed(&[" ", "GET / HTTP/1.1\r\n"], room).await;
+        assert_eq!(seen, ["", ""], "the refused line is never seen, room {room}");
+        let seen = passed(
+            &[
+                "POST / HTTP/1.1\r\nHo",
+                "st: a\r",
+                "\nTransfer-Encoding: chun",
+                "ked\r\n\r\n3\r\nab",
+                "c\r",
+                "\n0",
+                "\r\n\r\nGE",
+            ],
+            room,
+        )
+        .await;
+        let line = "POST / HTTP/1.1\r\n";
+        let whole = format!("{head}3\r\nabc\r\n0\r\n\r\n");
+        let up_to = |bytes: usize| whole[..bytes].to_owned();
+        assert_eq!(
+            seen,
+            [
+                line.to_owned(),
+                line.to_owned(),
+                format!("{line}Host: a\r\n"),
+                format!("{head}3\r\nab"),
+                format!("{head}3\r\nabc"),
+                format!("{head}3\r\nabc\r\n"),
+                up_to(whole.len()),
+            ],
+            "room {room}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_stood_before_a_refused_message_passes_though_a_line_of_it_was_held() {
+    for room in [1, 4096] {
+        let seen = passed(&["GET / HTTP/1.1\r\nHost: a\r\n\r", "\nGET  / HTTP/1.1\r\nHost: a\r\n\r\n"], room).await;
+        assert_eq!(seen.last().expect("two"), "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "room {room}");
     }
 }

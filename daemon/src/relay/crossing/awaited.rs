@@ -29,29 +29,30 @@ pub(super) struct Awaited {
     id: Vec<u8>,
     /// What stands for the call's progress token at the server for as long as the task lives.
     token: Bytes,
-    /// Whether its result is being waited for.
-    pub(super) is_asked: bool,
 }
 
 impl Awaited {
     /// The task that a call became which had the id `there` at the server; `None` where it was answered at once.
     pub(super) fn of(answer: &Message, there: Bytes) -> Option<Self> {
         let id = legacy::task_id(&answer.bytes, answer.envelope.result?)?;
-        Some(Self { id: id.to_vec(), token: there, is_asked: false })
+        Some(Self { id: id.to_vec(), token: there })
     }
 
-    /// Asks for its result in the name of `call`. A server that answers in one piece says nothing until the end, so
-    /// silence only means that it is to be asked again.
+    /// The request for its result, in the name of `call`.
+    pub(super) fn request(&self, call: &Message) -> Result<Message, Failure> {
+        read(legacy::result_request(call.id().unwrap_or(b"1"), &self.id))
+    }
+
+    /// Asks for a result. A server that answers in one piece says nothing until the end, so silence only means that it
+    /// is to be asked again.
     pub(super) async fn ask(
-        &self,
         core: &Rc<Core>,
         leg: &Leg,
-        call: &Message,
+        request: &Message,
         from: &Provenance,
     ) -> Result<Exchange, Failure> {
-        let request = read(legacy::result_request(call.id().unwrap_or(b"1"), &self.id))?;
         loop {
-            match leg.call(core, &request, from).await {
+            match leg.call(core, request, from).await {
                 Err(failure) if failure.kind == Kind::ServerTimeout => {}
                 asked => return asked,
             }

@@ -3,8 +3,10 @@
 //! The stateless relay begins it. When the server asks something, the client gets `input_required`
 //! and the call goes on in [`parked`](super::parked). A client that goes away cancels.
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +23,7 @@ use super::awaited::Awaited;
 use super::{capabilities, parameters, parked, read};
 use crate::call::Call;
 use crate::core::Core;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::identity::Client;
 use crate::listen::drain::Phase;
 use crate::message::Message;
@@ -31,6 +33,8 @@ use crate::servers::catalog::Tool;
 use crate::servers::discovery;
 use crate::servers::exchange::{Exchange, Step, cancellation, garbage};
 use crate::servers::kept::{self, Aside, Holder, Kept};
+use crate::servers::queue::{Flow, Permit};
+use crate::stages::queue;
 
 /// How long a server may take to set a logging level before its call goes on without.
 const LEVEL_TIME: Duration = Duration::from_secs(5);
@@ -39,25 +43,41 @@ const LEVEL_TIME: Duration = Duration::from_secs(5);
 pub struct Held {
     /// What runs; none once it is parked.
     run: Option<Run>,
-    client: Arc<Client>,
 }
 
 /// What runs at the server, whoever waits for it. Dropped before its end, it is cancelled there.
 pub struct Run {
     pub(super) core: Rc<Core>,
-    kept: Arc<Kept>,
-    aside: Aside,
-    from: Provenance,
-    exchange: Exchange,
-    /// The server was asked to make a task of the call.
-    wants_task: bool,
-    /// The task that the call has become.
-    task: Option<Awaited>,
-    wanted: Option<Level>,
+    pub(super) client: Arc<Client>,
     /// The call as the client made it.
     pub(super) request: Message,
     pub(super) questions: Questions,
+    kept: Arc<Kept>,
+    aside: Aside,
+    upstream: Upstream,
+    from: Provenance,
+    /// Its tool only runs as a task.
+    needs_task: bool,
+    /// The task that the call has become.
+    task: Option<Awaited>,
+    is_task: Arc<AtomicBool>,
+    wanted: Option<Level>,
+    /// The place at the server; given up while the client is asked.
+    permit: Option<Permit>,
+    flow: Flow,
+    /// Whether the session was opened anew for it.
+    renewed: bool,
     over: bool,
+}
+
+type Sending = Pin<Box<dyn Future<Output = Result<Exchange, Failure>>>>;
+
+/// The request on its way, and then its answer.
+struct Upstream {
+    /// The id that the call has at the server.
+    id: Bytes,
+    sending: Option<Sending>,
+    exchange: Option<Exchange>,
 }
 
 /// What a server's message means for whoever waits.
@@ -69,85 +89,134 @@ pub(super) enum Turn {
 }
 
 impl Held {
-    /// Sends the call. `message` has the server's own names.
-    pub async fn begin(call: &Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
+    /// Begins the call. `message` has the server's own names; the call holds a permit.
+    pub async fn begin(call: &mut Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
         let tool = parameters::tool(call, server, message).await;
         parameters::check(call, &tool, message)?;
-        let run = Run::begin(call, server, message, &tool).await?;
-        Ok(Self { run: Some(run), client: Arc::clone(call.client()) })
+        Ok(Self { run: Some(Run::begin(call, server, message, &tool).await?) })
     }
 
     /// Whether the call has become a task, which may take its time.
     pub fn is_task(&self) -> bool {
-        self.run.as_ref().is_some_and(Run::is_task)
+        self.run.as_ref().is_some_and(|run| run.task.is_some())
     }
 
-    /// The next message for the client.
+    /// The next message for the client. A dropped future has lost nothing.
     pub async fn next(&mut self) -> Step {
         let Some(run) = &mut self.run else { return Step::Lost(parked::gone()) };
         match run.turn().await {
             Turn::Step(step) => step,
             Turn::Ask => match self.run.take() {
-                Some(run) => parked::park(run, &self.client),
+                Some(run) => parked::park(run),
                 None => Step::Lost(parked::gone()),
             },
         }
     }
 }
 
-impl Run {
-    async fn begin(call: &Call, server: &Arc<Server>, message: &Message, tool: &Tool) -> Result<Self, Failure> {
-        let holder = server.holder(Holder {
-            client: &call.client().id,
-            capabilities: capabilities(message),
-            info: message.raw(message.envelope.client_info),
-        });
-        let mut kept = kept::session(&call.core, server, holder).await?;
-        let mut aside = Aside::begin(&kept);
-        let mut exchange = send(call, &kept, message, tool).await?;
-        if exchange.lost_session() {
-            kept::forget(server, holder, &kept).await;
-            kept = kept::session(&call.core, server, holder).await?;
-            aside = Aside::begin(&kept);
-            exchange = send(call, &kept, message, tool).await?;
+impl Upstream {
+    /// A request that is sent as soon as somebody waits for it, with the level set before that it wants.
+    fn new(core: &Rc<Core>, kept: &Arc<Kept>, legacy: Message, from: &Provenance, level: Option<Level>) -> Self {
+        let named = kept.leg.name();
+        let (core, kept, from) = (Rc::clone(core), Arc::clone(kept), from.clone());
+        let sending = async move {
+            if let Some(level) = level {
+                set_level(&core, &kept, &from, level).await;
+            }
+            kept.leg.call_named(&core, &legacy, named, &from).await
+        };
+        Self { id: named.bytes(), sending: Some(Box::pin(sending)), exchange: None }
+    }
+
+    /// Waits for the result of the task that the call has become.
+    fn follow(&mut self, core: &Rc<Core>, kept: &Arc<Kept>, request: Message, from: &Provenance) {
+        let (core, kept, from) = (Rc::clone(core), Arc::clone(kept), from.clone());
+        self.sending = Some(Box::pin(async move { Awaited::ask(&core, &kept.leg, &request, &from).await }));
+        self.exchange = None;
+    }
+
+    /// What comes next; `None` where the server knows nothing of the session. A dropped future has
+    /// lost nothing: the request goes on its way when it is asked again.
+    async fn next(&mut self) -> Option<Step> {
+        if let Some(sending) = &mut self.sending {
+            let sent = sending.await;
+            self.sending = None;
+            match sent {
+                Ok(exchange) if exchange.lost_session() => return None,
+                Ok(exchange) => self.exchange = Some(exchange),
+                Err(failure) => return Some(Step::Lost(failure)),
+            }
         }
+        match &mut self.exchange {
+            Some(exchange) => Some(exchange.next().await),
+            None => Some(Step::Lost(parked::gone())),
+        }
+    }
+}
+
+impl Run {
+    async fn begin(call: &mut Call, server: &Arc<Server>, message: &Message, tool: &Tool) -> Result<Self, Failure> {
+        let client = Arc::clone(call.client());
+        let kept = kept::session(&call.core, server, holder(server, &client, message)).await?;
         let wanted = Level::of_request(&message.bytes, &message.envelope);
-        let core = Rc::clone(&call.core);
+        let (core, from) = (Rc::clone(&call.core), call.provenance());
+        let legacy = to_legacy(&kept, message, tool.needs_task)?;
+        let upstream = Upstream::new(&core, &kept, legacy, &from, kept.enter(wanted));
         Ok(Self {
             core,
-            wants_task: runs_as_task(&kept, tool),
-            kept,
-            aside,
-            from: call.provenance(),
-            exchange,
-            task: None,
-            wanted,
+            client,
             request: message.clone(),
             questions: Questions::default(),
+            aside: Aside::begin(&kept),
+            kept,
+            upstream,
+            from,
+            needs_task: tool.needs_task,
+            task: None,
+            is_task: Arc::default(),
+            wanted,
+            permit: call.permits.pop(),
+            flow: queue::flow(call),
+            renewed: false,
             over: false,
         })
     }
 
-    /// Waits for what concerns the client.
+    /// The server has forgotten the session: the call begins again in a new one, once.
+    async fn renew(&mut self) -> Result<(), Failure> {
+        let server = Arc::clone(&self.kept.leg.server);
+        if self.task.is_some() {
+            return Err(lost_task(&server));
+        }
+        if std::mem::replace(&mut self.renewed, true) {
+            return Err(super::refused(&server));
+        }
+        let holder = holder(&server, &self.client, &self.request);
+        kept::forget(&server, holder, &self.kept).await;
+        let kept = kept::session(&self.core, &server, holder).await?;
+        let legacy = to_legacy(&kept, &self.request, self.needs_task)?;
+        self.upstream = Upstream::new(&self.core, &kept, legacy, &self.from, kept.enter(self.wanted));
+        self.aside = Aside::begin(&kept);
+        std::mem::replace(&mut self.kept, kept).leave(self.wanted);
+        Ok(())
+    }
+
+    /// Waits for what concerns the client. A dropped future has lost nothing.
     pub(super) async fn turn(&mut self) -> Turn {
         loop {
-            let Self { core, kept, aside, from, exchange, task, request, .. } = self;
-            let said = async {
-                if let Some(task) = task.as_mut().filter(|task| !task.is_asked) {
-                    match task.ask(core, &kept.leg, request, from).await {
-                        Ok(asked) => *exchange = asked,
-                        Err(failure) => return Step::Lost(failure),
-                    }
-                    task.is_asked = true;
-                }
-                exchange.next().await
-            };
             let step = tokio::select! {
-                step = said => step,
-                said = aside.next() => Step::Related(said),
+                step = self.upstream.next() => step,
+                said = self.aside.next() => Some(Step::Related(said)),
+            };
+            let step = match step {
+                Some(step) => step,
+                None => match self.renew().await {
+                    Ok(()) => continue,
+                    Err(failure) => Step::Lost(failure),
+                },
             };
             let done = match step {
-                Step::Related(message) => self.related(message).await,
+                Step::Related(message) => self.related(message),
                 Step::Final(message) => self.answered(message),
                 Step::Lost(failure) => {
                     // A task may go on; nobody waits for it.
@@ -161,13 +230,16 @@ impl Run {
         }
     }
 
-    async fn related(&mut self, message: Bytes) -> Option<Turn> {
+    fn related(&mut self, message: Bytes) -> Option<Turn> {
         let message = Message::parse(message).ok()?;
         let (text, envelope) = (&message.bytes, &message.envelope);
         if envelope.shape == Shape::Request {
-            return match self.questions.arrived(text, envelope, capabilities(&self.request)) {
+            // Only these methods may be answered with a wish for input (2026-07-28).
+            let may_ask = self.request.envelope.known_method.is_some_and(Method::may_require_input);
+            let declared = if may_ask { capabilities(&self.request) } else { b"{}" };
+            return match self.questions.arrived(text, envelope, declared) {
                 Arrival::Answer(answer) => {
-                    self.reply(answer).await;
+                    self.reply(answer);
                     None
                 }
                 Arrival::Ask => Some(Turn::Ask),
@@ -191,20 +263,31 @@ impl Run {
 
     /// The answer to the call, or the task that stands in its place.
     fn answered(&mut self, message: Bytes) -> Option<Turn> {
-        if self.wants_task && self.task.is_none() {
-            let answer = Message::parse(message.clone()).ok();
-            self.task = answer.and_then(|answer| Awaited::of(&answer, self.exchange.id_there()));
-            if self.task.is_some() {
-                return None;
-            }
+        match self.become_task(&message) {
+            Ok(true) => return None,
+            Ok(false) => {}
+            Err(failure) => return Some(Turn::Step(Step::Lost(failure))),
         }
         self.over = true;
         Some(Turn::Step(self.translated(message)))
     }
 
-    /// Whether the call has become a task.
-    pub(super) fn is_task(&self) -> bool {
-        self.task.is_some()
+    /// Whether this answer says that the call has become a task; its result is then waited for.
+    fn become_task(&mut self, answer: &Bytes) -> Result<bool, Failure> {
+        if !runs_as_task(&self.kept, self.needs_task) || self.task.is_some() {
+            return Ok(false);
+        }
+        let Some(answer) = Message::parse(answer.clone()).ok() else { return Ok(false) };
+        let Some(task) = Awaited::of(&answer, self.upstream.id.clone()) else { return Ok(false) };
+        let request = self.task.insert(task).request(&self.request)?;
+        self.is_task.store(true, Ordering::Relaxed);
+        self.upstream.follow(&self.core, &self.kept, request, &self.from);
+        Ok(true)
+    }
+
+    /// Tells whether the call has become a task, also whoever waits elsewhere.
+    pub(super) fn task_mark(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_task)
     }
 
     fn translated(&self, message: Bytes) -> Step {
@@ -221,11 +304,32 @@ impl Run {
     }
 
     /// Answers a request of the server.
-    pub(super) async fn reply(&self, answer: Vec<u8>) {
-        let sent = self.kept.leg.send(&self.core, answer.into(), &Provenance::own()).await;
-        if let Err(failure) = sent {
-            debug!(server = self.kept.leg.server.settings.name, %failure, "an answer did not reach its server");
+    pub(super) fn reply(&self, answer: Vec<u8>) {
+        let (core, kept) = (Rc::clone(&self.core), Arc::clone(&self.kept));
+        tokio::task::spawn_local(async move {
+            let sent = kept.leg.send(&core, answer.into(), &Provenance::own()).await;
+            if let Err(failure) = sent {
+                debug!(server = kept.leg.server.settings.name, %failure, "an answer did not reach its server");
+            }
+        });
+    }
+
+    /// The server it runs at.
+    pub(super) fn server(&self) -> &Arc<Server> {
+        &self.kept.leg.server
+    }
+
+    /// Gives the place at the server to others, while the client is asked.
+    pub(super) fn give_place(&mut self) {
+        self.permit = None;
+    }
+
+    /// Takes a place at the server again.
+    pub(super) async fn take_place(&mut self) -> Result<(), Failure> {
+        if self.permit.is_none() {
+            self.permit = Some(queue::wait(&self.kept.leg.server, self.flow).await?);
         }
+        Ok(())
     }
 }
 
@@ -236,7 +340,7 @@ impl Drop for Run {
         if self.over || self.core.drain.phase() >= Phase::Ending {
             return;
         }
-        let (core, kept, id) = (Rc::clone(&self.core), Arc::clone(&self.kept), self.exchange.id_there());
+        let (core, kept, id) = (Rc::clone(&self.core), Arc::clone(&self.kept), self.upstream.id.clone());
         let (given_up, task) = (self.questions.give_up(), self.task.take());
         tokio::task::spawn_local(async move {
             for answer in given_up {
@@ -250,35 +354,47 @@ impl Drop for Run {
     }
 }
 
-/// Sends the request in the session.
-async fn send(call: &Call, kept: &Arc<Kept>, message: &Message, tool: &Tool) -> Result<Exchange, Failure> {
-    let wanted = Level::of_request(&message.bytes, &message.envelope);
-    if let Some(level) = kept.enter(wanted) {
-        set_level(call, kept, level).await;
-    }
-    let mut legacy = read(request::to_legacy(&message.bytes, &message.envelope));
-    if runs_as_task(kept, tool) {
-        legacy = legacy.and_then(|plain| read(legacy::as_task(&plain.bytes, &plain.envelope)));
-    }
-    let sent = match legacy {
-        Ok(legacy) => kept.leg.call(&call.core, &legacy, &call.provenance()).await,
-        Err(failure) => Err(failure),
-    };
-    sent.inspect_err(|_| kept.leave(wanted))
+fn holder<'a>(server: &Server, client: &'a Client, message: &'a Message) -> Holder<'a> {
+    server.holder(Holder {
+        client: &client.id,
+        capabilities: capabilities(message),
+        info: message.raw(message.envelope.client_info),
+    })
 }
 
-fn runs_as_task(kept: &Kept, tool: &Tool) -> bool {
-    tool.needs_task && legacy::are_offered(kept.capabilities())
+/// The request as the session's server takes it.
+fn to_legacy(kept: &Kept, message: &Message, needs_task: bool) -> Result<Message, Failure> {
+    let plain = read(request::to_legacy(&message.bytes, &message.envelope))?;
+    if !runs_as_task(kept, needs_task) {
+        return Ok(plain);
+    }
+    read(legacy::as_task(&plain.bytes, &plain.envelope))
+}
+
+fn runs_as_task(kept: &Kept, needs_task: bool) -> bool {
+    needs_task && legacy::are_offered(kept.capabilities())
+}
+
+/// A task ends with its session as far as anybody can tell, and must not be run anew.
+fn lost_task(server: &Server) -> Failure {
+    Failure::new(
+        Kind::ServerUnavailable,
+        format!(
+            "The server {} has lost the session in which this call ran as a task. Whether it had an effect is unknown; check before you repeat it.",
+            server.settings.name
+        ),
+    )
 }
 
 /// A server that does not take the level says too much or too little; its call goes on.
-async fn set_level(call: &Call, kept: &Kept, level: Level) {
+async fn set_level(core: &Rc<Core>, kept: &Kept, from: &Provenance, level: Level) {
     let request = discovery::own(format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{{"level":"{}"}}}}"#,
         level.as_str()
     ));
-    let told = async { kept.leg.call(&call.core, &request, &call.provenance()).await?.answer().await };
+    let told = async { kept.leg.call(core, &request, from).await?.answer().await };
     if !matches!(timeout(LEVEL_TIME, told).await, Ok(Ok(_))) {
         debug!(server = kept.leg.server.settings.name, "a logging level was not taken");
+        kept.forget_level();
     }
 }

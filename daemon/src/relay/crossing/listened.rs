@@ -1,10 +1,12 @@
 //! What a modern client's subscription hears of a legacy server.
 //!
-//! Changes of lists come from the server's news, which all clients share; updates of resources from
-//! the session that is held for the client, where they are subscribed to for as long as it listens.
+//! Changes of lists come from the server's news, which all clients share, and from the session that is
+//! held for the client, where its calls have opened one. Updates of resources come from that session,
+//! where they are subscribed to for as long as the client listens.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use toolgate_protocol::bridge::listen::{self, Filter, Interest, List};
@@ -18,7 +20,7 @@ use crate::listen::drain::Phase;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::eras::{self, introduced_in_any};
-use crate::servers::kept::{self, Holder, Kept};
+use crate::servers::kept::{self, Holder, Kept, Owner};
 use crate::servers::news::{self, Heard, Word};
 use crate::servers::{Server, discovery};
 
@@ -27,7 +29,20 @@ pub struct Listened {
     /// What of the filter the server keeps.
     pub granted: Filter,
     lists: Heard,
+    own: Option<Own>,
     watched: Option<Watched>,
+    /// What is to be said because something was missed.
+    missed: VecDeque<Bytes>,
+}
+
+/// The client's own session, heard for its lists. It may be opened, idle out and be opened again; to
+/// listen opens none, since that may start an instance.
+struct Own {
+    server: Arc<Server>,
+    owner: Owner,
+    heard: Option<Heard>,
+    /// Which one was heard last: one that has ended has nothing more to say.
+    last: Weak<Kept>,
 }
 
 /// Resources that are subscribed to until this is dropped.
@@ -49,21 +64,35 @@ impl Listened {
         let known = introduced_in_any(core, server, MODERN).await?;
         let mut granted = wanted.granted(known.capabilities_raw().unwrap_or(b"{}"));
         let lists = news::hear(core, server, eras::met(server, MODERN));
+        let holder = server.holder(holder);
+        if holder.client == Holder::EVERYBODY.client {
+            // What an instance for everybody says of resources reaches nobody.
+            for uri in granted.uris().to_vec() {
+                granted.withhold(&uri);
+            }
+        }
         let watched = if granted.uris().is_empty() {
             None
         } else {
-            let kept = kept::session(core, server, server.holder(holder)).await?;
+            let kept = kept::session(core, server, holder).await?;
             Some(Watched::begin(core, kept, &mut granted).await)
         };
-        Ok(Self { granted, lists, watched })
+        // A session that is watched is heard already, and one that all share is the server's news.
+        let is_own = watched.is_none() && holder.client != Holder::EVERYBODY.client;
+        let own = is_own.then(|| Own::new(server, holder.owner()));
+        Ok(Self { granted, lists, own, watched, missed: VecDeque::new() })
     }
 
     /// The next notification, in the server's own words; `None` once nothing more will come. A
     /// dropped future has taken nothing.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
+            if let Some(message) = self.missed.pop_front() {
+                return Some(message);
+            }
             let word = tokio::select! {
                 word = self.lists.next() => word?,
+                word = own(&mut self.own) => word,
                 word = next(&mut self.watched) => word?,
             };
             match word {
@@ -74,15 +103,18 @@ impl Listened {
                         return Some(message.bytes);
                     }
                 }
-                // Whoever missed something takes it for changed; of resources the gate cannot say which.
-                Word::Lagged => {
-                    if let Some(list) = List::ALL.into_iter().find(|list| self.granted.wants(*list)) {
-                        return Some(listen::announcement(list).into());
-                    }
-                }
+                // Whoever missed something takes all of it for changed.
+                Word::Lagged => self.missed.extend(everything(&self.granted)),
             }
         }
     }
+}
+
+/// A notification for each thing that is listened to.
+fn everything(granted: &Filter) -> Vec<Bytes> {
+    let lists = List::ALL.into_iter().filter(|list| granted.wants(*list)).map(listen::announcement);
+    let resources = granted.uris().iter().map(|uri| listen::update(uri));
+    lists.chain(resources).map(Bytes::from).collect()
 }
 
 async fn next(watched: &mut Option<Watched>) -> Option<Word> {
@@ -92,50 +124,76 @@ async fn next(watched: &mut Option<Watched>) -> Option<Word> {
     }
 }
 
+async fn own(own: &mut Option<Own>) -> Word {
+    match own {
+        Some(own) => own.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Own {
+    fn new(server: &Arc<Server>, owner: Owner) -> Self {
+        Self { server: Arc::clone(server), owner, heard: None, last: Weak::new() }
+    }
+
+    /// The next word of whichever session is open. A dropped future has taken nothing.
+    async fn next(&mut self) -> Word {
+        loop {
+            if let Some(heard) = &mut self.heard {
+                if let Some(word) = heard.next().await {
+                    return word;
+                }
+                self.heard = None;
+            }
+            // Before the look: one that is opened after it ends this wait.
+            let opened = self.server.kept.opened();
+            match self.server.kept.living(&self.server, &self.owner).await {
+                Some(kept) if !std::ptr::eq(self.last.as_ptr(), Arc::as_ptr(&kept)) => {
+                    self.heard = Some(kept.hear_early());
+                    self.last = Arc::downgrade(&kept);
+                }
+                _ => opened.await,
+            }
+        }
+    }
+}
+
 impl Watched {
     async fn begin(core: &Rc<Core>, kept: Arc<Kept>, granted: &mut Filter) -> Self {
         let updates = kept.hear();
         let mut watched = Self { core: Rc::clone(core), uris: granted.uris().to_vec(), kept, updates };
-        let new = watched.interest().enter(&watched.uris);
-        for uri in new {
-            if let Err(failure) = watched.say(Method::ResourcesSubscribe, &uri).await {
-                let server = &watched.kept.leg.server.settings.name;
-                debug!(server, %failure, "a server does not take a subscription");
+        let kept = Arc::clone(&watched.kept);
+        let mut interest = kept.interest.lock().await;
+        for uri in interest.enter(&watched.uris) {
+            if let Err(failure) = say(core, &kept, Method::ResourcesSubscribe, &uri).await {
+                debug!(server = kept.leg.server.settings.name, %failure, "a server does not take a subscription");
                 granted.withhold(&uri);
-                drop(watched.interest().leave(std::slice::from_ref(&uri)));
+                drop(interest.leave(std::slice::from_ref(&uri)));
                 watched.uris.retain(|known| *known != uri);
             }
         }
         watched
     }
+}
 
-    async fn say(&self, method: Method, uri: &str) -> Result<(), Failure> {
-        let request = Interest::request(b"1", uri, method == Method::ResourcesSubscribe);
-        let request = discovery::own(String::from_utf8_lossy(&request).into_owned());
-        let answer = self.kept.leg.call(&self.core, &request, &Provenance::own()).await?.answer().await?;
-        if answer.is_error() { Err(super::refused(&self.kept.leg.server)) } else { Ok(()) }
-    }
-
-    fn interest(&self) -> MutexGuard<'_, Interest> {
-        self.kept.interest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+async fn say(core: &Rc<Core>, kept: &Kept, method: Method, uri: &str) -> Result<(), Failure> {
+    let request = Interest::request(b"1", uri, method == Method::ResourcesSubscribe);
+    let request = discovery::own(String::from_utf8_lossy(&request).into_owned());
+    let answer = kept.leg.call(core, &request, &Provenance::own()).await?.answer().await?;
+    if answer.is_error() { Err(super::refused(&kept.leg.server)) } else { Ok(()) }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let old = self.interest().leave(&self.uris);
         // A core that ends has no runtime to say anything with, and takes the session along.
-        if old.is_empty() || self.core.drain.phase() >= Phase::Ending {
+        if self.core.drain.phase() >= Phase::Ending {
             return;
         }
-        let (core, kept) = (Rc::clone(&self.core), Arc::clone(&self.kept));
+        let (core, kept, uris) = (Rc::clone(&self.core), Arc::clone(&self.kept), std::mem::take(&mut self.uris));
         tokio::task::spawn_local(async move {
-            for uri in old {
-                let request = Interest::request(b"1", &uri, false);
-                let request = discovery::own(String::from_utf8_lossy(&request).into_owned());
-                if let Ok(mut exchange) = kept.leg.call(&core, &request, &Provenance::own()).await {
-                    drop(exchange.answer().await);
-                }
+            let mut interest = kept.interest.lock().await;
+            for uri in interest.leave(&uris) {
+                drop(say(&core, &kept, Method::ResourcesUnsubscribe, &uri).await);
             }
         });
     }

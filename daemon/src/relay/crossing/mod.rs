@@ -14,8 +14,6 @@ pub mod played;
 mod tasked;
 pub mod watched;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use toolgate_protocol::bridge::levels::Level;
 use toolgate_protocol::bridge::{request, result, tasks};
@@ -96,10 +94,4 @@ fn refused(server: &Server) -> Failure {
 /// A message that the bridge made.
 fn read(text: Vec<u8>) -> Result<Message, Failure> {
     Message::parse(Bytes::from(text)).map_err(|problem| Failure::new(Kind::Internal, problem.to_string()))
-}
-
-/// What a call ends with that its client has cancelled.
-fn cancelled(server: &Arc<Server>) -> Failure {
-    let name = &server.settings.name;
-    Failure::new(Kind::Cancelled, format!("The call to the server {name} was cancelled by its client."))
 }

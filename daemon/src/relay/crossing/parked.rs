@@ -5,13 +5,14 @@
 //! hears the same. Nothing runs twice: where the call is gone, the answer is an error.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::sleep;
 use toolgate_protocol::bridge::digest;
 use toolgate_protocol::bridge::parking::{self, PARKED_MILLIS, Place, Retry};
 
@@ -22,6 +23,7 @@ use crate::failure::{Failure, Kind};
 use crate::gate::Gate;
 use crate::identity::Client;
 use crate::message::Message;
+use crate::servers::Server;
 use crate::servers::exchange::Step;
 
 /// How long a call stays parked.
@@ -30,8 +32,6 @@ const PATIENCE: Duration = Duration::from_millis(PARKED_MILLIS);
 const UNREAD: usize = 256;
 /// Retries on their way to their call.
 const RETRIES: usize = 8;
-/// What the seal of a parked call's place is bound to, beside its client.
-const PURPOSE: &str = "requestState";
 
 type Digest = [u8; 32];
 
@@ -45,7 +45,7 @@ type Places = parking::Parked<Arc<str>, Digest, Way>;
 #[derive(Debug, Clone)]
 struct Way {
     returns: mpsc::Sender<Returned>,
-    is_task: bool,
+    is_task: Arc<AtomicBool>,
 }
 
 /// A client that has come back, and where it listens.
@@ -58,11 +58,15 @@ pub struct Returned {
 /// What a retry hears of its call.
 pub struct Heard {
     steps: mpsc::Receiver<Step>,
-    /// Whether the call has become a task, which may take its time.
-    pub is_task: bool,
+    is_task: Arc<AtomicBool>,
 }
 
 impl Heard {
+    /// Whether the call has become a task, which may take its time.
+    pub fn is_task(&self) -> bool {
+        self.is_task.load(Ordering::Relaxed)
+    }
+
     /// The next message for the client.
     pub async fn next(&mut self) -> Step {
         self.steps.recv().await.unwrap_or_else(|| Step::Lost(gone()))
@@ -89,42 +93,35 @@ pub fn gone() -> Failure {
 }
 
 /// Parks a call whose server has asked something; gives back the answer for its client.
-pub fn park(run: Run, client: &Arc<Client>) -> Step {
+pub fn park(mut run: Run) -> Step {
     let gate = Arc::clone(&run.core.gate);
     let (sender, returns) = mpsc::channel(RETRIES);
-    let way = Way { returns: sender, is_task: run.is_task() };
-    let parked = gate.parked.lock().park(Arc::clone(&client.id), digest_of(&run.request), clock::millis(), way);
+    let way = Way { returns: sender, is_task: run.task_mark() };
+    let parked = gate.parked.lock().park(Arc::clone(&run.client.id), digest_of(&run.request), clock::millis(), way);
     let Ok(place) = parked else {
-        return Step::Lost(
-            Failure::new(
-                Kind::Limited,
-                format!(
-                    "{} calls of this client wait for its answers already. Answer one of them first.",
-                    parking::PER_OWNER
-                ),
-            )
-            .retry_after(Duration::from_secs(30)),
-        );
+        let mine = parking::PER_OWNER;
+        let text = format!("{mine} calls of this client wait for its answers already. Answer one of them first.");
+        return Step::Lost(Failure::new(Kind::Limited, text).retry_after(Duration::from_secs(30)));
     };
-    let client = Arc::clone(client);
-    let waiting = Waiting { run, gate, client, place, returns, listeners: Vec::new() };
-    let answer = waiting.required(&waiting.run.request);
+    run.give_place();
+    let waiting = Waiting { run, gate, place, returns, listeners: Vec::new(), answer: None };
+    let required = waiting.required(&waiting.run.request);
     tokio::task::spawn_local(waiting.run());
-    Step::Final(answer)
+    Step::Final(required)
 }
 
-/// Whether the request continues a call.
-pub fn continues(message: &Message) -> bool {
-    message.envelope.request_state.is_some()
+/// The parked call that a request continues: its `requestState` was sealed here for this client and
+/// server.
+pub fn continued(call: &Call, server: &Server, message: &Message) -> Option<Place> {
+    let state = message.envelope.request_state_str(&message.bytes)?;
+    let opened = call.core.gate.seal.open(&purpose(call.client(), server), &state)?;
+    Some(Place(u64::from_be_bytes(opened.try_into().ok()?)))
 }
 
 /// Brings a client back to its call.
-pub async fn resume(call: &Call, message: &Message) -> Result<Heard, Failure> {
-    let state = message.envelope.request_state_str(&message.bytes);
-    let gate = &call.core.gate;
-    let place = state.and_then(|state| unseal(gate, call.client(), &state)).ok_or_else(gone)?;
+pub async fn resume(call: &Call, message: &Message, place: Place) -> Result<Heard, Failure> {
     let found = {
-        let mut parked = gate.parked.lock();
+        let mut parked = call.core.gate.parked.lock();
         match parked.retry(place, &call.client().id, &digest_of(message), clock::millis()) {
             Retry::Resumes(way) | Retry::Joins(way) => way.clone(),
             Retry::Lost(lost) => return Err(Failure::new(Kind::InvalidParams, lost.message())),
@@ -135,13 +132,9 @@ pub async fn resume(call: &Call, message: &Message) -> Result<Heard, Failure> {
     Ok(Heard { steps: heard, is_task: found.is_task })
 }
 
-fn seal(gate: &Gate, client: &Client, place: Place) -> String {
-    gate.seal.seal(&format!("{PURPOSE} {}", client.id), &place.0.to_be_bytes())
-}
-
-fn unseal(gate: &Gate, client: &Client, state: &str) -> Option<Place> {
-    let opened = gate.seal.open(&format!("{PURPOSE} {}", client.id), state)?;
-    Some(Place(u64::from_be_bytes(opened.try_into().ok()?)))
+/// What the seal of a parked call's place is bound to.
+fn purpose(client: &Client, server: &Server) -> String {
+    format!("requestState {} {}", server.settings.name, client.id)
 }
 
 fn digest_of(message: &Message) -> Digest {
@@ -156,23 +149,30 @@ fn digest_of(message: &Message) -> Digest {
 struct Waiting {
     run: Run,
     gate: Arc<Gate>,
-    client: Arc<Client>,
     place: Place,
     returns: mpsc::Receiver<Returned>,
     /// The retries that wait for its answer.
     listeners: Vec<Returned>,
+    /// The end of the call that came before its client did.
+    answer: Option<Step>,
 }
 
 impl Waiting {
     async fn run(mut self) {
         // Dropping the call cancels it at its server.
-        while let Ok(Some(returned)) = timeout(PATIENCE, self.returns.recv()).await {
-            self.welcome(returned).await;
-            if !self.run.questions.is_empty() {
-                self.ask_again();
+        while let Some(returned) = self.client().await {
+            if let Some(step) = self.answer.take() {
+                self.listeners.push(returned);
+                self.tell(&step);
+                break;
+            }
+            if let Err(failure) = self.run.take_place().await {
+                drop(returned.steps.try_send(Step::Lost(failure)));
+                self.park_again();
                 continue;
             }
-            if !self.go_on().await {
+            self.welcome(returned);
+            if self.run.questions.is_empty() && !self.go_on().await {
                 break;
             }
             self.ask_again();
@@ -180,10 +180,25 @@ impl Waiting {
         self.gate.parked.lock().take(self.place);
     }
 
+    /// Waits for the client. What the server says meanwhile has no reader, but for the end of the call.
+    async fn client(&mut self) -> Option<Returned> {
+        let mut late = pin!(sleep(PATIENCE));
+        loop {
+            tokio::select! {
+                returned = self.returns.recv() => return returned,
+                () = &mut late => return None,
+                turn = self.run.turn(), if self.answer.is_none() => match turn {
+                    Turn::Step(Step::Related(_)) | Turn::Ask => {}
+                    Turn::Step(step) => self.answer = Some(step),
+                },
+            }
+        }
+    }
+
     /// Hands the client's answers to the server.
-    async fn welcome(&mut self, returned: Returned) {
+    fn welcome(&mut self, returned: Returned) {
         for answer in self.run.questions.retried(&returned.retry.bytes, &returned.retry.envelope) {
-            self.run.reply(answer).await;
+            self.run.reply(answer);
         }
         self.listeners.push(returned);
     }
@@ -236,12 +251,17 @@ impl Waiting {
         for listener in std::mem::take(&mut self.listeners) {
             drop(listener.steps.try_send(Step::Final(self.required(&listener.retry))));
         }
+        self.park_again();
+    }
+
+    fn park_again(&mut self) {
+        self.run.give_place();
         self.gate.parked.lock().park_again(self.place, clock::millis());
     }
 
     fn required(&self, request: &Message) -> Bytes {
         // Sealed anew, so that no two rounds have the same state.
-        let state = seal(&self.gate, &self.client, self.place);
+        let state = self.gate.seal.seal(&purpose(&self.run.client, self.run.server()), &self.place.0.to_be_bytes());
         self.run.questions.input_required(request.id().unwrap_or(b"null"), &state).into()
     }
 }

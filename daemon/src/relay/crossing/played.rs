@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use toolgate_protocol::bridge::parking::PARKED_MILLIS;
 use toolgate_protocol::bridge::playback::{self, Playback};
@@ -23,16 +23,16 @@ use toolgate_protocol::json::Span;
 use toolgate_protocol::method::Method;
 
 use super::tasked::{self, Tasked};
-use super::{cancelled, level, parameters, read};
+use super::{level, parameters, read};
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::provenance::Provenance;
-use crate::servers::exchange::{Exchange, Step, cancellation, garbage};
+use crate::servers::exchange::{Exchange, Step, cancellation, cancelled, garbage};
 use crate::servers::leg::Leg;
 use crate::servers::queue::{Flow, Permit};
-use crate::sessions::{Answerer, Place, Running, Session};
+use crate::sessions::{Answerer, Hosted, Place, Running, Session};
 use crate::stages::queue;
 
 /// How long a client may take to answer what a server requires.
@@ -58,14 +58,13 @@ pub struct Played {
     last: Option<Bytes>,
     answers: mpsc::Receiver<Message>,
     answered: mpsc::Sender<Message>,
-    stop: Arc<Notify>,
     /// The place at the server; given up while the client is asked.
     permit: Option<Permit>,
     flow: Flow,
     id: Bytes,
     method: Option<Method>,
     uri: Option<String>,
-    _running: Running,
+    running: Running,
 }
 
 /// What happened.
@@ -84,15 +83,18 @@ impl Played {
         let may_be_task = with_tasks(call, &leg, hosted.declared.as_ref(), &message).await;
         let declared = may_be_task.as_ref().unwrap_or(&hosted.declared);
         let playback = Playback::new(message.bytes.clone(), message.envelope.clone(), Arc::clone(declared), level);
-        let stop = Arc::new(Notify::new());
         let (answered, answers) = mpsc::channel(playback::QUESTIONS);
         let named = leg.name();
-        let place = Place { leg: leg.clone(), id: named.bytes(), token: None, stop: Some(Arc::clone(&stop)) };
+        let place = Place { leg: leg.clone(), id: named.bytes(), token: None, stop: Arc::default() };
         let running = hosted.runs(message.id_bytes(), place);
         let mirrored = parameters::mirrored(call, &leg.server, &message).await;
-        let from = Provenance { mirrored, ..call.provenance() };
+        let from = Provenance { mirrored: Some(mirrored), ..call.provenance() };
         let first = read(playback.first())?;
-        let round = leg.call_named(&call.core, &first, named, &from).await?;
+        // A server may send nothing, not even a head, before it answers.
+        let round = tokio::select! {
+            sent = leg.call_named(&call.core, &first, named, &from) => sent?,
+            () = running.stopped() => return Err(cancelled(&leg.server)),
+        };
         Ok(Self {
             core: Rc::clone(&call.core),
             from,
@@ -105,14 +107,13 @@ impl Played {
             last: None,
             answers,
             answered,
-            stop,
             permit: call.permits.pop(),
             flow: queue::flow(call),
             id: message.id_bytes(),
             method: message.envelope.known_method,
             uri: message.envelope.uri_str(&message.bytes).map(std::borrow::Cow::into_owned),
             session,
-            _running: running,
+            running,
         })
     }
 
@@ -149,7 +150,6 @@ impl Played {
 
     async fn turn(&mut self) -> Turn {
         let (round, task, answers) = (&mut self.round, &mut self.task, &mut self.answers);
-        let is_task = task.is_some();
         let asked = task.as_ref().map_or(round.is_none(), Tasked::asks_client);
         let server = async {
             match (task, round) {
@@ -158,18 +158,10 @@ impl Played {
                 (None, None) => pending().await,
             }
         };
-        let session_ended = async {
-            match self.session.hosted() {
-                Some(hosted) => hosted.outbox.ended().await,
-                None => pending().await,
-            }
-        };
         tokio::select! {
             step = server => Turn::Server(step),
             answer = timeout(PATIENCE, answers.recv()), if asked => answer.map_or(Turn::Late, Turn::Client),
-            () = self.stop.notified() => Turn::Cancelled,
-            // A task has nobody left to run for.
-            () = session_ended, if is_task => Turn::Cancelled,
+            () = self.running.stopped() => Turn::Cancelled,
         }
     }
 
@@ -219,9 +211,11 @@ impl Played {
     /// The server's answer to a request about the task.
     async fn told_of_task(&mut self, answer: &Message) -> Option<Step> {
         let (task, hosted) = (self.task.as_mut()?, self.session.hosted()?);
-        let answered = &self.answered;
-        let mut mint = || hosted.expect(Answerer::Call(answered.clone())).to_string().into_bytes();
-        let wanted = task.said(answer, &mut mint);
+        let mut minted = Minted { hosted, answered: &self.answered, ids: Vec::new() };
+        let wanted = task.said(answer, &mut || minted.one());
+        if !matches!(wanted, Wanted::Ask(_)) {
+            minted.take_back();
+        }
         self.follow(wanted).await
     }
 
@@ -229,7 +223,13 @@ impl Played {
         match wanted {
             Wanted::Wait(_) | Wanted::Nothing => None,
             Wanted::Ask(questions) => self.obey(playback::Step::Ask(questions)).await,
-            Wanted::Update(_) => self.enter_again().await.err().map(Step::Lost),
+            Wanted::Update(_) => {
+                let entered = tokio::select! {
+                    entered = enter_again(&mut self.permit, &self.leg, self.flow) => entered,
+                    () = self.running.stopped() => Err(cancelled(&self.leg.server)),
+                };
+                entered.err().map(Step::Lost)
+            }
             Wanted::Answer(answer) => Some(Step::Final(answer.into())),
             Wanted::Fail(cause, open) => self.obey(playback::Step::Fail(cause, open)).await,
         }
@@ -241,10 +241,12 @@ impl Played {
 
     fn ask(&mut self, text: &[u8], result: Span) -> playback::Step {
         let Some(hosted) = self.session.hosted() else { return playback::Step::Nothing };
-        let answered = &self.answered;
-        self.playback.input_required(text, result, &mut || {
-            hosted.expect(Answerer::Call(answered.clone())).to_string().into_bytes()
-        })
+        let mut minted = Minted { hosted, answered: &self.answered, ids: Vec::new() };
+        let step = self.playback.input_required(text, result, &mut || minted.one());
+        if !matches!(step, playback::Step::Ask(_)) {
+            minted.take_back();
+        }
+        step
     }
 
     async fn obey(&mut self, step: playback::Step) -> Option<Step> {
@@ -272,17 +274,16 @@ impl Played {
     }
 
     async fn again(&mut self, request: Vec<u8>, after: u64) -> Result<Exchange, Failure> {
-        sleep(Duration::from_millis(after)).await;
-        self.enter_again().await?;
-        self.leg.call(&self.core, &read(request)?, &self.from).await
-    }
-
-    /// Waits for a place at the server, where it was given up.
-    async fn enter_again(&mut self) -> Result<(), Failure> {
-        if self.permit.is_none() {
-            self.permit = Some(queue::wait(&self.leg.server, self.flow).await?);
+        let request = read(request)?;
+        let round = async {
+            sleep(Duration::from_millis(after)).await;
+            enter_again(&mut self.permit, &self.leg, self.flow).await?;
+            self.leg.call(&self.core, &request, &self.from).await
+        };
+        tokio::select! {
+            round = round => round,
+            () = self.running.stopped() => Err(cancelled(&self.leg.server)),
         }
-        Ok(())
     }
 
     /// Tells the client that questions are not to be answered any more.
@@ -292,6 +293,28 @@ impl Played {
                 hosted.answered(&id);
             }
             self.unsent.push_back(cancellation(&id));
+        }
+    }
+}
+
+/// Ids of ours for what a client is to be asked.
+struct Minted<'a> {
+    hosted: &'a Hosted,
+    answered: &'a mpsc::Sender<Message>,
+    ids: Vec<Vec<u8>>,
+}
+
+impl Minted<'_> {
+    fn one(&mut self) -> Vec<u8> {
+        let id = self.hosted.expect(Answerer::Call(self.answered.clone())).to_string().into_bytes();
+        self.ids.push(id.clone());
+        id
+    }
+
+    /// Nobody is asked, so nobody will answer.
+    fn take_back(self) {
+        for id in self.ids {
+            self.hosted.answered(&id);
         }
     }
 }
@@ -306,6 +329,14 @@ impl Drop for Played {
             }
         }
     }
+}
+
+/// Waits for a place at the server, where it was given up.
+async fn enter_again(permit: &mut Option<Permit>, leg: &Leg, flow: Flow) -> Result<(), Failure> {
+    if permit.is_none() {
+        *permit = Some(queue::wait(&leg.server, flow).await?);
+    }
+    Ok(())
 }
 
 /// What the client declared and that the gate waits for tasks, for a call of which the server may make one.

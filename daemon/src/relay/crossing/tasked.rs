@@ -73,7 +73,7 @@ impl Tasked {
         let mut tasked = Self {
             core: Rc::clone(core),
             leg: leg.clone(),
-            from: Provenance { mirrored: Vec::new(), ..from.clone() },
+            from: Provenance { mirrored: Some(Vec::new()), ..from.clone() },
             id: id.clone(),
             polling,
             next: Next::Client,

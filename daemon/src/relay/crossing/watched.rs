@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use toolgate_protocol::bridge::listen::{self, Heard};
 use toolgate_protocol::bridge::request::Declared;
 use toolgate_protocol::method::Method;
+use toolgate_protocol::revision::MODERN;
 use tracing::debug;
 
 use super::read;
@@ -22,12 +23,12 @@ use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::provenance::Provenance;
-use crate::relay::overhear;
+use crate::relay::{links, overhear};
+use crate::servers::Server;
 use crate::servers::discovery::introduced;
 use crate::servers::exchange::{Exchange, Step};
 use crate::servers::leg::Leg;
-use crate::sessions::{Hosted, Outward, Session};
-use toolgate_protocol::revision::MODERN;
+use crate::sessions::{Hosted, Session};
 
 /// How long a server may take to grant a subscription.
 const GRANT: Duration = Duration::from_secs(10);
@@ -100,11 +101,13 @@ async fn watched(call: &Call, hosted: &Hosted, leg: &Leg) -> Result<Arc<Watched>
         let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
         let follower = Follower {
             core: Rc::clone(&call.core),
-            leg: leg.clone(),
+            server: Arc::clone(&leg.server),
+            client: Arc::clone(&call.client().id),
             session,
             declared: Arc::clone(&hosted.declared),
             watched: Arc::clone(&watched),
             newest: None,
+            pause: PAUSE,
             older: None,
         };
         let ended = hosted.outbox.ended();
@@ -121,27 +124,28 @@ async fn watched(call: &Call, hosted: &Hosted, leg: &Leg) -> Result<Arc<Watched>
 /// Keeps the streams open and passes on what they say.
 struct Follower {
     core: Rc<Core>,
-    leg: Leg,
+    /// As it was when the newest stream was opened; a reload may have made another of it.
+    server: Arc<Server>,
+    client: Arc<str>,
     session: Weak<Session>,
     declared: Arc<Declared>,
     watched: Arc<Watched>,
     newest: Option<Exchange>,
+    /// Before a stream is opened again that failed.
+    pause: Duration,
     /// The stream before, until the newest is acknowledged: nothing falls between the two.
     older: Option<Exchange>,
 }
 
 impl Follower {
     async fn run(mut self) {
-        let mut pause = PAUSE;
         loop {
             let wanted = self.watched.lock().open(b"1", &self.declared);
             if let Some(request) = wanted {
-                if self.open(request).await {
-                    pause = PAUSE;
-                } else {
-                    self.watched.lock().lost();
-                    sleep(pause).await;
-                    pause = (pause * 2).min(MAX_PAUSE);
+                let Some(server) = self.current() else { return };
+                self.server = server;
+                if !self.open(request).await {
+                    self.lost().await;
                     continue;
                 }
             }
@@ -154,23 +158,39 @@ impl Follower {
                 Step::Related(message) => self.heard(message, is_newest),
                 Step::Final(_) | Step::Lost(_) if is_newest => {
                     self.newest = None;
-                    self.watched.lock().lost();
-                    sleep(PAUSE).await;
+                    self.lost().await;
                 }
                 Step::Final(_) | Step::Lost(_) => self.older = None,
             }
         }
     }
 
+    /// What runs under the server's name now, as the session's path leads to it.
+    fn current(&self) -> Option<Arc<Server>> {
+        let view = self.session.upgrade()?.view.clone();
+        self.core.policy().view(&view)?.server(&self.server.settings.name).cloned()
+    }
+
+    /// The stream is gone: it is opened again after a while, which grows until one is acknowledged.
+    async fn lost(&mut self) {
+        self.watched.lock().lost();
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(MAX_PAUSE);
+    }
+
     async fn open(&mut self, request: Vec<u8>) -> bool {
         let Ok(request) = read(request) else { return false };
-        match self.leg.call(&self.core, &request, &Provenance::own()).await {
+        let opened = async {
+            let leg = self.server.modern_leg(&self.client, &self.declared.capabilities).await?;
+            leg.call(&self.core, &request, &Provenance::own()).await
+        };
+        match opened.await {
             Ok(exchange) => {
                 self.older = self.newest.replace(exchange).or(self.older.take());
                 true
             }
             Err(failure) => {
-                debug!(server = self.leg.server.settings.name, %failure, "resources could not be watched");
+                debug!(server = self.server.settings.name, %failure, "resources could not be watched");
                 false
             }
         }
@@ -180,8 +200,9 @@ impl Follower {
         let Ok(message) = Message::parse(message) else { return };
         let heard = self.watched.lock().heard(&message.bytes, &message.envelope, is_newest);
         match heard {
-            Heard::Tell(text) => self.tell(text.into()),
+            Heard::Tell(text) => self.tell(text),
             Heard::Acknowledged => {
+                self.pause = PAUSE;
                 self.older = None;
                 self.watched.granted.notify_waiters();
             }
@@ -189,12 +210,13 @@ impl Follower {
         }
     }
 
-    fn tell(&self, message: Bytes) {
+    fn tell(&self, update: Vec<u8>) {
         let Some(session) = self.session.upgrade() else { return };
         let Some(hosted) = session.hosted() else { return };
-        if let Outward::Pass(message) = hosted.outward(&self.leg, message) {
-            overhear::say(&self.core, hosted, message);
-        }
+        let Ok(update) = read(update) else { return };
+        let name = &self.server.settings.name;
+        let offered = if hosted.is_merged() { links::updated(name, update) } else { update.bytes };
+        overhear::say(&self.core, hosted, &offered);
     }
 }
 

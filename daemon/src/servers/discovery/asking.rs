@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
+use toolgate_protocol::bridge::result;
+use toolgate_protocol::error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION};
 use toolgate_protocol::revision::{Era, Revision};
 
 use super::own;
@@ -19,6 +21,7 @@ use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
 use crate::servers::leg::Leg;
+use crate::servers::stdio::link::Serves;
 use crate::sessions::Hosted;
 
 /// How long a server may take to show that it speaks the modern era: one that knows nothing of
@@ -135,7 +138,7 @@ async fn ask(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> Resul
     };
     let (leg, answer) = asked?;
     if answer.envelope.result.is_none() {
-        return Err(Refused { failure: other_era(server, revision), said_so: true });
+        return Err(Refused { failure: other_era(server, revision), said_so: speaks_of_the_era(&answer) });
     }
     unfinished.finish();
     Ok(Introduced { leg, answer })
@@ -148,6 +151,13 @@ async fn greet(core: &Rc<Core>, leg: Leg, revision: Revision) -> Result<(Leg, Me
 async fn probe(core: &Rc<Core>, leg: Leg) -> Result<(Leg, Message), Failure> {
     let answer = leg.call(core, &own::discover(), &Provenance::own()).await?.answer().await?;
     Ok((leg, answer))
+}
+
+/// Whether an error says that its server does not know the greeting or the version, and not that it
+/// is out of order at the moment.
+fn speaks_of_the_era(answer: &Message) -> bool {
+    let code = answer.envelope.error.and_then(|error| result::code(&answer.bytes, error));
+    matches!(code, Some(METHOD_NOT_FOUND | INVALID_REQUEST | INVALID_PARAMS | UNSUPPORTED_PROTOCOL_VERSION))
 }
 
 fn other_era(server: &Server, revision: Revision) -> Failure {
@@ -198,7 +208,7 @@ pub async fn shared_leg(
 }
 
 async fn greet_client(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, client: &str) -> Result<Leg, Failure> {
-    let leg = server.client_leg(client, revision).await?;
+    let leg = server.client_leg(client, revision, Serves::Client).await?;
     greet_shared(core, leg, revision, &own::initialize(revision)).await.map(|(leg, _)| leg)
 }
 

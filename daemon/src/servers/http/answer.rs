@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::chunked::{Chunked, Step};
 use super::conn::Conn;
@@ -30,6 +30,8 @@ pub struct Answer {
     pub body: AnswerBody,
     /// Whether the connection had served a call before.
     pub reused: bool,
+    /// When the head was there.
+    pub arrived: Instant,
     /// Where the time went until the head was there.
     pub timing: Timing,
 }
@@ -82,9 +84,9 @@ impl std::fmt::Debug for Checkout {
 
 impl Checkout {
     /// Keeps the connection, unless it must close or something follows the answer that nobody asked for.
-    fn finish(self) {
+    fn finish(self, now: Instant) {
         if self.keep_alive && self.conn.input.is_empty() {
-            self.pool.put(self.core, self.endpoint, self.conn);
+            self.pool.put(self.core, self.endpoint, self.conn, now);
             drop(self.permit);
         }
     }
@@ -134,6 +136,7 @@ impl AnswerBody {
     pub(super) fn new(
         framing: Framing,
         mut checkout: Checkout,
+        now: Instant,
         total: Option<Pin<Box<Sleep>>>,
     ) -> Result<Self, BodyError> {
         let mut decode = match framing {
@@ -143,7 +146,7 @@ impl AnswerBody {
         };
         let state = match whole(&mut decode, &mut checkout.conn.input)? {
             Some(body) => {
-                checkout.finish();
+                checkout.finish(now);
                 if body.is_empty() { State::Done } else { State::Whole(body) }
             }
             None => State::Reading(Box::new(Reading { checkout, decode, total })),
@@ -165,7 +168,7 @@ impl AnswerBody {
 
     fn end(&mut self) {
         if let State::Reading(reading) = std::mem::replace(&mut self.0, State::Done) {
-            reading.checkout.finish();
+            reading.checkout.finish(Instant::now());
         }
     }
 

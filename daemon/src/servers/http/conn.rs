@@ -2,6 +2,7 @@
 //!
 //! Owned by whoever uses it, a call or the pool; it is never shared. Nothing here knows HTTP.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -26,15 +27,34 @@ const ONE_WRITE: usize = 16 * 1024;
 /// Pieces of a body that one write takes.
 const PIECES: usize = 16;
 
+thread_local! {
+    /// Requests are written into one buffer after the other: nearly all of them leave in the turn that wrote
+    /// them, so that connections need no buffer of their own to send from.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// An empty buffer to write a request's head into.
+pub(super) fn blank() -> Vec<u8> {
+    SPARE.take()
+}
+
+/// Keeps a buffer for the next request of this core, unless a large one has made it large.
+fn spare(mut buffer: Vec<u8>) {
+    if buffer.capacity() <= 2 * KEEP {
+        buffer.clear();
+        SPARE.set(buffer);
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Conn {
     stream: Stream,
     /// What has arrived and is not yet consumed.
     pub(super) input: BytesMut,
-    /// What is to be sent before the body's pieces.
-    pub(super) output: BytesMut,
-    /// Kept between calls: moving a timer forward is cheaper than making one.
+    /// When whatever is waited for must have happened.
+    deadline: Instant,
+    /// Kept between calls, and moved only when it has run out or is too late: most calls end long before.
     timer: Pin<Box<Sleep>>,
     /// Whether it has served a call before.
     pub(super) reused: bool,
@@ -54,11 +74,12 @@ pub(super) enum Written {
 
 impl Conn {
     pub(super) fn new(stream: Stream, slot: Slot) -> Self {
+        let now = Instant::now();
         Self {
             stream,
             input: BytesMut::new(),
-            output: BytesMut::new(),
-            timer: Box::pin(tokio::time::sleep_until(Instant::now())),
+            deadline: now,
+            timer: Box::pin(tokio::time::sleep_until(now)),
             reused: false,
             idle: None,
             _slot: slot,
@@ -83,13 +104,24 @@ impl Conn {
         if self.input.capacity() > KEEP {
             self.input = BytesMut::new();
         }
-        if self.output.capacity() > 2 * KEEP {
-            self.output = BytesMut::new();
-        }
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Instant) {
-        self.timer.as_mut().reset(deadline);
+        self.deadline = deadline;
+    }
+
+    /// Ready when the deadline has passed.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.timer.deadline() > self.deadline {
+            self.timer.as_mut().reset(self.deadline);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if self.timer.deadline() >= self.deadline {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(self.deadline);
+        }
+        Poll::Pending
     }
 
     /// Reads more input; the number of bytes, 0 at the end of the connection. `expected` is what is known to follow.
@@ -103,28 +135,41 @@ impl Conn {
     pub(super) async fn fill(&mut self) -> Option<io::Result<usize>> {
         poll_fn(|cx| match self.poll_fill(cx, 0) {
             Poll::Ready(read) => Poll::Ready(Some(read)),
-            Poll::Pending => self.timer.as_mut().poll(cx).map(|()| None),
+            Poll::Pending => self.poll_deadline(cx).map(|()| None),
         })
         .await
     }
 
-    /// Sends `output` and then the pieces of `body`. `sent` becomes true once any byte may have left.
-    /// `stall` is how long no byte may leave; `None` when that passed.
-    pub(super) async fn write(&mut self, body: &[&[u8]], sent: &mut bool, stall: Duration) -> Option<Written> {
+    /// Sends `head` and then the pieces of `body`. `sent` becomes true once any byte may have left.
+    /// `stall` is how long no byte may leave, from `now` on; `None` when that passed. Says
+    /// when it ended, too: at `now`, where nothing had to be waited for.
+    pub(super) async fn write(
+        &mut self,
+        mut head: Vec<u8>,
+        body: &[&[u8]],
+        sent: &mut bool,
+        now: Instant,
+        stall: Duration,
+    ) -> Option<(Written, Instant)> {
         let length: usize = body.iter().map(|piece| piece.len()).sum();
         let body = if length <= ONE_WRITE {
             for piece in body {
-                self.output.extend_from_slice(piece);
+                head.extend_from_slice(piece);
             }
             &[]
         } else {
             body
         };
-        let output = std::mem::take(&mut self.output);
-        let mut left = Left { first: &output, rest: body, at: 0 };
-        self.set_deadline(Instant::now() + stall);
+        let mut left = Left { first: &head, rest: body, at: 0 };
+        let mut waited = false;
+        self.set_deadline(now + stall);
         let written = loop {
-            let step = poll_fn(|cx| self.poll_write_some(cx, &left)).await?;
+            let step = poll_fn(|cx| {
+                let step = self.poll_write_some(cx, &left);
+                waited |= step.is_pending();
+                step
+            });
+            let step = step.await?;
             match step {
                 Ok(Some(0)) => break Written::Partly(Some(io::ErrorKind::WriteZero.into())),
                 Ok(Some(count)) => {
@@ -139,9 +184,8 @@ impl Conn {
                 Err(error) => break Written::Partly(Some(error)),
             }
         };
-        self.output = output;
-        self.output.clear();
-        Some(written)
+        spare(head);
+        Some((written, if waited { Instant::now() } else { now }))
     }
 
     /// The number of bytes taken; `Ok(None)` when the server has sent something instead; `None` when time is up.
@@ -155,7 +199,7 @@ impl Conn {
         if let Poll::Ready(result) = self.poll_fill(cx, 0) {
             return Poll::Ready(Some(result.map(|_| None)));
         }
-        self.timer.as_mut().poll(cx).map(|()| None)
+        self.poll_deadline(cx).map(|()| None)
     }
 
     /// TLS may still hold records that the socket had no room for.
@@ -163,7 +207,7 @@ impl Conn {
         poll_fn(|cx| match Pin::new(&mut self.stream).poll_flush(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Some(Written::Whole)),
             Poll::Ready(Err(error)) => Poll::Ready(Some(Written::Partly(Some(error)))),
-            Poll::Pending => self.timer.as_mut().poll(cx).map(|()| None),
+            Poll::Pending => self.poll_deadline(cx).map(|()| None),
         })
         .await
     }

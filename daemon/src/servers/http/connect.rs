@@ -49,8 +49,8 @@ impl Target {
         let tcp = self.tcp(deadline).await?;
         // A call is one write: waiting for more to send would only delay it.
         tcp.set_nodelay(true).map_err(|error| self.failed(&error))?;
-        let Some((connector, name)) = &self.tls else { return Ok(Stream::Plain(Socket::Open(tcp))) };
-        match connector.connect(name.clone(), Socket::Open(tcp)).await {
+        let Some((connector, name)) = &self.tls else { return Ok(Stream::Plain(Socket::Open(tcp.into()))) };
+        match connector.connect(name.clone(), Socket::Open(tcp.into())).await {
             Ok(tls) => Ok(Stream::Tls(Box::new(tls))),
             Err(error) => Err(SendError::unsent(
                 SendErrorKind::Tls,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::conn::{Conn, Written};
+use super::conn::{self, Conn, Written};
 use super::error::{SendError, SendErrorKind};
 use super::head::{self, EndOfHead, Head};
 use super::request::{Outgoing, Template};
@@ -16,27 +16,29 @@ use super::request::{Outgoing, Template};
 /// Interim answers (1xx) before the final one.
 const INTERIM: usize = 8;
 
-/// Sends `request` and waits for the final head. `total` is when the whole call must have ended.
+/// Sends `request` and waits for the final head. `now` is the time, `total` when the whole call must have ended.
 pub(super) async fn exchange(
     conn: &mut Conn,
     template: &Template,
     request: &Outgoing<'_>,
     first_byte: Duration,
+    now: Instant,
     total: Option<Instant>,
 ) -> Result<Head, SendError> {
     let length = request.body.iter().map(|piece| piece.len()).sum();
-    template.encode(request, length, &mut conn.output)?;
+    let mut start = conn::blank();
+    template.encode(request, length, &mut start)?;
 
     let mut sent = false;
-    let written = conn.write(request.body, &mut sent, first_byte).await;
-    let failure = match written {
-        Some(Written::Whole) => None,
-        Some(Written::Partly(error)) if sent => Some(error),
-        Some(Written::Partly(error)) => return Err(closed(error.as_ref(), false)),
+    let written = conn.write(start, request.body, &mut sent, now, first_byte).await;
+    let (failure, written) = match written {
+        Some((Written::Whole, at)) => (None, at),
+        Some((Written::Partly(error), at)) if sent => (Some(error), at),
+        Some((Written::Partly(error), _)) => return Err(closed(error.as_ref(), false)),
         None => return Err(SendError { sent, ..no_progress(total) }),
     };
 
-    let deadline = Instant::now() + first_byte;
+    let deadline = written + first_byte;
     conn.set_deadline(total.map_or(deadline, |total| total.min(deadline)));
     let mut head = read_final_head(conn, failure.as_ref().and_then(Option::as_ref), total).await?;
     // After a request that was not sent whole, the server cannot tell where the next one begins.

@@ -81,17 +81,12 @@ impl Headers {
     /// The first value of `name` (any case), without surrounding space.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 
-    /// Names as the server wrote them, with their values.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.lines.iter().map(|line| (self.name(*line), &self.head[range(line.value)]))
-    }
-
-    fn name(&self, line: Line) -> &str {
-        // httparse accepts token characters only, which are ASCII.
-        std::str::from_utf8(&self.head[range(line.name)]).unwrap_or_default()
+    /// Names as the server wrote them, which are ASCII, with their values.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines.iter().map(|line| (&self.head[range(line.name)], &self.head[range(line.value)]))
     }
 }
 
@@ -247,18 +242,18 @@ fn idle_seconds(value: &[u8]) -> Option<Duration> {
 
 /// Whether a header concerns one connection only, whichever direction it goes.
 pub(super) fn is_hop_by_hop(name: &str) -> bool {
-    const NAMES: [&str; 9] = [
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    NAMES.iter().any(|known| known.len() == name.len() && known.eq_ignore_ascii_case(name))
+    // By length first: nearly all names end here.
+    let known: &[&str] = match name.len() {
+        2 => &["te"],
+        7 => &["trailer", "upgrade"],
+        10 => &["connection", "keep-alive"],
+        16 => &["proxy-connection"],
+        17 => &["transfer-encoding"],
+        18 => &["proxy-authenticate"],
+        19 => &["proxy-authorization"],
+        _ => return false,
+    };
+    known.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -353,7 +348,8 @@ mod tests {
         )
         .unwrap();
         let left: Vec<_> = head.headers.iter().collect();
-        assert_eq!(left, [("Content-Type", &b"a/b"[..]), ("Empty", b""), ("Mcp-Session-Id", b"s")]);
+        let expected: [(&[u8], &[u8]); 3] = [(b"Content-Type", b"a/b"), (b"Empty", b""), (b"Mcp-Session-Id", b"s")];
+        assert_eq!(left, expected);
         assert_eq!(head.idle, Some(Duration::from_secs(5)));
         assert_eq!(head.headers.get("mcp-session-id"), Some(&b"s"[..]));
     }

@@ -134,14 +134,15 @@ impl HttpClient {
         kept: bool,
     ) -> Result<Answer, SendError> {
         let server = &*self.server;
-        let permit = self.permit().await?;
-        let mut conn = self.connection(endpoint, request.endpoint, total, kept).await?;
-        let (reused, sending) = (conn.reused, Instant::now());
+        let (permit, asked) = self.permit(started).await?;
+        let (mut conn, sending) = self.connection(endpoint, request.endpoint, asked, total, kept).await?;
+        let reused = conn.reused;
         let first_byte = request.first_byte.unwrap_or(server.timeout.first_byte);
-        let head = exchange::exchange(&mut conn, &endpoint.template, request, first_byte, total)
+        let head = exchange::exchange(&mut conn, &endpoint.template, request, first_byte, sending, total)
             .await
             .map_err(|error| SendError { reused, ..error })?;
-        let timing = Timing { connect: sending - started, first_byte: sending.elapsed() };
+        let arrived = Instant::now();
+        let timing = Timing { connect: sending - started, first_byte: arrived - sending };
 
         conn.idle = head.idle;
         let checkout = Checkout {
@@ -153,35 +154,42 @@ impl HttpClient {
             keep_alive: head.keep_alive,
         };
         let total = total.map(|total| Box::pin(tokio::time::sleep_until(total)));
-        let body = AnswerBody::new(head.framing, checkout, total)
+        let body = AnswerBody::new(head.framing, checkout, arrived, total)
             .map_err(|error| SendError { reused, ..SendError::sent(SendErrorKind::Malformed, error.to_string()) })?;
-        Ok(Answer { status: head.status, headers: head.headers, body, reused, timing })
+        Ok(Answer { status: head.status, headers: head.headers, body, reused, arrived, timing })
     }
 
-    /// The right to a connection; waits where the server has as many as it may have.
-    async fn permit(&self) -> Result<Permit, SendError> {
-        self.server.pool.permit().await.map_err(|_| {
+    /// The right to a connection, and when it was had; waits where the server has as many as it may have.
+    async fn permit(&self, now: Instant) -> Result<(Permit, Instant), SendError> {
+        if let Some(permit) = self.server.pool.try_permit() {
+            return Ok((permit, now));
+        }
+        // Boxed, so that a call that need not wait does not carry the means to.
+        let permit = Box::pin(self.server.pool.permit()).await.map_err(|_| {
             let cause = "all of `pool.max_connections` were in use for the whole of `timeout.connect`";
             SendError::unsent(SendErrorKind::Bound, cause)
-        })
+        })?;
+        Ok((permit, Instant::now()))
     }
 
+    /// A connection, and when it was had.
     async fn connection(
         &self,
         endpoint: &Endpoint,
         index: usize,
+        now: Instant,
         total: Option<Instant>,
         kept: bool,
-    ) -> Result<Conn, SendError> {
+    ) -> Result<(Conn, Instant), SendError> {
         let server = &*self.server;
-        let slot = match server.pool.place(self.core, index, kept).await {
-            Place::Kept(conn) => return Ok(conn),
+        let slot = match server.pool.place(self.core, index, now, kept).await {
+            Place::Kept(conn) => return Ok((conn, now)),
             Place::New(slot) => slot,
         };
         let deadline = Instant::now() + server.timeout.connect;
         // Boxed, so that a call on a kept connection does not carry the size of connecting.
         let stream = Box::pin(endpoint.target.connect(total.map_or(deadline, |total| total.min(deadline)))).await?;
-        Ok(Conn::new(stream, slot))
+        Ok((Conn::new(stream, slot), Instant::now()))
     }
 }
 

@@ -77,21 +77,26 @@ impl Pool {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// The right to a connection, where it is to be had at once.
+    pub(super) fn try_permit(&self) -> Option<Permit> {
+        self.users.try_enter()
+    }
+
     /// The right to a connection, in the order of asking.
     pub(super) async fn permit(&self) -> Result<Permit, Refusal> {
         self.users.enter(Flow::default()).await
     }
 
     /// A connection to `endpoint` or room for one, for the holder of a permit. `kept` allows one that was used before.
-    pub(super) async fn place(&self, core: usize, endpoint: usize, kept: bool) -> Place {
+    pub(super) async fn place(&self, core: usize, endpoint: usize, now: Instant, kept: bool) -> Place {
         loop {
-            if kept && let Some(conn) = self.take(core, endpoint) {
+            if kept && let Some(conn) = self.take(core, endpoint, now) {
                 return Place::Kept(conn);
             }
             if let Some(slot) = self.slot() {
                 return Place::New(slot);
             }
-            if kept && let Some(conn) = self.take_from_others(core, endpoint) {
+            if kept && let Some(conn) = self.take_from_others(core, endpoint, now) {
                 return Place::Kept(conn);
             }
             if !self.close_any(core) {
@@ -109,8 +114,7 @@ impl Pool {
     }
 
     /// The connection to `endpoint` that was used last and is still open.
-    fn take(&self, core: usize, endpoint: usize) -> Option<Conn> {
-        let now = Instant::now();
+    fn take(&self, core: usize, endpoint: usize, now: Instant) -> Option<Conn> {
         loop {
             let mut idle = self.idle(core);
             let at = idle.iter().rposition(|idle| idle.endpoint == endpoint)?;
@@ -122,9 +126,9 @@ impl Pool {
         }
     }
 
-    fn take_from_others(&self, core: usize, endpoint: usize) -> Option<Conn> {
+    fn take_from_others(&self, core: usize, endpoint: usize, now: Instant) -> Option<Conn> {
         self.others(core).find_map(|other| {
-            let mut conn = self.take(other, endpoint)?;
+            let mut conn = self.take(other, endpoint, now)?;
             conn.rebind().is_ok().then_some(conn)
         })
     }
@@ -148,7 +152,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose answer was read to its clean end.
-    pub(super) fn put(self: &Arc<Self>, core: usize, endpoint: usize, mut conn: Conn) {
+    pub(super) fn put(self: &Arc<Self>, core: usize, endpoint: usize, mut conn: Conn, now: Instant) {
         // The margin keeps a call from meeting the server's own close.
         let announced = conn.idle.map(|idle| idle.saturating_sub(Duration::from_secs(1)));
         let keep = announced.map_or(self.idle_timeout, |announced| announced.min(self.idle_timeout));
@@ -158,7 +162,7 @@ impl Pool {
         conn.trim();
         conn.reused = true;
         let home = &self.cores[core];
-        let until = Instant::now() + keep;
+        let until = now + keep;
         self.idle(core).push(Idle { endpoint, until, conn });
         if !home.reaping.swap(true, Ordering::AcqRel) {
             tokio::spawn(reap(Arc::downgrade(self), core));

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use toolgate_protocol::framing::{self, is_value};
 
 use super::error::{SendError, SendErrorKind};
 use super::head;
@@ -93,7 +93,7 @@ impl Template {
     }
 
     /// Appends the head of `request`, whose body has `length` bytes, to `out`.
-    pub(super) fn encode(&self, request: &Outgoing<'_>, length: usize, out: &mut BytesMut) -> Result<(), SendError> {
+    pub(super) fn encode(&self, request: &Outgoing<'_>, length: usize, out: &mut Vec<u8>) -> Result<(), SendError> {
         let start = &self.starts[request.method as usize];
         match request.target.map(str::as_bytes) {
             None => out.extend_from_slice(start),
@@ -133,14 +133,15 @@ impl Template {
     }
 }
 
-fn put_line(out: &mut impl BufMut, name: &str, value: &[u8]) {
-    out.put_slice(name.as_bytes());
-    out.put_slice(b": ");
-    out.put_slice(value);
-    out.put_slice(b"\r\n");
+fn put_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
-fn put_decimal(out: &mut BytesMut, mut number: usize) {
+fn put_decimal(out: &mut Vec<u8>, mut number: usize) {
     let mut digits = [b'0'; 20];
     let mut at = digits.len();
     while at == digits.len() || number > 0 {
@@ -180,12 +181,7 @@ fn is_target(target: &[u8]) -> bool {
 
 /// A header name of RFC 9110 section 5.1.
 fn is_token(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-/// A header value of RFC 9110 section 5.5: nothing that could end the line.
-fn is_value(value: &[u8]) -> bool {
-    value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+    !name.is_empty() && name.bytes().all(framing::is_token)
 }
 
 #[cfg(test)]
@@ -213,9 +209,9 @@ mod tests {
 
     fn encode(method: Method, headers: &[(&str, &[u8])], length: usize) -> Result<String, SendError> {
         let request = Outgoing { method, endpoint: 0, headers, target: None, body: &[], first_byte: None };
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         template().encode(&request, length, &mut out)?;
-        Ok(String::from_utf8(out.to_vec()).unwrap())
+        Ok(String::from_utf8(out).unwrap())
     }
 
     #[test]
@@ -247,8 +243,8 @@ mod tests {
         let encode = |target| {
             let request =
                 Outgoing { method: Method::Post, endpoint: 0, headers: &[], target, body: &[], first_byte: None };
-            let mut out = BytesMut::new();
-            template().encode(&request, 2, &mut out).map(|()| String::from_utf8(out.to_vec()).unwrap())
+            let mut out = Vec::new();
+            template().encode(&request, 2, &mut out).map(|()| String::from_utf8(out).unwrap())
         };
         assert_eq!(
             encode(Some("/messages?id=1")).unwrap(),

@@ -8,19 +8,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use crate::wire::Wire;
 
 /// A TCP socket below TLS or on its own.
 #[derive(Debug)]
 pub(super) enum Socket {
-    Open(TcpStream),
+    Open(Wire),
     /// It was lost while changing the runtime.
     Lost,
 }
 
 impl Socket {
-    fn open(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    fn open(&mut self) -> io::Result<Pin<&mut Wire>> {
         match self {
             Self::Open(tcp) => Ok(Pin::new(tcp)),
             Self::Lost => Err(io::ErrorKind::NotConnected.into()),
@@ -31,7 +32,7 @@ impl Socket {
         let Self::Open(tcp) = std::mem::replace(self, Self::Lost) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        *self = Self::Open(TcpStream::from_std(tcp.into_std()?)?);
+        *self = Self::Open(Wire::from_std(tcp.into_std()?)?);
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::exchange::refusal;
 use crate::servers::http_stream::{Stream, Unasked};
+use crate::servers::news::LIST_CHANGES;
 
 /// How often a quiet stream looks whether its session is still there.
 const LOOK: Duration = Duration::from_secs(5);
@@ -120,6 +121,7 @@ async fn pass(core: &Rc<Core>, kept: &Arc<Kept>, message: Bytes) {
     let Ok(message) = Message::parse(message) else { return };
     match (message.shape(), message.envelope.known_method) {
         (Shape::Notification, Some(Method::ResourceUpdated)) => kept.news.publish(message.bytes),
+        (Shape::Notification, Some(list)) if LIST_CHANGES.contains(&list) => kept.news.publish_change(list),
         (Shape::Request, _) => {
             let taken = kept.calls.lone().is_some_and(|call| call.try_send(message.bytes.clone()).is_ok());
             if !taken && let Some(id) = message.id() {

@@ -100,6 +100,8 @@ async fn anew(server: &Server, revision: Revision, known: &Arc<Introduced>) {
 
 fn pass_on(server: &Server, message: &[u8]) {
     if let Some(list) = envelope::scan(message).ok().as_ref().and_then(announced) {
+        // Before anybody hears of it and asks.
+        server.catalog.forget();
         server.news.publish_change(list);
     }
 }
@@ -192,3 +194,6 @@ fn filter(list: Method) -> &'static str {
         _ => r#""resourcesListChanged":true"#,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,11 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Messages that one call may have unread before its reader counts as slow.
-const REPLY_BUFFER: usize = 256;
+const REPLY_BUFFER: usize = 1024;
 /// Bytes that one call may have unread; a longer message waits until all others are read.
 const REPLY_BYTES: usize = 4 << 20;
+/// The same where the instance waits for its reader: only what is on the way to another core.
+const PAUSED_BYTES: usize = 64 << 10;
 
 /// What arrives for a call that waits.
 #[derive(Debug)]
@@ -37,17 +39,23 @@ pub(super) struct Caller {
     arrivals: mpsc::Sender<Handed>,
     /// Bytes that it may still leave unread.
     room: Arc<Semaphore>,
+    bytes: usize,
 }
 
-/// Both ends of a call.
-pub(super) fn caller() -> (Caller, Arrivals) {
+/// Both ends of a call; `waits`: its instance is paused for it.
+pub(super) fn caller(waits: bool) -> (Caller, Arrivals) {
     let (arrivals, receiver) = mpsc::channel(REPLY_BUFFER);
-    (Caller { arrivals, room: Arc::new(Semaphore::new(REPLY_BYTES)) }, receiver)
+    let bytes = if waits { PAUSED_BYTES } else { REPLY_BYTES };
+    (Caller { arrivals, room: Arc::new(Semaphore::new(bytes)), bytes }, receiver)
 }
 
 impl Caller {
     pub(super) fn is_gone(&self) -> bool {
         self.arrivals.is_closed()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.arrivals.capacity() == 0
     }
 
     /// Says that nothing follows. A full channel drops its sender soon, which its reader sees as
@@ -59,7 +67,7 @@ impl Caller {
     /// Waits until there is room; a caller that is gone takes everything.
     pub(super) async fn hand(&self, arrival: Arrival, bytes: usize) {
         tokio::select! {
-            room = Arc::clone(&self.room).acquire_many_owned(share(bytes, REPLY_BYTES)) => {
+            room = Arc::clone(&self.room).acquire_many_owned(share(bytes, self.bytes)) => {
                 drop(self.arrivals.send((arrival, room.ok())).await);
             }
             () = self.arrivals.closed() => {}
@@ -68,7 +76,7 @@ impl Caller {
 
     /// Whether there was room.
     pub(super) fn try_hand(&self, arrival: Arrival, bytes: usize) -> bool {
-        let room = Arc::clone(&self.room).try_acquire_many_owned(share(bytes, REPLY_BYTES));
+        let room = Arc::clone(&self.room).try_acquire_many_owned(share(bytes, self.bytes));
         room.is_ok_and(|room| self.arrivals.try_send((arrival, Some(room))).is_ok())
     }
 }
@@ -106,8 +114,9 @@ impl Waiting {
         self.calls.get(&id).cloned()
     }
 
-    pub(super) fn newest(&self) -> Option<Caller> {
-        self.order.iter().rev().filter_map(|id| self.calls.get(id)).find(|reply| !reply.is_gone()).cloned()
+    pub(super) fn newest(&self) -> Option<u64> {
+        let waits = |id: &&u64| self.calls.get(id).is_some_and(|reply| !reply.is_gone());
+        self.order.iter().rev().find(waits).copied()
     }
 
     /// The only call in flight, so that what names no call can only belong to it.

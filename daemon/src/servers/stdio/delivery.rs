@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -62,6 +63,7 @@ pub(super) async fn deliver(
             debug!("a stdio server answered a request that nobody waits for");
             return;
         };
+        back.shared.answered.fetch_add(1, Ordering::Relaxed);
         hand(&reply, Arrival::Final(message), bytes, serves).await;
         return;
     }
@@ -76,15 +78,18 @@ pub(super) async fn deliver(
         back.shared.news.publish(message);
         return;
     }
-    let reply = match (named, serves) {
-        (Some(id), _) => waiting.borrow().find(id),
-        (None, Serves::Client) => alone(&waiting.borrow()),
+    let id = match (named, serves) {
+        (Some(id), _) => Some(id),
+        (None, Serves::Client) => waiting.borrow().only(),
         (None, Serves::Session(_)) if belongs_to_a_call(&envelope, &message) => waiting.borrow().newest(),
         (None, Serves::Session(_) | Serves::Everybody) => None,
     };
-    if let Some(reply) = reply.filter(|reply| !reply.is_gone()) {
+    let reply = id.and_then(|id| Some((id, waiting.borrow().find(id)?)));
+    if let Some((id, reply)) = reply.filter(|(_, reply)| !reply.is_gone()) {
         if !hand(&reply, Arrival::Related(message.clone()), bytes, serves).await {
             back.refuse(&envelope, &message);
+            // What follows would follow a gap.
+            waiting.borrow_mut().remove(id);
         }
         return;
     }
@@ -106,16 +111,16 @@ pub(super) async fn deliver(
     }
 }
 
-fn alone(waiting: &Waiting) -> Option<Caller> {
-    waiting.only().and_then(|id| waiting.find(id))
-}
-
-/// Hands a message to its reader. A dedicated instance waits for a slow reader, a shared one
-/// gives the message up, and with an answer the reader; then it is `false`.
+/// Hands a message to its reader. A dedicated instance waits for a slow reader, a shared one gives
+/// the reader up; then it is `false`.
 async fn hand(reply: &Caller, arrival: Arrival, bytes: usize, serves: &Serves) -> bool {
     if serves.is_session() {
         reply.hand(arrival, bytes).await;
         return true;
+    }
+    if reply.is_full() {
+        // One that is on this core and not slow gets its turn.
+        tokio::task::yield_now().await;
     }
     let handed = reply.try_hand(arrival, bytes);
     if !handed {

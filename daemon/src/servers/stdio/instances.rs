@@ -335,7 +335,8 @@ impl Instances {
         Failure::new(Kind::ServerUnavailable, text).because(problem)
     }
 
-    /// An end soon after the start that nobody asked for counts as a crash.
+    /// An end soon after the start that nobody asked for counts as a crash, unless it had worked: then
+    /// something else ended it, and the next one will start.
     fn note_end(&self, slot: &Slot) {
         let lived = Duration::from_millis(clock::millis().saturating_sub(slot.started));
         if slot.role == Role::Spare && (slot.link.was_told_to_end() || lived >= STABLE) {
@@ -347,7 +348,7 @@ impl Instances {
             return;
         }
         let mut backoff = lock(&self.backoff);
-        if slot.link.was_told_to_end() || lived >= STABLE {
+        if slot.link.was_told_to_end() || slot.link.has_worked() || lived >= STABLE {
             backoff.succeeded();
         } else {
             warn!(server = self.server, pid = slot.link.pid(), ?lived, "an instance ended right after its start");

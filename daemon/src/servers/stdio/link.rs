@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::calls::{Arrivals, Caller, Waiting, caller, share};
@@ -76,10 +76,14 @@ pub(super) struct Shared {
     last_used: AtomicU64,
     ended: AtomicBool,
     told_to_end: AtomicBool,
+    /// Requests that it has answered.
+    pub(super) answered: AtomicUsize,
     /// What it announces, where several share it.
     pub(super) news: News,
     /// Bytes that may still be put on their way.
     room: Arc<Semaphore>,
+    /// It is paused for a slow reader.
+    waits: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -109,8 +113,10 @@ impl Link {
             last_used: AtomicU64::new(clock::millis()),
             ended: AtomicBool::new(false),
             told_to_end: AtomicBool::new(false),
+            answered: AtomicUsize::new(0),
             news: News::default(),
             room: Arc::new(Semaphore::new(COMMAND_BYTES)),
+            waits: AtomicBool::new(false),
         });
         let waiting = Rc::new(RefCell::new(Waiting::default()));
         let serves = Rc::new(OnceCell::new());
@@ -123,6 +129,7 @@ impl Link {
     /// Says whom the instance serves, once, before the first message to it; `false` where it has ended.
     pub fn serve(&self, serves: Serves) -> bool {
         self.touch();
+        self.shared.waits.store(serves.is_session(), Ordering::Relaxed);
         self.commands.try_send(Command::Serve(serves)).is_ok() && !self.is_ended()
     }
 
@@ -148,10 +155,11 @@ impl Link {
 
     /// Sends a request whose id is `id`, from [`Link::mint`]; waits at most `wait` for room.
     pub async fn request(&self, id: u64, message: Bytes, wait: Duration) -> Result<Reply, Unsent> {
-        let (reply, arrivals) = caller();
+        let begun = Instant::now();
+        let (reply, arrivals) = caller(self.shared.waits.load(Ordering::Relaxed));
         self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         self.touch();
-        let pending = Reply { link: self.clone(), id, arrivals, finished: false };
+        let pending = Reply { link: self.clone(), id, arrivals, begun, finished: false };
         self.put(message.len(), wait, |room| Command::Request { id, message, reply, room }).await?;
         Ok(pending)
     }
@@ -205,6 +213,11 @@ impl Link {
         self.shared.ended.load(Ordering::Relaxed) || self.commands.is_closed()
     }
 
+    /// Whether it has answered more than a greeting: what ends it then is not its start.
+    pub fn has_worked(&self) -> bool {
+        self.shared.answered.load(Ordering::Relaxed) > 1
+    }
+
     /// Whether its end was the gate's decision.
     pub fn was_told_to_end(&self) -> bool {
         self.shared.told_to_end.load(Ordering::Relaxed)
@@ -234,6 +247,8 @@ pub struct Reply {
     link: Link,
     id: u64,
     arrivals: Arrivals,
+    /// Before it waited for room.
+    begun: Instant,
     finished: bool,
 }
 
@@ -251,6 +266,11 @@ impl Reply {
         };
         self.finished = !matches!(arrival, Arrival::Related(_));
         arrival
+    }
+
+    /// What is left of a time that runs since the request was made.
+    pub fn left(&self, wait: Duration) -> Duration {
+        wait.saturating_sub(self.begun.elapsed())
     }
 
     /// Whether the answer has arrived.

@@ -1,14 +1,12 @@
 //! Changes that servers announce by themselves: `subscriptions/listen` on one side, a session's stream on the other.
 //! Called by the relays: `filter` and `interest` serve a modern client on a legacy server, `session` a legacy client
-//! on a modern one, `announce` whoever makes one stream of several.
+//! on a modern one.
 //! Must hold: nobody hears what he did not ask for; every notification is tagged for the era and stream it goes to.
 
-mod announce;
 mod filter;
 mod interest;
 mod session;
 
-pub use announce::{Announcements, QUIET_MILLIS};
 pub use filter::{BadFilter, Filter, MAX_URIS};
 pub use interest::Interest;
 pub use session::{Heard, Session};
@@ -16,6 +14,7 @@ pub use session::{Heard, Session};
 use super::meta;
 use crate::envelope::Envelope;
 use crate::error::result_body;
+use crate::json;
 use crate::method::Method;
 use crate::splice;
 
@@ -76,6 +75,13 @@ impl List {
 #[must_use]
 pub fn announcement(list: List) -> Vec<u8> {
     format!(r#"{{"jsonrpc":"2.0","method":"{}"}}"#, list.method().as_str()).into_bytes()
+}
+
+/// An update that the gate announces in its own name, as a legacy client hears it.
+#[must_use]
+pub fn update(uri: &str) -> Vec<u8> {
+    let (method, uri) = (Method::ResourceUpdated.as_str(), json::encode_str(uri));
+    format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"uri":{uri}}}}}"#).into_bytes()
 }
 
 /// The first message of a listen stream: what of the filter is granted. `id` is the listen request's, raw.

@@ -141,47 +141,6 @@ fn a_legacy_client_sees_no_tag() {
 }
 
 #[test]
-fn changes_are_announced_at_once_and_then_now_and_then() {
-    let mut announced = Announcements::default();
-    assert!(announced.changed(List::Tools, 1_000));
-    assert!(!announced.changed(List::Tools, 1_001) && !announced.changed(List::Tools, 1_099));
-    assert!(announced.changed(List::Prompts, 1_050), "each list by itself");
-    assert_eq!((announced.next(), announced.due(1_099)), (Some(1_100), vec![]));
-    assert_eq!(announced.due(1_100), [List::Tools]);
-    assert_eq!((announced.next(), announced.due(2_000)), (None, vec![]));
-    assert!(!announced.changed(List::Tools, 1_199) && announced.changed(List::Resources, 1_199));
-}
-
-#[test]
-fn no_schedule_loses_a_change_or_repeats_one() {
-    for seed in 1..=2_000 {
-        let (mut dice, mut announced) = (Dice::new(seed), Announcements::default());
-        let (mut now, mut told, mut open) = (0, HashMap::<List, u64>::new(), BTreeSet::new());
-        for _ in 0..200 {
-            now += u64::try_from(dice.below(60)).expect("small");
-            let mut tell = |list, open: &mut BTreeSet<List>| {
-                open.remove(&list);
-                assert!(told.insert(list, now).is_none_or(|before| before + QUIET_MILLIS <= now), "seed {seed}: twice");
-            };
-            // The timer is late in half of the cases.
-            if dice.one_in(2) {
-                announced.due(now).into_iter().for_each(|list| tell(list, &mut open));
-            }
-            let list = List::ALL[dice.below(3)];
-            if announced.changed(list, now) {
-                tell(list, &mut open);
-            } else {
-                open.insert(list);
-            }
-            assert_eq!(announced.next().is_some(), !open.is_empty(), "seed {seed}: a change is lost");
-            assert!(announced.next().is_none_or(|next| next <= now + QUIET_MILLIS), "seed {seed}: it waits too long");
-        }
-        assert_eq!(announced.due(now + QUIET_MILLIS).len(), open.len(), "seed {seed}: a change is lost at the end");
-        assert_eq!(announced.next(), None, "seed {seed}");
-    }
-}
-
-#[test]
 fn in_five_hundred_worlds_each_listener_hears_its_own() {
     let mut heard = 0;
     for seed in 1..=500 {

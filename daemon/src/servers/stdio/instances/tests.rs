@@ -248,3 +248,19 @@ fn what_an_instance_says_reaches_whom_it_was_taken_for() {
         assert_eq!(said.recv().await.unwrap(), r#"{"jsonrpc":"2.0","method":"x"}"#, "what the peer echoes");
     });
 }
+
+#[test]
+fn waiting_for_room_and_for_the_answer_share_one_time() {
+    play(1, |instances, peer| async move {
+        peer.let_go(1);
+        let link = instances.shared("one", Serves::Everybody).await.unwrap();
+        let wait = Duration::from_secs(10);
+        let reply = link.request(1, bytes::Bytes::from_static(b"{}"), wait).await.unwrap();
+        tokio::time::pause();
+        let before = reply.left(wait);
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert_eq!(before.checked_sub(reply.left(wait)), Some(Duration::from_secs(4)));
+        tokio::time::advance(wait).await;
+        assert_eq!(reply.left(wait), Duration::ZERO);
+    });
+}

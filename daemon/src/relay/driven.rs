@@ -1,0 +1,208 @@
+//! A call of a hosted session, driven by a task of its own: it goes on without its client.
+//!
+//! `hosted` begins it. The HTTP request waits for the first message: an answer that comes at once is
+//! plain JSON, anything else a stream that a client finds again by the id of an event. A client that
+//! disconnects cancels nothing (2025-11-25, "Sending Messages to the Server"); the session's end does.
+
+mod opening;
+
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Response;
+use tokio::time::timeout;
+use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
+
+use self::opening::{Opening, Waiting};
+use super::answer::{too_late, with_links};
+use super::course::Course;
+use super::links::Links;
+use super::{hosted, overhear};
+use crate::body::Body;
+use crate::call::Call;
+use crate::core::Core;
+use crate::failure::{self, Failure, Kind};
+use crate::message::Message;
+use crate::provenance::Provenance;
+use crate::servers::Server;
+use crate::servers::exchange::{Step, cancellation};
+use crate::sessions::{Hosted, Session, overrun};
+use crate::stages::queue;
+
+/// After this long without a message a client gets a stream that it can find again.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a server may take to hear that a call's session has ended.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Answers a request that goes to this server, `message` with the server's own names.
+pub async fn serve(call: &mut Call, server: Arc<Server>, message: Message) -> Result<Response<Body>, Failure> {
+    let Some((session, _)) = &call.session else { return Err(gone()) };
+    let session = Arc::clone(session);
+    let Some(hosted) = session.hosted() else { return Err(gone()) };
+    let id = call.message().id_bytes();
+    let lost = failure::in_stream(call, &id);
+    let (waiting, opening) = Waiting::open(hosted.streams.begin(id, lost), call.times);
+    let driver =
+        Driver { core: Rc::clone(&call.core), from: call.provenance(), session: Arc::clone(&session), server, opening };
+    tokio::task::spawn_local(driver.run(Box::new(call.detach()), message));
+    waiting.answer(call, hosted).await
+}
+
+/// Whether a stream begins with an event that has an id and no message. Clients of earlier
+/// revisions take every event for a message.
+pub fn primes(revision: Revision) -> bool {
+    revision == LATEST_LEGACY
+}
+
+/// The task.
+struct Driver {
+    core: Rc<Core>,
+    from: Provenance,
+    session: Arc<Session>,
+    server: Arc<Server>,
+    opening: Arc<Opening>,
+}
+
+impl Drop for Driver {
+    /// A task that was dropped, or panicked, must not leave its client waiting.
+    fn drop(&mut self) {
+        self.opening.finish(Err(Failure::new(Kind::Internal, "The call was given up by the gate. Try again.")));
+    }
+}
+
+impl Driver {
+    async fn run(self, call: Box<Call>, message: Message) {
+        let Some(hosted) = self.session.hosted() else { return };
+        let mut over = pin!(hosted.outbox.ended());
+        let outcome = self.drive(hosted, call, message, over.as_mut()).await;
+        self.opening.finish(outcome);
+        self.settle(hosted);
+    }
+
+    async fn drive(
+        &self,
+        hosted: &Hosted,
+        mut call: Box<Call>,
+        message: Message,
+        mut over: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Bytes, Failure> {
+        let links = Links::of(&call, &self.server);
+        let wait = self.server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
+        let mut course = {
+            // What it takes to begin is freed once it has: streams live long.
+            let mut beginning = Box::pin(self.begin(hosted, &mut call, message));
+            tokio::select! {
+                begun = &mut beginning => begun?,
+                () = &mut over => return self.end(hosted).await,
+            }
+        };
+        let first = tokio::select! {
+            first = self.in_time(hosted, timeout(wait, course.next())) => first,
+            () = &mut over => return self.end(hosted).await,
+        };
+        let mut next = match first {
+            Ok(first) => Some(first),
+            // The time is the server's to answer in, and it has; the stream tells the client that its call lives.
+            Err(_) if course.is_task() => {
+                self.opening.streams();
+                None
+            }
+            Err(_) => return Err(too_late(&call, &self.server, &course, wait).await),
+        };
+        call.times.first_byte = Some(Instant::now());
+        self.opening.reached(call.times);
+        // From here on only a client that listens keeps the session from idling.
+        call.session = None;
+        loop {
+            let step = match next.take() {
+                Some(step) => step,
+                None => tokio::select! {
+                    step = course.next() => step,
+                    () = &mut over => return self.end(hosted).await,
+                },
+            };
+            match step {
+                Step::Related(message) => {
+                    tokio::select! {
+                        said = self.say(hosted, &course, message) => said?,
+                        () = &mut over => return self.end(hosted).await,
+                    }
+                }
+                Step::Final(answer) => return Ok(with_links(links.as_ref(), answer)),
+                Step::Lost(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Has the call admitted, and sends it.
+    async fn begin(&self, hosted: &Hosted, call: &mut Call, message: Message) -> Result<Course, Failure> {
+        // Refused here, it is answered as a whole, with the time to come back at in the head.
+        queue::admit(call, &self.server).await?;
+        self.opening.reached(call.times);
+        self.in_time(hosted, hosted::begin(call, hosted, &self.server, message)).await
+    }
+
+    /// Waits for something that precedes the first message. Where that takes long, the client gets
+    /// its stream meanwhile.
+    async fn in_time<T>(&self, hosted: &Hosted, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        if primes(hosted.revision) && !self.opening.is_decided() {
+            if let Ok(done) = timeout(PATIENCE, &mut work).await {
+                return done;
+            }
+            self.opening.streams();
+        }
+        work.await
+    }
+
+    /// Passes on what precedes the answer.
+    async fn say(&self, hosted: &Hosted, course: &Course, message: Bytes) -> Result<(), Failure> {
+        self.opening.streams();
+        let line = &self.opening.stream.line;
+        if !line.is_within_reach() {
+            // Its client left before it knew of an event to come back to.
+            overhear::unseen(&self.core, hosted, line.shrink());
+            overhear::unseen(&self.core, hosted, vec![message]);
+            return Ok(());
+        }
+        let gone = if course.may_wait() {
+            line.say_in_turn(&message).await
+        } else if let Ok(gone) = line.try_say(&message) {
+            gone
+        } else {
+            overhear::unseen(&self.core, hosted, vec![message]);
+            course.give_up(&self.core, &self.from).await;
+            return Err(overrun());
+        };
+        overhear::unseen(&self.core, hosted, gone);
+        self.settle(hosted);
+        Ok(())
+    }
+
+    fn settle(&self, hosted: &Hosted) {
+        overhear::unseen(&self.core, hosted, hosted.streams.settle());
+    }
+
+    /// The session has ended while the call runs, if only on its way to the server.
+    async fn end(&self, hosted: &Hosted) -> Result<Bytes, Failure> {
+        // A modern call is cancelled by closing it.
+        let running = hosted.running(&self.opening.stream.request).filter(|place| place.leg.era == Era::Legacy);
+        if let Some(place) = running {
+            // A server that takes no messages must not keep what has ended.
+            let cancelled = place.leg.cancel(&self.core, cancellation(&place.id), &self.from);
+            drop(timeout(FAREWELL, cancelled).await);
+        }
+        Err(gone())
+    }
+}
+
+fn gone() -> Failure {
+    Failure::new(
+        Kind::SessionUnknown,
+        "The session of this call has ended. Whether the call had an effect is unknown; check before you repeat it.",
+    )
+}

@@ -1,0 +1,413 @@
+//! A stream of events to one client, shared by whoever says them and the connection that has it now.
+//!
+//! A driven call and the outbox say; an HTTP answer reads, on whichever core. `protocol::replay`
+//! decides what is kept; here are the lock, those who wait, and the count of what all of it takes.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use toolgate_protocol::replay::{Bounds, EventId, Next, Stream, Unresumable};
+use toolgate_protocol::{flatten, sse};
+
+use crate::clock;
+
+/// What a kept event takes besides its text.
+const OVERHEAD: usize = 64;
+/// What the lines of all sessions keep together.
+static KEPT_BY_ALL: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes that one session's lines keep.
+#[derive(Debug, Default)]
+pub struct Tally(AtomicUsize);
+
+impl Tally {
+    /// Of this session.
+    pub fn here(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Of all sessions.
+    pub fn everywhere() -> usize {
+        KEPT_BY_ALL.load(Ordering::Relaxed)
+    }
+
+    fn change(&self, before: usize, after: usize) {
+        for count in [&self.0, &KEPT_BY_ALL] {
+            count.fetch_add(after, Ordering::Relaxed);
+            count.fetch_sub(before, Ordering::Relaxed);
+        }
+    }
+}
+
+/// An event as it is written, and where the message begins in it.
+#[derive(Debug, Clone)]
+struct Event {
+    text: Bytes,
+    message_at: usize,
+}
+
+impl Event {
+    /// Line ends of the message become spaces: an event cannot tell CR from LF, and a reader that
+    /// takes one line of data for all of it must still read the message.
+    fn new(id: EventId, message: &[u8]) -> Self {
+        let id = id.to_string();
+        let mut text = BytesMut::with_capacity(message.len() + id.len() + 32);
+        sse::write_event(&mut text, Some(&id), None, &flatten::flattened(message));
+        let message_at = text.len() - message.len() - 2;
+        Self { text: text.freeze(), message_at }
+    }
+
+    /// The message, without the event's end.
+    fn message(&self) -> Bytes {
+        self.text.slice(self.message_at..self.text.len() - 2)
+    }
+}
+
+/// Such a stream.
+pub struct Line {
+    /// Unlike any other of this client's, whatever the session.
+    pub number: u64,
+    tally: Arc<Tally>,
+    state: Mutex<State>,
+}
+
+struct State {
+    stream: Stream<Event>,
+    /// Since when nobody reads, or it was made.
+    left: u64,
+    /// A client has an id to name: of an event, or the one before the first.
+    told: bool,
+    reader: Option<Waker>,
+    sayer: Option<Waker>,
+}
+
+/// A message was not said: it would take the place of one that its reader is still to get.
+#[derive(Debug)]
+pub struct NoRoom;
+
+impl Line {
+    /// A line without events.
+    pub fn new(number: u64, bounds: Bounds, tally: Arc<Tally>) -> Self {
+        let state =
+            State { stream: Stream::new(bounds), left: clock::millis(), told: false, reader: None, sayer: None };
+        Self { number, tally, state: Mutex::new(state) }
+    }
+
+    /// Says a message whether there is room or not; gives back those that gave way before anybody
+    /// was handed them.
+    pub fn say(&self, message: &[u8]) -> Vec<Bytes> {
+        self.change(|number, state| {
+            let (event, bytes) = state.event(number, message);
+            state.stream.append(event, bytes).1
+        })
+    }
+
+    /// The same within the line's bounds: the oldest messages give way, read or not.
+    pub fn say_in_place(&self, message: &[u8]) -> Vec<Bytes> {
+        self.change(|number, state| {
+            let (event, bytes) = state.event(number, message);
+            state.stream.append_in_place(event, bytes).1
+        })
+    }
+
+    /// Says a message unless its reader would lose another one by it.
+    pub fn try_say(&self, message: &[u8]) -> Result<Vec<Bytes>, NoRoom> {
+        let mut room = true;
+        let lost = self.change(|number, state| {
+            room = state.stream.has_room(message.len() + OVERHEAD);
+            if !room {
+                return Vec::new();
+            }
+            let (event, bytes) = state.event(number, message);
+            state.stream.append(event, bytes).1
+        });
+        if room { Ok(lost) } else { Err(NoRoom) }
+    }
+
+    /// Says a message once its reader loses none by it.
+    pub async fn say_in_turn(&self, message: &[u8]) -> Vec<Bytes> {
+        loop {
+            if let Ok(lost) = self.try_say(message) {
+                return lost;
+            }
+            self.room(message.len() + OVERHEAD).await;
+        }
+    }
+
+    async fn room(&self, bytes: usize) {
+        poll_fn(|context| {
+            let mut state = self.lock();
+            if state.stream.has_room(bytes) {
+                return Poll::Ready(());
+            }
+            state.sayer = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// An event for one reader alone, which comes back after the newest one.
+    pub fn aside(&self, message: &[u8]) -> Bytes {
+        Event::new(EventId { stream: self.number, number: self.lock().stream.newest() }, message).text
+    }
+
+    /// Nothing follows.
+    pub fn end(&self) {
+        self.change(|_, state| {
+            state.stream.end();
+            Vec::new()
+        });
+    }
+
+    /// Whether nothing follows.
+    pub fn is_over(&self) -> bool {
+        self.lock().stream.is_over()
+    }
+
+    /// Whether nothing follows this event.
+    pub fn has_ended_at(&self, event: u64) -> bool {
+        let state = self.lock();
+        state.stream.is_over() && state.stream.newest() == event
+    }
+
+    /// Whether nothing was said so far.
+    pub fn is_empty(&self) -> bool {
+        self.lock().stream.newest() == 0
+    }
+
+    /// Whether somebody reads, or could come back to.
+    pub fn is_within_reach(&self) -> bool {
+        let state = self.lock();
+        state.stream.is_read() || state.told
+    }
+
+    /// Milliseconds without a reader.
+    pub fn unread_millis(&self) -> u64 {
+        let state = self.lock();
+        if state.stream.is_read() { 0 } else { clock::millis().saturating_sub(state.left) }
+    }
+
+    /// Bytes that are kept.
+    pub fn kept(&self) -> usize {
+        self.lock().stream.bytes()
+    }
+
+    /// Whether a message is kept that nobody was handed, word for word.
+    pub fn holds_unread(&self, message: &[u8]) -> bool {
+        let message = flatten::flattened(message);
+        self.lock().stream.unhanded().any(|event| event.message() == message[..])
+    }
+
+    /// Drops all that nobody is about to be handed; gives back what nobody was.
+    pub fn shrink(&self) -> Vec<Bytes> {
+        self.change(|_, state| state.stream.shrink())
+    }
+
+    /// Reads from where the last reader stopped; an earlier reader's line ends.
+    pub fn read(self: &Arc<Self>) -> Reading {
+        self.attach(|stream| Ok(stream.attach())).expect("whatever comes next can be had")
+    }
+
+    /// Reads what follows an event.
+    pub fn resume(self: &Arc<Self>, after: u64) -> Result<Reading, Unresumable> {
+        self.attach(|stream| stream.resume(after))
+    }
+
+    /// Reads what is kept of what follows an event.
+    pub fn resume_with_gaps(self: &Arc<Self>, after: u64) -> Result<Reading, Unresumable> {
+        self.attach(|stream| stream.resume_with_gaps(after))
+    }
+
+    fn attach(
+        self: &Arc<Self>,
+        how: impl FnOnce(&mut Stream<Event>) -> Result<u64, Unresumable>,
+    ) -> Result<Reading, Unresumable> {
+        let mut state = self.lock();
+        let reader = how(&mut state.stream)?;
+        // The earlier reader finds that it is replaced; who says something may have room now, or none.
+        state.wake();
+        drop(state);
+        Ok(Reading { line: Arc::clone(self), reader })
+    }
+
+    /// Changes the stream, wakes whom it concerns, and counts.
+    fn change(&self, change: impl FnOnce(u64, &mut State) -> Vec<Event>) -> Vec<Bytes> {
+        let mut state = self.lock();
+        let before = state.stream.bytes();
+        let lost = change(self.number, &mut state);
+        self.tally.change(before, state.stream.bytes());
+        state.wake();
+        lost.iter().map(Event::message).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The next event, and what it counts.
+    fn event(&self, line: u64, message: &[u8]) -> (Event, usize) {
+        let event = Event::new(EventId { stream: line, number: self.stream.newest() + 1 }, message);
+        (event, message.len() + OVERHEAD)
+    }
+
+    fn wake(&mut self) {
+        for waker in [mem::take(&mut self.reader), mem::take(&mut self.sayer)].into_iter().flatten() {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let kept = self.kept();
+        self.tally.change(kept, 0);
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// A client's connection to a line.
+#[derive(Debug)]
+pub struct Reading {
+    line: Arc<Line>,
+    reader: u64,
+}
+
+impl Reading {
+    /// An event without a message, whose id is the place where this reader begins.
+    pub fn place(&self) -> Bytes {
+        let mut state = self.line.lock();
+        state.told = true;
+        let id = EventId { stream: self.line.number, number: state.stream.handed() }.to_string();
+        let mut text = BytesMut::with_capacity(id.len() + 32);
+        sse::write_event(&mut text, Some(&id), None, b"");
+        text.freeze()
+    }
+
+    /// The next event as it is written; `None` when there will be none for this reader.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut state = self.line.lock();
+        match state.stream.next(self.reader) {
+            Next::Event(event) => {
+                state.told = true;
+                if let Some(sayer) = state.sayer.take() {
+                    sayer.wake();
+                }
+                Poll::Ready(Some(event.text))
+            }
+            Next::Over | Next::Replaced => Poll::Ready(None),
+            Next::Wait => {
+                state.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut state = self.line.lock();
+        state.stream.detach(self.reader);
+        if !state.stream.is_read() {
+            state.left = clock::millis();
+        }
+        // Whoever waits for this reader waits in vain.
+        if let Some(sayer) = state.sayer.take() {
+            sayer.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { events: 2, bytes: 1000 };
+
+    fn line() -> Arc<Line> {
+        Arc::new(Line::new(5, BOUNDS, Arc::default()))
+    }
+
+    fn now(reading: &mut Reading) -> Option<String> {
+        let mut context = Context::from_waker(Waker::noop());
+        match reading.poll_next(&mut context) {
+            Poll::Ready(event) => Some(String::from_utf8(event?.to_vec()).unwrap()),
+            Poll::Pending => None,
+        }
+    }
+
+    fn is_done(future: std::pin::Pin<&mut impl Future>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn events_have_the_line_s_ids_and_a_place_before_the_first() {
+        let line = line();
+        let mut reading = line.read();
+        assert!(!line.lock().told);
+        assert_eq!(reading.place(), "id: 5.0\nevent: message\ndata: \n\n");
+        line.say(b"{\r\n}");
+        assert_eq!(now(&mut reading).unwrap(), "id: 5.1\nevent: message\ndata: {  }\n\n");
+        assert_eq!(line.aside(b"{}"), "id: 5.1\nevent: message\ndata: {}\n\n");
+    }
+
+    #[test]
+    fn who_speaks_waits_for_a_slow_reader_until_it_reads_or_leaves() {
+        let line = line();
+        let mut reading = line.read();
+        for _ in 0..2 {
+            line.say(b"x");
+        }
+        assert!(line.try_say(b"x").is_err());
+        let mut said = pin!(line.say_in_turn(b"y"));
+        assert!(!is_done(said.as_mut()));
+        assert!(now(&mut reading).is_some());
+        assert!(is_done(said.as_mut()));
+        let mut said = pin!(line.say_in_turn(b"z"));
+        assert!(!is_done(said.as_mut()));
+        drop(reading);
+        assert!(is_done(said.as_mut()));
+        assert!(line.is_within_reach(), "its client knows of an event to come back to");
+    }
+
+    #[test]
+    fn a_client_that_was_told_of_nothing_is_out_of_reach_once_it_leaves() {
+        let line = line();
+        let reading = line.read();
+        line.say(b"x");
+        assert!(line.is_within_reach());
+        drop(reading);
+        assert!(!line.is_within_reach());
+        assert_eq!(line.shrink(), ["x"]);
+    }
+
+    #[test]
+    fn what_is_kept_is_counted() {
+        let tally = Arc::<Tally>::default();
+        let lines = [1, 2].map(|number| Line::new(number, BOUNDS, Arc::clone(&tally)));
+        for line in &lines {
+            line.say(&[b'x'; 100]);
+        }
+        assert_eq!(tally.here(), 2 * (100 + OVERHEAD));
+        lines[0].say_in_place(&[b'x'; 2000]);
+        assert_eq!(tally.here(), 2100 + 2 * OVERHEAD);
+        lines[0].shrink();
+        assert_eq!(tally.here(), 100 + OVERHEAD);
+        drop(lines);
+        assert_eq!(tally.here(), 0);
+    }
+}
