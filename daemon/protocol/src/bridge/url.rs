@@ -4,7 +4,6 @@
 
 use super::capabilities::Ask;
 use super::members::is_object;
-use super::raw;
 use crate::envelope::Envelope;
 use crate::error::{self, MISSING_CLIENT_CAPABILITY};
 use crate::json::{self, Span};
@@ -14,7 +13,8 @@ use crate::method::Method;
 const KEY: &str = "toolgate.url.";
 
 /// The modern answer to a request that a legacy server answered with -32042: `input_required` that leads to the URLs,
-/// or -32021 when the client shows none. `None` when the error names no URL, or the method cannot ask for input.
+/// or -32021 when the client shows none. `None` when the error names no request or no URL, or the method cannot ask for
+/// input.
 #[must_use]
 pub fn required(text: &[u8], envelope: &Envelope, method: Option<Method>, capabilities: &[u8]) -> Option<Vec<u8>> {
     let data = json::get(text, envelope.error?, "data")?;
@@ -24,7 +24,7 @@ pub fn required(text: &[u8], envelope: &Envelope, method: Option<Method>, capabi
     if elicitations.is_empty() || !method.is_some_and(Method::may_require_input) {
         return None;
     }
-    let id = raw(text, envelope.id);
+    let id = envelope.id?.of(text);
     if !Ask::Url.is_declared(capabilities) {
         let data = format!(r#"{{"requiredCapabilities":{}}}"#, Ask::Url.required());
         let message = "The user must visit a URL first; declare the capability elicitation.url to be told which.";
@@ -89,6 +89,13 @@ mod tests {
                 "{data}"
             );
         }
+    }
+
+    #[test]
+    fn an_error_that_answers_no_request_stays_one() {
+        let text =
+            br#"{"jsonrpc":"2.0","error":{"code":-32042,"message":"m","data":{"elicitations":[{"url":"https://x"}]}}}"#;
+        assert_eq!(required(text, &read(text), Some(Method::ToolsCall), URLS), None);
     }
 
     #[test]

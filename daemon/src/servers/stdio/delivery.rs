@@ -74,7 +74,8 @@ pub(super) async fn deliver(
         return;
     }
     // Of resources only the one client hears whose instance it is.
-    if matches!(serves, Serves::Client) && envelope.known_method == Some(Method::ResourceUpdated) {
+    let updated = envelope.known_method == Some(Method::ResourceUpdated) && named.is_none();
+    if matches!(serves, Serves::Client) && updated {
         back.shared.news.publish(message);
         return;
     }
