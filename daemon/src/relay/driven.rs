@@ -118,12 +118,13 @@ impl Driver {
         // From here on only a client that listens keeps the session from idling.
         call.session = None;
         loop {
-            let step = match next.take() {
-                Some(step) => step,
-                None => tokio::select! {
+            let step = if let Some(first) = next.take() {
+                first
+            } else {
+                tokio::select! {
                     step = course.next() => step,
                     () = &mut over => return self.end(hosted).await,
-                },
+                }
             };
             match step {
                 Step::Related(message) => {
