@@ -111,7 +111,8 @@ async fn a_modern_task_ends_with_the_call_of_its_legacy_client() {
             }
             assert_eq!(until_said(record, "tasks/cancel").await["params"]["taskId"], task, "{path} {prefix}");
             let answer = call.await.expect("an answer");
-            assert_eq!(answer["error"]["data"]["reason"], "cancelled", "{path} {prefix}: {answer}");
+            let reason = if cancels { "cancelled" } else { "session-unknown" };
+            assert_eq!(answer["error"]["data"]["reason"], reason, "{path} {prefix}: {answer}");
         }
     }
 }
@@ -126,6 +127,44 @@ async fn a_task_may_take_longer_than_a_server_may_be_silent() {
         assert!(reply.head.is_stream(), "{path}: the client sees that its call lives");
         assert_eq!(reply.answer().await["id"], 1, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_legacy_task_may_take_longer_than_a_server_may_be_silent_also_once_its_client_was_asked() {
+    let lines = "timeout = { first_byte = \"1s\" }\n";
+    let stage = Stage::start(Speaks::Legacy, lines).await;
+    for path in ["/mcp/web", "/mcp/pipe"] {
+        let (client, record) = (stage.modern(path), stage.record(path, ""));
+        let reply = client.call("1", "task", json!({"end": "never"})).await;
+        assert!(reply.head.is_stream(), "{path}: the client sees that its call lives");
+        drop(reply);
+        until_said(record, "tasks/cancel").await;
+        record.clear();
+        let arguments = json!({"ask": true, "end": "never"});
+        let answer = client.call("2", "task", arguments.clone()).await.answer().await;
+        let result = &answer["result"];
+        let key = result["inputRequests"].as_object().and_then(|all| all.keys().next()).expect("a question");
+        let params = json!({"name": "task", "arguments": arguments, "requestState": result["requestState"],
+            "inputResponses": {key: {"action": "accept"}}});
+        let reply = client.request("3", "tools/call", params).await;
+        assert!(reply.head.is_stream(), "{path}: the client sees that its call lives");
+        drop(reply);
+        until_said(record, "tasks/cancel").await;
+    }
+}
+
+#[tokio::test]
+async fn a_legacy_task_that_is_lost_with_its_session_is_not_run_again() {
+    let lines = "timeout = { first_byte = \"1s\" }\n";
+    let stage = Stage::start(Speaks::Legacy, lines).await;
+    let client = stage.modern("/mcp/web");
+    let call = tokio::spawn(async move { client.call("1", "task", json!({"end": "never"})).await.answer().await });
+    until_said(&stage.web.record, "tasks/result").await;
+    // The gate asks for the result again when the server is silent for long.
+    stage.web.forget_sessions();
+    let answer = call.await.expect("an answer");
+    assert_eq!(answer["error"]["data"]["reason"], "server-unavailable", "{answer}");
+    assert_eq!(stage.web.record.of("tools/call").len(), 1, "{answer}");
 }
 
 #[tokio::test]
