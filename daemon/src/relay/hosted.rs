@@ -189,9 +189,7 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
     hosted
         .leg(server, async || {
             if !eras::speaks(&call.core, server, Era::Legacy).await {
-                // Other sessions and clients use it as well, and go on when this one ends.
-                let leg = server.modern_leg(&call.client().id, &hosted.declared.capabilities).await?;
-                return Ok(leg.to_shared());
+                return server.modern_leg(&call.client().id, &hosted.declared.capabilities).await;
             }
             let (unasked, said) = mpsc::channel(UNASKED);
             let leg = server.introduce(&call.core, &call.client().id, hosted, unasked).await?;

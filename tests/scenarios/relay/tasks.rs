@@ -7,6 +7,7 @@ use toolgate_tests::fake::http::Http;
 use toolgate_tests::fake::record::Record;
 use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::{Gate, Setup};
+use toolgate_tests::mcp::Era;
 use toolgate_tests::wait::until;
 
 /// A gate before one server over HTTP and one over stdio, of one era.
@@ -124,6 +125,15 @@ async fn a_task_may_take_longer_than_a_server_may_be_silent() {
     for path in ["/mcp/web", "/mcp/pipe"] {
         // Asked for every 100 ms.
         let reply = stage.legacy(path).await.call("1", "task", json!({"looks": 15})).await;
+        assert!(reply.head.is_stream(), "{path}: the client sees that its call lives");
+        assert_eq!(reply.answer().await["id"], 1, "{path}");
+        // A client of a revision whose streams do not begin with an event of their own.
+        let mut client = Caller::new(&stage.gate, path, Era::Legacy).with("MCP-Protocol-Version", "2025-06-18");
+        let params =
+            json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
+        let greeted = client.request("0", "initialize", params).await;
+        client.session = greeted.head.header("mcp-session-id").map(ToOwned::to_owned);
+        let reply = client.call("1", "task", json!({"looks": 15})).await;
         assert!(reply.head.is_stream(), "{path}: the client sees that its call lives");
         assert_eq!(reply.answer().await["id"], 1, "{path}");
     }
@@ -288,8 +298,7 @@ async fn a_merged_view_promises_no_tasks() {
     for speaks in [Speaks::Legacy, Speaks::Modern] {
         let stage = Stage::start(speaks, "").await;
         let discovered = stage.modern("/mcp/all").request("1", "server/discover", json!({})).await.answer().await;
-        let greeted =
-            Caller::new(&stage.gate, "/mcp/all", toolgate_tests::mcp::Era::Legacy).initialize().await.answer().await;
+        let greeted = Caller::new(&stage.gate, "/mcp/all", Era::Legacy).initialize().await.answer().await;
         for answer in [discovered, greeted] {
             let capabilities = &answer["result"]["capabilities"];
             assert!(capabilities["tools"].is_object() && capabilities["tasks"].is_null(), "{answer}");

@@ -60,6 +60,7 @@ pub struct Run {
     needs_task: bool,
     /// The task that the call has become.
     task: Option<Awaited>,
+    /// That it has, for whoever waits elsewhere.
     is_task: Arc<AtomicBool>,
     wanted: Option<Level>,
     /// The place at the server; given up while the client is asked.
@@ -185,14 +186,14 @@ impl Run {
     /// The server has forgotten the session: the call begins again in a new one, once.
     async fn renew(&mut self) -> Result<(), Failure> {
         let server = Arc::clone(&self.kept.leg.server);
-        if self.task.is_some() {
-            return Err(lost_task(&server));
-        }
-        if std::mem::replace(&mut self.renewed, true) {
+        if std::mem::replace(&mut self.renewed, true) && self.task.is_none() {
             return Err(super::refused(&server));
         }
         let holder = holder(&server, &self.client, &self.request);
         kept::forget(&server, holder, &self.kept).await;
+        if self.task.is_some() {
+            return Err(lost_task(&server));
+        }
         let kept = kept::session(&self.core, &server, holder).await?;
         let legacy = to_legacy(&kept, &self.request, self.needs_task)?;
         self.upstream = Upstream::new(&self.core, &kept, legacy, &self.from, kept.enter(self.wanted));
