@@ -116,6 +116,8 @@ pub struct Call {
     pub message: Option<Message>,
     /// The messages instead, where there are several: a body that is an array.
     pub batch: Option<Bytes>,
+    /// It is one message of a batch, whose answer has no ids of events.
+    pub is_part: bool,
     /// Where the message goes, where its name says so.
     pub routed: Option<Routed>,
     /// How the client speaks.
@@ -177,6 +179,7 @@ impl Call {
             view: None,
             message: None,
             batch: None,
+            is_part: false,
             routed: None,
             era: Era::Legacy,
             session: None,
@@ -212,6 +215,7 @@ impl Call {
             authority: None,
             message: self.message.clone(),
             batch: None,
+            is_part: self.is_part,
             routed: None,
             era: self.era,
             session: self.session.as_ref().map(|(session, _)| (Arc::clone(session), session.enter())),
@@ -248,6 +252,7 @@ impl Call {
             authority: None,
             message: Some(message),
             batch: None,
+            is_part: true,
             routed: None,
             era: self.era,
             session: None,

@@ -45,7 +45,11 @@ pub async fn serve(call: &mut Call, server: Arc<Server>, message: Message) -> Re
     let Some(hosted) = session.hosted() else { return Err(gone()) };
     let id = call.message().id_bytes();
     let lost = failure::in_stream(call, &id);
-    let (waiting, opening) = Waiting::open(hosted.streams.begin(id, lost), call.times);
+    let stream = hosted.streams.begin(id, lost);
+    if call.is_part {
+        stream.line.hide_ids();
+    }
+    let (waiting, opening) = Waiting::open(stream, call.times);
     let driver =
         Driver { core: Rc::clone(&call.core), from: call.provenance(), session: Arc::clone(&session), server, opening };
     tokio::task::spawn_local(driver.run(Box::new(call.detach()), message));
