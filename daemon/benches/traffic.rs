@@ -89,7 +89,8 @@ async fn calls(address: SocketAddr) {
     let (started, before) = (Instant::now(), cpu());
     for _ in 0..CALLS {
         let pieces: [&[u8]; 1] = [&body];
-        let outgoing = Outgoing { method: Method::Post, endpoint: 0, headers, body: &pieces, first_byte: None };
+        let outgoing =
+            Outgoing { method: Method::Post, endpoint: 0, headers, target: None, body: &pieces, first_byte: None };
         let mut answer = client.send(outgoing).await.expect("an answer");
         assert_eq!(black_box(answer.body.take_whole()).map(|body| body.len()), Some(296));
     }

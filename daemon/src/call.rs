@@ -114,6 +114,10 @@ pub struct Call {
     pub authority: Option<Authority>,
     /// The message, once read.
     pub message: Option<Message>,
+    /// The messages instead, where there are several: a body that is an array.
+    pub batch: Option<Bytes>,
+    /// It is one message of a batch, whose answer has no ids of events.
+    pub is_part: bool,
     /// Where the message goes, where its name says so.
     pub routed: Option<Routed>,
     /// How the client speaks.
@@ -174,6 +178,8 @@ impl Call {
             client: None,
             view: None,
             message: None,
+            batch: None,
+            is_part: false,
             routed: None,
             era: Era::Legacy,
             session: None,
@@ -208,6 +214,8 @@ impl Call {
             view: self.view.clone(),
             authority: None,
             message: self.message.clone(),
+            batch: None,
+            is_part: self.is_part,
             routed: None,
             era: self.era,
             session: self.session.as_ref().map(|(session, _)| (Arc::clone(session), session.enter())),
@@ -217,6 +225,43 @@ impl Call {
             permits: std::mem::take(&mut self.permits),
             held: self.held.take(),
             times: self.times,
+        }
+    }
+
+    /// A call of the same client for one message of the batch that this one brought.
+    #[must_use]
+    pub fn part(&self, headers: &Arc<HeaderMap>, message: Message) -> Self {
+        let now = Instant::now();
+        Self {
+            id: CallId::mint(),
+            started: now,
+            core: Rc::clone(&self.core),
+            connection: Rc::clone(&self.connection),
+            address: self.address,
+            proxied: self.proxied.clone(),
+            chain: self.chain.clone(),
+            https: self.https,
+            policy: Rc::clone(&self.policy),
+            entrance: Arc::clone(&self.entrance),
+            method: self.method.clone(),
+            path: self.path.clone(),
+            key_in_path: None,
+            headers: Arc::clone(headers),
+            client: self.client.clone(),
+            view: self.view.clone(),
+            authority: None,
+            message: Some(message),
+            batch: None,
+            is_part: true,
+            routed: None,
+            era: self.era,
+            session: None,
+            resumes: None,
+            salvaged: None,
+            cut: false,
+            permits: Vec::new(),
+            held: None,
+            times: Times { read: now, admitted: None, first_byte: None },
         }
     }
 

@@ -17,7 +17,7 @@ use crate::listen::connection::Connection;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
-    address, compress, contain, ending, forward, identify, limit, read, route, secure, session, unread,
+    address, batch, compress, contain, ending, forward, identify, limit, read, route, secure, session, unread,
 };
 
 /// Takes up one HTTP request, for [`serve`].
@@ -51,6 +51,24 @@ pub async fn serve(mut entry: Box<Entry>, body: Incoming) -> Response<Body> {
     entry.finish(response)
 }
 
+/// Answers one message of a batch.
+pub async fn part(call: Call) -> Response<Body> {
+    let mut entry = Entry::begin(call);
+    let (core, protocol, id) = (Rc::clone(&entry.call.core), entry.call.connection.protocol, entry.call.id);
+    let outcome = {
+        let work = pin!(async {
+            batch::fits(&entry.call)?;
+            message(&mut entry.call).await
+        });
+        ending::unless_cut_off(&core, protocol, pin!(contain::contained(id, work))).await
+    };
+    let response = outcome.unwrap_or_else(|failure| {
+        entry.failed(&failure);
+        failure::answer(&entry.call, &failure)
+    });
+    entry.finish(response)
+}
+
 async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Response<Body>, Failure> {
     #[cfg(test)]
     contain::rehearse(call, "call");
@@ -69,6 +87,15 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
     read::read(call, unread).await?;
     // A stream that was reset meanwhile ends here, before anybody works for it.
     read::heed_reset(call).await;
+    // Several messages in one body, of the revision that has them, go on as calls of their own.
+    if let Some(messages) = call.batch.take() {
+        return Box::pin(batch::serve(call, messages)).await;
+    }
+    message(call).await
+}
+
+/// The rest of the way, for one message of a client that is known.
+async fn message(call: &mut Call) -> Result<Response<Body>, Failure> {
     // A legacy session is found before anything is counted against its server.
     session::find(call)?;
     // Where a name leads and who may use it; denied and unknown look the same.

@@ -122,12 +122,13 @@ class Stage(contextlib.ExitStack):
         """The fixture over HTTP; its URL."""
         return self.line(self.start(f"fixture-{era}", [PYTHON["2"], FIXTURE, "--port", "0", "--era", era]))["url"]
 
-    def everything(self) -> str:
-        """server-everything over Streamable HTTP; its URL."""
+    def everything(self, transport: str = "streamableHttp") -> str:
+        """server-everything over HTTP, also over the older HTTP+SSE ("sse"); its URL."""
         port = free_port()
-        process = self.start("everything", [NODE_BIN / "mcp-server-everything", "streamableHttp"], PORT=str(port))
+        command = [NODE_BIN / "mcp-server-everything", transport]
+        process = self.start(f"everything-{transport}", command, PORT=str(port))
         self.port_open(process, port)
-        return f"http://127.0.0.1:{port}/mcp"
+        return f"http://127.0.0.1:{port}/{'sse' if transport == 'sse' else 'mcp'}"
 
     def shim(self, gate: Gate) -> str:
         """A plain port in front of the gate that adds the key; its base URL."""

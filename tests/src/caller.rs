@@ -206,6 +206,7 @@ fn mirrored(body: &str) -> Vec<(String, String)> {
     match message["method"].as_str() {
         Some("tools/call" | "prompts/get") => push("Mcp-Name", &message["params"]["name"]),
         Some("resources/read") => push("Mcp-Name", &message["params"]["uri"]),
+        Some("tasks/get" | "tasks/update" | "tasks/cancel") => push("Mcp-Name", &message["params"]["taskId"]),
         _ => {}
     }
     headers

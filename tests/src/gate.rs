@@ -87,7 +87,13 @@ impl Setup {
     }
 
     fn has_stdio(&self) -> bool {
-        self.servers.values().any(|lines| lines.starts_with("command"))
+        self.started().next().is_some()
+    }
+
+    /// Servers that the keeper starts.
+    fn started(&self) -> impl Iterator<Item = &str> {
+        let by_command = |lines: &str| lines.starts_with("command") && !lines.contains("enabled = false");
+        self.servers.iter().filter(move |(_, lines)| by_command(lines)).map(|(name, _)| name.as_str())
     }
 
     fn text(&self, folder: &Path, port: u16, certificates: &Certificates) -> String {
@@ -140,6 +146,11 @@ impl Setup {
             gate.target.connect().await.ok().or_else(|| gate.still_running())
         })
         .await;
+        // The gate may be faster than the keeper.
+        for name in gate.setup.started() {
+            let socket = gate.folder.path().join(format!("run/servers/{name}.sock"));
+            wait::until("the keeper's socket", async || socket.exists().then_some(())).await;
+        }
         gate
     }
 }

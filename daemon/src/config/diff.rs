@@ -150,7 +150,7 @@ fn server(change: Option<(&Server, &Server)>) -> Cost {
     match (&old.transport, &new.transport) {
         (old, new) if old == new => Cost::Nothing,
         (Transport::Stdio(_), Transport::Stdio(_)) => Cost::Instances,
-        (Transport::Http(_), Transport::Http(_)) => Cost::UpstreamSessions,
+        (Transport::Http(_), Transport::Http(_)) | (Transport::Sse(_), Transport::Sse(_)) => Cost::UpstreamSessions,
         _ => Cost::Sessions,
     }
 }

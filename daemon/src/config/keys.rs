@@ -152,6 +152,7 @@ pub static KEYS: &[Key] = &[
     key("server.*.enabled", Bool, "true", Live, "A disabled server is known, and answers that it is disabled."),
     key("server.*.critical", Bool, "false", Live, "/ready requires it."),
     key("server.*.endpoints", List(&Url), "", Server, "URLs of an MCP server over Streamable HTTP."),
+    key("server.*.transport", OneOf(&["streamable-http", "sse"]), "\"streamable-http\"", Server, "How the endpoints are spoken to; sse: HTTP+SSE of 2024-11-05, with the URLs of its streams."),
     key("server.*.command", List(&Text), "", Server, "Program and arguments of an MCP server over stdio."),
     key("server.*.tools.allow", List(&Pattern), "[]", Live, "Tools that exist, with * and ?; empty: all."),
     key("server.*.tools.deny", List(&Pattern), "[]", Live, "Tools that do not exist; wins over allow."),

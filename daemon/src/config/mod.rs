@@ -23,7 +23,7 @@ mod shape;
 mod source;
 mod tree;
 pub(crate) mod units;
-mod url;
+pub(crate) mod url;
 
 use std::path::Path;
 

@@ -301,11 +301,13 @@ pub struct Server {
 pub enum Transport {
     /// Streamable HTTP.
     Http(Http),
+    /// HTTP+SSE of revision 2024-11-05: a stream per session that says where messages are posted.
+    Sse(Http),
     /// A command behind a Unix socket.
     Stdio(Stdio),
 }
 
-/// A server over Streamable HTTP.
+/// A server over HTTP.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Http {
     /// At least one.

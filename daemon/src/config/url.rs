@@ -10,7 +10,7 @@ const ORIGIN_HELP: &str =
     "write scheme, host and, where it is not the standard one, port, such as \"https://app.example.org\"";
 
 /// Takes a server's URL apart; the error is the help to give.
-pub(super) fn endpoint(text: &str) -> Result<Endpoint, &'static str> {
+pub(crate) fn endpoint(text: &str) -> Result<Endpoint, &'static str> {
     if text.contains('@') {
         return Err("leave user and password out of the URL; give the credential as `bearer` or under `headers`");
     }

@@ -95,13 +95,13 @@ impl<'a> Import<'a> {
         };
         let kind = ["type", "transport"].iter().find_map(|key| server.get(*key)?.as_str()).unwrap_or_default();
         let url = ["url", "serverUrl", "httpUrl"].iter().find_map(|key| server.get(*key)?.as_str());
-        if kind.eq_ignore_ascii_case("sse") || kind.eq_ignore_ascii_case("ws") {
-            return self.note(original, format!("was left out: its transport \"{kind}\" is not Streamable HTTP; see whether the server offers that at another URL"));
+        if kind.eq_ignore_ascii_case("ws") {
+            return self.note(original, format!("was left out: its transport \"{kind}\" is none of MCP; see whether the server offers Streamable HTTP at another URL"));
         }
         let before = (self.toml.len(), self.secrets.len(), self.notes.len());
         let written = match (server.get("command").and_then(Value::as_str), url) {
             (Some(command), _) => self.stdio(original, command, server),
-            (None, Some(url)) => self.http(original, url, server),
+            (None, Some(url)) => self.http(original, url, kind.eq_ignore_ascii_case("sse"), server),
             (None, None) => return self.note(original, "was left out: it has neither a command nor a URL"),
         };
         if let Some(name) = written {
@@ -210,7 +210,7 @@ impl<'a> Import<'a> {
     }
 
     /// As [`Self::stdio`].
-    fn http(&mut self, original: &str, url: &str, server: &Map<String, Value>) -> Option<String> {
+    fn http(&mut self, original: &str, url: &str, sse: bool, server: &Map<String, Value>) -> Option<String> {
         if !matches!(meaning(url), Meaning::Plain) {
             self.note(original, "was left out: its URL has a part that only the client fills in; write the URL itself");
             return None;
@@ -218,6 +218,9 @@ impl<'a> Import<'a> {
         let name = self.name(original);
         self.open(original, &name);
         self.line("endpoints", &format!("[{}]", quoted(url)));
+        if sse {
+            self.line("transport", &quoted("sse"));
+        }
         self.disabled(server);
         self.values(original, &name, "headers", server.get("headers"));
         self.rest(

@@ -78,6 +78,7 @@ fn what_vs_code_writes() {
             "servers": {
                 "remote": { "type": "http", "url": "https://mcp.example.org/mcp", "headers": { "Authorization": "Bearer ${input:key}", "X-Team": "blue", "X-Api-Key": "${input:key}" } },
                 "old": { "type": "sse", "url": "https://mcp.example.org/sse" },
+                "odd": { "type": "ws", "url": "https://mcp.example.org/ws" },
                 "local": { "type": "stdio", "command": "x", "cwd": "${workspaceFolder}", "envFile": "${workspaceFolder}/.env" },
                 "filled": { "command": "x", "args": ["${workspaceFolder}"] },
             },
@@ -85,11 +86,12 @@ fn what_vs_code_writes() {
     );
     note(&imported, "remote: headers.X-Api-Key was asked for by the client");
     note(&imported, "remote: bearer was asked for by the client");
-    note(&imported, "old: was left out: its transport \"sse\"");
+    assert!(imported.toml.contains("endpoints = [\"https://mcp.example.org/sse\"]\ntransport = \"sse\"\n"));
+    note(&imported, "odd: was left out: its transport \"ws\"");
     note(&imported, "local: its working directory");
     note(&imported, "local: envFile");
     note(&imported, "filled: was left out");
-    assert_eq!(imported.servers, 2);
+    assert_eq!(imported.servers, 3);
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Plan {
         let services =
             settings.servers.values().filter(|server| server.enabled).filter_map(|server| match &server.transport {
                 Transport::Stdio(stdio) => Some(Arc::new(Service::new(&server.name, stdio))),
-                Transport::Http(_) => None,
+                Transport::Http(_) | Transport::Sse(_) => None,
             });
         Self { directory: settings.daemon.runtime_dir.join("servers"), services: services.collect() }
     }

@@ -191,7 +191,7 @@ impl Daemon {
             state,
             reason: trouble,
             transport: match &settings.transport {
-                config::settings::Transport::Http(_) => api::Transport::Http,
+                config::settings::Transport::Http(_) | config::settings::Transport::Sse(_) => api::Transport::Http,
                 config::settings::Transport::Stdio(_) => api::Transport::Stdio,
             },
             era: running.and_then(|server| era(server)),

@@ -30,22 +30,22 @@ pub async fn relay(
     mut course: Course,
     wait: Duration,
 ) -> Result<Response<Body>, Failure> {
-    let Ok(step) = timeout(course.left(wait), course.next()).await else {
-        return Err(too_late(call, server, &course, wait).await);
-    };
+    let step = timeout(course.left(wait), course.next()).await;
     call.times.first_byte = Some(Instant::now());
     let links = Links::of(call, server);
-    match step {
-        Step::Final(answer) => Ok(json_answer(call.era, with_links(links.as_ref(), answer))),
-        Step::Lost(failure) => Err(failure),
-        Step::Related(first) => {
-            let (events, response) = Events::open();
-            let lost = failure::in_stream(call, &call.message().id_bytes());
-            let feed = Feed { era: call.era, course, events, links, lost };
-            tokio::task::spawn_local(feed.run(first));
-            Ok(response)
-        }
-    }
+    let first = match step {
+        Ok(Step::Final(answer)) => return Ok(json_answer(call.era, with_links(links.as_ref(), answer))),
+        Ok(Step::Lost(failure)) => return Err(failure),
+        Ok(Step::Related(first)) => Some(first),
+        // The time is the server's to answer in, and it has; the stream tells the client that its call lives.
+        Err(_) if course.is_task() => None,
+        Err(_) => return Err(too_late(call, server, &course, wait).await),
+    };
+    let (events, response) = Events::open();
+    let lost = failure::in_stream(call, &call.message().id_bytes());
+    let feed = Feed { era: call.era, course, events, links, lost };
+    tokio::task::spawn_local(feed.run(first));
+    Ok(response)
 }
 
 /// An answer with the URIs of the call's view.
@@ -116,10 +116,17 @@ struct Feed {
 }
 
 impl Feed {
-    async fn run(mut self, first: Bytes) {
-        let mut next = Step::Related(first);
+    async fn run(mut self, first: Option<Bytes>) {
+        let mut next = first.map(Step::Related);
         loop {
-            let sent = match next {
+            let step = match next.take() {
+                Some(step) => step,
+                None => match self.wait().await {
+                    Some(step) => step,
+                    None => return,
+                },
+            };
+            let sent = match step {
                 Step::Related(message) => self.events.message(&message).await,
                 Step::Final(answer) => {
                     let answer = with_links(self.links.as_ref(), answer);
@@ -135,10 +142,6 @@ impl Feed {
             if sent.is_err() && self.era == Era::Modern {
                 return;
             }
-            next = match self.wait().await {
-                Some(step) => step,
-                None => return,
-            };
         }
     }
 

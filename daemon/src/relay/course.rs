@@ -54,6 +54,16 @@ impl Course {
         }
     }
 
+    /// Whether the server has made a task of the call: it has answered, and the rest takes its time.
+    pub fn is_task(&self) -> bool {
+        match self {
+            Self::Straight(_) => false,
+            Self::Played(played) => played.is_task(),
+            Self::Held(held) => held.is_task(),
+            Self::Resumed(heard) => heard.is_task(),
+        }
+    }
+
     /// What is left of the time until the first message.
     pub fn left(&self, wait: Duration) -> Duration {
         match self {

@@ -45,7 +45,11 @@ pub async fn serve(call: &mut Call, server: Arc<Server>, message: Message) -> Re
     let Some(hosted) = session.hosted() else { return Err(gone()) };
     let id = call.message().id_bytes();
     let lost = failure::in_stream(call, &id);
-    let (waiting, opening) = Waiting::open(hosted.streams.begin(id, lost), call.times);
+    let stream = hosted.streams.begin(id, lost);
+    if call.is_part {
+        stream.line.hide_ids();
+    }
+    let (waiting, opening) = Waiting::open(stream, call.times);
     let driver =
         Driver { core: Rc::clone(&call.core), from: call.provenance(), session: Arc::clone(&session), server, opening };
     tokio::task::spawn_local(driver.run(Box::new(call.detach()), message));
@@ -104,13 +108,29 @@ impl Driver {
             first = self.in_time(hosted, timeout(wait, course.next())) => first,
             () = &mut over => return self.end(hosted).await,
         };
-        let Ok(mut next) = first else { return Err(too_late(&call, &self.server, &course, wait).await) };
+        let mut next = match first {
+            Ok(first) => Some(first),
+            // The time is the server's to answer in, and it has; the stream tells the client that its call lives.
+            Err(_) if course.is_task() => {
+                self.opening.streams();
+                None
+            }
+            Err(_) => return Err(too_late(&call, &self.server, &course, wait).await),
+        };
         call.times.first_byte = Some(Instant::now());
         self.opening.reached(call.times);
         // From here on only a client that listens keeps the session from idling.
         call.session = None;
         loop {
-            match next {
+            let step = if let Some(first) = next.take() {
+                first
+            } else {
+                tokio::select! {
+                    step = course.next() => step,
+                    () = &mut over => return self.end(hosted).await,
+                }
+            };
+            match step {
                 Step::Related(message) => {
                     tokio::select! {
                         said = self.say(hosted, &course, message) => said?,
@@ -120,10 +140,6 @@ impl Driver {
                 Step::Final(answer) => return Ok(with_links(links.as_ref(), answer)),
                 Step::Lost(failure) => return Err(failure),
             }
-            next = tokio::select! {
-                step = course.next() => step,
-                () = &mut over => return self.end(hosted).await,
-            };
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
-use toolgate_protocol::bridge::{capabilities, introduce};
+use toolgate_protocol::bridge::{TASKS_EXTENSION, capabilities, introduce};
 use toolgate_protocol::error::result_body;
 use toolgate_protocol::json::{self as raw, Span};
 use toolgate_protocol::revision::{Era, MODERN, Revision};
@@ -157,6 +157,9 @@ fn united(said: &[(Arc<Server>, Arc<Introduced>)], era: Era) -> Value {
     }
     // Tasks are named by ids that do not say whose they are.
     all.remove("tasks");
+    if let Some(Value::Object(extensions)) = all.get_mut("extensions") {
+        extensions.remove(TASKS_EXTENSION);
+    }
     Value::Object(all)
 }
 

@@ -19,7 +19,7 @@ use tracing::debug;
 
 use super::course::Course;
 use super::crossing::played::Played;
-use super::crossing::watched;
+use super::crossing::{self, watched};
 use super::{announce, answer, driven, greet, lists, mirror, names, overhear, resumed, stream};
 use crate::body::Body;
 use crate::call::Call;
@@ -135,6 +135,9 @@ pub async fn begin(
 ) -> Result<Course, Failure> {
     let leg = leg(call, hosted, server).await?;
     let session = call.session.as_ref().map(|(session, _)| Arc::clone(session));
+    if leg.era == Era::Modern {
+        crossing::refuse_tasks(message.envelope.known_method, Era::Modern)?;
+    }
     if let (Era::Modern, Some(session)) = (leg.era, &session) {
         let played = Played::begin(call, Arc::clone(session), leg, message).await?;
         return Ok(Course::Played(Box::new(played)));

@@ -21,3 +21,4 @@ pub mod resumed;
 pub mod stateless;
 pub mod stream;
 pub mod subscribe;
+pub mod together;

@@ -116,6 +116,7 @@ pub fn unknown(method: Method, name: &str) -> Failure {
     let what = match method.named_by() {
         Some(NamedBy::Uri) => "resource",
         Some(NamedBy::Reference) => "prompt or resource template",
+        Some(NamedBy::TaskId) => "task",
         _ if method == Method::ToolsCall => "tool",
         _ => "prompt",
     };

@@ -12,7 +12,7 @@ use toolgate_protocol::revision::{Era, MODERN};
 
 use super::course::Course;
 use super::crossing::held::Held;
-use super::crossing::parked;
+use super::crossing::{self, parked};
 use super::hosted::{destination, empty};
 use super::{answer, greet, lists, subscribe};
 use crate::body::Body;
@@ -69,6 +69,9 @@ async fn run(call: &mut Call, method: Option<Method>, message: Message) -> Resul
         return answer::relay(call, &server, Course::Resumed(heard), wait).await;
     }
     let straight = eras::speaks(&call.core, &server, Era::Modern).await;
+    if !straight {
+        crossing::refuse_tasks(method, Era::Legacy)?;
+    }
     if !straight && message.envelope.request_state.is_some() {
         // Whatever it continued is not here, and must not be run anew.
         return Err(parked::gone());

@@ -1,13 +1,14 @@
-//! What a server's tools want of those who call them: arguments that are mirrored into headers.
+//! What a server's tools want of those who call them: arguments mirrored into headers, or to run as a task.
 //!
-//! Where the gate stands between the eras it does for both sides what only a modern HTTP peer does:
-//! it checks such headers before a legacy server, and writes them for a legacy client.
+//! Where the gate stands between the eras it does for both sides what only a peer of the server's era
+//! does: it checks such headers before a legacy server, writes them for a legacy client, and waits for tasks.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::timeout;
+use toolgate_protocol::bridge::tasks::legacy;
 use toolgate_protocol::header_value::{self, HeaderParam};
 use toolgate_protocol::json;
 use toolgate_protocol::list as entries;
@@ -37,8 +38,17 @@ pub struct Catalog {
     asking: tokio::sync::Mutex<()>,
 }
 
-/// The mirrored arguments of each tool that has some.
-pub type Tools = HashMap<String, Vec<HeaderParam>>;
+/// Each tool that wants something, by its name.
+pub type Tools = HashMap<String, Tool>;
+
+/// What one tool wants.
+#[derive(Debug, Clone, Default)]
+pub struct Tool {
+    /// Arguments that are mirrored into headers.
+    pub params: Vec<HeaderParam>,
+    /// Whether a legacy server only runs it as a task.
+    pub needs_task: bool,
+}
 
 impl Catalog {
     /// Forgets everything: the server says that its tools have changed.
@@ -62,7 +72,7 @@ impl Catalog {
     }
 }
 
-/// The server's tools with mirrored arguments. They are listed now unless they are known; those
+/// The server's tools that want something. They are listed now unless they are known; those
 /// that are known for long are listed again while this call goes on with them.
 pub async fn tools(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, Failure> {
     if let Some((since, tools)) = server.catalog.known() {
@@ -121,10 +131,9 @@ async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure>
         let page = exchange.answer().await?;
         let Some(result) = page.envelope.result else { break };
         for tool in entries::items(&page.bytes, result, "tools") {
-            let schema = json::get(&page.bytes, tool.span, "inputSchema");
-            let params = schema.and_then(|schema| header_value::header_params(&page.bytes, schema).ok());
-            if let (Some(name), Some(params)) = (tool.name, params.filter(|params| !params.is_empty())) {
-                tools.insert(json::decode_str(name.of(&page.bytes)).into_owned(), params);
+            let wants = wants(&page.bytes, tool.span);
+            if let Some(name) = tool.name.filter(|_| wants.needs_task || !wants.params.is_empty()) {
+                tools.insert(json::decode_str(name.of(&page.bytes)).into_owned(), wants);
             }
         }
         let next = entries::next_cursor(&page.bytes, result).map(|next| json::decode_str(next.of(&page.bytes)));
@@ -135,6 +144,12 @@ async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure>
         }
     }
     Ok(tools)
+}
+
+fn wants(text: &[u8], tool: json::Span) -> Tool {
+    let schema = json::get(text, tool, "inputSchema");
+    let params = schema.and_then(|schema| header_value::header_params(text, schema).ok());
+    Tool { params: params.unwrap_or_default(), needs_task: legacy::is_required(text, tool) }
 }
 
 /// Whether a tool of a modern server breaks the rules of the annotation: it is then hidden, as an

@@ -28,13 +28,23 @@ const DOES_NOT: u8 = 2;
 pub struct Eras {
     legacy: AtomicU8,
     modern: AtomicU8,
+    /// The transport leaves no other.
+    only: Option<Era>,
     /// No doubt before this, in milliseconds of our clock.
     settled_until: AtomicU64,
 }
 
 impl Eras {
+    /// Of a server whose transport belongs to one era.
+    pub fn only(era: Era) -> Self {
+        Self { only: Some(era), ..Self::default() }
+    }
+
     /// Whether the server speaks the era; `None` while nobody knows.
     pub fn speaks(&self, era: Era) -> Option<bool> {
+        if let Some(only) = self.only {
+            return Some(only == era);
+        }
         match self.of(era).load(Ordering::Relaxed) {
             SPEAKS => Some(true),
             DOES_NOT => Some(false),
@@ -168,5 +178,8 @@ mod tests {
         assert_eq!(known(), (Some(true), Some(true)));
         eras.doubt();
         assert_eq!(known(), (None, None));
+        let only = Eras::only(Era::Legacy);
+        only.doubt();
+        assert_eq!((only.speaks(Era::Modern), only.spoken()), (Some(false), (true, false)));
     }
 }

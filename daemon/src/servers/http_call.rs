@@ -94,7 +94,7 @@ pub async fn send(
     first_byte: Option<Duration>,
 ) -> Result<Answer, Failure> {
     let upstream = server.http().expect("only HTTP servers are called over HTTP");
-    let outgoing = Outgoing { method, endpoint, headers, body: &[body], first_byte };
+    let outgoing = Outgoing { method, endpoint, headers, target: None, body: &[body], first_byte };
     let sent = upstream.client(core.index).send(outgoing).await;
     let answer = sent.map_err(|error| unsent(server, &error))?;
     if server.fitness.answered(&server.settings.name) {

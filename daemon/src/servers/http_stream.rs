@@ -82,7 +82,7 @@ impl Stream {
     pub async fn next(&mut self) -> Unasked {
         loop {
             if let Some(mut open) = self.open.take() {
-                if let Some(event) = open.next(&self.server).await {
+                if let Some(event) = open.next(&self.server.settings.name).await {
                     self.open = Some(open);
                     self.note(&event);
                     if !event.data.is_empty() {
@@ -128,9 +128,7 @@ impl Stream {
         let event = self.last_event.as_deref();
         match bare(&self.core, &self.server, &self.conversation, Method::Get, event).await {
             Some(answer) if answer.status == 200 => match Readable::new(&answer.headers, answer.body) {
-                Ok(body) => {
-                    Asked::Stream(Box::new(Open { body, parser: Parser::new(MAX_MESSAGE), unread: Bytes::new() }))
-                }
+                Ok(body) => Asked::Stream(Box::new(Open::new(body, MAX_MESSAGE))),
                 Err(problem) => {
                     debug!(server = self.server.settings.name, %problem, "a stream of a server cannot be read");
                     Asked::NotNow
@@ -143,15 +141,21 @@ impl Stream {
     }
 }
 
-struct Open {
+/// An open stream of events.
+pub(super) struct Open {
     body: Readable,
     parser: Parser,
     unread: Bytes,
 }
 
 impl Open {
-    /// The next event; `None` at the stream's end.
-    async fn next(&mut self, server: &Server) -> Option<Event> {
+    /// The stream in an answer's body; longer events than `bound` bytes are left out.
+    pub(super) fn new(body: Readable, bound: usize) -> Self {
+        Self { body, parser: Parser::new(bound), unread: Bytes::new() }
+    }
+
+    /// The next event; `None` at the stream's end. A dropped future has lost nothing.
+    pub(super) async fn next(&mut self, server: &str) -> Option<Event> {
         loop {
             let mut rest = &self.unread[..];
             let parsed = self.parser.push(&mut rest);
@@ -162,7 +166,7 @@ impl Open {
                 Ok(None) => {}
                 // Only that event is lost; the parser has skipped it.
                 Err(problem) => {
-                    debug!(server = server.settings.name, %problem, "an event of a server was dropped");
+                    debug!(server, %problem, "an event of a server was dropped");
                     continue;
                 }
             }

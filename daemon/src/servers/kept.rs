@@ -126,6 +126,14 @@ impl Kept {
         Some(span.of(&self.introduction.bytes))
     }
 
+    /// The server's raw capabilities.
+    pub fn capabilities(&self) -> &[u8] {
+        let text = &self.introduction.bytes;
+        let result = self.introduction.envelope.result;
+        let all = result.and_then(|result| json::get(text, result, "capabilities"));
+        all.map_or(b"{}", |all| all.of(text))
+    }
+
     /// Whether the server declares a capability.
     fn declares(&self, capability: &str) -> bool {
         let text = &self.introduction.bytes;

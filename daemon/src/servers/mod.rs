@@ -43,6 +43,7 @@ use left_out::LeftOut;
 use leg::Leg;
 use news::News;
 use queue::Queue;
+use stdio::events::Events;
 use stdio::instances::Instances;
 use stdio::link::Serves;
 
@@ -83,7 +84,8 @@ pub struct Server {
 #[derive(Debug)]
 enum By {
     Http(http_call::Upstream),
-    Stdio(Arc<Instances>),
+    /// Commands over stdio, or sessions over SSE.
+    Instances(Arc<Instances>),
 }
 
 impl Server {
@@ -94,9 +96,14 @@ impl Server {
     pub fn new(settings: Arc<settings::Server>, daemon: &Daemon) -> Result<Self, String> {
         let by = match &settings.transport {
             Transport::Http(http) => By::Http(http_call::Upstream::new(&settings, http, daemon)?),
+            Transport::Sse(http) => {
+                let events = Events::new(&settings.name, http, &settings.timeout)?;
+                let max = http.pool.max_connections;
+                By::Instances(Arc::new(Instances::of_events(&settings.name, events, max, &settings.queue)))
+            }
             Transport::Stdio(stdio) => {
                 let socket = daemon.runtime_dir.join("servers").join(format!("{}.sock", settings.name));
-                By::Stdio(Arc::new(Instances::new(&settings.name, socket, stdio, &settings.queue)))
+                By::Instances(Arc::new(Instances::new(&settings.name, socket, stdio, &settings.queue)))
             }
         };
         Ok(Self {
@@ -106,7 +113,11 @@ impl Server {
             fitness: Arc::default(),
             discovery: Arc::default(),
             left_out: Arc::default(),
-            eras: Arc::default(),
+            eras: Arc::new(match settings.transport {
+                // Its transport ended with the revisions of that era.
+                Transport::Sse(_) => Eras::only(Era::Legacy),
+                Transport::Http(_) | Transport::Stdio(_) => Eras::default(),
+            }),
             kept: Arc::default(),
             catalog: Arc::default(),
             news: Arc::default(),
@@ -145,18 +156,18 @@ impl Server {
         })
     }
 
-    /// Its endpoints, where it is reached over HTTP.
+    /// Its endpoints, where it is reached over Streamable HTTP.
     pub fn http(&self) -> Option<&http_call::Upstream> {
         match &*self.by {
             By::Http(upstream) => Some(upstream),
-            By::Stdio(_) => None,
+            By::Instances(_) => None,
         }
     }
 
-    /// Its instances, where it is reached over stdio.
+    /// Its instances over stdio, or its sessions over SSE.
     pub fn instances(&self) -> Option<&Arc<Instances>> {
         match &*self.by {
-            By::Stdio(instances) => Some(instances),
+            By::Instances(instances) => Some(instances),
             By::Http(_) => None,
         }
     }
@@ -191,7 +202,7 @@ impl Server {
     pub async fn own_leg(self: &Arc<Self>, era: Era, revision: &str) -> Result<Leg, Failure> {
         match &*self.by {
             By::Http(_) => Ok(self.http_leg(era)),
-            By::Stdio(instances) => {
+            By::Instances(instances) => {
                 let link = match era {
                     Era::Legacy => instances.shared(&format!("gate {revision}"), Serves::Everybody).await?,
                     // Questions of the gate share the instance that serves everybody, where one does.
@@ -213,7 +224,7 @@ impl Server {
     async fn session_leg(self: &Arc<Self>, unasked: mpsc::Sender<Bytes>) -> Result<Leg, Failure> {
         match &*self.by {
             By::Http(_) => Ok(self.http_leg(Era::Legacy)),
-            By::Stdio(instances) => {
+            By::Instances(instances) => {
                 let link = instances.dedicated(unasked).await?;
                 Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
             }
@@ -261,7 +272,7 @@ impl Server {
     ) -> Result<Leg, Failure> {
         let per = match &self.settings.transport {
             Transport::Stdio(stdio) => stdio.instances.per,
-            Transport::Http(_) => None,
+            Transport::Http(_) | Transport::Sse(_) => None,
         };
         match per {
             None | Some(Per::Session) => {

@@ -82,6 +82,8 @@ struct State {
     left: u64,
     /// A client has an id to name: of an event, or the one before the first.
     told: bool,
+    /// Its client is never told of ids.
+    untold: bool,
     reader: Option<Waker>,
     sayer: Option<Waker>,
 }
@@ -93,8 +95,8 @@ pub struct NoRoom;
 impl Line {
     /// A line without events.
     pub fn new(number: u64, bounds: Bounds, tally: Arc<Tally>) -> Self {
-        let state =
-            State { stream: Stream::new(bounds), left: clock::millis(), told: false, reader: None, sayer: None };
+        let stream = Stream::new(bounds);
+        let state = State { stream, left: clock::millis(), told: false, untold: false, reader: None, sayer: None };
         Self { number, tally, state: Mutex::new(state) }
     }
 
@@ -183,7 +185,12 @@ impl Line {
     /// Whether somebody reads, or could come back to.
     pub fn is_within_reach(&self) -> bool {
         let state = self.lock();
-        state.stream.is_read() || state.told
+        state.stream.is_read() || (state.told && !state.untold)
+    }
+
+    /// Whoever reads it passes events on without their ids: nobody can come back to it.
+    pub fn hide_ids(&self) {
+        self.lock().untold = true;
     }
 
     /// Milliseconds without a reader.
@@ -393,6 +400,17 @@ mod tests {
         drop(reading);
         assert!(!line.is_within_reach());
         assert_eq!(line.shrink(), ["x"]);
+    }
+
+    #[test]
+    fn a_client_that_sees_no_ids_is_out_of_reach_once_it_leaves() {
+        let line = line();
+        line.hide_ids();
+        let mut reading = line.read();
+        line.say(b"x");
+        assert!(now(&mut reading).is_some() && line.is_within_reach());
+        drop(reading);
+        assert!(!line.is_within_reach());
     }
 
     #[test]

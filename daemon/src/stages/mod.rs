@@ -1,8 +1,9 @@
 //! The stages of a call, one file each; `pipeline` has their order. `queue` is entered by whoever
-//! calls a server, `ending` watches over what outlives the gate's time, `unread` over what a refused
-//! client goes on to send, `contain` over defects.
+//! calls a server, `batch` by messages that came as one, `ending` watches over what outlives the
+//! gate's time, `unread` over what a refused client goes on to send, `contain` over defects.
 
 pub mod address;
+pub mod batch;
 pub mod compress;
 pub mod contain;
 pub mod ending;

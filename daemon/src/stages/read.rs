@@ -18,6 +18,7 @@ use toolgate_protocol::error::PARSE_ERROR;
 use toolgate_protocol::header_value::{self, Mirrored};
 use toolgate_protocol::revision::Era;
 
+use super::batch;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::listen::connection::Protocol;
@@ -37,6 +38,10 @@ pub async fn read(call: &mut Call, unread: &mut Option<Incoming>) -> Result<(), 
     let Some(body) = unread.take() else { return Ok(()) };
     let bytes = collect(call, body).await?;
     call.times.read = Instant::now();
+    if batch::may_be(call.header(VERSION), &bytes) {
+        call.batch = Some(bytes);
+        return Ok(());
+    }
     let message = Message::parse(bytes.clone()).map_err(|problem| unreadable(call, bytes, &problem))?;
     call.era = Era::of_request(call.header(VERSION), &message.envelope, &message.bytes);
     call.message = Some(message);
@@ -143,7 +148,7 @@ fn too_large(bound: usize) -> Failure {
 }
 
 /// A request without an id would be worked on without anybody having been asked whether it may.
-fn needs_id(message: &Message) -> Result<(), Failure> {
+pub fn needs_id(message: &Message) -> Result<(), Failure> {
     let request = message.envelope.known_method.is_some_and(|method| !method.is_notification());
     if message.shape() == Shape::Notification && request {
         return Err(Failure::new(Kind::InvalidRequest, format!("{} is a request and needs an id.", message.method())));
@@ -152,7 +157,7 @@ fn needs_id(message: &Message) -> Result<(), Failure> {
 }
 
 /// The answer to an unreadable message still names its id, where that could be read.
-fn unreadable(call: &mut Call, bytes: Bytes, problem: &ScanError) -> Failure {
+pub fn unreadable(call: &mut Call, bytes: Bytes, problem: &ScanError) -> Failure {
     call.salvaged = Some(bytes);
     let kind = if problem.code() == PARSE_ERROR { Kind::Parse } else { Kind::InvalidRequest };
     Failure::new(kind, problem.to_string())

@@ -39,14 +39,14 @@ def step(tool: str, expect: str = "", **arguments) -> dict:
 class Server:
     """A server behind the gate, and what a client calls on it."""
 
-    def __init__(self, eras, succeed, fail, progress=None, cancel=None, command=None):
-        self.eras, self.command = eras, command
+    def __init__(self, eras, succeed, fail, progress=None, cancel=None, command=None, sse=False):
+        self.eras, self.command, self.sse = eras, command, sse
         # A tool that reports nothing, or is over at once, is called all the same.
         self.steps = {"succeed": succeed, "fail": fail, "progress": progress or succeed, "cancel": cancel or succeed}
         self.reports, self.waits = progress is not None, cancel is not None
 
 
-def everything(command=None) -> Server:
+def everything(command=None, sse=False) -> Server:
     long = "trigger-long-running-operation"
     return Server(
         ("legacy",),
@@ -55,6 +55,7 @@ def everything(command=None) -> Server:
         step(long, "completed", duration=0.5, steps=5),
         step(long, "", duration=20, steps=20),
         command,
+        sse,
     )
 
 
@@ -70,6 +71,7 @@ def servers(folder: pathlib.Path) -> dict[str, Server]:
         "fixture": Server(BOTH, *fixture),
         "fixture-stdio": Server(BOTH, *fixture, command=[PYTHON["2"], FIXTURE]),
         "everything": everything(),
+        "everything-sse": everything(sse=True),
         "everything-stdio": everything([NODE_BIN / "mcp-server-everything", "stdio"]),
         "filesystem": Server(
             ("legacy",),
@@ -98,7 +100,7 @@ def gate_tables(known: dict[str, Server], urls: dict[str, str]) -> str:
         if server.command:
             where = f"command = {json.dumps([str(part) for part in server.command])}"
         else:
-            where = f'endpoints = ["{urls[name]}"]'
+            where = f'endpoints = ["{urls[name]}"]' + ('\ntransport = "sse"' if server.sse else "")
         tables.append(f"[server.{name}]\n{where}\n")
     return "\n".join(tables)
 
@@ -231,7 +233,7 @@ def main() -> int:
         if given.server:
             known = {name: server for name, server in known.items() if name in given.server}
         if given.direct or given.control:
-            known = {name: server for name, server in known.items() if not server.command}
+            known = {name: server for name, server in known.items() if not server.command and not server.sse}
         if given.control or given.refusals:
             known = {"fixture": known["fixture"]}
         urls = {}
@@ -239,6 +241,8 @@ def main() -> int:
             urls["fixture"] = stage.fixture()
         if "everything" in known:
             urls["everything"] = stage.everything()
+        if "everything-sse" in known:
+            urls["everything-sse"] = stage.everything("sse")
         gate: Gate | None = None
         if given.control:
             gate = stage.control(urls["fixture"])

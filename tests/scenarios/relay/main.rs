@@ -6,6 +6,7 @@
 mod aliases;
 mod announced;
 mod asking;
+mod batches;
 mod crossing;
 mod door;
 mod failures;
@@ -15,4 +16,6 @@ mod modern;
 mod resuming;
 mod sessions;
 mod spares;
+mod sse;
 mod stage;
+mod tasks;

@@ -50,7 +50,7 @@ async fn pages_of_all_servers_come_to_an_end_with_every_tool_once() {
         found.sort();
         let mut expected: Vec<String> = ["web", second]
             .iter()
-            .flat_map(|server| ["echo", "fail", "secret"].map(|tool| format!("{server}__{tool}")))
+            .flat_map(|server| ["echo", "fail", "secret", "task"].map(|tool| format!("{server}__{tool}")))
             .collect();
         expected.sort();
         assert_eq!(found, expected);
@@ -266,10 +266,10 @@ async fn filters_of_servers_profiles_and_keys_hold_in_lists_and_for_calls() {
     let scoped = format!("Bearer {}", stage.gate.key_of("scoped"));
     for era in [Era::Legacy, Era::Modern] {
         for (path, key, expected) in [
-            ("/mcp/web", None, vec!["echo", "secret"]),
-            ("/mcp/new", None, vec!["echo", "secret"]),
+            ("/mcp/web", None, vec!["echo", "secret", "task"]),
+            ("/mcp/new", None, vec!["echo", "secret", "task"]),
             ("/mcp/one", None, vec!["echo"]),
-            ("/mcp/few", None, vec!["new__echo", "web__echo", "web__secret"]),
+            ("/mcp/few", None, vec!["new__echo", "new__task", "web__echo", "web__secret", "web__task"]),
             ("/mcp/few", Some(&scoped), vec!["web__echo"]),
             ("/mcp/web", Some(&scoped), vec!["echo"]),
             ("/mcp/new", Some(&scoped), vec![]),

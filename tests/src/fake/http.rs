@@ -73,10 +73,12 @@ struct Server {
     sessions: Arc<Mutex<HashSet<String>>>,
 }
 
-struct Request {
-    method: String,
-    headers: Value,
-    body: String,
+pub(super) struct Request {
+    pub(super) method: String,
+    /// Path and query.
+    pub(super) target: String,
+    pub(super) headers: Value,
+    pub(super) body: String,
 }
 
 impl Server {
@@ -195,7 +197,7 @@ fn status_of(text: &str, modern: bool) -> u16 {
     }
 }
 
-fn plain(status: u16, headers: &str, body: &str) -> Vec<u8> {
+pub(super) fn plain(status: u16, headers: &str, body: &str) -> Vec<u8> {
     let retry = if status == 429 { "Retry-After: 7\r\n" } else { "" };
     format!(
         "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{headers}{retry}Content-Length: {}\r\n\r\n{body}",
@@ -204,7 +206,7 @@ fn plain(status: u16, headers: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn stream_head(headers: &str) -> Vec<u8> {
+pub(super) fn stream_head(headers: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n{headers}\r\n")
         .into_bytes()
 }
@@ -230,7 +232,7 @@ fn event(text: &str) -> Vec<u8> {
     format!("{:x}\r\n{event}\r\n", event.len()).into_bytes()
 }
 
-async fn read_request(socket: &mut TcpStream, held: &mut Vec<u8>) -> io::Result<Option<Request>> {
+pub(super) async fn read_request(socket: &mut TcpStream, held: &mut Vec<u8>) -> io::Result<Option<Request>> {
     loop {
         if let Some((length, request)) = parse(held)? {
             held.drain(..length);
@@ -255,6 +257,7 @@ fn parse(read: &[u8]) -> io::Result<Option<(usize, Request)>> {
     let Some(body) = read.get(head..head + length) else { return Ok(None) };
     let request = Request {
         method: request.method.unwrap_or_default().to_owned(),
+        target: request.path.unwrap_or_default().to_owned(),
         headers: headers.into(),
         body: String::from_utf8_lossy(body).into_owned(),
     };

@@ -6,6 +6,8 @@
 pub mod http;
 pub mod record;
 mod script;
+pub mod sse;
+mod tasks;
 
 pub mod stdio;
 
@@ -65,6 +67,8 @@ pub struct Fake {
     streams: Mutex<Vec<(Option<String>, Out)>>,
     /// Requests in flight that can be cancelled.
     running: Mutex<HashMap<String, oneshot::Sender<()>>>,
+    /// Calls that became tasks, by the task's id.
+    tasks: Mutex<HashMap<String, tasks::Task>>,
     next: AtomicU64,
 }
 
@@ -117,6 +121,7 @@ impl Fake {
             asked: Mutex::default(),
             streams: Mutex::default(),
             running: Mutex::default(),
+            tasks: Mutex::default(),
             next: AtomicU64::new(1),
         }
     }

@@ -29,7 +29,9 @@ impl Fake {
             "server/discover" => result(request, out, &introduction(request, "supportedVersions")),
             "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => result(request, out, "{}"),
             "subscriptions/listen" => self.listen(request, out).await,
+            "tools/call" if request.name == "task" => self.make_task(request, out),
             "tools/call" => self.call(request, out).await,
+            method if method.starts_with("tasks/") => self.about_task(request, out).await,
             method if method.ends_with("/list") => match self.record.offered() {
                 Some(offer) if offer.silent => std::future::pending().await,
                 Some(offer) if matches!(method, "tools/list" | "prompts/list") => offered(request, &offer, out),
@@ -163,8 +165,13 @@ impl Fake {
 fn introduction(request: &Request, version: &str) -> String {
     let versions = if request.modern { json!(["2026-07-28"]) } else { request.params["protocolVersion"].clone() };
     let features = json!({"listChanged": true});
-    let capabilities = json!({"tools": features, "prompts": features, "logging": {}, "completions": {},
+    let mut capabilities = json!({"tools": features, "prompts": features, "logging": {}, "completions": {},
         "resources": {"listChanged": true, "subscribe": true}});
+    if request.modern {
+        capabilities["extensions"] = json!({"io.modelcontextprotocol/tasks": {}});
+    } else {
+        capabilities["tasks"] = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+    }
     format!(
         r#"{{"{version}":{versions},"capabilities":{capabilities},"serverInfo":{{"name":"fake","version":"1","x":12345678901234567890}},"instructions":"Be kind.",{COMPLETE}}}"#
     )
@@ -183,6 +190,9 @@ fn progress(request: &Request, out: &Out) {
 /// Numbers and strings that a model of JSON would change.
 pub const ODD: &str =
     r#"{"n":123456789012345678901234567890,"z":1.0,"a":"\u0041\/","content":[],"b":1E5,"unknown":{"deep":[null,{}]}}"#;
+
+/// A tool that a legacy server only runs as a task.
+const TASK: &str = r#"{"name":"task","inputSchema":{"type":"object"},"execution":{"taskSupport":"required"}}"#;
 
 fn list(request: &Request, out: &Out) {
     let member = match request.method.as_str() {
@@ -203,7 +213,9 @@ fn list(request: &Request, out: &Out) {
     let text = match request.params["cursor"].as_str() {
         None if member == "tools" => format!(r#"{{"tools":[{first}],"nextCursor":"second",{COMPLETE}}}"#),
         None => format!(r#"{{"{member}":[{first}],{COMPLETE}}}"#),
-        Some("second") => format!(r#"{{"tools":[{{"name":"fail","inputSchema":{{"type":"object"}}}}],{COMPLETE}}}"#),
+        Some("second") => {
+            format!(r#"{{"tools":[{{"name":"fail","inputSchema":{{"type":"object"}}}},{TASK}],{COMPLETE}}}"#)
+        }
         Some(_) => return fail(request, out, &json!({"code": -32602, "message": "Invalid cursor"})),
     };
     result(request, out, &text);
@@ -241,11 +253,11 @@ fn echo(request: &Request, out: &Out) {
     result(request, out, &format!(r#"{{"content":[],"method":"{method}","params":{raw_params}{complete}}}"#));
 }
 
-fn result(request: &Request, out: &Out, text: &str) {
+pub(super) fn result(request: &Request, out: &Out, text: &str) {
     say(out, &format!(r#"{{"jsonrpc":"2.0","id":{},"result":{text}}}"#, request.id));
 }
 
-fn fail(request: &Request, out: &Out, error: &Value) {
+pub(super) fn fail(request: &Request, out: &Out, error: &Value) {
     say(out, &format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, request.id));
 }
 

@@ -5,6 +5,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::raw;
 use crate::envelope::{self, Envelope, ScanError, Shape, salvage_id, scan};
 use crate::error::{INVALID_REQUEST, error_body};
@@ -85,7 +87,7 @@ pub fn split(body: &[u8]) -> Result<Batch, Refusal> {
         match scan(text) {
             Err(error) => {
                 let id = salvage_id(text).map_or(&b"null"[..], |id| id.of(text));
-                batch.answers.push(&error_body(Some(id), error.code(), &error.to_string(), None));
+                batch.answers.all.push(error_body(Some(id), error.code(), &error.to_string(), None).into());
             }
             Ok(envelope) if envelope.shape != Shape::Request => batch.parts.push(Part { span, envelope }),
             Ok(envelope) => {
@@ -95,7 +97,7 @@ pub fn split(body: &[u8]) -> Result<Batch, Refusal> {
                 }
                 if envelope.known_method == Some(Method::Initialize) {
                     let message = "`initialize` must not be part of a batch; send it by itself.";
-                    batch.answers.push(&error_body(Some(id), INVALID_REQUEST, message, None));
+                    batch.answers.all.push(error_body(Some(id), INVALID_REQUEST, message, None).into());
                     continue;
                 }
                 batch.answers.expected += 1;
@@ -109,15 +111,15 @@ pub fn split(body: &[u8]) -> Result<Batch, Refusal> {
 /// The answers to a batch, in the order in which they come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
-    array: Vec<u8>,
+    all: Vec<Bytes>,
     expected: usize,
 }
 
 impl Answers {
     /// The answer to one request of the batch: a whole message.
-    pub fn answered(&mut self, message: &[u8]) {
+    pub fn answered(&mut self, message: Bytes) {
         self.expected = self.expected.saturating_sub(1);
-        self.push(message);
+        self.all.push(message);
     }
 
     /// Requests that have no answer yet.
@@ -128,17 +130,16 @@ impl Answers {
 
     /// The body of the answer, an array; `None` when there was no request, which is answered with 202.
     #[must_use]
-    pub fn finish(mut self) -> Option<Vec<u8>> {
-        if self.array.is_empty() {
+    pub fn finish(self) -> Option<Vec<u8>> {
+        if self.all.is_empty() {
             return None;
         }
-        self.array.push(b']');
-        Some(self.array)
+        Some([b"[", &self.all.join(&b","[..])[..], b"]"].concat())
     }
 
-    fn push(&mut self, message: &[u8]) {
-        self.array.push(if self.array.is_empty() { b'[' } else { b',' });
-        self.array.extend_from_slice(message);
+    /// The answers so far, each a whole message: for a client that gets them one by one.
+    pub fn each(self) -> impl Iterator<Item = Bytes> {
+        self.all.into_iter()
     }
 }
 
@@ -160,9 +161,10 @@ mod tests {
         assert_eq!(answers.missing(), 2);
         for part in parts.iter().rev().filter(|part| part.envelope.shape == Shape::Request) {
             let id = raw(part.span.of(body.as_bytes()), part.envelope.id);
-            answers.answered(&result_body(id, b"{\"n\":1.0}"));
+            answers.answered(result_body(id, b"{\"n\":1.0}").into());
         }
         assert_eq!(answers.missing(), 0);
+        assert_eq!(answers.clone().each().count(), 2);
         let out = answers.finish().expect("answers");
         assert_eq!(
             String::from_utf8_lossy(&out),

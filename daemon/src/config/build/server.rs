@@ -17,7 +17,7 @@ use super::secrets::{certificate_path, secret};
 use super::{Context, references, tls};
 
 /// Keys that only one of the two kinds of server has.
-const HTTP_ONLY: &[&str] = &["pool", "bearer", "headers", "tls", "forward_client"];
+const HTTP_ONLY: &[&str] = &["transport", "pool", "bearer", "headers", "tls", "forward_client"];
 const STDIO_ONLY: &[&str] = &["env", "directory", "line_bytes", "instances"];
 
 /// A server, unless nothing says how it is reached.
@@ -73,7 +73,19 @@ fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> 
                     "write at least one URL, or set enabled = false",
                 );
             }
-            Some(Transport::Http(http(section, context)))
+            let http = http(section, context);
+            if section.text("transport").as_deref() != Some("sse") {
+                return Some(Transport::Http(http));
+            }
+            if let Some(node) = section.written("forward_client").filter(|_| http.forward_client) {
+                context.error(
+                    "conflict",
+                    node.place,
+                    "a server over SSE is not told who calls",
+                    "remove it, or use streamable-http",
+                );
+            }
+            Some(Transport::Sse(http))
         }
         (None, Some(node)) => {
             foreign(section, HTTP_ONLY, "endpoints", context);

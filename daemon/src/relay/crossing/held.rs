@@ -6,26 +6,30 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::timeout;
 use toolgate_protocol::bridge::levels::{self, Level};
 use toolgate_protocol::bridge::parking::{Arrival, Questions};
+use toolgate_protocol::bridge::tasks::legacy;
 use toolgate_protocol::bridge::{notification, request, result};
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method;
 use tracing::debug;
 
+use super::awaited::Awaited;
 use super::{capabilities, parameters, parked, read};
 use crate::call::Call;
 use crate::core::Core;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::identity::Client;
 use crate::listen::drain::Phase;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
+use crate::servers::catalog::Tool;
 use crate::servers::discovery;
 use crate::servers::exchange::{Exchange, Step, cancellation, garbage};
 use crate::servers::kept::{self, Aside, Holder, Kept};
@@ -52,6 +56,12 @@ pub struct Run {
     aside: Aside,
     upstream: Upstream,
     from: Provenance,
+    /// Its tool only runs as a task.
+    needs_task: bool,
+    /// The task that the call has become.
+    task: Option<Awaited>,
+    /// That it has, for whoever waits elsewhere.
+    is_task: Arc<AtomicBool>,
     wanted: Option<Level>,
     /// The place at the server; given up while the client is asked.
     permit: Option<Permit>,
@@ -65,7 +75,7 @@ type Sending = Pin<Box<dyn Future<Output = Result<Exchange, Failure>>>>;
 
 /// The request on its way, and then its answer.
 struct Upstream {
-    /// The id that it has at the server.
+    /// The id that the call has at the server.
     id: Bytes,
     sending: Option<Sending>,
     exchange: Option<Exchange>,
@@ -82,8 +92,14 @@ pub(super) enum Turn {
 impl Held {
     /// Begins the call. `message` has the server's own names; the call holds a permit.
     pub async fn begin(call: &mut Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
-        parameters::check(call, server, message).await?;
-        Ok(Self { run: Some(Run::begin(call, server, message).await?) })
+        let tool = parameters::tool(call, server, message).await;
+        parameters::check(call, &tool, message)?;
+        Ok(Self { run: Some(Run::begin(call, server, message, &tool).await?) })
+    }
+
+    /// Whether the call has become a task, which may take its time.
+    pub fn is_task(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.task.is_some())
     }
 
     /// The next message for the client. A dropped future has lost nothing.
@@ -113,6 +129,13 @@ impl Upstream {
         Self { id: named.bytes(), sending: Some(Box::pin(sending)), exchange: None }
     }
 
+    /// Waits for the result of the task that the call has become.
+    fn follow(&mut self, core: &Rc<Core>, kept: &Arc<Kept>, request: Message, from: &Provenance) {
+        let (core, kept, from) = (Rc::clone(core), Arc::clone(kept), from.clone());
+        self.sending = Some(Box::pin(async move { Awaited::ask(&core, &kept.leg, &request, &from).await }));
+        self.exchange = None;
+    }
+
     /// What comes next; `None` where the server knows nothing of the session. A dropped future has
     /// lost nothing: the request goes on its way when it is asked again.
     async fn next(&mut self) -> Option<Step> {
@@ -133,12 +156,12 @@ impl Upstream {
 }
 
 impl Run {
-    async fn begin(call: &mut Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
+    async fn begin(call: &mut Call, server: &Arc<Server>, message: &Message, tool: &Tool) -> Result<Self, Failure> {
         let client = Arc::clone(call.client());
         let kept = kept::session(&call.core, server, holder(server, &client, message)).await?;
         let wanted = Level::of_request(&message.bytes, &message.envelope);
         let (core, from) = (Rc::clone(&call.core), call.provenance());
-        let legacy = read(request::to_legacy(&message.bytes, &message.envelope))?;
+        let legacy = to_legacy(&kept, message, tool.needs_task)?;
         let upstream = Upstream::new(&core, &kept, legacy, &from, kept.enter(wanted));
         Ok(Self {
             core,
@@ -149,6 +172,9 @@ impl Run {
             kept,
             upstream,
             from,
+            needs_task: tool.needs_task,
+            task: None,
+            is_task: Arc::default(),
             wanted,
             permit: call.permits.pop(),
             flow: queue::flow(call),
@@ -160,13 +186,16 @@ impl Run {
     /// The server has forgotten the session: the call begins again in a new one, once.
     async fn renew(&mut self) -> Result<(), Failure> {
         let server = Arc::clone(&self.kept.leg.server);
-        if std::mem::replace(&mut self.renewed, true) {
+        if std::mem::replace(&mut self.renewed, true) && self.task.is_none() {
             return Err(super::refused(&server));
         }
         let holder = holder(&server, &self.client, &self.request);
         kept::forget(&server, holder, &self.kept).await;
+        if self.task.is_some() {
+            return Err(lost_task(&server));
+        }
         let kept = kept::session(&self.core, &server, holder).await?;
-        let legacy = read(request::to_legacy(&self.request.bytes, &self.request.envelope))?;
+        let legacy = to_legacy(&kept, &self.request, self.needs_task)?;
         self.upstream = Upstream::new(&self.core, &kept, legacy, &self.from, kept.enter(self.wanted));
         self.aside = Aside::begin(&kept);
         std::mem::replace(&mut self.kept, kept).leave(self.wanted);
@@ -189,12 +218,10 @@ impl Run {
             };
             let done = match step {
                 Step::Related(message) => self.related(message),
-                Step::Final(message) => {
-                    self.over = true;
-                    Some(Turn::Step(self.translated(message)))
-                }
+                Step::Final(message) => self.answered(message),
                 Step::Lost(failure) => {
-                    self.over = true;
+                    // A task may go on; nobody waits for it.
+                    self.over = self.task.is_none();
                     Some(Turn::Step(Step::Lost(failure)))
                 }
             };
@@ -228,7 +255,40 @@ impl Run {
             }
             method => notification::passes_to_client(method),
         };
-        passes.then(|| Turn::Step(Step::Related(message.bytes)))
+        let own = |message: Message| match &self.task {
+            Some(task) => task.progress(&self.request, message),
+            None => message.bytes,
+        };
+        passes.then(|| Turn::Step(Step::Related(own(message))))
+    }
+
+    /// The answer to the call, or the task that stands in its place.
+    fn answered(&mut self, message: Bytes) -> Option<Turn> {
+        match self.become_task(&message) {
+            Ok(true) => return None,
+            Ok(false) => {}
+            Err(failure) => return Some(Turn::Step(Step::Lost(failure))),
+        }
+        self.over = true;
+        Some(Turn::Step(self.translated(message)))
+    }
+
+    /// Whether this answer says that the call has become a task; its result is then waited for.
+    fn become_task(&mut self, answer: &Bytes) -> Result<bool, Failure> {
+        if !runs_as_task(&self.kept, self.needs_task) || self.task.is_some() {
+            return Ok(false);
+        }
+        let Some(answer) = Message::parse(answer.clone()).ok() else { return Ok(false) };
+        let Some(task) = Awaited::of(&answer, self.upstream.id.clone()) else { return Ok(false) };
+        let request = self.task.insert(task).request(&self.request)?;
+        self.is_task.store(true, Ordering::Relaxed);
+        self.upstream.follow(&self.core, &self.kept, request, &self.from);
+        Ok(true)
+    }
+
+    /// Tells whether the call has become a task, also whoever waits elsewhere.
+    pub(super) fn task_mark(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_task)
     }
 
     fn translated(&self, message: Bytes) -> Step {
@@ -282,12 +342,15 @@ impl Drop for Run {
             return;
         }
         let (core, kept, id) = (Rc::clone(&self.core), Arc::clone(&self.kept), self.upstream.id.clone());
-        let given_up: Vec<Vec<u8>> = self.questions.give_up();
+        let (given_up, task) = (self.questions.give_up(), self.task.take());
         tokio::task::spawn_local(async move {
             for answer in given_up {
                 drop(kept.leg.send(&core, answer.into(), &Provenance::own()).await);
             }
-            kept.leg.cancel(&core, cancellation(&id), &Provenance::own()).await;
+            match task {
+                Some(task) => task.cancel(&core, &kept.leg).await,
+                None => kept.leg.cancel(&core, cancellation(&id), &Provenance::own()).await,
+            }
         });
     }
 }
@@ -298,6 +361,30 @@ fn holder<'a>(server: &Server, client: &'a Client, message: &'a Message) -> Hold
         capabilities: capabilities(message),
         info: message.raw(message.envelope.client_info),
     })
+}
+
+/// The request as the session's server takes it.
+fn to_legacy(kept: &Kept, message: &Message, needs_task: bool) -> Result<Message, Failure> {
+    let plain = read(request::to_legacy(&message.bytes, &message.envelope))?;
+    if !runs_as_task(kept, needs_task) {
+        return Ok(plain);
+    }
+    read(legacy::as_task(&plain.bytes, &plain.envelope))
+}
+
+fn runs_as_task(kept: &Kept, needs_task: bool) -> bool {
+    needs_task && legacy::are_offered(kept.capabilities())
+}
+
+/// A task ends with its session as far as anybody can tell, and must not be run anew.
+fn lost_task(server: &Server) -> Failure {
+    Failure::new(
+        Kind::ServerUnavailable,
+        format!(
+            "The server {} has lost the session in which this call ran as a task. Whether it had an effect is unknown; check before you repeat it.",
+            server.settings.name
+        ),
+    )
 }
 
 /// A server that does not take the level says too much or too little; its call goes on.

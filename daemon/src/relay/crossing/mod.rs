@@ -2,18 +2,21 @@
 //!
 //! `protocol::bridge` decides what a message becomes; here calls are kept going over several rounds:
 //! `played` asks a legacy client what a modern server requires, `held` runs a modern client's call
-//! in a legacy session, and `parked` keeps it while its client is asked.
+//! in a legacy session, and `parked` keeps it while its client is asked. Of calls that become tasks, `tasked` sees to
+//! those of modern servers and `awaited` to those of legacy ones.
 
+mod awaited;
 pub mod held;
 pub mod listened;
 mod parameters;
 pub mod parked;
 pub mod played;
+mod tasked;
 pub mod watched;
 
 use bytes::Bytes;
 use toolgate_protocol::bridge::levels::Level;
-use toolgate_protocol::bridge::{request, result};
+use toolgate_protocol::bridge::{request, result, tasks};
 use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Era;
 
@@ -67,6 +70,14 @@ fn capabilities(message: &Message) -> &[u8] {
 /// The hosted session that the call belongs to.
 fn hosted(call: &Call) -> Option<&Hosted> {
     call.session.as_ref().and_then(|(session, _)| session.hosted())
+}
+
+/// Refuses a request about a task at a server of this other era: tasks have no handles there.
+pub fn refuse_tasks(method: Option<Method>, era: Era) -> Result<(), Failure> {
+    match method.and_then(|method| tasks::refusal(method, era)) {
+        Some(why) => Err(Failure::new(Kind::MethodUnknown, why)),
+        None => Ok(()),
+    }
 }
 
 /// The level that a legacy session asked for, where the modern server knows levels.

@@ -12,13 +12,14 @@ use tracing::debug;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
-use crate::servers::{Server, catalog};
+use crate::servers::Server;
+use crate::servers::catalog::{self, Tool};
 
 /// Refuses a modern call whose headers do not mirror its arguments (2026-07-28, "Server Validation").
-pub(super) async fn check(call: &Call, server: &Arc<Server>, message: &Message) -> Result<(), Failure> {
-    for param in wanted(call, server, message).await {
+pub(super) fn check(call: &Call, tool: &Tool, message: &Message) -> Result<(), Failure> {
+    for param in &tool.params {
         let header = call.headers.get(&param.header).map(http::HeaderValue::as_bytes);
-        header_value::check_param(&param, header, &message.bytes, message.envelope.arguments)
+        header_value::check_param(param, header, &message.bytes, message.envelope.arguments)
             .map_err(|mismatch| Failure::new(Kind::HeaderMismatch, mismatch.to_string()))?;
     }
     Ok(())
@@ -29,7 +30,7 @@ pub(super) async fn mirrored(call: &Call, server: &Arc<Server>, message: &Messag
     if server.http().is_none() {
         return Vec::new();
     }
-    let wanted = wanted(call, server, message).await.into_iter();
+    let wanted = tool(call, server, message).await.params.into_iter();
     let value = |param: HeaderParam| {
         let value = header_value::param_value(&param, &message.bytes, message.envelope.arguments)?;
         Some((param.header, value))
@@ -37,16 +38,17 @@ pub(super) async fn mirrored(call: &Call, server: &Arc<Server>, message: &Messag
     wanted.filter_map(value).collect()
 }
 
-async fn wanted(call: &Call, server: &Arc<Server>, message: &Message) -> Vec<HeaderParam> {
+/// What the tool wants that a request calls; nothing where it calls none, or one that is not known.
+pub(super) async fn tool(call: &Call, server: &Arc<Server>, message: &Message) -> Tool {
     let name = message.envelope.name_str(&message.bytes);
     let Some(name) = name.filter(|_| message.envelope.known_method == Some(Method::ToolsCall)) else {
-        return Vec::new();
+        return Tool::default();
     };
     match catalog::tools(&call.core, server).await {
         Ok(tools) => tools.get(&*name).cloned().unwrap_or_default(),
         Err(failure) => {
-            debug!(server = server.settings.name, %failure, "mirrored arguments are not known");
-            Vec::new()
+            debug!(server = server.settings.name, %failure, "what a tool wants is not known");
+            Tool::default()
         }
     }
 }

@@ -5,6 +5,7 @@
 //! hears the same. Nothing runs twice: where the call is gone, the answer is an error.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,7 +37,16 @@ type Digest = [u8; 32];
 
 /// The places of all parked calls. Only calls that wait for a client come here.
 #[derive(Debug)]
-pub struct Parked(Mutex<parking::Parked<Arc<str>, Digest, mpsc::Sender<Returned>>>);
+pub struct Parked(Mutex<Places>);
+
+type Places = parking::Parked<Arc<str>, Digest, Way>;
+
+/// The way to a parked call.
+#[derive(Debug, Clone)]
+struct Way {
+    returns: mpsc::Sender<Returned>,
+    is_task: Arc<AtomicBool>,
+}
 
 /// A client that has come back, and where it listens.
 #[derive(Debug)]
@@ -46,12 +56,20 @@ pub struct Returned {
 }
 
 /// What a retry hears of its call.
-pub struct Heard(mpsc::Receiver<Step>);
+pub struct Heard {
+    steps: mpsc::Receiver<Step>,
+    is_task: Arc<AtomicBool>,
+}
 
 impl Heard {
+    /// Whether the call has become a task, which may take its time.
+    pub fn is_task(&self) -> bool {
+        self.is_task.load(Ordering::Relaxed)
+    }
+
     /// The next message for the client.
     pub async fn next(&mut self) -> Step {
-        self.0.recv().await.unwrap_or_else(|| Step::Lost(gone()))
+        self.steps.recv().await.unwrap_or_else(|| Step::Lost(gone()))
     }
 }
 
@@ -64,7 +82,7 @@ impl Default for Parked {
 }
 
 impl Parked {
-    fn lock(&self) -> MutexGuard<'_, parking::Parked<Arc<str>, Digest, mpsc::Sender<Returned>>> {
+    fn lock(&self) -> MutexGuard<'_, Places> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -78,7 +96,8 @@ pub fn gone() -> Failure {
 pub fn park(mut run: Run) -> Step {
     let gate = Arc::clone(&run.core.gate);
     let (sender, returns) = mpsc::channel(RETRIES);
-    let parked = gate.parked.lock().park(Arc::clone(&run.client.id), digest_of(&run.request), clock::millis(), sender);
+    let way = Way { returns: sender, is_task: run.task_mark() };
+    let parked = gate.parked.lock().park(Arc::clone(&run.client.id), digest_of(&run.request), clock::millis(), way);
     let Ok(place) = parked else {
         let mine = parking::PER_OWNER;
         let text = format!("{mine} calls of this client wait for its answers already. Answer one of them first.");
@@ -104,13 +123,13 @@ pub async fn resume(call: &Call, message: &Message, place: Place) -> Result<Hear
     let found = {
         let mut parked = call.core.gate.parked.lock();
         match parked.retry(place, &call.client().id, &digest_of(message), clock::millis()) {
-            Retry::Resumes(sender) | Retry::Joins(sender) => sender.clone(),
+            Retry::Resumes(way) | Retry::Joins(way) => way.clone(),
             Retry::Lost(lost) => return Err(Failure::new(Kind::InvalidParams, lost.message())),
         }
     };
     let (steps, heard) = mpsc::channel(UNREAD);
-    found.send(Returned { retry: message.clone(), steps }).await.map_err(|_| gone())?;
-    Ok(Heard(heard))
+    found.returns.send(Returned { retry: message.clone(), steps }).await.map_err(|_| gone())?;
+    Ok(Heard { steps: heard, is_task: found.is_task })
 }
 
 /// What the seal of a parked call's place is bound to.

@@ -1,7 +1,8 @@
 //! A legacy client's call on a modern server, over as many rounds as the server requires input.
 //!
 //! Hosted sessions begin it. What the server requires becomes requests of ours to the client; the
-//! client's cancellation closes the round that is under way, which is how the modern era cancels.
+//! client's cancellation closes the round that is under way, which is how the modern era cancels. A
+//! call that the server makes a task goes on in `tasked`.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -14,11 +15,14 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use toolgate_protocol::bridge::parking::PARKED_MILLIS;
 use toolgate_protocol::bridge::playback::{self, Playback};
-use toolgate_protocol::bridge::{notification, result};
+use toolgate_protocol::bridge::request::Declared;
+use toolgate_protocol::bridge::tasks::Step as Wanted;
+use toolgate_protocol::bridge::{capabilities, notification, result};
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::json::Span;
 use toolgate_protocol::method::Method;
 
+use super::tasked::{self, Tasked};
 use super::{level, parameters, read};
 use crate::call::Call;
 use crate::core::Core;
@@ -28,7 +32,7 @@ use crate::provenance::Provenance;
 use crate::servers::exchange::{Exchange, Step, cancellation, cancelled, garbage};
 use crate::servers::leg::Leg;
 use crate::servers::queue::{Flow, Permit};
-use crate::sessions::{Answerer, Place, Running, Session};
+use crate::sessions::{Answerer, Hosted, Place, Running, Session};
 use crate::stages::queue;
 
 /// How long a client may take to answer what a server requires.
@@ -42,8 +46,12 @@ pub struct Played {
     /// The server's leg.
     pub leg: Leg,
     playback: Playback,
-    /// The round under way; none while the client is asked.
+    /// The round under way; none while the client is asked, nor in a task.
     round: Option<Exchange>,
+    /// What the client declared, where the server may make a task of the call.
+    may_be_task: Option<Arc<Declared>>,
+    /// The task that the call has become.
+    task: Option<Tasked>,
     /// What the client is still to be sent.
     unsent: VecDeque<Bytes>,
     /// An answer of our own that follows what is unsent.
@@ -72,8 +80,9 @@ impl Played {
     pub async fn begin(call: &mut Call, session: Arc<Session>, leg: Leg, message: Message) -> Result<Self, Failure> {
         let hosted = session.hosted().ok_or_else(|| Failure::new(Kind::Internal, "The session has no servers."))?;
         let level = level(hosted, &leg.server);
-        let playback =
-            Playback::new(message.bytes.clone(), message.envelope.clone(), Arc::clone(&hosted.declared), level);
+        let may_be_task = with_tasks(call, &leg, hosted.declared.as_ref(), &message).await;
+        let declared = may_be_task.as_ref().unwrap_or(&hosted.declared);
+        let playback = Playback::new(message.bytes.clone(), message.envelope.clone(), Arc::clone(declared), level);
         let (answered, answers) = mpsc::channel(playback::QUESTIONS);
         let named = leg.name();
         let place = Place { leg: leg.clone(), id: named.bytes(), token: None, stop: Arc::default() };
@@ -92,6 +101,8 @@ impl Played {
             leg,
             playback,
             round: Some(round),
+            may_be_task,
+            task: None,
             unsent: VecDeque::new(),
             last: None,
             answers,
@@ -104,6 +115,11 @@ impl Played {
             session,
             running,
         })
+    }
+
+    /// Whether the call has become a task, which may take its time.
+    pub fn is_task(&self) -> bool {
+        self.task.is_some()
     }
 
     /// The next message for the client.
@@ -119,10 +135,7 @@ impl Played {
                 Turn::Server(Step::Related(message)) => related(message),
                 Turn::Server(Step::Final(message)) => self.said(message).await,
                 Turn::Server(lost @ Step::Lost(_)) => Some(lost),
-                Turn::Client(Some(answer)) => {
-                    let step = self.playback.answered(&answer.bytes, &answer.envelope);
-                    self.obey(step).await
-                }
+                Turn::Client(Some(answer)) => self.heard(&answer).await,
                 Turn::Client(None) | Turn::Cancelled => Some(Step::Lost(cancelled(&self.leg.server))),
                 Turn::Late => Some(Step::Lost(Failure::new(
                     Kind::ServerTimeout,
@@ -136,12 +149,13 @@ impl Played {
     }
 
     async fn turn(&mut self) -> Turn {
-        let (round, answers) = (&mut self.round, &mut self.answers);
-        let asked = round.is_none();
+        let (round, task, answers) = (&mut self.round, &mut self.task, &mut self.answers);
+        let asked = task.as_ref().map_or(round.is_none(), Tasked::asks_client);
         let server = async {
-            match round {
-                Some(round) => round.next().await,
-                None => pending().await,
+            match (task, round) {
+                (Some(task), _) => task.next().await,
+                (None, Some(round)) => round.next().await,
+                (None, None) => pending().await,
             }
         };
         tokio::select! {
@@ -151,6 +165,16 @@ impl Played {
         }
     }
 
+    /// The client's answer to a question.
+    async fn heard(&mut self, answer: &Message) -> Option<Step> {
+        if let Some(task) = &mut self.task {
+            let wanted = task.answered(answer);
+            return self.follow(wanted).await;
+        }
+        let step = self.playback.answered(&answer.bytes, &answer.envelope);
+        self.obey(step).await
+    }
+
     /// The server's answer to a round.
     async fn said(&mut self, message: Bytes) -> Option<Step> {
         self.round = None;
@@ -158,6 +182,9 @@ impl Played {
             Ok(answer) => answer,
             Err(problem) => return Some(Step::Lost(garbage(&self.leg, &problem))),
         };
+        if self.task.is_some() {
+            return self.told_of_task(&answer).await;
+        }
         let Some(result) = answer.envelope.result else { return Some(self.translated(&answer)) };
         match result::kind(&answer.bytes, result) {
             result::Kind::Complete => Some(self.translated(&answer)),
@@ -165,9 +192,46 @@ impl Played {
                 let step = self.ask(&answer.bytes, result);
                 self.obey(step).await
             }
+            result::Kind::Task if self.may_be_task.is_some() => self.become_task(&answer, result),
             result::Kind::Task | result::Kind::Unknown => {
                 Some(Step::Lost(garbage(&self.leg, &"a type of result that was not asked for")))
             }
+        }
+    }
+
+    fn become_task(&mut self, answer: &Message, created: Span) -> Option<Step> {
+        let client = self.may_be_task.as_ref()?;
+        match Tasked::begin((&self.core, &self.leg, &self.from), &self.id, client, (answer, created)) {
+            Ok(task) => self.task = Some(task),
+            Err(cause) => return Some(Step::Final(cause.answer(&self.id).into())),
+        }
+        None
+    }
+
+    /// The server's answer to a request about the task.
+    async fn told_of_task(&mut self, answer: &Message) -> Option<Step> {
+        let (task, hosted) = (self.task.as_mut()?, self.session.hosted()?);
+        let mut minted = Minted { hosted, answered: &self.answered, ids: Vec::new() };
+        let wanted = task.said(answer, &mut || minted.one());
+        if !matches!(wanted, Wanted::Ask(_)) {
+            minted.take_back();
+        }
+        self.follow(wanted).await
+    }
+
+    async fn follow(&mut self, wanted: Wanted) -> Option<Step> {
+        match wanted {
+            Wanted::Wait(_) | Wanted::Nothing => None,
+            Wanted::Ask(questions) => self.obey(playback::Step::Ask(questions)).await,
+            Wanted::Update(_) => {
+                let entered = tokio::select! {
+                    entered = enter_again(&mut self.permit, &self.leg, self.flow) => entered,
+                    () = self.running.stopped() => Err(cancelled(&self.leg.server)),
+                };
+                entered.err().map(Step::Lost)
+            }
+            Wanted::Answer(answer) => Some(Step::Final(answer.into())),
+            Wanted::Fail(cause, open) => self.obey(playback::Step::Fail(cause, open)).await,
         }
     }
 
@@ -177,17 +241,10 @@ impl Played {
 
     fn ask(&mut self, text: &[u8], result: Span) -> playback::Step {
         let Some(hosted) = self.session.hosted() else { return playback::Step::Nothing };
-        let (answered, mut minted) = (&self.answered, Vec::new());
-        let step = self.playback.input_required(text, result, &mut || {
-            let id = hosted.expect(Answerer::Call(answered.clone())).to_string().into_bytes();
-            minted.push(id.clone());
-            id
-        });
+        let mut minted = Minted { hosted, answered: &self.answered, ids: Vec::new() };
+        let step = self.playback.input_required(text, result, &mut || minted.one());
         if !matches!(step, playback::Step::Ask(_)) {
-            // Nobody is asked, so nobody will answer.
-            for id in minted {
-                hosted.answered(&id);
-            }
+            minted.take_back();
         }
         step
     }
@@ -220,9 +277,7 @@ impl Played {
         let request = read(request)?;
         let round = async {
             sleep(Duration::from_millis(after)).await;
-            if self.permit.is_none() {
-                self.permit = Some(queue::wait(&self.leg.server, self.flow).await?);
-            }
+            enter_again(&mut self.permit, &self.leg, self.flow).await?;
             self.leg.call(&self.core, &request, &self.from).await
         };
         tokio::select! {
@@ -242,15 +297,55 @@ impl Played {
     }
 }
 
+/// Ids of ours for what a client is to be asked.
+struct Minted<'a> {
+    hosted: &'a Hosted,
+    answered: &'a mpsc::Sender<Message>,
+    ids: Vec<Vec<u8>>,
+}
+
+impl Minted<'_> {
+    fn one(&mut self) -> Vec<u8> {
+        let id = self.hosted.expect(Answerer::Call(self.answered.clone())).to_string().into_bytes();
+        self.ids.push(id.clone());
+        id
+    }
+
+    /// Nobody is asked, so nobody will answer.
+    fn take_back(self) {
+        for id in self.ids {
+            self.hosted.answered(&id);
+        }
+    }
+}
+
 impl Drop for Played {
     fn drop(&mut self) {
-        let open = self.playback.end();
+        let mut open = self.playback.end();
+        open.extend(self.task.as_mut().map(Tasked::end).unwrap_or_default());
         if let Some(hosted) = self.session.hosted() {
             for id in open {
                 hosted.answered(&id);
             }
         }
     }
+}
+
+/// Waits for a place at the server, where it was given up.
+async fn enter_again(permit: &mut Option<Permit>, leg: &Leg, flow: Flow) -> Result<(), Failure> {
+    if permit.is_none() {
+        *permit = Some(queue::wait(&leg.server, flow).await?);
+    }
+    Ok(())
+}
+
+/// What the client declared and that the gate waits for tasks, for a call of which the server may make one.
+async fn with_tasks(call: &Call, leg: &Leg, client: &Declared, message: &Message) -> Option<Arc<Declared>> {
+    if message.envelope.known_method != Some(Method::ToolsCall) || !tasked::are_offered(&call.core, leg).await {
+        return None;
+    }
+    let capabilities = capabilities::with_tasks(&client.capabilities);
+    Some(Arc::new(Declared { capabilities, info: client.info.clone() }))
 }
 
 /// What comes before an answer; a modern server asks nothing there.

@@ -37,8 +37,9 @@ use request::Template;
 
 /// A server over HTTP: what all cores share.
 pub struct HttpServer {
-    endpoints: Vec<Endpoint>,
+    endpoints: Arc<Vec<Endpoint>>,
     pool: Arc<Pool>,
+    bounds: settings::Pool,
     timeout: settings::Timeouts,
 }
 
@@ -66,7 +67,24 @@ impl HttpServer {
             endpoints
                 .push(Endpoint { target: Target::new(endpoint, secured), template: Template::new(endpoint, http)? });
         }
-        Ok(Arc::new(Self { endpoints, pool: Pool::new(cores, &http.pool, timeout.connect), timeout: timeout.clone() }))
+        Ok(Arc::new(Self {
+            endpoints: Arc::new(endpoints),
+            pool: Pool::new(cores, &http.pool, timeout.connect),
+            bounds: http.pool.clone(),
+            timeout: timeout.clone(),
+        }))
+    }
+
+    /// The same server with connections apart from all others, for one core and for as long as a stream lives.
+    #[must_use]
+    pub fn apart(&self) -> HttpClient {
+        let server = Self {
+            endpoints: Arc::clone(&self.endpoints),
+            pool: Pool::new(1, &self.bounds, self.timeout.connect),
+            bounds: self.bounds.clone(),
+            timeout: settings::Timeouts { total: None, ..self.timeout.clone() },
+        };
+        Arc::new(server).client(0)
     }
 
     /// The way in for the core with this number.

@@ -44,6 +44,8 @@ pub struct Outgoing<'a> {
     /// Names in any case and values. Headers of the connection, `Host`, `Content-Length`, `Accept-Encoding` and
     /// those that the server's configuration sets are left out by the client.
     pub headers: &'a [(&'a str, &'a [u8])],
+    /// Path and query instead of the endpoint's, with its headers and credentials all the same.
+    pub target: Option<&'a str>,
     /// The body in pieces that are sent one after the other.
     pub body: &'a [&'a [u8]],
     /// Time to the first byte of the answer, instead of the server's.
@@ -54,6 +56,8 @@ pub struct Outgoing<'a> {
 pub(super) struct Template {
     /// By method: request line, `Host`, configured headers.
     starts: [Vec<u8>; 3],
+    /// How long the endpoint's own path is in each of them.
+    target: usize,
     /// Names of the configured headers, which the caller's must not double.
     configured: Vec<String>,
 }
@@ -62,7 +66,7 @@ impl Template {
     /// The error is a sentence that says what to do.
     pub(super) fn new(endpoint: &settings::Endpoint, http: &settings::Http) -> Result<Self, String> {
         let target = endpoint.path.as_bytes();
-        if !target.starts_with(b"/") || !target.iter().all(u8::is_ascii_graphic) {
+        if !is_target(target) {
             return Err(format!("the path of {} contains characters that a URL must escape", endpoint.url));
         }
         let mut common = format!("Host: {}\r\n", endpoint.authority()).into_bytes();
@@ -81,12 +85,28 @@ impl Template {
             start.extend_from_slice(&common);
             start
         });
-        Ok(Self { starts, configured: http.headers.iter().map(|(name, _)| name.clone()).collect() })
+        Ok(Self {
+            starts,
+            target: target.len(),
+            configured: http.headers.iter().map(|(name, _)| name.clone()).collect(),
+        })
     }
 
     /// Appends the head of `request`, whose body has `length` bytes, to `out`.
     pub(super) fn encode(&self, request: &Outgoing<'_>, length: usize, out: &mut Vec<u8>) -> Result<(), SendError> {
-        out.extend_from_slice(&self.starts[request.method as usize]);
+        let start = &self.starts[request.method as usize];
+        match request.target.map(str::as_bytes) {
+            None => out.extend_from_slice(start),
+            Some(target) if is_target(target) => {
+                let (method, rest) = start.split_at(request.method.as_str().len() + 1);
+                out.extend_from_slice(method);
+                out.extend_from_slice(target);
+                out.extend_from_slice(&rest[self.target..]);
+            }
+            Some(_) => {
+                return Err(SendError::unsent(SendErrorKind::Request, "a path with characters that HTTP forbids"));
+            }
+        }
         let listed = listed_in_connection(request.headers);
         for (name, value) in request.headers {
             if is_ours(name) || self.is_configured(name) || listed.iter().any(|other| other.eq_ignore_ascii_case(name))
@@ -154,6 +174,11 @@ fn listed_in_connection<'a>(headers: &[(&'a str, &'a [u8])]) -> Vec<&'a str> {
         .collect()
 }
 
+/// Path and query as a request line has them.
+fn is_target(target: &[u8]) -> bool {
+    target.starts_with(b"/") && target.iter().all(u8::is_ascii_graphic)
+}
+
 /// A header name of RFC 9110 section 5.1.
 fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(framing::is_token)
@@ -183,7 +208,7 @@ mod tests {
     }
 
     fn encode(method: Method, headers: &[(&str, &[u8])], length: usize) -> Result<String, SendError> {
-        let request = Outgoing { method, endpoint: 0, headers, body: &[], first_byte: None };
+        let request = Outgoing { method, endpoint: 0, headers, target: None, body: &[], first_byte: None };
         let mut out = Vec::new();
         template().encode(&request, length, &mut out)?;
         Ok(String::from_utf8(out).unwrap())
@@ -211,6 +236,23 @@ mod tests {
         );
         assert!(encode(Method::Post, &[], 0).unwrap().ends_with("Content-Length: 0\r\n\r\n"));
         assert!(!encode(Method::Get, &[], 0).unwrap().contains("Content-Length"));
+    }
+
+    #[test]
+    fn another_path_keeps_host_and_credential_and_smuggles_nothing() {
+        let encode = |target| {
+            let request =
+                Outgoing { method: Method::Post, endpoint: 0, headers: &[], target, body: &[], first_byte: None };
+            let mut out = Vec::new();
+            template().encode(&request, 2, &mut out).map(|()| String::from_utf8(out).unwrap())
+        };
+        assert_eq!(
+            encode(Some("/messages?id=1")).unwrap(),
+            "POST /messages?id=1 HTTP/1.1\r\nHost: [::1]:8080\r\nAuthorization: Bearer s\r\nContent-Length: 2\r\n\r\n"
+        );
+        for target in ["", "x", "/a b", "/a\r\nx: y", "http://a/"] {
+            assert_eq!(encode(Some(target)).unwrap_err().kind, SendErrorKind::Request, "{target}");
+        }
     }
 
     #[test]

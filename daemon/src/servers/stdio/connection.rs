@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::instance::notice::{self, Hello};
 
-pub use super::reader::{Line, Reader};
+pub use super::reader::{Incoming, Line, Reader};
 pub use super::writer::{Closed, Writer};
 
 /// Pause between attempts while the socket's backlog is full.
@@ -70,6 +70,8 @@ pub enum OpenCause {
     Foreign,
     /// No first line within this time.
     Timeout(Duration),
+    /// A server over SSE opened no session; a sentence says why.
+    Events(String),
 }
 
 impl fmt::Display for OpenError {
@@ -93,6 +95,7 @@ impl fmt::Display for OpenError {
                 "{path} closed the connection at once: all instances are taken, or the wrapper could not start; its journal says which"
             ),
             OpenCause::Foreign => write!(f, "{path} is not served by `toolgated instance`: render the units again"),
+            OpenCause::Events(why) => write!(f, "{path}: {why}"),
             OpenCause::Timeout(after) => write!(
                 f,
                 "no instance behind {path} within {after:?}: the machine is overloaded, or its socket unit hangs"
@@ -105,7 +108,7 @@ impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.cause {
             OpenCause::Connect(e) => Some(e),
-            OpenCause::Full | OpenCause::Foreign | OpenCause::Timeout(_) => None,
+            OpenCause::Full | OpenCause::Foreign | OpenCause::Timeout(_) | OpenCause::Events(_) => None,
         }
     }
 }

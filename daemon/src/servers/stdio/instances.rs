@@ -15,7 +15,8 @@ use tokio::time::{Instant, timeout_at};
 use toolgate_protocol::backoff::{Backoff, Verdict};
 use tracing::{info, warn};
 
-use super::connection::{self, OpenError};
+use super::connection::{self, Incoming, OpenError, Writer};
+use super::events::Events;
 use super::link::{Link, Serves};
 use super::spares::Spares;
 use crate::clock;
@@ -24,6 +25,8 @@ use crate::failure::{Failure, Kind};
 
 /// How long the wrapper may take until its first line.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// A session at a server over SSE ends after this without call or stream.
+const IDLE_SESSION: Duration = Duration::from_secs(15 * 60);
 /// An instance that idles for less is not ended for another's sake.
 const YOUNG: u64 = 60_000;
 /// An instance that lived for less counts as a crash when it ends by itself.
@@ -33,8 +36,7 @@ const STABLE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Instances {
     pub(super) server: String,
-    socket: PathBuf,
-    line_bytes: usize,
+    means: Means,
     idle: Duration,
     max: usize,
     pub(super) places: Arc<Semaphore>,
@@ -46,6 +48,15 @@ pub struct Instances {
     backoff: Mutex<Backoff>,
     retired: AtomicBool,
     next: AtomicU64,
+}
+
+/// How an instance is started.
+#[derive(Debug)]
+enum Means {
+    /// By connecting to its server's socket.
+    Socket { path: PathBuf, line_bytes: usize },
+    /// It is a session at a server over SSE.
+    Events(Events),
 }
 
 /// How the last start for an owner failed, for those who waited for it.
@@ -73,14 +84,31 @@ impl Instances {
     /// The instances behind a server's socket.
     pub fn new(server: &str, socket: PathBuf, stdio: &Stdio, queue: &Queue) -> Self {
         Self {
-            server: server.to_owned(),
-            socket,
-            line_bytes: stdio.line_bytes,
-            idle: stdio.instances.idle,
-            max: stdio.instances.max,
-            places: Arc::new(Semaphore::new(stdio.instances.max)),
-            wait: queue.timeout,
             spares: Spares::new(stdio.instances.spares),
+            ..Self::by(
+                server,
+                Means::Socket { path: socket, line_bytes: stdio.line_bytes },
+                stdio.instances.idle,
+                stdio.instances.max,
+                queue,
+            )
+        }
+    }
+
+    /// The sessions at a server over SSE, at most `max`.
+    pub fn of_events(server: &str, events: Events, max: usize, queue: &Queue) -> Self {
+        Self::by(server, Means::Events(events), IDLE_SESSION, max, queue)
+    }
+
+    fn by(server: &str, means: Means, idle: Duration, max: usize, queue: &Queue) -> Self {
+        Self {
+            server: server.to_owned(),
+            means,
+            idle,
+            max,
+            places: Arc::new(Semaphore::new(max)),
+            wait: queue.timeout,
+            spares: Spares::new(0),
             running: Mutex::default(),
             starting: Mutex::default(),
             backoff: Mutex::new(Backoff::new(seed())),
@@ -207,9 +235,8 @@ impl Instances {
         role: Role,
         serves: Option<Serves>,
     ) -> Result<Link, Failure> {
-        let opened = connection::open(&self.socket, START_TIMEOUT, self.line_bytes).await;
-        let (hello, reader, writer) = opened.map_err(|problem| self.not_opened(&problem))?;
-        let link = Link::start(hello.pid, reader, writer, place);
+        let (pid, reader, writer) = self.connect().await.map_err(|problem| self.not_opened(&problem))?;
+        let link = Link::start(pid, reader, writer, place);
         // Before anybody finds it: what it answers must have a reader.
         if let Some(serves) = serves {
             link.serve(serves);
@@ -224,6 +251,20 @@ impl Instances {
         }
         running.insert(number, slot);
         Ok(link)
+    }
+
+    async fn connect(&self) -> Result<(u32, Incoming, Writer), OpenError> {
+        match &self.means {
+            Means::Socket { path, line_bytes } => {
+                let (hello, reader, writer) = connection::open(path, START_TIMEOUT, *line_bytes).await?;
+                Ok((hello.pid, Incoming::Instance(reader), writer))
+            }
+            Means::Events(events) => {
+                let (reader, writer) = events.open(START_TIMEOUT).await?;
+                // No process of this machine.
+                Ok((0, reader, writer))
+            }
+        }
     }
 
     fn gone(&self) -> Failure {
@@ -283,11 +324,15 @@ impl Instances {
 
     fn not_opened(&self, problem: &OpenError) -> Failure {
         warn!(server = self.server, %problem, "no instance could be started");
-        Failure::new(
-            Kind::ServerUnavailable,
-            format!("The server {} could not be started. Its operator has to mend it.", self.server),
-        )
-        .because(problem)
+        let text = match self.means {
+            Means::Socket { .. } => {
+                format!("The server {} could not be started. Its operator has to mend it.", self.server)
+            }
+            Means::Events(_) => {
+                format!("The server {} cannot be reached. Nothing was done; try again later.", self.server)
+            }
+        };
+        Failure::new(Kind::ServerUnavailable, text).because(problem)
     }
 
     /// An end soon after the start that nobody asked for counts as a crash, unless it had worked: then

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::calls::{Arrivals, Caller, Waiting, caller, share};
-use super::connection::{Line, Reader, Writer};
+use super::connection::{Incoming, Line, Writer};
 use super::delivery::{Back, deliver, lose_oversized};
 use crate::clock;
 use crate::instance::notice::Exit;
@@ -104,7 +104,7 @@ pub(super) enum Command {
 impl Link {
     /// Takes over an opened connection; nobody is served yet. The instance has its `place` until
     /// its connection has ended.
-    pub fn start(pid: u32, reader: Reader, writer: Writer, place: OwnedSemaphorePermit) -> Self {
+    pub fn start(pid: u32, reader: Incoming, writer: Writer, place: OwnedSemaphorePermit) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared {
             pid,
@@ -328,7 +328,7 @@ async fn write(
 }
 
 async fn read(
-    mut reader: Reader,
+    mut reader: Incoming,
     waiting: Rc<RefCell<Waiting>>,
     serves: Rc<OnceCell<Serves>>,
     back: Back,
@@ -346,7 +346,10 @@ async fn read(
     }
     shared.ended.store(true, Ordering::Relaxed);
     shared.news.retire();
-    let reason = epitaph(exit.as_ref());
+    let reason = match reader {
+        Incoming::Instance(_) => epitaph(exit.as_ref()),
+        Incoming::Events(_) => "its stream of events ended".into(),
+    };
     debug!(pid = shared.pid, %reason, "an instance ended");
     waiting.borrow_mut().lose_all(&reason);
     // Whoever waits for the place finds the end noted.

@@ -6,6 +6,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::mpsc;
 
 use crate::instance::notice::{self, Exit, MARK};
 
@@ -30,6 +31,25 @@ pub enum Line {
     },
     /// The instance ended. Nothing follows.
     Exited(Exit),
+}
+
+/// Where lines come from.
+#[derive(Debug)]
+pub enum Incoming {
+    /// An instance's stdout.
+    Instance(Reader),
+    /// A server's stream of events.
+    Events(mpsc::Receiver<Bytes>),
+}
+
+impl Incoming {
+    /// The next line; `None` at the end. A dropped future has lost nothing.
+    pub async fn next(&mut self) -> Option<Line> {
+        match self {
+            Self::Instance(reader) => reader.next().await,
+            Self::Events(messages) => messages.recv().await.map(Line::Message),
+        }
+    }
 }
 
 /// The reading half of a connection.

@@ -32,9 +32,13 @@ pub struct Writer {
     end: Rc<Notify>,
 }
 
+/// Lines on their way out.
+pub(super) type Lines = mpsc::Receiver<Queued>;
+
+/// A line, and the room that it takes until it is written.
 #[derive(Debug)]
-struct Queued {
-    line: Bytes,
+pub(super) struct Queued {
+    pub(super) line: Bytes,
     room: OwnedSemaphorePermit,
 }
 
@@ -52,10 +56,21 @@ impl std::error::Error for Closed {}
 
 impl Writer {
     pub(super) fn spawn(stream: OwnedWriteHalf) -> Self {
+        let (writer, lines) = Self::queue();
+        tokio::task::spawn_local(write(stream, lines, Rc::clone(&writer.end)));
+        writer
+    }
+
+    /// The queue of a connection that is no socket, and what takes lines out of it.
+    pub(super) fn queue() -> (Self, Lines) {
         let (queue, lines) = mpsc::channel(QUEUE_LINES);
-        let end = Rc::new(Notify::new());
-        tokio::task::spawn_local(write(stream, lines, Rc::clone(&end)));
-        Self { queue, room: Arc::new(Semaphore::new(QUEUE_BYTES)), end }
+        (Self { queue, room: Arc::new(Semaphore::new(QUEUE_BYTES)), end: Rc::new(Notify::new()) }, lines)
+    }
+
+    /// Waits until the end is asked for.
+    pub(super) fn ended(&self) -> impl Future<Output = ()> + use<> {
+        let end = Rc::clone(&self.end);
+        async move { end.notified().await }
     }
 
     /// Queues one message, which must be a single line already; waits while the queue is full.
@@ -86,7 +101,7 @@ impl Writer {
     }
 }
 
-async fn write(mut stream: OwnedWriteHalf, mut lines: mpsc::Receiver<Queued>, end: Rc<Notify>) {
+async fn write(mut stream: OwnedWriteHalf, mut lines: Lines, end: Rc<Notify>) {
     let mut batch = Batch::default();
     let asked = tokio::select! {
         () = pump(&mut stream, &mut lines, &mut batch) => false,
@@ -103,7 +118,7 @@ async fn write(mut stream: OwnedWriteHalf, mut lines: mpsc::Receiver<Queued>, en
 
 /// Writes until nobody is left who could queue a line, or the connection fails. May be dropped and
 /// called again: what is written is gone from `batch`.
-async fn pump(stream: &mut OwnedWriteHalf, lines: &mut mpsc::Receiver<Queued>, batch: &mut Batch) {
+async fn pump(stream: &mut OwnedWriteHalf, lines: &mut Lines, batch: &mut Batch) {
     let mut received = Vec::with_capacity(QUEUE_LINES);
     while stream.write_all_buf(batch).await.is_ok() {
         batch.room.clear();

@@ -6,6 +6,7 @@
 mod failure;
 pub(super) mod round;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -106,7 +107,7 @@ impl Playback {
         if self.rounds > ROUNDS {
             return Err(Failure::TooManyRounds);
         }
-        let (round, asked) = round::read(text, result, mint)?;
+        let (round, asked) = round::read(text, result, &HashSet::new(), mint)?;
         round.check_declared(&self.client.capabilities)?;
         self.round = round;
         if asked.is_empty() {

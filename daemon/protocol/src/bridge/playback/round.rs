@@ -3,6 +3,8 @@
 //! Must hold: keys and state are repeated as the server wrote them; what is malformed is refused before anybody is
 //! asked.
 
+use std::collections::HashSet;
+
 use super::{Failure, QUESTIONS};
 use crate::bridge::capabilities::Ask;
 use crate::bridge::members::{self, is_object};
@@ -83,10 +85,11 @@ impl Round {
     }
 }
 
-/// The round of a result, and the requests to send to the client.
+/// The round of a result, and the requests to send to the client. What has a key (decoded) in `known` is not asked.
 pub(in crate::bridge) fn read(
     text: &[u8],
     result: Span,
+    known: &HashSet<String>,
     mint: &mut dyn FnMut() -> Vec<u8>,
 ) -> Result<(Round, Vec<Vec<u8>>), Failure> {
     let state = match json::get(text, result, "requestState").map(|state| state.of(text)) {
@@ -111,6 +114,9 @@ pub(in crate::bridge) fn read(
         let key = request.key.of(text);
         if round.questions.iter().any(|one| decode_str(&one.key) == decode_str(key)) {
             return Err(Failure::Malformed("a key of `inputRequests` stands twice"));
+        }
+        if known.contains(&*decode_str(key)) {
+            continue;
         }
         let id = mint();
         let (ask, message) = question(text, request.value, &id)?;

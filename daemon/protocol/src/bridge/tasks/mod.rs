@@ -8,8 +8,18 @@ mod polling;
 
 pub use polling::{Polling, Step};
 
+use crate::bridge::TASKS_EXTENSION;
+use crate::bridge::members::{object, whole};
+use crate::json;
 use crate::method::Method;
 use crate::revision::Era;
+
+/// Whether a modern server with these capabilities (raw) makes tasks of calls that declare the extension.
+#[must_use]
+pub fn are_offered(capabilities: &[u8]) -> bool {
+    let extensions = object(capabilities, whole(capabilities), "extensions");
+    extensions.is_some_and(|extensions| json::get(capabilities, extensions, TASKS_EXTENSION).is_some())
+}
 
 /// Why a method that is about tasks does not cross to a server of `era`; `None` for a method that is not. The code of
 /// such a refusal is [`crate::error::METHOD_NOT_FOUND`]: no such capability was promised.

@@ -114,12 +114,7 @@ impl Polling {
     }
 
     fn ask(&mut self, text: &[u8], task: Span, mint: &mut dyn FnMut() -> Vec<u8>) -> Result<Step, Failure> {
-        let (mut round, mut messages) = round::read(text, task, mint)?;
-        let is_new: Vec<bool> = round.questions.iter().map(|one| !self.asked.contains(&one.key())).collect();
-        let mut kept = is_new.iter();
-        round.questions.retain(|_| kept.next().copied().unwrap_or_default());
-        let mut kept = is_new.iter();
-        messages.retain(|_| kept.next().copied().unwrap_or_default());
+        let (round, messages) = round::read(text, task, &self.asked, mint)?;
         if round.questions.is_empty() {
             return Ok(Step::Wait(interval(text, task)));
         }

@@ -63,6 +63,7 @@ fn a_question_is_asked_once_however_often_it_is_repeated() {
     let more = both.replace("\"b\"", "\"c\"");
     let Step::Ask(asked) = got(&mut polling, &more, &mut ids) else { panic!("one more question") };
     assert_eq!((asked.len(), &value(&asked[0])["id"]), (1, &ids.into()));
+    assert_eq!(ids, 3, "no id is minted for what is not asked");
     assert_eq!(polling.end(), [ids.to_string().into_bytes()]);
     assert_eq!(value(&polling.cancel(b"8"))["method"], "tasks/cancel");
 }
@@ -120,6 +121,14 @@ fn in_a_thousand_tasks_no_question_is_asked_or_answered_twice() {
         assert_eq!(polling.end(), Vec::<Vec<u8>>::new(), "seed {seed}");
     }
     assert!(answered > 3_000, "the schedules are too tame: {answered}");
+}
+
+#[test]
+fn a_modern_server_says_that_it_makes_tasks() {
+    assert!(are_offered(br#"{"extensions":{"a/b":{},"io.modelcontextprotocol\/tasks":{}}}"#));
+    for without in ["{}", r#"{"extensions":{"a/b":{}}}"#, r#"{"tasks":{}}"#, "null"] {
+        assert!(!are_offered(without.as_bytes()), "{without}");
+    }
 }
 
 #[test]

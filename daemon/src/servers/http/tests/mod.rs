@@ -130,7 +130,7 @@ async fn request(tcp: &mut TcpStream) -> Option<String> {
 
 /// A POST of `body`.
 fn post<'a>(body: &'a [&'a [u8]]) -> Outgoing<'a> {
-    Outgoing { method: Method::Post, endpoint: 0, headers: &[], body, first_byte: None }
+    Outgoing { method: Method::Post, endpoint: 0, headers: &[], target: None, body, first_byte: None }
 }
 
 /// Sends `{}` and reads the whole answer.

@@ -1,0 +1,308 @@
+//! Calls that become tasks: those of the other era are waited for by the gate, those of the client's own era are its own.
+
+use serde_json::{Value, json};
+use toolgate_tests::caller::Caller;
+use toolgate_tests::fake::Speaks;
+use toolgate_tests::fake::http::Http;
+use toolgate_tests::fake::record::Record;
+use toolgate_tests::fake::stdio::Stdio;
+use toolgate_tests::gate::{Gate, Setup};
+use toolgate_tests::mcp::Era;
+use toolgate_tests::wait::until;
+
+/// A gate before one server over HTTP and one over stdio, of one era.
+struct Stage {
+    gate: Gate,
+    web: Http,
+    pipe: Stdio,
+}
+
+/// Each way to a server, and what names begin with there.
+const WAYS: [(&str, &str); 4] = [("/mcp/web", ""), ("/mcp/pipe", ""), ("/mcp/all", "web__"), ("/mcp/all", "pipe__")];
+
+impl Stage {
+    async fn start(speaks: Speaks, lines: &str) -> Self {
+        let (web, pipe) = (Http::start(speaks).await, Stdio::new(speaks));
+        let gate = Setup::default()
+            .server("web", &(web.endpoints() + lines))
+            .server("pipe", &(pipe.command() + lines))
+            .table("[profile.all]\nservers = [\"web\", \"pipe\"]\n")
+            .start()
+            .await;
+        Self { gate, web, pipe }
+    }
+
+    fn modern(&self, path: &str) -> Caller {
+        let mut client = Caller::modern(&self.gate, path);
+        client.capabilities = json!({"elicitation": {}});
+        client
+    }
+
+    async fn legacy(&self, path: &str) -> Caller {
+        Caller::legacy(&self.gate, path).await
+    }
+
+    fn record(&self, path: &str, prefix: &str) -> &Record {
+        if path == "/mcp/web" || prefix == "web__" { &self.web.record } else { &self.pipe.record }
+    }
+}
+
+async fn until_said(record: &Record, method: &str) -> Value {
+    until(method, async || record.of(method).into_iter().next()).await.message
+}
+
+#[tokio::test]
+async fn a_legacy_client_reads_the_result_of_a_modern_server_s_task() {
+    let stage = Stage::start(Speaks::Modern, "").await;
+    for (path, prefix) in WAYS {
+        let client = stage.legacy(path).await;
+        let (tool, record) = (format!("{prefix}task"), stage.record(path, prefix));
+        let answer = client.call("\"a\"", &tool, json!({"looks": 2, "n": 1})).await.answer().await;
+        assert_eq!(answer["id"], "a", "{path} {prefix}: {answer}");
+        assert_eq!(answer["result"]["params"]["arguments"]["n"], 1, "{path} {prefix}: {answer}");
+        assert_eq!(answer["result"]["resultType"], Value::Null, "{path} {prefix}: {answer}");
+        let asked = record.of("tasks/get");
+        assert_eq!(asked.len(), 3, "{path} {prefix}: until it had ended");
+        let meta = &asked[0].message["params"]["_meta"];
+        assert_eq!(meta["io.modelcontextprotocol/clientInfo"]["name"], "caller", "{path} {prefix}");
+        if record.of("tools/call")[0].headers["mcp-method"].is_string() {
+            assert_eq!(asked[0].headers["mcp-name"], asked[0].message["params"]["taskId"], "{path} {prefix}");
+        }
+        let failed = client.call("2", &tool, json!({"end": "failed"})).await.answer().await;
+        assert_eq!((&failed["id"], &failed["error"]["message"]), (&json!(2), &json!("It broke.")), "{path} {prefix}");
+        let cancelled = client.call("3", &tool, json!({"end": "cancelled"})).await.answer().await;
+        assert_eq!((&cancelled["id"], &cancelled["error"]["code"]), (&json!(3), &json!(-32603)), "{path} {prefix}");
+        assert_eq!(record.of("tasks/cancel").len(), 0, "{path} {prefix}: tasks that have ended are let be");
+        record.clear();
+    }
+}
+
+#[tokio::test]
+async fn what_a_modern_task_asks_is_asked_of_the_legacy_client_once() {
+    let stage = Stage::start(Speaks::Modern, "").await;
+    for (path, prefix) in WAYS {
+        let client = stage.legacy(path).await;
+        let mut reply = client.call("5", &format!("{prefix}task"), json!({"ask": true})).await;
+        let question = reply.message().await;
+        assert_eq!(question["method"], "elicitation/create", "{path} {prefix}: {question}");
+        assert_eq!(client.respond(&question["id"], json!({"action": "accept", "content": {"x": 1}})).await, 202);
+        let answer = reply.message().await;
+        assert_eq!(answer["id"], 5, "{path} {prefix}: {answer}");
+        assert_eq!(answer["result"]["answered"]["q"]["content"]["x"], 1, "{path} {prefix}: {answer}");
+        assert_eq!(client.respond(&question["id"], json!({})).await, 400, "each is answered once");
+    }
+}
+
+#[tokio::test]
+async fn a_modern_task_ends_with_the_call_of_its_legacy_client() {
+    let stage = Stage::start(Speaks::Modern, "").await;
+    for (path, prefix) in WAYS {
+        let record = stage.record(path, prefix);
+        for cancels in [true, false] {
+            record.clear();
+            let client = stage.legacy(path).await;
+            let (calling, tool) = (client.clone(), format!("{prefix}task"));
+            let call =
+                tokio::spawn(async move { calling.call("1", &tool, json!({"end": "never"})).await.answer().await });
+            let task = until_said(record, "tasks/get").await["params"]["taskId"].clone();
+            if cancels {
+                assert_eq!(client.notify("notifications/cancelled", json!({"requestId": 1})).await, 202);
+            } else {
+                assert_eq!(client.end().await, 200);
+            }
+            assert_eq!(until_said(record, "tasks/cancel").await["params"]["taskId"], task, "{path} {prefix}");
+            let answer = call.await.expect("an answer");
+            let reason = if cancels { "cancelled" } else { "session-unknown" };
+            assert_eq!(answer["error"]["data"]["reason"], reason, "{path} {prefix}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_task_may_take_longer_than_a_server_may_be_silent() {
+    let lines = "timeout = { first_byte = \"1s\" }\n";
+    let stage = Stage::start(Speaks::Modern, lines).await;
+    for path in ["/mcp/web", "/mcp/pipe"] {
+        // Asked for every 100 ms.
+        let reply = stage.legacy(path).await.call("1", "task", json!({"looks": 15})).await;
+        assert!(reply.head.is_stream(), "{path}: the client sees that its call lives");
+        assert_eq!(reply.answer().await["id"], 1, "{path}");
+        // A client of a revision whose streams do not begin with an event of their own.
+        let mut client = Caller::new(&stage.gate, path, Era::Legacy).with("MCP-Protocol-Version", "2025-06-18");
+        let params =
+            json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
+        let greeted = client.request("0", "initialize", params).await;
+        client.session = greeted.head.header("mcp-session-id").map(ToOwned::to_owned);
+        let reply = client.call("1", "task", json!({"looks": 15})).await;
+        assert!(reply.head.is_stream(), "{path}: the client sees that its call lives");
+        assert_eq!(reply.answer().await["id"], 1, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_legacy_task_may_take_longer_than_a_server_may_be_silent_also_once_its_client_was_asked() {
+    let lines = "timeout = { first_byte = \"1s\" }\n";
+    let stage = Stage::start(Speaks::Legacy, lines).await;
+    for path in ["/mcp/web", "/mcp/pipe"] {
+        let (client, record) = (stage.modern(path), stage.record(path, ""));
+        let reply = client.call("1", "task", json!({"end": "never"})).await;
+        assert!(reply.head.is_stream(), "{path}: the client sees that its call lives");
+        drop(reply);
+        until_said(record, "tasks/cancel").await;
+        record.clear();
+        let arguments = json!({"ask": true, "end": "never"});
+        let answer = client.call("2", "task", arguments.clone()).await.answer().await;
+        let result = &answer["result"];
+        let key = result["inputRequests"].as_object().and_then(|all| all.keys().next()).expect("a question");
+        let params = json!({"name": "task", "arguments": arguments, "requestState": result["requestState"],
+            "inputResponses": {key: {"action": "accept"}}});
+        let reply = client.request("3", "tools/call", params).await;
+        assert!(reply.head.is_stream(), "{path}: the client sees that its call lives");
+        drop(reply);
+        until_said(record, "tasks/cancel").await;
+    }
+}
+
+#[tokio::test]
+async fn a_legacy_task_that_is_lost_with_its_session_is_not_run_again() {
+    let lines = "timeout = { first_byte = \"1s\" }\n";
+    let stage = Stage::start(Speaks::Legacy, lines).await;
+    let client = stage.modern("/mcp/web");
+    let call = tokio::spawn(async move { client.call("1", "task", json!({"end": "never"})).await.answer().await });
+    until_said(&stage.web.record, "tasks/result").await;
+    // The gate asks for the result again when the server is silent for long.
+    stage.web.forget_sessions();
+    let answer = call.await.expect("an answer");
+    assert_eq!(answer["error"]["data"]["reason"], "server-unavailable", "{answer}");
+    assert_eq!(stage.web.record.of("tools/call").len(), 1, "{answer}");
+}
+
+#[tokio::test]
+async fn a_modern_client_calls_a_tool_that_a_legacy_server_only_runs_as_a_task() {
+    let stage = Stage::start(Speaks::Legacy, "").await;
+    for (path, prefix) in WAYS {
+        let (client, tool) = (stage.modern(path), format!("{prefix}task"));
+        let answer = client.call("\"a\"", &tool, json!({"n": 1})).await.answer().await;
+        assert_eq!(answer["id"], "a", "{path} {prefix}: {answer}");
+        assert_eq!(answer["result"]["resultType"], "complete", "{path} {prefix}: {answer}");
+        assert_eq!(answer["result"]["params"]["arguments"]["n"], 1, "{path} {prefix}: {answer}");
+        let failed = client.call("2", &tool, json!({"end": "failed"})).await.answer().await;
+        assert_eq!((&failed["id"], &failed["error"]["message"]), (&json!(2), &json!("It broke.")), "{path} {prefix}");
+        assert_eq!(stage.record(path, prefix).of("tasks/cancel").len(), 0, "{path} {prefix}");
+    }
+}
+
+#[tokio::test]
+async fn progress_of_a_legacy_task_has_the_modern_client_s_token() {
+    let stage = Stage::start(Speaks::Legacy, "").await;
+    for (path, prefix) in [WAYS[0], WAYS[2]] {
+        let client = stage.modern(path);
+        let mut reply =
+            client.call_with_progress("9", "\"t\"", &format!("{prefix}task"), json!({"progress": true})).await;
+        assert_eq!(reply.message().await["params"]["progressToken"], "t", "{path} {prefix}");
+        assert_eq!(reply.message().await["id"], 9, "{path} {prefix}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_legacy_task_asks_is_required_of_the_modern_client() {
+    let stage = Stage::start(Speaks::Legacy, "").await;
+    for (path, prefix) in WAYS {
+        let (client, tool) = (stage.modern(path), format!("{prefix}task"));
+        let arguments = json!({"ask": true});
+        let answer = client.call("1", &tool, arguments.clone()).await.answer().await;
+        let result = &answer["result"];
+        assert_eq!(result["resultType"], "input_required", "{path} {prefix}: {answer}");
+        let key = result["inputRequests"].as_object().and_then(|all| all.keys().next()).expect("a question");
+        let params = json!({"name": tool, "arguments": arguments, "requestState": result["requestState"],
+            "inputResponses": {key: {"action": "accept"}}});
+        let done = client.request("2", "tools/call", params).await.answer().await;
+        assert_eq!((&done["id"], &done["result"]["answered"]["action"]), (&json!(2), &json!("accept")), "{done}");
+    }
+    let made = stage.web.record.of("tools/call").len() + stage.pipe.record.of("tools/call").len();
+    assert_eq!(made, 4, "each ran once");
+}
+
+#[tokio::test]
+async fn a_legacy_task_ends_with_the_call_of_its_modern_client() {
+    let stage = Stage::start(Speaks::Legacy, "").await;
+    for (path, prefix) in WAYS {
+        let record = stage.record(path, prefix);
+        record.clear();
+        let (client, tool) = (stage.modern(path), format!("{prefix}task"));
+        let call = tokio::spawn(async move { client.call("1", &tool, json!({"end": "never"})).await.answer().await });
+        let task = until_said(record, "tasks/result").await["params"]["taskId"].clone();
+        call.abort();
+        assert_eq!(until_said(record, "tasks/cancel").await["params"]["taskId"], task, "{path} {prefix}");
+        assert_eq!(record.of("notifications/cancelled").len(), 0, "{path} {prefix}: a task is cancelled as one");
+    }
+}
+
+#[tokio::test]
+async fn tasks_of_the_client_s_own_era_are_its_own() {
+    let stage = Stage::start(Speaks::Legacy, "").await;
+    for path in ["/mcp/web", "/mcp/pipe"] {
+        let client = stage.legacy(path).await;
+        let made = client.request("1", "tools/call", json!({"name": "task", "arguments": {}, "task": {}})).await;
+        let task = made.answer().await["result"]["task"]["taskId"].clone();
+        for (method, wanted) in [("tasks/get", "/taskId"), ("tasks/cancel", "/status"), ("tasks/list", "/tasks")] {
+            let answer = client.request("2", method, json!({"taskId": task})).await.answer().await;
+            assert!(answer["result"].pointer(wanted).is_some(), "{path} {method}: {answer}");
+        }
+    }
+    let stage = Stage::start(Speaks::Modern, "").await;
+    for path in ["/mcp/web", "/mcp/pipe"] {
+        let mut client = stage.modern(path);
+        client.capabilities = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+        let made = client.call("1", "task", json!({"looks": 0})).await.answer().await;
+        assert_eq!(made["result"]["resultType"], "task", "{path}: {made}");
+        let task = json!({"taskId": made["result"]["taskId"]});
+        let got = client.request("2", "tasks/get", task.clone()).await.answer().await;
+        assert_eq!(got["result"]["status"], "completed", "{path}: {got}");
+        let cancelled = client.request("3", "tasks/cancel", task).await.answer().await;
+        assert_eq!(cancelled["id"], 3, "{path}: {cancelled}");
+        assert!(cancelled["result"].is_object(), "{path}: {cancelled}");
+    }
+}
+
+#[tokio::test]
+async fn tasks_of_the_other_era_have_no_handles() {
+    let stage = Stage::start(Speaks::Modern, "").await;
+    for path in ["/mcp/web", "/mcp/pipe"] {
+        let client = stage.legacy(path).await;
+        for method in ["tasks/get", "tasks/result", "tasks/cancel", "tasks/list"] {
+            let reply = client.request("1", method, json!({"taskId": "task-1"})).await;
+            assert_eq!(reply.head.status, 200, "{path} {method}");
+            let refused = reply.answer().await;
+            assert_eq!(refused["error"]["code"], -32601, "{path} {method}: {refused}");
+        }
+        assert_eq!(stage.record(path, "").all().iter().filter(|it| it.method.starts_with("tasks/")).count(), 0);
+    }
+    let stage = Stage::start(Speaks::Legacy, "").await;
+    for path in ["/mcp/web", "/mcp/pipe"] {
+        for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
+            let reply = stage.modern(path).request("1", method, json!({"taskId": "task-1"})).await;
+            assert_eq!(reply.head.status, 404, "{path} {method}");
+            let refused = reply.answer().await;
+            assert_eq!(refused["error"]["code"], -32601, "{path} {method}: {refused}");
+            assert!(
+                refused["error"]["message"].as_str().is_some_and(|text| text.contains("waits for them")),
+                "{refused}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_merged_view_promises_no_tasks() {
+    for speaks in [Speaks::Legacy, Speaks::Modern] {
+        let stage = Stage::start(speaks, "").await;
+        let discovered = stage.modern("/mcp/all").request("1", "server/discover", json!({})).await.answer().await;
+        let greeted = Caller::new(&stage.gate, "/mcp/all", Era::Legacy).initialize().await.answer().await;
+        for answer in [discovered, greeted] {
+            let capabilities = &answer["result"]["capabilities"];
+            assert!(capabilities["tools"].is_object() && capabilities["tasks"].is_null(), "{answer}");
+            assert!(capabilities["extensions"]["io.modelcontextprotocol/tasks"].is_null(), "{answer}");
+        }
+    }
+}
