@@ -57,7 +57,7 @@ fn batches(body: &[u8]) {
     let Ok(mut batch) = batch::split(body) else { return };
     for part in batch.parts.iter().filter(|part| part.envelope.shape == Shape::Request) {
         let id = part.envelope.id_raw(part.span.of(body)).expect("a request has an id");
-        batch.answers.answered(&[b"{\"jsonrpc\":\"2.0\",\"result\":{},\"id\":", id, b"}"].concat());
+        batch.answers.answered([b"{\"jsonrpc\":\"2.0\",\"result\":{},\"id\":", id, b"}"].concat().into());
     }
     assert_eq!(batch.answers.missing(), 0);
     assert!(batch.answers.finish().is_none_or(|answer| is_json(&answer)));
