@@ -29,7 +29,7 @@ pub(crate) async fn gate(mark: &str, more: impl FnOnce(Setup) -> Setup) -> Gate 
         .server("counter", &format!("{command}\ninstances = {{ per = \"session\", max = 50, spares = 2 }}"))
         .server("shared", &format!("{command}\ninstances = {{ per = \"client\", max = 5 }}"))
         .http("web", &http)
-        .daemon("lame_duck = \"100ms\"\ndrain_timeout = \"10s\"");
+        .daemon("drain_timeout = \"10s\"");
     more(setup).start_under_systemd().await
 }
 
@@ -81,10 +81,10 @@ async fn restarts_and_kills_lose_no_session_and_no_server() {
                 let (begun, before, excused) = (Instant::now(), board.calls.get(), board.excused.get());
                 for _ in 0..EVENTS {
                     all_answered(&answered, &board).await;
-                    if signal == Signal::KILL {
-                        board.kills.set(board.kills.get() + 1);
-                    }
+                    let kills = u64::from(signal == Signal::KILL);
+                    board.kills.set(board.kills.get() + kills);
                     let status = gate.restart(signal).await;
+                    board.kills.set(board.kills.get() + kills);
                     assert_eq!(status.success(), signal == Signal::TERM, "{status}\n{}", gate.log());
                     if !board.failures.borrow().is_empty() {
                         break;

@@ -22,7 +22,7 @@ pub(crate) struct Board {
     pub excused: Cell<u64>,
     /// What must not happen.
     pub failures: RefCell<Vec<String>>,
-    /// Kills so far.
+    /// Counts a kill when it begins, and once more when the gate is back.
     pub kills: Cell<u64>,
     pub stop: Cell<bool>,
 }
@@ -40,6 +40,8 @@ pub(crate) struct Worker {
     /// A call was lost since the last answer: the server may have counted it.
     lost: u64,
     number: u64,
+    /// Kills when it began to connect: a connection that is older than the last one leads nowhere.
+    connected: u64,
     pub answered: Rc<Cell<u64>>,
     board: Rc<Board>,
 }
@@ -51,7 +53,7 @@ impl Worker {
         let client = aim.client().await.expect("a session");
         let tool = if path == "/mcp" { "counter__count" } else { "count" };
         let (name, board) = (name.to_owned(), Rc::clone(board));
-        Self { aim, name, tool, alone, client, seen: None, lost: 0, number: 0, answered: Rc::default(), board }
+        Self { aim, name, tool, alone, client, seen: None, lost: 0, number: 0, connected: 0, answered: Rc::default(), board }
     }
 
     /// Calls until told to stop.
@@ -63,7 +65,7 @@ impl Worker {
 
     async fn turn(&mut self) {
         self.number += 1;
-        let (kills, token) = (self.board.kills.get(), format!("{}-{}", self.name, self.number));
+        let token = format!("{}-{}", self.name, self.number);
         let (pad, long) = PADS[usize::try_from(self.number).expect("a small number") % PADS.len()];
         let answer = self.client.call(self.tool, json!({"token": token, "pad": pad, "long": "y".repeat(long)})).await;
         let is_last = answer.as_ref().is_ok_and(|answer| answer.head.is_last());
@@ -73,7 +75,7 @@ impl Worker {
                 self.answered.set(self.answered.get() + 1);
                 self.lost = 0;
             }
-            Err(_) if self.board.kills.get() > kills => {
+            Err(_) if self.board.kills.get() > self.connected => {
                 self.board.excused.set(self.board.excused.get() + 1);
                 self.lost += 1;
                 return self.connect().await;
@@ -91,8 +93,14 @@ impl Worker {
 
     /// The first connection may go to a process that is killed before it answers the handshake.
     async fn connect(&mut self) {
-        let (client, target) = (RefCell::new(&mut self.client), &self.aim.target);
-        let connected = wait::or_last(async || client.borrow_mut().reconnect(target).await).await;
+        let (parts, target, kills) =
+            (RefCell::new((&mut self.client, &mut self.connected)), &self.aim.target, &self.board.kills);
+        let connected = wait::or_last(async || {
+            let (client, connected) = &mut *parts.borrow_mut();
+            **connected = kills.get();
+            client.reconnect(target).await
+        })
+        .await;
         if let Err(problem) = connected {
             self.board.failures.borrow_mut().push(format!("{} cannot connect: {problem}", self.name));
             self.board.stop.set(true);
