@@ -334,7 +334,7 @@ impl Gate {
         &self.manager.as_ref().expect("a gate under systemd").systemd
     }
 
-    /// Ends the daemon, in good order by SIGTERM or at once by SIGKILL, and starts it again.
+    /// Ends the daemon, in good order by SIGTERM or at once by SIGKILL, and starts it again, by the same manager if any.
     ///
     /// # Panics
     /// When it does not end or does not become ready again.
@@ -350,7 +350,14 @@ impl Gate {
     /// # Panics
     /// When it does not become ready.
     pub async fn start_again(&mut self) {
-        let manager = self.manager.as_ref().expect("a gate under systemd");
+        let Some(manager) = &self.manager else {
+            self.process = start("run", self.folder.path(), &self.config);
+            wait::until("the gate to listen", || async {
+                self.target.connect().await.ok().map(drop).or_else(|| self.still_running())
+            })
+            .await;
+            return;
+        };
         let ready = manager.systemd.ready();
         self.process = manager.start(self.folder.path(), &self.config);
         wait::until("the gate to be ready", async || {

@@ -169,7 +169,6 @@ impl Hosted {
         }
         let hosted = Self::with(revision, initialize, entry.merged, streams, outbox);
         *lock(&hosted.log_level) = entry.log_level.as_ref().map(|level| level.0.clone());
-        *lock(&hosted.noted) = entry.legs.clone();
         Some(hosted)
     }
 
@@ -210,6 +209,11 @@ impl Hosted {
         let leg = open().await?;
         *opened = Some(leg.clone());
         Ok(leg)
+    }
+
+    /// Has its record go on with these legs of an earlier process, each of which is about to be taken up.
+    pub fn note_again(&self, legs: BTreeMap<String, entry::Leg>) {
+        *lock(&self.noted) = legs;
     }
 
     /// Takes up the leg to a server that an earlier process opened.

@@ -107,6 +107,8 @@ pub struct Instance {
     pub pid: u32,
     /// Whom it is there for.
     pub role: Role,
+    /// The first id for requests to it that no process has used so far.
+    pub ids: u64,
     /// What was negotiated on it by the gate, where several share it.
     #[serde(default)]
     pub introduction: Option<Introduction>,

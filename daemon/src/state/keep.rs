@@ -14,11 +14,21 @@ use super::{Record, State, descriptors};
 /// Requests of an instance that are remembered while they wait for an answer; beyond it the oldest is forgotten.
 const ASKED: usize = 256;
 
+/// Ids are taken in blocks of this many, so that a call need not write any down. Small enough that they
+/// stay below 31 bits, the most that some servers take, for many thousand restarts.
+const BLOCK: u64 = 1 << 14;
+
 /// Such an instance.
 #[derive(Debug)]
 pub struct Keep {
     record: Record,
+    first_id: u64,
     says: Mutex<Says>,
+}
+
+/// Where a later process begins when this id was taken.
+fn after(id: u64) -> u64 {
+    (id / BLOCK + 2) * BLOCK
 }
 
 #[derive(Debug)]
@@ -47,6 +57,7 @@ impl Keep {
             likeness: likeness.to_owned(),
             pid,
             role,
+            ids: 1,
             introduction: None,
             asked: Vec::new(),
             cut: false,
@@ -66,10 +77,12 @@ impl Keep {
     }
 
     /// An instance with this record, which is written.
-    pub(super) fn with(state: &Arc<State>, entry: entry::Instance) -> Arc<Self> {
+    pub(super) fn with(state: &Arc<State>, mut entry: entry::Instance) -> Arc<Self> {
         let record = Record::new(state);
+        let first_id = entry.ids;
+        entry.ids = after(first_id);
         record.write(&Entry::Instance(entry.clone()));
-        Arc::new(Self { record, says: Mutex::new(Says { entry, left: Left::default(), ended: false }) })
+        Arc::new(Self { record, first_id, says: Mutex::new(Says { entry, left: Left::default(), ended: false }) })
     }
 
     /// What tells the instance from all others.
@@ -79,7 +92,15 @@ impl Keep {
 
     /// The first id for requests to it.
     pub fn first_id(&self) -> u64 {
-        self.record.state.first_id()
+        self.first_id
+    }
+
+    /// An id is taken. The first of a block has a later process begin behind the block after it, which
+    /// is written before anybody gets so far.
+    pub fn takes(&self, id: u64) {
+        if id.is_multiple_of(BLOCK) {
+            self.change(|entry| entry.ids = entry.ids.max(after(id)));
+        }
     }
 
     /// Whom it is there for from now on.

@@ -25,10 +25,11 @@ use self::folder::Folder;
 pub use self::keep::Keep;
 use crate::config::settings::{Daemon, Instances, Stdio};
 
-/// Epochs that an id has room for; JavaScript's whole numbers end at 53 bits.
-const EPOCHS: u64 = 1 << 20;
-/// Ids of one epoch.
-const IDS: u64 = 1 << 32;
+/// Epochs that an id over HTTP has room for, and ids of one epoch: some servers take no more than 31 bits.
+const EPOCHS: u64 = 1 << 11;
+const IDS: u64 = 1 << 20;
+/// Events of one epoch.
+const EVENTS: u64 = 1 << 32;
 
 /// The state of this process, as the next one will find it.
 #[derive(Debug)]
@@ -104,14 +105,15 @@ impl State {
         self.keeps_connections
     }
 
-    /// The first id for requests to servers: no earlier process used it or one that follows it.
+    /// The first id for requests over HTTP: what the last process has in flight has other ids, and is over
+    /// before they come round again.
     pub fn first_id(&self) -> u64 {
         u64::from(self.epoch) % EPOCHS * IDS + 1
     }
 
     /// The first event of a stream that goes on from process to process.
     pub fn first_event(&self) -> u64 {
-        u64::from(self.epoch) * IDS
+        u64::from(self.epoch) * EVENTS
     }
 
     /// What the operator configured for a stdio server, as far as it shows in its processes; sealed,
@@ -140,6 +142,12 @@ impl State {
             }
         }
         context.sign().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What keeps changes from being kept.
+    pub fn trouble(&self) -> Option<&'static str> {
+        let failing = self.failing.load(Ordering::Relaxed);
+        failing.then_some("the state cannot be written: sessions opened since then will end with the process; the log says why")
     }
 
     fn write(&self, slot: &Slot, entry: &Entry) {

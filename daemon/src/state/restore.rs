@@ -43,7 +43,12 @@ struct Returned {
 /// What is done on a core.
 enum Piece {
     /// A session's legs, and what it watches.
-    Session { session: Arc<Session>, instances: Vec<Returned>, legs: Vec<(Arc<Server>, Conversation)>, entry: entry::Hosted },
+    Session {
+        session: Arc<Session>,
+        instances: Vec<Returned>,
+        legs: Vec<(Arc<Server>, Conversation)>,
+        watched: BTreeMap<String, Vec<String>>,
+    },
     /// An instance that belongs to no session.
     Instance(Returned),
     /// A server is told that a session which mirrored its own is over.
@@ -168,11 +173,12 @@ impl Sorter<'_> {
             }
             entry::Kind::Hosted(hosted) => {
                 let view = view.filter(|view| known && hosted.merged == view.single().is_none())?;
-                let legs = Legs::of(hosted, &view.servers, &mut self.instances);
-                let kept = entry::Hosted { legs: legs.noted, ..hosted.clone() };
-                let kind = Kind::Hosted(Box::new(Hosted::again(&kept, self.state.first_event())?));
-                let session = self.gate.sessions.open_again(earlier(kind));
-                self.pieces.push(Piece::Session { session, instances: legs.instances, legs: legs.http, entry: kept });
+                let restored = Hosted::again(hosted, self.state.first_event())?;
+                let Legs { noted, instances, http } = Legs::of(hosted, &view.servers, &mut self.instances);
+                restored.note_again(noted);
+                let session = self.gate.sessions.open_again(earlier(Kind::Hosted(Box::new(restored))));
+                let watched = hosted.watched.clone();
+                self.pieces.push(Piece::Session { session, instances, legs: http, watched });
             }
         }
         Some(())
@@ -267,7 +273,7 @@ fn run(cores: &Cores, pieces: Vec<Piece>) {
 impl Piece {
     fn begin(self, core: &Rc<Core>) {
         match self {
-            Self::Session { session, instances, legs, entry } => {
+            Self::Session { session, instances, legs, watched } => {
                 let Some(hosted) = session.hosted() else { return };
                 instances.into_iter().for_each(|returned| returned.for_session(core, &session, hosted));
                 for (server, conversation) in legs {
@@ -276,10 +282,9 @@ impl Piece {
                     tokio::task::spawn_local(overhear::follow(Rc::clone(core), leg, Arc::downgrade(&session)));
                 }
                 let policy = core.policy();
-                let watched = entry.watched.iter().filter(|(_, uris)| !uris.is_empty());
-                for (server, uris) in watched {
-                    if let Some(server) = policy.view(&session.view).and_then(|view| view.server(server)) {
-                        watched::again(core, server, &session, hosted, uris);
+                for (server, uris) in watched.into_iter().filter(|(_, uris)| !uris.is_empty()) {
+                    if let Some(server) = policy.view(&session.view).and_then(|view| view.server(&server)) {
+                        watched::again(core, server, &session, hosted, &uris);
                     }
                 }
             }

@@ -45,6 +45,7 @@ async fn workers(gate: &Gate, board: &Rc<Board>) -> Vec<Worker> {
         ("client", "/mcp/shared", Era::Legacy, false, 2),
         ("mirrored", "/mcp/web", Era::Legacy, true, 3),
         ("merged", "/mcp", Era::Legacy, true, 2),
+        ("web", "/mcp", Era::Legacy, true, 2),
         // Calls of one client with the same capabilities share an instance.
         ("modern", "/mcp/counter", Era::Modern, false, 3),
     ] {

@@ -8,6 +8,9 @@ use toolgate_tests::fake::http::Http;
 use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::Setup;
 use toolgate_tests::mcp::Era;
+use toolgate_tests::wait;
+
+use crate::restarts::{gate, told};
 
 #[tokio::test]
 async fn a_session_s_stream_ends_in_order_and_goes_on_behind_its_last_event() {
@@ -79,4 +82,38 @@ async fn a_call_that_waits_for_a_modern_client_is_not_run_again_after_a_restart(
     let gone = client.request("2", "tools/call", retry).await.answer().await;
     assert!(gone["error"]["message"].as_str().is_some_and(|text| text.contains("was not run again")), "{gone}");
     assert_eq!(fake.record.of("tools/call").len(), before);
+}
+
+#[tokio::test]
+async fn lines_that_an_end_cuts_are_whole_after_a_restart_and_lost_alone_after_a_crash() {
+    let mark = format!("cut-{}", std::process::id());
+    let mut gate = gate(&mark, |setup| setup).await;
+    for signal in [Signal::TERM, Signal::KILL] {
+        let client = Caller::legacy(&gate, "/mcp/counter").await;
+        let mut stream = client.stream().await;
+        let last = stream.event().await.expect("a place").id.expect("an id");
+        let until = gate.folder().join(format!("until-{}", gate.pid()));
+        let halved = client.call("1", "halve", json!({"until": until})).await.answer().await;
+        assert!(halved["result"].is_object(), "{halved}");
+        // More than the kernel takes: the rest of it is not written when the process ends.
+        let noise = json!({"noise": "n".repeat(600_000)});
+        assert_eq!(client.notify("notifications/roots/list_changed", noise).await, 202);
+        let records = gate.folder().join("state/sessions/records");
+        wait::until("the line to be under way", async || {
+            let records = std::fs::read(&records).expect("the records");
+            records.windows(10).any(|text| text == br#""cut":true"#).then_some(())
+        })
+        .await;
+        gate.restart(signal).await;
+        let mut stream = client.resume(&last).await;
+        std::fs::write(&until, "").expect("the file");
+        let counted = told(&client.call("2", "count", json!({})).await.answer().await);
+        assert_eq!(counted["count"], 2, "{counted}");
+        if signal == Signal::TERM {
+            assert_eq!(counted["broken"], 0, "{counted}");
+            assert!(stream.next().await.is_some_and(|said| said.contains("the counter")));
+        } else {
+            assert_eq!(counted["broken"], 1, "{counted}");
+        }
+    }
 }

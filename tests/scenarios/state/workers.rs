@@ -51,7 +51,11 @@ impl Worker {
     pub(crate) async fn start(gate: &Gate, path: &str, era: Era, alone: bool, name: &str, board: &Rc<Board>) -> Self {
         let aim = gate.aim(path, era);
         let client = aim.client().await.expect("a session");
-        let tool = if path == "/mcp" { "counter__count" } else { "count" };
+        let tool = match (path, name.starts_with("web")) {
+            ("/mcp", true) => "web__count",
+            ("/mcp", false) => "counter__count",
+            _ => "count",
+        };
         let (name, board) = (name.to_owned(), Rc::clone(board));
         Self { aim, name, tool, alone, client, seen: None, lost: 0, number: 0, connected: 0, answered: Rc::default(), board }
     }

@@ -89,6 +89,9 @@ impl Instances {
     fn begin_again(&self, again: Again, serves: Option<Serves>) -> Option<Link> {
         let Again { keep, pid, role, stream, left, cut } = again;
         let Means::Socket { line_bytes, .. } = &self.means else { return None };
+        if role == entry::Role::Spare && !self.lacks_spares() {
+            return None;
+        }
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let connection = Connection::again(stream, *line_bytes, left.as_ref()).ok()?;
         let first = match left {

@@ -175,7 +175,11 @@ impl Link {
 
     /// An id that no other request on this connection has.
     pub fn mint(&self) -> u64 {
-        self.shared.next_id.fetch_add(1, Ordering::Relaxed)
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        if let Some(keep) = &self.shared.keep {
+            keep.takes(id);
+        }
+        id
     }
 
     /// Sends a request whose id is `id`, from [`Link::mint`]; waits at most `wait` for room.

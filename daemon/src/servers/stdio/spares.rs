@@ -122,7 +122,7 @@ impl Instances {
         }
     }
 
-    fn lacks_spares(&self) -> bool {
+    pub(super) fn lacks_spares(&self) -> bool {
         self.running_spares() < self.spares.wanted.load(Ordering::Relaxed)
     }
 
