@@ -49,7 +49,9 @@ impl Counter {
             "tools/call" => match message["params"]["name"].as_str() {
                 Some("ask") => {
                     self.asked += 1;
-                    return vec![json!({"jsonrpc": "2.0", "id": format!("asked-{}", self.asked), "method": "roots/list"})];
+                    return vec![
+                        json!({"jsonrpc": "2.0", "id": format!("asked-{}", self.asked), "method": "roots/list"}),
+                    ];
                 }
                 Some("answers") => text(&json!(self.answers).to_string()),
                 _ => self.count(&message["params"]["arguments"]),
@@ -70,7 +72,10 @@ impl Counter {
         }
         self.count += 1;
         let pad = usize::try_from(arguments["pad"].as_u64().unwrap_or(0)).unwrap_or(0);
-        text(&json!({"pid": std::process::id(), "count": self.count, "broken": self.broken, "pad": "x".repeat(pad)}).to_string())
+        text(
+            &json!({"pid": std::process::id(), "count": self.count, "broken": self.broken, "pad": "x".repeat(pad)})
+                .to_string(),
+        )
     }
 }
 

@@ -153,7 +153,7 @@ impl Setup {
         self.start_by(true).await
     }
 
-    async fn start_by(self, managed: bool) -> Gate {
+    async fn start_by(self, under_systemd: bool) -> Gate {
         let folder = tempfile::Builder::new().prefix("toolgate-scenario-").tempdir().expect("a folder");
         let certificates = Certificates::write(&folder.path().join("tls"));
         for part in ["run", "state"] {
@@ -163,7 +163,7 @@ impl Setup {
         let config = folder.path().join("toolgate.toml");
         std::fs::write(&config, self.text(folder.path(), port, &certificates)).expect("the configuration");
         let keeper = self.has_stdio().then(|| start("keeper", folder.path(), &config));
-        let manager = managed.then(|| Manager {
+        let manager = under_systemd.then(|| Manager {
             systemd: Systemd::start(folder.path()),
             listener: TcpListener::bind(("127.0.0.1", port)).expect("the listener's port"),
         });
@@ -407,7 +407,10 @@ fn hash() -> String {
 }
 
 fn start(command: &str, folder: &Path, config: &Path) -> Child {
-    prepared(Command::new(program("toolgated")), command, folder, config).stdin(Stdio::null()).spawn().expect("toolgated")
+    prepared(Command::new(program("toolgated")), command, folder, config)
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("toolgated")
 }
 
 /// A command of toolgated that logs to the folder, behind what earlier ones logged.

@@ -261,7 +261,15 @@ impl Operations for Daemon {
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             listeners: self.listener_status(&policy.settings),
             servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
-            warnings: policy.settings.warnings.iter().cloned().chain(left_out(&policy)).chain(unwritten(&policy)).chain(defects()).collect(),
+            warnings: policy
+                .settings
+                .warnings
+                .iter()
+                .cloned()
+                .chain(left_out(&policy))
+                .chain(unwritten(&policy))
+                .chain(defects())
+                .collect(),
         }
     }
 

@@ -210,7 +210,9 @@ impl Table {
         }
         for shard in &self.shards {
             let sessions: Vec<_> = lock(shard).values().cloned().collect();
-            sessions.iter().for_each(|session| work(session));
+            for session in sessions {
+                work(&session);
+            }
         }
     }
 

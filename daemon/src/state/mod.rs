@@ -12,8 +12,8 @@ mod keep;
 mod record;
 pub mod restore;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::hmac;
 use tracing::{debug, error, warn};
@@ -128,7 +128,9 @@ impl State {
                 context.update(part);
             }
         };
-        command.iter().for_each(|word| add("command", word.as_bytes()));
+        for word in command {
+            add("command", word.as_bytes());
+        }
         for (name, value) in environment {
             add("env", name.as_bytes());
             add("value", value.expose().as_bytes());
@@ -141,13 +143,17 @@ impl State {
                 add(what, &bound.to_le_bytes());
             }
         }
-        context.sign().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&context.sign().as_ref()[..16]);
+        format!("{:032x}", u128::from_be_bytes(tag))
     }
 
     /// What keeps changes from being kept.
     pub fn trouble(&self) -> Option<&'static str> {
         let failing = self.failing.load(Ordering::Relaxed);
-        failing.then_some("the state cannot be written: sessions opened since then will end with the process; the log says why")
+        failing.then_some(
+            "the state cannot be written: sessions opened since then will end with the process; the log says why",
+        )
     }
 
     fn write(&self, slot: &Slot, entry: &Entry) {

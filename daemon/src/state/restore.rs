@@ -226,8 +226,10 @@ impl Legs {
             let Some(server) = servers.iter().find(|server| server.settings.name == *name) else { continue };
             let goes_on = match noted {
                 entry::Leg::Instance(number) => instances.remove(number).map(|instance| legs.instances.push(instance)),
-                entry::Leg::Http { endpoint, session, revision } => conversation(server, endpoint, session, revision)
-                    .map(|conversation| legs.http.push((Arc::clone(server), conversation))),
+                entry::Leg::Http { endpoint, session, revision } => {
+                    conversation(server, endpoint, session.as_ref(), revision.as_ref())
+                        .map(|conversation| legs.http.push((Arc::clone(server), conversation)))
+                }
             };
             if goes_on.is_some() {
                 legs.noted.insert(name.clone(), noted.clone());
@@ -240,11 +242,11 @@ impl Legs {
 fn conversation(
     server: &Server,
     endpoint: &str,
-    session: &Option<entry::Text>,
-    revision: &Option<String>,
+    session: Option<&entry::Text>,
+    revision: Option<&String>,
 ) -> Option<Conversation> {
-    let session = session.as_ref().map(|session| HeaderValue::from_bytes(&session.0)).transpose().ok()?;
-    let revision = revision.as_ref().map(|revision| HeaderValue::from_str(revision)).transpose().ok()?;
+    let session = session.map(|session| HeaderValue::from_bytes(&session.0)).transpose().ok()?;
+    let revision = revision.map(|revision| HeaderValue::from_str(revision)).transpose().ok()?;
     Some(Conversation { endpoint: server.endpoint_of(endpoint)?, session, revision })
 }
 
@@ -258,7 +260,9 @@ fn run(cores: &Cores, pieces: Vec<Piece>) {
     for (core, share) in shares.into_iter().enumerate() {
         let done = done.clone();
         let sent = cores.try_spawn(core, move |core| async move {
-            share.into_iter().for_each(|piece| piece.begin(&core));
+            for piece in share {
+                piece.begin(&core);
+            }
             drop(done);
         });
         if let Err(problem) = sent {
@@ -275,7 +279,9 @@ impl Piece {
         match self {
             Self::Session { session, instances, legs, watched } => {
                 let Some(hosted) = session.hosted() else { return };
-                instances.into_iter().for_each(|returned| returned.for_session(core, &session, hosted));
+                for returned in instances {
+                    returned.for_session(core, &session, hosted);
+                }
                 for (server, conversation) in legs {
                     let leg = Leg::http(server, Era::Legacy, conversation);
                     hosted.leg_again(leg.clone());

@@ -57,7 +57,19 @@ impl Worker {
             _ => "count",
         };
         let (name, board) = (name.to_owned(), Rc::clone(board));
-        Self { aim, name, tool, alone, client, seen: None, lost: 0, number: 0, connected: 0, answered: Rc::default(), board }
+        Self {
+            aim,
+            name,
+            tool,
+            alone,
+            client,
+            seen: None,
+            lost: 0,
+            number: 0,
+            connected: 0,
+            answered: Rc::default(),
+            board,
+        }
     }
 
     /// Calls until told to stop.

@@ -104,16 +104,16 @@ impl Instances {
         let begun = Begun { pid, reader: Incoming::Instance(reader), writer, keep: Some(keep) };
         let link = self.add(Link::start(begun, place), role.into(), serves).ok()?;
         // Whoever was to answer is gone.
-        asked.iter().for_each(|id| link.try_send(one_line(refusal(id))));
+        for id in asked {
+            link.try_send(one_line(refusal(&id)));
+        }
         Some(link)
     }
 
     /// Has an instance outlive the process. One that cannot serves all the same.
     pub(super) async fn keep(&self, pid: u32, role: entry::Role, connection: &Connection) -> Option<Arc<Keep>> {
         let Keeping { state, likeness } = self.keeping.as_ref()?;
-        let kept = async {
-            Keep::begin(state, (&self.server, likeness), pid, role, connection.descriptor()?).await
-        };
+        let kept = async { Keep::begin(state, (&self.server, likeness), pid, role, connection.descriptor()?).await };
         kept.await
             .inspect_err(|problem| {
                 warn!(server = self.server, pid, %problem, "an instance will end with the gate: systemd did not take its connection");

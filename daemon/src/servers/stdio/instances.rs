@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout_at};
 use toolgate_protocol::backoff::{Backoff, Verdict};
 use tracing::{info, warn};
 
-use super::connection::{self, Incoming, OpenError};
 use super::again::Keeping;
+use super::connection::{self, Incoming, OpenError};
 use super::events::Events;
 use super::link::{Begun, Link, Serves};
 use super::spares::Spares;
