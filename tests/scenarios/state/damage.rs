@@ -66,7 +66,9 @@ async fn one_damaged_record_costs_one_session() {
         let places: Vec<_> =
             (0..bytes.len() - broken.len()).filter(|at| bytes[*at..].starts_with(broken.as_bytes())).collect();
         assert!(!places.is_empty());
-        places.into_iter().for_each(|at| bytes[at] ^= 1);
+        for at in places {
+            bytes[at] ^= 1;
+        }
         std::fs::write(&path, bytes).expect("the records");
     })
     .await;

@@ -35,7 +35,7 @@ pub(crate) async fn gate(mark: &str, more: impl FnOnce(Setup) -> Setup) -> Gate 
 
 /// The lines that start the counting server, with more in its environment.
 pub(crate) fn command(mark: &str, more: &str) -> String {
-    format!("command = [{:?}]\nenv = {{ {MARK_NAME} = {mark:?}{more} }}", program("counter"))
+    format!("command = [\"{}\"]\nenv = {{ {MARK_NAME} = {mark:?}{more} }}", program("counter").display())
 }
 
 async fn workers(gate: &Gate, board: &Rc<Board>) -> Vec<Worker> {

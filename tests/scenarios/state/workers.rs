@@ -3,12 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use toolgate_tests::gate::Gate;
 use toolgate_tests::load::Aim;
 use toolgate_tests::mcp::{Client, Era};
-use toolgate_tests::wait;
+use toolgate_tests::wait::PATIENCE;
 
 /// Lengths of answers and of arguments, in turn: short ones, and such as take more than one read or write.
 const PADS: [(usize, usize); 5] = [(0, 0), (300, 0), (0, 3000), (120_000, 0), (0, 90_000)];
@@ -109,17 +110,17 @@ impl Worker {
 
     /// The first connection may go to a process that is killed before it answers the handshake.
     async fn connect(&mut self) {
-        let (parts, target, kills) =
-            (RefCell::new((&mut self.client, &mut self.connected)), &self.aim.target, &self.board.kills);
-        let connected = wait::or_last(async || {
-            let (client, connected) = &mut *parts.borrow_mut();
-            **connected = kills.get();
-            client.reconnect(target).await
-        })
-        .await;
-        if let Err(problem) = connected {
-            self.board.failures.borrow_mut().push(format!("{} cannot connect: {problem}", self.name));
-            self.board.stop.set(true);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.connected = self.board.kills.get();
+            match self.client.reconnect(&self.aim.target).await {
+                Ok(()) => return,
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(problem) => {
+                    self.board.failures.borrow_mut().push(format!("{} cannot connect: {problem}", self.name));
+                    return self.board.stop.set(true);
+                }
+            }
         }
     }
 
