@@ -349,15 +349,14 @@ async fn read(
     shared.ended.store(true, Ordering::Relaxed);
     shared.news.retire();
     let reason = match reader {
-        Incoming::Instance(_) if endless => {
-            back.end();
-            "it wrote a line that has no end".into()
-        }
+        Incoming::Instance(_) if endless => "it wrote a line that has no end".into(),
         Incoming::Instance(_) => epitaph(exit.as_ref()),
         Incoming::Events(_) => "its stream of events ended".into(),
     };
     debug!(pid = shared.pid, %reason, "an instance ended");
     waiting.borrow_mut().lose_all(&reason);
+    // Who waits for what it says holds a handle, and would keep the connection for ever.
+    back.end();
     // Whoever waits for the place finds the end noted.
     drop(place);
 }
