@@ -386,10 +386,12 @@ async fn read(
     let shared = &back.shared;
     let mut unread = 0;
     let mut exit = None;
+    let mut endless = false;
     while let Some(line) = reader.next().await {
         match line {
             Line::Message(message) => deliver(message, &waiting, serves.get(), &back, &mut unread).await,
             Line::Oversized { prefix } => lose_oversized(&prefix, &waiting),
+            Line::Endless => endless = true,
             Line::Exited(reason) => exit = Some(reason),
         }
     }
@@ -399,11 +401,14 @@ async fn read(
     }
     shared.news.retire();
     let reason = match reader {
+        Incoming::Instance(_) if endless => "it wrote a line that has no end".into(),
         Incoming::Instance(_) => epitaph(exit.as_ref()),
         Incoming::Events(_) => "its stream of events ended".into(),
     };
     debug!(pid = shared.pid, %reason, "an instance ended");
     waiting.borrow_mut().lose_all(&reason);
+    // Who waits for what it says holds a handle, and would keep the connection for ever.
+    back.end();
     // Whoever waits for the place finds the end noted.
     drop(place);
 }
