@@ -148,10 +148,7 @@ async fn a_closed_stream_cancels() {
                         && received.headers["x-request-id"] == called.headers["x-request-id"]
                 }
                 _ if path == "/mcp/web" => received.message["closed"] == 1,
-                _ => {
-                    received.message["method"] == "notifications/cancelled"
-                        && received.message["params"]["requestId"] == called.message["id"]
-                }
+                _ => received.cancels(&called),
             })
             .await;
     }
@@ -171,9 +168,7 @@ async fn a_client_that_goes_away_before_the_first_byte_cancels_too() {
         call.abort();
         record
             .until(&format!("the end of {mark}"), |received| {
-                received.message["closed"] == called.message["id"]
-                    || received.message["method"] == "notifications/cancelled"
-                        && received.message["params"]["requestId"] == called.message["id"]
+                received.message["closed"] == called.message["id"] || received.cancels(&called)
             })
             .await;
     }
@@ -268,14 +263,7 @@ async fn a_closed_subscription_ends_at_the_server() {
         let asked =
             stage.new.record.until("the subscription", |received| received.message["params"]["mark"] == prefix).await;
         drop(stream);
-        stage
-            .new
-            .record
-            .until("its end", |received| {
-                received.message["method"] == "notifications/cancelled"
-                    && received.message["params"]["requestId"] == asked.message["id"]
-            })
-            .await;
+        stage.new.record.until_cancelled(&asked).await;
     }
 }
 

@@ -42,6 +42,14 @@ pub struct Received {
     pub method: String,
 }
 
+impl Received {
+    /// Whether it is the notification that another request is cancelled.
+    #[must_use]
+    pub fn cancels(&self, other: &Self) -> bool {
+        self.method == "notifications/cancelled" && self.message["params"]["requestId"] == other.message["id"]
+    }
+}
+
 impl Record {
     /// A new, empty record in a folder of its own.
     ///
@@ -140,6 +148,14 @@ impl Record {
     /// When it does not come.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Received) -> bool) -> Received {
         wait::until(what, || std::future::ready(self.all().into_iter().find(|received| wanted(received)))).await
+    }
+
+    /// Waits until a request is cancelled.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub async fn until_cancelled(&self, request: &Received) -> Received {
+        self.until("the cancellation", |received| received.cancels(request)).await
     }
 
     /// Waits for a call of a tool.
