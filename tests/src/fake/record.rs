@@ -108,7 +108,8 @@ impl Record {
         told.split_once('\n').map(|(media_type, body)| (media_type.to_owned(), body.to_owned()))
     }
 
-    /// Makes the server offer exactly these tools and prompts, or a list that never ends: see [`Offer`].
+    /// Makes the server offer exactly these tools and prompts, a list that never ends, or another version of itself: see
+    /// [`Offer`].
     ///
     /// # Panics
     /// When there is no room for it.
@@ -181,6 +182,10 @@ pub struct Offer {
     pub hints: Value,
     /// It does not answer.
     pub silent: bool,
+    /// The tools' `inputSchema`; null for any object.
+    pub schema: Value,
+    /// What the server says that its version is; 1 where that is nothing.
+    pub version: Option<String>,
 }
 
 /// A message of which only the method is read, whatever else it holds.
