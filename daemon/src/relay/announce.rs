@@ -155,3 +155,6 @@ fn say_once(core: &Rc<Core>, hosted: &Hosted, message: &[u8]) {
         say(core, hosted, message);
     }
 }
+
+#[cfg(test)]
+mod tests;

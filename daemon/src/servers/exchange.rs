@@ -130,9 +130,11 @@ impl Exchange {
     pub async fn next(&mut self) -> Step {
         let said = self.source.next(&self.leg);
         let step = match &self.running {
+            // Stopped before its server is told, which then may end it in whatever way.
             Some(running) => tokio::select! {
-                step = said => step,
+                biased;
                 () = running.stopped() => Step::Lost(cancelled(&self.leg.server)),
+                step = said => step,
             },
             None => said.await,
         };

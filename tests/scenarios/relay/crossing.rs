@@ -4,10 +4,9 @@ use serde_json::{Value, json};
 use toolgate_tests::caller::{Caller, Reply};
 use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
-use toolgate_tests::fake::record::{ID, Offer, Record};
+use toolgate_tests::fake::record::Record;
 use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::{Gate, Setup};
-use toolgate_tests::wait::until;
 
 use crate::stage::names;
 
@@ -497,68 +496,4 @@ async fn a_legacy_client_watches_resources_and_lists_of_modern_servers() {
         client.call("5", &format!("{prefix}update"), json!({"uri": "mem://one"})).await.answer().await;
         assert!(stream.is_silent().await, "{path} {prefix}");
     }
-}
-
-/// A tool's schema whose argument `region` is mirrored into a header.
-fn mirrored() -> Value {
-    json!({"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}})
-}
-
-fn offer(schema: Value) -> Offer {
-    Offer { names: vec!["told".to_owned(), "echo".to_owned()], schema, ..Offer::default() }
-}
-
-#[tokio::test]
-async fn what_a_tool_wanted_once_is_not_held_against_a_modern_client() {
-    let stage = Crossing::start().await;
-    for path in ["/mcp/oldweb", "/mcp/oldpipe"] {
-        let (client, record) = (stage.modern(path), stage.record(path, ""));
-        let call = async || client.call("1", "echo", json!({"region": "eu"})).await.answer().await;
-        record.offer(&offer(mirrored()));
-        assert_eq!(call().await["error"]["code"], -32020, "{path}");
-        record.offer(&offer(Value::Null));
-        // The server says nothing of it.
-        until("the call to be served", async || call().await.get("result").cloned()).await;
-    }
-}
-
-#[tokio::test]
-async fn what_a_modern_server_s_tool_wants_by_now_is_found_out_when_it_refuses() {
-    let stage = Crossing::start().await;
-    let (client, record) = (stage.legacy("/mcp/newweb").await, &stage.new_web.record);
-    record.offer(&offer(Value::Null));
-    record.tell("application/json", &format!(r#"{{"jsonrpc":"2.0","id":{ID},"result":{{"content":[]}}}}"#));
-    let call = async || client.call("1", "told", json!({"region": "eu"})).await.answer().await;
-    assert!(call().await["result"].is_object());
-    record.offer(&offer(mirrored()));
-    let refusal = r#""error":{"code":-32020,"message":"Header mismatch"}"#;
-    record.tell("application/json", &format!(r#"{{"jsonrpc":"2.0","id":{ID},{refusal}}}"#));
-    until("the header", async || {
-        record.clear();
-        assert!(call().await["error"]["code"].is_i64(), "what the server says in the end is for the client");
-        let called = record.of("tools/call");
-        called.last().filter(|last| called.len() == 2 && last.headers["mcp-param-region"] == "eu").map(drop)
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_new_instance_of_another_version_ends_the_one_that_lists_come_from() {
-    let old = Stdio::new(Speaks::Legacy);
-    let gate = Setup::default().server("old", &old.command()).start().await;
-    let lists = async || {
-        let answer = Caller::modern(&gate, "/mcp/old").request("1", "tools/list", json!({})).await.answer().await;
-        assert!(answer["result"]["tools"].is_array(), "{answer}");
-        old.record.of("tools/list").pop().expect("a list").who
-    };
-    let first = lists().await;
-    let mut session = Caller::legacy(&gate, "/mcp/old").await;
-    session.call("1", "echo", json!({})).await.answer().await;
-    assert_eq!(lists().await, first, "it is the same program");
-    let names = vec!["fresh".to_owned()];
-    old.record.offer(&Offer { names, version: Some("2".to_owned()), ..Offer::default() });
-    session = Caller::legacy(&gate, "/mcp/old").await;
-    session.call("2", "echo", json!({})).await.answer().await;
-    old.record.until("its end", |received| received.who == first && received.message["closed"] == true).await;
-    assert_ne!(lists().await, first);
 }

@@ -95,8 +95,9 @@ impl Played {
         let first = read(playback.first())?;
         // A server may send nothing, not even a head, before it answers.
         let round = tokio::select! {
-            sent = leg.call_named(&call.core, &first, named, &from) => sent?,
+            biased;
             () = running.stopped() => return Err(cancelled(&leg.server)),
+            sent = leg.call_named(&call.core, &first, named, &from) => sent?,
         };
         Ok(Self {
             core: Rc::clone(&call.core),
@@ -163,9 +164,10 @@ impl Played {
             }
         };
         tokio::select! {
+            biased;
+            () = self.running.stopped() => Turn::Cancelled,
             step = server => Turn::Server(step),
             answer = timeout(PATIENCE, answers.recv()), if asked => answer.map_or(Turn::Late, Turn::Client),
-            () = self.running.stopped() => Turn::Cancelled,
         }
     }
 
