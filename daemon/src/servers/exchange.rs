@@ -249,3 +249,6 @@ pub fn garbage(leg: &Leg, problem: &dyn std::fmt::Display) -> Failure {
     Failure::new(Kind::ServerGarbage, format!("The server {name} answered with something that is no MCP message."))
         .because(problem)
 }
+
+#[cfg(test)]
+mod tests;
