@@ -184,8 +184,20 @@ impl Line {
 
     /// Whether somebody reads, or could come back to.
     pub fn is_within_reach(&self) -> bool {
-        let state = self.lock();
-        state.stream.is_read() || (state.told && !state.untold)
+        self.lock().is_within_reach()
+    }
+
+    /// Waits until nobody reads, nor could come back to. To be called by whoever says what is said.
+    pub async fn out_of_reach(&self) {
+        poll_fn(|context| {
+            let mut state = self.lock();
+            if !state.is_within_reach() {
+                return Poll::Ready(());
+            }
+            state.sayer = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Whoever reads it passes events on without their ids: nobody can come back to it.
@@ -258,6 +270,10 @@ impl Line {
 }
 
 impl State {
+    fn is_within_reach(&self) -> bool {
+        self.stream.is_read() || (self.told && !self.untold)
+    }
+
     /// The next event, and what it counts.
     fn event(&self, line: u64, message: &[u8]) -> (Event, usize) {
         let event = Event::new(EventId { stream: line, number: self.stream.newest() + 1 }, message);

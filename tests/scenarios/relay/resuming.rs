@@ -110,7 +110,8 @@ async fn a_client_that_leaves_at_once_still_has_its_call_done_and_can_cancel_it(
         let record = stage.record(path, prefix);
         let called = record.until("the call", |received| received.message["params"]["arguments"] == arguments).await;
         call.abort();
-        assert!(call.await.is_err_and(|gone| gone.is_cancelled()));
+        // It may have its stream by now; it leaves all the same.
+        drop(call.await);
         let echoed = client.call("2", &format!("{prefix}echo"), json!({})).await;
         assert_eq!(echoed.answer().await["id"], 2, "{path} {prefix}");
         let is_cancelled = |received: &Received| received.cancels(&called) && received.who == called.who;

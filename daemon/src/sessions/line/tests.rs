@@ -68,9 +68,12 @@ fn a_client_that_sees_no_ids_is_out_of_reach_once_it_leaves() {
     line.hide_ids();
     let mut reading = line.read();
     line.say(b"x");
+    let mut left = pin!(line.out_of_reach());
+    assert!(!is_done(left.as_mut()));
     assert!(now(&mut reading).is_some() && line.is_within_reach());
+    assert!(!is_done(left.as_mut()));
     drop(reading);
-    assert!(!line.is_within_reach());
+    assert!(!line.is_within_reach() && is_done(left.as_mut()));
 }
 
 #[test]
