@@ -271,10 +271,10 @@ async fn a_subscription_hears_the_instance_that_is_its_client_s_own() {
             let wanted = json!({"notifications": {"resourceSubscriptions": [uri]}});
             let mut stream = client.request("\"s\"", "subscriptions/listen", wanted.clone()).await;
             assert_eq!(stream.message().await["params"]["notifications"], wanted["notifications"], "{per} {path}");
-            let (tool, updates) = (format!("{prefix}update"), json!({"uri": "mem://one"}));
+            let (tool, resource) = (format!("{prefix}update"), json!({"uri": "mem://one"}));
             let stranger = client.clone().with("Authorization", &format!("Bearer {}", gate.key_of("other")));
-            assert_eq!(stranger.call("1", &tool, updates.clone()).await.answer().await["id"], 1, "{per} {path}");
-            client.call("2", &tool, updates).await.answer().await;
+            assert_eq!(stranger.call("1", &tool, resource.clone()).await.answer().await["id"], 1, "{per} {path}");
+            client.call("2", &tool, resource).await.answer().await;
             let updated = stream.message().await;
             assert_eq!(updated["method"], "notifications/resources/updated", "{per} {path}: {updated}");
             assert_eq!(updated["params"]["uri"], uri, "{per} {path}");

@@ -18,8 +18,8 @@ async fn the_last_place_goes_from_one_modern_client_to_the_next() {
             let answer = who.call(&number.to_string(), "echo", json!({})).await.answer().await;
             assert!(answer["result"].is_object(), "{speaks:?}: {answer}");
         }
-        let served: Vec<String> = server.record.of("tools/call").into_iter().map(|received| received.who).collect();
-        assert!(served[0] != served[1] && served[1] != served[2], "{speaks:?}: each in its own: {served:?}");
+        let at: Vec<String> = server.record.of("tools/call").into_iter().map(|received| received.who).collect();
+        assert!(at[0] != at[1] && at[1] != at[2], "{speaks:?}: each in its own: {at:?}");
     }
 }
 
