@@ -137,6 +137,9 @@ pub enum Role {
         owner: String,
         /// Whether more than one client is behind it.
         everybody: bool,
+        /// Whether sessions of clients live in it.
+        #[serde(default)]
+        lasting: bool,
     },
 }
 

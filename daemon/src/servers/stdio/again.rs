@@ -46,7 +46,7 @@ impl From<entry::Role> for Role {
         match kept {
             entry::Role::Spare => Self::Spare,
             entry::Role::Dedicated => Self::Dedicated,
-            entry::Role::Shared { owner, .. } => Self::Shared(owner),
+            entry::Role::Shared { owner, lasting, .. } => Self::Shared { owner, lasting },
         }
     }
 }
@@ -57,9 +57,11 @@ impl Role {
         match self {
             Self::Spare => entry::Role::Spare,
             Self::Dedicated => entry::Role::Dedicated,
-            Self::Shared(owner) => {
-                entry::Role::Shared { owner: owner.clone(), everybody: matches!(serves, Serves::Everybody) }
-            }
+            Self::Shared { owner, lasting } => entry::Role::Shared {
+                owner: owner.clone(),
+                everybody: matches!(serves, Serves::Everybody),
+                lasting: *lasting,
+            },
         }
     }
 }

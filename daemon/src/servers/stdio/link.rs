@@ -78,6 +78,8 @@ pub(super) struct Shared {
     last_used: AtomicU64,
     ended: AtomicBool,
     told_to_end: AtomicBool,
+    /// Its connection has ended, and its place is free.
+    left: AtomicBool,
     /// Requests that it has answered.
     pub(super) answered: AtomicUsize,
     /// What it announces, where several share it.
@@ -132,6 +134,7 @@ impl Link {
             last_used: AtomicU64::new(clock::millis()),
             ended: AtomicBool::new(false),
             told_to_end: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
             news: News::default(),
             room: Arc::new(Semaphore::new(COMMAND_BYTES)),
@@ -240,6 +243,11 @@ impl Link {
     /// Whether the instance has ended or is about to.
     pub fn is_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Relaxed) || self.commands.is_closed()
+    }
+
+    /// Whether its connection has ended, so that it takes no place any more.
+    pub(super) fn has_left(&self) -> bool {
+        self.shared.left.load(Ordering::Relaxed)
     }
 
     /// Whether it has answered more than a greeting: what ends it then is not its start.
@@ -410,6 +418,7 @@ async fn read(
     // Who waits for what it says holds a handle, and would keep the connection for ever.
     back.end();
     // Whoever waits for the place finds the end noted.
+    shared.left.store(true, Ordering::Relaxed);
     drop(place);
 }
 
