@@ -345,21 +345,28 @@ impl Gate {
         status
     }
 
+    /// Starts a daemon that has ended, and does not wait for it.
+    pub fn begin_again(&mut self) {
+        self.process = match &self.manager {
+            Some(manager) => manager.start(self.folder.path(), &self.config),
+            None => start("run", self.folder.path(), &self.config),
+        };
+    }
+
     /// Starts a daemon that has ended.
     ///
     /// # Panics
     /// When it does not become ready.
     pub async fn start_again(&mut self) {
+        let ready = self.manager.as_ref().map_or(0, |manager| manager.systemd.ready());
+        self.begin_again();
         let Some(manager) = &self.manager else {
-            self.process = start("run", self.folder.path(), &self.config);
             wait::until("the gate to listen", || async {
                 self.target.connect().await.ok().map(drop).or_else(|| self.still_running())
             })
             .await;
             return;
         };
-        let ready = manager.systemd.ready();
-        self.process = manager.start(self.folder.path(), &self.config);
         wait::until("the gate to be ready", async || {
             (manager.systemd.ready() > ready).then_some(()).or_else(|| self.still_running())
         })

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -165,5 +165,32 @@ async fn a_server_that_waits_for_its_client_at_a_crash_is_answered() {
         assert_eq!(answers[0]["id"], "asked-1");
         assert!(answers[0]["error"]["code"].is_number(), "{answers}");
         assert_eq!(answers.as_array().map(Vec::len), Some(1), "{answers}");
+    }
+}
+
+#[tokio::test]
+async fn a_crash_in_the_middle_of_a_start_loses_nothing() {
+    let mark = format!("start-{}", std::process::id());
+    let mut gate = gate(&mark, |setup| setup).await;
+    let mut clients = Vec::new();
+    for path in ["/mcp/counter", "/mcp/shared", "/mcp/web", "/mcp"] {
+        let tool = if path == "/mcp" { "counter__count" } else { "count" };
+        let client = Caller::legacy(&gate, path).await;
+        let counted = told(&client.call("1", tool, json!({})).await.answer().await);
+        clients.push((client, tool, counted["pid"].clone()));
+    }
+    gate.signal(Signal::KILL);
+    gate.ended().await;
+    for step in 0..20 {
+        gate.begin_again();
+        // Nobody waits for a state here: each round ends at another one.
+        tokio::time::sleep(Duration::from_millis(step * 3)).await;
+        gate.signal(Signal::KILL);
+        gate.ended().await;
+    }
+    gate.start_again().await;
+    for (client, tool, pid) in clients {
+        let counted = told(&client.call("2", tool, json!({})).await.answer().await);
+        assert_eq!((&counted["pid"], &counted["count"]), (&pid, &json!(2)), "{}", tail(&gate));
     }
 }

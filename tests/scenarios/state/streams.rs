@@ -117,3 +117,39 @@ async fn lines_that_an_end_cuts_are_whole_after_a_restart_and_lost_alone_after_a
         }
     }
 }
+
+#[tokio::test]
+async fn what_a_session_watches_at_a_modern_server_is_watched_again() {
+    let (pipe, web) = (Stdio::new(Speaks::Modern), Http::start(Speaks::Modern).await);
+    let setup = Setup::default().server("pipe", &pipe.command()).server("web", &web.endpoints());
+    let mut gate = setup.start_under_systemd().await;
+    for (path, record) in [("/mcp/pipe", &pipe.record), ("/mcp/web", &web.record)] {
+        for signal in [Signal::TERM, Signal::KILL] {
+            let client = Caller::legacy(&gate, path).await;
+            let mut stream = client.stream().await;
+            let last = stream.event().await.expect("a place").id.expect("an id");
+            let subscribe = client.request("1", "resources/subscribe", json!({"uri": "mem://one"})).await;
+            assert_eq!(subscribe.answer().await["result"], json!({}), "{path}");
+            gate.signal(signal);
+            gate.ended().await;
+            if signal == Signal::TERM && path == "/mcp/pipe" {
+                let listen = record.of("subscriptions/listen").pop().expect("a subscription");
+                record.until_cancelled(&listen).await;
+            }
+            record.clear();
+            gate.start_again().await;
+            let mut stream = client.resume(&last).await;
+            assert_eq!(stream.head.status, 200);
+            record
+                .until("the subscription", |received| {
+                    let wanted = &received.message["params"]["notifications"]["resourceSubscriptions"];
+                    received.message["method"] == "subscriptions/listen" && *wanted == json!(["mem://one"])
+                })
+                .await;
+            client.call("2", "update", json!({"uri": "mem://one"})).await.answer().await;
+            let updated = stream.message().await;
+            assert_eq!(updated["method"], "notifications/resources/updated", "{path} {signal:?}: {updated}");
+            assert_eq!(client.end().await, 200);
+        }
+    }
+}

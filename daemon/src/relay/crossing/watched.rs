@@ -21,6 +21,7 @@ use super::read;
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
+use crate::listen::drain::Phase;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::relay::{links, overhear};
@@ -130,11 +131,13 @@ fn follow(core: &Rc<Core>, server: &Arc<Server>, session: &Arc<Session>, hosted:
         pause: PAUSE,
         older: None,
     };
-    let ended = hosted.outbox.ended();
+    let (core, ended) = (Rc::clone(core), hosted.outbox.ended());
     tokio::task::spawn_local(async move {
         tokio::select! {
             () = follower.run() => {}
             () = ended => {}
+            // An instance may outlive the gate: it is told that nobody listens.
+            () = core.drain.reached(Phase::Finishing) => {}
         }
     });
 }
