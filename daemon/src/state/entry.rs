@@ -69,12 +69,24 @@ pub struct Hosted {
     /// Legs that were introduced, by server.
     #[serde(default)]
     pub legs: BTreeMap<String, Leg>,
+    /// What HTTP servers asked the client and wait for.
+    #[serde(default)]
+    pub asked: Vec<Asked>,
     /// Resources that the client watches at modern servers, by server.
     #[serde(default)]
     pub watched: BTreeMap<String, Vec<String>>,
     /// What was said outside of calls and nobody was handed, left by an orderly end.
     #[serde(default)]
     pub unread: Vec<Text>,
+}
+
+/// A request of a server that waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The server's name.
+    pub server: String,
+    /// The id that it gave the request.
+    pub id: Text,
 }
 
 /// A leg of a session's own.

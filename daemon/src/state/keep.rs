@@ -192,3 +192,82 @@ impl Keep {
         self.says.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance() -> entry::Instance {
+        let text = r#"{"number":7,"server":"files","likeness":"x","pid":9,"role":"spare","ids":1}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// What the next process finds of it after this one did something.
+    fn found_after(work: impl FnOnce(&Arc<State>, &Keep)) -> Vec<entry::Instance> {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), true).unwrap();
+        work(&state, &Keep::with(&state, instance()));
+        state.take_over();
+        drop(state);
+        let (_, left) = State::open_in(folder.path(), true).unwrap();
+        let instance = |entry| match entry {
+            Entry::Instance(instance) => Some(instance),
+            Entry::Session(_) | Entry::Server(_) => None,
+        };
+        left.entries.into_iter().filter_map(instance).collect()
+    }
+
+    #[test]
+    fn no_process_uses_an_id_that_an_earlier_one_used() {
+        let ids = |taken: u64| {
+            let found = found_after(|_, keep| (1..=taken).for_each(|id| keep.takes(id)));
+            assert!(found[0].ids > taken);
+            found[0].ids
+        };
+        assert_eq!(ids(0), ids(BLOCK - 1));
+        assert!(ids(BLOCK) > ids(BLOCK - 1));
+        // Of the block that follows some may be taken before that is written.
+        assert!(ids(0) >= 2 * BLOCK && ids(BLOCK) >= 3 * BLOCK);
+    }
+
+    #[test]
+    fn what_waits_for_an_answer_is_known_until_it_has_one() {
+        let found = found_after(|_, keep| {
+            assert!(!keep.waits());
+            for number in 0..ASKED + 2 {
+                keep.asks(number.to_string().as_bytes());
+            }
+            keep.answered(b"2");
+            keep.answered(b"nothing");
+        });
+        let asked: Vec<_> = found[0].asked.iter().map(|id| id.0.clone()).collect();
+        assert_eq!((asked.len(), &asked[0][..]), (ASKED - 1, &b"3"[..]));
+    }
+
+    #[test]
+    fn what_is_left_is_told_by_an_orderly_end_only() {
+        let crash = found_after(|_, keep| {
+            keep.may_be_cut(true);
+            keep.leave_unread(b"{\"un", false);
+        });
+        assert!(crash[0].cut && crash[0].left.is_none());
+        let orderly = found_after(|_, keep| {
+            keep.may_be_cut(true);
+            keep.leave_unread(b"{\"un", false);
+            keep.leave_unwritten(b"read\"}\n");
+            keep.settle();
+        });
+        let left = Left { unread: b"{\"un"[..].into(), skipping: false, unwritten: b"read\"}\n"[..].into() };
+        assert_eq!((orderly[0].cut, orderly[0].left.as_ref()), (false, Some(&left)));
+    }
+
+    #[test]
+    fn an_instance_that_ended_is_not_found() {
+        assert!(found_after(|_, keep| keep.end()).is_empty());
+        let again = found_after(|_, keep| {
+            keep.end();
+            keep.serves(Role::Dedicated);
+        });
+        assert!(again.is_empty(), "whoever changes it later does not bring it back");
+    }
+}

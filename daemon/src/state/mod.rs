@@ -221,3 +221,61 @@ impl Verdicts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::secret::Secret;
+
+    fn stdio(change: impl FnOnce(&mut Stdio)) -> Stdio {
+        let instances =
+            Instances { per: None, max: 1, spares: 0, idle: Duration::from_secs(1), memory: None, tasks: None };
+        let mut stdio = Stdio {
+            command: vec!["server".to_owned(), "/srv".to_owned()],
+            environment: vec![("TOKEN".to_owned(), Secret::new("one".to_owned()))],
+            directory: None,
+            instances,
+            line_bytes: 1,
+        };
+        change(&mut stdio);
+        stdio
+    }
+
+    #[test]
+    fn instances_are_alike_where_the_same_processes_would_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |change: fn(&mut Stdio)| State::open_in(folder.path(), true).unwrap().0.likeness(&stdio(change));
+        let same = of(|_| {});
+        assert_eq!(of(|stdio| stdio.instances.max = 9), same, "another process knows it by the same key");
+        assert_eq!(of(|stdio| stdio.line_bytes = 9), same);
+        for (place, changed) in [
+            of(|stdio| stdio.command[1] = "/srv2".to_owned()),
+            of(|stdio| stdio.command = vec!["server/srv".to_owned()]),
+            of(|stdio| stdio.environment[0].1 = Secret::new("two".to_owned())),
+            of(|stdio| stdio.environment.clear()),
+            of(|stdio| stdio.directory = Some("/".into())),
+            of(|stdio| stdio.instances.memory = Some(1)),
+            of(|stdio| stdio.instances.tasks = Some(1)),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_ne!(changed, same, "{place}");
+        }
+    }
+
+    #[test]
+    fn each_process_has_ids_and_events_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let next = || {
+            let (state, _) = State::open_in(folder.path(), false).unwrap();
+            state.take_over();
+            (state.first_id(), state.first_event())
+        };
+        let (one, two) = (next(), next());
+        assert!(two.0 > one.0 && two.1 > one.1);
+        assert!(two.0 < 1 << 31, "some servers take no more than 31 bits");
+    }
+}

@@ -31,7 +31,7 @@ use crate::servers::leg::{self, Leg};
 use crate::servers::stdio::again::Again;
 use crate::servers::stdio::link::Serves;
 use crate::servers::{Server, needs_introduction};
-use crate::sessions::{Earlier, Hosted, Kind, Mirrored, Session, SessionId, UNASKED, USE_SAID_EVERY};
+use crate::sessions::{Asked, Earlier, Hosted, Kind, Mirrored, Session, SessionId, UNASKED, USE_SAID_EVERY};
 
 /// An instance and its server.
 struct Returned {
@@ -47,6 +47,7 @@ enum Piece {
         session: Arc<Session>,
         instances: Vec<Returned>,
         legs: Vec<(Arc<Server>, Conversation)>,
+        asked: Vec<entry::Asked>,
         watched: BTreeMap<String, Vec<String>>,
     },
     /// An instance that belongs to no session.
@@ -173,12 +174,12 @@ impl Sorter<'_> {
             }
             entry::Kind::Hosted(hosted) => {
                 let view = view.filter(|view| known && hosted.merged == view.single().is_none())?;
-                let restored = Hosted::again(hosted, self.state.first_event())?;
+                let restored = Hosted::again(hosted, self.state.first_event(), self.state.first_id())?;
                 let Legs { noted, instances, http } = Legs::of(hosted, &view.servers, &mut self.instances);
                 restored.note_again(noted);
                 let session = self.gate.sessions.open_again(earlier(Kind::Hosted(Box::new(restored))));
-                let watched = hosted.watched.clone();
-                self.pieces.push(Piece::Session { session, instances, legs: http, watched });
+                let (asked, watched) = (hosted.asked.clone(), hosted.watched.clone());
+                self.pieces.push(Piece::Session { session, instances, legs: http, asked, watched });
             }
         }
         Some(())
@@ -277,7 +278,7 @@ fn run(cores: &Cores, pieces: Vec<Piece>) {
 impl Piece {
     fn begin(self, core: &Rc<Core>) {
         match self {
-            Self::Session { session, instances, legs, watched } => {
+            Self::Session { session, instances, legs, asked, watched } => {
                 let Some(hosted) = session.hosted() else { return };
                 for returned in instances {
                     returned.for_session(core, &session, hosted);
@@ -285,6 +286,10 @@ impl Piece {
                 for (server, conversation) in legs {
                     let leg = Leg::http(server, Era::Legacy, conversation);
                     hosted.leg_again(leg.clone());
+                    for asked in asked.iter().filter(|asked| asked.server == leg.server.settings.name) {
+                        // Whoever was to answer is gone.
+                        overhear::refuse(core, Asked { leg: leg.clone(), id: asked.id.0.clone() });
+                    }
                     tokio::task::spawn_local(overhear::follow(Rc::clone(core), leg, Arc::downgrade(&session)));
                 }
                 let policy = core.policy();

@@ -5,6 +5,7 @@ use serde_json::json;
 use toolgate_tests::caller::Caller;
 use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
+use toolgate_tests::fake::record::Received;
 use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::Setup;
 use toolgate_tests::mcp::Era;
@@ -152,4 +153,25 @@ async fn what_a_session_watches_at_a_modern_server_is_watched_again() {
             assert_eq!(client.end().await, 200);
         }
     }
+}
+
+#[tokio::test]
+async fn an_http_server_that_waits_for_its_client_at_a_crash_is_answered() {
+    let (one, two) = (Http::start(Speaks::Legacy).await, Http::start(Speaks::Legacy).await);
+    let setup = Setup::default().server("one", &one.endpoints()).server("two", &two.endpoints());
+    let mut gate = setup.start_under_systemd().await;
+    let client = Caller::legacy(&gate, "/mcp").await;
+    let mut asking = client.call("1", "one__ask", json!({"id": 1})).await;
+    let question = asking.message().await;
+    assert!(question["method"].is_string(), "{question}");
+    gate.restart(Signal::KILL).await;
+    let refused = |received: &Received| received.message["error"]["code"].is_number();
+    one.record.until("the server to be answered", refused).await;
+    // What the client says to an earlier question is not taken for an answer to a later one.
+    let mut asking = client.call("2", "one__ask", json!({"id": 2})).await;
+    let later = asking.message().await;
+    assert_ne!(later["id"], question["id"]);
+    assert_eq!(client.respond(&question["id"], json!({})).await, 400);
+    assert_eq!(client.respond(&later["id"], json!({"action": "decline"})).await, 202);
+    assert!(asking.answer().await["result"].is_object());
 }
