@@ -161,8 +161,9 @@ async fn send(call: &Call, hosted: &Hosted, leg: Leg, message: &Message) -> Resu
     let from = call.provenance();
     // Over HTTP this waits for the head of the answer.
     let mut exchange = tokio::select! {
-        sent = leg.call_named(&call.core, message, named, &from) => sent?,
+        biased;
         () = running.stopped() => return Err(cancelled(&leg.server)),
+        sent = leg.call_named(&call.core, message, named, &from) => sent?,
     };
     exchange.keep(running);
     Ok(exchange)

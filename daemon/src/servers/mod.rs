@@ -213,7 +213,14 @@ impl Server {
         }
     }
 
-    /// A leg that legacy calls of one client share, not yet introduced.
+    /// A leg that legacy sessions of one client share, not yet introduced.
+    async fn sessions_leg(self: &Arc<Self>, client: &str, revision: Revision) -> Result<Leg, Failure> {
+        let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
+        let link = instances.shared_by_sessions(&format!("sessions {revision} {client}")).await?;
+        Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
+    }
+
+    /// A leg for a session that is held for modern calls of one client, not yet introduced.
     async fn client_leg(self: &Arc<Self>, client: &str, revision: Revision, serves: Serves) -> Result<Leg, Failure> {
         let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
         let link = instances.shared(&format!("legacy {revision} {client}"), serves).await?;

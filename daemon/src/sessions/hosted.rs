@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
+use toolgate_protocol::bridge::listen::List;
 use toolgate_protocol::bridge::request::Declared;
 use toolgate_protocol::envelope::Shape;
-use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Revision;
 use toolgate_protocol::spaced::Spaced;
 
@@ -57,8 +57,8 @@ pub struct Hosted {
     log_level: Mutex<Option<Bytes>>,
     /// Servers whose announcements reach the session without a leg of its own.
     hears: Mutex<HashSet<String>>,
-    /// Announcements of list changes, by kind.
-    changes: [Mutex<Spaced<Bytes>>; 3],
+    /// Announcements of list changes, by list.
+    changes: [Mutex<Spaced<Bytes>>; List::ALL.len()],
     next_asked: AtomicU64,
 }
 
@@ -330,14 +330,9 @@ impl Hosted {
         lock(&self.hears).remove(server);
     }
 
-    /// What spaces out announcements of one kind, named by its notification.
-    pub fn changes(&self, list: Method) -> MutexGuard<'_, Spaced<Bytes>> {
-        let [tools, prompts, resources] = &self.changes;
-        lock(match list {
-            Method::ToolsChanged => tools,
-            Method::PromptsChanged => prompts,
-            _ => resources,
-        })
+    /// What spaces out announcements of one list.
+    pub fn changes(&self, list: List) -> MutexGuard<'_, Spaced<Bytes>> {
+        lock(&self.changes[list as usize])
     }
 
     /// What the client watches at a modern server.

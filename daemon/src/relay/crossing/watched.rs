@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
-use toolgate_protocol::bridge::listen::{self, Heard};
+use toolgate_protocol::bridge::listen::{self, Outcome};
 use toolgate_protocol::bridge::request::Declared;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::MODERN;
@@ -198,15 +198,15 @@ impl Follower {
 
     fn heard(&mut self, message: Bytes, is_newest: bool) {
         let Ok(message) = Message::parse(message) else { return };
-        let heard = self.watched.lock().heard(&message.bytes, &message.envelope, is_newest);
-        match heard {
-            Heard::Tell(text) => self.tell(text),
-            Heard::Acknowledged => {
+        let outcome = self.watched.lock().heard(&message.bytes, &message.envelope, is_newest);
+        match outcome {
+            Outcome::Tell(text) => self.tell(text),
+            Outcome::Acknowledged => {
                 self.pause = PAUSE;
                 self.older = None;
                 self.watched.granted.notify_waiters();
             }
-            Heard::Nothing => {}
+            Outcome::Nothing => {}
         }
     }
 

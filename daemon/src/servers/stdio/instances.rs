@@ -1,7 +1,9 @@
 //! When instances of a stdio server start and end.
 //!
 //! An instance is started by the first call that needs one, at most `max` run at once, and one
-//! that idles ends. At the maximum the longest idle over a minute gives way, else the call waits.
+//! that idles ends. What happens at the maximum stands in [`room`].
+
+mod room;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use toolgate_protocol::backoff::{Backoff, Verdict};
 use tracing::{info, warn};
 
@@ -22,13 +24,12 @@ use super::spares::Spares;
 use crate::clock;
 use crate::config::settings::{Queue, Stdio};
 use crate::failure::{Failure, Kind};
+use room::Room;
 
 /// How long the wrapper may take until its first line.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// A session at a server over SSE ends after this without call or stream.
 const IDLE_SESSION: Duration = Duration::from_secs(15 * 60);
-/// An instance that idles for less is not ended for another's sake.
-const YOUNG: u64 = 60_000;
 /// An instance that lived for less counts as a crash when it ends by itself.
 const STABLE: Duration = Duration::from_secs(10);
 
@@ -40,6 +41,7 @@ pub struct Instances {
     idle: Duration,
     max: usize,
     pub(super) places: Arc<Semaphore>,
+    room: Room,
     wait: Duration,
     pub(super) spares: Spares,
     running: Mutex<HashMap<u64, Slot>>,
@@ -77,7 +79,11 @@ pub(super) enum Role {
     /// One session.
     Dedicated,
     /// All calls of this owner find it again.
-    Shared(String),
+    Shared {
+        owner: String,
+        /// Sessions of clients live in it, which would miss it with all that they told it.
+        lasting: bool,
+    },
 }
 
 impl Instances {
@@ -107,6 +113,7 @@ impl Instances {
             idle,
             max,
             places: Arc::new(Semaphore::new(max)),
+            room: Room::default(),
             wait: queue.timeout,
             spares: Spares::new(0),
             running: Mutex::default(),
@@ -122,10 +129,19 @@ impl Instances {
         self.start(Serves::Session(unasked), Role::Dedicated).await
     }
 
-    /// The instance that everybody with the same `owner` shares: calls of one client, or of
-    /// several, as `serves` says. Of callers at once the first
-    /// starts it; the others wait, and fail as it does.
+    /// The instance that all calls with the same `owner` share: of one client, or of several, as
+    /// `serves` says. Another one is as good for them, so it gives way whenever it idles. Of callers
+    /// at once the first starts it; the others wait, and fail as it does.
     pub async fn shared(self: &Arc<Self>, owner: &str, serves: Serves) -> Result<Link, Failure> {
+        self.find_or_start(owner, serves, false).await
+    }
+
+    /// The same for legacy sessions of one client.
+    pub async fn shared_by_sessions(self: &Arc<Self>, owner: &str) -> Result<Link, Failure> {
+        self.find_or_start(owner, Serves::Client, true).await
+    }
+
+    async fn find_or_start(self: &Arc<Self>, owner: &str, serves: Serves, lasting: bool) -> Result<Link, Failure> {
         if let Some(link) = self.running_for(owner) {
             return Ok(link);
         }
@@ -141,14 +157,14 @@ impl Instances {
             return Err(failure.clone());
         }
         *failed = None;
-        let started = self.start(serves, Role::Shared(owner.to_owned())).await;
+        let started = self.start(serves, Role::Shared { owner: owner.to_owned(), lasting }).await;
         *failed = started.as_ref().err().cloned();
         started
     }
 
     fn running_for(&self, owner: &str) -> Option<Link> {
         self.lock().values().find_map(|slot| {
-            let shared = matches!(&slot.role, Role::Shared(other) if other == owner);
+            let shared = matches!(&slot.role, Role::Shared { owner: other, .. } if other == owner);
             (shared && !slot.link.is_ended()).then(|| slot.link.clone())
         })
     }
@@ -289,36 +305,6 @@ impl Instances {
                 Kind::ServerUnavailable,
                 format!("The server {} keeps ending right after its start. Its operator has to mend it.", self.server),
             )),
-        }
-    }
-
-    /// A place below the maximum; at it, the longest idle instance gives way or the call waits.
-    async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failure> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(place);
-        }
-        self.end_longest_idle();
-        match timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(Failure::new(
-                Kind::QueueTimeout,
-                format!("All instances of the server {} are in use. Try again in a moment.", self.server),
-            )
-            .retry_after(self.wait)),
-        }
-    }
-
-    fn end_longest_idle(&self) {
-        let mut running = self.lock();
-        let used = running.iter().filter(|(_, slot)| slot.role != Role::Spare);
-        let longest = used.max_by_key(|(_, slot)| slot.link.idle_millis());
-        let Some(number) = longest.filter(|(_, slot)| slot.link.idle_millis() > YOUNG).map(|(number, _)| *number)
-        else {
-            return;
-        };
-        if let Some(slot) = running.remove(&number) {
-            info!(server = self.server, pid = slot.link.pid(), "the longest idle instance gives way");
-            slot.link.end();
         }
     }
 

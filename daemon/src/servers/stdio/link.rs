@@ -76,6 +76,8 @@ pub(super) struct Shared {
     last_used: AtomicU64,
     ended: AtomicBool,
     told_to_end: AtomicBool,
+    /// Its connection has ended, and its place is free.
+    left: AtomicBool,
     /// Requests that it has answered.
     pub(super) answered: AtomicUsize,
     /// What it announces, where several share it.
@@ -113,6 +115,7 @@ impl Link {
             last_used: AtomicU64::new(clock::millis()),
             ended: AtomicBool::new(false),
             told_to_end: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
             news: News::default(),
             room: Arc::new(Semaphore::new(COMMAND_BYTES)),
@@ -211,6 +214,11 @@ impl Link {
     /// Whether the instance has ended or is about to.
     pub fn is_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Relaxed) || self.commands.is_closed()
+    }
+
+    /// Whether its connection has ended, so that it takes no place any more.
+    pub(super) fn has_left(&self) -> bool {
+        self.shared.left.load(Ordering::Relaxed)
     }
 
     /// Whether it has answered more than a greeting: what ends it then is not its start.
@@ -358,6 +366,7 @@ async fn read(
     // Who waits for what it says holds a handle, and would keep the connection for ever.
     back.end();
     // Whoever waits for the place finds the end noted.
+    shared.left.store(true, Ordering::Relaxed);
     drop(place);
 }
 
