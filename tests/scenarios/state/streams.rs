@@ -83,6 +83,7 @@ async fn a_call_that_waits_for_a_modern_client_is_not_run_again_after_a_restart(
     let gone = client.request("2", "tools/call", retry).await.answer().await;
     assert!(gone["error"]["message"].as_str().is_some_and(|text| text.contains("was not run again")), "{gone}");
     assert_eq!(fake.record.of("tools/call").len(), before);
+    fake.record.until("the server to be answered", |received| received.message["error"]["code"].is_number()).await;
 }
 
 #[tokio::test]
