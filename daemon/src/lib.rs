@@ -31,4 +31,5 @@ pub mod seal;
 pub mod servers;
 pub mod sessions;
 pub mod stages;
+pub mod state;
 pub mod wire;

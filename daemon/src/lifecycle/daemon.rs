@@ -216,6 +216,11 @@ fn left_out(policy: &Policy) -> impl Iterator<Item = String> {
     servers.into_iter().flat_map(|server| server.left_out.told())
 }
 
+/// What the operator should know where the state cannot be written.
+fn unwritten(policy: &Policy) -> Option<String> {
+    policy.state.as_ref().and_then(|state| state.trouble()).map(str::to_owned)
+}
+
 /// What is known of a server's era.
 pub fn era(server: &Server) -> Option<api::Era> {
     match server.eras.spoken() {
@@ -256,7 +261,15 @@ impl Operations for Daemon {
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             listeners: self.listener_status(&policy.settings),
             servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
-            warnings: policy.settings.warnings.iter().cloned().chain(left_out(&policy)).chain(defects()).collect(),
+            warnings: policy
+                .settings
+                .warnings
+                .iter()
+                .cloned()
+                .chain(left_out(&policy))
+                .chain(unwritten(&policy))
+                .chain(defects())
+                .collect(),
         }
     }
 

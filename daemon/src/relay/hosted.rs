@@ -28,11 +28,8 @@ use crate::message::Message;
 use crate::servers::exchange::{Exchange, cancelled};
 use crate::servers::leg::Leg;
 use crate::servers::{Server, eras};
-use crate::sessions::{Answerer, Hosted, Kind as Served, Place};
+use crate::sessions::{Answerer, Hosted, Kind as Served, Place, UNASKED};
 use crate::stages::queue;
-
-/// Messages outside of calls that an instance may have said before its leg stands.
-const UNASKED: usize = 256;
 
 /// Serves a call of a hosted session, or the one that opens it.
 pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
@@ -117,6 +114,7 @@ async fn watch(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Res
         return run(call, message).await;
     }
     watched::subscribe(call, hosted, &leg, &own).await?;
+    hosted.save();
     Ok(local(&message))
 }
 
@@ -197,6 +195,8 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
             if let (Some((session, _)), Some(news), true) = (&call.session, leg.news(), leg.is_shared()) {
                 announce::follow_instance(&call.core, news.subscribe(), session, hosted);
             }
+            // Before the first call on it: a later process goes on with what that one began.
+            hosted.note_leg(&leg);
             let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
             if leg.conversation().is_some() {
                 tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), session));

@@ -3,10 +3,12 @@
 //! Each server of the session has a leg of its own, opened at the first call that needs it. What
 //! servers ask gets an id of ours, so that two servers' requests never meet at the client.
 
+mod recorded;
+
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
@@ -16,13 +18,14 @@ use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::revision::Revision;
 use toolgate_protocol::spaced::Spaced;
 
-use super::{Outbox, Streams};
+use super::{Outbox, Session, Streams};
 use crate::message::Message;
 use crate::relay::crossing::watched::Watched;
 use crate::relay::links;
 use crate::servers::Server;
 use crate::servers::exchange::refusal;
 use crate::servers::leg::Leg;
+use crate::state::entry;
 
 /// Requests of servers that may wait for the client's answer at once.
 const MAX_ASKED: usize = 256;
@@ -50,6 +53,8 @@ pub struct Hosted {
     pub streams: Streams,
     /// By server. Held only to look one up: a server that starts slowly holds up its own calls.
     legs: Mutex<HashMap<String, Arc<Opening>>>,
+    /// Those of them that a later process may go on with, by server.
+    noted: Mutex<BTreeMap<String, entry::Leg>>,
     asked: Mutex<HashMap<u64, Answerer>>,
     running: Arc<Mutex<HashMap<Bytes, Place>>>,
     /// Resources of modern servers that the client watches, by server.
@@ -60,6 +65,8 @@ pub struct Hosted {
     /// Announcements of list changes, by list.
     changes: [Mutex<Spaced<Bytes>>; List::ALL.len()],
     next_asked: AtomicU64,
+    /// Whose record says all of this.
+    session: OnceLock<Weak<Session>>,
 }
 
 /// Who waits for the client's answer to a request.
@@ -147,15 +154,21 @@ impl Hosted {
     /// A session that no server knows yet.
     pub fn new(revision: Revision, initialize: Message, merged: bool) -> Self {
         let streams = Streams::default();
+        let outbox = Outbox::new(&streams);
+        Self::with(revision, initialize, merged, streams, outbox)
+    }
+
+    fn with(revision: Revision, initialize: Message, merged: bool, streams: Streams, outbox: Outbox) -> Self {
         let declared = Arc::new(Declared::of_initialize(&initialize.bytes, &initialize.envelope));
         Self {
             revision,
             initialize,
             declared,
             merged,
-            outbox: Arc::new(Outbox::new(&streams)),
+            outbox: Arc::new(outbox),
             streams,
             legs: Mutex::default(),
+            noted: Mutex::default(),
             asked: Mutex::default(),
             running: Arc::default(),
             watched: Mutex::default(),
@@ -163,6 +176,7 @@ impl Hosted {
             hears: Mutex::default(),
             changes: std::array::from_fn(|_| Mutex::new(Spaced::new(CHANGE_GAP))),
             next_asked: AtomicU64::new(1),
+            session: OnceLock::new(),
         }
     }
 
@@ -254,18 +268,30 @@ impl Hosted {
     /// The id of a request to the client whose answer goes to `answerer`.
     pub fn expect(&self, answerer: Answerer) -> u64 {
         let ours = self.next_asked.fetch_add(1, Ordering::Relaxed);
+        let is_kept = answerer.entry().is_some();
         lock(&self.asked).insert(ours, answerer);
+        if is_kept {
+            self.save();
+        }
         ours
     }
 
     /// The id that the client knows a server's request by, which nobody waits for from now on.
     fn take_asked(&self, leg: &Leg, theirs: &[u8]) -> Option<u64> {
-        let mut waiting = lock(&self.asked);
+        let waiting = lock(&self.asked);
         let is_it = |answerer: &Answerer| matches!(answerer, Answerer::Server(asked) if asked.id == theirs);
         let found = waiting.iter().find(|(_, answerer)| is_it(answerer) && answerer.is_of(leg));
         let ours = found.map(|(ours, _)| *ours)?;
-        waiting.remove(&ours);
-        Some(ours)
+        drop(waiting);
+        self.remove_asked(ours).map(|_| ours)
+    }
+
+    fn remove_asked(&self, ours: u64) -> Option<Answerer> {
+        let answerer = lock(&self.asked).remove(&ours)?;
+        if answerer.entry().is_some() {
+            self.save();
+        }
+        Some(answerer)
     }
 
     /// Forgets what was asked on a leg that has ended.
@@ -292,7 +318,7 @@ impl Hosted {
     /// Who waits for a client's response; each is handed over once.
     pub fn answered(&self, ours: &[u8]) -> Option<Answerer> {
         let ours: u64 = std::str::from_utf8(ours).ok()?.parse().ok()?;
-        lock(&self.asked).remove(&ours)
+        self.remove_asked(ours)
     }
 
     /// Remembers where a request runs, for its cancellation.
@@ -356,6 +382,7 @@ impl Hosted {
     /// Remembers the client's `logging/setLevel` request.
     pub fn set_log_level(&self, request: Bytes) {
         *lock(&self.log_level) = Some(request);
+        self.save();
     }
 
     /// Ends every leg; called when the session has left the table.

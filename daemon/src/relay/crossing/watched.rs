@@ -21,6 +21,7 @@ use super::read;
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
+use crate::listen::drain::Phase;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::relay::{links, overhear};
@@ -51,6 +52,11 @@ impl Watched {
     fn new(offers: bool) -> Self {
         let capabilities: &[u8] = if offers { br#"{"resources":{"subscribe":true}}"# } else { b"{}" };
         Self { state: Mutex::new(listen::Session::new(capabilities)), changed: Notify::new(), granted: Notify::new() }
+    }
+
+    /// The resources.
+    pub fn uris(&self) -> Vec<String> {
+        self.lock().uris().to_vec()
     }
 
     fn lock(&self) -> MutexGuard<'_, listen::Session> {
@@ -97,28 +103,43 @@ async fn watched(call: &Call, hosted: &Hosted, leg: &Leg) -> Result<Arc<Watched>
     }
     let known = introduced(&call.core, &leg.server, MODERN).await?;
     let (watched, is_new) = hosted.watch(name, Watched::new(known.offers("resources", "subscribe")));
-    if is_new {
-        let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
-        let follower = Follower {
-            core: Rc::clone(&call.core),
-            server: Arc::clone(&leg.server),
-            client: Arc::clone(&call.client().id),
-            session,
-            declared: Arc::clone(&hosted.declared),
-            watched: Arc::clone(&watched),
-            newest: None,
-            pause: PAUSE,
-            older: None,
-        };
-        let ended = hosted.outbox.ended();
-        tokio::task::spawn_local(async move {
-            tokio::select! {
-                () = follower.run() => {}
-                () = ended => {}
-            }
-        });
+    if let (true, Some((session, _))) = (is_new, &call.session) {
+        follow(&call.core, &leg.server, session, hosted, &watched);
     }
     Ok(watched)
+}
+
+/// Has a session watch what it watched at a server in an earlier process; to be called on a core.
+pub fn again(core: &Rc<Core>, server: &Arc<Server>, session: &Arc<Session>, hosted: &Hosted, uris: &[String]) {
+    let watched = Watched::new(true);
+    for uri in uris {
+        watched.lock().subscribe(uri);
+    }
+    let (watched, _) = hosted.watch(&server.settings.name, watched);
+    follow(core, server, session, hosted, &watched);
+}
+
+fn follow(core: &Rc<Core>, server: &Arc<Server>, session: &Arc<Session>, hosted: &Hosted, watched: &Arc<Watched>) {
+    let follower = Follower {
+        core: Rc::clone(core),
+        server: Arc::clone(server),
+        client: Arc::clone(&session.client),
+        session: Arc::downgrade(session),
+        declared: Arc::clone(&hosted.declared),
+        watched: Arc::clone(watched),
+        newest: None,
+        pause: PAUSE,
+        older: None,
+    };
+    let (core, ended) = (Rc::clone(core), hosted.outbox.ended());
+    tokio::task::spawn_local(async move {
+        tokio::select! {
+            () = follower.run() => {}
+            () = ended => {}
+            // An instance may outlive the gate: it is told that nobody listens.
+            () = core.drain.reached(Phase::Finishing) => {}
+        }
+    });
 }
 
 /// Keeps the streams open and passes on what they say.

@@ -16,6 +16,7 @@ use tracing::debug;
 
 use super::{Heard, Word, announced};
 use crate::core::Core;
+use crate::listen::drain::Phase;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
@@ -56,6 +57,8 @@ async fn follow(core: Rc<Core>, server: Arc<Server>, revision: Revision) {
     loop {
         tokio::select! {
             () = server.news.unheard() => {}
+            // An instance may outlive the gate: it is told that nobody listens.
+            () = core.drain.reached(Phase::Finishing) => return,
             never = listen(&core, &server, revision) => match never {}
         }
         if server.news.let_go(revision) {

@@ -1,0 +1,273 @@
+//! An instance that outlives the process: its record, and its connection in the descriptor store.
+//!
+//! The instance's link holds it and tells it what changes; all of that is rare, so that a plain call
+//! costs nothing here. Must hold: it is written before the instance or a client learns of it.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::entry::{self, Entry, Introduction, Left, Role};
+use super::{Record, State, descriptors};
+
+/// Requests of an instance that are remembered while they wait for an answer; beyond it the oldest is forgotten.
+const ASKED: usize = 256;
+
+/// Ids are taken in blocks of this many, so that a call need not write any down. Small enough that they
+/// stay below 31 bits, the most that some servers take, for many thousand restarts.
+const BLOCK: u64 = 1 << 14;
+
+/// Such an instance.
+#[derive(Debug)]
+pub struct Keep {
+    record: Record,
+    first_id: u64,
+    says: Mutex<Says>,
+}
+
+/// Where a later process begins when this id was taken.
+fn after(id: u64) -> u64 {
+    (id / BLOCK + 2) * BLOCK
+}
+
+#[derive(Debug)]
+struct Says {
+    entry: entry::Instance,
+    /// Gathered while the process ends, for [`Keep::settle`].
+    left: Left,
+    ended: bool,
+}
+
+impl Keep {
+    /// An instance that has just started: its record is written and its connection handed over, which
+    /// takes a moment on another thread.
+    pub async fn begin(
+        state: &Arc<State>,
+        (server, likeness): (&str, &str),
+        pid: u32,
+        role: Role,
+        connection: OwnedFd,
+    ) -> std::io::Result<Arc<Self>> {
+        let mut number = [0; 8];
+        aws_lc_rs::rand::fill(&mut number).expect("the system has a random source");
+        let entry = entry::Instance {
+            number: u64::from_ne_bytes(number),
+            server: server.to_owned(),
+            likeness: likeness.to_owned(),
+            pid,
+            role,
+            ids: 1,
+            introduction: None,
+            asked: Vec::new(),
+            cut: false,
+            left: None,
+        };
+        let keep = Self::with(state, entry);
+        let name = keep.name();
+        let stored = tokio::task::spawn_blocking(move || {
+            let connection = connection;
+            descriptors::store(&name, std::os::fd::AsFd::as_fd(&connection))
+        });
+        if let Err(problem) = stored.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
+            keep.end();
+            return Err(problem);
+        }
+        Ok(keep)
+    }
+
+    /// An instance with this record, which is written.
+    pub(super) fn with(state: &Arc<State>, mut entry: entry::Instance) -> Arc<Self> {
+        let record = Record::new(state);
+        let first_id = entry.ids;
+        entry.ids = after(first_id);
+        record.write(&Entry::Instance(entry.clone()));
+        Arc::new(Self { record, first_id, says: Mutex::new(Says { entry, left: Left::default(), ended: false }) })
+    }
+
+    /// What tells the instance from all others.
+    pub fn number(&self) -> u64 {
+        self.lock().entry.number
+    }
+
+    /// The first id for requests to it.
+    pub fn first_id(&self) -> u64 {
+        self.first_id
+    }
+
+    /// An id is taken. The first of a block has a later process begin behind the block after it, which
+    /// is written before anybody gets so far.
+    pub fn takes(&self, id: u64) {
+        if id.is_multiple_of(BLOCK) {
+            self.change(|entry| entry.ids = entry.ids.max(after(id)));
+        }
+    }
+
+    /// Whom it is there for from now on.
+    pub fn serves(&self, role: Role) {
+        self.change(|entry| entry.role = role);
+    }
+
+    /// What was negotiated on it.
+    pub fn introduced(&self, introduction: Introduction) {
+        self.change(|entry| entry.introduction = Some(introduction));
+    }
+
+    /// The instance asks something and waits.
+    pub fn asks(&self, id: &[u8]) {
+        self.change(|entry| {
+            if entry.asked.len() >= ASKED {
+                entry.asked.remove(0);
+            }
+            entry.asked.push(id.into());
+        });
+    }
+
+    /// Whether it waits for an answer.
+    pub fn waits(&self) -> bool {
+        !self.lock().entry.asked.is_empty()
+    }
+
+    /// It waits no more for what it asked under this id.
+    pub fn answered(&self, id: &[u8]) {
+        if self.lock().entry.asked.iter().any(|asked| asked.0 == id) {
+            self.change(|entry| entry.asked.retain(|asked| asked.0 != id));
+        }
+    }
+
+    /// What it waits for an answer to.
+    pub fn asked(&self) -> Vec<Bytes> {
+        self.lock().entry.asked.iter().map(|asked| asked.0.clone()).collect()
+    }
+
+    /// Whether a line that is about to be written may be cut by the process's end.
+    pub fn may_be_cut(&self, cut: bool) {
+        self.change(|entry| entry.cut = cut);
+    }
+
+    /// Bytes that were read and belong to a line that is not whole; told when the reader is dropped.
+    pub fn leave_unread(&self, bytes: &[u8], skipping: bool) {
+        let left = &mut self.lock().left;
+        (left.unread, left.skipping) = (bytes.into(), skipping);
+    }
+
+    /// Bytes that were not written; told when the writer is dropped.
+    pub fn leave_unwritten(&self, bytes: &[u8]) {
+        self.lock().left.unwritten = bytes.into();
+    }
+
+    /// The process ends in good order, and nobody reads or writes any more.
+    pub fn settle(&self) {
+        let left = std::mem::take(&mut self.lock().left);
+        self.change(|entry| (entry.cut, entry.left) = (false, Some(left)));
+    }
+
+    /// The instance ends, or has ended.
+    pub fn end(&self) {
+        if std::mem::replace(&mut self.lock().ended, true) {
+            return;
+        }
+        self.record.erase();
+        let name = self.name();
+        // systemd may be slow to take what it is told, and a core must not wait.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || descriptors::remove(&name))),
+            Err(_) => descriptors::remove(&name),
+        }
+    }
+
+    fn name(&self) -> String {
+        let says = self.lock();
+        descriptors::name(&says.entry.server, says.entry.number)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut entry::Instance)) {
+        let mut says = self.lock();
+        change(&mut says.entry);
+        // Under the lock, so that an older word never comes last.
+        self.record.write(&Entry::Instance(says.entry.clone()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Says> {
+        self.says.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance() -> entry::Instance {
+        let text = r#"{"number":7,"server":"files","likeness":"x","pid":9,"role":"spare","ids":1}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// What the next process finds of it after this one did something.
+    fn found_after(work: impl FnOnce(&Arc<State>, &Keep)) -> Vec<entry::Instance> {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), true).unwrap();
+        work(&state, &Keep::with(&state, instance()));
+        state.take_over();
+        drop(state);
+        let (_, left) = State::open_in(folder.path(), true).unwrap();
+        let instance = |entry| match entry {
+            Entry::Instance(instance) => Some(instance),
+            Entry::Session(_) | Entry::Server(_) => None,
+        };
+        left.entries.into_iter().filter_map(instance).collect()
+    }
+
+    #[test]
+    fn no_process_uses_an_id_that_an_earlier_one_used() {
+        let ids = |taken: u64| {
+            let found = found_after(|_, keep| (1..=taken).for_each(|id| keep.takes(id)));
+            assert!(found[0].ids > taken);
+            found[0].ids
+        };
+        assert_eq!(ids(0), ids(BLOCK - 1));
+        assert!(ids(BLOCK) > ids(BLOCK - 1));
+        // Of the block that follows some may be taken before that is written.
+        assert!(ids(0) >= 2 * BLOCK && ids(BLOCK) >= 3 * BLOCK);
+    }
+
+    #[test]
+    fn what_waits_for_an_answer_is_known_until_it_has_one() {
+        let found = found_after(|_, keep| {
+            assert!(!keep.waits());
+            for number in 0..ASKED + 2 {
+                keep.asks(number.to_string().as_bytes());
+            }
+            keep.answered(b"2");
+            keep.answered(b"nothing");
+        });
+        let asked: Vec<_> = found[0].asked.iter().map(|id| id.0.clone()).collect();
+        assert_eq!((asked.len(), &asked[0][..]), (ASKED - 1, &b"3"[..]));
+    }
+
+    #[test]
+    fn what_is_left_is_told_by_an_orderly_end_only() {
+        let crash = found_after(|_, keep| {
+            keep.may_be_cut(true);
+            keep.leave_unread(b"{\"un", false);
+        });
+        assert!(crash[0].cut && crash[0].left.is_none());
+        let orderly = found_after(|_, keep| {
+            keep.may_be_cut(true);
+            keep.leave_unread(b"{\"un", false);
+            keep.leave_unwritten(b"read\"}\n");
+            keep.settle();
+        });
+        let left = Left { unread: b"{\"un"[..].into(), skipping: false, unwritten: b"read\"}\n"[..].into() };
+        assert_eq!((orderly[0].cut, orderly[0].left.as_ref()), (false, Some(&left)));
+    }
+
+    #[test]
+    fn an_instance_that_ended_is_not_found() {
+        assert!(found_after(|_, keep| keep.end()).is_empty());
+        let again = found_after(|_, keep| {
+            keep.end();
+            keep.serves(Role::Dedicated);
+        });
+        assert!(again.is_empty(), "whoever changes it later does not bring it back");
+    }
+}

@@ -1,0 +1,281 @@
+//! What outlives the process: legacy sessions, the connections of stdio servers, the key of seals.
+//!
+//! Each session and each instance has a record that is written before anybody relies on it, and the
+//! connections lie in systemd's descriptor store. [`restore`] brings all of it back at the next
+//! start. Without a folder nothing is kept; without systemd, sessions are and connections are not.
+
+mod descriptors;
+pub mod entry;
+mod file;
+mod folder;
+mod keep;
+mod record;
+pub mod restore;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_lc_rs::hmac;
+use tracing::{debug, error, warn};
+
+pub use self::descriptors::is_ours;
+use self::entry::Entry;
+use self::file::{Records, Slot};
+use self::folder::Folder;
+pub use self::keep::Keep;
+use crate::config::settings::{Daemon, Instances, Stdio};
+
+/// Epochs that an id over HTTP has room for, and ids of one epoch: some servers take no more than 31 bits.
+const EPOCHS: u64 = 1 << 11;
+const IDS: u64 = 1 << 20;
+/// Events of one epoch.
+const EVENTS: u64 = 1 << 32;
+
+/// The state of this process, as the next one will find it.
+#[derive(Debug)]
+pub struct State {
+    folder: Folder,
+    records: Records,
+    epoch: u32,
+    likeness: hmac::Key,
+    /// Whether connections are kept.
+    keeps_connections: bool,
+    /// Something could not be written; said once until something is written again.
+    failing: AtomicBool,
+}
+
+/// What the last process left.
+#[derive(Debug, Default)]
+pub struct Left {
+    entries: Vec<Entry>,
+}
+
+/// The place of one thing's record, and whose state it is part of.
+#[derive(Debug)]
+pub struct Record {
+    state: Arc<State>,
+    slot: Slot,
+}
+
+impl State {
+    /// Opens the state where there is a place for it. A daemon without one serves all the same.
+    pub fn open(daemon: &Daemon) -> Option<(Arc<Self>, Left)> {
+        let Some(path) = folder::folder(daemon) else {
+            debug!("no folder for state: sessions end with the process");
+            return None;
+        };
+        match Self::open_in(&path, descriptors::is_there()) {
+            Ok(opened) => Some(opened),
+            Err(problem) => {
+                error!(
+                    folder = %path.display(),
+                    "sessions will end with the process, for their state cannot be kept: {problem}"
+                );
+                None
+            }
+        }
+    }
+
+    fn open_in(path: &std::path::Path, keeps_connections: bool) -> std::io::Result<(Arc<Self>, Left)> {
+        let folder = Folder::take(path)?;
+        let loaded = folder.load()?;
+        let epoch = loaded.epoch.wrapping_add(1);
+        let key = record::Key::new(&folder.key("records"));
+        let records = Records::create(&folder.new_records(), key, epoch)?;
+        let likeness = hmac::Key::new(hmac::HMAC_SHA256, &folder.key("likeness"));
+        let left = Left::of(&loaded.payloads);
+        let failing = AtomicBool::new(false);
+        Ok((Arc::new(Self { folder, records, epoch, likeness, keeps_connections, failing }), left))
+    }
+
+    /// From now on the next process finds what this one writes, instead of what the last one left.
+    fn take_over(&self) {
+        if let Err(problem) = std::fs::rename(self.folder.new_records(), self.folder.records()) {
+            error!("sessions will end with the process, for their state cannot be put in its place: {problem}");
+        }
+    }
+
+    /// The key of what clients carry for us.
+    pub fn seal_key(&self) -> [u8; 32] {
+        self.folder.key("seal")
+    }
+
+    /// Whether connections of instances outlive the process.
+    pub fn keeps_connections(&self) -> bool {
+        self.keeps_connections
+    }
+
+    /// The first id for requests over HTTP: what the last process has in flight has other ids, and is over
+    /// before they come round again.
+    pub fn first_id(&self) -> u64 {
+        u64::from(self.epoch) % EPOCHS * IDS + 1
+    }
+
+    /// The first event of a stream that goes on from process to process.
+    pub fn first_event(&self) -> u64 {
+        u64::from(self.epoch) * EVENTS
+    }
+
+    /// What the operator configured for a stdio server, as far as it shows in its processes; sealed,
+    /// since secrets are part of it. It must be the same in every version for the same configuration.
+    pub fn likeness(&self, stdio: &Stdio) -> String {
+        let Stdio { command, environment, directory, instances, line_bytes: _ } = stdio;
+        let Instances { per: _, max: _, spares: _, idle: _, memory, tasks } = instances;
+        let mut context = hmac::Context::with_key(&self.likeness);
+        let mut add = |what: &str, value: &[u8]| {
+            for part in [what.as_bytes(), value] {
+                context.update(&(part.len() as u64).to_le_bytes());
+                context.update(part);
+            }
+        };
+        for word in command {
+            add("command", word.as_bytes());
+        }
+        for (name, value) in environment {
+            add("env", name.as_bytes());
+            add("value", value.expose().as_bytes());
+        }
+        if let Some(directory) = directory {
+            add("directory", directory.as_os_str().as_encoded_bytes());
+        }
+        for (what, bound) in [("memory", memory), ("tasks", tasks)] {
+            if let Some(bound) = bound {
+                add(what, &bound.to_le_bytes());
+            }
+        }
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&context.sign().as_ref()[..16]);
+        format!("{:032x}", u128::from_be_bytes(tag))
+    }
+
+    /// What keeps changes from being kept.
+    pub fn trouble(&self) -> Option<&'static str> {
+        let failing = self.failing.load(Ordering::Relaxed);
+        failing.then_some(
+            "the state cannot be written: sessions opened since then will end with the process; the log says why",
+        )
+    }
+
+    fn write(&self, slot: &Slot, entry: &Entry) {
+        match self.records.write(slot, &entry.to_payload()) {
+            Ok(()) => {
+                if self.failing.load(Ordering::Relaxed) {
+                    self.failing.store(false, Ordering::Relaxed);
+                }
+            }
+            Err(problem) => {
+                if !self.failing.swap(true, Ordering::Relaxed) {
+                    warn!("what changes now in sessions and instances is not kept across a restart: {problem}");
+                }
+            }
+        }
+    }
+}
+
+impl Left {
+    /// Of several records of one thing the newest counts.
+    fn of(payloads: &[Vec<u8>]) -> Self {
+        let mut entries = std::collections::BTreeMap::new();
+        for payload in payloads {
+            match Entry::of_payload(payload) {
+                Ok(entry) => drop(entries.insert(entry.subject(), entry)),
+                Err(problem) => warn!(%problem, "a record of the last process says nothing that this one understands"),
+            }
+        }
+        Self { entries: entries.into_values().collect() }
+    }
+}
+
+impl Record {
+    /// A record that says nothing yet.
+    pub fn new(state: &Arc<State>) -> Self {
+        Self { state: Arc::clone(state), slot: Slot::default() }
+    }
+
+    /// Writes what it says from now on.
+    pub fn write(&self, entry: &Entry) {
+        self.state.write(&self.slot, entry);
+    }
+
+    /// The thing is no more.
+    pub fn erase(&self) {
+        self.state.records.erase(&self.slot);
+    }
+}
+
+/// The record of what is known of a server's eras.
+#[derive(Debug, Default)]
+pub struct Verdicts(Option<(Record, entry::Server)>);
+
+impl Verdicts {
+    /// Those of a stdio server.
+    pub fn of(state: &Arc<State>, name: &str, stdio: &Stdio) -> Self {
+        let (name, likeness) = (name.to_owned(), state.likeness(stdio));
+        Self(Some((Record::new(state), entry::Server { name, likeness, legacy: None, modern: None })))
+    }
+
+    /// Keeps what is known from now on.
+    pub fn keep(&self, legacy: Option<bool>, modern: Option<bool>) {
+        if let Some((record, server)) = &self.0 {
+            record.write(&Entry::Server(entry::Server { legacy, modern, ..server.clone() }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::secret::Secret;
+
+    fn stdio(change: impl FnOnce(&mut Stdio)) -> Stdio {
+        let instances =
+            Instances { per: None, max: 1, spares: 0, idle: Duration::from_secs(1), memory: None, tasks: None };
+        let mut stdio = Stdio {
+            command: vec!["server".to_owned(), "/srv".to_owned()],
+            environment: vec![("TOKEN".to_owned(), Secret::new("one".to_owned()))],
+            directory: None,
+            instances,
+            line_bytes: 1,
+        };
+        change(&mut stdio);
+        stdio
+    }
+
+    #[test]
+    fn instances_are_alike_where_the_same_processes_would_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |change: fn(&mut Stdio)| State::open_in(folder.path(), true).unwrap().0.likeness(&stdio(change));
+        let same = of(|_| {});
+        assert_eq!(of(|stdio| stdio.instances.max = 9), same, "another process knows it by the same key");
+        assert_eq!(of(|stdio| stdio.line_bytes = 9), same);
+        for (place, changed) in [
+            of(|stdio| stdio.command[1] = "/srv2".to_owned()),
+            of(|stdio| stdio.command = vec!["server/srv".to_owned()]),
+            of(|stdio| stdio.environment[0].1 = Secret::new("two".to_owned())),
+            of(|stdio| stdio.environment.clear()),
+            of(|stdio| stdio.directory = Some("/".into())),
+            of(|stdio| stdio.instances.memory = Some(1)),
+            of(|stdio| stdio.instances.tasks = Some(1)),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_ne!(changed, same, "{place}");
+        }
+    }
+
+    #[test]
+    fn each_process_has_ids_and_events_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let next = || {
+            let (state, _) = State::open_in(folder.path(), false).unwrap();
+            state.take_over();
+            (state.first_id(), state.first_event())
+        };
+        let (one, two) = (next(), next());
+        assert!(two.0 > one.0 && two.1 > one.1);
+        assert!(two.0 < 1 << 31, "some servers take no more than 31 bits");
+    }
+}
