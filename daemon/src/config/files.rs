@@ -3,6 +3,7 @@
 //! A file that cannot be read or parsed costs its own values only; the others are checked all the
 //! same. What two files both say is a problem that names both places.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -24,6 +25,29 @@ pub(super) fn read(path: &Path, report: &mut Report) -> Table {
         }
     }
     tree
+}
+
+/// Reads files whose texts are given, the main file first, as [`read`] reads those of the disk.
+pub(super) fn read_texts(files: &[(PathBuf, &str)], report: &mut Report) -> Table {
+    let mut tree = Table::default();
+    for (index, (path, text)) in files.iter().enumerate() {
+        let more = parse_one(path, text, report);
+        if index == 0 {
+            tree = more;
+            check_version(&tree, path, report);
+        } else {
+            merge(&mut tree, more, report);
+        }
+    }
+    tree
+}
+
+/// A text of the main file's `[daemon]`, also where the file as a whole cannot be used.
+pub(super) fn text_of_daemon(path: &Path, key: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let (table, _) = DeTable::parse_recoverable(&text);
+    let tree = tree::from_toml(table.get_ref(), 0);
+    tree.get("daemon")?.table()?.get(key)?.text().map(str::to_owned)
 }
 
 /// Parses a text as if it were the main file.
@@ -53,17 +77,25 @@ fn drop_ins(path: &Path, report: &mut Report) -> Vec<PathBuf> {
 }
 
 fn read_one(path: &Path, report: &mut Report) -> Option<Table> {
-    match std::fs::read(path) {
-        Ok(bytes) => {
-            let text =
-                String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-            Some(parse_one(path, &text, report))
-        }
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
         Err(error) => {
             report.push(unreadable(path, &error));
-            None
+            return None;
         }
-    }
+    };
+    let table = match String::from_utf8(bytes) {
+        Ok(text) => parse_one(path, &text, report),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let source = report.sources.add(path, String::from_utf8_lossy(error.as_bytes()).into_owned());
+            let place = Place { source, start: at, end: at };
+            report.push(Problem::error("syntax", place, "this byte is no UTF-8", "save the file as UTF-8"));
+            Table::default()
+        }
+    };
+    report.sources.set_mode(std::fs::metadata(path).ok().map(|file| file.permissions().mode() & 0o7777));
+    Some(table)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
