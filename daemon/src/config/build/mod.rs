@@ -22,7 +22,7 @@ pub(crate) use listener::{HEADERS, HSTS};
 use super::environment::Environment;
 use super::problem::{Problem, Report, Severity};
 use super::section::Section;
-use super::settings::{Daemon, Listener, Log, LogFormat, Server, Settings};
+use super::settings::{Daemon, Listener, Log, LogFormat, OnBadConfig, Origin, Server, Settings};
 use super::source::Place;
 use super::tree::{Entry, Node, Table};
 use super::{shape, units};
@@ -91,6 +91,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         .collect();
     Settings {
         revision: 1,
+        origin: Origin::Files,
         files: Vec::new(),
         listeners,
         servers,
@@ -98,7 +99,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         keys,
         tiers,
         limits: limits::limits(tree.get("limit"), "limit", context),
-        daemon: daemon(Section::new(table(tree, "daemon"), "daemon")),
+        daemon: daemon(Section::new(table(tree, "daemon"), "daemon"), context.environment),
         log: log(Section::new(table(tree, "log"), "log")),
         warnings: Vec::new(),
     }
@@ -108,7 +109,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
 /// error of its own, and what concerns the process.
 pub(super) fn parts(tree: &Table, environment: &Environment, report: &mut Report) -> Parts {
     let mut parts = Parts {
-        daemon: daemon(Section::new(table(tree, "daemon"), "daemon")),
+        daemon: daemon(Section::new(table(tree, "daemon"), "daemon"), environment),
         listeners: Vec::new(),
         servers: Vec::new(),
     };
@@ -140,11 +141,16 @@ fn named<'a>(tree: &'a Table, section: &str) -> impl Iterator<Item = (&'a Entry,
     entries.iter().filter_map(|entry| Some((entry, entry.node.table()?)))
 }
 
-fn daemon(section: Section<'_>) -> Daemon {
+fn daemon(section: Section<'_>, environment: &Environment) -> Daemon {
+    let state_dir = || PathBuf::from(section.text("state_dir").unwrap_or_default());
     Daemon {
         cores: section.count("cores"),
         runtime_dir: PathBuf::from(section.text("runtime_dir").unwrap_or_default()),
-        state_dir: PathBuf::from(section.text("state_dir").unwrap_or_default()),
+        state_dir: environment.state_directory().unwrap_or_else(state_dir),
+        on_bad_config: match section.text("on_bad_config").as_deref() {
+            Some("refuse") => OnBadConfig::Refuse,
+            _ => OnBadConfig::LastGood,
+        },
         drain_timeout: section.duration("drain_timeout"),
         lame_duck: section.duration("lame_duck"),
         max_connections: section.count("max_connections"),

@@ -22,6 +22,7 @@ use super::spares::Spares;
 use crate::clock;
 use crate::config::settings::{Queue, Stdio};
 use crate::failure::{Failure, Kind};
+use crate::instance::notice::Exit;
 
 /// How long the wrapper may take until its first line.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,6 +47,7 @@ pub struct Instances {
     /// By owner: one starts the instance, the others wait for what comes of it.
     starting: Mutex<HashMap<String, Arc<Start>>>,
     backoff: Mutex<Backoff>,
+    last_exit: Mutex<Option<Exit>>,
     retired: AtomicBool,
     next: AtomicU64,
 }
@@ -112,6 +114,7 @@ impl Instances {
             running: Mutex::default(),
             starting: Mutex::default(),
             backoff: Mutex::new(Backoff::new(seed())),
+            last_exit: Mutex::default(),
             retired: AtomicBool::new(false),
             next: AtomicU64::new(0),
         }
@@ -179,6 +182,12 @@ impl Instances {
             }
             Verdict::Quarantined => Some("it keeps ending right after its start; mend it and reload".to_owned()),
         }
+    }
+
+    /// How the instance ended that ended last; none where no wrapper told.
+    pub fn last_exit(&self) -> Option<Exit> {
+        self.sweep();
+        lock(&self.last_exit).clone()
     }
 
     /// Ends instances that idle, and forgets ended ones. Called every few seconds.
@@ -338,6 +347,9 @@ impl Instances {
     /// An end soon after the start that nobody asked for counts as a crash, unless it had worked: then
     /// something else ended it, and the next one will start.
     fn note_end(&self, slot: &Slot) {
+        if let Some(exit) = slot.link.exit() {
+            *lock(&self.last_exit) = Some(exit.clone());
+        }
         let lived = Duration::from_millis(clock::millis().saturating_sub(slot.started));
         if slot.role == Role::Spare && (slot.link.was_told_to_end() || lived >= STABLE) {
             // Nobody used it: that it ran says nothing of how calls would fare.
