@@ -68,6 +68,9 @@ pub fn health(gate: &Gate) -> (StatusCode, String) {
     if let Some(message) = policy.settings.from_history() {
         checks.insert("config".to_owned(), serde_json::json!({ "status": "warning", "message": message }));
     }
+    if let Some(message) = gate.units.load().as_deref() {
+        checks.insert("units".to_owned(), serde_json::json!({ "status": "warning", "message": message }));
+    }
     let warned = checks.values().any(|check| check["status"] != "healthy") || !policy.settings.warnings.is_empty();
     let body = serde_json::json!({
         "status": if warned { "warning" } else { "healthy" },

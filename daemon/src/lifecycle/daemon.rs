@@ -13,6 +13,7 @@ use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
 use super::history::History;
+use super::units;
 use crate::admin::{Operations, Peer};
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
@@ -37,7 +38,7 @@ pub struct Daemon {
     /// Permits to ask a server for its tools.
     pub(super) asking: Semaphore,
     logging: Logging,
-    file: PathBuf,
+    pub(super) file: PathBuf,
     instance: String,
     started: SystemTime,
     loaded: Mutex<SystemTime>,
@@ -117,6 +118,7 @@ impl Daemon {
             problems: problems(&report),
         };
         if dry_run {
+            outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
             return Ok(outcome);
         }
         let trouble = self.apply(&running, settings).map_err(|problem| {
@@ -125,6 +127,7 @@ impl Daemon {
                 .remedy(format!("Mend the files, then try again; revision {previous} is still serving."))
         })?;
         outcome.needs_restart.extend(trouble);
+        outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
         outcome.applied = true;
         outcome.revision = revision;
         outcome.problems.extend(self.keep(written, who, reason).map(not_kept));
@@ -175,7 +178,8 @@ impl Daemon {
         let unused = policy.settings.from_history();
         let unkept = self.with_history(|history| history.trouble().map(str::to_owned));
         let settings = policy.settings.warnings.iter().cloned();
-        unused.into_iter().chain(settings).chain(left_out(policy)).chain(unkept).chain(defects()).collect()
+        let units = self.gate.units.load().as_deref().cloned();
+        unused.into_iter().chain(settings).chain(units).chain(left_out(policy)).chain(unkept).chain(defects()).collect()
     }
 
     fn listener_status(&self, settings: &Settings) -> Vec<api::ListenerStatus> {
@@ -323,7 +327,9 @@ impl Operations for Daemon {
             Err(report) => (false, report),
         };
         let files = report.sources.files().iter().map(|file| file.display().to_string()).collect();
-        api::CheckOutcome { ok, files, problems: problems(&report) }
+        let mut problems = problems(&report);
+        problems.extend(self.look_at_units().map(units::problem));
+        api::CheckOutcome { ok, files, problems }
     }
 
     fn history(&self) -> api::HistoryView {

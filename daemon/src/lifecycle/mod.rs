@@ -10,4 +10,5 @@ pub mod run;
 pub mod shutdown;
 pub mod signals;
 pub mod sweep;
+mod units;
 pub mod watchdog;

@@ -82,6 +82,7 @@ fn serve(args: &RunArgs, boot: Boot) -> Result<(), String> {
     if let Some(accepted) = accepted {
         daemon.keep(accepted, "start", None);
     }
+    daemon.look_at_units();
     sweep::start(&cores);
     greet_critical(&gate, &cores);
     let _watchdog = Watchdog::start(cores.clone(), progresses(admin.heartbeat()))
@@ -129,7 +130,10 @@ fn progresses(heartbeat: Arc<AtomicU64>) -> impl Fn() -> bool {
 async fn until_the_end(mut requests: Receiver<Request>, daemon: &Arc<Daemon>, cores: &Cores) {
     loop {
         match timeout(STATUS_INTERVAL, requests.recv()).await {
-            Err(_) => notify::status(&summary(&daemon.gate)),
+            Err(_) => {
+                daemon.look_at_units();
+                notify::status(&summary(&daemon.gate));
+            }
             Ok(Some(Request::Reload)) => reload(daemon).await,
             Ok(Some(Request::Drain | Request::EndNow) | None) => break,
         }
