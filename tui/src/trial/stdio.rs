@@ -67,6 +67,8 @@ pub(super) struct Running {
     output: mpsc::Receiver<Vec<u8>>,
     errors: Arc<Mutex<VecDeque<String>>>,
     errors_ended: Receiver<()>,
+    /// Its output has ended, or it reads its input no more.
+    closed: bool,
     status: Option<ExitStatus>,
 }
 
@@ -94,7 +96,7 @@ impl Program {
                 let _ = ended.send(());
             });
         }
-        Ok(Running { child, input, output, errors, errors_ended, status: None })
+        Ok(Running { child, input, output, errors, errors_ended, closed: false, status: None })
     }
 }
 
@@ -127,8 +129,11 @@ fn read_errors(stderr: impl Read, kept: &Mutex<VecDeque<String>>) {
 }
 
 impl Running {
-    /// How it ended, where it has; waits a moment for a program whose output has just ended.
+    /// How it ended, where that is why it said no more; a program that has just closed its output gets a moment.
     pub(super) fn epitaph(&mut self) -> Option<String> {
+        if !self.closed {
+            return None;
+        }
         self.wait(GRACE);
         let status = self.status?;
         Some(match (status.code(), status.signal()) {
@@ -176,7 +181,9 @@ impl Running {
         let mut line = message.to_string();
         line.push('\n');
         let input = self.input.as_mut().ok_or("Its input is closed.")?;
-        input.write_all(line.as_bytes()).map_err(|error| format!("It does not read its input: {error}."))
+        let written = input.write_all(line.as_bytes());
+        self.closed |= written.is_err();
+        written.map_err(|error| format!("It does not read its input: {error}."))
     }
 }
 
@@ -203,6 +210,7 @@ impl Peer for Running {
                 return Ok(message);
             }
         }
+        self.closed = true;
         Err("It closed its output before it had answered.".into())
     }
 
