@@ -100,8 +100,8 @@ pub static KEYS: &[Key] = &[
     // The process
     key("daemon.cores", Count(0, 1024), "0", Restart, "Threads that serve connections; 0: one per processor."),
     key("daemon.runtime_dir", Path, "\"/run/toolgate\"", Restart, "Folder of the admin sockets and of the sockets of stdio servers."),
-    key("daemon.state_dir", Path, "\"/var/lib/toolgate\"", Restart, "Folder of what must survive a restart; systemd's StateDirectory= wins over it."),
-    key("daemon.on_bad_config", OneOf(&["last-good", "refuse"]), "\"last-good\"", Live, "At a start with files that cannot be used: serve the last accepted revision, or exit 78."),
+    key("daemon.state_dir", Path, "", Restart, "Folder of what must survive a restart, where systemd gives none; absent: nothing does."),
+    key("daemon.on_bad_config", OneOf(&["last-good", "refuse"]), "\"last-good\"", Live, "What a start does with files that cannot be used: serve the revision that was accepted last, or exit with status 78."),
     key("daemon.drain_timeout", Duration(0, DAY), "\"30s\"", Live, "How long calls may finish after SIGTERM."),
     key("daemon.lame_duck", Duration(0, 3600), "\"300ms\"", Live, "How long new connections are still answered after SIGTERM."),
     key("daemon.max_connections", ANY, "20000", Live, "Open client connections in all."),
