@@ -57,7 +57,7 @@ impl Daemon {
     }
 }
 
-fn unknown(name: &str, disabled: bool) -> api::ApiError {
+pub(super) fn unknown(name: &str, disabled: bool) -> api::ApiError {
     let (message, remedy) = if disabled {
         (format!("The server {name} is disabled."), "Remove `enabled = false` from its table, then reload.")
     } else {
@@ -67,8 +67,8 @@ fn unknown(name: &str, disabled: bool) -> api::ApiError {
 }
 
 fn trouble(server: &Server, message: String, cause: Option<String>) -> api::ServerTrouble {
-    let exit = server.instances().and_then(|instances| instances.last_exit());
-    api::ServerTrouble { message, cause, stderr: exit.map(|exit| exit.stderr).unwrap_or_default() }
+    let end = server.instances().and_then(|instances| instances.last_end());
+    api::ServerTrouble { message, cause, stderr: end.map(|end| end.exit.stderr).unwrap_or_default() }
 }
 
 async fn list(core: &Rc<Core>, server: &Arc<Server>) -> Result<Vec<api::Tool>, Failure> {
