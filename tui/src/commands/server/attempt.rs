@@ -55,7 +55,9 @@ fn told(context: &Context, found: &Found, stderr: &[String]) {
     print_tools(&found.tools);
     if !stderr.is_empty() {
         output::line("\nOn standard error:");
-        stderr.iter().for_each(|line| output::line(&format!("  {}", output::printable(line))));
+        for line in stderr {
+            output::line(&format!("  {}", output::printable(line)));
+        }
     }
 }
 

@@ -11,12 +11,11 @@ use crate::failure::Failure;
 pub(super) fn file(name: &str, target: &Target, table: &ServerTable) -> Result<String, Failure> {
     let mut lines = Vec::new();
     let mut line = |key: &str, value: String| lines.push(format!("{key} = {value}"));
-    match &target.url {
-        Some(url) => line("endpoints", format!("[{}]", quoted(url))),
-        None => {
-            let words: Vec<_> = target.command.iter().map(|word| quoted(word)).collect();
-            line("command", format!("[{}]", words.join(", ")));
-        }
+    if let Some(url) = &target.url {
+        line("endpoints", format!("[{}]", quoted(url)));
+    } else {
+        let words: Vec<_> = target.command.iter().map(|word| quoted(word)).collect();
+        line("command", format!("[{}]", words.join(", ")));
     }
     if table.sse {
         line("transport", quoted("sse"));
@@ -63,8 +62,7 @@ fn parsed(name: &str, text: &str) -> Result<(), Failure> {
 /// The name of the server, where a file holds the table of one and nothing else.
 pub(super) fn only_server(root: &toml::Table) -> Option<&str> {
     let mut sections = root.iter();
-    let (section, servers) = sections.next().filter(|(section, _)| *section == "server")?;
-    debug_assert_eq!(section, "server");
+    let (_, servers) = sections.next().filter(|(section, _)| *section == "server")?;
     let mut names = servers.as_table()?.keys();
     let name = names.next()?;
     (sections.next().is_none() && names.next().is_none()).then_some(name)
