@@ -195,7 +195,8 @@ impl Drop for Running {
 
 impl Peer for Running {
     async fn ask(&mut self, request: &Value) -> Result<Value, String> {
-        self.write(request)?;
+        // What it has written tells more than that it reads no more.
+        let written = self.write(request);
         while let Some(line) = self.output.recv().await {
             let Ok(message) = serde_json::from_slice::<Value>(&line) else {
                 let shown = String::from_utf8_lossy(line.trim_ascii()).into_owned();
@@ -211,6 +212,7 @@ impl Peer for Running {
             }
         }
         self.closed = true;
+        written?;
         Err("It closed its output before it had answered.".into())
     }
 

@@ -35,6 +35,11 @@ pub(super) fn file(name: &str, target: &Target, table: &ServerTable) -> Result<S
         }
     }
     for (key, value) in &table.set {
+        let pair = format!("{key} = {value}");
+        if let Err(error) = pair.parse::<toml::Table>() {
+            return Err(Failure::new(Exit::Usage, format!("{} is no TOML: {}.", pair.trim(), error.message()))
+                .remedy("A text needs quotes of its own: --set instances.memory='\"256M\"'; a number has none: --set max_calls=5."));
+        }
         line(key, value.clone());
     }
     let mut text = format!("# Written by `toolgate server add`.\n[server.{name}]\n");
@@ -48,15 +53,15 @@ pub(super) fn file(name: &str, target: &Target, table: &ServerTable) -> Result<S
 
 /// The text must be one table of one server, whatever `--set` put into it.
 fn parsed(name: &str, text: &str) -> Result<(), Failure> {
-    let refuse = |why: String| {
-        Failure::new(Exit::Usage, format!("This is no table of a server: {why}."))
-            .remedy("Write --set KEY=VALUE with a value of TOML, such as --set max_calls=5 or --set instances.memory='\"256M\"'.")
-    };
-    let root: toml::Table = text.parse().map_err(|error: toml::de::Error| refuse(error.message().to_owned()))?;
-    match only_server(&root) {
-        Some(only) if only == name => Ok(()),
-        _ => Err(refuse("--set leaves it".into())),
+    let root: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        Failure::new(Exit::Usage, format!("This is no table of a server: {}.", error.message()))
+            .remedy("See that no key is given twice.")
+    })?;
+    if only_server(&root) == Some(name) {
+        return Ok(());
     }
+    Err(Failure::new(Exit::Usage, "--set writes outside of the server's table.")
+        .remedy("Give one key and one value to each --set."))
 }
 
 /// The name of the server, where a file holds the table of one and nothing else.
