@@ -181,9 +181,7 @@ impl Running {
         let mut line = message.to_string();
         line.push('\n');
         let input = self.input.as_mut().ok_or("Its input is closed.")?;
-        let written = input.write_all(line.as_bytes());
-        self.closed |= written.is_err();
-        written.map_err(|error| format!("It does not read its input: {error}."))
+        input.write_all(line.as_bytes()).map_err(|error| format!("It does not read its input: {error}."))
     }
 }
 
@@ -206,7 +204,7 @@ impl Peer for Running {
                 return Err(format!("It writes other things than messages to standard output: {shown}"));
             };
             if message.get("method").is_some() {
-                self.answer(&message)?;
+                self.answer(&message).inspect_err(|_| self.closed = true)?;
             } else if message["id"] == request["id"] {
                 return Ok(message);
             }
@@ -217,7 +215,7 @@ impl Peer for Running {
     }
 
     async fn tell(&mut self, notification: &Value) -> Result<(), String> {
-        self.write(notification)
+        self.write(notification).inspect_err(|_| self.closed = true)
     }
 
     fn agreed(&mut self, _revision: &str) {}
