@@ -228,4 +228,6 @@ fn files(access: &Access, text: &mut String) {
     for group in &access.groups {
         let _ = writeln!(text, "SupplementaryGroups={group}");
     }
+    // What it writes for a group must be that group's to read.
+    let _ = writeln!(text, "UMask={}", if access.groups.is_empty() { "0077" } else { "0007" });
 }

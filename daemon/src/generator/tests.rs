@@ -172,6 +172,7 @@ fn a_server_gets_what_was_granted_and_nothing_else() {
     assert_eq!(systemd::words(&value(&more, "ReadWritePaths")[0]).unwrap(), ["-/srv/x%"]);
     assert_eq!(value(&more, "BindPaths"), ["-/root/w"]);
     assert_eq!(value(&more, "SupplementaryGroups"), ["shared"]);
+    assert_eq!((value(&plain, "UMask"), value(&more, "UMask")), (vec!["0077".into()], vec!["0007".into()]));
     assert_eq!(value(&more, "MemoryMax"), ["268435456"]);
     assert_eq!(value(&more, "CPUQuota"), ["150%"]);
     let words = argv(&more, "files");
