@@ -184,6 +184,62 @@ fn a_server_gets_what_was_granted_and_nothing_else() {
     assert_eq!(after("--directory"), ["/srv"]);
 }
 
+/// The score of `systemd-analyze security` hardly notices some of these.
+#[test]
+fn what_instances_and_the_gate_give_up_is_written() {
+    let both = [
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "AmbientCapabilities=",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "DevicePolicy=closed",
+        "PrivateMounts=yes",
+        "PrivateIPC=yes",
+        "ProtectProc=invisible",
+        "ProcSubset=pid",
+        "ProtectClock=yes",
+        "ProtectHostname=yes",
+        "ProtectControlGroups=yes",
+        "ProtectKernelLogs=yes",
+        "ProtectKernelModules=yes",
+        "ProtectKernelTunables=yes",
+        "RestrictNamespaces=yes",
+        "RestrictRealtime=yes",
+        "RestrictSUIDSGID=yes",
+        "RemoveIPC=yes",
+        "KeyringMode=private",
+        "LockPersonality=yes",
+        "SystemCallArchitectures=native",
+        "SystemCallFilter=@system-service",
+        "SystemCallFilter=~@privileged @resources",
+        "SystemCallErrorNumber=EPERM",
+        "LimitCORE=0",
+        "UMask=0077",
+    ];
+    let gate = include_str!("../../../systemd/toolgated.service");
+    let of_gate = [
+        "MemoryDenyWriteExecute=yes",
+        "NoExecPaths=/",
+        "ExecPaths=/usr/bin/toolgated /usr/bin/toolgate /usr/lib /lib /lib64",
+        "StartLimitIntervalSec=0",
+        "Restart=always",
+        "StateDirectoryMode=0700",
+    ];
+    let units = good("[server.files]\ncommand = [\"x\"]\n");
+    let instance = units.text(&server::service_unit("files")).unwrap();
+    let of_instance =
+        ["DynamicUser=yes", "PrivateUsers=yes", "PrivateNetwork=yes", "IPAddressDeny=any", "KillMode=control-group"];
+    let lacks = |unit: &str, line: &&&str| !unit.lines().any(|written| written == **line);
+    let missing: Vec<_> = both.iter().chain(&of_gate).filter(|line| lacks(gate, line)).collect();
+    assert!(missing.is_empty(), "toolgated.service lacks {missing:?}");
+    let missing: Vec<_> = both.iter().chain(&of_instance).filter(|line| lacks(instance, line)).collect();
+    assert!(missing.is_empty(), "the unit of an instance lacks {missing:?}");
+    assert!(!gate.lines().any(|line| line.starts_with("RuntimeDirectory=") || line.starts_with("PrivateUsers=")));
+}
+
 #[test]
 fn no_unit_shows_a_value_of_the_environment() {
     let units = good(
