@@ -18,12 +18,12 @@ pub(super) fn status(instances: &Instances, stderr: bool) -> api::Instances {
         spares: instances.spares().map(|spares| spares as u64),
         max: instances.max() as u64,
         failures: None,
-        each: instances.glance().into_iter().map(instance).collect(),
+        each: instances.glance().iter().map(instance).collect(),
         last_end: last_end.map(|end| if stderr { end } else { api::InstanceEnd { stderr: Vec::new(), ..end } }),
     }
 }
 
-fn instance(glance: Glance) -> api::Instance {
+fn instance(glance: &Glance) -> api::Instance {
     api::Instance {
         pid: glance.pid,
         role: match glance.role {

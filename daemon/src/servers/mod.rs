@@ -331,7 +331,9 @@ impl Server {
         self.eras.doubt();
         discovery::forget_all(self);
         self.catalog.forget();
-        LIST_CHANGES.into_iter().for_each(|list| self.news.publish_change(list));
+        for list in LIST_CHANGES {
+            self.news.publish_change(list);
+        }
         renewed
     }
 
