@@ -100,7 +100,7 @@ pub static KEYS: &[Key] = &[
     // The process
     key("daemon.cores", Count(0, 1024), "0", Restart, "Threads that serve connections; 0: one per processor."),
     key("daemon.runtime_dir", Path, "\"/run/toolgate\"", Restart, "Folder of the admin sockets and of the sockets of stdio servers."),
-    key("daemon.state_dir", Path, "\"/var/lib/toolgate\"", Later, "Folder of what must survive a restart."),
+    key("daemon.state_dir", Path, "\"/var/lib/toolgate\"", Restart, "Folder of what must survive a restart."),
     key("daemon.drain_timeout", Duration(0, DAY), "\"30s\"", Live, "How long calls may finish after SIGTERM."),
     key("daemon.lame_duck", Duration(0, 3600), "\"300ms\"", Live, "How long new connections are still answered after SIGTERM."),
     key("daemon.max_connections", ANY, "20000", Live, "Open client connections in all."),
@@ -131,6 +131,7 @@ pub static KEYS: &[Key] = &[
     key("listener.*.tls.certificates", Tables("listener.*.tls.certificates[]"), "", NewConnections, "Certificate chains with their keys; the first serves clients that name no other."),
     key("listener.*.tls.certificates[].chain", Certificate, "", NewConnections, "PEM file, leaf first."),
     key("listener.*.tls.certificates[].key", Certificate, "", NewConnections, "PEM file: PKCS#8, PKCS#1 or SEC1."),
+    key("listener.*.tls.self_signed", Bool, "false", NewConnections, "Without certificates: the daemon makes one for this machine and the listener's hosts, and keeps it in state_dir/tls. For a first try; clients must be told to trust it."),
     key("listener.*.tls.min_version", OneOf(&["1.2", "1.3"]), "\"1.2\"", NewConnections, "Oldest TLS version spoken."),
     key("listener.*.tls.ciphers", List(&Cipher), "", Later, "Checked only: the suites are fixed, ECDHE with AES-GCM or ChaCha20-Poly1305, in the server's order."),
     key("listener.*.tls.tickets", Bool, "true", NewConnections, "Session tickets."),

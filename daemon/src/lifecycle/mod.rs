@@ -5,5 +5,6 @@ pub mod notify;
 pub mod run;
 pub mod shutdown;
 pub mod signals;
+mod status;
 pub mod sweep;
 pub mod watchdog;

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::daemon::Daemon;
 use super::signals::{self, Request};
 use super::watchdog::Watchdog;
-use super::{notify, shutdown, sweep};
+use super::{notify, shutdown, status, sweep};
 use crate::admin::Admin;
 use crate::config::check::{EX_CONFIG, STANDARD_PATH};
 use crate::config::{self, Environment, Scrutiny, Settings};
@@ -82,7 +82,7 @@ fn serve(args: &RunArgs, settings: Settings) -> Result<(), String> {
     greet_critical(&gate, &cores);
     let _watchdog = Watchdog::start(cores.clone(), progresses(admin.heartbeat()))
         .map_err(|problem| format!("the watchdog cannot be fed: {problem}"))?;
-    notify::ready(&summary(&gate));
+    notify::ready(&status::line(&gate));
     info!(revision = settings.revision, version = env!("CARGO_PKG_VERSION"), "serving");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -125,7 +125,7 @@ fn progresses(heartbeat: Arc<AtomicU64>) -> impl Fn() -> bool {
 async fn until_the_end(mut requests: Receiver<Request>, daemon: &Arc<Daemon>, cores: &Cores) {
     loop {
         match timeout(STATUS_INTERVAL, requests.recv()).await {
-            Err(_) => notify::status(&summary(&daemon.gate)),
+            Err(_) => notify::status(&status::line(&daemon.gate)),
             Ok(Some(Request::Reload)) => reload(daemon).await,
             Ok(Some(Request::Drain | Request::EndNow) | None) => break,
         }
@@ -153,14 +153,5 @@ async fn reload(daemon: &Arc<Daemon>) {
         Ok(Err(problem)) => error!("{problem}"),
         Err(problem) => error!(%problem, "the reload ended by panic; the running configuration is kept"),
     }
-    notify::ready(&summary(&daemon.gate));
-}
-
-fn summary(gate: &Gate) -> String {
-    format!(
-        "revision {}: {} calls in flight, {} sessions",
-        gate.settings.load().revision,
-        gate.calls.load(Ordering::Relaxed),
-        gate.sessions.len(),
-    )
+    notify::ready(&status::line(&daemon.gate));
 }

@@ -57,8 +57,10 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let keys = named(tree, "key")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, &tiers, context)?))))
         .collect();
-    let listeners: Vec<_> =
-        named(tree, "listener").map(|(entry, table)| Arc::new(listener::listener(entry, table, context))).collect();
+    let state_dir = PathBuf::from(Section::new(table(tree, "daemon"), "daemon").text("state_dir").unwrap_or_default());
+    let listeners: Vec<_> = named(tree, "listener")
+        .map(|(entry, table)| Arc::new(listener::listener(entry, table, &state_dir, context)))
+        .collect();
     listener::check_addresses(tree, context);
     if table(tree, "listener").is_none_or(|listeners| listeners.entries.is_empty()) {
         context.report.push(Problem {
