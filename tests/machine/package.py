@@ -21,17 +21,16 @@ def build() -> list[pathlib.Path]:
     BUILT.mkdir(parents=True)
     options = f"noopt noautodbgsym nocheck parallel={os.cpu_count()}"
     # Without the check of build dependencies: `prepare` looked for the programs, wherever they came from.
-    command = ["dpkg-buildpackage", "-us", "-uc", "-b", "-d", "-nc", f"--buildinfo-file={BUILT}/made.buildinfo"]
+    command = ["dpkg-buildpackage", "-us", "-uc", "-b", "-d"]
     log = BUILT / "log"
     with log.open("w") as output:
         env = {**os.environ, "DEB_BUILD_OPTIONS": options}
         done = subprocess.run(command, cwd=place.ROOT, stdout=output, stderr=subprocess.STDOUT, env=env)
     if done.returncode != 0:
         sys.exit(f"the packages cannot be built:\n{log.read_text()[-4000:]}")
-    for made in re.findall(r"building package '\S+' in '(\S+)'", log.read_text()):
+    # It leaves them beside the checkout.
+    for made in re.findall(r"(?:building package '\S+' in '| -O)(\.\./[^'\s]+)", log.read_text()):
         shutil.move(place.ROOT / made, BUILT)
-    for other in place.ROOT.parent.glob("toolgate_*.changes"):
-        shutil.move(other, BUILT)
     return given(BUILT)
 
 
