@@ -13,6 +13,7 @@ pub mod cores;
 pub mod demo;
 pub mod failure;
 pub mod gate;
+pub mod generator;
 pub mod identity;
 pub mod import;
 pub mod instance;

@@ -30,6 +30,8 @@ pub enum Scrutiny {
     Front,
     /// By the keeper: the environment of commands alone.
     Keeper,
+    /// By what renders units: nothing is opened, and every reference stays as it is written.
+    Units,
 }
 
 /// Who needs a secret.
@@ -42,7 +44,7 @@ pub(super) enum Reader {
 impl Scrutiny {
     /// Whether a secret of this reader is looked at; another one's may not even be readable here.
     pub(super) fn concerns(self, reader: Reader) -> bool {
-        !matches!((self, reader), (Self::Front, Reader::Keeper) | (Self::Keeper, Reader::Front))
+        !matches!((self, reader), (Self::Front, Reader::Keeper) | (Self::Keeper, Reader::Front) | (Self::Units, _))
     }
 
     /// Whether certificates are opened.

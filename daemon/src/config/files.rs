@@ -14,12 +14,20 @@ use super::tree::{self, Entry, Table, Value};
 /// Sections whose entries are whole things: one of them is written in one file.
 const NAMED: &[&str] = &["listener", "server", "profile", "key", "tier"];
 
+/// How the text of a file becomes a tree.
+pub(super) type Parse = fn(&Path, &str, &mut Report) -> Table;
+
 /// Reads all files into one tree.
 pub(super) fn read(path: &Path, report: &mut Report) -> Table {
-    let mut tree = read_one(path, report).unwrap_or_default();
+    read_by(parse_one, path, report)
+}
+
+/// Reads all files into one tree, each parsed in this way.
+pub(super) fn read_by(parse: Parse, path: &Path, report: &mut Report) -> Table {
+    let mut tree = read_one(parse, path, report).unwrap_or_default();
     check_version(&tree, path, report);
     for path in drop_ins(path, report) {
-        if let Some(more) = read_one(&path, report) {
+        if let Some(more) = read_one(parse, &path, report) {
             merge(&mut tree, more, report);
         }
     }
@@ -52,18 +60,26 @@ fn drop_ins(path: &Path, report: &mut Report) -> Vec<PathBuf> {
     paths
 }
 
-fn read_one(path: &Path, report: &mut Report) -> Option<Table> {
-    match std::fs::read(path) {
+fn read_one(parse: Parse, path: &Path, report: &mut Report) -> Option<Table> {
+    match read_file(path) {
         Ok(bytes) => {
             let text =
                 String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-            Some(parse_one(path, &text, report))
+            Some(parse(path, &text, report))
         }
         Err(error) => {
             report.push(unreadable(path, &error));
             None
         }
     }
+}
+
+/// A pipe or a device could keep its reader waiting for ever, at the start of the machine too.
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is not a file"));
+    }
+    std::fs::read(path)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
@@ -82,7 +98,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
     }
 }
 
-fn parse_one(path: &Path, text: &str, report: &mut Report) -> Table {
+pub(super) fn parse_one(path: &Path, text: &str, report: &mut Report) -> Table {
     let (table, errors) = DeTable::parse_recoverable(text);
     let source = report.sources.add(path, text.to_owned());
     let mut lines = Vec::new();

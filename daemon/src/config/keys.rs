@@ -87,7 +87,7 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, effect: Effe
 use Effect::{Later, Live, NewConnections, Restart, Server};
 use Kind::{
     Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Hash, HeaderValue, Host, List, Network,
-    OneOf, Origin, Path, Pattern, Rate, Reference, Secret, Size, Tables, Text, Url,
+    OneOf, Origin, Path, Pattern, Percent, Rate, Reference, Secret, Size, Tables, Text, Url,
 };
 
 const DAY: u64 = 86_400;
@@ -181,6 +181,11 @@ pub static KEYS: &[Key] = &[
     // Servers over stdio
     key("server.*.env.*", Secret, "", Server, "A variable of the program; it sees these, PATH, HOME and LANG."),
     key("server.*.directory", Path, "", Server, "Working directory."),
+    key("server.*.network", Bool, "false", Server, "The program may use the network, where systemd starts it; else it has none."),
+    key("server.*.network_allow", List(&Network), "[]", Server, "The networks that it may reach; empty: all. Needs network = true."),
+    key("server.*.read", List(&Path), "[]", Server, "Where the program may read, beside its home and where programs and libraries are; with read and write empty: wherever its user may."),
+    key("server.*.write", List(&Path), "[]", Server, "Where it may read and write, beside its home."),
+    key("server.*.groups", List(&Text), "[]", Server, "Groups of the machine that its user belongs to, for files that are theirs."),
     key("server.*.line_bytes", Size(1 << 10, 1 << 30), "\"10MiB\"", Server, "Bytes of one message of the program."),
     key("server.*.instances.per", OneOf(&["session", "client", "all"]), "", Server, "Whom an instance serves; absent: all for programs that speak the modern era, else session."),
     key("server.*.instances.max", Count(1, 10_000), "20", Server, "Instances at once."),
@@ -188,6 +193,10 @@ pub static KEYS: &[Key] = &[
     key("server.*.instances.idle", Duration(1, 30 * DAY), "\"15m\"", Server, "An instance without call or stream ends after this."),
     key("server.*.instances.memory", Size(1 << 20, 1 << 50), "", Server, "Bytes of memory of an instance."),
     key("server.*.instances.tasks", Count(1, 1_000_000), "", Server, "Processes and threads of an instance."),
+    key("server.*.instances.cpu", Percent(1, 100_000), "", Server, "Processor time of an instance; 100% is one processor."),
+    key("server.*.instances.max_age", Duration(1, 365 * DAY), "", Server, "An instance that is older is replaced once it has no call in flight."),
+    key("server.*.instances.max_calls", ANY, "", Server, "An instance that has answered as many is replaced between sessions."),
+    key("server.*.instances.recycle_at", Percent(10, 100), "", Server, "An instance that uses this share of memory is replaced between sessions."),
     // Profiles
     key("profile.*.servers", List(&Reference("server")), "", Live, "Servers offered together."),
     key("profile.*.tools.allow", List(&Pattern), "[]", Live, "Tools that exist here, as server__tool; empty: all."),

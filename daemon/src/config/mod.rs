@@ -16,6 +16,7 @@ pub mod manual;
 mod overrides;
 mod problem;
 mod render;
+pub mod salvage;
 pub mod secret;
 mod section;
 pub mod settings;
@@ -27,6 +28,7 @@ pub(crate) mod url;
 
 use std::path::Path;
 
+pub use build::Parts;
 pub(crate) use build::{HEADERS, HSTS};
 pub use check::{CheckArgs, check};
 pub use diff::{Change, Cost};

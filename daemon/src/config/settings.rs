@@ -378,10 +378,27 @@ pub struct Stdio {
     pub environment: Vec<(String, Secret)>,
     /// Working directory.
     pub directory: Option<PathBuf>,
+    /// What it may reach of the machine.
+    pub access: Access,
     /// When instances start and end, and what they may use.
     pub instances: Instances,
     /// Bytes of one line on stdout.
     pub line_bytes: usize,
+}
+
+/// What the program of a stdio server may reach.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// The network.
+    pub network: bool,
+    /// The networks that it may reach; empty: all.
+    pub networks: Vec<IpNet>,
+    /// Absolute paths that it may read. With both lists empty it reads what its user may.
+    pub read: Vec<PathBuf>,
+    /// Absolute paths that it may read and write.
+    pub write: Vec<PathBuf>,
+    /// Groups that its user belongs to.
+    pub groups: Vec<String>,
 }
 
 /// `instances` of a stdio server.
@@ -399,6 +416,21 @@ pub struct Instances {
     pub memory: Option<u64>,
     /// Processes and threads.
     pub tasks: Option<u64>,
+    /// Processor time in hundredths of a processor.
+    pub cpu: Option<u64>,
+    /// When a running one is replaced.
+    pub wear: Wear,
+}
+
+/// When an instance that works is replaced all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wear {
+    /// Once it is older.
+    pub age: Option<Duration>,
+    /// Once it has answered as many calls.
+    pub calls: Option<u64>,
+    /// Once it uses as many bytes of memory.
+    pub memory: Option<u64>,
 }
 
 /// Whom an instance serves.

@@ -41,6 +41,9 @@ pub struct InstanceArgs {
     /// Standard output carries `NAME=VALUE` pairs, each ended by NUL, for the command's environment
     #[arg(long)]
     pub environment_on_stdout: bool,
+    /// A file in `$CREDENTIALS_DIRECTORY` with such pairs
+    #[arg(long, value_name = "CREDENTIAL")]
+    pub environment_credential: Option<String>,
     /// Set VAR to the content of a file in `$CREDENTIALS_DIRECTORY`
     #[arg(long = "secret", value_name = "VAR=CREDENTIAL")]
     pub secrets: Vec<String>,

@@ -16,6 +16,9 @@ use super::Service;
 /// What groups of keepers are called: this, the keeper's process id, the server, a number.
 const PREFIX: &str = "toolgate-";
 
+/// Microseconds over which processor time is shared out; the kernel's own default.
+const CPU_PERIOD: u64 = 100_000;
+
 /// How the keeper ends all processes of an instance.
 pub(super) enum Means {
     /// A group per instance below this one.
@@ -38,10 +41,15 @@ impl Means {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let group = Group(base.join(format!("{PREFIX}{}-{}-{number}", getpid(), service.name)));
         fs::create_dir(&group.0)?;
-        for (file, limit) in [("memory.max", service.memory), ("pids.max", service.tasks)] {
+        let limits = [
+            ("memory.max", service.memory.map(|bytes| bytes.to_string())),
+            ("pids.max", service.tasks.map(|tasks| tasks.to_string())),
+            ("cpu.max", service.cpu.map(|percent| format!("{} {CPU_PERIOD}", percent * CPU_PERIOD / 100))),
+        ];
+        for (file, limit) in limits {
             // Without the controller the file is missing, and the limit cannot be had.
             if let Some(limit) = limit.filter(|_| group.0.join(file).exists()) {
-                fs::write(group.0.join(file), limit.to_string())?;
+                fs::write(group.0.join(file), limit)?;
             }
         }
         Ok(Some(group))
@@ -60,11 +68,11 @@ impl Means {
         leftovers
     }
 
-    /// Whether `tasks` has an effect.
-    pub(super) fn limits_tasks(&self) -> bool {
+    /// Whether limits of this controller, such as `pids`, have an effect.
+    pub(super) fn limits(&self, controller: &str) -> bool {
         let Self::Groups { base, .. } = self else { return false };
         fs::read_to_string(base.join("cgroup.subtree_control"))
-            .is_ok_and(|enabled| enabled.split_whitespace().any(|name| name == "pids"))
+            .is_ok_and(|enabled| enabled.split_whitespace().any(|name| name == controller))
     }
 }
 
@@ -122,8 +130,10 @@ fn delegated() -> Result<PathBuf, String> {
     let usable = fs::OpenOptions::new().write(true).open(base.join("cgroup.procs"));
     let _ = fs::remove_dir(&trial);
     usable.map_err(|e| format!("no control group is delegated: {e}"))?;
-    // Possible only where no process is in the group itself; the limits are then the kernel's.
+    // Possible only where no process is in the group itself; the limits are then the kernel's. Apart,
+    // because one controller that is missing refuses all that are written with it.
     let _ = fs::write(base.join("cgroup.subtree_control"), "+memory +pids");
+    let _ = fs::write(base.join("cgroup.subtree_control"), "+cpu");
     Ok(base)
 }
 

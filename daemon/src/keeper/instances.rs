@@ -164,6 +164,16 @@ fn wrapper(service: &Service, group: Option<&Group>) -> io::Result<Command> {
     if let Some(directory) = &service.directory {
         command.arg("--directory").arg(directory);
     }
+    let access = &service.access;
+    for path in &access.read {
+        command.arg("--read").arg(path);
+    }
+    for path in &access.write {
+        command.arg("--write").arg(path);
+    }
+    if !access.read.is_empty() || !access.write.is_empty() {
+        command.args(["--write", "/tmp", "--write", "/var/tmp"]);
+    }
     match group.map(Group::path) {
         Some(path) => drop(command.arg("--cgroup").arg::<&Path>(path)),
         None => drop(service.memory.map(|bytes| command.args(["--memory", &bytes.to_string()]))),

@@ -10,6 +10,7 @@ mod proxies;
 mod references;
 mod secrets;
 mod server;
+mod stdio;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -21,9 +22,21 @@ pub(crate) use listener::{HEADERS, HSTS};
 use super::environment::Environment;
 use super::problem::{Problem, Report, Severity};
 use super::section::Section;
-use super::settings::{Daemon, Log, LogFormat, Settings};
+use super::settings::{Daemon, Listener, Log, LogFormat, Server, Settings};
 use super::source::Place;
 use super::tree::{Entry, Node, Table};
+use super::{shape, units};
+
+/// What units are made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Bounds and folders of the process.
+    pub daemon: Daemon,
+    /// In the order of the files.
+    pub listeners: Vec<Arc<Listener>>,
+    /// In the order of the files, disabled ones included.
+    pub servers: Vec<Arc<Server>>,
+}
 
 /// What the builders share.
 struct Context<'a> {
@@ -91,6 +104,32 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         log: log(Section::new(table(tree, "log"), "log")),
         warnings: Vec::new(),
     }
+}
+
+/// What of a tree units are made of: each listener that has an address, each server without an
+/// error of its own, and what concerns the process.
+pub(super) fn parts(tree: &Table, environment: &Environment, report: &mut Report) -> Parts {
+    let mut parts = Parts {
+        daemon: daemon(Section::new(table(tree, "daemon"), "daemon")),
+        listeners: Vec::new(),
+        servers: Vec::new(),
+    };
+    for (entry, table) in named(tree, "listener").filter(|(entry, _)| units::is_name(&entry.key)) {
+        shape::thing("listener.*", entry, report);
+        // A socket says nothing of what is served there, so whatever else is wrong can wait.
+        let listener = listener::listener(entry, table, &mut Context { environment, report });
+        if !listener.addresses.is_empty() {
+            parts.listeners.push(Arc::new(listener));
+        }
+    }
+    for (entry, table) in named(tree, "server") {
+        let before = report.errors();
+        shape::thing("server.*", entry, report);
+        let server = server::server(entry, table, &mut Context { environment, report });
+        // Without what an operator meant to write, it might run with more than it was meant to have.
+        parts.servers.extend(server.filter(|_| report.errors() == before).map(Arc::new));
+    }
+    parts
 }
 
 fn table<'a>(tree: &'a Table, name: &str) -> Option<&'a Table> {

@@ -15,12 +15,15 @@ use super::Context;
 const LARGEST: u64 = 64 << 10;
 
 /// The value of an entry that may be a secret; problems are reported. To whom it is none of their
-/// business, it is the text that was written.
+/// business, it is the reference that was written, with a file's path made absolute.
 pub(super) fn secret(entry: &Entry, reader: Reader, context: &mut Context<'_>) -> Option<Secret> {
     let node = &entry.node;
     let text = node.text().filter(|text| !text.is_empty())?;
     match text.split_once(':') {
-        Some(("credential" | "file" | "env", _)) if !context.environment.scrutiny.concerns(reader) => {
+        Some(("file", path)) if !context.environment.scrutiny.concerns(reader) => {
+            Some(Secret::new(format!("file:{}", context.path(path, node.place).display())))
+        }
+        Some(("credential" | "env", _)) if !context.environment.scrutiny.concerns(reader) => {
             Some(Secret::new(text.to_owned()))
         }
         Some(("credential", name)) => credential(node, name, context),

@@ -79,9 +79,24 @@ fn play_with<F: Future<Output = ()>>(max: usize, spares: usize, test: impl FnOnc
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("files.sock");
     let long = Duration::from_secs(60);
-    let limits = settings::Instances { per: None, max, spares, idle: long, memory: None, tasks: None };
-    let stdio =
-        Stdio { command: Vec::new(), environment: Vec::new(), directory: None, instances: limits, line_bytes: 1024 };
+    let limits = settings::Instances {
+        per: None,
+        max,
+        spares,
+        idle: long,
+        memory: None,
+        tasks: None,
+        cpu: None,
+        wear: settings::Wear::default(),
+    };
+    let stdio = Stdio {
+        command: Vec::new(),
+        environment: Vec::new(),
+        directory: None,
+        access: settings::Access::default(),
+        instances: limits,
+        line_bytes: 1024,
+    };
     let queue = Queue { max_size: 10, timeout: long };
     let instances = Arc::new(Instances::new("files", socket.clone(), &stdio, &queue));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
