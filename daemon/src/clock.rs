@@ -1,13 +1,19 @@
 //! Monotonic time since the process started, cheap enough to read on every call.
 
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Milliseconds since the first reading.
 pub fn millis() -> u64 {
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since 1970, for what another process is to read. It may jump.
+pub fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Nanoseconds from the first reading to `now`; 0 where it lies before.

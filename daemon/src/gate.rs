@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use crate::config::Settings;
 use crate::policy::Policy;
 use crate::relay::crossing::parked::Parked;
+use crate::seal::Seal;
 use crate::sessions;
 
 /// The shared state of the daemon. Everything in it is read without waiting.
@@ -27,7 +28,7 @@ pub struct Gate {
     /// Calls that wait for a modern client to answer a legacy server.
     pub parked: Parked,
     /// Seals cursors and other state that clients carry.
-    pub seal: crate::seal::Seal,
+    pub seal: Seal,
     /// When the process began to serve.
     pub started: Instant,
 }
@@ -54,16 +55,25 @@ impl Gate {
         })
     }
 
+    /// Writes down for the next process what this one leaves; to be called when nothing runs on the
+    /// cores any more.
+    pub fn settle(&self) {
+        self.sessions.settle();
+        let policy = self.policy.load();
+        policy.servers.values().filter_map(|server| server.instances()).for_each(|instances| instances.settle());
+    }
+
     /// A gate in force with this policy.
     pub fn new(policy: Policy) -> Arc<Self> {
+        let state = policy.state.clone();
         Arc::new(Self {
             settings: Arc::new(ArcSwap::new(Arc::clone(&policy.settings))),
             policy: ArcSwap::from_pointee(policy),
-            sessions: sessions::Table::default(),
+            sessions: sessions::Table::kept_by(state.clone()),
             calls: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             parked: Parked::default(),
-            seal: crate::seal::Seal::random(),
+            seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),
             started: Instant::now(),
         })
     }

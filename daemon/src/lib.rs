@@ -32,4 +32,5 @@ pub mod seal;
 pub mod servers;
 pub mod sessions;
 pub mod stages;
+pub mod state;
 pub mod wire;

@@ -16,6 +16,7 @@ use crate::config::{HEADERS, HSTS, Settings};
 use crate::identity::Client;
 use crate::limits::Limits;
 use crate::servers::Server;
+use crate::state::State;
 
 /// Looked up by every call, under names that only the operator chooses.
 type Named<T> = HashMap<String, Arc<T>, RandomState>;
@@ -29,6 +30,8 @@ pub struct Policy {
     pub limits: Limits,
     /// The running side of each enabled server, by name.
     pub servers: HashMap<String, Arc<Server>>,
+    /// Where what outlives the process is kept.
+    pub state: Option<Arc<State>>,
     entrances: Named<Entrance>,
     views: Named<View>,
     clients: Named<Client>,
@@ -138,11 +141,24 @@ impl Policy {
     /// # Errors
     /// A sentence, where a server's certificates or headers cannot be used.
     pub fn new(settings: Arc<Settings>, before: Option<&Self>) -> Result<Self, String> {
+        let state = before.and_then(|before| before.state.clone());
+        Self::resolve(settings, before, state)
+    }
+
+    /// Resolves the first configuration of a process that has this state.
+    ///
+    /// # Errors
+    /// As [`Policy::new`].
+    pub fn first(settings: Arc<Settings>, state: Option<Arc<State>>) -> Result<Self, String> {
+        Self::resolve(settings, None, state)
+    }
+
+    fn resolve(settings: Arc<Settings>, before: Option<&Self>, state: Option<Arc<State>>) -> Result<Self, String> {
         let servers: HashMap<String, Arc<Server>> = settings
             .servers
             .values()
             .filter(|server| server.enabled)
-            .map(|server| Ok((server.name.clone(), running(server, &settings, before)?)))
+            .map(|server| Ok((server.name.clone(), running(server, &settings, before, state.as_ref())?)))
             .collect::<Result<_, String>>()?;
         let views = views(&settings, &servers);
         let clients = settings.keys.values().map(|key| (key.id.clone(), Arc::new(Client::of_key(key)))).collect();
@@ -152,7 +168,12 @@ impl Policy {
             .map(|listener| (listener.name.clone(), Arc::new(Entrance::new(Arc::clone(listener)))))
             .collect();
         let limits = Limits::new(&settings, before.map(|before| &before.limits));
-        Ok(Self { settings, limits, servers, entrances, views, clients })
+        Ok(Self { settings, limits, servers, state, entrances, views, clients })
+    }
+
+    /// Whether instances of stdio servers outlive the process.
+    pub fn keeps_connections(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.keeps_connections())
     }
 
     /// A listener by name; absent when a reload removed it under an open connection.
@@ -175,11 +196,12 @@ fn running(
     server: &Arc<crate::config::settings::Server>,
     settings: &Settings,
     before: Option<&Policy>,
+    state: Option<&Arc<State>>,
 ) -> Result<Arc<Server>, String> {
     let old = before.and_then(|policy| policy.servers.get(&server.name));
     match old.and_then(|old| old.under(server)) {
         Some(same) => Ok(Arc::new(same)),
-        None => Server::new(Arc::clone(server), &settings.daemon).map(Arc::new),
+        None => Server::new(Arc::clone(server), &settings.daemon, state).map(Arc::new),
     }
 }
 

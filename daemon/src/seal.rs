@@ -1,7 +1,7 @@
 //! State that clients carry for us: cursors. Sealed so that nobody reads or forges it.
 //!
-//! AES-256-GCM under a key of this process, bound to the client (the additional data): another
-//! client's cursor does not open, and neither does one from before a restart.
+//! AES-256-GCM, bound to the client (the additional data): another client's cursor does not open.
+//! The key is part of the state, so that a cursor outlives a restart; without state it is the process's.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine;
@@ -18,7 +18,12 @@ impl Seal {
     pub fn random() -> Self {
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key).expect("the system has a random source");
-        Self { key: RandomizedNonceKey::new(&AES_256_GCM, &key).expect("a key of 32 bytes is an AES-256 key") }
+        Self::of(&key)
+    }
+
+    /// A seal that opens what others with the same key made.
+    pub fn of(key: &[u8; 32]) -> Self {
+        Self { key: RandomizedNonceKey::new(&AES_256_GCM, key).expect("a key of 32 bytes is an AES-256 key") }
     }
 
     /// Seals `text` for `client`.

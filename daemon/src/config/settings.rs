@@ -50,7 +50,7 @@ pub struct Daemon {
     pub cores: usize,
     /// Folder of the admin sockets and of `servers/`.
     pub runtime_dir: PathBuf,
-    /// Folder of what must survive a restart.
+    /// Folder of what must survive a restart, where systemd gives none; empty: nothing does.
     pub state_dir: PathBuf,
     /// How long calls may finish after SIGTERM.
     pub drain_timeout: Duration,

@@ -24,6 +24,7 @@ use crate::listen::bind::Passed;
 use crate::listen::listeners::Listeners;
 use crate::observe::logging::Logging;
 use crate::policy::Policy;
+use crate::state::{self, State, restore};
 
 /// Exit code where the machine refuses what the daemon needs (`sysexits.h`, `EX_OSERR`).
 const EX_OSERR: u8 = 71;
@@ -68,11 +69,13 @@ fn serve(args: &RunArgs, settings: Settings) -> Result<(), String> {
     let requests = signals::listen().map_err(|problem| format!("signals cannot be received: {problem}"))?;
     let logging = Logging::start(&settings.log).map_err(|problem| problem.to_string())?;
     let settings = Arc::new(settings);
-    let gate = Gate::new(Policy::new(Arc::clone(&settings), None)?);
+    let (state, left) = State::open(&settings.daemon).unzip();
+    let gate = Gate::new(Policy::first(Arc::clone(&settings), state)?);
     let cores = Cores::start(settings.daemon.cores, &gate)
         .map_err(|problem| format!("the cores cannot be started: {problem}"))?;
     let mut passed =
         Passed::from_systemd().map_err(|problem| format!("systemd's sockets cannot be taken over: {problem}"))?;
+    restore::restore(&gate, &cores, left.unwrap_or_default(), passed.take(state::is_ours));
     let listeners = Listeners::open(&gate.settings, &cores, &mut passed)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let daemon = Arc::new(Daemon::new(Arc::clone(&gate), listeners, cores.clone(), logging, args.config.clone()));
@@ -91,6 +94,7 @@ fn serve(args: &RunArgs, settings: Settings) -> Result<(), String> {
     runtime.block_on(until_the_end(requests, &daemon, &cores));
     drop(admin);
     cores.stop();
+    gate.settle();
     info!("ended");
     daemon.flush_log();
     Ok(())
@@ -133,7 +137,9 @@ async fn until_the_end(mut requests: Receiver<Request>, daemon: &Arc<Daemon>, co
     let settings = daemon.gate.settings.load_full();
     daemon.gate.draining.store(true, Ordering::Relaxed);
     let policy = daemon.gate.policy.load_full();
-    policy.servers.values().filter_map(|server| server.instances()).for_each(|instances| instances.end_spares());
+    if !policy.keeps_connections() {
+        policy.servers.values().filter_map(|server| server.instances()).for_each(|instances| instances.end_spares());
+    }
     notify::stopping(settings.daemon.drain_timeout + Duration::from_secs(2));
     info!(calls = daemon.gate.calls.load(Ordering::Relaxed), "draining");
     let drained = shutdown::drain(|| daemon.stop_accepting(), cores, &settings.daemon);

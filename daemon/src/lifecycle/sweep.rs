@@ -57,16 +57,17 @@ fn sweep(core: &Rc<Core>) {
     }
     core.gate.sessions.tidy(|hosted, gone| overhear::unseen(core, hosted, gone));
     farewell::begin(core, ended);
+    core.gate.sessions.save_uses();
     policy.limits.sweep(crate::clock::nanos());
     for leg in policy.servers.values().flat_map(|server| server.kept.idle()) {
         tokio::task::spawn_local(kept::end(Rc::clone(core), leg));
     }
     for instances in policy.servers.values().filter_map(|server| server.instances()) {
         instances.sweep();
-        if core.gate.draining.load(Ordering::Relaxed) {
-            instances.end_spares();
-        } else {
+        if !core.gate.draining.load(Ordering::Relaxed) {
             instances.keep_spares();
+        } else if !policy.keeps_connections() {
+            instances.end_spares();
         }
     }
 }

@@ -46,10 +46,9 @@ impl Passed {
         found
     }
 
-    /// What nobody has taken, such as connections from the descriptor store.
-    #[must_use]
-    pub fn rest(self) -> Vec<(String, OwnedFd)> {
-        self.0
+    /// Those whose name `wanted` knows: connections from the descriptor store.
+    pub fn take(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<(String, OwnedFd)> {
+        self.0.extract_if(.., |(name, _)| wanted(name)).collect()
     }
 }
 

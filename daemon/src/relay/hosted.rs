@@ -28,11 +28,8 @@ use crate::message::Message;
 use crate::servers::exchange::{Exchange, cancelled};
 use crate::servers::leg::Leg;
 use crate::servers::{Server, eras};
-use crate::sessions::{Answerer, Hosted, Kind as Served, Place};
+use crate::sessions::{Answerer, Hosted, Kind as Served, Place, UNASKED};
 use crate::stages::queue;
-
-/// Messages outside of calls that an instance may have said before its leg stands.
-const UNASKED: usize = 256;
 
 /// Serves a call of a hosted session, or the one that opens it.
 pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
@@ -117,6 +114,7 @@ async fn watch(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Res
         return run(call, message).await;
     }
     watched::subscribe(call, hosted, &leg, &own).await?;
+    save(call);
     Ok(local(&message))
 }
 
@@ -196,6 +194,9 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
             if let (Some((session, _)), Some(news), true) = (&call.session, leg.news(), leg.is_shared()) {
                 announce::follow_instance(&call.core, news.subscribe(), session, hosted);
             }
+            // Before the first call on it: a later process goes on with what that one began.
+            hosted.note_leg(&leg);
+            save(call);
             let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
             if leg.conversation().is_some() {
                 tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), session));
@@ -205,6 +206,13 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
             Ok(leg)
         })
         .await
+}
+
+/// Writes down what has changed in the call's session, before its client or a server relies on it.
+fn save(call: &Call) {
+    if let Some((session, _)) = &call.session {
+        session.save();
+    }
 }
 
 /// Lists come from the session's own instance where one runs, else from the shared one.
@@ -224,6 +232,7 @@ async fn list(call: &mut Call, hosted: &Hosted, method: Method) -> Result<Respon
 /// The level holds for every server of the session, those that join later included.
 async fn set_level(call: &Call, hosted: &Hosted, message: &Message) -> Result<Response<Body>, Failure> {
     hosted.set_log_level(message.bytes.clone());
+    save(call);
     for leg in hosted.living_legs().await.into_iter().filter(|leg| leg.era == Era::Legacy) {
         let server = Arc::clone(&leg.server);
         // A server that does not take it keeps its own level; the others must not be kept from theirs.

@@ -215,6 +215,16 @@ impl Discovery {
         self.of(revision).introduced()
     }
 
+    /// Takes up what an earlier process heard, and the leg that it heard it on.
+    pub fn introduced_again(&self, revision: Revision, introduced: Introduced) {
+        self.of(revision).state = State::Introduced(Arc::new(introduced));
+    }
+
+    /// Takes up the leg that all sessions of a client share.
+    pub fn shared_again(&self, client: &str, revision: Revision, leg: Leg) {
+        lock(&self.shared).insert((client.to_owned(), revision), Arc::new(tokio::sync::Mutex::new(Some(leg))));
+    }
+
     fn of(&self, revision: Revision) -> MutexGuard<'_, Known> {
         lock(&self.known[revision.place()])
     }

@@ -15,6 +15,7 @@ use super::Server;
 use super::discovery::{Introduced, introduced, introduced_within};
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
+use crate::state::Verdicts;
 
 /// Between two doubts, in milliseconds.
 const BETWEEN_DOUBTS: u64 = 30_000;
@@ -32,12 +33,19 @@ pub struct Eras {
     only: Option<Era>,
     /// No doubt before this, in milliseconds of our clock.
     settled_until: AtomicU64,
+    /// Where they outlive the process.
+    verdicts: Verdicts,
 }
 
 impl Eras {
     /// Of a server whose transport belongs to one era.
     pub fn only(era: Era) -> Self {
         Self { only: Some(era), ..Self::default() }
+    }
+
+    /// Of a server whose verdicts outlive the process.
+    pub fn kept(verdicts: Verdicts) -> Self {
+        Self { verdicts, ..Self::default() }
     }
 
     /// Whether the server speaks the era; `None` while nobody knows.
@@ -57,6 +65,7 @@ impl Eras {
         let verdict = if speaks { SPEAKS } else { DOES_NOT };
         if self.of(era).swap(verdict, Ordering::Relaxed) != verdict {
             info!(server, ?era, speaks, "the era of a server is known");
+            self.keep();
         }
     }
 
@@ -73,8 +82,20 @@ impl Eras {
 
     /// Forgets everything: another program may answer by now.
     pub fn doubt(&self) {
-        self.legacy.store(UNKNOWN, Ordering::Relaxed);
-        self.modern.store(UNKNOWN, Ordering::Relaxed);
+        self.restore(None, None);
+        self.keep();
+    }
+
+    /// Takes verdicts over from the last process.
+    pub fn restore(&self, legacy: Option<bool>, modern: Option<bool>) {
+        for (era, speaks) in [(Era::Legacy, legacy), (Era::Modern, modern)] {
+            let verdict = speaks.map_or(UNKNOWN, |speaks| if speaks { SPEAKS } else { DOES_NOT });
+            self.of(era).store(verdict, Ordering::Relaxed);
+        }
+    }
+
+    fn keep(&self) {
+        self.verdicts.keep(self.speaks(Era::Legacy), self.speaks(Era::Modern));
     }
 
     fn of(&self, era: Era) -> &AtomicU8 {

@@ -32,6 +32,7 @@ use crate::clock;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
+use crate::state::entry::Introduction;
 
 /// A session that was not used for this long ends, in milliseconds.
 const IDLE: u64 = 15 * 60 * 1000;
@@ -120,6 +121,20 @@ impl Holder<'_> {
 }
 
 impl Kept {
+    fn new(leg: Leg, introduction: Message) -> Self {
+        Self {
+            leg,
+            introduction,
+            calls: Calls::default(),
+            news: News::default(),
+            early: Mutex::default(),
+            interest: tokio::sync::Mutex::default(),
+            level: Mutex::default(),
+            used: AtomicU64::new(clock::millis()),
+            lost: AtomicBool::new(false),
+        }
+    }
+
     /// The raw `serverInfo`.
     pub fn server_info(&self) -> Option<&[u8]> {
         let span = json::get(&self.introduction.bytes, self.introduction.envelope.result?, "serverInfo")?;
@@ -209,6 +224,12 @@ impl KeptSessions {
         }
         let opening = Arc::clone(all.entry(owner.clone()).or_default());
         Ok((opening, gone))
+    }
+
+    /// Takes up a session that an earlier process held for a client with these capabilities.
+    pub fn again(&self, client: String, capabilities: Vec<u8>, leg: Leg, introduction: Message) {
+        let opened = Opened { kept: Some(Arc::new(Kept::new(leg, introduction))), failed: None };
+        lock(&self.all).insert(Owner { client, capabilities }, Arc::new(tokio::sync::Mutex::new(opened)));
     }
 
     /// The owner's session where one lives, once it is open where it is being opened.
@@ -325,17 +346,12 @@ async fn greet(
     let name = format!("{} {}", owner.client, String::from_utf8_lossy(&owner.capabilities));
     let leg = server.client_leg(&name, LATEST_LEGACY, shared_by).await?;
     let (leg, introduction) = discovery::greet_shared(core, leg, LATEST_LEGACY, initialize).await?;
-    let kept = Arc::new(Kept {
-        leg,
-        introduction,
-        calls: Calls::default(),
-        news: News::default(),
-        early: Mutex::default(),
-        interest: tokio::sync::Mutex::default(),
-        level: Mutex::default(),
-        used: AtomicU64::new(clock::millis()),
-        lost: AtomicBool::new(false),
+    leg.introduced(|| Introduction::Holder {
+        client: owner.client.clone(),
+        capabilities: owner.capabilities[..].into(),
+        answer: introduction.bytes[..].into(),
     });
+    let kept = Arc::new(Kept::new(leg, introduction));
     *lock(&kept.early) = Some(kept.hear());
     let young = Arc::downgrade(&kept);
     tokio::task::spawn_local(async move {

@@ -20,6 +20,7 @@ use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::provenance::Provenance;
+use crate::state::entry;
 
 /// A conversation with a server.
 #[derive(Debug, Clone)]
@@ -53,6 +54,11 @@ impl Named {
 
 /// Ids for requests over HTTP, where several legs and cores may share a session.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Sets the first of them; for a process that goes on with sessions of earlier ones.
+pub fn begin_ids_at(first: u64) {
+    NEXT_ID.store(first, Ordering::Relaxed);
+}
 
 impl Leg {
     /// A leg over an instance.
@@ -159,6 +165,30 @@ impl Leg {
     /// Whether it lives and leads to this server as it is now.
     pub fn leads_to(&self, server: &Server) -> bool {
         !self.is_ended() && self.server.generation == server.generation
+    }
+
+    /// What a later process needs to go on with it; `None` where it is opened anew in any case.
+    pub fn entry(&self) -> Option<entry::Leg> {
+        if self.shared || self.era == Era::Modern {
+            return None;
+        }
+        match &self.by {
+            By::Stdio(link) => Some(entry::Leg::Instance(link.keep()?.number())),
+            By::Http(conversation) => Some(entry::Leg::Http {
+                endpoint: self.server.endpoint_url(conversation.endpoint)?.to_owned(),
+                session: conversation.session.as_ref().map(|session| session.as_bytes().into()),
+                revision: conversation.revision.as_ref().and_then(|revision| revision.to_str().ok()).map(str::to_owned),
+            }),
+        }
+    }
+
+    /// Has a later process know what was negotiated on an instance that several share.
+    pub fn introduced(&self, introduction: impl FnOnce() -> entry::Introduction) {
+        if let By::Stdio(link) = &self.by
+            && let Some(keep) = link.keep()
+        {
+            keep.introduced(introduction());
+        }
     }
 
     /// Whether both are the same conversation.

@@ -34,6 +34,7 @@ use crate::core::Core;
 use crate::failure::Failure;
 use crate::policy::Names;
 use crate::sessions::Hosted;
+use crate::state::{State, Verdicts};
 use catalog::Catalog;
 use discovery::Discovery;
 use eras::Eras;
@@ -51,6 +52,11 @@ static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
 
 /// Whom an instance serves that modern clients share.
 const EVERYBODY: &str = "modern";
+
+/// Whether an owner's instance is of use only once the gate was introduced to it.
+pub fn needs_introduction(owner: &str) -> bool {
+    !owner.starts_with(EVERYBODY)
+}
 
 /// A server as it runs.
 #[derive(Debug)]
@@ -93,7 +99,11 @@ impl Server {
     ///
     /// # Errors
     /// A sentence, where certificates or headers towards it cannot be used.
-    pub fn new(settings: Arc<settings::Server>, daemon: &Daemon) -> Result<Self, String> {
+    pub fn new(
+        settings: Arc<settings::Server>,
+        daemon: &Daemon,
+        state: Option<&Arc<State>>,
+    ) -> Result<Self, String> {
         let by = match &settings.transport {
             Transport::Http(http) => By::Http(http_call::Upstream::new(&settings, http, daemon)?),
             Transport::Sse(http) => {
@@ -103,7 +113,11 @@ impl Server {
             }
             Transport::Stdio(stdio) => {
                 let socket = daemon.runtime_dir.join("servers").join(format!("{}.sock", settings.name));
-                By::Instances(Arc::new(Instances::new(&settings.name, socket, stdio, &settings.queue)))
+                let instances = Instances::new(&settings.name, socket, stdio, &settings.queue);
+                By::Instances(Arc::new(match state {
+                    Some(state) => instances.kept_by(state, stdio),
+                    None => instances,
+                }))
             }
         };
         Ok(Self {
@@ -113,10 +127,12 @@ impl Server {
             fitness: Arc::default(),
             discovery: Arc::default(),
             left_out: Arc::default(),
-            eras: Arc::new(match settings.transport {
+            eras: Arc::new(match (&settings.transport, state) {
                 // Its transport ended with the revisions of that era.
-                Transport::Sse(_) => Eras::only(Era::Legacy),
-                Transport::Http(_) | Transport::Stdio(_) => Eras::default(),
+                (Transport::Sse(_), _) => Eras::only(Era::Legacy),
+                // Instances that outlive the process are not asked again.
+                (Transport::Stdio(stdio), Some(state)) => Eras::kept(Verdicts::of(state, &settings.name, stdio)),
+                (Transport::Http(_) | Transport::Stdio(_), _) => Eras::default(),
             }),
             kept: Arc::default(),
             catalog: Arc::default(),
@@ -161,6 +177,22 @@ impl Server {
         match &*self.by {
             By::Http(upstream) => Some(upstream),
             By::Instances(_) => None,
+        }
+    }
+
+    /// The URL of one of its endpoints, as it is written.
+    pub fn endpoint_url(&self, endpoint: usize) -> Option<&str> {
+        match &self.settings.transport {
+            Transport::Http(http) => http.endpoints.get(endpoint).map(|endpoint| endpoint.url.as_str()),
+            Transport::Sse(_) | Transport::Stdio(_) => None,
+        }
+    }
+
+    /// The endpoint with this URL.
+    pub fn endpoint_of(&self, url: &str) -> Option<usize> {
+        match &self.settings.transport {
+            Transport::Http(http) => http.endpoints.iter().position(|endpoint| endpoint.url == url),
+            Transport::Sse(_) | Transport::Stdio(_) => None,
         }
     }
 

@@ -4,14 +4,14 @@
 //! servers ask gets an id of ours, so that two servers' requests never meet at the client.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 use toolgate_protocol::bridge::request::Declared;
-use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::envelope::{self, Shape};
 use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Revision;
 use toolgate_protocol::spaced::Spaced;
@@ -23,12 +23,16 @@ use crate::relay::links;
 use crate::servers::Server;
 use crate::servers::exchange::refusal;
 use crate::servers::leg::Leg;
+use crate::state::entry;
 
 /// Requests of servers that may wait for the client's answer at once.
 const MAX_ASKED: usize = 256;
 
 /// Between two announcements that the same kind of list changed, in milliseconds.
 pub const CHANGE_GAP: u64 = 100;
+
+/// What a session's client has not read at an orderly end is kept up to this many bytes.
+const UNREAD_BYTES: usize = 64 << 10;
 
 /// The leg to one server; locked while it is opened.
 type Opening = tokio::sync::Mutex<Option<Leg>>;
@@ -50,6 +54,8 @@ pub struct Hosted {
     pub streams: Streams,
     /// By server. Held only to look one up: a server that starts slowly holds up its own calls.
     legs: Mutex<HashMap<String, Arc<Opening>>>,
+    /// Those of them that a later process may go on with, by server.
+    noted: Mutex<BTreeMap<String, entry::Leg>>,
     asked: Mutex<HashMap<u64, Answerer>>,
     running: Arc<Mutex<HashMap<Bytes, Place>>>,
     /// Resources of modern servers that the client watches, by server.
@@ -147,15 +153,37 @@ impl Hosted {
     /// A session that no server knows yet.
     pub fn new(revision: Revision, initialize: Message, merged: bool) -> Self {
         let streams = Streams::default();
+        let outbox = Outbox::new(&streams);
+        Self::with(revision, initialize, merged, streams, outbox)
+    }
+
+    /// A session of an earlier process, without its legs. The events of its stream go on behind `event`.
+    /// `None` where its record says nothing that can be understood.
+    pub fn again(entry: &entry::Hosted, event: u64) -> Option<Self> {
+        let revision = Revision::parse(&entry.revision)?;
+        let initialize = Message::parse(entry.initialize.0.clone()).ok()?;
+        let streams = Streams::default();
+        let outbox = Outbox::again(&streams, entry.stream, event);
+        for message in &entry.unread {
+            drop(outbox.deliver(&message.0));
+        }
+        let hosted = Self::with(revision, initialize, entry.merged, streams, outbox);
+        *lock(&hosted.log_level) = entry.log_level.as_ref().map(|level| level.0.clone());
+        *lock(&hosted.noted) = entry.legs.clone();
+        Some(hosted)
+    }
+
+    fn with(revision: Revision, initialize: Message, merged: bool, streams: Streams, outbox: Outbox) -> Self {
         let declared = Arc::new(Declared::of_initialize(&initialize.bytes, &initialize.envelope));
         Self {
             revision,
             initialize,
             declared,
             merged,
-            outbox: Arc::new(Outbox::new(&streams)),
+            outbox: Arc::new(outbox),
             streams,
             legs: Mutex::default(),
+            noted: Mutex::default(),
             asked: Mutex::default(),
             running: Arc::default(),
             watched: Mutex::default(),
@@ -182,6 +210,46 @@ impl Hosted {
         let leg = open().await?;
         *opened = Some(leg.clone());
         Ok(leg)
+    }
+
+    /// Takes up the leg to a server that an earlier process opened.
+    pub fn leg_again(&self, leg: Leg) {
+        let name = leg.server.settings.name.clone();
+        lock(&self.legs).insert(name, Arc::new(tokio::sync::Mutex::new(Some(leg))));
+    }
+
+    /// Has a later process go on with this leg. The session's record is the caller's to write.
+    pub fn note_leg(&self, leg: &Leg) {
+        let name = leg.server.settings.name.clone();
+        match leg.entry() {
+            Some(entry) => drop(lock(&self.noted).insert(name, entry)),
+            None => drop(lock(&self.noted).remove(&name)),
+        }
+    }
+
+    /// What its record says. While the process runs, what waits for the client is no part of it: it may
+    /// be handed over at any moment.
+    pub fn entry(&self, settles: bool) -> entry::Hosted {
+        let unread = if settles { self.outbox.unread() } else { Vec::new() };
+        let mut room = UNREAD_BYTES;
+        entry::Hosted {
+            revision: self.revision.as_str().to_owned(),
+            initialize: self.initialize.bytes[..].into(),
+            merged: self.merged,
+            stream: self.outbox.number(),
+            log_level: self.log_level().map(entry::Text),
+            legs: lock(&self.noted).clone(),
+            watched: lock(&self.watched).iter().map(|(server, watched)| (server.clone(), watched.uris())).collect(),
+            unread: unread
+                .into_iter()
+                .filter(|message| !is_request(message))
+                .take_while(|message| {
+                    room = room.saturating_sub(message.len());
+                    room > 0
+                })
+                .map(entry::Text)
+                .collect(),
+        }
     }
 
     /// The leg to a server, if one lives; waits for one that is being opened.
@@ -387,6 +455,11 @@ impl Drop for Hosted {
     fn drop(&mut self) {
         self.end_legs();
     }
+}
+
+/// Whether a server asks something: a later process has answered it before it can be handed over.
+fn is_request(message: &[u8]) -> bool {
+    envelope::scan(message).is_ok_and(|envelope| envelope.shape == Shape::Request)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -95,7 +95,12 @@ pub struct NoRoom;
 impl Line {
     /// A line without events.
     pub fn new(number: u64, bounds: Bounds, tally: Arc<Tally>) -> Self {
-        let stream = Stream::new(bounds);
+        Self::after(number, 0, bounds, tally)
+    }
+
+    /// A line whose events up to this one were said by an earlier process.
+    pub fn after(number: u64, event: u64, bounds: Bounds, tally: Arc<Tally>) -> Self {
+        let stream = Stream::after(bounds, event);
         let state = State { stream, left: clock::millis(), told: false, untold: false, reader: None, sayer: None };
         Self { number, tally, state: Mutex::new(state) }
     }
@@ -208,6 +213,11 @@ impl Line {
     pub fn holds_unread(&self, message: &[u8]) -> bool {
         let message = flatten::flattened(message);
         self.lock().stream.unhanded().any(|event| event.message() == message[..])
+    }
+
+    /// Messages that are kept and that nobody was handed.
+    pub fn unread(&self) -> Vec<Bytes> {
+        self.lock().stream.unhanded().map(Event::message).collect()
     }
 
     /// Drops all that nobody is about to be handed; gives back what nobody was.

@@ -20,10 +20,12 @@ pub use hosted::{Answerer, Asked, CHANGE_GAP, Hosted, Outward, Place, Running};
 pub use line::{Line, NoRoom, Reading};
 pub use outbox::Outbox;
 pub use streams::{Found, Stream, Streams, overrun};
-pub use table::{Bounds, Full, Opened, Table};
+pub use table::{Bounds, Earlier, Full, Opened, Table};
 
 use crate::clock;
 use crate::servers::Server;
+use crate::state::Record;
+use crate::state::entry::{self, Entry};
 
 /// 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,8 +86,14 @@ pub struct Session {
     pub view: String,
     /// How it is served.
     pub kind: Kind,
+    /// By our clock; a session of an earlier process may have been used before it began, and the
+    /// value is less than nothing then.
     last_used: AtomicU64,
     busy: AtomicUsize,
+    /// Where it outlives the process.
+    record: Option<Record>,
+    /// When its record says that it was used last, in milliseconds since 1970.
+    said: AtomicU64,
 }
 
 /// How a session is served.
@@ -128,9 +136,65 @@ impl Session {
         if self.busy.load(Ordering::Relaxed) > 0 {
             return 0;
         }
-        clock::millis().saturating_sub(self.last_used.load(Ordering::Relaxed))
+        let idle = clock::millis().wrapping_sub(self.last_used.load(Ordering::Relaxed)).cast_signed();
+        // Another core may have used it after the clock was read here.
+        idle.max(0).cast_unsigned()
+    }
+
+    /// Writes its record anew; to be called before a client or a server relies on what changed.
+    pub fn save(&self) {
+        self.write(false);
+    }
+
+    /// Writes it for the last time: the process ends in good order.
+    pub fn settle(&self) {
+        self.write(true);
+    }
+
+    fn write(&self, settles: bool) {
+        let Some(record) = &self.record else { return };
+        let used = clock::unix_millis().saturating_sub(self.idle_millis());
+        if let Some(entry) = self.entry(used, settles) {
+            self.said.store(used, Ordering::Relaxed);
+            record.write(&Entry::Session(entry));
+        }
+    }
+
+    /// The same, where the record says that it idles for much longer than it does.
+    pub fn save_use(&self) {
+        let used = clock::unix_millis().saturating_sub(self.idle_millis());
+        if used.saturating_sub(self.said.load(Ordering::Relaxed)) > USE_SAID_EVERY {
+            self.save();
+        }
+    }
+
+    /// `None` where what it stands on cannot be written down.
+    fn entry(&self, used: u64, settles: bool) -> Option<entry::Session> {
+        let kind = match &self.kind {
+            Kind::Mirrored(mirrored) => entry::Kind::Mirrored {
+                server: mirrored.server.settings.name.clone(),
+                endpoint: mirrored.server.endpoint_url(mirrored.endpoint)?.to_owned(),
+                upstream: mirrored.upstream.as_bytes().into(),
+            },
+            Kind::Hosted(hosted) => entry::Kind::Hosted(hosted.entry(settles)),
+        };
+        let (id, client, view) = (self.id.to_string(), self.client.to_string(), self.view.clone());
+        Some(entry::Session { id, client, view, used, kind })
+    }
+
+    /// It is over, and is not to come back.
+    fn forget(&self) {
+        if let Some(record) = &self.record {
+            record.erase();
+        }
     }
 }
+
+/// Messages outside of calls that an instance may have said before its leg stands.
+pub const UNASKED: usize = 256;
+
+/// A record may say that its session idles for this much longer than it does, in milliseconds.
+pub const USE_SAID_EVERY: u64 = 60_000;
 
 /// Keeps a session from idling.
 #[derive(Debug)]

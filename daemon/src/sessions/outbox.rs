@@ -28,7 +28,27 @@ pub struct Outbox {
 impl Outbox {
     /// Nothing was said yet.
     pub fn new(streams: &Streams) -> Self {
-        Self { line: streams.line(BOUNDS), closed: AtomicBool::new(false), over: Notify::new() }
+        Self::on(streams.line(BOUNDS))
+    }
+
+    /// Goes on under the number that it had in an earlier process; a client that names an event of that
+    /// one gets what follows.
+    pub fn again(streams: &Streams, number: u64, event: u64) -> Self {
+        Self::on(streams.line_again(number, event, BOUNDS))
+    }
+
+    fn on(line: Arc<Line>) -> Self {
+        Self { line, closed: AtomicBool::new(false), over: Notify::new() }
+    }
+
+    /// The number of its stream.
+    pub fn number(&self) -> u64 {
+        self.line.number
+    }
+
+    /// What nobody was handed.
+    pub fn unread(&self) -> Vec<Bytes> {
+        self.line.unread()
     }
 
     /// Adds a message and gives back those that nobody was handed and that had to give way.
@@ -141,6 +161,18 @@ mod tests {
         assert_eq!(next(&mut second).await.unwrap(), "y");
         outbox.close();
         assert_eq!(next(&mut second).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_an_earlier_process_goes_on_with_what_is_new() {
+        let streams = Streams::default();
+        let outbox = Outbox::again(&streams, 7, 1 << 32);
+        assert!(outbox.deliver(b"new").is_empty());
+        assert!(outbox.resume(EventId { stream: 7, number: (1 << 32) + 2 }).is_none());
+        for earlier in [0, 300] {
+            let mut resumed = outbox.resume(EventId { stream: 7, number: earlier }).unwrap();
+            assert_eq!(next(&mut resumed).await.unwrap(), "new");
+        }
     }
 
     #[tokio::test]

@@ -77,6 +77,12 @@ impl Streams {
         Arc::new(Line::new(number, bounds, Arc::clone(&self.tally)))
     }
 
+    /// A line of this session that goes on with the number which it had in an earlier process, behind
+    /// an event that is higher than any that was said there.
+    pub fn line_again(&self, number: u64, event: u64, bounds: Bounds) -> Arc<Line> {
+        Arc::new(Line::after(number, event, bounds, Arc::clone(&self.tally)))
+    }
+
     /// A stream that no client knows yet.
     pub fn begin(&self, request: Bytes, lost: InStream) -> Arc<Stream> {
         Arc::new(Stream { line: self.line(BOUNDS), request, lost })

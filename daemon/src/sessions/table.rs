@@ -15,6 +15,7 @@ use http::HeaderValue;
 use super::clients::{Clients, Refused};
 use super::{Hosted, Kind, Session, SessionId, lock};
 use crate::clock;
+use crate::state::{Record, State};
 
 /// A power of two.
 const SHARDS: usize = 64;
@@ -31,6 +32,23 @@ pub struct Table {
     count: AtomicUsize,
     /// A session that idles for less is not ended for another's sake, in milliseconds.
     young: u64,
+    /// Where sessions outlive the process.
+    state: Option<Arc<State>>,
+}
+
+/// A session of an earlier process.
+#[derive(Debug)]
+pub struct Earlier {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose it is.
+    pub client: Arc<str>,
+    /// The path segment that it was opened on.
+    pub view: String,
+    /// How it is served.
+    pub kind: Kind,
+    /// For how long it has idled, in milliseconds.
+    pub idle: u64,
 }
 
 /// How many sessions may be open.
@@ -67,11 +85,17 @@ impl Default for Table {
             clients: Clients::default(),
             count: AtomicUsize::new(0),
             young: YOUNG,
+            state: None,
         }
     }
 }
 
 impl Table {
+    /// A table whose sessions outlive the process where there is a state.
+    pub fn kept_by(state: Option<Arc<State>>) -> Self {
+        Self { state, ..Self::default() }
+    }
+
     /// Opens a session of a client on a path.
     pub fn open(&self, client: &Arc<str>, view: &str, kind: Kind, bounds: Bounds) -> Result<Opened, Full> {
         if self.count.fetch_add(1, Ordering::Relaxed) >= bounds.all {
@@ -83,17 +107,34 @@ impl Table {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return Err(Full::Client);
         };
+        let earlier = Earlier { id, client: Arc::clone(client), view: view.to_owned(), kind, idle: 0 };
+        Ok(Opened { session: self.add(earlier), ended })
+    }
+
+    /// Takes a session of an earlier process over, whatever bounds hold by now: nobody loses one by it.
+    pub fn open_again(&self, earlier: Earlier) -> Arc<Session> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        // Of another session with the same id the client would not know which it has.
+        drop(self.clients.enter(&earlier.client, earlier.id, usize::MAX));
+        self.add(earlier)
+    }
+
+    /// Adds a session that is counted, and writes its record before anybody knows of it.
+    fn add(&self, Earlier { id, client, view, kind, idle }: Earlier) -> Arc<Session> {
         let session = Arc::new(Session {
             id,
             header: HeaderValue::from_str(&id.to_string()).expect("hex digits are a header value"),
-            client: Arc::clone(client),
-            view: view.to_owned(),
+            client,
+            view,
             kind,
-            last_used: AtomicU64::new(clock::millis()),
+            last_used: AtomicU64::new(clock::millis().wrapping_sub(idle)),
             busy: AtomicUsize::new(0),
+            record: self.state.as_ref().map(Record::new),
+            said: AtomicU64::new(0),
         });
-        self.shard(session.id).insert(session.id, Arc::clone(&session));
-        Ok(Opened { session, ended })
+        session.save();
+        self.shard(id).insert(id, Arc::clone(&session));
+        session
     }
 
     /// Notes the session under its client; at the bound another of that client ends first.
@@ -120,6 +161,7 @@ impl Table {
         let session = self.shard(id).remove(&id)?;
         self.clients.leave(&session.client, id);
         self.count.fetch_sub(1, Ordering::Relaxed);
+        session.forget();
         if let Kind::Hosted(hosted) = &session.kind {
             hosted.end();
         }
@@ -150,6 +192,26 @@ impl Table {
             ended.extend(over.into_iter().filter_map(|id| self.end(id)));
         }
         ended
+    }
+
+    /// Writes down when sessions were used last, where that has changed much.
+    pub fn save_uses(&self) {
+        self.each(Session::save_use);
+    }
+
+    /// Writes down all of them: the process ends in good order.
+    pub fn settle(&self) {
+        self.each(Session::settle);
+    }
+
+    fn each(&self, work: impl Fn(&Session)) {
+        if self.state.is_none() {
+            return;
+        }
+        for shard in &self.shards {
+            let sessions: Vec<_> = lock(shard).values().cloned().collect();
+            sessions.iter().for_each(|session| work(session));
+        }
     }
 
     /// Has each session forget the streams that nobody came back to; `lost` gets what was on them
@@ -232,7 +294,7 @@ mod tests {
         while clock::millis() < 20 {}
         let [busy, longest, long] = std::array::from_fn(|_| open(&table, &ann, bounds).unwrap().session);
         for session in [&busy, &longest, &long] {
-            session.last_used.store(u64::MAX, Ordering::Relaxed);
+            session.last_used.store(clock::millis() + 1_000_000, Ordering::Relaxed);
         }
         assert_eq!(open(&table, &ann, bounds).unwrap_err(), Full::Client, "all were used lately");
         assert!(open(&table, &"key:bob".into(), bounds).is_ok(), "another's sessions do not count");
@@ -243,6 +305,20 @@ mod tests {
         assert_eq!(open(&table, &ann, bounds).unwrap().ended.unwrap().id, longest.id);
         assert_eq!(open(&table, &ann, bounds).unwrap().ended.unwrap().id, long.id);
         assert_eq!(table.len(), 4);
+    }
+
+    #[test]
+    fn a_session_of_an_earlier_process_has_idled_since_then() {
+        let table = Table::default();
+        let (id, client) = (SessionId::random(), Arc::from("key:ann"));
+        let earlier = Earlier { id, client, view: "weather".to_owned(), kind: hosted(), idle: 3_600_000 };
+        let session = table.open_again(earlier);
+        assert!((3_600_000..3_700_000).contains(&session.idle_millis()));
+        assert!(table.find(&id.to_string(), "key:ann", "weather").is_some());
+        drop(session.enter());
+        assert!(session.idle_millis() < 3_600_000);
+        table.end(id);
+        assert!(table.is_empty() && table.clients.is_empty());
     }
 
     #[test]

@@ -75,7 +75,14 @@ impl<T> Stream<T> {
     /// A stream without events.
     #[must_use]
     pub const fn new(bounds: Bounds) -> Self {
-        Self { bounds, kept: VecDeque::new(), bytes: 0, newest: 0, handed: 0, reader: None, readers: 0, over: false }
+        Self::after(bounds, 0)
+    }
+
+    /// A stream whose events up to this one are gone, and were handed to a reader.
+    #[must_use]
+    pub const fn after(bounds: Bounds, event: u64) -> Self {
+        let (newest, handed) = (event, event);
+        Self { bounds, kept: VecDeque::new(), bytes: 0, newest, handed, reader: None, readers: 0, over: false }
     }
 
     /// The number of the newest event; 0 before the first.

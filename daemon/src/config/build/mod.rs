@@ -70,7 +70,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let keys = named(tree, "key")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, &tiers, context)?))))
         .collect();
-    let state_dir = PathBuf::from(Section::new(table(tree, "daemon"), "daemon").text("state_dir").unwrap_or_default());
+    let state_dir = state_folder(tree, context);
     let listeners: Vec<_> = named(tree, "listener")
         .map(|(entry, table)| Arc::new(listener::listener(entry, table, &state_dir, context)))
         .collect();
@@ -130,6 +130,14 @@ pub(super) fn parts(tree: &Table, environment: &Environment, report: &mut Report
         parts.servers.extend(server.filter(|_| report.errors() == before).map(Arc::new));
     }
     parts
+}
+
+/// Where the daemon keeps what it makes: systemd's choice, else the operator's, else the usual place.
+fn state_folder(tree: &Table, context: &Context<'_>) -> PathBuf {
+    let given = context.environment.variables.get("STATE_DIRECTORY").and_then(|folders| folders.split(':').next());
+    let written = Section::new(table(tree, "daemon"), "daemon").text("state_dir");
+    let chosen = given.map(str::to_owned).or(written).filter(|folder| !folder.is_empty());
+    chosen.map_or_else(|| PathBuf::from("/var/lib/toolgate"), PathBuf::from)
 }
 
 fn table<'a>(tree: &'a Table, name: &str) -> Option<&'a Table> {

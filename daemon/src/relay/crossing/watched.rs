@@ -53,6 +53,11 @@ impl Watched {
         Self { state: Mutex::new(listen::Session::new(capabilities)), changed: Notify::new(), granted: Notify::new() }
     }
 
+    /// The resources.
+    pub fn uris(&self) -> Vec<String> {
+        self.lock().uris().to_vec()
+    }
+
     fn lock(&self) -> MutexGuard<'_, listen::Session> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,28 +102,39 @@ async fn watched(call: &Call, hosted: &Hosted, leg: &Leg) -> Result<Arc<Watched>
     }
     let known = introduced(&call.core, &leg.server, MODERN).await?;
     let (watched, is_new) = hosted.watch(name, Watched::new(known.offers("resources", "subscribe")));
-    if is_new {
-        let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
-        let follower = Follower {
-            core: Rc::clone(&call.core),
-            server: Arc::clone(&leg.server),
-            client: Arc::clone(&call.client().id),
-            session,
-            declared: Arc::clone(&hosted.declared),
-            watched: Arc::clone(&watched),
-            newest: None,
-            pause: PAUSE,
-            older: None,
-        };
-        let ended = hosted.outbox.ended();
-        tokio::task::spawn_local(async move {
-            tokio::select! {
-                () = follower.run() => {}
-                () = ended => {}
-            }
-        });
+    if let (true, Some((session, _))) = (is_new, &call.session) {
+        follow(&call.core, &leg.server, session, hosted, &watched);
     }
     Ok(watched)
+}
+
+/// Has a session watch what it watched at a server in an earlier process; to be called on a core.
+pub fn again(core: &Rc<Core>, server: &Arc<Server>, session: &Arc<Session>, hosted: &Hosted, uris: &[String]) {
+    let watched = Watched::new(true);
+    uris.iter().for_each(|uri| drop(watched.lock().subscribe(uri)));
+    let (watched, _) = hosted.watch(&server.settings.name, watched);
+    follow(core, server, session, hosted, &watched);
+}
+
+fn follow(core: &Rc<Core>, server: &Arc<Server>, session: &Arc<Session>, hosted: &Hosted, watched: &Arc<Watched>) {
+    let follower = Follower {
+        core: Rc::clone(core),
+        server: Arc::clone(server),
+        client: Arc::clone(&session.client),
+        session: Arc::downgrade(session),
+        declared: Arc::clone(&hosted.declared),
+        watched: Arc::clone(watched),
+        newest: None,
+        pause: PAUSE,
+        older: None,
+    };
+    let ended = hosted.outbox.ended();
+    tokio::task::spawn_local(async move {
+        tokio::select! {
+            () = follower.run() => {}
+            () = ended => {}
+        }
+    });
 }
 
 /// Keeps the streams open and passes on what they say.

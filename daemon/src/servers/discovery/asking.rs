@@ -23,6 +23,7 @@ use crate::servers::Server;
 use crate::servers::leg::Leg;
 use crate::servers::stdio::link::Serves;
 use crate::sessions::Hosted;
+use crate::state::entry::Introduction;
 
 /// How long a server may take to show that it speaks the modern era: one that knows nothing of
 /// that era may say nothing at all (2026-07-28, "Backward Compatibility").
@@ -140,6 +141,7 @@ async fn ask(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> Resul
     if answer.envelope.result.is_none() {
         return Err(Refused { failure: other_era(server, revision), said_so: speaks_of_the_era(&answer) });
     }
+    leg.introduced(|| Introduction::Own { revision: revision.as_str().to_owned(), answer: answer.bytes[..].into() });
     unfinished.finish();
     Ok(Introduced { leg, answer })
 }
@@ -209,7 +211,9 @@ pub async fn shared_leg(
 
 async fn greet_client(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, client: &str) -> Result<Leg, Failure> {
     let leg = server.client_leg(client, revision, Serves::Client).await?;
-    greet_shared(core, leg, revision, &own::initialize(revision)).await.map(|(leg, _)| leg)
+    let (leg, _) = greet_shared(core, leg, revision, &own::initialize(revision)).await?;
+    leg.introduced(|| Introduction::Client { client: client.to_owned(), revision: revision.as_str().to_owned() });
+    Ok(leg)
 }
 
 /// Introduces a leg that several calls or sessions will share, with this `initialize`; gives back

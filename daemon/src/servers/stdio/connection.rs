@@ -3,14 +3,20 @@
 //! The pool of instances opens it, and its reader and writer stay on the core that did so.
 //! Messages pass as the bytes that they are; only the instance's notices are understood here.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
+use bytes::Bytes;
 use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::instance::notice::{self, Hello};
+use crate::state::Keep;
+use crate::state::entry::Left;
 
 pub use super::reader::{Incoming, Line, Reader};
 pub use super::writer::{Closed, Writer};
@@ -18,11 +24,40 @@ pub use super::writer::{Closed, Writer};
 /// Pause between attempts while the socket's backlog is full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
 
+/// An open connection of which neither half is used yet.
+#[derive(Debug)]
+pub struct Connection {
+    reader: Reader,
+    write: OwnedWriteHalf,
+}
+
+impl Connection {
+    /// The connection of an instance that the last process left, with what that one `left` of it; after
+    /// a crash nothing, and what comes first may be the rest of a line.
+    pub fn again(stream: std::os::unix::net::UnixStream, line_bytes: usize, left: Option<&Left>) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        let (read, write) = UnixStream::from_std(stream)?.into_split();
+        Ok(Self { reader: Reader::again(read, line_bytes, left), write })
+    }
+
+    /// Another descriptor of it.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        let stream: &UnixStream = self.write.as_ref();
+        stream.as_fd().try_clone_to_owned()
+    }
+
+    /// Both halves, at work: within a `LocalSet`, since writing goes on in a local task of its own.
+    /// `first` is written before anything else.
+    pub fn begin(mut self, keep: Option<&Arc<Keep>>, first: Bytes) -> (Reader, Writer) {
+        self.reader.kept_by(keep);
+        (self.reader, Writer::spawn(self.write, keep.cloned(), first))
+    }
+}
+
 /// Starts a fresh instance by connecting to its server's socket, and waits for its first line.
 ///
-/// `line_bytes` bounds a line that the instance sends, without its end. Must be called within a
-/// `LocalSet`: writing goes on in a local task of its own.
-pub async fn open(path: &Path, timeout: Duration, line_bytes: usize) -> Result<(Hello, Reader, Writer), OpenError> {
+/// `line_bytes` bounds a line that the instance sends, without its end.
+pub async fn open(path: &Path, timeout: Duration, line_bytes: usize) -> Result<(Hello, Connection), OpenError> {
     let deadline = Instant::now() + timeout;
     let failed = |cause| OpenError { path: path.to_owned(), cause };
     let stream = match timeout_at(deadline, connect(path)).await {
@@ -36,7 +71,7 @@ pub async fn open(path: &Path, timeout: Duration, line_bytes: usize) -> Result<(
         Err(_) => return Err(failed(OpenCause::Timeout(timeout))),
     };
     let hello = notice::parse::<Hello>(&first).ok_or_else(|| failed(OpenCause::Foreign))?;
-    Ok((hello, reader, Writer::spawn(write)))
+    Ok((hello, Connection { reader, write }))
 }
 
 /// A Unix socket whose backlog is full refuses with `EAGAIN` at once and reports nothing later,
@@ -117,7 +152,6 @@ impl std::error::Error for OpenError {
 mod tests {
     use std::future::Future;
 
-    use bytes::Bytes;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixListener;
     use tokio::task::LocalSet;
@@ -149,8 +183,9 @@ mod tests {
     fn lines_pass_both_ways_and_the_exit_is_told() {
         with_peer(|path, listener| async move {
             let (opened, mut peer) = tokio::join!(open(&path, PATIENCE, 100), accept(&listener));
-            let (hello, mut reader, writer) = opened.unwrap();
+            let (hello, connection) = opened.unwrap();
             assert_eq!(hello.pid, 7);
+            let (mut reader, writer) = connection.begin(None, Bytes::new());
 
             writer.send(Bytes::from_static(b"{\"id\":1}")).await.unwrap();
             writer.send(Bytes::from_static(b"{\"id\":2}")).await.unwrap();
@@ -175,7 +210,7 @@ mod tests {
     fn dropping_every_writer_hangs_up() {
         with_peer(|path, listener| async move {
             let (opened, mut peer) = tokio::join!(open(&path, PATIENCE, 100), accept(&listener));
-            let (_, _reader, writer) = opened.unwrap();
+            let (_reader, writer) = opened.unwrap().1.begin(None, Bytes::new());
             drop(writer);
             assert_eq!(peer.read(&mut [0; 8]).await.unwrap(), 0);
         });
@@ -185,7 +220,7 @@ mod tests {
     fn a_server_that_does_not_read_holds_back_its_senders_and_can_still_be_ended() {
         with_peer(|path, listener| async move {
             let (opened, mut peer) = tokio::join!(open(&path, PATIENCE, 100), accept(&listener));
-            let (_, _reader, writer) = opened.unwrap();
+            let (_reader, writer) = opened.unwrap().1.begin(None, Bytes::new());
             let line = Bytes::from(vec![b'x'; 1024 * 1024]);
             let flood = async { while writer.send(line.clone()).await.is_ok() {} };
             assert!(tokio::time::timeout(Duration::from_millis(100), flood).await.is_err(), "memory is not bounded");

@@ -17,6 +17,7 @@ use super::calls::{Arrival, Caller, Waiting};
 use super::link::{Command, Serves, Shared, try_send};
 use crate::servers::exchange::{one_line, refusal};
 use crate::servers::news;
+use crate::state::Keep;
 
 /// Bytes outside of calls that a session may have unread.
 const UNASKED_BYTES: usize = 4 << 20;
@@ -58,6 +59,9 @@ pub(super) async fn deliver(
         return;
     };
     let bytes = message.len();
+    if let Some(keep) = &back.shared.keep {
+        note_question(keep, &envelope, &message);
+    }
     if envelope.shape == Shape::Response {
         let Some(reply) = envelope_id(&envelope, &message).and_then(|id| waiting.borrow_mut().remove(id)) else {
             debug!("a stdio server answered a request that nobody waits for");
@@ -109,6 +113,15 @@ pub(super) async fn deliver(
             debug!("a stdio server's message had no reader and was dropped");
             back.refuse(&envelope, &message);
         }
+    }
+}
+
+/// What an instance asks is to be answered even by a later process; what it takes back is not.
+fn note_question(keep: &Keep, envelope: &Envelope, message: &[u8]) {
+    match (envelope.shape, envelope.id, envelope.request_id) {
+        (Shape::Request, Some(id), _) => keep.asks(id.of(message)),
+        (Shape::Notification, _, Some(id)) if keep.waits() => keep.answered(id.of(message)),
+        _ => {}
     }
 }
 

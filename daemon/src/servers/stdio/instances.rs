@@ -15,13 +15,15 @@ use tokio::time::{Instant, timeout_at};
 use toolgate_protocol::backoff::{Backoff, Verdict};
 use tracing::{info, warn};
 
-use super::connection::{self, Incoming, OpenError, Writer};
+use super::connection::{self, Incoming, OpenError};
+use super::again::Keeping;
 use super::events::Events;
-use super::link::{Link, Serves};
+use super::link::{Begun, Link, Serves};
 use super::spares::Spares;
 use crate::clock;
 use crate::config::settings::{Queue, Stdio};
 use crate::failure::{Failure, Kind};
+use crate::state::entry;
 
 /// How long the wrapper may take until its first line.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +38,7 @@ const STABLE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Instances {
     pub(super) server: String,
-    means: Means,
+    pub(super) means: Means,
     idle: Duration,
     max: usize,
     pub(super) places: Arc<Semaphore>,
@@ -48,11 +50,12 @@ pub struct Instances {
     backoff: Mutex<Backoff>,
     retired: AtomicBool,
     next: AtomicU64,
+    pub(super) keeping: Option<Keeping>,
 }
 
 /// How an instance is started.
 #[derive(Debug)]
-enum Means {
+pub(super) enum Means {
     /// By connecting to its server's socket.
     Socket { path: PathBuf, line_bytes: usize },
     /// It is a session at a server over SSE.
@@ -114,6 +117,7 @@ impl Instances {
             backoff: Mutex::new(Backoff::new(seed())),
             retired: AtomicBool::new(false),
             next: AtomicU64::new(0),
+            keeping: None,
         }
     }
 
@@ -235,8 +239,12 @@ impl Instances {
         role: Role,
         serves: Option<Serves>,
     ) -> Result<Link, Failure> {
-        let (pid, reader, writer) = self.connect().await.map_err(|problem| self.not_opened(&problem))?;
-        let link = Link::start(pid, reader, writer, place);
+        let kept = serves.as_ref().map_or(entry::Role::Spare, |serves| role.kept(serves));
+        let begun = self.connect(kept).await.map_err(|problem| self.not_opened(&problem))?;
+        self.add(Link::start(begun, place), role, serves)
+    }
+
+    pub(super) fn add(&self, link: Link, role: Role, serves: Option<Serves>) -> Result<Link, Failure> {
         // Before anybody finds it: what it answers must have a reader.
         if let Some(serves) = serves {
             link.serve(serves);
@@ -253,16 +261,18 @@ impl Instances {
         Ok(link)
     }
 
-    async fn connect(&self) -> Result<(u32, Incoming, Writer), OpenError> {
+    async fn connect(&self, role: entry::Role) -> Result<Begun, OpenError> {
         match &self.means {
             Means::Socket { path, line_bytes } => {
-                let (hello, reader, writer) = connection::open(path, START_TIMEOUT, *line_bytes).await?;
-                Ok((hello.pid, Incoming::Instance(reader), writer))
+                let (hello, connection) = connection::open(path, START_TIMEOUT, *line_bytes).await?;
+                let keep = self.keep(hello.pid, role, &connection).await;
+                let (reader, writer) = connection.begin(keep.as_ref(), Bytes::new());
+                Ok(Begun { pid: hello.pid, reader: Incoming::Instance(reader), writer, keep })
             }
             Means::Events(events) => {
                 let (reader, writer) = events.open(START_TIMEOUT).await?;
                 // No process of this machine.
-                Ok((0, reader, writer))
+                Ok(Begun { pid: 0, reader, writer, keep: None })
             }
         }
     }

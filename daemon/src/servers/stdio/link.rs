@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
+use toolgate_protocol::envelope::{self, Shape};
 use tracing::debug;
 
 use super::calls::{Arrivals, Caller, Waiting, caller, share};
@@ -22,6 +23,7 @@ use crate::clock;
 use crate::instance::notice::Exit;
 use crate::observe::Shown;
 use crate::servers::news::News;
+use crate::state::Keep;
 
 pub use super::calls::Arrival;
 
@@ -84,6 +86,21 @@ pub(super) struct Shared {
     room: Arc<Semaphore>,
     /// It is paused for a slow reader.
     waits: AtomicBool,
+    /// Where it outlives the process.
+    pub(super) keep: Option<Arc<Keep>>,
+}
+
+/// A connection on which both halves are at work.
+#[derive(Debug)]
+pub struct Begun {
+    /// Process id of the instance's wrapper, for people.
+    pub pid: u32,
+    /// What the instance says.
+    pub reader: Incoming,
+    /// What it is told.
+    pub writer: Writer,
+    /// Where it outlives the process.
+    pub keep: Option<Arc<Keep>>,
 }
 
 #[derive(Debug)]
@@ -104,11 +121,13 @@ pub(super) enum Command {
 impl Link {
     /// Takes over an opened connection; nobody is served yet. The instance has its `place` until
     /// its connection has ended.
-    pub fn start(pid: u32, reader: Incoming, writer: Writer, place: OwnedSemaphorePermit) -> Self {
+    pub fn start(begun: Begun, place: OwnedSemaphorePermit) -> Self {
+        let Begun { pid, reader, writer, keep } = begun;
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared {
             pid,
-            next_id: AtomicU64::new(1),
+            // What an earlier process asked may still be answered.
+            next_id: AtomicU64::new(keep.as_ref().map_or(1, |keep| keep.first_id())),
             in_flight: AtomicUsize::new(0),
             last_used: AtomicU64::new(clock::millis()),
             ended: AtomicBool::new(false),
@@ -117,10 +136,11 @@ impl Link {
             news: News::default(),
             room: Arc::new(Semaphore::new(COMMAND_BYTES)),
             waits: AtomicBool::new(false),
+            keep: keep.clone(),
         });
         let waiting = Rc::new(RefCell::new(Waiting::default()));
         let serves = Rc::new(OnceCell::new());
-        tokio::task::spawn_local(write(inbox, writer, Rc::clone(&waiting), Rc::clone(&serves)));
+        tokio::task::spawn_local(write(inbox, writer, Rc::clone(&waiting), Rc::clone(&serves), keep));
         let back = Back { shared: Arc::clone(&shared), commands: commands.downgrade() };
         tokio::task::spawn_local(read(reader, waiting, serves, back, place));
         Self { shared, commands }
@@ -136,6 +156,11 @@ impl Link {
     /// Process id of the instance's wrapper.
     pub fn pid(&self) -> u32 {
         self.shared.pid
+    }
+
+    /// Where the instance outlives the process.
+    pub fn keep(&self) -> Option<&Arc<Keep>> {
+        self.shared.keep.as_ref()
     }
 
     /// Whether both are handles to the same instance.
@@ -302,6 +327,7 @@ async fn write(
     writer: Writer,
     waiting: Rc<RefCell<Waiting>>,
     serves: Rc<OnceCell<Serves>>,
+    keep: Option<Arc<Keep>>,
 ) {
     while let Some(command) = inbox.recv().await {
         let (message, _room) = match command {
@@ -309,7 +335,12 @@ async fn write(
                 waiting.borrow_mut().add(id, reply);
                 (message, room)
             }
-            Command::Send(message, room) => (message, room),
+            Command::Send(message, room) => {
+                if let Some(keep) = &keep {
+                    note_answer(keep, &message);
+                }
+                (message, room)
+            }
             Command::Serve(whom) => {
                 drop(serves.set(whom));
                 continue;
@@ -325,6 +356,20 @@ async fn write(
         }
     }
     writer.end();
+    if let Some(keep) = keep {
+        keep.end();
+    }
+}
+
+/// An answer to what the instance asked: from now on it does not wait for one.
+fn note_answer(keep: &Keep, message: &[u8]) {
+    if !keep.waits() {
+        return;
+    }
+    let answered = envelope::scan(message).ok().filter(|envelope| envelope.shape == Shape::Response);
+    if let Some(id) = answered.and_then(|envelope| envelope.id) {
+        keep.answered(id.of(message));
+    }
 }
 
 async fn read(
@@ -345,6 +390,9 @@ async fn read(
         }
     }
     shared.ended.store(true, Ordering::Relaxed);
+    if let Some(keep) = &shared.keep {
+        keep.end();
+    }
     shared.news.retire();
     let reason = match reader {
         Incoming::Instance(_) => epitaph(exit.as_ref()),

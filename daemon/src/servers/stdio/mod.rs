@@ -3,6 +3,7 @@
 //! To connect is to start an instance; whoever listens there (systemd, the keeper) starts it. A server over
 //! HTTP+SSE is spoken to in the same way, with a session in the place of an instance.
 
+pub mod again;
 mod calls;
 pub mod connection;
 mod delivery;

@@ -3,12 +3,18 @@
 //! The owner of a connection reads from here. One line that is too long costs the request which
 //! it answers and nothing else; memory stays below the bound plus one read.
 
+use std::sync::Arc;
+
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
+use toolgate_protocol::envelope;
+use tracing::debug;
 
 use crate::instance::notice::{self, Exit, MARK};
+use crate::state::Keep;
+use crate::state::entry::Left;
 
 /// Room asked for per read.
 const READ_BYTES: usize = 16 * 1024;
@@ -58,11 +64,30 @@ pub struct Reader {
     stream: OwnedReadHalf,
     lines: Lines,
     ended: bool,
+    /// An earlier process may have read the begin of the first line.
+    first_may_be_cut: bool,
+    /// Who is told of the line that is not whole when the process ends.
+    keep: Option<Arc<Keep>>,
 }
 
 impl Reader {
     pub(super) fn new(stream: OwnedReadHalf, line_bytes: usize) -> Self {
-        Self { stream, lines: Lines::new(line_bytes), ended: false }
+        Self { stream, lines: Lines::new(line_bytes), ended: false, first_may_be_cut: false, keep: None }
+    }
+
+    /// Goes on where an earlier process stopped reading; it may not have said where.
+    pub(super) fn again(stream: OwnedReadHalf, line_bytes: usize, left: Option<&Left>) -> Self {
+        let mut reader = Self::new(stream, line_bytes);
+        reader.first_may_be_cut = left.is_none();
+        if let Some(left) = left {
+            reader.lines.buffer.extend_from_slice(&left.unread.0);
+            reader.lines.skipping = left.skipping;
+        }
+        reader
+    }
+
+    pub(super) fn kept_by(&mut self, keep: Option<&Arc<Keep>>) {
+        self.keep = keep.cloned();
     }
 
     /// The next line; `None` once the connection is at its end. An incomplete last line is dropped.
@@ -73,6 +98,11 @@ impl Reader {
             let Some(line) = self.next_raw().await else { break };
             let Line::Message(bytes) = &line else { return Some(line) };
             if bytes.first() != Some(&MARK) {
+                // No rest of a message is a message: what closes the whole of it is left over.
+                if std::mem::take(&mut self.first_may_be_cut) && envelope::scan(bytes).is_err() {
+                    debug!("the rest of a line that an earlier process began to read was dropped");
+                    continue;
+                }
                 return Some(line);
             }
             // A notice of a later version that is not an exit is none of our business.
@@ -104,6 +134,14 @@ impl Reader {
                 Ok(0) | Err(_) => return None,
                 Ok(_) => {}
             }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(keep) = &self.keep {
+            keep.leave_unread(&self.lines.buffer, self.lines.skipping);
         }
     }
 }

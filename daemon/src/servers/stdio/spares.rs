@@ -86,6 +86,9 @@ impl Instances {
             spares.sort_by_key(|slot| slot.started);
             let slot = spares.into_iter().find(|slot| !slot.link.is_ended() && slot.link.serve(serves.clone()))?;
             slot.role = role.clone();
+            if let Some(keep) = slot.link.keep() {
+                keep.serves(role.kept(serves));
+            }
             // A program that crashes at its first message crashes at its start.
             slot.started = clock::millis();
             slot.link.clone()

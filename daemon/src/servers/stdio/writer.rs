@@ -4,7 +4,7 @@
 //! all, also when the caller that queued it is dropped: hence the task and its queue.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,17 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
+use crate::state::Keep;
+
 /// Lines that may wait.
 const QUEUE_LINES: usize = 64;
 
 /// Bytes that may wait; a longer line waits for an empty queue.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+
+/// A write of up to this many bytes takes place as a whole or not at all: the kernel copies it into one
+/// buffer. Of a longer one the process's end may leave a part.
+const WHOLE: usize = 16 * 1024;
 
 /// How long queued lines may still be written once the end was asked for.
 const FLUSH_TIME: Duration = Duration::from_millis(500);
@@ -55,9 +61,13 @@ impl std::fmt::Display for Closed {
 impl std::error::Error for Closed {}
 
 impl Writer {
-    pub(super) fn spawn(stream: OwnedWriteHalf) -> Self {
+    pub(super) fn spawn(stream: OwnedWriteHalf, keep: Option<Arc<Keep>>, first: Bytes) -> Self {
         let (writer, lines) = Self::queue();
-        tokio::task::spawn_local(write(stream, lines, Rc::clone(&writer.end)));
+        let mut outgoing = Outgoing { stream: Some(stream), lines, batch: Batch::default(), keep };
+        if !first.is_empty() {
+            outgoing.batch.pieces.push_back(first);
+        }
+        tokio::task::spawn_local(outgoing.write(Rc::clone(&writer.end)));
         writer
     }
 
@@ -101,34 +111,69 @@ impl Writer {
     }
 }
 
-async fn write(mut stream: OwnedWriteHalf, mut lines: Lines, end: Rc<Notify>) {
-    let mut batch = Batch::default();
-    let asked = tokio::select! {
-        () = pump(&mut stream, &mut lines, &mut batch) => false,
-        () = end.notified() => true,
-    };
-    lines.close();
-    if asked {
-        // A server that does not read must not keep its instance from being ended.
-        let _ = timeout(FLUSH_TIME, pump(&mut stream, &mut lines, &mut batch)).await;
-    }
-    // The descriptor may have copies (systemd's store), so closing ours would not be seen.
-    let _ = stream.shutdown().await;
+/// The writing task's own.
+struct Outgoing {
+    stream: Option<OwnedWriteHalf>,
+    lines: Lines,
+    /// What is being written; what is written is gone from it.
+    batch: Batch,
+    keep: Option<Arc<Keep>>,
 }
 
-/// Writes until nobody is left who could queue a line, or the connection fails. May be dropped and
-/// called again: what is written is gone from `batch`.
-async fn pump(stream: &mut OwnedWriteHalf, lines: &mut Lines, batch: &mut Batch) {
-    let mut received = Vec::with_capacity(QUEUE_LINES);
-    while stream.write_all_buf(batch).await.is_ok() {
-        batch.room.clear();
-        if lines.recv_many(&mut received, QUEUE_LINES).await == 0 {
-            return;
+impl Outgoing {
+    async fn write(mut self, end: Rc<Notify>) {
+        let asked = tokio::select! {
+            () = self.pump() => false,
+            () = end.notified() => true,
+        };
+        self.lines.close();
+        if asked {
+            // A server that does not read must not keep its instance from being ended.
+            let _ = timeout(FLUSH_TIME, self.pump()).await;
         }
-        for Queued { line, room } in received.drain(..) {
-            batch.pieces.extend([line, Bytes::from_static(b"\n")]);
-            batch.room.push(room);
+        // The descriptor may have copies (systemd's store), so closing ours would not be seen.
+        if let Some(mut stream) = self.stream.take() {
+            let _ = stream.shutdown().await;
         }
+    }
+
+    /// Writes until nobody is left who could queue a line, or the connection fails. May be dropped and
+    /// called again.
+    async fn pump(&mut self) {
+        let mut received = Vec::with_capacity(QUEUE_LINES);
+        while self.write_batch().await.is_ok() {
+            self.batch.room.clear();
+            if self.lines.recv_many(&mut received, QUEUE_LINES).await == 0 {
+                return;
+            }
+            for Queued { line, room } in received.drain(..) {
+                self.batch.pieces.extend([line, Bytes::from_static(b"\n")]);
+                self.batch.room.push(room);
+            }
+        }
+    }
+
+    async fn write_batch(&mut self) -> io::Result<()> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let Some(keep) = self.keep.as_ref().filter(|_| self.batch.remaining() > WHOLE) else {
+            return stream.write_all_buf(&mut self.batch).await;
+        };
+        keep.may_be_cut(true);
+        let written = stream.write_all_buf(&mut self.batch).await;
+        keep.may_be_cut(false);
+        written
+    }
+}
+
+impl Drop for Outgoing {
+    /// The process ends; an instance that outlives it must not see an end.
+    fn drop(&mut self) {
+        let (Some(keep), Some(stream)) = (&self.keep, self.stream.take()) else { return };
+        stream.forget();
+        while let Ok(Queued { line, .. }) = self.lines.try_recv() {
+            self.batch.pieces.extend([line, Bytes::from_static(b"\n")]);
+        }
+        keep.leave_unwritten(&self.batch.pieces.iter().flatten().copied().collect::<Vec<u8>>());
     }
 }
 

@@ -55,6 +55,12 @@ impl Session {
         true
     }
 
+    /// The resources that the client subscribed to.
+    #[must_use]
+    pub fn uris(&self) -> &[String] {
+        &self.wanted.uris
+    }
+
     /// The client wants to hear no more of a resource. The stream stays as it is, and what it says of it is dropped.
     pub fn unsubscribe(&mut self, uri: &str) {
         self.wanted.withhold(uri);

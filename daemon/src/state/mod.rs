@@ -1,0 +1,209 @@
+//! What outlives the process: legacy sessions, the connections of stdio servers, the key of seals.
+//!
+//! Each session and each instance has a record that is written before anybody relies on it, and the
+//! connections lie in systemd's descriptor store. [`restore`] brings all of it back at the next
+//! start. Without a folder nothing is kept; without systemd, sessions are and connections are not.
+
+mod descriptors;
+pub mod entry;
+mod file;
+mod folder;
+mod keep;
+mod record;
+pub mod restore;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use tracing::{debug, error, warn};
+
+pub use self::descriptors::is_ours;
+use self::entry::Entry;
+use self::file::{Records, Slot};
+use self::folder::Folder;
+pub use self::keep::Keep;
+use crate::config::settings::{Daemon, Instances, Stdio};
+
+/// Epochs that an id has room for; JavaScript's whole numbers end at 53 bits.
+const EPOCHS: u64 = 1 << 20;
+/// Ids of one epoch.
+const IDS: u64 = 1 << 32;
+
+/// The state of this process, as the next one will find it.
+#[derive(Debug)]
+pub struct State {
+    folder: Folder,
+    records: Records,
+    epoch: u32,
+    likeness: hmac::Key,
+    /// Whether connections are kept.
+    keeps_connections: bool,
+    /// Something could not be written; said once until something is written again.
+    failing: AtomicBool,
+}
+
+/// What the last process left.
+#[derive(Debug, Default)]
+pub struct Left {
+    entries: Vec<Entry>,
+}
+
+/// The place of one thing's record, and whose state it is part of.
+#[derive(Debug)]
+pub struct Record {
+    state: Arc<State>,
+    slot: Slot,
+}
+
+impl State {
+    /// Opens the state where there is a place for it. A daemon without one serves all the same.
+    pub fn open(daemon: &Daemon) -> Option<(Arc<Self>, Left)> {
+        let Some(path) = folder::folder(daemon) else {
+            debug!("no folder for state: sessions end with the process");
+            return None;
+        };
+        match Self::open_in(&path, descriptors::is_there()) {
+            Ok(opened) => Some(opened),
+            Err(problem) => {
+                error!(
+                    folder = %path.display(),
+                    "sessions will end with the process, for their state cannot be kept: {problem}"
+                );
+                None
+            }
+        }
+    }
+
+    fn open_in(path: &std::path::Path, keeps_connections: bool) -> std::io::Result<(Arc<Self>, Left)> {
+        let folder = Folder::take(path)?;
+        let loaded = folder.load()?;
+        let epoch = loaded.epoch.wrapping_add(1);
+        let key = record::Key::new(&folder.key("records"));
+        let records = Records::create(&folder.new_records(), key, epoch)?;
+        let likeness = hmac::Key::new(hmac::HMAC_SHA256, &folder.key("likeness"));
+        let left = Left::of(&loaded.payloads);
+        let failing = AtomicBool::new(false);
+        Ok((Arc::new(Self { folder, records, epoch, likeness, keeps_connections, failing }), left))
+    }
+
+    /// From now on the next process finds what this one writes, instead of what the last one left.
+    fn take_over(&self) {
+        if let Err(problem) = std::fs::rename(self.folder.new_records(), self.folder.records()) {
+            error!("sessions will end with the process, for their state cannot be put in its place: {problem}");
+        }
+    }
+
+    /// The key of what clients carry for us.
+    pub fn seal_key(&self) -> [u8; 32] {
+        self.folder.key("seal")
+    }
+
+    /// Whether connections of instances outlive the process.
+    pub fn keeps_connections(&self) -> bool {
+        self.keeps_connections
+    }
+
+    /// The first id for requests to servers: no earlier process used it or one that follows it.
+    pub fn first_id(&self) -> u64 {
+        u64::from(self.epoch) % EPOCHS * IDS + 1
+    }
+
+    /// The first event of a stream that goes on from process to process.
+    pub fn first_event(&self) -> u64 {
+        u64::from(self.epoch) * IDS
+    }
+
+    /// What the operator configured for a stdio server, as far as it shows in its processes; sealed,
+    /// since secrets are part of it. It must be the same in every version for the same configuration.
+    pub fn likeness(&self, stdio: &Stdio) -> String {
+        let Stdio { command, environment, directory, instances, line_bytes: _ } = stdio;
+        let Instances { per: _, max: _, spares: _, idle: _, memory, tasks } = instances;
+        let mut context = hmac::Context::with_key(&self.likeness);
+        let mut add = |what: &str, value: &[u8]| {
+            for part in [what.as_bytes(), value] {
+                context.update(&(part.len() as u64).to_le_bytes());
+                context.update(part);
+            }
+        };
+        command.iter().for_each(|word| add("command", word.as_bytes()));
+        for (name, value) in environment {
+            add("env", name.as_bytes());
+            add("value", value.expose().as_bytes());
+        }
+        if let Some(directory) = directory {
+            add("directory", directory.as_os_str().as_encoded_bytes());
+        }
+        for (what, bound) in [("memory", memory), ("tasks", tasks)] {
+            if let Some(bound) = bound {
+                add(what, &bound.to_le_bytes());
+            }
+        }
+        context.sign().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn write(&self, slot: &Slot, entry: &Entry) {
+        match self.records.write(slot, &entry.to_payload()) {
+            Ok(()) => {
+                if self.failing.load(Ordering::Relaxed) {
+                    self.failing.store(false, Ordering::Relaxed);
+                }
+            }
+            Err(problem) => {
+                if !self.failing.swap(true, Ordering::Relaxed) {
+                    warn!("what changes now in sessions and instances is not kept across a restart: {problem}");
+                }
+            }
+        }
+    }
+}
+
+impl Left {
+    /// Of several records of one thing the newest counts.
+    fn of(payloads: &[Vec<u8>]) -> Self {
+        let mut entries = std::collections::BTreeMap::new();
+        for payload in payloads {
+            match Entry::of_payload(payload) {
+                Ok(entry) => drop(entries.insert(entry.subject(), entry)),
+                Err(problem) => warn!(%problem, "a record of the last process says nothing that this one understands"),
+            }
+        }
+        Self { entries: entries.into_values().collect() }
+    }
+}
+
+impl Record {
+    /// A record that says nothing yet.
+    pub fn new(state: &Arc<State>) -> Self {
+        Self { state: Arc::clone(state), slot: Slot::default() }
+    }
+
+    /// Writes what it says from now on.
+    pub fn write(&self, entry: &Entry) {
+        self.state.write(&self.slot, entry);
+    }
+
+    /// The thing is no more.
+    pub fn erase(&self) {
+        self.state.records.erase(&self.slot);
+    }
+}
+
+/// The record of what is known of a server's eras.
+#[derive(Debug, Default)]
+pub struct Verdicts(Option<(Record, entry::Server)>);
+
+impl Verdicts {
+    /// Those of a stdio server.
+    pub fn of(state: &Arc<State>, name: &str, stdio: &Stdio) -> Self {
+        let (name, likeness) = (name.to_owned(), state.likeness(stdio));
+        Self(Some((Record::new(state), entry::Server { name, likeness, legacy: None, modern: None })))
+    }
+
+    /// Keeps what is known from now on.
+    pub fn keep(&self, legacy: Option<bool>, modern: Option<bool>) {
+        if let Some((record, server)) = &self.0 {
+            record.write(&Entry::Server(entry::Server { legacy, modern, ..server.clone() }));
+        }
+    }
+}
