@@ -96,6 +96,14 @@ async fn nothing_left(mark: &str) {
     assert!(left.is_ok(), "processes of instances are left: {:#?}", left.err());
 }
 
+/// What `tests/bench/instances` does with ten thousand.
+#[test]
+fn every_bad_habit_is_answered_and_leaves_nothing() {
+    let run =
+        Command::new(program("instances")).args(["--sessions", "160", "--alone", "1"]).output().expect("a program");
+    assert!(run.status.success(), "{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+}
+
 #[test]
 fn the_count_finds_a_survivor() {
     let mark = format!("planted-{}", std::process::id());

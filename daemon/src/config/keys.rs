@@ -180,7 +180,7 @@ pub static KEYS: &[Key] = &[
     // Servers over stdio
     key("server.*.env.*", Secret, "", Server, "A variable of the program; it sees these, PATH, HOME and LANG."),
     key("server.*.directory", Path, "", Server, "Working directory."),
-    key("server.*.line_bytes", Size(1 << 10, 1 << 30), "\"10MiB\"", Server, "Bytes of one message of the program."),
+    key("server.*.line_bytes", Size(1 << 10, 1 << 30), "\"10MiB\"", Server, "Bytes of one message of the program; a longer one is lost, and one of four times as many ends the instance."),
     key("server.*.instances.per", OneOf(&["session", "client", "all"]), "", Server, "Whom an instance serves; absent: all for programs that speak the modern era, else session."),
     key("server.*.instances.max", Count(1, 10_000), "20", Server, "Instances at once."),
     key("server.*.instances.spares", Count(0, 1000), "0", Server, "Instances kept started in advance, within max."),

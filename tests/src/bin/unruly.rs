@@ -1,8 +1,10 @@
 //! `unruly [--ignore-eof] [--leave-behind]`: a small MCP server over stdio with the bad habits of real ones.
 //!
 //! `--ignore-eof` runs on when its input ends; `--leave-behind` starts a program in a session of its own, which
-//! nobody asked to end. The tool `pid` tells its process id, so that a test can kill it. `--hostile` puts what steers
-//! terminals, and far too much of it, into all that it says; `--refuse` will not be introduced, and says so likewise.
+//! nobody asked to end. The tool `pid` tells its process id, so that a test can kill it; `hang` is never answered.
+//! `--exit` ends before it is asked, `--silent` never answers, `--garbage` says what is no message before each answer,
+//! `--endless` answers calls with a line that has no end. `--hostile` puts what steers terminals, and far too much of
+//! it, into all that it says; `--refuse` will not be introduced, and says so likewise.
 
 use std::io::{self, BufRead, Write};
 use std::process::{Command, Stdio};
@@ -21,10 +23,19 @@ fn main() -> io::Result<()> {
     if has("--hostile") {
         hostile::greet()?;
     }
+    if has("--exit") {
+        return Err(io::Error::other("there is nothing to serve"));
+    }
     for line in io::stdin().lock().lines() {
         let message: Value = serde_json::from_str(&line?).map_err(io::Error::other)?;
         let answered = if has("--hostile") { hostile::answer(&message, has("--refuse")) } else { answer(&message) };
-        if let Some(answer) = answered {
+        if has("--endless") && message["method"] == "tools/call" {
+            endless()?;
+        }
+        if has("--garbage") {
+            io::stdout().write_all(b"Listening on stdio ...\n\xff\xfe\n{\"jsonrpc\": \n\n")?;
+        }
+        if let Some(answer) = answered.filter(|_| !has("--silent")) {
             writeln!(io::stdout(), "{answer}")?;
         }
     }
@@ -34,14 +45,26 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
+/// Until nobody reads any more.
+fn endless() -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    loop {
+        out.write_all(&[b'x'; 65536])?;
+    }
+}
+
 fn answer(message: &Value) -> Option<Value> {
     let id = message.get("id")?;
     let result = match message["method"].as_str()? {
         "initialize" => json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
             "serverInfo": {"name": "unruly", "version": "1"}}),
         "tools/list" => {
-            json!({"tools": [{"name": "pid", "description": "Its process id", "inputSchema": {"type": "object"}}]})
+            json!({"tools": [
+                {"name": "pid", "description": "Its process id", "inputSchema": {"type": "object"}},
+                {"name": "hang", "description": "Never answers", "inputSchema": {"type": "object"}},
+            ]})
         }
+        "tools/call" if message["params"]["name"] == "hang" => return None,
         "tools/call" => {
             json!({"content": [{"type": "text", "text": std::process::id().to_string()}]})
         }

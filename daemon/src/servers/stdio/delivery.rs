@@ -29,6 +29,14 @@ pub(super) struct Back {
 }
 
 impl Back {
+    /// Closes the connection of an instance that nobody reads any more.
+    pub(super) fn end(&self) {
+        if let Some(commands) = self.commands.upgrade() {
+            // A full channel means that the writer still runs; it ends when the last handle is gone.
+            drop(commands.try_send(Command::End));
+        }
+    }
+
     /// Answers a server's request that reaches nobody; other messages need no answer.
     fn refuse(&self, envelope: &Envelope, message: &[u8]) {
         let Some(id) = envelope.id.filter(|_| envelope.shape == Shape::Request) else { return };

@@ -382,10 +382,12 @@ async fn read(
     let shared = &back.shared;
     let mut unread = 0;
     let mut exit = None;
+    let mut endless = false;
     while let Some(line) = reader.next().await {
         match line {
             Line::Message(message) => deliver(message, &waiting, serves.get(), &back, &mut unread).await,
             Line::Oversized { prefix } => lose_oversized(&prefix, &waiting),
+            Line::Endless => endless = true,
             Line::Exited(reason) => exit = Some(reason),
         }
     }
@@ -395,6 +397,10 @@ async fn read(
     }
     shared.news.retire();
     let reason = match reader {
+        Incoming::Instance(_) if endless => {
+            back.end();
+            "it wrote a line that has no end".into()
+        }
         Incoming::Instance(_) => epitaph(exit.as_ref()),
         Incoming::Events(_) => "its stream of events ended".into(),
     };

@@ -1,7 +1,7 @@
 //! What an instance sends: bounded lines, and the notices of its wrapper.
 //!
 //! The owner of a connection reads from here. One line that is too long costs the request which
-//! it answers and nothing else; memory stays below the bound plus one read.
+//! it answers and nothing else, unless it has no end; memory stays below the bound plus one read.
 
 use std::sync::Arc;
 
@@ -22,6 +22,12 @@ const READ_BYTES: usize = 16 * 1024;
 /// What is kept of an oversized line: enough to find the id that it answers.
 const PREFIX_BYTES: usize = 4 * 1024;
 
+/// A line of so many times the bound has no end: who waits for it reads for nothing.
+const ENDLESS: usize = 4;
+
+/// Reads of a line that nobody gets, before other calls of the core have their turn.
+const READS_AT_ONCE: usize = 8;
+
 /// Bound of a line that is a notice: its stderr lines are bounded where they are collected.
 const NOTICE_BYTES: usize = 1024 * 1024;
 
@@ -35,6 +41,8 @@ pub enum Line {
         /// Its first bytes, at most 4 KiB.
         prefix: Bytes,
     },
+    /// An oversized line goes on and on. Nothing follows.
+    Endless,
     /// The instance ended. Nothing follows.
     Exited(Exit),
 }
@@ -96,6 +104,7 @@ impl Reader {
     pub async fn next(&mut self) -> Option<Line> {
         while !self.ended {
             let Some(line) = self.next_raw().await else { break };
+            self.ended = line == Line::Endless;
             let Line::Message(bytes) = &line else { return Some(line) };
             if bytes.first() != Some(&MARK) {
                 // No rest of a message is a message: what closes the whole of it is left over.
@@ -119,12 +128,12 @@ impl Reader {
     pub(super) async fn first_line(&mut self) -> Option<Bytes> {
         match self.next_raw().await? {
             Line::Message(bytes) | Line::Oversized { prefix: bytes } => Some(bytes),
-            Line::Exited(_) => None,
+            Line::Exited(_) | Line::Endless => None,
         }
     }
 
     async fn next_raw(&mut self) -> Option<Line> {
-        loop {
+        for reads in 1.. {
             if let Some(line) = self.lines.take() {
                 return Some(line);
             }
@@ -132,9 +141,11 @@ impl Reader {
             // A reset tells the same as an end: the instance is gone.
             match self.stream.read_buf(&mut self.lines.buffer).await {
                 Ok(0) | Err(_) => return None,
+                Ok(_) if self.lines.skipped.is_some() && reads % READS_AT_ONCE == 0 => tokio::task::yield_now().await,
                 Ok(_) => {}
             }
         }
+        None
     }
 }
 
@@ -152,33 +163,38 @@ struct Lines {
     buffer: BytesMut,
     /// The buffer holds no line end before this.
     scanned: usize,
-    /// The rest of an oversized line is still to come.
-    skipping: bool,
+    /// Of an oversized line whose rest is still to come: its bytes that are gone from the buffer.
+    skipped: Option<usize>,
     bound: usize,
 }
 
 impl Lines {
     fn new(bound: usize) -> Self {
-        Self { buffer: BytesMut::new(), scanned: 0, skipping: false, bound }
+        Self { buffer: BytesMut::new(), scanned: 0, skipped: None, bound }
     }
 
     fn take(&mut self) -> Option<Line> {
         loop {
             let end = memchr::memchr(b'\n', &self.buffer[self.scanned..]).map(|at| self.scanned + at);
-            if self.skipping {
+            if let Some(skipped) = self.skipped {
                 self.scanned = 0;
+                let skipped = skipped + end.unwrap_or(self.buffer.len());
+                if skipped / ENDLESS > self.bound {
+                    return Some(Line::Endless);
+                }
                 let Some(end) = end else {
                     self.buffer.clear();
+                    self.skipped = Some(skipped);
                     return None;
                 };
                 self.buffer.advance(end + 1);
-                self.skipping = false;
+                self.skipped = None;
                 continue;
             }
             let bound = if self.buffer.first() == Some(&MARK) { NOTICE_BYTES } else { self.bound };
             if end.unwrap_or(self.buffer.len()) > bound {
                 // The line end, if it is here already, is found by the skipping branch.
-                self.skipping = true;
+                self.skipped = Some(0);
                 self.scanned = 0;
                 let prefix = Bytes::copy_from_slice(&self.buffer[..bound.min(PREFIX_BYTES)]);
                 return Some(Line::Oversized { prefix });
@@ -212,6 +228,9 @@ mod tests {
             lines.buffer.extend_from_slice(chunk);
             while let Some(line) = lines.take() {
                 found.push(line);
+                if found.last() == Some(&Line::Endless) {
+                    return found;
+                }
             }
         }
         found
@@ -240,12 +259,22 @@ mod tests {
 
     #[test]
     fn a_skipped_line_is_not_kept_in_memory() {
-        let mut lines = Lines::new(3);
-        for _ in 0..1000 {
+        let mut lines = Lines::new(1000);
+        lines.buffer.extend_from_slice(&[b'x'; 1001]);
+        assert!(matches!(lines.take(), Some(Line::Oversized { .. })));
+        for _ in 0..20 {
             lines.buffer.extend_from_slice(&[b'x'; 100]);
-            while lines.take().is_some() {}
-            assert!(lines.buffer.len() <= 100);
+            assert_eq!(lines.take(), None);
+            assert!(lines.buffer.is_empty());
         }
+    }
+
+    #[test]
+    fn a_line_without_end_is_told_from_one_that_is_too_long() {
+        let prefix = Bytes::from_static(&[b'x'; 10]);
+        let long = [b'x'; 40];
+        assert_eq!(cut(10, &[&long, b"\na\n"]), [Line::Oversized { prefix: prefix.clone() }, message(b"a")]);
+        assert_eq!(cut(10, &[&long, b"xxxx"]), [Line::Oversized { prefix }, Line::Endless]);
     }
 
     proptest! {

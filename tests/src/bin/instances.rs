@@ -1,0 +1,252 @@
+//! `instances`: thousands of sessions at stdio servers with every bad habit, and what the others notice of them.
+//!
+//! Starts a gate of its own before eight such servers and one over HTTP. A session makes its calls, each of which must
+//! be answered: with a result where the server can give one, else with an error of the gate that says why. At the end
+//! no process, zombie or descriptor may be left. `tests/bench/instances` builds and runs it; exits with 1 where a bar
+//! is missed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use toolgate_tests::gate::{Gate, Setup, program};
+use toolgate_tests::load::{Aim, Calls, Clients, Pace, Seen, Until};
+use toolgate_tests::mcp::{Answer, Client, Era};
+use toolgate_tests::processes::{MARK_NAME, descriptors, marked, zombies};
+use toolgate_tests::{standin, wait};
+
+/// What a server is like: its name, its habits, and whether it can answer a call.
+const SERVERS: [(&str, &[&str], bool); 8] = [
+    ("tidy", &[], true),
+    ("deaf", &["--ignore-eof"], true),
+    ("littering", &["--leave-behind"], true),
+    ("worst", &["--ignore-eof", "--leave-behind"], true),
+    ("garbage", &["--garbage"], true),
+    ("endless", &["--endless"], false),
+    ("silent", &["--silent"], false),
+    ("exiting", &["--exit"], false),
+];
+
+#[derive(Parser)]
+struct Options {
+    /// Sessions in all.
+    #[arg(long, default_value_t = 10_000)]
+    sessions: usize,
+    /// Sessions that begin in a second; a machine that they keep busy says nothing of the gate.
+    #[arg(long, default_value_t = 50)]
+    rate: u32,
+    /// Sessions that are open at the same time.
+    #[arg(long, default_value_t = 100)]
+    at_once: usize,
+    /// Seconds for which the others are measured alone.
+    #[arg(long, default_value_t = 10)]
+    alone: u64,
+}
+
+/// What became of a session's calls.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Answered,
+    Refused(i64),
+    /// What no client should see.
+    Wrong(String),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let mark = format!("left-{}", std::process::id());
+    let gate = gate(&mark).await;
+    let keeper = gate.keeper_pid().expect("a keeper");
+    sessions(&gate, SERVERS.len(), &options).await;
+    let clean = cleared(&gate, &mark).await;
+    // After it, so that connections to the server over HTTP are open already.
+    let alone = measure(&gate, Duration::from_secs(options.alone)).await;
+    let before = (descriptors(gate.pid()), descriptors(keeper));
+
+    let begun = Instant::now();
+    let length = Duration::from_secs(1) * u32::try_from(options.sessions).unwrap_or(u32::MAX) / options.rate;
+    let (among, fates) = tokio::join!(measure(&gate, length), sessions(&gate, options.sessions, &options));
+    println!("{} sessions in {:.0} s", options.sessions, begun.elapsed().as_secs_f64());
+    for ((server, fate), count) in &fates {
+        println!("  {server:<10} {count:>6} {fate:?}");
+    }
+    let clean = cleared(&gate, &mark).await && clean;
+    let count = || (descriptors(gate.pid()), descriptors(keeper));
+    // Connections of the clients may still be closing.
+    let closed = || async { Some(count()).filter(|now| now.0 <= before.0 && now.1 <= before.1).ok_or_else(count) };
+    let after = wait::or_last(closed).await.unwrap_or_else(|more| more);
+    println!("left                processes: {}, zombies: {}", marked(&mark).len(), left_zombies(&gate).len());
+    println!("descriptors         front {} -> {}, keeper {} -> {}", before.0, after.0, before.1, after.1);
+    for (name, seen) in [("alone", &alone), ("among them", &among)] {
+        println!(
+            "others, {name:<11} {} calls, {} failed, p50 {} us, p99 {} us",
+            seen.calls, seen.failed, seen.p50_us, seen.p99_us
+        );
+    }
+    let wrong = fates.keys().any(|(_, fate)| matches!(fate, Fate::Wrong(_)));
+    let kept = clean && !wrong && among.failed == 0 && after.0 <= before.0 && after.1 <= before.1;
+    println!("{}", if kept { "every bar is met" } else { "a bar is missed" });
+    ExitCode::from(u8::from(!kept))
+}
+
+async fn gate(mark: &str) -> Gate {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/mcp", listener.local_addr().expect("its address"));
+    thread::spawn(move || {
+        let listener = listener.into_std().expect("a socket");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { standin::serve(TcpListener::from_std(listener).expect("a socket")).await.ok() });
+    });
+    let unruly = program("unruly");
+    let unruly = unruly.to_str().expect("a path in UTF-8");
+    let mut setup = Setup::default().http("standin", &url).daemon("max_sessions_per_client = 10000");
+    for (name, habits, _) in SERVERS {
+        let command = [&[unruly], habits].concat();
+        setup = setup.server(
+            name,
+            &format!(
+                "command = {command:?}\nenv = {{ {MARK_NAME} = {mark:?} }}\ntimeout = {{ first_byte = \"1s\" }}\n\
+                 instances = {{ per = \"session\", max = 200, idle = \"10s\" }}"
+            ),
+        );
+    }
+    setup.start().await
+}
+
+/// Opens sessions at the servers in turn, and counts what became of their calls.
+async fn sessions(gate: &Gate, number: usize, options: &Options) -> BTreeMap<(&'static str, Fate), usize> {
+    let places = Arc::new(Semaphore::new(options.at_once));
+    let mut running = JoinSet::new();
+    let begun = Instant::now();
+    for index in 0..number {
+        let due = begun + Duration::from_secs(1) * u32::try_from(index).unwrap_or(u32::MAX) / options.rate;
+        tokio::time::sleep_until(due.into()).await;
+        let place = Arc::clone(&places).acquire_owned().await.expect("places");
+        let (name, _, answers) = SERVERS[index % SERVERS.len()];
+        let aim = gate.aim(&format!("/mcp/{name}"), Era::Legacy);
+        // Every other one of a server is killed while a call is pending.
+        let killed = (index / SERVERS.len()) % 2 == 1;
+        running.spawn(async move {
+            let fate = session(&aim, answers, killed).await;
+            drop(place);
+            (name, fate)
+        });
+    }
+    let mut fates = BTreeMap::new();
+    for fate in running.join_all().await {
+        *fates.entry(fate).or_default() += 1;
+    }
+    fates
+}
+
+async fn session(aim: &Aim, answers: bool, killed: bool) -> Fate {
+    let mut client = match aim.client().await {
+        Ok(client) => client,
+        Err(problem) => return if answers { Fate::Wrong(problem.to_string()) } else { greeting_refused(&problem) },
+    };
+    let fate = call(&mut client, "pid").await;
+    let fate = match fate {
+        Ok(answer) if answers && answer.succeeded() => {
+            if killed {
+                kill(&mut client, &answer).await
+            } else {
+                Fate::Answered
+            }
+        }
+        Ok(answer) if !answers => refused(&answer.body),
+        Ok(answer) => Fate::Wrong(answer.body.to_string()),
+        Err(wrong) => wrong,
+    };
+    match client.close().await {
+        // A session whose server will never be introduced may be over already.
+        Ok(200..=299 | 404) => fate,
+        other => Fate::Wrong(format!("DELETE: {other:?}")),
+    }
+}
+
+/// Kills the server's process while it owes an answer.
+async fn kill(client: &mut Client, answer: &Answer) -> Fate {
+    let text = answer.body["result"]["content"][0]["text"].as_str();
+    let Some(pid) = text.and_then(|text| text.parse().ok()).and_then(Pid::from_raw) else {
+        return Fate::Wrong(answer.body.to_string());
+    };
+    // The call is under way when the process ends, or it finds it ended: either way it is answered.
+    let killer = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        kill_process(pid, Signal::KILL)
+    });
+    let fate = match call(client, "hang").await {
+        Ok(answer) => refused(&answer.body),
+        Err(wrong) => wrong,
+    };
+    match killer.await.expect("the killer") {
+        Ok(()) => fate,
+        Err(problem) => Fate::Wrong(format!("the server ended before it was killed: {problem}")),
+    }
+}
+
+async fn call(client: &mut Client, tool: &str) -> Result<Answer, Fate> {
+    match tokio::time::timeout(Duration::from_secs(30), client.call(tool, json!({}))).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(problem)) => Err(Fate::Wrong(format!("{tool}: {problem}"))),
+        Err(_) => Err(Fate::Wrong(format!("{tool}: no answer"))),
+    }
+}
+
+/// A server that cannot be introduced: its client is told so instead of being given a session.
+fn greeting_refused(problem: &io::Error) -> Fate {
+    let text = problem.to_string();
+    let body = text.find('{').and_then(|at| serde_json::from_str(&text[at..]).ok());
+    body.map_or(Fate::Wrong(text), |body| refused(&body))
+}
+
+/// An error of the gate, with a sentence.
+fn refused(body: &Value) -> Fate {
+    let error = &body["error"];
+    match (error["code"].as_i64(), error["message"].as_str()) {
+        (Some(code @ -31999..=-31000), Some(message)) if message.len() > 20 => Fate::Refused(code),
+        _ => Fate::Wrong(body.to_string()),
+    }
+}
+
+/// The others: calls of a server over HTTP, in a thread of its own.
+async fn measure(gate: &Gate, time: Duration) -> Seen {
+    let aim = gate.aim("/mcp/standin", Era::Modern);
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let calls = Calls { aim, tool: "echo".to_owned(), padding: 100 };
+            Clients::connect(calls, 2, Pace::PerSecond(200)).await.call(Until::Elapsed(time)).await
+        })
+    };
+    tokio::task::spawn_blocking(work).await.expect("the others")
+}
+
+fn left_zombies(gate: &Gate) -> Vec<u32> {
+    [Some(gate.pid()), gate.keeper_pid()].into_iter().flatten().flat_map(zombies).collect()
+}
+
+/// Waits until nothing of an instance is left; whether that came to be.
+async fn cleared(gate: &Gate, mark: &str) -> bool {
+    let seen = wait::or_last(|| async {
+        let left = (marked(mark), left_zombies(gate));
+        if left.0.is_empty() && left.1.is_empty() { Ok(()) } else { Err(left) }
+    });
+    match seen.await {
+        Ok(()) => true,
+        Err(left) => {
+            println!("left: {left:?}");
+            false
+        }
+    }
+}
