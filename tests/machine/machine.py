@@ -5,6 +5,7 @@ Nothing here waits a guessed time: `eventually` polls for a state, with a deadli
 """
 
 import contextlib
+import ctypes
 import itertools
 import os
 import pathlib
@@ -16,6 +17,8 @@ from collections.abc import Callable
 
 BOOT_WITHIN = 60.0  # seconds; it takes two, on a machine that does other things as well
 COUNTER = itertools.count()
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET = 0x40000000
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -52,9 +55,9 @@ def eventually(what: str, condition: Callable[[], object], within: float = 10.0)
 class Machine(contextlib.ExitStack):
     """A machine that has booted, or boots again."""
 
-    def __init__(self, tree: pathlib.Path, packages: list[pathlib.Path]):
+    def __init__(self, tree: pathlib.Path, packages: list[pathlib.Path], full: bool = False):
         super().__init__()
-        self.tree, self.packages = tree, packages
+        self.tree, self.packages, self.full = tree, packages, full
         self.release = tree.name.removeprefix("debian-")
         self.name = f"toolgate-{os.getpid()}-{next(COUNTER)}"
         self.leader = 0
@@ -79,6 +82,10 @@ class Machine(contextlib.ExitStack):
         layers = f"lowerdir={self.tree},upperdir={memory}/upper,workdir={memory}/work"
         subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", self.root], check=True)
         self.callback(subprocess.run, ["umount", self.root], check=False)
+
+    def times(self, full: int, quick: int | None = None) -> int:
+        """How often something happens: as often as is promised, or a fifth of that where time is short."""
+        return full if self.full else quick or full // 5
 
     # Power
 
@@ -155,9 +162,11 @@ class Machine(contextlib.ExitStack):
         within = ["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd"]
         return ["nsenter", "--target", str(self.leader), *within, "--", *command]
 
-    def beside(self, *command: str) -> list[str]:
-        """A command line that runs this machine's own `command` in the other's network."""
-        return ["nsenter", "--target", str(self.leader), "--net", "--", *command]
+    def enter_network(self) -> None:
+        """From now on the calling thread makes its sockets in the machine's network."""
+        with open(f"/proc/{self.leader}/ns/net") as network:
+            if LIBC.setns(network.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "the machine's network cannot be entered")
 
     def run(
         self, *command: str, check: bool = True, input: str | None = None, timeout: float = 60.0
@@ -222,16 +231,25 @@ class Machine(contextlib.ExitStack):
     def journal(self, unit: str = "toolgated.service", lines: int = 60) -> str:
         return self.run("journalctl", "--no-pager", "--unit", unit, "--lines", str(lines), check=False).stdout
 
+    def sockets(self) -> dict[str, str]:
+        """The listening TCP sockets: inode by address. A socket that was closed and bound again has another."""
+        said = self.run("ss", "--listening", "--tcp", "--numeric", "--extended", "--no-header").stdout
+        found = {}
+        for line in said.splitlines():
+            words = line.split()
+            found[words[3]] = next(word for word in words if word.startswith("ino:"))
+        return found
+
     # Toolgate
 
-    def install(self, packages: list[pathlib.Path] | None = None) -> str:
+    def install(self, packages: list[pathlib.Path] | None = None, *options: str) -> str:
         """apt install ./*.deb, of the packages under test where none are named; what apt said."""
         paths = []
         for package in packages or self.packages:
             paths.append(f"/root/{package.name}")
             self.copy(package, paths[-1])
         keep = ["-o", "Dpkg::Options::=--force-confold"]
-        return self.run("apt-get", "install", "--yes", "--quiet", *keep, *paths, timeout=180).stdout
+        return self.run("apt-get", "install", "--yes", "--quiet", *keep, *options, *paths, timeout=180).stdout
 
     def get(self, path: str, timeout: float = 5.0) -> str:
         """A page of the installed service over TLS, by curl, which trusts the certificate that the service made."""

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
+use super::{notify, status};
 use crate::admin::{Operations, Peer};
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings};
 use crate::cores::Cores;
@@ -107,6 +108,7 @@ impl Daemon {
         outcome.applied = true;
         outcome.revision = previous + 1;
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
+        notify::status(&status::line(&self.gate));
         info!(
             who,
             reason = reason.unwrap_or(""),

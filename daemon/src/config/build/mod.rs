@@ -70,7 +70,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let keys = named(tree, "key")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, &tiers, context)?))))
         .collect();
-    let state_dir = state_folder(tree, context);
+    let state_dir = state_folder(tree, environment);
     let listeners: Vec<_> = named(tree, "listener")
         .map(|(entry, table)| Arc::new(listener::listener(entry, table, &state_dir, context)))
         .collect();
@@ -114,10 +114,11 @@ pub(super) fn parts(tree: &Table, environment: &Environment, report: &mut Report
         listeners: Vec::new(),
         servers: Vec::new(),
     };
+    let state_dir = state_folder(tree, environment);
     for (entry, table) in named(tree, "listener").filter(|(entry, _)| units::is_name(&entry.key)) {
         shape::thing("listener.*", entry, report);
         // A socket says nothing of what is served there, so whatever else is wrong can wait.
-        let listener = listener::listener(entry, table, &mut Context { environment, report });
+        let listener = listener::listener(entry, table, &state_dir, &mut Context { environment, report });
         if !listener.addresses.is_empty() {
             parts.listeners.push(Arc::new(listener));
         }
@@ -133,8 +134,8 @@ pub(super) fn parts(tree: &Table, environment: &Environment, report: &mut Report
 }
 
 /// Where the daemon keeps what it makes: systemd's choice, else the operator's, else the usual place.
-fn state_folder(tree: &Table, context: &Context<'_>) -> PathBuf {
-    let given = context.environment.variables.get("STATE_DIRECTORY").and_then(|folders| folders.split(':').next());
+fn state_folder(tree: &Table, environment: &Environment) -> PathBuf {
+    let given = environment.variables.get("STATE_DIRECTORY").and_then(|folders| folders.split(':').next());
     let written = Section::new(table(tree, "daemon"), "daemon").text("state_dir");
     let chosen = given.map(str::to_owned).or(written).filter(|folder| !folder.is_empty());
     chosen.map_or_else(|| PathBuf::from("/var/lib/toolgate"), PathBuf::from)
