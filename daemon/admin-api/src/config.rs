@@ -111,6 +111,9 @@ pub struct ConfigView {
     /// Warnings that it was taken over with.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Set where it was read from the history, since the files on disk cannot be used: what is said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_history: Option<String>,
     /// Effective values as dotted keys, secrets as `***`; empty where the daemon does not tell.
     #[serde(default)]
     pub values: Vec<ConfigValue>,

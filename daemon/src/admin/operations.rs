@@ -5,7 +5,10 @@
 
 use std::fmt;
 
-use toolgate_admin_api::{ApiError, CheckOutcome, ConfigView, ReloadOutcome, ReloadRequest, Status, Version};
+use toolgate_admin_api::{
+    ApiError, CheckOutcome, ConfigView, HistoryView, ReloadOutcome, ReloadRequest, Revision, ServerTools, Status,
+    Version,
+};
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
 /// and may be called at the same time.
@@ -18,6 +21,15 @@ pub trait Operations: Send + Sync {
 
     /// The running configuration and its files.
     fn config(&self) -> ConfigView;
+
+    /// Accepted configurations without their texts.
+    fn history(&self) -> HistoryView;
+
+    /// One of them with its texts, which may hold secrets.
+    fn revision(&self, number: u64) -> Result<Revision, ApiError>;
+
+    /// What a server offers. It is asked now, which may start an instance and take ten seconds.
+    fn tools(&self, server: &str) -> Result<ServerTools, ApiError>;
 
     /// Reads the files on disk and says what is wrong with them; changes nothing.
     fn check(&self) -> CheckOutcome;

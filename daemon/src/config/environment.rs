@@ -72,4 +72,11 @@ impl Environment {
     pub fn credentials(&self) -> Option<PathBuf> {
         self.variables.get("CREDENTIALS_DIRECTORY").map(PathBuf::from)
     }
+
+    /// The folder that systemd made for the state of the unit; of several the first.
+    #[must_use]
+    pub fn state_directory(&self) -> Option<PathBuf> {
+        let folders = self.variables.get("STATE_DIRECTORY")?;
+        folders.split(':').next().filter(|folder| !folder.is_empty()).map(PathBuf::from)
+    }
 }

@@ -100,7 +100,8 @@ pub static KEYS: &[Key] = &[
     // The process
     key("daemon.cores", Count(0, 1024), "0", Restart, "Threads that serve connections; 0: one per processor."),
     key("daemon.runtime_dir", Path, "\"/run/toolgate\"", Restart, "Folder of the admin sockets and of the sockets of stdio servers."),
-    key("daemon.state_dir", Path, "", Restart, "Folder of what must survive a restart, where systemd gives none; absent: nothing does."),
+    key("daemon.state_dir", Path, "\"/var/lib/toolgate\"", Restart, "Folder of what must survive a restart; systemd's StateDirectory= wins over it."),
+    key("daemon.on_bad_config", OneOf(&["last-good", "refuse"]), "\"last-good\"", Live, "At a start with files that cannot be used: serve the last accepted revision, or exit 78."),
     key("daemon.drain_timeout", Duration(0, DAY), "\"30s\"", Live, "How long calls may finish after SIGTERM."),
     key("daemon.lame_duck", Duration(0, 3600), "\"300ms\"", Live, "How long new connections are still answered after SIGTERM."),
     key("daemon.max_connections", ANY, "20000", Live, "Open client connections in all."),
@@ -180,6 +181,11 @@ pub static KEYS: &[Key] = &[
     // Servers over stdio
     key("server.*.env.*", Secret, "", Server, "A variable of the program; it sees these, PATH, HOME and LANG."),
     key("server.*.directory", Path, "", Server, "Working directory."),
+    key("server.*.network", Bool, "false", Server, "The program may use the network, where systemd starts it; else it has none."),
+    key("server.*.network_allow", List(&Network), "[]", Server, "The networks that it may reach; empty: all. Needs network = true."),
+    key("server.*.read", List(&Path), "[]", Server, "Where the program may read, beside its home and where programs and libraries are; with read and write empty: wherever its user may."),
+    key("server.*.write", List(&Path), "[]", Server, "Where it may read and write, beside its home."),
+    key("server.*.groups", List(&Text), "[]", Server, "Groups of the machine that its user belongs to, for files that are theirs."),
     key("server.*.line_bytes", Size(1 << 10, 1 << 30), "\"10MiB\"", Server, "Bytes of one message of the program; a longer one is lost, and one of four times as many ends the instance."),
     key("server.*.instances.per", OneOf(&["session", "client", "all"]), "", Server, "Whom an instance serves; absent: all for programs that speak the modern era, else session."),
     key("server.*.instances.max", Count(1, 10_000), "20", Server, "Instances at once."),

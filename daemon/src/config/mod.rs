@@ -1,7 +1,8 @@
 //! The operator's configuration: read, checked, and turned into [`Settings`].
 //!
 //! The way of a file: `files` reads and `tree` keeps places, `overrides` adds the environment,
-//! `shape` checks against the table of `keys`, `build` checks what keys mean together.
+//! `shape` checks against the table of `keys`, `build` checks what keys mean together. `snapshot` is
+//! what was read, as the history keeps it.
 //! Every step goes on after a problem, so that one run reports all of them.
 
 mod build;
@@ -21,12 +22,15 @@ pub mod secret;
 mod section;
 pub mod settings;
 mod shape;
+mod snapshot;
 mod source;
 mod tree;
 pub(crate) mod units;
 pub(crate) mod url;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use toolgate_admin_api as api;
 
 pub use build::Parts;
 pub(crate) use build::{HEADERS, HSTS};
@@ -36,6 +40,7 @@ pub use environment::{Environment, Scrutiny};
 pub use problem::{Problem, Report, Severity};
 pub use secret::Secret;
 pub use settings::Settings;
+pub use snapshot::Snapshot;
 pub use source::{Place, Source, Sources};
 
 /// Reads the main file and `conf.d/*.toml` beside it.
@@ -47,6 +52,28 @@ pub fn load(path: &Path, environment: &Environment) -> Result<(Settings, Report)
     let mut tree = files::read(path, &mut report);
     overrides::apply(&mut tree, environment, &mut report);
     finish(&tree, report, environment)
+}
+
+/// Reads files that were accepted before, by the texts that they had: the main file `path` and those of `conf.d` beside
+/// it. Everything around them, such as secrets and certificates, is looked at as it is now.
+pub fn load_snapshot(
+    path: &Path,
+    snapshot: &Snapshot,
+    environment: &Environment,
+) -> Result<(Settings, Report), Report> {
+    let mut report = Report::default();
+    let mut tree = files::read_texts(&snapshot.at(path), &mut report);
+    overrides::apply(&mut tree, environment, &mut report);
+    finish(&tree, report, environment)
+}
+
+/// Where a daemon with this main file keeps its state, also where the file cannot be used.
+#[must_use]
+pub fn state_dir(path: &Path, environment: &Environment) -> PathBuf {
+    let named = environment.state_directory();
+    let overridden = || environment.variables.get("TOOLGATE_DAEMON__STATE_DIR").map(PathBuf::from);
+    let written = || files::text_of_daemon(path, "state_dir").map(PathBuf::from);
+    named.or_else(overridden).or_else(written).unwrap_or_else(|| PathBuf::from(api::history::STATE_DIR))
 }
 
 /// A configuration from a text alone: no file is opened, so that certificates are not checked and

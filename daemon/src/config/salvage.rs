@@ -20,7 +20,7 @@ use super::tree::{self, Table, Value};
 #[must_use]
 pub fn salvage(path: &Path) -> (Parts, Vec<String>) {
     let mut report = Report::default();
-    let tree = files::read_by(parse_pieces, path, &mut report);
+    let tree = files::read_keeping(path, sections, &mut report);
     let environment = Environment { scrutiny: Scrutiny::Units, ..Environment::default() };
     let parts = build::parts(&tree, &environment, &mut report);
     let errors = report.problems.iter().filter(|problem| problem.severity == Severity::Error);
@@ -28,22 +28,16 @@ pub fn salvage(path: &Path) -> (Parts, Vec<String>) {
     (parts, sentences)
 }
 
-/// The tree of a file, or of each of its sections that can be parsed alone.
-fn parse_pieces(path: &Path, text: &str, report: &mut Report) -> Table {
-    let before = report.errors();
-    let whole = files::parse_one(path, text, report);
-    if report.errors() == before {
-        return whole;
-    }
-    let source = report.sources.files().len() - 1;
+/// The sections of a broken text that can be parsed alone.
+fn sections(text: &str, source: usize) -> Table {
     let mut tree = Table::default();
     let mut lost = Vec::new();
     for (start, piece) in pieces(text) {
-        match parse(start, piece, source) {
-            Some(table) => join(&mut tree, table),
-            None => {
-                lost.extend(parse(0, piece.lines().next().unwrap_or_default(), source).and_then(|head| named(&head)))
-            }
+        if let Some(table) = parse(start, piece, source) {
+            join(&mut tree, table);
+        } else {
+            let head = parse(0, piece.lines().next().unwrap_or_default(), source);
+            lost.extend(head.and_then(|head| named(&head)));
         }
     }
     for (section, name) in lost {
@@ -135,6 +129,15 @@ mod tests {
         assert_eq!((listeners.len(), servers), (1, vec!["one".to_owned()]));
         let (listeners, servers, _) = salvaged(&GOOD.replace("version = 1", "version = "));
         assert_eq!((listeners.len(), servers.len()), (1, 2));
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_costs_its_section_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("toolgate.toml");
+        std::fs::write(&path, [GOOD.as_bytes(), b"[key.\xff]\n"].concat()).unwrap();
+        let (parts, problems) = salvage(&path);
+        assert_eq!((parts.listeners.len(), parts.servers.len(), problems.len()), (1, 2, 1));
     }
 
     #[test]

@@ -19,8 +19,10 @@ use super::secret::Secret;
 /// Everything the operator decided, resolved so that a call only follows references.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Grows by one with each accepted configuration.
+    /// Grows by one with each accepted configuration whose files differ from the one before.
     pub revision: u64,
+    /// Whether it is what the files say.
+    pub origin: Origin,
     /// The files this was read from, in order.
     pub files: Vec<PathBuf>,
     /// Listeners by name, in the order of the file.
@@ -43,6 +45,38 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
+/// Where a configuration was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The files on disk.
+    Files,
+    /// The history: the files on disk had this many errors when the daemon started.
+    History {
+        /// At least one.
+        errors: usize,
+    },
+}
+
+impl Settings {
+    /// What an operator must know where the files on disk are not what serves.
+    #[must_use]
+    pub fn from_history(&self) -> Option<String> {
+        let Origin::History { errors } = self.origin else { return None };
+        let problems = if errors == 1 { "a problem".to_owned() } else { format!("{errors} problems") };
+        let revision = self.revision;
+        Some(format!("serving revision {revision} from history, the files have {problems}: `toolgated check`"))
+    }
+}
+
+/// What to do at a start with files that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBadConfig {
+    /// Serve the last accepted revision.
+    LastGood,
+    /// Do not start.
+    Refuse,
+}
+
 /// `[daemon]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Daemon {
@@ -52,6 +86,8 @@ pub struct Daemon {
     pub runtime_dir: PathBuf,
     /// Folder of what must survive a restart, where systemd gives none; empty: nothing does.
     pub state_dir: PathBuf,
+    /// What to do at a start with files that cannot be used.
+    pub on_bad_config: OnBadConfig,
     /// How long calls may finish after SIGTERM.
     pub drain_timeout: Duration,
     /// How long new connections are still answered after SIGTERM.

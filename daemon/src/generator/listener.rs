@@ -9,7 +9,9 @@ use super::{HEAD, TARGET};
 use crate::config::settings::Listener;
 use crate::listen::bind::BACKLOG;
 
-pub(super) fn unit(name: &str) -> String {
+/// What the socket unit of a listener is called.
+#[must_use]
+pub fn unit(name: &str) -> String {
     format!("toolgated-{name}.socket")
 }
 

@@ -25,6 +25,9 @@ use units::Units;
 /// The name by which systemd calls this program.
 pub const NAME: &str = "toolgate-generator";
 
+/// The socket unit of a listener.
+pub use listener::unit as listener_unit;
+
 /// The first line of all that is rendered.
 const HEAD: &str = "# Rendered from /etc/toolgate by toolgate-generator; `systemctl daemon-reload` renders it anew.\n";
 

@@ -8,12 +8,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Semaphore;
 use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
-use super::{notify, status};
+use super::history::History;
+use super::{notify, status, units};
 use crate::admin::{Operations, Peer};
-use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings};
+use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
 use crate::gate::Gate;
 use crate::listen::listeners::Listeners;
@@ -30,9 +32,13 @@ pub struct Daemon {
     pub gate: Arc<Gate>,
     /// Sockets that accept.
     pub listeners: Mutex<Listeners>,
-    cores: Cores,
+    pub(super) cores: Cores,
+    /// Configurations that were accepted.
+    pub(super) history: Mutex<History>,
+    /// Permits to ask a server for its tools.
+    pub(super) asking: Semaphore,
     logging: Logging,
-    file: PathBuf,
+    pub(super) file: PathBuf,
     instance: String,
     started: SystemTime,
     loaded: Mutex<SystemTime>,
@@ -42,12 +48,21 @@ pub struct Daemon {
 
 impl Daemon {
     /// A daemon that has just begun to serve.
-    pub fn new(gate: Arc<Gate>, listeners: Listeners, cores: Cores, logging: Logging, file: PathBuf) -> Self {
+    pub(super) fn new(
+        gate: Arc<Gate>,
+        listeners: Listeners,
+        cores: Cores,
+        logging: Logging,
+        file: PathBuf,
+        history: History,
+    ) -> Self {
         let now = SystemTime::now();
         Self {
             gate,
             listeners: Mutex::new(listeners),
             cores,
+            history: Mutex::new(history),
+            asking: Semaphore::new(super::offer::AT_ONCE),
             logging,
             file,
             instance: crate::sessions::SessionId::random().to_string(),
@@ -86,10 +101,12 @@ impl Daemon {
             return Err(api::ApiError::stale(previous));
         }
         let (mut settings, report) = self.load().map_err(|report| {
-            warn!(who, "a reload was refused; revision {previous} is still serving: {}", report.summary());
-            api::ApiError::bad_configuration(problems(&report))
+            warn!(who, "a reload was refused: {}; revision {previous} is still serving", sentences(&report));
+            api::ApiError::bad_configuration(problems(&report), previous)
         })?;
-        settings.revision = previous + 1;
+        let written = Snapshot::of(&report, &self.file);
+        settings.revision = self.with_history(|history| history.number_of(&written));
+        let revision = settings.revision;
         let changes = Settings::diff(&running.settings, &settings);
         let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
         let mut outcome = api::ReloadOutcome {
@@ -101,14 +118,20 @@ impl Daemon {
             problems: problems(&report),
         };
         if dry_run {
+            outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
             return Ok(outcome);
         }
-        let trouble = self.apply(&running, settings)?;
+        let trouble = self.apply(&running, settings).map_err(|problem| {
+            warn!(who, "a reload was refused: {problem}; revision {previous} is still serving");
+            api::ApiError::new(api::ErrorCode::BadConfiguration, problem)
+                .remedy(format!("Mend the files, then try again; revision {previous} is still serving."))
+        })?;
         outcome.needs_restart.extend(trouble);
+        outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
         outcome.applied = true;
-        outcome.revision = previous + 1;
+        outcome.revision = revision;
+        outcome.problems.extend(self.keep(written, who, reason).map(not_kept));
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
-        notify::status(&status::line(&self.gate));
         info!(
             who,
             reason = reason.unwrap_or(""),
@@ -124,14 +147,10 @@ impl Daemon {
     }
 
     /// Everything that can fail comes before the swap; what follows it only tidies up.
-    fn apply(&self, running: &Policy, settings: Settings) -> Result<Vec<String>, api::ApiError> {
+    fn apply(&self, running: &Policy, settings: Settings) -> Result<Vec<String>, String> {
         let settings = Arc::new(settings);
-        let policy = Policy::new(Arc::clone(&settings), Some(running)).map_err(|problem| {
-            api::ApiError::new(api::ErrorCode::BadConfiguration, problem).remedy("Mend the files, then try again.")
-        })?;
-        if let Err(problem) = self.logging.set(&settings.log) {
-            return Err(api::ApiError::new(api::ErrorCode::BadConfiguration, problem.to_string()));
-        }
+        let policy = Policy::new(Arc::clone(&settings), Some(running))?;
+        self.logging.set(&settings.log).map_err(|problem| problem.to_string())?;
         let kept: Vec<_> = policy.servers.values().map(|server| server.generation).collect();
         self.gate.settings.store(Arc::clone(&settings));
         let policy = Arc::new(policy);
@@ -153,6 +172,14 @@ impl Daemon {
             warn!("servers are not told which of their sessions have ended: {problem}");
         }
         Ok(trouble.iter().map(ToString::to_string).collect())
+    }
+
+    fn warnings(&self, policy: &Policy) -> Vec<String> {
+        let unused = policy.settings.from_history();
+        let unkept = self.with_history(|history| history.trouble().map(str::to_owned));
+        let settings = policy.settings.warnings.iter().cloned();
+        let units = self.gate.units.load().as_deref().cloned();
+        unused.into_iter().chain(settings).chain(units).chain(left_out(policy)).chain(unkept).chain(defects()).collect()
     }
 
     fn listener_status(&self, settings: &Settings) -> Vec<api::ListenerStatus> {
@@ -211,6 +238,26 @@ impl Daemon {
     }
 }
 
+/// What is wrong, on one line per problem.
+fn sentences(report: &Report) -> String {
+    let sentences = report.problems.iter().map(|problem| report.sentence(problem));
+    sentences.collect::<Vec<_>>().join("\n")
+}
+
+/// A warning to those who changed the configuration.
+fn not_kept(message: String) -> api::ConfigProblem {
+    api::ConfigProblem {
+        severity: api::Severity::Warning,
+        message,
+        remedy: Some("See that the daemon may write to its state folder, and that there is room.".into()),
+        file: None,
+        line: None,
+        column: None,
+        key: None,
+        report: None,
+    }
+}
+
 /// Names that merged views leave out, and how to mend each.
 fn left_out(policy: &Policy) -> impl Iterator<Item = String> {
     let mut servers: Vec<_> = policy.servers.values().collect();
@@ -258,7 +305,7 @@ impl Operations for Daemon {
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             listeners: self.listener_status(&policy.settings),
             servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
-            warnings: policy.settings.warnings.iter().cloned().chain(left_out(&policy)).chain(defects()).collect(),
+            warnings: self.warnings(&policy),
         }
     }
 
@@ -269,6 +316,7 @@ impl Operations for Daemon {
             loaded_at_ms: millis(*self.loaded.lock().unwrap_or_else(PoisonError::into_inner)),
             files: settings.files.iter().map(|file| file.display().to_string()).collect(),
             warnings: settings.warnings.clone(),
+            from_history: settings.from_history(),
             values: Vec::new(),
         }
     }
@@ -279,7 +327,21 @@ impl Operations for Daemon {
             Err(report) => (false, report),
         };
         let files = report.sources.files().iter().map(|file| file.display().to_string()).collect();
-        api::CheckOutcome { ok, files, problems: problems(&report) }
+        let mut problems = problems(&report);
+        problems.extend(self.look_at_units().map(units::problem));
+        api::CheckOutcome { ok, files, problems }
+    }
+
+    fn history(&self) -> api::HistoryView {
+        self.accepted()
+    }
+
+    fn revision(&self, number: u64) -> Result<api::Revision, api::ApiError> {
+        self.accepted_as(number)
+    }
+
+    fn tools(&self, server: &str) -> Result<api::ServerTools, api::ApiError> {
+        self.offer(server)
     }
 
     fn reload(
@@ -288,9 +350,9 @@ impl Operations for Daemon {
         request: &api::ReloadRequest,
         if_match: Option<u64>,
     ) -> Result<api::ReloadOutcome, api::ApiError> {
-        crate::lifecycle::notify::reloading();
+        notify::reloading();
         let outcome = self.transact(&peer.to_string(), request.reason.as_deref(), request.dry_run, if_match);
-        crate::lifecycle::notify::ready(&format!("revision {}", self.gate.settings.load().revision));
+        notify::ready(&status::line(&self.gate));
         outcome
     }
 }
@@ -307,7 +369,8 @@ fn problems(report: &Report) -> Vec<api::ConfigProblem> {
     report.to_problems()
 }
 
-fn millis(time: SystemTime) -> u64 {
+/// Milliseconds since 1970.
+pub(super) fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -12,11 +12,11 @@ use crate::gate::Gate;
 /// The line.
 pub(super) fn line(gate: &Gate) -> String {
     let settings = gate.settings.load();
-    let revision = settings.revision;
+    let serving = settings.from_history().unwrap_or_else(|| format!("revision {}", settings.revision));
     match next_step(&settings) {
-        Some(step) => format!("revision {revision}: {step}"),
+        Some(step) => format!("{serving}: {step}"),
         None => format!(
-            "revision {revision}: {} calls in flight, {} sessions",
+            "{serving}: {} calls in flight, {} sessions",
             gate.calls.load(Ordering::Relaxed),
             gate.sessions.len(),
         ),

@@ -99,11 +99,7 @@ impl Server {
     ///
     /// # Errors
     /// A sentence, where certificates or headers towards it cannot be used.
-    pub fn new(
-        settings: Arc<settings::Server>,
-        daemon: &Daemon,
-        state: Option<&Arc<State>>,
-    ) -> Result<Self, String> {
+    pub fn new(settings: Arc<settings::Server>, daemon: &Daemon, state: Option<&Arc<State>>) -> Result<Self, String> {
         let by = match &settings.transport {
             Transport::Http(http) => By::Http(http_call::Upstream::new(&settings, http, daemon)?),
             Transport::Sse(http) => {

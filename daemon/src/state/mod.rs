@@ -12,8 +12,8 @@ mod keep;
 mod record;
 pub mod restore;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::hmac;
 use tracing::{debug, error, warn};
@@ -23,7 +23,7 @@ use self::entry::Entry;
 use self::file::{Records, Slot};
 use self::folder::Folder;
 pub use self::keep::Keep;
-use crate::config::settings::{Daemon, Instances, Stdio};
+use crate::config::settings::{Access, Daemon, Instances, Stdio};
 
 /// Epochs that an id has room for; JavaScript's whole numbers end at 53 bits.
 const EPOCHS: u64 = 1 << 20;
@@ -117,8 +117,9 @@ impl State {
     /// What the operator configured for a stdio server, as far as it shows in its processes; sealed,
     /// since secrets are part of it. It must be the same in every version for the same configuration.
     pub fn likeness(&self, stdio: &Stdio) -> String {
-        let Stdio { command, environment, directory, instances, line_bytes: _ } = stdio;
-        let Instances { per: _, max: _, spares: _, idle: _, memory, tasks } = instances;
+        let Stdio { command, environment, directory, instances, access, line_bytes: _ } = stdio;
+        let Instances { per: _, max: _, spares: _, idle: _, memory, tasks, cpu, wear: _ } = instances;
+        let Access { network, networks, read, write, groups } = access;
         let mut context = hmac::Context::with_key(&self.likeness);
         let mut add = |what: &str, value: &[u8]| {
             for part in [what.as_bytes(), value] {
@@ -134,7 +135,15 @@ impl State {
         if let Some(directory) = directory {
             add("directory", directory.as_os_str().as_encoded_bytes());
         }
-        for (what, bound) in [("memory", memory), ("tasks", tasks)] {
+        if *network {
+            add("network", &[]);
+        }
+        networks.iter().for_each(|network| add("network", network.to_string().as_bytes()));
+        for (what, paths) in [("read", read), ("write", write)] {
+            paths.iter().for_each(|path| add(what, path.as_os_str().as_encoded_bytes()));
+        }
+        groups.iter().for_each(|group| add("group", group.as_bytes()));
+        for (what, bound) in [("memory", memory), ("tasks", tasks), ("cpu", cpu)] {
             if let Some(bound) = bound {
                 add(what, &bound.to_le_bytes());
             }

@@ -43,7 +43,12 @@ struct Returned {
 /// What is done on a core.
 enum Piece {
     /// A session's legs, and what it watches.
-    Session { session: Arc<Session>, instances: Vec<Returned>, legs: Vec<(Arc<Server>, Conversation)>, entry: entry::Hosted },
+    Session {
+        session: Arc<Session>,
+        instances: Vec<Returned>,
+        legs: Vec<(Arc<Server>, Conversation)>,
+        entry: entry::Hosted,
+    },
     /// An instance that belongs to no session.
     Instance(Returned),
     /// A server is told that a session which mirrored its own is over.

@@ -22,7 +22,7 @@ pub(crate) use listener::{HEADERS, HSTS};
 use super::environment::Environment;
 use super::problem::{Problem, Report, Severity};
 use super::section::Section;
-use super::settings::{Daemon, Listener, Log, LogFormat, Server, Settings};
+use super::settings::{Daemon, Listener, Log, LogFormat, OnBadConfig, Origin, Server, Settings};
 use super::source::Place;
 use super::tree::{Entry, Node, Table};
 use super::{shape, units};
@@ -70,9 +70,9 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let keys = named(tree, "key")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, &tiers, context)?))))
         .collect();
-    let state_dir = state_folder(tree, environment);
+    let daemon = daemon(Section::new(table(tree, "daemon"), "daemon"), environment);
     let listeners: Vec<_> = named(tree, "listener")
-        .map(|(entry, table)| Arc::new(listener::listener(entry, table, &state_dir, context)))
+        .map(|(entry, table)| Arc::new(listener::listener(entry, table, &daemon.state_dir, context)))
         .collect();
     listener::check_addresses(tree, context);
     if table(tree, "listener").is_none_or(|listeners| listeners.entries.is_empty()) {
@@ -93,6 +93,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         .collect();
     Settings {
         revision: 1,
+        origin: Origin::Files,
         files: Vec::new(),
         listeners,
         servers,
@@ -100,7 +101,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         keys,
         tiers,
         limits: limits::limits(tree.get("limit"), "limit", context),
-        daemon: daemon(Section::new(table(tree, "daemon"), "daemon")),
+        daemon,
         log: log(Section::new(table(tree, "log"), "log")),
         warnings: Vec::new(),
     }
@@ -110,15 +111,14 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
 /// error of its own, and what concerns the process.
 pub(super) fn parts(tree: &Table, environment: &Environment, report: &mut Report) -> Parts {
     let mut parts = Parts {
-        daemon: daemon(Section::new(table(tree, "daemon"), "daemon")),
+        daemon: daemon(Section::new(table(tree, "daemon"), "daemon"), environment),
         listeners: Vec::new(),
         servers: Vec::new(),
     };
-    let state_dir = state_folder(tree, environment);
     for (entry, table) in named(tree, "listener").filter(|(entry, _)| units::is_name(&entry.key)) {
         shape::thing("listener.*", entry, report);
         // A socket says nothing of what is served there, so whatever else is wrong can wait.
-        let listener = listener::listener(entry, table, &state_dir, &mut Context { environment, report });
+        let listener = listener::listener(entry, table, &parts.daemon.state_dir, &mut Context { environment, report });
         if !listener.addresses.is_empty() {
             parts.listeners.push(Arc::new(listener));
         }
@@ -133,14 +133,6 @@ pub(super) fn parts(tree: &Table, environment: &Environment, report: &mut Report
     parts
 }
 
-/// Where the daemon keeps what it makes: systemd's choice, else the operator's, else the usual place.
-fn state_folder(tree: &Table, environment: &Environment) -> PathBuf {
-    let given = environment.variables.get("STATE_DIRECTORY").and_then(|folders| folders.split(':').next());
-    let written = Section::new(table(tree, "daemon"), "daemon").text("state_dir");
-    let chosen = given.map(str::to_owned).or(written).filter(|folder| !folder.is_empty());
-    chosen.map_or_else(|| PathBuf::from("/var/lib/toolgate"), PathBuf::from)
-}
-
 fn table<'a>(tree: &'a Table, name: &str) -> Option<&'a Table> {
     tree.get(name).and_then(Node::table)
 }
@@ -151,11 +143,16 @@ fn named<'a>(tree: &'a Table, section: &str) -> impl Iterator<Item = (&'a Entry,
     entries.iter().filter_map(|entry| Some((entry, entry.node.table()?)))
 }
 
-fn daemon(section: Section<'_>) -> Daemon {
+fn daemon(section: Section<'_>, environment: &Environment) -> Daemon {
+    let state_dir = || PathBuf::from(section.text("state_dir").unwrap_or_default());
     Daemon {
         cores: section.count("cores"),
         runtime_dir: PathBuf::from(section.text("runtime_dir").unwrap_or_default()),
-        state_dir: PathBuf::from(section.text("state_dir").unwrap_or_default()),
+        state_dir: environment.state_directory().unwrap_or_else(state_dir),
+        on_bad_config: match section.text("on_bad_config").as_deref() {
+            Some("refuse") => OnBadConfig::Refuse,
+            _ => OnBadConfig::LastGood,
+        },
         drain_timeout: section.duration("drain_timeout"),
         lame_duck: section.duration("lame_duck"),
         max_connections: section.count("max_connections"),

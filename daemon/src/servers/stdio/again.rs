@@ -108,9 +108,7 @@ impl Instances {
     /// Has an instance outlive the process. One that cannot serves all the same.
     pub(super) async fn keep(&self, pid: u32, role: entry::Role, connection: &Connection) -> Option<Arc<Keep>> {
         let Keeping { state, likeness } = self.keeping.as_ref()?;
-        let kept = async {
-            Keep::begin(state, (&self.server, likeness), pid, role, connection.descriptor()?).await
-        };
+        let kept = async { Keep::begin(state, (&self.server, likeness), pid, role, connection.descriptor()?).await };
         kept.await
             .inspect_err(|problem| {
                 warn!(server = self.server, pid, %problem, "an instance will end with the gate: systemd did not take its connection");

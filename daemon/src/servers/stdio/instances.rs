@@ -15,14 +15,15 @@ use tokio::time::{Instant, timeout_at};
 use toolgate_protocol::backoff::{Backoff, Verdict};
 use tracing::{info, warn};
 
-use super::connection::{self, Incoming, OpenError};
 use super::again::Keeping;
+use super::connection::{self, Incoming, OpenError};
 use super::events::Events;
 use super::link::{Begun, Link, Serves};
 use super::spares::Spares;
 use crate::clock;
 use crate::config::settings::{Queue, Stdio};
 use crate::failure::{Failure, Kind};
+use crate::instance::notice::Exit;
 use crate::state::entry;
 
 /// How long the wrapper may take until its first line.
@@ -48,6 +49,7 @@ pub struct Instances {
     /// By owner: one starts the instance, the others wait for what comes of it.
     starting: Mutex<HashMap<String, Arc<Start>>>,
     backoff: Mutex<Backoff>,
+    last_exit: Mutex<Option<Exit>>,
     retired: AtomicBool,
     next: AtomicU64,
     pub(super) keeping: Option<Keeping>,
@@ -115,6 +117,7 @@ impl Instances {
             running: Mutex::default(),
             starting: Mutex::default(),
             backoff: Mutex::new(Backoff::new(seed())),
+            last_exit: Mutex::default(),
             retired: AtomicBool::new(false),
             next: AtomicU64::new(0),
             keeping: None,
@@ -183,6 +186,12 @@ impl Instances {
             }
             Verdict::Quarantined => Some("it keeps ending right after its start; mend it and reload".to_owned()),
         }
+    }
+
+    /// How the instance ended that ended last; none where no wrapper told.
+    pub fn last_exit(&self) -> Option<Exit> {
+        self.sweep();
+        lock(&self.last_exit).clone()
     }
 
     /// Ends instances that idle, and forgets ended ones. Called every few seconds.
@@ -348,6 +357,9 @@ impl Instances {
     /// An end soon after the start that nobody asked for counts as a crash, unless it had worked: then
     /// something else ended it, and the next one will start.
     fn note_end(&self, slot: &Slot) {
+        if let Some(exit) = slot.link.exit() {
+            *lock(&self.last_exit) = Some(exit.clone());
+        }
         let lived = Duration::from_millis(clock::millis().saturating_sub(slot.started));
         if slot.role == Role::Spare && (slot.link.was_told_to_end() || lived >= STABLE) {
             // Nobody used it: that it ran says nothing of how calls would fare.

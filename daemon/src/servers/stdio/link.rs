@@ -6,8 +6,8 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -77,6 +77,8 @@ pub(super) struct Shared {
     in_flight: AtomicUsize,
     last_used: AtomicU64,
     ended: AtomicBool,
+    /// What its wrapper said last.
+    exit: OnceLock<Exit>,
     told_to_end: AtomicBool,
     /// Requests that it has answered.
     pub(super) answered: AtomicUsize,
@@ -131,6 +133,7 @@ impl Link {
             in_flight: AtomicUsize::new(0),
             last_used: AtomicU64::new(clock::millis()),
             ended: AtomicBool::new(false),
+            exit: OnceLock::new(),
             told_to_end: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
             news: News::default(),
@@ -236,6 +239,11 @@ impl Link {
     /// Whether the instance has ended or is about to.
     pub fn is_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Relaxed) || self.commands.is_closed()
+    }
+
+    /// How it ended, once its wrapper has said so.
+    pub fn exit(&self) -> Option<&Exit> {
+        self.shared.exit.get()
     }
 
     /// Whether it has answered more than a greeting: what ends it then is not its start.
@@ -391,11 +399,6 @@ async fn read(
             Line::Exited(reason) => exit = Some(reason),
         }
     }
-    shared.ended.store(true, Ordering::Relaxed);
-    if let Some(keep) = &shared.keep {
-        keep.end();
-    }
-    shared.news.retire();
     let reason = match reader {
         Incoming::Instance(_) if endless => {
             back.end();
@@ -404,6 +407,15 @@ async fn read(
         Incoming::Instance(_) => epitaph(exit.as_ref()),
         Incoming::Events(_) => "its stream of events ended".into(),
     };
+    // Before the end is noted: whoever finds it ended finds out how.
+    if let Some(exit) = exit {
+        drop(shared.exit.set(exit));
+    }
+    shared.ended.store(true, Ordering::Relaxed);
+    if let Some(keep) = &shared.keep {
+        keep.end();
+    }
+    shared.news.retire();
     debug!(pid = shared.pid, %reason, "an instance ended");
     waiting.borrow_mut().lose_all(&reason);
     // Whoever waits for the place finds the end noted.

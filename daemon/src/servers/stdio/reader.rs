@@ -89,7 +89,7 @@ impl Reader {
         reader.first_may_be_cut = left.is_none();
         if let Some(left) = left {
             reader.lines.buffer.extend_from_slice(&left.unread.0);
-            reader.lines.skipping = left.skipping;
+            reader.lines.skipped = left.skipping.then_some(0);
         }
         reader
     }
@@ -152,7 +152,7 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         if let Some(keep) = &self.keep {
-            keep.leave_unread(&self.lines.buffer, self.lines.skipping);
+            keep.leave_unread(&self.lines.buffer, self.lines.skipped.is_some());
         }
     }
 }
