@@ -4,6 +4,7 @@
 //! Nothing here reaches into the daemon: what cannot be seen from outside cannot be relied upon.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -17,6 +18,7 @@ use crate::certificates::Certificates;
 use crate::http::{Connection, Target, request};
 use crate::load::Aim;
 use crate::mcp::Era;
+use crate::systemd::Systemd;
 use crate::wait;
 
 const SECRET: &str = "c2VjcmV0LW9mLXNjZW5hcmlvcy1hbmQtbm90aGluZy1lbHNl";
@@ -27,6 +29,7 @@ pub struct Setup {
     servers: BTreeMap<String, String>,
     limits: Vec<String>,
     daemon: Vec<String>,
+    log: Vec<String>,
     listener: Vec<String>,
     tables: Vec<String>,
 }
@@ -65,6 +68,13 @@ impl Setup {
         self
     }
 
+    /// Adds a line of `[log]`.
+    #[must_use]
+    pub fn log(mut self, line: &str) -> Self {
+        self.log.push(line.to_owned());
+        self
+    }
+
     /// Adds a line of the listener's table.
     #[must_use]
     pub fn listener(mut self, line: &str) -> Self {
@@ -86,6 +96,13 @@ impl Setup {
         self.table(&format!("[key.{id}]\nhash = \"sha256:{hash}\"\nowner = \"{id}\"\n{lines}\n"))
     }
 
+    /// Takes such a key out again.
+    #[must_use]
+    pub fn without_key(mut self, id: &str) -> Self {
+        self.tables.retain(|table| !table.starts_with(&format!("[key.{id}]")));
+        self
+    }
+
     fn has_stdio(&self) -> bool {
         self.started().next().is_some()
     }
@@ -101,7 +118,7 @@ impl Setup {
         format!(
             "version = 1\n\n\
              [daemon]\ncores = 2\nruntime_dir = \"{folder}/run\"\nstate_dir = \"{folder}/state\"\n{daemon}\n\n\
-             [log]\nlevel = \"info\"\nformat = \"json\"\n\n\
+             [log]\nlevel = \"info\"\nformat = \"json\"\n{log}\n\n\
              [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = [\"mcp\", \"health\", \"ready\"]\nauth = [\"key\"]\n\
              tls.certificates = [{{ chain = \"file:{chain}\", key = \"file:{key}\" }}]\n{listener}\n\n\
              [key.test]\nhash = \"sha256:{hash}\"\nowner = \"test\"\ntier = \"test\"\n\n\
@@ -111,6 +128,7 @@ impl Setup {
             tables = self.tables.join("\n"),
             folder = folder.display(),
             daemon = self.daemon.join("\n"),
+            log = self.log.join("\n"),
             chain = certificates.chain.display(),
             key = certificates.key.display(),
             limits = self.limits.join(", "),
@@ -123,6 +141,19 @@ impl Setup {
     /// # Panics
     /// When it does not become ready, with its log.
     pub async fn start(self) -> Gate {
+        self.start_by(false).await
+    }
+
+    /// The same under a service manager, which passes it its listener and keeps its descriptors, so that it can be
+    /// restarted.
+    ///
+    /// # Panics
+    /// As [`Setup::start`].
+    pub async fn start_under_systemd(self) -> Gate {
+        self.start_by(true).await
+    }
+
+    async fn start_by(self, managed: bool) -> Gate {
         let folder = tempfile::Builder::new().prefix("toolgate-scenario-").tempdir().expect("a folder");
         let certificates = Certificates::write(&folder.path().join("tls"));
         for part in ["run", "state"] {
@@ -132,8 +163,17 @@ impl Setup {
         let config = folder.path().join("toolgate.toml");
         std::fs::write(&config, self.text(folder.path(), port, &certificates)).expect("the configuration");
         let keeper = self.has_stdio().then(|| start("keeper", folder.path(), &config));
+        let manager = managed.then(|| Manager {
+            systemd: Systemd::start(folder.path()),
+            listener: TcpListener::bind(("127.0.0.1", port)).expect("the listener's port"),
+        });
+        let process = match &manager {
+            Some(manager) => manager.start(folder.path(), &config),
+            None => start("run", folder.path(), &config),
+        };
         let gate = Gate {
-            process: start("run", folder.path(), &config),
+            process,
+            manager,
             keeper,
             target: Target::tls(port, &certificates.ca),
             setup: self,
@@ -155,9 +195,25 @@ impl Setup {
     }
 }
 
+/// Who starts the gate.
+struct Manager {
+    systemd: Systemd,
+    listener: TcpListener,
+}
+
+impl Manager {
+    fn start(&self, folder: &Path, config: &Path) -> Child {
+        let mut command = Command::new(program("activated"));
+        command.arg(program("toolgated"));
+        let mut command = prepared(command, "run", folder, config);
+        self.systemd.spawn(command.env("STATE_DIRECTORY", folder.join("state")), &[("test", &self.listener)])
+    }
+}
+
 /// A running gate.
 pub struct Gate {
     process: Child,
+    manager: Option<Manager>,
     keeper: Option<Child>,
     target: Target,
     setup: Setup,
@@ -269,6 +325,46 @@ impl Gate {
         wait::until("the gate to end", || std::future::ready(poll())).await
     }
 
+    /// The service manager of a gate that was started under one.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn systemd(&self) -> &Systemd {
+        &self.manager.as_ref().expect("a gate under systemd").systemd
+    }
+
+    /// Ends the daemon, in good order by SIGTERM or at once by SIGKILL, and starts it again.
+    ///
+    /// # Panics
+    /// When it does not end or does not become ready again.
+    pub async fn restart(&mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
+        let status = self.ended().await;
+        self.start_again().await;
+        status
+    }
+
+    /// Starts a daemon that has ended.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn start_again(&mut self) {
+        let manager = self.manager.as_ref().expect("a gate under systemd");
+        let ready = manager.systemd.ready();
+        self.process = manager.start(self.folder.path(), &self.config);
+        wait::until("the gate to be ready", async || {
+            (manager.systemd.ready() > ready).then_some(()).or_else(|| self.still_running())
+        })
+        .await;
+    }
+
+    /// A folder of its own: `state` is its state's.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Never yields: panics with the log when the daemon has ended.
     fn still_running<T>(&self) -> Option<T> {
         let gone = !Path::new(&format!("/proc/{}/stat", self.process.id())).exists()
@@ -304,17 +400,21 @@ fn hash() -> String {
 }
 
 fn start(command: &str, folder: &Path, config: &Path) -> Child {
-    let log = std::fs::File::create(folder.join(format!("{command}.log"))).expect("a log file");
-    Command::new(program("toolgated"))
+    prepared(Command::new(program("toolgated")), command, folder, config).stdin(Stdio::null()).spawn().expect("toolgated")
+}
+
+/// A command of toolgated that logs to the folder, behind what earlier ones logged.
+fn prepared(mut toolgated: Command, command: &str, folder: &Path, config: &Path) -> Command {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join(format!("{command}.log")));
+    let log = log.expect("a log file");
+    toolgated
         .arg(command)
         .arg("--config")
         .arg(config)
-        .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a second handle"))
         .stderr(log)
-        .process_group(0)
-        .spawn()
-        .expect("toolgated")
+        .process_group(0);
+    toolgated
 }
 
 /// A program of this workspace, from the folder that the running test was built into.

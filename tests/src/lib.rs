@@ -5,6 +5,7 @@
 
 pub mod caller;
 pub mod certificates;
+pub mod counter;
 pub mod fake;
 pub mod framing;
 pub mod gate;
@@ -18,4 +19,5 @@ pub mod processes;
 pub mod recorder;
 pub mod slow;
 pub mod standin;
+pub mod systemd;
 pub mod wait;

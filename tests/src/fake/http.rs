@@ -73,12 +73,12 @@ struct Server {
     sessions: Arc<Mutex<HashSet<String>>>,
 }
 
-pub(super) struct Request {
-    pub(super) method: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
     /// Path and query.
-    pub(super) target: String,
-    pub(super) headers: Value,
-    pub(super) body: String,
+    pub(crate) target: String,
+    pub(crate) headers: Value,
+    pub(crate) body: String,
 }
 
 impl Server {
@@ -197,7 +197,7 @@ fn status_of(text: &str, modern: bool) -> u16 {
     }
 }
 
-pub(super) fn plain(status: u16, headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn plain(status: u16, headers: &str, body: &str) -> Vec<u8> {
     let retry = if status == 429 { "Retry-After: 7\r\n" } else { "" };
     format!(
         "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{headers}{retry}Content-Length: {}\r\n\r\n{body}",
@@ -232,7 +232,7 @@ fn event(text: &str) -> Vec<u8> {
     format!("{:x}\r\n{event}\r\n", event.len()).into_bytes()
 }
 
-pub(super) async fn read_request(socket: &mut TcpStream, held: &mut Vec<u8>) -> io::Result<Option<Request>> {
+pub(crate) async fn read_request(socket: &mut TcpStream, held: &mut Vec<u8>) -> io::Result<Option<Request>> {
     loop {
         if let Some((length, request)) = parse(held)? {
             held.drain(..length);

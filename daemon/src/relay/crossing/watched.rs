@@ -111,7 +111,9 @@ async fn watched(call: &Call, hosted: &Hosted, leg: &Leg) -> Result<Arc<Watched>
 /// Has a session watch what it watched at a server in an earlier process; to be called on a core.
 pub fn again(core: &Rc<Core>, server: &Arc<Server>, session: &Arc<Session>, hosted: &Hosted, uris: &[String]) {
     let watched = Watched::new(true);
-    uris.iter().for_each(|uri| drop(watched.lock().subscribe(uri)));
+    for uri in uris {
+        watched.lock().subscribe(uri);
+    }
     let (watched, _) = hosted.watch(&server.settings.name, watched);
     follow(core, server, session, hosted, &watched);
 }
