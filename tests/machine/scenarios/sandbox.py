@@ -7,7 +7,7 @@ from traffic import Traffic
 
 # What the server of this scenario tries; each must fail.
 FORBIDDEN = {
-    "reads the configuration of keys": "open('/etc/toolgate/conf.d/traffic.toml').read() if __import__('os').stat('/etc/toolgate/conf.d/traffic.toml').st_mode & 4 == 0 else 1/0",
+    "reads credentials": "__import__('os').listdir('/etc/toolgate/credentials')",
     "writes outside of its home": "open('/var/tmp/../lib/x', 'w')",
     "writes to /etc": "open('/etc/x', 'w')",
     "sees the state of the gate": "__import__('os').listdir('/var/lib/toolgate')",
