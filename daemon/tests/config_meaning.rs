@@ -87,7 +87,7 @@ fn the_packaged_file_is_usable_as_it_is_and_with_all_its_examples() {
     let local = &settings.listeners[0];
     assert!(local.addresses.iter().all(|address| address.ip().is_loopback()), "nobody else connects yet");
     let tls = local.tls.as_ref().expect("TLS from the first start");
-    assert_eq!(tls.certificates[0].chain, Path::new("/var/lib/toolgate/tls/local.crt"));
+    assert!(tls.certificates[0].chain.ends_with("tls/local.crt"), "in the state folder, which the text does not know");
     assert!(tls.self_signed.as_ref().is_some_and(|names| names.contains(&"localhost".to_owned())));
     let all: String = EXAMPLES
         .lines()
@@ -100,14 +100,6 @@ fn the_packaged_file_is_usable_as_it_is_and_with_all_its_examples() {
     let settings = read(&format!("{PACKAGED}{all}"));
     assert_eq!(settings.listeners.len(), 4);
     assert_eq!(settings.servers.len(), 2);
-}
-
-#[test]
-fn what_the_packaged_file_says_to_do_next_works() {
-    let example = PACKAGED.lines().filter_map(|line| line.strip_prefix("#          "));
-    let server: String = example.filter(|line| line.starts_with(['[', 'e'])).map(|line| format!("{line}\n")).collect();
-    let settings = read(&format!("{PACKAGED}{server}"));
-    assert_eq!(settings.servers.len(), 1);
 }
 
 #[test]

@@ -41,7 +41,9 @@ impl Counter {
             "tools/call" => match message["params"]["name"].as_str() {
                 Some("ask") => {
                     self.asked += 1;
-                    return vec![json!({"jsonrpc": "2.0", "id": format!("asked-{}", self.asked), "method": "roots/list"})];
+                    return vec![
+                        json!({"jsonrpc": "2.0", "id": format!("asked-{}", self.asked), "method": "roots/list"}),
+                    ];
                 }
                 Some("answers") => text(&json!(self.answers).to_string()),
                 _ => self.count(&message["params"]["arguments"]),

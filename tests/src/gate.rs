@@ -400,7 +400,10 @@ fn hash() -> String {
 }
 
 fn start(command: &str, folder: &Path, config: &Path) -> Child {
-    prepared(Command::new(program("toolgated")), command, folder, config).stdin(Stdio::null()).spawn().expect("toolgated")
+    prepared(Command::new(program("toolgated")), command, folder, config)
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("toolgated")
 }
 
 /// A command of toolgated that logs to the folder, behind what earlier ones logged.

@@ -53,12 +53,20 @@ pub(super) fn read_texts(files: &[(PathBuf, &str)], report: &mut Report) -> Tabl
     tree
 }
 
-/// A text of the main file's `[daemon]`, also where the file as a whole cannot be used.
-pub(super) fn text_of_daemon(path: &Path, key: &str) -> Option<String> {
+/// The state folder that the main file names, also where the file as a whole cannot be used: read line
+/// by line, since one open bracket makes a single value of all that follows.
+pub(super) fn state_dir_of(path: &Path) -> Option<PathBuf> {
     let text = std::fs::read_to_string(path).ok()?;
-    let (table, _) = DeTable::parse_recoverable(&text);
-    let tree = tree::from_toml(table.get_ref(), 0);
-    tree.get("daemon")?.table()?.get(key)?.text().map(str::to_owned)
+    text.lines().find_map(|line| {
+        let (key, _) = line.split_once('=')?;
+        if !matches!(key.trim(), "state_dir" | "daemon.state_dir") {
+            return None;
+        }
+        let (table, errors) = DeTable::parse_recoverable(line);
+        let tree = tree::from_toml(table.get_ref(), 0);
+        let value = tree.get("state_dir").or_else(|| tree.get("daemon")?.table()?.get("state_dir"))?;
+        value.text().filter(|_| errors.is_empty()).map(PathBuf::from)
+    })
 }
 
 /// Parses a text as if it were the main file.

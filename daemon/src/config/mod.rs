@@ -30,8 +30,6 @@ pub(crate) mod url;
 
 use std::path::{Path, PathBuf};
 
-use toolgate_admin_api as api;
-
 pub use build::Parts;
 pub(crate) use build::{HEADERS, HSTS};
 pub use check::{CheckArgs, check};
@@ -67,13 +65,12 @@ pub fn load_snapshot(
     finish(&tree, report, environment)
 }
 
-/// Where a daemon with this main file keeps its state, also where the file cannot be used.
+/// Where a daemon with this main file keeps its state, also where the file cannot be used; empty: nowhere.
 #[must_use]
 pub fn state_dir(path: &Path, environment: &Environment) -> PathBuf {
     let named = environment.state_directory();
     let overridden = || environment.variables.get("TOOLGATE_DAEMON__STATE_DIR").map(PathBuf::from);
-    let written = || files::text_of_daemon(path, "state_dir").map(PathBuf::from);
-    named.or_else(overridden).or_else(written).unwrap_or_else(|| PathBuf::from(api::history::STATE_DIR))
+    named.or_else(overridden).or_else(|| files::state_dir_of(path)).unwrap_or_default()
 }
 
 /// A configuration from a text alone: no file is opened, so that certificates are not checked and
@@ -125,6 +122,22 @@ pub(crate) fn valid_name(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_folder_of_a_broken_file_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let main = folder.path().join("toolgate.toml");
+        let found = |text: &str| {
+            std::fs::write(&main, text).unwrap();
+            state_dir(&main, &Environment::default())
+        };
+        assert_eq!(found("[daemon]\ncores = [1\n  state_dir = '/a b'  # ours\n"), Path::new("/a b"));
+        assert_eq!(found("daemon.state_dir = \"/a\"\n]"), Path::new("/a"));
+        assert_eq!(found("#state_dir = \"/a\"\nstate_dir = \"/unfinished\n"), Path::new(""));
+        let variables = [("STATE_DIRECTORY".to_owned(), "/x:/y".to_owned())].into();
+        let environment = Environment { variables, ..Environment::default() };
+        assert_eq!(state_dir(&main, &environment), Path::new("/x"));
+    }
 
     #[test]
     fn reads_the_example_of_the_manual() {

@@ -84,7 +84,7 @@ pub struct Daemon {
     pub cores: usize,
     /// Folder of the admin sockets and of `servers/`.
     pub runtime_dir: PathBuf,
-    /// Folder of what must survive a restart, where systemd gives none; empty: nothing does.
+    /// Folder of what must survive a restart; systemd's where it gives one; empty: nothing does.
     pub state_dir: PathBuf,
     /// What to do at a start with files that cannot be used.
     pub on_bad_config: OnBadConfig,

@@ -4,19 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use super::{HEAD, escape};
 use crate::config::Parts;
+use crate::config::secret::{CREDENTIALS, ENCRYPTED};
 use crate::config::settings::{Server, Transport};
 use crate::keeper::connections;
 
 /// Where it is, in a folder of units.
 pub(super) const DROP_IN: &str = "toolgated.service.d/50-toolgate.conf";
-
-/// Where the operator puts credentials, and where `systemd-creds encrypt` does.
-const CREDENTIALS: &str = "/etc/toolgate/credentials";
-const ENCRYPTED: &str = "/etc/credstore.encrypted";
 
 /// Descriptors kept in systemd's store beside those of instances.
 const SPARE_STORE: usize = 64;
@@ -110,8 +108,7 @@ fn credentials(parts: &Parts) -> (String, Vec<String>) {
 /// The line that loads a credential: encrypted where it is so on this machine.
 pub(super) fn load_credential(name: &str) -> Result<String, String> {
     let name = escape::credential(name)?;
-    let encrypted = std::path::Path::new(ENCRYPTED).join(name).exists();
-    Ok(if encrypted {
+    Ok(if Path::new(ENCRYPTED).join(name).exists() {
         format!("LoadCredentialEncrypted={name}:{ENCRYPTED}/{name}\n")
     } else {
         format!("LoadCredential={name}:{CREDENTIALS}/{name}\n")

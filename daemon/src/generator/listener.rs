@@ -25,7 +25,8 @@ pub(super) fn render(listener: &Listener) -> Result<String, String> {
          [Unit]\n\
          Description=Toolgate's listener {name}\n\
          Documentation=man:toolgated(8)\n\
-         PartOf={TARGET}\n\n\
+         PartOf={TARGET}\n\
+         After={TARGET}\n\n\
          [Socket]\n\
          # The gate finds its sockets by this name.\n\
          FileDescriptorName={name}\n\

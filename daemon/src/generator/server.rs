@@ -59,7 +59,8 @@ fn socket(name: &str, instances: &Instances, runtime_dir: &Path) -> Result<Strin
          [Unit]\n\
          Description=MCP server {name}: an instance per connection\n\
          Documentation=man:toolgate.toml(5)\n\
-         PartOf={TARGET}\n\n\
+         PartOf={TARGET}\n\
+         After={TARGET}\n\n\
          [Socket]\n\
          ListenStream={path}\n\
          Accept=yes\n\
@@ -88,6 +89,7 @@ fn service(name: &str, stdio: &Stdio, environment: &Environment) -> Result<Strin
          # Nobody has to clean up after one that failed.\n\
          CollectMode=inactive-or-failed\n\
          PartOf={TARGET}\n\
+         After={TARGET}\n\
          # When the machine stops, the gate drains before its instances end.\n\
          Before=toolgated.service\n\n\
          [Service]\n\

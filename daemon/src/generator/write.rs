@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use super::NAME;
@@ -10,6 +11,9 @@ use super::units::{Unit, Units};
 
 /// Whose members may read what is secret: the gate compares it with what it would render.
 const GROUP: &str = "toolgate";
+
+/// Where the journal listens.
+const JOURNAL: &str = "/run/systemd/journal/socket";
 
 /// Characters of a line; the kernel's log takes about a thousand bytes.
 const LINE: usize = 400;
@@ -43,13 +47,23 @@ fn group() -> Option<u32> {
     line.split(':').nth(1)?.parse().ok()
 }
 
-/// Says a problem in the kernel's log, which the journal reads, and on standard error.
+/// Says a problem in the journal, or before there is one in the kernel's log, which the journal
+/// reads later; and on standard error.
 pub(super) fn report(problem: &str) {
     eprintln!("{NAME}: {problem}");
     let words: String = problem.chars().take(LINE).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let line = format!("<4>{NAME}[{}]: {words}", std::process::id());
-    if let Ok(mut log) = OpenOptions::new().write(true).open("/dev/kmsg") {
-        // Nobody is left to be told where this fails.
-        let _ = log.write_all(line.as_bytes());
-    }
+    let told = to_journal(&words).or_else(|_| {
+        let line = format!("<4>{NAME}[{}]: {words}", std::process::id());
+        OpenOptions::new().write(true).open("/dev/kmsg")?.write_all(line.as_bytes())
+    });
+    // Nobody is left to be told where this fails.
+    let _ = told;
+}
+
+/// Never waits: systemd waits for us, and the journal may wait for systemd.
+fn to_journal(words: &str) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    let entry = format!("PRIORITY=4\nSYSLOG_IDENTIFIER={NAME}\nMESSAGE={words}\n");
+    socket.send_to(entry.as_bytes(), JOURNAL).map(drop)
 }

@@ -18,7 +18,8 @@ const KEPT: usize = 20;
 
 /// What was accepted before.
 pub(super) struct History {
-    folder: PathBuf,
+    /// None where nothing is to survive a restart.
+    folder: Option<PathBuf>,
     /// What was accepted last, whether it could be written or not.
     newest: Option<Revision>,
     /// The highest number that was ever given, as far as the folder tells.
@@ -28,11 +29,11 @@ pub(super) struct History {
 }
 
 impl History {
-    /// The history below a state folder; nothing is written yet.
+    /// The history below a state folder, empty for none; nothing is written yet.
     pub(super) fn open(state_dir: &Path) -> Self {
-        let folder = history_folder(state_dir);
-        let numbers = numbers(&folder);
-        let newest = numbers.iter().rev().find_map(|&number| read(&folder, number));
+        let folder = Some(state_dir).filter(|folder| !folder.as_os_str().is_empty()).map(history_folder);
+        let numbers = folder.as_deref().map(numbers).unwrap_or_default();
+        let newest = folder.as_deref().and_then(|folder| numbers.iter().rev().find_map(|&number| read(folder, number)));
         Self { last: numbers.last().copied().unwrap_or(0), folder, newest, trouble: None }
     }
 
@@ -72,22 +73,29 @@ impl History {
             files: snapshot.files,
             overrides: snapshot.overrides,
         };
-        self.trouble = write(&self.folder, &revision)
-            .err()
-            .map(|error| format!("revision {} is not kept in {}: {error}", revision.revision, self.folder.display()));
+        self.trouble = self.folder.as_deref().and_then(|folder| {
+            let error = write(folder, &revision).err()?;
+            Some(format!("revision {} is not kept in {}: {error}", revision.revision, folder.display()))
+        });
         self.last = self.last.max(revision.revision);
         self.newest = Some(revision);
     }
 
-    /// Those that are on disk, newest first.
+    /// Newest first: the newest revision, and those that are on disk.
     pub(super) fn list(&self) -> Vec<Accepted> {
-        let numbers = numbers(&self.folder);
-        numbers.iter().rev().filter_map(|&number| Some(read(&self.folder, number)?.summary())).collect()
+        let newest = self.newest.iter().map(Revision::summary);
+        let before = self.newest.as_ref().map_or(u64::MAX, |newest| newest.revision);
+        let Some(folder) = &self.folder else { return newest.collect() };
+        let numbers = numbers(folder).into_iter().rev().filter(|number| *number < before);
+        newest.chain(numbers.filter_map(|number| Some(read(folder, number)?.summary()))).collect()
     }
 
-    /// One that is on disk.
+    /// One of them.
     pub(super) fn get(&self, number: u64) -> Option<Revision> {
-        read(&self.folder, number)
+        match &self.newest {
+            Some(newest) if newest.revision == number => Some(newest.clone()),
+            _ => read(self.folder.as_deref()?, number),
+        }
     }
 }
 
@@ -184,6 +192,17 @@ mod tests {
         assert_eq!((mode(&folder), mode(&folder.join(&names[0]))), (0o700, 0o600));
         let kept = history.get(1).unwrap();
         assert_eq!((kept.who.as_str(), kept.reason.as_deref(), kept.accepted_at_ms), ("uid 0", Some("why"), 7));
+    }
+
+    #[test]
+    fn without_a_state_folder_only_what_runs_is_known() {
+        let mut history = History::open(Path::new(""));
+        history.keep(snapshot("a"), "start", None, 1);
+        history.keep(snapshot("b"), "SIGHUP", None, 2);
+        assert_eq!(history.trouble(), None);
+        assert_eq!(history.list().iter().map(|accepted| accepted.revision).collect::<Vec<_>>(), [2]);
+        assert_eq!(history.get(2).unwrap().files[0].text, "b");
+        assert!(history.get(1).is_none());
     }
 
     #[test]

@@ -26,17 +26,16 @@ pub(super) fn line(gate: &Gate) -> String {
 /// What an operator has to do before anybody can make a call.
 fn next_step(settings: &Settings) -> Option<String> {
     let main = settings.files.first().map_or(Path::new("toolgate.toml"), |file| file);
-    let folder = main.with_file_name("conf.d");
     if settings.listeners.is_empty() {
         return Some(format!("nobody can connect: write a [listener.NAME] into {}", main.display()));
     }
     if settings.servers.is_empty() {
-        return Some(format!("no server yet: name one in {}, as {} shows", folder.display(), main.display()));
+        return Some(format!("no server yet: run `toolgate server add NAME -- COMMAND`; {} says more", main.display()));
     }
     let by_key =
         settings.listeners.iter().any(|listener| listener.serve.mcp && listener.auth.contains(&AuthMethod::Key));
     if by_key && settings.keys.is_empty() {
-        return Some("no key yet, so nobody can call: run `toolgate key create --owner NAME`".to_owned());
+        return Some("no key yet, so nobody can call: run `toolgate key create --owner NAME --write`".to_owned());
     }
     None
 }
@@ -56,7 +55,7 @@ mod tests {
         let server = "[server.a]\nendpoints = \"http://127.0.0.1:1/mcp\"\n";
         let key = format!("[key.abcdef]\nhash = \"sha256:{}\"\n", "0".repeat(64));
         assert!(step("version = 1\n").is_some_and(|step| step.contains("nobody can connect")));
-        assert!(step(packaged).is_some_and(|step| step.contains("no server yet") && step.contains("conf.d")));
+        assert!(step(packaged).is_some_and(|step| step.contains("toolgate server add")));
         assert!(step(&format!("{packaged}{server}")).is_some_and(|step| step.contains("toolgate key create")));
         assert_eq!(step(&format!("{packaged}{server}{key}")), None);
         let open = "version = 1\n[listener.a]\naddress = \"127.0.0.1:1\"\nauth = \"none\"\n";

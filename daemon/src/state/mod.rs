@@ -117,7 +117,7 @@ impl State {
     /// What the operator configured for a stdio server, as far as it shows in its processes; sealed,
     /// since secrets are part of it. It must be the same in every version for the same configuration.
     pub fn likeness(&self, stdio: &Stdio) -> String {
-        let Stdio { command, environment, directory, instances, access, line_bytes: _ } = stdio;
+        let Stdio { command, environment, directory, access, instances, line_bytes: _ } = stdio;
         let Instances { per: _, max: _, spares: _, idle: _, memory, tasks, cpu, wear: _ } = instances;
         let Access { network, networks, read, write, groups } = access;
         let mut context = hmac::Context::with_key(&self.likeness);

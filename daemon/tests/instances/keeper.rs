@@ -82,7 +82,9 @@ impl Keeper {
     }
 
     pub(crate) async fn open(&self, name: &str) -> Result<(Hello, Reader, Writer), OpenError> {
-        connection::open(&self.socket(name), PATIENCE, 64 * 1024).await
+        let (hello, connection) = connection::open(&self.socket(name), PATIENCE, 64 * 1024).await?;
+        let (reader, writer) = connection.begin(None, bytes::Bytes::new());
+        Ok((hello, reader, writer))
     }
 
     /// Processes of this keeper's instances, wrappers and zombies included.

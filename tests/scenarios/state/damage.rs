@@ -87,7 +87,8 @@ async fn one_damaged_record_costs_one_session() {
 async fn what_is_no_longer_configured_ends_and_the_rest_goes_on() {
     let mark = format!("config-{}", std::process::id());
     let mut gate = gate(&mark, |setup| setup.key("gone", "").key("stays", "")).await;
-    let with = |key: String, path: &str| Caller::new(&gate, path, Era::Legacy).with("Authorization", &format!("Bearer {key}"));
+    let with =
+        |key: String, path: &str| Caller::new(&gate, path, Era::Legacy).with("Authorization", &format!("Bearer {key}"));
     let gone = with(gate.key_of("gone"), "/mcp/counter").opened().await;
     let stays = with(gate.key_of("stays"), "/mcp/counter").opened().await;
     let shared = with(gate.key_of("stays"), "/mcp/shared").opened().await;

@@ -107,7 +107,11 @@ async fn restarts_and_kills_lose_no_session_and_no_server() {
             for worker in running {
                 worker.await.expect("a worker");
             }
-            println!("descriptors stored and taken out: {:?}, now {}", gate.systemd().traffic(), gate.systemd().stored().len());
+            println!(
+                "descriptors stored and taken out: {:?}, now {}",
+                gate.systemd().traffic(),
+                gate.systemd().stored().len()
+            );
             // A real stop: nothing is kept, and nothing stays.
             gate.signal(Signal::TERM);
             assert!(gate.ended().await.success());

@@ -85,7 +85,8 @@ fn listeners(status: &Status) -> Vec<Vec<String>> {
     std::iter::once(head).chain(rows).collect()
 }
 
-fn servers(status: &Status) -> Vec<Vec<String>> {
+/// The table of servers, with its head.
+pub(super) fn servers(status: &Status) -> Vec<Vec<String>> {
     let head = ["SERVER", "STATE", "TRANSPORT", "ERA", "IN FLIGHT", "WAITING", "INSTANCES", "REASON"];
     let rows = status.servers.iter().map(server);
     std::iter::once(head.map(String::from).to_vec()).chain(rows).collect()

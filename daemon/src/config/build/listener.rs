@@ -241,6 +241,14 @@ fn tls(
     let certificates = match (written, own) {
         (Some(list), None) => list.elements().iter().filter_map(|node| certificate(node, context)).collect(),
         (None, Some(own)) => {
+            if state_dir.as_os_str().is_empty() && context.environment.scrutiny.is_final() {
+                context.error(
+                    "no-state",
+                    own.place,
+                    "the daemon has no folder in which it could keep a certificate of its own making",
+                    "add daemon.state_dir = \"PATH\", or StateDirectory= to the daemon's unit",
+                );
+            }
             self_signed = Some(own_names(section, addresses, own, context));
             let folder = state_dir.join("tls");
             let file = |kind| folder.join(format!("{}.{kind}", entry.key));

@@ -399,6 +399,9 @@ async fn read(
             Line::Exited(reason) => exit = Some(reason),
         }
     }
+    if let Some(keep) = &shared.keep {
+        keep.end();
+    }
     let reason = match reader {
         Incoming::Instance(_) if endless => {
             back.end();
@@ -412,9 +415,6 @@ async fn read(
         drop(shared.exit.set(exit));
     }
     shared.ended.store(true, Ordering::Relaxed);
-    if let Some(keep) = &shared.keep {
-        keep.end();
-    }
     shared.news.retire();
     debug!(pid = shared.pid, %reason, "an instance ended");
     waiting.borrow_mut().lose_all(&reason);

@@ -1,0 +1,121 @@
+//! One file replaced in one step: a reader finds the old bytes or the new ones, never a part.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::Path;
+
+use rustix::process::geteuid;
+
+/// The group of the packaged daemon.
+const GROUP: &str = "toolgate";
+
+/// Who may read a file that is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Its owner, and the daemon's group.
+    Daemon,
+    /// Its owner alone.
+    Owner,
+    /// As these permission bits say, with the daemon's group.
+    Mode(u32),
+}
+
+impl Access {
+    fn mode(self) -> u32 {
+        match self {
+            Self::Daemon => 0o640,
+            Self::Owner => 0o600,
+            Self::Mode(mode) => mode & 0o777,
+        }
+    }
+}
+
+/// Owner, group and permission bits of a file that is there.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    uid: u32,
+    gid: u32,
+    mode: u32,
+}
+
+/// Writes a file; one that is there keeps its owner, group and mode, a new one gets `access`.
+pub(super) fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let kept = match fs::metadata(path) {
+        Ok(file) => Some(Kept { uid: file.uid(), gid: file.gid(), mode: file.mode() & 0o7777 }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // Hidden, so that a daemon that reads the folder just now passes it over.
+    let temporary = folder.join(format!(".{name}.new-{}", std::process::id()));
+    let written = fill(&temporary, bytes, kept, access).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // Whatever is left of it must not stay; that it fails too says nothing new.
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    File::open(folder)?.sync_all()
+}
+
+fn fill(path: &Path, bytes: &[u8], kept: Option<Kept>, access: Access) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let (owner, group, mode) = match kept {
+        Some(kept) => (Some(kept.uid), Some(kept.gid), kept.mode),
+        None => (None, (geteuid().is_root() && access != Access::Owner).then(group).flatten(), access.mode()),
+    };
+    if owner.is_some() || group.is_some() {
+        give(&file, owner, group)?;
+    }
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Only root may give a file away; whoever owns it already needs nothing.
+fn give(file: &File, owner: Option<u32>, group: Option<u32>) -> io::Result<()> {
+    let now = file.metadata()?;
+    let owner = owner.filter(|owner| *owner != now.uid());
+    let group = group.filter(|group| *group != now.gid());
+    if owner.is_none() && group.is_none() { Ok(()) } else { fchown(file, owner, group) }
+}
+
+/// The id of the daemon's group, where this machine has it.
+fn group() -> Option<u32> {
+    let groups = fs::read_to_string("/etc/group").ok()?;
+    let mut fields = groups.lines().map(|line| line.split(':'));
+    fields.find_map(|mut fields| if fields.next() == Some(GROUP) { fields.nth(1)?.parse().ok() } else { None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_keeps_its_mode_and_a_new_one_is_for_the_daemon() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.toml");
+        let mode = || fs::metadata(&path).expect("a file").mode() & 0o7777;
+        replace(&path, b"one", Access::Daemon).expect("writes");
+        assert_eq!(mode(), 0o640);
+        fs::set_permissions(&path, Permissions::from_mode(0o604)).expect("chmod");
+        replace(&path, b"two", Access::Daemon).expect("writes");
+        assert_eq!((fs::read(&path).expect("reads"), mode()), (b"two".to_vec(), 0o604));
+        assert_eq!(fs::read_dir(folder.path()).expect("reads").count(), 1, "nothing temporary is left");
+    }
+
+    #[test]
+    fn a_file_keeps_its_owner() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.toml");
+        fs::write(&path, "one").expect("writes");
+        std::os::unix::fs::chown(&path, Some(12), Some(34)).expect("root may");
+        replace(&path, b"two", Access::Daemon).expect("writes");
+        let file = fs::metadata(&path).expect("a file");
+        assert_eq!((file.uid(), file.gid()), (12, 34));
+    }
+}
