@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use toolgated::config::settings::{
-    Daemon, Endpoint, Http, Limit, LimitScope, Log, LogFormat, Measure, Pool, Settings, Tier, Timeouts, UpstreamTls,
+    Daemon, Endpoint, Http, Limit, LimitScope, Log, LogFormat, Measure, OnBadConfig, Origin, Pool, Settings, Tier,
+    Timeouts, UpstreamTls,
 };
 use toolgated::limits::{Keys, Limits};
 use toolgated::servers::http::{HttpServer, Method, Outgoing};

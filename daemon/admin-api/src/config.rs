@@ -77,6 +77,10 @@ pub struct ReloadRequest {
     /// Why, for the record of changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The running revision, where the files are again what they were before it and it was only a try:
+    /// it leaves the history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdraws: Option<u64>,
 }
 
 /// What a reload did, or would do.

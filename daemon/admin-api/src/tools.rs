@@ -41,9 +41,6 @@ pub struct Tool {
 pub struct ServerTrouble {
     /// A finished sentence.
     pub message: String,
-    /// What the log says of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
     /// The last lines that its last instance wrote to stderr, oldest first.
     #[serde(default)]
     pub stderr: Vec<String>,

@@ -140,6 +140,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_utf_8_is_refused_where_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let main = folder.path().join("toolgate.toml");
+        std::fs::write(&main, b"version = 1\n# gr\xfc\xdfe\n").unwrap();
+        let report = load(&main, &Environment::default()).unwrap_err();
+        let sentence = report.sentence(report.problems.iter().find(|problem| problem.place.is_some()).unwrap());
+        assert!(sentence.ends_with("toolgate.toml:2:5: this byte is no UTF-8; save the file as UTF-8"), "{sentence}");
+    }
+
+    #[test]
     fn reads_the_example_of_the_manual() {
         let text = include_str!("../../tests/config/valid/example.toml");
         let settings = from_text(text).unwrap_or_else(|report| panic!("{:#?}", report.problems));

@@ -84,14 +84,14 @@ impl Daemon {
 
     /// Reads the files and takes them over, or says why not and changes nothing.
     pub fn reload_files(&self, who: &str, reason: Option<&str>) -> Result<api::ReloadOutcome, api::ApiError> {
-        self.transact(who, reason, false, None)
+        let request = api::ReloadRequest { reason: reason.map(str::to_owned), ..api::ReloadRequest::default() };
+        self.transact(who, &request, None)
     }
 
     fn transact(
         &self,
         who: &str,
-        reason: Option<&str>,
-        dry_run: bool,
+        request: &api::ReloadRequest,
         if_match: Option<u64>,
     ) -> Result<api::ReloadOutcome, api::ApiError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +105,11 @@ impl Daemon {
             api::ApiError::bad_configuration(problems(&report), previous)
         })?;
         let written = Snapshot::of(&report, &self.file);
-        settings.revision = self.with_history(|history| history.number_of(&written));
+        settings.revision = self.with_history(|history| {
+            let withdrawn = request.withdraws.filter(|revision| *revision == previous && !request.dry_run);
+            withdrawn.into_iter().for_each(|revision| history.withdraw(revision, &written));
+            history.number_of(&written)
+        });
         let revision = settings.revision;
         let changes = Settings::diff(&running.settings, &settings);
         let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
@@ -117,7 +121,7 @@ impl Daemon {
             needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
             problems: problems(&report),
         };
-        if dry_run {
+        if request.dry_run {
             outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
             return Ok(outcome);
         }
@@ -130,6 +134,7 @@ impl Daemon {
         outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
         outcome.applied = true;
         outcome.revision = revision;
+        let reason = request.reason.as_deref();
         outcome.problems.extend(self.keep(written, who, reason).map(not_kept));
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
         info!(
@@ -351,7 +356,7 @@ impl Operations for Daemon {
         if_match: Option<u64>,
     ) -> Result<api::ReloadOutcome, api::ApiError> {
         notify::reloading();
-        let outcome = self.transact(&peer.to_string(), request.reason.as_deref(), request.dry_run, if_match);
+        let outcome = self.transact(&peer.to_string(), request, if_match);
         notify::ready(&status::line(&self.gate));
         outcome
     }

@@ -55,6 +55,21 @@ impl History {
         }
     }
 
+    /// Forgets the newest revision, which was only a try, where what was accepted before it says what is
+    /// accepted now. Its number is not given again.
+    pub(super) fn withdraw(&mut self, revision: u64, snapshot: &Snapshot) {
+        let Some(folder) = self.folder.as_deref() else { return };
+        if self.newest.as_ref().is_none_or(|newest| newest.revision != revision) {
+            return;
+        }
+        let before = numbers(folder).into_iter().rev().filter(|number| *number < revision);
+        let before = before.into_iter().find_map(|number| read(folder, number));
+        let Some(before) = before.filter(|before| written(before).says_the_same(snapshot)) else { return };
+        if fs::remove_file(folder.join(revision_file(revision))).is_ok() {
+            self.newest = Some(before);
+        }
+    }
+
     /// Keeps what was accepted just now. What says the same as the newest revision is that revision.
     ///
     /// A failure is remembered as [`trouble`](Self::trouble); numbers go on all the same.
@@ -203,6 +218,22 @@ mod tests {
         assert_eq!(history.list().iter().map(|accepted| accepted.revision).collect::<Vec<_>>(), [2]);
         assert_eq!(history.get(2).unwrap().files[0].text, "b");
         assert!(history.get(1).is_none());
+    }
+
+    #[test]
+    fn a_try_that_is_taken_back_leaves_no_trace_but_its_number() {
+        let state = tempfile::tempdir().unwrap();
+        let mut history = History::open(state.path());
+        for (text, at) in [("a", 1), ("try", 2)] {
+            history.keep(snapshot(text), "start", None, at);
+        }
+        history.withdraw(1, &snapshot("a"));
+        history.withdraw(2, &snapshot("other"));
+        assert_eq!(history.newest().unwrap().revision, 2, "only the newest, and only for what was before it");
+        history.withdraw(2, &snapshot("a"));
+        assert_eq!(history.number_of(&snapshot("a")), 1);
+        assert_eq!(history.number_of(&snapshot("b")), 3);
+        assert_eq!(history.list().len(), 1);
     }
 
     #[test]

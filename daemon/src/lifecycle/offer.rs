@@ -15,6 +15,7 @@ use toolgate_protocol::json;
 use super::daemon::{Daemon, era};
 use crate::core::Core;
 use crate::failure::Failure;
+use crate::instance::notice::{Cause, Exit};
 use crate::servers::Server;
 use crate::servers::catalog::each_tool;
 
@@ -47,11 +48,8 @@ impl Daemon {
         let answer = put.ok().and_then(|()| told.recv_timeout(PATIENCE + GRACE).ok().flatten());
         let (tools, trouble) = match answer {
             Some(Ok(tools)) => (tools, None),
-            Some(Err(failure)) => (Vec::new(), Some(trouble(server, failure.message, failure.cause))),
-            None => {
-                let message = format!("The server {name} did not list its tools within {} s.", PATIENCE.as_secs());
-                (Vec::new(), Some(trouble(server, message, None)))
-            }
+            Some(Err(failure)) => (Vec::new(), Some(trouble(server, Some(&failure)))),
+            None => (Vec::new(), Some(trouble(server, None))),
         };
         Ok(api::ServerTools { server: name.to_owned(), era: era(server), tools, trouble })
     }
@@ -66,9 +64,29 @@ fn unknown(name: &str, disabled: bool) -> api::ApiError {
     api::ApiError::new(api::ErrorCode::NotFound, message).remedy(remedy)
 }
 
-fn trouble(server: &Server, message: String, cause: Option<String>) -> api::ServerTrouble {
+/// What an operator should know of a server that did not answer; without a failure its time was up.
+fn trouble(server: &Server, failure: Option<&Failure>) -> api::ServerTrouble {
+    let name = &server.settings.name;
     let exit = server.instances().and_then(|instances| instances.last_exit());
-    api::ServerTrouble { message, cause, stderr: exit.map(|exit| exit.stderr).unwrap_or_default() }
+    let ended = exit.as_ref().and_then(how_it_ended);
+    let message = match failure {
+        None => format!("The server {name} did not list its tools within {} s.", PATIENCE.as_secs()),
+        Some(Failure { cause, message, .. }) => match ended.or_else(|| cause.clone()) {
+            Some(why) => format!("The server {name} does not answer: {why}."),
+            None => message.clone(),
+        },
+    };
+    api::ServerTrouble { message, stderr: exit.map(|exit| exit.stderr).unwrap_or_default() }
+}
+
+/// Of an instance that ended by itself, or never started.
+fn how_it_ended(exit: &Exit) -> Option<String> {
+    match exit {
+        Exit { cause: Cause::Failed, error: Some(error), .. } => Some(error.clone()),
+        Exit { cause: Cause::Exited, status: Some(status), .. } => Some(format!("it ended with status {status}")),
+        Exit { cause: Cause::Exited, signal: Some(signal), .. } => Some(format!("signal {signal} ended it")),
+        _ => None,
+    }
 }
 
 async fn list(core: &Rc<Core>, server: &Arc<Server>) -> Result<Vec<api::Tool>, Failure> {

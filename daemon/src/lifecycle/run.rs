@@ -44,7 +44,9 @@ pub struct RunArgs {
 /// Runs the daemon to its orderly end.
 #[must_use]
 pub fn run(args: &RunArgs) -> ExitCode {
-    let boot = match boot(&args.config) {
+    // Whoever is told of the files may stand in another folder.
+    let file = std::path::absolute(&args.config).unwrap_or_else(|_| args.config.clone());
+    let boot = match boot(&file) {
         Ok(boot) => boot,
         Err(problem) => {
             eprint!("{problem}");
@@ -52,7 +54,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
             return ExitCode::from(EX_CONFIG);
         }
     };
-    match serve(args, boot) {
+    match serve(file, boot) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("toolgated: {problem}");
@@ -62,7 +64,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
     }
 }
 
-fn serve(args: &RunArgs, boot: Boot) -> Result<(), String> {
+fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     let requests = signals::listen().map_err(|problem| format!("signals cannot be received: {problem}"))?;
     let logging = Logging::start(&boot.settings.log).map_err(|problem| problem.to_string())?;
     boot.complain();
@@ -77,7 +79,6 @@ fn serve(args: &RunArgs, boot: Boot) -> Result<(), String> {
     restore::restore(&gate, &cores, left.unwrap_or_default(), passed.take(state::is_ours));
     let listeners = Listeners::open(&gate.settings, &cores, &mut passed)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    let file = args.config.clone();
     let daemon = Arc::new(Daemon::new(Arc::clone(&gate), listeners, cores.clone(), logging, file, history));
     let admin = Admin::start(&settings.daemon.runtime_dir, Arc::clone(&daemon) as Arc<_>)
         .map_err(|problem| format!("the admin sockets cannot be opened: {problem}"))?;

@@ -34,8 +34,11 @@ async fn the_last_revision_is_served_and_everybody_is_told() {
         "{status:?}"
     );
     assert!(status.out.contains("s1"), "the servers of the last revision are there: {}", status.out);
-    let log = site.log();
-    assert!(log.contains("toolgate.toml:5:1") && log.contains("= help: "), "the log has the whole report: {log}");
+    wait::until("the whole report in the log", async || {
+        let log = site.log();
+        (log.contains("toolgate.toml:5:1") && log.contains("= help: ")).then_some(())
+    })
+    .await;
     let history = site.toolgate(&["config", "history", "--json"]).done().json();
     assert_eq!((&history["running"], history["revisions"].as_array().map(Vec::len)), (&2.into(), Some(2)));
     let refused = site.toolgate(&["config", "reload"]);

@@ -3,6 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use toolgate_tests::site::Site;
+use toolgate_tests::wait;
 
 use super::server;
 
@@ -83,7 +84,10 @@ async fn a_typing_error_is_undone_by_going_back_to_what_runs() {
     assert_eq!(refused.code, 78);
     assert!(refused.err.contains("a.toml:3:1") && refused.err.contains("max_calls"), "{}", refused.err);
     assert!(refused.err.trim_end().ends_with("revision 1 is still serving."), "{}", refused.err);
-    assert!(site.log().contains("revision 1 is still serving"), "{}", site.log());
+    wait::until("the refusal in the log", async || {
+        site.log().contains("max_cals`").then_some(()).filter(|()| site.log().contains("revision 1 is still serving"))
+    })
+    .await;
     site.toolgate(&["config", "rollback", "--yes"]).done();
     assert_eq!(site.read("conf.d/a.toml").expect("a file"), server(1));
     let history = site.toolgate(&["config", "history", "--json"]).done().json();

@@ -64,6 +64,8 @@ async fn a_server_that_does_not_start_says_why_and_leaves_no_trace() {
     let status = site.toolgate(&["status", "--json"]);
     assert_eq!(status.json()["servers"].as_array().map(Vec::len), Some(0), "{status:?}");
     assert!(!site.path("run/servers/bad.sock").exists(), "the keeper was told too");
+    let history = site.toolgate(&["config", "history", "--json"]).done().json();
+    assert_eq!((&history["running"], history["revisions"].as_array().map(Vec::len)), (&1.into(), Some(1)), "{history}");
 
     let missing = site.toolgate(&["server", "add", "bad", "--", "no-such-program-here"]);
     assert_eq!(missing.code, 1);

@@ -55,7 +55,7 @@ pub(super) fn no_daemon_program(error: &std::io::Error) -> Failure {
 /// Has the daemon take its files over; 78 when it refuses them.
 pub(super) async fn reload(context: &Context, reload: Reload) -> Result<Exit, Failure> {
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let request = ReloadRequest { dry_run: reload.dry_run, reason: reload.reason };
+    let request = ReloadRequest { dry_run: reload.dry_run, reason: reload.reason, withdraws: None };
     let answer = client.post("/v1/config/reload", &request, reload.if_match).await?;
     let outcome: ReloadOutcome = answer.read()?;
     if !print_json(context, &answer) {

@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context, diff: &Diff) -> Result<Exit, Failure>
 /// What a reload of the files on disk would do.
 async fn pending(context: &Context) -> Result<Exit, Failure> {
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let request = ReloadRequest { dry_run: true, reason: None };
+    let request = ReloadRequest { dry_run: true, ..ReloadRequest::default() };
     let answer = client.post("/v1/config/reload", &request, None).await?;
     let outcome: ReloadOutcome = answer.read()?;
     if context.json {

@@ -32,7 +32,11 @@ pub(super) async fn create(context: &Context, create: &KeyCreate) -> Result<Exit
     let lines = lines(&id, &hash, create);
     if create.edit.dry_run {
         let path = Place::find(&context.runtime_dir, create.edit.config.as_deref()).await?.drop_in("keys");
-        output::line(&format!("{} would get lines such as these:\n\n{lines}", path.display()));
+        if context.json {
+            output::json(&json!({ "file": path, "toml": lines }));
+        } else {
+            output::line(&format!("{} would get lines such as these:\n\n{lines}", path.display()));
+        }
         return Ok(Exit::Done);
     }
     let written = if create.write { Some(write(context, create, &id, &lines).await?) } else { None };

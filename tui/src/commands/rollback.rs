@@ -4,7 +4,7 @@
 //! shown and asked for, and only files of the configuration are touched.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use toolgate_admin_api::{Exit, FileText, HistoryView, Revision};
@@ -136,17 +136,16 @@ impl Plan {
 }
 
 /// `NAME.toml.rolled-back-7`, which the daemon passes over; a further time `NAME.toml.rolled-back-7-2`.
-fn free_name(path: &std::path::Path, number: u64) -> PathBuf {
-    let name = |suffix: String| {
+fn free_name(path: &Path, number: u64) -> PathBuf {
+    let mut count = 1;
+    loop {
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(".rolled-back-{number}{suffix}"));
-        PathBuf::from(name)
-    };
-    let first = name(String::new());
-    if !first.exists() {
-        return first;
+        name.push(if count == 1 { format!(".rolled-back-{number}") } else { format!(".rolled-back-{number}-{count}") });
+        if !Path::new(&name).exists() {
+            return name.into();
+        }
+        count += 1;
     }
-    (2..).map(|count| name(format!("-{count}"))).find(|path| !path.exists()).unwrap_or(first)
 }
 
 fn ask(number: u64) -> Result<(), Failure> {

@@ -3,12 +3,11 @@
 //! systemd, whose units a generator renders from the configuration, or `toolgated keeper`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use toolgate_admin_api::{Exit, FileText, paths};
 
@@ -75,7 +74,7 @@ pub(super) enum Starter {
 }
 
 impl Starter {
-    /// A keeper where one holds the lock of the runtime folder, else systemd where it runs this machine and
+    /// A keeper where one has the runtime folder, else systemd where it runs this machine and
     /// the folder is the packaged one.
     pub(super) fn find(runtime_dir: &Path) -> Self {
         let servers = runtime_dir.join("servers");
@@ -155,14 +154,10 @@ fn systemctl(words: &[&str]) -> Result<(), Failure> {
     Err(Failure::new(Exit::Failed, message).remedy("`systemctl status` of the unit and its journal say more."))
 }
 
-/// The keeper of a folder of sockets: it holds the lock there, and the lock's file has its process id.
+/// The keeper of a folder of sockets: the file of its lock has its process id.
 fn keeper(servers: &Path) -> Option<Pid> {
-    let lock = File::open(servers.join(".keeper")).ok()?;
-    if flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {
-        return None;
-    }
     let pid = fs::read_to_string(servers.join(".keeper")).ok()?.trim().parse().ok().and_then(Pid::from_raw)?;
-    // Whoever could write the file must not choose whom root sends a signal.
+    // It may have ended, and whoever could write the file must not choose whom root sends a signal.
     let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let mut words = words.split(|byte| *byte == 0);
     let program = words.next()?;

@@ -48,7 +48,7 @@ pub(super) async fn run(
     let moves = Moves::between(before, &after);
     let starter = Starter::find(&context.runtime_dir);
     let reloaded = match starter.appear(&moves) {
-        Ok(()) if place.served => reload(context, reason).await.map(Some),
+        Ok(()) if place.served => reload(context, reason, None).await.map(Some),
         Ok(()) => Ok(None),
         Err(failure) => Err(failure),
     };
@@ -70,7 +70,7 @@ impl Taken {
     pub(super) async fn give_back(self, context: &Context, reason: &str) -> Result<(), Failure> {
         self.change.undo();
         let reloaded = match &self.reload {
-            Some(_) => reload(context, reason).await.map(drop),
+            Some(outcome) => reload(context, reason, Some(outcome.revision)).await.map(drop),
             None => Ok(()),
         };
         Starter::find(&context.runtime_dir).take_back(&self.moves);
@@ -86,9 +86,9 @@ impl Taken {
     }
 }
 
-async fn reload(context: &Context, reason: &str) -> Result<ReloadOutcome, Failure> {
+async fn reload(context: &Context, reason: &str, withdraws: Option<u64>) -> Result<ReloadOutcome, Failure> {
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let request = ReloadRequest { dry_run: false, reason: Some(reason.to_owned()) };
+    let request = ReloadRequest { dry_run: false, reason: Some(reason.to_owned()), withdraws };
     client.post("/v1/config/reload", &request, None).await?.read()
 }
 

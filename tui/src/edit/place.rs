@@ -31,16 +31,20 @@ impl Place {
             Err(failure) if failure.exit == Exit::Unreachable => None,
             Err(failure) => return Err(failure),
         };
-        let served = view.is_some();
+        let told = view.and_then(|view| view.files.into_iter().next()).map(PathBuf::from);
         if let Some(main) = named {
             let main = std::path::absolute(main).map_err(|error| Failure::local("The path cannot be used", error))?;
+            // A daemon that reads other files has no part in these.
+            let served = told.is_some_and(|told| same_file(&told, &main));
             return Ok(Self { main, served });
         }
-        let told = view.and_then(|view| view.files.into_iter().next()).map(PathBuf::from);
-        if let Some(main) = &told {
-            trust(main)?;
+        match told {
+            Some(main) => {
+                trust(&main)?;
+                Ok(Self { main, served: true })
+            }
+            None => Ok(Self { main: STANDARD.into(), served: false }),
         }
-        Ok(Self { main: told.unwrap_or_else(|| STANDARD.into()), served })
     }
 
     /// The main file's folder.
@@ -58,9 +62,8 @@ impl Place {
         if index == 0 {
             return Ok(self.main.clone());
         }
-        let plain = name
-            .strip_prefix("conf.d/")
-            .filter(|name| !name.contains('/') && !name.starts_with('.') && name.ends_with(".toml"));
+        let inner = name.strip_prefix("conf.d/").map(Path::new);
+        let plain = inner.filter(|inner| inner.components().count() == 1 && is_read(inner));
         plain.map(|_| self.folder().join(name)).ok_or_else(|| {
             Failure::new(Exit::Failed, format!("The history names {name:?}, which is no file of a configuration."))
                 .remedy("Nothing was written. Look at who may write to the daemon's state folder.")
@@ -93,12 +96,20 @@ impl Place {
 
 fn drop_ins(entries: fs::ReadDir) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    paths.retain(|path| {
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        !hidden && path.extension().is_some_and(|extension| extension == "toml")
-    });
+    paths.retain(|path| is_read(path));
     paths.sort();
     paths
+}
+
+/// Whether the daemon reads a file of `conf.d`, by its name.
+fn is_read(path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    !hidden && path.extension().is_some_and(|extension| extension == "toml")
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    one == other
+        || fs::canonicalize(one).ok().zip(fs::canonicalize(other).ok()).is_some_and(|(one, other)| one == other)
 }
 
 /// Whoever writes as root must not be led by the daemon, which is less: its word is taken only for a
@@ -127,9 +138,17 @@ mod tests {
         let path = place.file(1, "conf.d/keys.toml").expect("a file of conf.d");
         assert_eq!(path, Path::new("/etc/toolgate/conf.d/keys.toml"));
         assert_eq!(place.file(0, "../../etc/passwd").expect("the main file"), place.main);
-        for name in
-            ["../x.toml", "/etc/x.toml", "conf.d/../x.toml", "conf.d/a/b.toml", "conf.d/.x.toml", "conf.d/x", "x.toml"]
-        {
+        for name in [
+            "../x.toml",
+            "/etc/x.toml",
+            "conf.d/../x.toml",
+            "conf.d/a/b.toml",
+            "conf.d/.x.toml",
+            "conf.d/x",
+            "x.toml",
+            "conf.d/..",
+            "conf.d/",
+        ] {
             assert!(place.file(1, name).is_err(), "{name}");
         }
     }

@@ -118,7 +118,7 @@ async fn legacy(peer: &mut impl Peer) -> Result<Found, Trouble> {
     let params = json!({
         "protocolVersion": LATEST_LEGACY.as_str(), "capabilities": {}, "clientInfo": client(),
     });
-    let greeting = peer.ask(&request(1, "initialize", params)).await.map_err(Trouble::Broken)?;
+    let greeting = peer.ask(&request(1, "initialize", &params)).await.map_err(Trouble::Broken)?;
     let first_answer = began.elapsed();
     let result = result(&greeting).map_err(Trouble::Refused)?;
     let revision = text(&result["protocolVersion"]).ok_or_else(|| Trouble::Refused("it names no revision".into()))?;
@@ -137,7 +137,8 @@ async fn modern(peer: &mut impl Peer) -> Result<Found, Trouble> {
         "io.modelcontextprotocol/clientInfo": client(),
         "io.modelcontextprotocol/clientCapabilities": {},
     });
-    let greeting = peer.ask(&request(1, "server/discover", json!({ "_meta": meta }))).await.map_err(Trouble::Broken)?;
+    let greeting =
+        peer.ask(&request(1, "server/discover", &json!({ "_meta": meta }))).await.map_err(Trouble::Broken)?;
     let first_answer = began.elapsed();
     let result = result(&greeting).map_err(Trouble::Refused)?;
     let name = name(&result["serverInfo"]).or_else(|| name(&result["_meta"]["io.modelcontextprotocol/serverInfo"]));
@@ -160,7 +161,7 @@ async fn tools(peer: &mut impl Peer, greeting: &Value, meta: Option<&Value>) -> 
         if let Some(meta) = meta {
             params["_meta"] = meta.clone();
         }
-        let answer = peer.ask(&request(page + 2, "tools/list", params)).await.map_err(Trouble::Broken)?;
+        let answer = peer.ask(&request(page + 2, "tools/list", &params)).await.map_err(Trouble::Broken)?;
         let listed = result(&answer).map_err(|why| Trouble::Broken(format!("It does not list its tools: {why}")))?;
         for tool in listed["tools"].as_array().into_iter().flatten() {
             let Some(name) = text(&tool["name"]) else { continue };
@@ -174,7 +175,7 @@ async fn tools(peer: &mut impl Peer, greeting: &Value, meta: Option<&Value>) -> 
     Ok(tools)
 }
 
-fn request(id: usize, method: &str, params: Value) -> Value {
+fn request(id: usize, method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
 }
 

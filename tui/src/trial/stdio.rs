@@ -181,9 +181,7 @@ impl Running {
         let mut line = message.to_string();
         line.push('\n');
         let input = self.input.as_mut().ok_or("Its input is closed.")?;
-        let written = input.write_all(line.as_bytes());
-        self.closed |= written.is_err();
-        written.map_err(|error| format!("It does not read its input: {error}."))
+        input.write_all(line.as_bytes()).map_err(|error| format!("It does not read its input: {error}."))
     }
 }
 
@@ -195,7 +193,8 @@ impl Drop for Running {
 
 impl Peer for Running {
     async fn ask(&mut self, request: &Value) -> Result<Value, String> {
-        self.write(request)?;
+        // What it has written tells more than that it reads no more.
+        let written = self.write(request);
         while let Some(line) = self.output.recv().await {
             let Ok(message) = serde_json::from_slice::<Value>(&line) else {
                 let shown = String::from_utf8_lossy(line.trim_ascii()).into_owned();
@@ -205,17 +204,18 @@ impl Peer for Running {
                 return Err(format!("It writes other things than messages to standard output: {shown}"));
             };
             if message.get("method").is_some() {
-                self.answer(&message)?;
+                self.answer(&message).inspect_err(|_| self.closed = true)?;
             } else if message["id"] == request["id"] {
                 return Ok(message);
             }
         }
         self.closed = true;
+        written?;
         Err("It closed its output before it had answered.".into())
     }
 
     async fn tell(&mut self, notification: &Value) -> Result<(), String> {
-        self.write(notification)
+        self.write(notification).inspect_err(|_| self.closed = true)
     }
 
     fn agreed(&mut self, _revision: &str) {}

@@ -3,6 +3,8 @@
 //! Every step that fails takes back what was done before it, so that a server that does not start
 //! leaves no trace in the configuration.
 
+use std::path::Path;
+
 use serde_json::json;
 use toolgate_admin_api::{Exit, ServerTools};
 
@@ -23,7 +25,11 @@ pub(super) async fn run(context: &Context, add: &ServerAdd) -> Result<Exit, Fail
             .remedy("Choose another name, or replace it with --force."));
     }
     if add.edit.dry_run {
-        output::line(&format!("{} would be written:\n\n{}", path.display(), text.trim_end()));
+        if context.json {
+            output::json(&json!({ "file": path, "text": text }));
+        } else {
+            output::line(&format!("{} would be written:\n\n{}", path.display(), text.trim_end()));
+        }
         return Ok(Exit::Done);
     }
     let before = place.read()?;
@@ -31,8 +37,7 @@ pub(super) async fn run(context: &Context, add: &ServerAdd) -> Result<Exit, Fail
     change.write(&path, &text, Access::Daemon)?;
     let taken = takeover::run(context, &place, &before, change, &format!("server add {}", add.name)).await?;
     if taken.reload.is_none() {
-        output::line(&format!("{} is written.", path.display()));
-        taken.print();
+        told(context, add, &path, &taken, None);
         return Ok(Exit::Done);
     }
     let asked = ask(context, &add.name).await;
@@ -42,7 +47,7 @@ pub(super) async fn run(context: &Context, add: &ServerAdd) -> Result<Exit, Fail
     };
     match (asked, failure) {
         (Ok(tools), None) => {
-            told(context, add, &path, &taken, &tools);
+            told(context, add, &path, &taken, Some(&tools));
             Ok(Exit::Done)
         }
         (Err(failure), _) | (Ok(_), Some(failure)) if add.keep => {
@@ -70,13 +75,15 @@ fn hint(add: &ServerAdd) -> &'static str {
     }
 }
 
-fn told(context: &Context, add: &ServerAdd, path: &std::path::Path, taken: &takeover::Taken, tools: &ServerTools) {
+/// What was done, and what the server offers where somebody could ask it.
+fn told(context: &Context, add: &ServerAdd, path: &Path, taken: &takeover::Taken, tools: Option<&ServerTools>) {
     if context.json {
         output::json(&json!({ "file": path, "reload": taken.reload, "tools": tools }));
         return;
     }
     output::line(&format!("{} is written.", path.display()));
     taken.print();
+    let Some(tools) = tools else { return };
     output::line("");
     print_tools(&tools.tools);
     let era = tools.era.map(|era| format!(" It speaks the {} era.", era.word())).unwrap_or_default();

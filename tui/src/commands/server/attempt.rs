@@ -6,7 +6,7 @@ use rustix::process::geteuid;
 use serde_json::json;
 use toolgate_admin_api::{Exit, Shown};
 
-use super::print_tools;
+use super::{last_words, print_tools};
 use crate::args::ServerTry;
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, attempt: ServerTry) -> Result<Exit, F
             told(context, &found, &stderr);
             Ok(Exit::Done)
         }
-        Err(why) => Err(failed(why, stderr)),
+        Err(why) => Err(Failure { lines: last_words(&stderr), ..Failure::new(Exit::Failed, why) }),
     }
 }
 
@@ -55,18 +55,10 @@ fn told(context: &Context, found: &Found, stderr: &[String]) {
     print_tools(&found.tools);
     if !stderr.is_empty() {
         output::line("\nOn standard error:");
-        stderr.iter().for_each(|line| output::line(&format!("  {}", output::printable(line))));
+        for line in stderr {
+            output::line(&format!("  {}", output::printable(line)));
+        }
     }
-}
-
-fn failed(why: String, stderr: Vec<String>) -> Failure {
-    let lines = if stderr.is_empty() {
-        Vec::new()
-    } else {
-        let said = stderr.into_iter().map(|line| format!("  {line}"));
-        std::iter::once("Its last lines on standard error:".to_owned()).chain(said).collect()
-    };
-    Failure { lines, ..Failure::new(Exit::Failed, why) }
 }
 
 /// A variable's value, read from where it is.

@@ -60,9 +60,7 @@ pub(super) async fn run(context: &Context, import: &ServerImport) -> Result<Exit
         .remedy("Replace what exists with --force, or add servers one by one with `toolgate server add`."));
     }
     if import.edit.dry_run {
-        for (server, path) in imported.servers.iter().zip(&files) {
-            output::line(&format!("{} would be written:\n\n{}", path.display(), output_of(&server.toml)));
-        }
+        would_write(context, &imported, &files);
         return Ok(Exit::Done);
     }
     let before = place.read()?;
@@ -86,8 +84,17 @@ pub(super) async fn run(context: &Context, import: &ServerImport) -> Result<Exit
     Ok(Exit::Done)
 }
 
-fn output_of(toml: &str) -> String {
-    toml.lines().map(output::printable).collect::<Vec<_>>().join("\n")
+fn would_write(context: &Context, imported: &Imported, files: &[PathBuf]) {
+    let texts = imported.servers.iter().map(|server| &server.toml).zip(files);
+    if context.json {
+        let texts: Vec<_> = texts.map(|(text, file)| json!({ "file": file, "text": text })).collect();
+        return output::json(&json!({ "files": texts, "notes": imported.notes }));
+    }
+    for (text, file) in texts {
+        output::line(&format!("{} would be written:\n", file.display()));
+        text.lines().map(output::printable).for_each(|line| output::line(&line));
+        output::line("");
+    }
 }
 
 fn read(file: &Path, secrets: &Path) -> Result<Imported, Failure> {

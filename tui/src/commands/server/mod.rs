@@ -38,18 +38,13 @@ async fn ask(context: &Context, name: &str) -> Result<ServerTools, Failure> {
 /// Why a server did not answer, with its last words.
 fn not_answered(tools: &ServerTools) -> Option<Failure> {
     let trouble = tools.trouble.as_ref()?;
-    let mut message = Shown(&trouble.message).to_string();
-    if let Some(cause) = &trouble.cause {
-        message = format!("{message} ({cause})");
-    }
-    let last = |line: &String| format!("  {}", output::printable(line));
-    let stderr: Vec<_> = trouble.stderr.iter().map(last).collect();
-    let said = if stderr.is_empty() {
-        "It wrote nothing on standard error.".to_owned()
-    } else {
-        format!("Its last lines on standard error:\n{}", stderr.join("\n"))
-    };
-    Some(Failure { lines: said.lines().map(str::to_owned).collect(), ..Failure::new(Exit::Failed, message) })
+    Some(Failure { lines: last_words(&trouble.stderr), ..Failure::new(Exit::Failed, trouble.message.clone()) })
+}
+
+/// The end of a program's standard error under a heading; nothing where it wrote nothing.
+fn last_words(stderr: &[String]) -> Vec<String> {
+    let heading = (!stderr.is_empty()).then(|| "Its last lines on standard error:".to_owned());
+    heading.into_iter().chain(stderr.iter().map(|line| format!("  {line}"))).collect()
 }
 
 /// Tools for people: name, and the beginning of what the server says of each.

@@ -27,7 +27,11 @@ pub(super) async fn run(context: &Context, remove: &ServerRemove) -> Result<Exit
             .remedy("Remove its table by hand, then run `toolgate config reload`."));
     }
     if remove.edit.dry_run {
-        output::line(&format!("{shown} would be removed."));
+        if context.json {
+            output::json(&json!({ "file": path }));
+        } else {
+            output::line(&format!("{shown} would be removed."));
+        }
         return Ok(Exit::Done);
     }
     let mut change = Change::default();

@@ -11,12 +11,11 @@ use crate::failure::Failure;
 pub(super) fn file(name: &str, target: &Target, table: &ServerTable) -> Result<String, Failure> {
     let mut lines = Vec::new();
     let mut line = |key: &str, value: String| lines.push(format!("{key} = {value}"));
-    match &target.url {
-        Some(url) => line("endpoints", format!("[{}]", quoted(url))),
-        None => {
-            let words: Vec<_> = target.command.iter().map(|word| quoted(word)).collect();
-            line("command", format!("[{}]", words.join(", ")));
-        }
+    if let Some(url) = &target.url {
+        line("endpoints", format!("[{}]", quoted(url)));
+    } else {
+        let words: Vec<_> = target.command.iter().map(|word| quoted(word)).collect();
+        line("command", format!("[{}]", words.join(", ")));
     }
     if table.sse {
         line("transport", quoted("sse"));
@@ -36,6 +35,11 @@ pub(super) fn file(name: &str, target: &Target, table: &ServerTable) -> Result<S
         }
     }
     for (key, value) in &table.set {
+        let pair = format!("{key} = {value}");
+        if let Err(error) = pair.parse::<toml::Table>() {
+            return Err(Failure::new(Exit::Usage, format!("{} is no TOML: {}.", pair.trim(), error.message()))
+                .remedy("A text needs quotes of its own: --set instances.memory='\"256M\"'; a number has none: --set max_calls=5."));
+        }
         line(key, value.clone());
     }
     let mut text = format!("# Written by `toolgate server add`.\n[server.{name}]\n");
@@ -49,22 +53,21 @@ pub(super) fn file(name: &str, target: &Target, table: &ServerTable) -> Result<S
 
 /// The text must be one table of one server, whatever `--set` put into it.
 fn parsed(name: &str, text: &str) -> Result<(), Failure> {
-    let refuse = |why: String| {
-        Failure::new(Exit::Usage, format!("This is no table of a server: {why}."))
-            .remedy("Write --set KEY=VALUE with a value of TOML, such as --set max_calls=5 or --set instances.memory='\"256M\"'.")
-    };
-    let root: toml::Table = text.parse().map_err(|error: toml::de::Error| refuse(error.message().to_owned()))?;
-    match only_server(&root) {
-        Some(only) if only == name => Ok(()),
-        _ => Err(refuse("--set leaves it".into())),
+    let root: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        Failure::new(Exit::Usage, format!("This is no table of a server: {}.", error.message()))
+            .remedy("See that no key is given twice.")
+    })?;
+    if only_server(&root) == Some(name) {
+        return Ok(());
     }
+    Err(Failure::new(Exit::Usage, "--set writes outside of the server's table.")
+        .remedy("Give one key and one value to each --set."))
 }
 
 /// The name of the server, where a file holds the table of one and nothing else.
 pub(super) fn only_server(root: &toml::Table) -> Option<&str> {
     let mut sections = root.iter();
-    let (section, servers) = sections.next().filter(|(section, _)| *section == "server")?;
-    debug_assert_eq!(section, "server");
+    let (_, servers) = sections.next().filter(|(section, _)| *section == "server")?;
     let mut names = servers.as_table()?.keys();
     let name = names.next()?;
     (sections.next().is_none() && names.next().is_none()).then_some(name)
