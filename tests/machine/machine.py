@@ -55,9 +55,9 @@ def eventually(what: str, condition: Callable[[], object], within: float = 10.0)
 class Machine(contextlib.ExitStack):
     """A machine that has booted, or boots again."""
 
-    def __init__(self, tree: pathlib.Path, packages: list[pathlib.Path], full: bool = False):
+    def __init__(self, tree: pathlib.Path, packages: list[pathlib.Path], full: bool = False, optimised: bool = False):
         super().__init__()
-        self.tree, self.packages, self.full = tree, packages, full
+        self.tree, self.packages, self.full, self.optimised = tree, packages, full, optimised
         self.release = tree.name.removeprefix("debian-")
         self.name = f"toolgate-{os.getpid()}-{next(COUNTER)}"
         self.leader = 0

@@ -11,7 +11,10 @@ import http.client
 import http.server
 import itertools
 import json
+import os
 import pathlib
+import select
+import signal
 import socketserver
 import ssl
 import threading
@@ -49,6 +52,9 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", PORT), Handler)
         self.seen, self.sessions = collections.Counter(), itertools.count()
+
+    def handle_error(self, request, client_address):
+        """The gate that was killed has left a connection: that is what is being tried."""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -163,6 +169,9 @@ class Client(threading.Thread):
         headers = {**HEADERS, "Authorization": f"Bearer {self.traffic.key}"}
         if self.session:
             headers["Mcp-Session-Id"] = self.session
+        if self.connection.sock and select.select([self.connection.sock], [], [], 0)[0]:
+            # Closed while it was idle, as every client looks before it sends.
+            self.connection.close()
         self.connection.request("POST", f"/mcp/{self.server}", json.dumps(message), headers)
         answer = self.connection.getresponse()
         body = answer.read().decode()
@@ -183,7 +192,7 @@ class Traffic(contextlib.ExitStack):
     def __init__(self, machine: Machine, clients: int = 12, port: int = 8443, stdio: bool = True):
         super().__init__()
         self.machine, self.port, self.stdio, self.number = machine, port, stdio, clients
-        self.kills, self.events = [], []
+        self.kills, self.dying, self.events = [], None, []
         self.opened, self.ended = threading.Semaphore(0), threading.Event()
 
     def __enter__(self):
@@ -215,19 +224,26 @@ class Traffic(contextlib.ExitStack):
         ready.wait(10)
         self.callback(lambda: (self.server.shutdown(), self.server.server_close()))
 
-    def event(self, action, kills: bool = False):
+    def event(self, action):
         """Does something to the gate while every client has a call in flight."""
         eventually("every client has a call in flight", lambda: all(client.began for client in self.clients))
         before = self.calls()
-        if kills:
-            self.kills.append(time.monotonic())
         outcome = action()
         self.events.append(self.calls() - before)
         return outcome
 
+    def kill(self, pid: int):
+        """SIGKILL; whoever began a call before the process was gone had it in flight."""
+        self.dying = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        eventually("the process is gone", lambda: not pathlib.Path(f"/proc/{pid}").exists())
+        self.kills.append((self.dying, time.monotonic()))
+        self.dying = None
+
     def excuses(self, began: float) -> bool:
         """Whether a call that began then was in flight at a SIGKILL."""
-        return any(began <= kill <= time.monotonic() for kill in self.kills)
+        now, dying = time.monotonic(), self.dying
+        return dying is not None or any(began <= gone and killed <= now for killed, gone in self.kills)
 
     def settle(self):
         """Every client makes two calls more, after whatever happened last."""

@@ -34,6 +34,8 @@ def tree(release: str) -> pathlib.Path:
         "--dpkgopt=force-unsafe-io", RELEASES[release], str(folder), "-",
     ]  # fmt: skip
     subprocess.run(command, input=sources(RELEASES[release]), text=True, check=True)
+    # What an installer writes, and mmdebstrap does not.
+    (folder / "etc" / "hosts").write_text("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
     made.write_text(" ".join(PACKAGES))
     return folder
 

@@ -6,6 +6,7 @@ from machine import Machine, expect
 
 SERVERS = 50
 WITHIN = 0.1  # seconds, for the median: a machine that does other things too has slow moments
+UNOPTIMISED = 5  # times as long, for programs of cargo's dev profile
 
 
 def run(machine: Machine) -> None:
@@ -22,4 +23,5 @@ def run(machine: Machine) -> None:
         took.append((ready - began) / 1e6)
     median = statistics.median(took)
     print(f"   to READY with {SERVERS} servers: median {1000 * median:.0f} ms, {1000 * min(took):.0f} to {1000 * max(took):.0f}")
-    expect(median < WITHIN, f"the median is {median:.3f} s: {took}")
+    allowed = WITHIN if machine.optimised else WITHIN * UNOPTIMISED
+    expect(median < allowed, f"the median is {median:.3f} s, more than {allowed:g}: {took}")

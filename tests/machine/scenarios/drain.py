@@ -13,7 +13,7 @@ SLOW = 3.0  # seconds of the call in flight
 def run(machine: Machine) -> None:
     machine.boot()
     machine.install()
-    with Traffic(machine, clients=2) as traffic:
+    with Traffic(machine, clients=2, stdio=False) as traffic:
         slow = call(machine, traffic, SLOW)
         eventually("the slow call has arrived", lambda: traffic.server.seen["slow"] == 1)
         began = time.monotonic()

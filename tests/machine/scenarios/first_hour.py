@@ -44,7 +44,7 @@ def run(machine: Machine) -> None:
         expect(part in said, f"the refusal does not say {part!r}:\n{said}")
     types(machine, "toolgate config rollback --yes")
     expect('rate = "2/min"' in machine.read("/etc/toolgate/conf.d/limits.toml"), "the file was not written back")
-    types(machine, "toolgate config history", says="rollback")
+    types(machine, "toolgate config history", says=f"{revision}*")
     machine.run("rm", "/etc/toolgate/conf.d/limits.toml")
     types(machine, "systemctl reload toolgated")
 

@@ -1,7 +1,5 @@
 """SIGKILL of the front under load: only calls in flight are lost; sessions and stdio servers go on."""
 
-import os
-import signal
 import statistics
 import time
 
@@ -17,7 +15,7 @@ def run(machine: Machine) -> None:
         sockets = machine.sockets()
         for _ in range(machine.times(100)):
             inside, pid = machine.pid(), machine.host_pid()
-            traffic.event(lambda pid=pid: os.kill(pid, signal.SIGKILL), kills=True)
+            traffic.event(lambda pid=pid: traffic.kill(pid))
             began = time.monotonic()
             eventually("the daemon runs again", lambda inside=inside: machine.active() and machine.pid() != inside)
             took.append(time.monotonic() - began)
