@@ -51,7 +51,7 @@ def run(machine: Machine) -> None:
     machine.install(package.versioned(machine.packages, "+1"))
     eventually("the new version serves", machine.healthy)
     expect(call(machine, key)["id"] == "1", "a call fails after the upgrade")
-    types(machine, "toolgate server remove files --yes")
+    types(machine, "toolgate server remove files")
     types(machine, "systemctl status --no-pager toolgated", says="toolgate server add")
     left = machine.run("systemctl", "list-units", "--plain", "--no-legend", "toolgate-server-*").stdout.strip()
     expect(not left, f"units of the removed server are left:\n{left}")

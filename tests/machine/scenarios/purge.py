@@ -27,7 +27,8 @@ def run(machine: Machine) -> None:
     left = machine.shell("find / -xdev \\( -iname '*toolgate*' -o -user toolgate -o -group toolgate \\) 2>/dev/null; ls -d /run/toolgate 2>/dev/null", check=False)
     left = [path for path in left.split() if not path.startswith(ALLOWED)]
     expect(not left, f"files are left: {left}")
-    expect(not machine.shell("ls -A /var/log/toolgate /var/cache/toolgate* /var/lib/private 2>/dev/null", check=False), "something is left")
+    left = machine.shell("ls -Ad /var/*/toolgate* /var/*/private/toolgate* 2>/dev/null", check=False)
+    expect(not left, f"folders are left:\n{left}")
 
     machine.install()
     expect(machine.healthy() and "no server yet" in machine.status_text(), "it does not begin anew")
