@@ -20,23 +20,23 @@ PACKAGES = [
 ]  # fmt: skip
 
 
-def tree(release: str) -> pathlib.Path:
+def tree(release: str, name: str = "debian", packages: list[str] = PACKAGES) -> pathlib.Path:
     """The folder of a release; made if it is not there, or was made with other packages."""
-    folder = place.CACHE / f"debian-{release}"
+    folder = place.CACHE / f"{name}-{release}"
     made = folder.with_suffix(".made")
-    if made.exists() and made.read_text() == " ".join(PACKAGES):
+    if made.exists() and made.read_text() == " ".join(packages):
         return folder
     print(f"making a tree of Debian {release}", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     place.CACHE.mkdir(parents=True, exist_ok=True)
     command = [
-        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", *apt_options(),
+        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", *apt_options(),
         "--dpkgopt=force-unsafe-io", RELEASES[release], str(folder), "-",
     ]  # fmt: skip
     subprocess.run(command, input=sources(RELEASES[release]), text=True, check=True)
     # What an installer writes, and mmdebstrap does not.
     (folder / "etc" / "hosts").write_text("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
-    made.write_text(" ".join(PACKAGES))
+    made.write_text(" ".join(packages))
     return folder
 
 
