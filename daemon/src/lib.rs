@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod body;
 pub mod call;
+pub mod cgroup;
 pub mod clock;
 pub mod coding;
 pub mod config;

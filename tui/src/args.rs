@@ -14,7 +14,7 @@ use clap_complete::Shell;
 use toolgate_admin_api::paths;
 
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
-pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerTable, ServerTry, Target};
+pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 
 /// Look at and steer a running toolgated.
 #[derive(Debug, Parser)]

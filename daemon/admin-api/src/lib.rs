@@ -7,6 +7,7 @@ pub mod config;
 pub mod error;
 pub mod exit;
 pub mod history;
+pub mod instances;
 pub mod paths;
 pub mod shown;
 pub mod status;
@@ -16,9 +17,10 @@ pub use config::{CheckOutcome, ConfigProblem, ConfigValue, ConfigView, ReloadOut
 pub use error::{ApiError, ErrorCode};
 pub use exit::Exit;
 pub use history::{Accepted, FileText, HistoryView, Revision};
+pub use instances::{Instance, InstanceEnd, InstanceRole, Instances, RestartOutcome, RestartRequest};
 pub use paths::Socket;
 pub use shown::{Shown, is_unfit};
-pub use status::{Era, Instances, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version};
+pub use status::{Era, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version};
 pub use tools::{ServerTools, ServerTrouble, Tool};
 
 /// The newest version of the interface that this build speaks: the `1` in `/v1`.

@@ -6,8 +6,8 @@
 use std::fmt;
 
 use toolgate_admin_api::{
-    ApiError, CheckOutcome, ConfigView, HistoryView, ReloadOutcome, ReloadRequest, Revision, ServerTools, Status,
-    Version,
+    ApiError, CheckOutcome, ConfigView, HistoryView, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest,
+    Revision, ServerStatus, ServerTools, Status, Version,
 };
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
@@ -30,6 +30,12 @@ pub trait Operations: Send + Sync {
 
     /// What a server offers. It is asked now, which may start an instance and take ten seconds.
     fn tools(&self, server: &str) -> Result<ServerTools, ApiError>;
+
+    /// One server, with what its instances wrote to stderr, which may hold secrets.
+    fn server(&self, name: &str) -> Result<ServerStatus, ApiError>;
+
+    /// Replaces the instances of a server, or with `dry_run` says how many that would be.
+    fn restart(&self, peer: &Peer, name: &str, request: &RestartRequest) -> Result<RestartOutcome, ApiError>;
 
     /// Reads the files on disk and says what is wrong with them; changes nothing.
     fn check(&self) -> CheckOutcome;

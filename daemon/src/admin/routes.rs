@@ -43,6 +43,10 @@ pub(super) static ROUTES: &[Route] = &[
     get("/v1/config/history", |daemon, _| json(&daemon.history())),
     guarded("/v1/config/history/{}", |daemon, request| json(&daemon.revision(number(request)?)?)),
     guarded("/v1/servers/{}/tools", |daemon, request| json(&daemon.tools(&request.named)?)),
+    guarded("/v1/servers/{}", |daemon, request| json(&daemon.server(&request.named)?)),
+    post("/v1/servers/{}/restart", |daemon, request| {
+        json(&daemon.restart(&request.peer, &request.named, &body(request)?)?)
+    }),
     post("/v1/config/check", |daemon, _| json(&daemon.check())),
     post("/v1/config/reload", |daemon, request| {
         json(&daemon.reload(&request.peer, &body(request)?, request.if_match)?)

@@ -180,7 +180,7 @@ pub static KEYS: &[Key] = &[
     key("server.*.tls.client.key", Certificate, "", Server, "Its key."),
     key("server.*.tls.server_name", Host, "", Server, "Name to ask for and to verify, instead of the URL's."),
     // Servers over stdio
-    key("server.*.env.*", Secret, "", Server, "A variable of the program; it sees these, PATH, HOME and LANG."),
+    key("server.*.env.*", Secret, "", Server, "A variable of the program; it sees these, PATH, HOME, LANG, and under systemd XDG_CACHE_HOME."),
     key("server.*.directory", Path, "", Server, "Working directory."),
     key("server.*.network", Bool, "false", Server, "The program may use the network, where systemd starts it; else it has none."),
     key("server.*.network_allow", List(&Network), "[]", Server, "The networks that it may reach; empty: all. Needs network = true."),

@@ -58,7 +58,7 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Environment, load, load_snapshot};
+    use super::super::{Environment, Severity, load, load_snapshot};
     use super::*;
 
     const MAIN: &str =
@@ -113,7 +113,8 @@ mod tests {
         let mut snapshot = Snapshot::of(&report, &main);
         snapshot.files[1].text = "[tier.free]\nlimit = 3\n".into();
         let report = load_snapshot(&main, &snapshot, &environment()).unwrap_err();
-        let place = report.sources.describe(report.problems.iter().find_map(|problem| problem.place).unwrap());
+        let error = report.problems.iter().find(|problem| problem.severity == Severity::Error).unwrap();
+        let place = report.sources.describe(error.place.unwrap());
         assert!(place.ends_with("conf.d/more.toml:2:1"), "{place}");
         drop(folder);
     }

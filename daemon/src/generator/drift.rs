@@ -144,8 +144,9 @@ struct Steps {
 }
 
 impl Steps {
-    /// What is gone is stopped while systemd still knows what it was; a socket changes only while
-    /// the gate is down, so both are restarted in one step, in which connections to others wait.
+    /// What is gone or moves is stopped while systemd still knows what it was. A socket starts only
+    /// while the gate is down, so the gate's own restart starts those that it wants; connections to
+    /// the others wait meanwhile.
     fn command(&self) -> String {
         let of = |things: &BTreeMap<String, Change>, change: Change| -> Vec<String> {
             things.iter().filter(|(_, found)| **found == change).map(|(name, _)| name.clone()).collect()
@@ -158,15 +159,15 @@ impl Steps {
                 steps.push(format!("{verb} {}", units.join(" ")));
             }
         };
-        let gone = listeners(Change::Removed).chain(sockets(of(&self.servers, Change::Removed)));
-        step("systemctl stop", gone.collect());
+        let gone = listeners(Change::Removed).chain(listeners(Change::Changed));
+        step("systemctl stop", gone.chain(sockets(of(&self.servers, Change::Removed))).collect());
         if self.rendered {
             step("systemctl", vec!["daemon-reload".into()]);
         }
         step("systemctl start", sockets([of(&self.servers, Change::Added), self.up.clone()].concat()).collect());
-        let moved: Vec<String> = listeners(Change::Changed).collect();
-        if !moved.is_empty() || self.restart || !of(&self.listeners, Change::Added).is_empty() {
-            step("systemctl restart", moved.into_iter().chain(["toolgated.service".into()]).collect());
+        let new = listeners(Change::Changed).chain(listeners(Change::Added)).next().is_some();
+        if new || self.restart {
+            step("systemctl restart", vec!["toolgated.service".into()]);
         }
         for name in of(&self.servers, Change::Changed) {
             step("toolgate server restart", vec![name]);
@@ -201,7 +202,7 @@ mod tests {
             (BASE.to_owned() + listener, "systemctl daemon-reload && systemctl restart toolgated.service"),
             (
                 BASE.replace(":1", ":2"),
-                "systemctl daemon-reload && systemctl restart toolgated-a.socket toolgated.service",
+                "systemctl stop toolgated-a.socket && systemctl daemon-reload && systemctl restart toolgated.service",
             ),
             (BASE.replace("[\"one\"]", "[\"1\"]"), "systemctl daemon-reload && toolgate server restart one"),
             (BASE.replace("env.A = \"b\"", "env.A = \"c\""), "systemctl daemon-reload && toolgate server restart one"),

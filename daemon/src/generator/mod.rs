@@ -73,7 +73,9 @@ pub fn generate(folder: &Path) -> ExitCode {
 #[must_use]
 pub fn render_command(args: &RenderArgs) -> ExitCode {
     let problems = render_to(&args.config, &args.folder);
-    problems.iter().for_each(|problem| eprintln!("{NAME}: {problem}"));
+    for problem in &problems {
+        eprintln!("{NAME}: {problem}");
+    }
     if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -107,7 +109,9 @@ fn render(parts: &Parts, folder: &str) -> (Units, Vec<String>) {
         match server::render(&settings.name, stdio, &parts.daemon.runtime_dir, folder) {
             Ok(rendered) => {
                 sockets.servers.push(server::socket_unit(&settings.name));
-                rendered.into_iter().for_each(|(name, unit)| units.insert(name, unit));
+                for (name, unit) in rendered {
+                    units.insert(name, unit);
+                }
             }
             Err(why) => left_out.push(format!("the server {} gets no units: {why}", settings.name)),
         }

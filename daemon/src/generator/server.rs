@@ -45,7 +45,7 @@ pub(super) fn render(
     let public = |text| Unit { text, secret: false };
     let mut files = vec![
         (socket_unit(name), public(socket(name, &stdio.instances, runtime_dir)?)),
-        (service_unit(name), public(service(name, stdio, &environment)?)),
+        (service_unit(name), public(service(name, stdio, &environment))),
     ];
     if !environment.pairs.is_empty() {
         files.push((environment_file(name), Unit { text: environment.pairs, secret: true }));
@@ -78,7 +78,7 @@ fn socket(name: &str, instances: &Instances, runtime_dir: &Path) -> Result<Strin
     ))
 }
 
-fn service(name: &str, stdio: &Stdio, environment: &Environment) -> Result<String, String> {
+fn service(name: &str, stdio: &Stdio, environment: &Environment) -> String {
     let state = format!("/var/lib/toolgate-servers/{name}");
     let cache = format!("/var/cache/toolgate-servers/{name}");
     let mut text = format!(
@@ -88,10 +88,8 @@ fn service(name: &str, stdio: &Stdio, environment: &Environment) -> Result<Strin
          Documentation=man:toolgate.toml(5)\n\
          # Nobody has to clean up after one that failed.\n\
          CollectMode=inactive-or-failed\n\
-         PartOf={TARGET}\n\
-         After={TARGET}\n\
-         # When the machine stops, the gate drains before its instances end.\n\
-         Before=toolgated.service\n\n\
+         # Not ordered after or before the gate: a start would wait for a gate that stops, and that gate\n\
+         # for the call that needs it. An instance ends when the gate has let go of its connection.\n\n\
          [Service]\n\
          ExecStart=:{command}\n\
          StandardInput=socket\n\
@@ -115,7 +113,7 @@ fn service(name: &str, stdio: &Stdio, environment: &Environment) -> Result<Strin
     files(&stdio.access, &mut text);
     text.push('\n');
     text.push_str(SANDBOX);
-    Ok(text)
+    text
 }
 
 /// The wrapper's command line. Where paths are granted, it confines itself to them and to what is
@@ -127,12 +125,20 @@ fn command(name: &str, stdio: &Stdio, environment: &Environment, own: [&str; 2])
         option("--directory", &directory.display().to_string());
     }
     let access = &stdio.access;
-    access.read.iter().for_each(|path| option("--read", &path.display().to_string()));
-    access.write.iter().for_each(|path| option("--write", &path.display().to_string()));
-    if !access.read.is_empty() || !access.write.is_empty() {
-        [own[0], own[1], "/tmp", "/var/tmp"].iter().for_each(|path| option("--write", path));
+    for path in &access.read {
+        option("--read", &path.display().to_string());
     }
-    environment.options.iter().for_each(|(name, value)| option(name, value));
+    for path in &access.write {
+        option("--write", &path.display().to_string());
+    }
+    if !access.read.is_empty() || !access.write.is_empty() {
+        for path in [own[0], own[1], "/tmp", "/var/tmp"] {
+            option("--write", path);
+        }
+    }
+    for (name, value) in &environment.options {
+        option(name, value);
+    }
     words.extend([name.to_owned(), "--".into()]);
     words.extend(stdio.command.iter().cloned());
     words.iter().map(|text| word(text)).collect::<Vec<_>>().join(" ")
@@ -219,7 +225,9 @@ fn files(access: &Access, text: &mut String) {
         let _ = writeln!(text, "{key}={}", word(&format!("-{}", path.display())));
     };
     let all = || access.read.iter().chain(&access.write);
-    access.read.iter().filter(|path| at_home(path)).for_each(|path| list("BindReadOnlyPaths", path));
+    for path in access.read.iter().filter(|path| at_home(path)) {
+        list("BindReadOnlyPaths", path);
+    }
     for path in &access.write {
         list(if at_home(path) { "BindPaths" } else { "ReadWritePaths" }, path);
     }
@@ -228,4 +236,6 @@ fn files(access: &Access, text: &mut String) {
     for group in &access.groups {
         let _ = writeln!(text, "SupplementaryGroups={group}");
     }
+    // What it writes for a group must be that group's to read.
+    let _ = writeln!(text, "UMask={}", if access.groups.is_empty() { "0077" } else { "0007" });
 }

@@ -172,6 +172,7 @@ fn a_server_gets_what_was_granted_and_nothing_else() {
     assert_eq!(systemd::words(&value(&more, "ReadWritePaths")[0]).unwrap(), ["-/srv/x%"]);
     assert_eq!(value(&more, "BindPaths"), ["-/root/w"]);
     assert_eq!(value(&more, "SupplementaryGroups"), ["shared"]);
+    assert_eq!((value(&plain, "UMask"), value(&more, "UMask")), (vec!["0077".into()], vec!["0007".into()]));
     assert_eq!(value(&more, "MemoryMax"), ["268435456"]);
     assert_eq!(value(&more, "CPUQuota"), ["150%"]);
     let words = argv(&more, "files");
@@ -181,6 +182,62 @@ fn a_server_gets_what_was_granted_and_nothing_else() {
     assert_eq!(after("--read"), ["/home/a b"]);
     assert!(after("--write").starts_with(&["/srv/x%", "/root/w", "/var/lib/toolgate-servers/files"]));
     assert_eq!(after("--directory"), ["/srv"]);
+}
+
+/// The score of `systemd-analyze security` hardly notices some of these.
+#[test]
+fn what_instances_and_the_gate_give_up_is_written() {
+    let both = [
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "AmbientCapabilities=",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "DevicePolicy=closed",
+        "PrivateMounts=yes",
+        "PrivateIPC=yes",
+        "ProtectProc=invisible",
+        "ProcSubset=pid",
+        "ProtectClock=yes",
+        "ProtectHostname=yes",
+        "ProtectControlGroups=yes",
+        "ProtectKernelLogs=yes",
+        "ProtectKernelModules=yes",
+        "ProtectKernelTunables=yes",
+        "RestrictNamespaces=yes",
+        "RestrictRealtime=yes",
+        "RestrictSUIDSGID=yes",
+        "RemoveIPC=yes",
+        "KeyringMode=private",
+        "LockPersonality=yes",
+        "SystemCallArchitectures=native",
+        "SystemCallFilter=@system-service",
+        "SystemCallFilter=~@privileged @resources",
+        "SystemCallErrorNumber=EPERM",
+        "LimitCORE=0",
+        "UMask=0077",
+    ];
+    let gate = include_str!("../../../systemd/toolgated.service");
+    let of_gate = [
+        "MemoryDenyWriteExecute=yes",
+        "NoExecPaths=/",
+        "ExecPaths=/usr/bin/toolgated /usr/bin/toolgate /usr/lib /lib /lib64",
+        "StartLimitIntervalSec=0",
+        "Restart=always",
+        "StateDirectoryMode=0700",
+    ];
+    let units = good("[server.files]\ncommand = [\"x\"]\n");
+    let instance = units.text(&server::service_unit("files")).unwrap();
+    let of_instance =
+        ["DynamicUser=yes", "PrivateUsers=yes", "PrivateNetwork=yes", "IPAddressDeny=any", "KillMode=control-group"];
+    let lacks = |unit: &str, line: &&&str| !unit.lines().any(|written| written == **line);
+    let missing: Vec<_> = both.iter().chain(&of_gate).filter(|line| lacks(gate, line)).collect();
+    assert!(missing.is_empty(), "toolgated.service lacks {missing:?}");
+    let missing: Vec<_> = both.iter().chain(&of_instance).filter(|line| lacks(instance, line)).collect();
+    assert!(missing.is_empty(), "the unit of an instance lacks {missing:?}");
+    assert!(!gate.lines().any(|line| line.starts_with("RuntimeDirectory=") || line.starts_with("PrivateUsers=")));
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn landlock(args: &InstanceArgs) -> Result<(), String> {
     }
     let status = created.restrict_self().map_err(failed)?;
     if confine_files && status.ruleset == RulesetStatus::NotEnforced {
-        return Err("file access was to be confined, but this kernel has no Landlock: use the systemd units, or remove the paths".to_owned());
+        return Err("file access was to be confined, but there is no Landlock here: use a kernel that has it, allow it where a container hides it, or remove `read` and `write`".to_owned());
     }
     Ok(())
 }

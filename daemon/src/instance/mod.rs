@@ -24,6 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendFlags, send};
 use rustix::process::{Pid, WaitStatus};
 
+use crate::cgroup::{self, Usage};
 use notice::{Cause, Exit, Hello};
 use signals::Signals;
 
@@ -81,17 +82,29 @@ pub fn run(args: &InstanceArgs) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    write_line(&connection, &notice::line(&Hello { server: args.name.clone(), pid }));
-    let (exit, clean) = match start(args, &connection) {
+    let group = group(args);
+    write_line(&connection, &notice::line(&Hello { server: args.name.clone(), pid, cgroup: group.clone() }));
+    let (mut exit, clean) = match start(args, &connection) {
         Ok(running) => running.finish(&connection),
         Err(e) => (Exit { cause: Cause::Failed, error: Some(e.to_string()), ..Exit::default() }, true),
     };
+    if let Some(used) = group.as_deref().map(Usage::of) {
+        (exit.oom_kills, exit.memory_peak) = (used.oom_kills.unwrap_or(0), used.memory_peak);
+    }
     if let Some(error) = &exit.error {
         eprintln!("toolgated instance {}: {error}", args.name);
     }
     // The newline ends whatever the command left unfinished; the front skips empty lines.
     write_line(&connection, &[b"\n", &notice::line(&exit)[..]].concat());
     ExitCode::from(u8::from(!clean))
+}
+
+/// The control group that is the instance's own: the keeper's, where it made one, else the unit's.
+fn group(args: &InstanceArgs) -> Option<PathBuf> {
+    if args.cgroup.is_some() || args.keeper.is_some() {
+        return args.cgroup.clone();
+    }
+    cgroup::own().ok()
 }
 
 /// A started command.
@@ -144,8 +157,8 @@ impl Running {
             cause,
             status: status.and_then(WaitStatus::exit_status),
             signal: status.and_then(WaitStatus::terminating_signal),
-            error: None,
             stderr: self.stderr.finish(),
+            ..Exit::default()
         };
         (exit, ended.is_ok())
     }

@@ -13,7 +13,7 @@ use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
 use super::history::History;
-use super::{notify, status, units};
+use super::{instances, notify, status, units};
 use crate::admin::{Operations, Peer};
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
@@ -207,7 +207,7 @@ impl Daemon {
             .collect()
     }
 
-    fn server_status(policy: &Policy, settings: &config::settings::Server) -> api::ServerStatus {
+    pub(super) fn server_status(policy: &Policy, settings: &config::settings::Server) -> api::ServerStatus {
         let running = policy.servers.get(&settings.name);
         let load = running.map(|server| server.queue.snapshot());
         let trouble = running.and_then(|server| server.trouble());
@@ -233,12 +233,7 @@ impl Daemon {
             in_flight: load.map_or(0, |load| load.in_flight as u64),
             waiting: load.map_or(0, |load| load.waiting as u64),
             sessions: None,
-            instances: running.and_then(|server| server.instances()).map(|instances| api::Instances {
-                running: instances.count() as u64,
-                spares: instances.spares().map(|spares| spares as u64),
-                max: instances.max() as u64,
-                ..api::Instances::default()
-            }),
+            instances: running.and_then(|server| server.instances()).map(|known| instances::status(known, false)),
         }
     }
 }
@@ -324,6 +319,19 @@ impl Operations for Daemon {
             from_history: settings.from_history(),
             values: Vec::new(),
         }
+    }
+
+    fn server(&self, name: &str) -> Result<api::ServerStatus, api::ApiError> {
+        self.server_in_full(name)
+    }
+
+    fn restart(
+        &self,
+        peer: &Peer,
+        name: &str,
+        request: &api::RestartRequest,
+    ) -> Result<api::RestartOutcome, api::ApiError> {
+        self.restart_server(peer, name, request)
     }
 
     fn check(&self) -> api::CheckOutcome {

@@ -3,6 +3,7 @@
 mod boot;
 pub mod daemon;
 mod history;
+mod instances;
 pub mod notify;
 mod offer;
 mod past;

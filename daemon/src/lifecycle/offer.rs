@@ -55,7 +55,7 @@ impl Daemon {
     }
 }
 
-fn unknown(name: &str, disabled: bool) -> api::ApiError {
+pub(super) fn unknown(name: &str, disabled: bool) -> api::ApiError {
     let (message, remedy) = if disabled {
         (format!("The server {name} is disabled."), "Remove `enabled = false` from its table, then reload.")
     } else {
@@ -67,7 +67,7 @@ fn unknown(name: &str, disabled: bool) -> api::ApiError {
 /// What an operator should know of a server that did not answer; without a failure its time was up.
 fn trouble(server: &Server, failure: Option<&Failure>) -> api::ServerTrouble {
     let name = &server.settings.name;
-    let exit = server.instances().and_then(|instances| instances.last_exit());
+    let exit = server.instances().and_then(|instances| instances.last_end()).map(|end| end.exit);
     let ended = exit.as_ref().and_then(how_it_ended);
     let message = match failure {
         None => format!("The server {name} did not list its tools within {} s.", PATIENCE.as_secs()),

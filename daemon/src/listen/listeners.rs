@@ -179,7 +179,7 @@ impl Listeners {
 /// A socket changes only while the process that holds it is down.
 fn render(listener: &str) -> String {
     let socket = generator::listener_unit(listener);
-    format!("run `systemctl daemon-reload && systemctl restart {socket} toolgated.service`")
+    format!("run `systemctl stop {socket} && systemctl daemon-reload && systemctl restart toolgated.service`")
 }
 
 type Bound = (Vec<(SocketAddr, TcpListener)>, bool);

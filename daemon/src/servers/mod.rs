@@ -42,11 +42,12 @@ use fitness::Fitness;
 use kept::{Holder, KeptSessions};
 use left_out::LeftOut;
 use leg::Leg;
-use news::News;
+use news::{LIST_CHANGES, News};
 use queue::Queue;
 use stdio::events::Events;
 use stdio::instances::Instances;
 use stdio::link::Serves;
+use stdio::wear::Renewed;
 
 static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
 
@@ -322,6 +323,18 @@ impl Server {
         self.eras.doubt();
         discovery::forget_all(self);
         self.catalog.forget();
+    }
+
+    /// Replaces its instances, and asks anew what it offers: its program may be another one now.
+    pub fn restart(&self, instances: &Instances, rolling: bool) -> Renewed {
+        let renewed = instances.renew(rolling);
+        self.eras.doubt();
+        discovery::forget_all(self);
+        self.catalog.forget();
+        for list in LIST_CHANGES {
+            self.news.publish_change(list);
+        }
+        renewed
     }
 
     /// Ends what runs for it; for a server that a reload removed or changed.

@@ -138,11 +138,15 @@ impl State {
         if *network {
             add("network", &[]);
         }
-        networks.iter().for_each(|network| add("network", network.to_string().as_bytes()));
-        for (what, paths) in [("read", read), ("write", write)] {
-            paths.iter().for_each(|path| add(what, path.as_os_str().as_encoded_bytes()));
+        for network in networks {
+            add("network", network.to_string().as_bytes());
         }
-        groups.iter().for_each(|group| add("group", group.as_bytes()));
+        for (what, path) in read.iter().map(|path| ("read", path)).chain(write.iter().map(|path| ("write", path))) {
+            add(what, path.as_os_str().as_encoded_bytes());
+        }
+        for group in groups {
+            add("group", group.as_bytes());
+        }
         for (what, bound) in [("memory", memory), ("tasks", tasks), ("cpu", cpu)] {
             if let Some(bound) = bound {
                 add(what, &bound.to_le_bytes());

@@ -4,6 +4,7 @@ mod boot;
 mod keys;
 mod mutations;
 mod past;
+mod replaced;
 mod servers;
 mod trying;
 

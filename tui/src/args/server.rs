@@ -36,6 +36,40 @@ Example:
 
     /// List the servers of the running gate.
     List,
+
+    /// Show a server with its instances, and the last words of the one that ended last.
+    Show {
+        /// The server.
+        #[arg(value_parser = server_name)]
+        name: String,
+    },
+
+    /// Replace the instances of a server, such as after its package was updated.
+    #[command(after_help = "\
+Without --rolling all instances end at once, and what is in flight is answered with an error. With it
+each goes on with what is in flight, and new calls go to new instances. Sessions live on in both
+cases; what a program remembered of them is lost.")]
+    Restart(ServerRestart),
+}
+
+/// `toolgate server restart`
+#[derive(Debug, Args)]
+pub(crate) struct ServerRestart {
+    /// The server.
+    #[arg(value_parser = server_name)]
+    pub(crate) name: String,
+
+    /// End each instance when nothing is in flight with it.
+    #[arg(long)]
+    pub(crate) rolling: bool,
+
+    /// Say what would happen, change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Why, for the record of changes.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
 }
 
 /// How a server is reached: by a URL, or by a command behind `--`.

@@ -174,7 +174,7 @@ mod tests {
 
     async fn accept(listener: &UnixListener) -> UnixStream {
         let (mut peer, _) = listener.accept().await.unwrap();
-        let hello = Hello { server: "files".to_owned(), pid: 7 };
+        let hello = Hello { server: "files".to_owned(), pid: 7, cgroup: None };
         peer.write_all(&notice::line(&hello)).await.unwrap();
         peer
     }

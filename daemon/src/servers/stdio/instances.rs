@@ -18,18 +18,22 @@ use tracing::{info, warn};
 use super::again::Keeping;
 use super::connection::{self, Incoming, OpenError};
 use super::events::Events;
-use super::link::{Begun, Link, Serves};
+use super::link::{Begun, Link, Serves, epitaph};
 use super::spares::Spares;
+use crate::cgroup;
 use crate::clock;
-use crate::config::settings::{Queue, Stdio};
+use crate::config::settings::{Queue, Stdio, Wear};
 use crate::failure::{Failure, Kind};
 use crate::instance::notice::Exit;
+use crate::observe::Shown;
 use crate::state::entry;
 
 /// How long the wrapper may take until its first line.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// A session at a server over SSE ends after this without call or stream.
 const IDLE_SESSION: Duration = Duration::from_secs(15 * 60);
+/// How often somebody who waits for a place looks whether an instance that is replaced is done.
+const LOOK: Duration = Duration::from_millis(100);
 /// An instance that idles for less is not ended for another's sake.
 const YOUNG: u64 = 60_000;
 /// An instance that lived for less counts as a crash when it ends by itself.
@@ -48,8 +52,9 @@ pub struct Instances {
     running: Mutex<HashMap<u64, Slot>>,
     /// By owner: one starts the instance, the others wait for what comes of it.
     starting: Mutex<HashMap<String, Arc<Start>>>,
-    backoff: Mutex<Backoff>,
-    last_exit: Mutex<Option<Exit>>,
+    pub(super) backoff: Mutex<Backoff>,
+    pub(super) wear: Wear,
+    last_end: Mutex<Option<Ended>>,
     retired: AtomicBool,
     next: AtomicU64,
     pub(super) keeping: Option<Keeping>,
@@ -71,12 +76,39 @@ type Start = tokio::sync::Mutex<Option<Failure>>;
 pub(super) struct Slot {
     pub(super) link: Link,
     pub(super) started: u64,
+    /// Since when nothing new begins with it.
+    pub(super) left_at: Option<u64>,
     pub(super) role: Role,
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Its wrapper's process id.
+    pub pid: u32,
+    /// When that was noticed, in milliseconds since 1970.
+    pub at: u64,
+    /// What the wrapper said.
+    pub exit: Exit,
+}
+
+impl Ended {
+    /// As a clause.
+    pub fn how(&self) -> String {
+        epitaph(Some(&self.exit)).to_string()
+    }
+
+    fn warn(&self, server: &str) {
+        let Exit { status, signal, oom_kills, memory_peak, stderr, .. } = &self.exit;
+        let how = self.how();
+        let last = stderr.last().map(String::as_str).unwrap_or_default();
+        warn!(server, pid = self.pid, status, signal, oom_kills, memory_peak, stderr = %Shown(last), "an instance ended by itself: {how}");
+    }
 }
 
 /// What an instance is there for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
     /// Nobody yet.
     Spare,
     /// One session.
@@ -90,6 +122,7 @@ impl Instances {
     pub fn new(server: &str, socket: PathBuf, stdio: &Stdio, queue: &Queue) -> Self {
         Self {
             spares: Spares::new(stdio.instances.spares),
+            wear: stdio.instances.wear,
             ..Self::by(
                 server,
                 Means::Socket { path: socket, line_bytes: stdio.line_bytes },
@@ -117,7 +150,8 @@ impl Instances {
             running: Mutex::default(),
             starting: Mutex::default(),
             backoff: Mutex::new(Backoff::new(seed())),
-            last_exit: Mutex::default(),
+            wear: Wear::default(),
+            last_end: Mutex::default(),
             retired: AtomicBool::new(false),
             next: AtomicU64::new(0),
             keeping: None,
@@ -156,7 +190,7 @@ impl Instances {
     fn running_for(&self, owner: &str) -> Option<Link> {
         self.lock().values().find_map(|slot| {
             let shared = matches!(&slot.role, Role::Shared(other) if other == owner);
-            (shared && !slot.link.is_ended()).then(|| slot.link.clone())
+            (shared && slot.link.is_open()).then(|| slot.link.clone())
         })
     }
 
@@ -172,6 +206,11 @@ impl Instances {
         self.max
     }
 
+    /// Whether they are processes, and not sessions at a server over SSE.
+    pub fn are_processes(&self) -> bool {
+        matches!(self.means, Means::Socket { .. })
+    }
+
     /// Instances that run.
     pub fn count(&self) -> usize {
         self.lock().values().filter(|slot| !slot.link.is_ended()).count()
@@ -182,16 +221,25 @@ impl Instances {
         match lock(&self.backoff).verdict(clock::millis()) {
             Verdict::Start => None,
             Verdict::Wait { millis } => {
-                Some(format!("it ended right after its start; next try in {} s", millis.div_ceil(1000)))
+                let how = self.how_it_ended();
+                Some(format!("it ended right after its start{how}; next try in {} s", millis.div_ceil(1000)))
             }
-            Verdict::Quarantined => Some("it keeps ending right after its start; mend it and reload".to_owned()),
+            Verdict::Quarantined => {
+                let how = self.how_it_ended();
+                let command = format!("toolgate server restart {}", self.server);
+                Some(format!("it keeps ending right after its start{how}; mend it, then run `{command}`"))
+            }
         }
     }
 
+    fn how_it_ended(&self) -> String {
+        lock(&self.last_end).as_ref().map_or_else(String::new, |end| format!(" ({})", end.how()))
+    }
+
     /// How the instance ended that ended last; none where no wrapper told.
-    pub fn last_exit(&self) -> Option<Exit> {
+    pub fn last_end(&self) -> Option<Ended> {
         self.sweep();
-        lock(&self.last_exit).clone()
+        lock(&self.last_end).clone()
     }
 
     /// Ends instances that idle, and forgets ended ones. Called every few seconds.
@@ -200,6 +248,9 @@ impl Instances {
         self.lock().retain(|_, slot| {
             if slot.link.is_ended() {
                 self.note_end(slot);
+                return false;
+            }
+            if !self.goes_on(slot) {
                 return false;
             }
             // Whoever waits for what it announces uses it as a stream.
@@ -259,7 +310,7 @@ impl Instances {
             link.serve(serves);
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let slot = Slot { link: link.clone(), started: clock::millis(), role };
+        let slot = Slot { link: link.clone(), started: clock::millis(), left_at: None, role };
         let mut running = self.lock();
         // Under the lock, so that a server which is retired now ends this one with the others.
         if self.retired.load(Ordering::Relaxed) {
@@ -276,12 +327,13 @@ impl Instances {
                 let (hello, connection) = connection::open(path, START_TIMEOUT, *line_bytes).await?;
                 let keep = self.keep(hello.pid, role, &connection).await;
                 let (reader, writer) = connection.begin(keep.as_ref(), Bytes::new());
-                Ok(Begun { pid: hello.pid, reader: Incoming::Instance(reader), writer, keep })
+                let group = hello.cgroup.as_deref().and_then(cgroup::named);
+                Ok(Begun { pid: hello.pid, group, reader: Incoming::Instance(reader), writer, keep })
             }
             Means::Events(events) => {
                 let (reader, writer) = events.open(START_TIMEOUT).await?;
                 // No process of this machine.
-                Ok(Begun { pid: 0, reader, writer, keep: None })
+                Ok(Begun { pid: 0, group: None, reader, writer, keep: None })
             }
         }
     }
@@ -311,34 +363,40 @@ impl Instances {
         }
     }
 
-    /// A place below the maximum; at it, the longest idle instance gives way or the call waits.
+    /// A place below the maximum; at it, one that is replaced and done gives way, else the longest
+    /// idle, or the call waits.
     async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failure> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(place);
+        loop {
+            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+                return Ok(place);
+            }
+            // One that is replaced may be done at any moment.
+            let look = if self.make_room() { deadline.min(Instant::now() + LOOK) } else { deadline };
+            match timeout_at(look, Arc::clone(&self.places).acquire_owned()).await {
+                Ok(Ok(place)) => return Ok(place),
+                Err(_) if Instant::now() < deadline => {}
+                Ok(Err(_)) | Err(_) => break,
+            }
         }
-        self.end_longest_idle();
-        match timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(Failure::new(
-                Kind::QueueTimeout,
-                format!("All instances of the server {} are in use. Try again in a moment.", self.server),
-            )
-            .retry_after(self.wait)),
-        }
+        let text = format!("All instances of the server {} are in use. Try again in a moment.", self.server);
+        Err(Failure::new(Kind::QueueTimeout, text).retry_after(self.wait))
     }
 
-    fn end_longest_idle(&self) {
+    /// Ends what may end for the sake of others; `true` where more may follow soon.
+    fn make_room(&self) -> bool {
         let mut running = self.lock();
+        if let Some(slot) = running.values().find(|slot| slot.is_done()) {
+            slot.link.end();
+            return true;
+        }
         let used = running.iter().filter(|(_, slot)| slot.role != Role::Spare);
         let longest = used.max_by_key(|(_, slot)| slot.link.idle_millis());
-        let Some(number) = longest.filter(|(_, slot)| slot.link.idle_millis() > YOUNG).map(|(number, _)| *number)
-        else {
-            return;
-        };
-        if let Some(slot) = running.remove(&number) {
+        let number = longest.filter(|(_, slot)| slot.link.idle_millis() > YOUNG).map(|(number, _)| *number);
+        if let Some(slot) = number.and_then(|number| running.remove(&number)) {
             info!(server = self.server, pid = slot.link.pid(), "the longest idle instance gives way");
             slot.link.end();
         }
+        running.values().any(|slot| slot.left_at.is_some())
     }
 
     fn not_opened(&self, problem: &OpenError) -> Failure {
@@ -358,7 +416,11 @@ impl Instances {
     /// something else ended it, and the next one will start.
     fn note_end(&self, slot: &Slot) {
         if let Some(exit) = slot.link.exit() {
-            *lock(&self.last_exit) = Some(exit.clone());
+            let end = Ended { pid: slot.link.pid(), at: clock::unix_millis(), exit: exit.clone() };
+            if !slot.link.was_told_to_end() {
+                end.warn(&self.server);
+            }
+            *lock(&self.last_end) = Some(end);
         }
         let lived = Duration::from_millis(clock::millis().saturating_sub(slot.started));
         if slot.role == Role::Spare && (slot.link.was_told_to_end() || lived >= STABLE) {

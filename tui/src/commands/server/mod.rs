@@ -5,6 +5,8 @@ mod attempt;
 mod import;
 mod list;
 mod remove;
+mod restart;
+mod show;
 mod table;
 
 use toolgate_admin_api::{Exit, ServerTools, Shown, Tool};
@@ -26,6 +28,8 @@ pub(super) fn run(context: &Context, server: Server) -> Result<Exit, Failure> {
         Server::Import(import) => block_on(import::run(context, &import)),
         Server::Remove(remove) => block_on(remove::run(context, &remove)),
         Server::List => block_on(list::run(context)),
+        Server::Show { name } => block_on(show::run(context, &name)),
+        Server::Restart(restart) => block_on(restart::run(context, restart)),
     }
 }
 
