@@ -39,8 +39,15 @@ struct Kept {
     mode: u32,
 }
 
-/// Writes a file; one that is there keeps its owner, group and mode, a new one gets `access`.
+/// Writes a file; one that is there keeps its owner, group and mode, a new one gets `access`. Where a
+/// link stands in its place, what it leads to is written.
 pub(super) fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let target = match fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    let path = target.as_path();
     let kept = match fs::metadata(path) {
         Ok(file) => Some(Kept { uid: file.uid(), gid: file.gid(), mode: file.mode() & 0o7777 }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -103,6 +110,17 @@ mod tests {
         replace(&path, b"two", Access::Daemon).expect("writes");
         assert_eq!((fs::read(&path).expect("reads"), mode()), (b"two".to_vec(), 0o604));
         assert_eq!(fs::read_dir(folder.path()).expect("reads").count(), 1, "nothing temporary is left");
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "one").expect("writes");
+        std::os::unix::fs::symlink(&file, &link).expect("links");
+        replace(&link, b"two", Access::Daemon).expect("writes");
+        assert_eq!(fs::read(&file).expect("reads"), b"two");
+        assert!(fs::symlink_metadata(&link).expect("a link").is_symlink());
     }
 
     #[test]
