@@ -164,7 +164,10 @@ async fn reload(daemon: &Arc<Daemon>) {
 /// One line for `systemctl status`.
 pub(super) fn summary(gate: &Gate) -> String {
     let settings = gate.settings.load();
-    let serving = settings.from_history().unwrap_or_else(|| format!("revision {}", settings.revision));
-    let calls = gate.calls.load(Ordering::Relaxed);
-    format!("{serving}: {calls} calls in flight, {} sessions", gate.sessions.len())
+    let (calls, sessions) = (gate.calls.load(Ordering::Relaxed), gate.sessions.len());
+    let numbers = format!("{calls} calls in flight, {sessions} sessions");
+    match settings.from_history() {
+        Some(sentence) => format!("{sentence}; {numbers}"),
+        None => format!("revision {}: {numbers}", settings.revision),
+    }
 }
