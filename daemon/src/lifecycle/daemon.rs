@@ -105,8 +105,9 @@ impl Daemon {
         })?;
         let written = Snapshot::of(&report, &self.file);
         settings.revision = self.with_history(|history| {
-            let withdrawn = request.withdraws.filter(|revision| *revision == previous && !request.dry_run);
-            withdrawn.into_iter().for_each(|revision| history.withdraw(revision, &written));
+            if request.withdraws == Some(previous) && !request.dry_run {
+                history.withdraw(previous, &written);
+            }
             history.number_of(&written)
         });
         let revision = settings.revision;
