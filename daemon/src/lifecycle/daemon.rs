@@ -111,16 +111,7 @@ impl Daemon {
             history.number_of(&written)
         });
         let revision = settings.revision;
-        let changes = Settings::diff(&running.settings, &settings);
-        let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
-        let mut outcome = api::ReloadOutcome {
-            applied: false,
-            revision: previous,
-            previous,
-            changes: live.iter().map(ToString::to_string).collect(),
-            needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
-            problems: problems(&report),
-        };
+        let mut outcome = prospect(&running.settings, &settings, &report);
         if request.dry_run {
             return Ok(outcome);
         }
@@ -237,6 +228,20 @@ impl Daemon {
                 ..api::Instances::default()
             }),
         }
+    }
+}
+
+/// What a reload would do.
+fn prospect(running: &Settings, settings: &Settings, report: &Report) -> api::ReloadOutcome {
+    let changes = Settings::diff(running, settings);
+    let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
+    api::ReloadOutcome {
+        applied: false,
+        revision: running.revision,
+        previous: running.revision,
+        changes: live.iter().map(ToString::to_string).collect(),
+        needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
+        problems: problems(report),
     }
 }
 
