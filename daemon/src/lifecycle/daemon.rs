@@ -106,21 +106,13 @@ impl Daemon {
         })?;
         let written = Snapshot::of(&report, &self.file);
         settings.revision = self.with_history(|history| {
-            let withdrawn = request.withdraws.filter(|revision| *revision == previous && !request.dry_run);
-            withdrawn.into_iter().for_each(|revision| history.withdraw(revision, &written));
+            if request.withdraws == Some(previous) && !request.dry_run {
+                history.withdraw(previous, &written);
+            }
             history.number_of(&written)
         });
         let revision = settings.revision;
-        let changes = Settings::diff(&running.settings, &settings);
-        let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
-        let mut outcome = api::ReloadOutcome {
-            applied: false,
-            revision: previous,
-            previous,
-            changes: live.iter().map(ToString::to_string).collect(),
-            needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
-            problems: problems(&report),
-        };
+        let mut outcome = prospect(&running.settings, &settings, &report);
         if request.dry_run {
             outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
             return Ok(outcome);
@@ -235,6 +227,20 @@ impl Daemon {
             sessions: None,
             instances: running.and_then(|server| server.instances()).map(|known| instances::status(known, false)),
         }
+    }
+}
+
+/// What a reload would do.
+fn prospect(running: &Settings, settings: &Settings, report: &Report) -> api::ReloadOutcome {
+    let changes = Settings::diff(running, settings);
+    let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
+    api::ReloadOutcome {
+        applied: false,
+        revision: running.revision,
+        previous: running.revision,
+        changes: live.iter().map(ToString::to_string).collect(),
+        needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
+        problems: problems(report),
     }
 }
 

@@ -12,14 +12,12 @@ use crate::gate::Gate;
 /// The line.
 pub(super) fn line(gate: &Gate) -> String {
     let settings = gate.settings.load();
-    let serving = settings.from_history().unwrap_or_else(|| format!("revision {}", settings.revision));
-    match next_step(&settings) {
-        Some(step) => format!("{serving}: {step}"),
-        None => format!(
-            "{serving}: {} calls in flight, {} sessions",
-            gate.calls.load(Ordering::Relaxed),
-            gate.sessions.len(),
-        ),
+    let (calls, sessions) = (gate.calls.load(Ordering::Relaxed), gate.sessions.len());
+    let numbers = format!("{calls} calls in flight, {sessions} sessions");
+    match (settings.from_history(), next_step(&settings)) {
+        (Some(sentence), _) => format!("{sentence}; {numbers}"),
+        (None, Some(step)) => format!("revision {}: {step}", settings.revision),
+        (None, None) => format!("revision {}: {numbers}", settings.revision),
     }
 }
 
