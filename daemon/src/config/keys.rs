@@ -132,6 +132,7 @@ pub static KEYS: &[Key] = &[
     key("listener.*.tls.certificates", Tables("listener.*.tls.certificates[]"), "", NewConnections, "Certificate chains with their keys; the first serves clients that name no other."),
     key("listener.*.tls.certificates[].chain", Certificate, "", NewConnections, "PEM file, leaf first."),
     key("listener.*.tls.certificates[].key", Certificate, "", NewConnections, "PEM file: PKCS#8, PKCS#1 or SEC1."),
+    key("listener.*.tls.self_signed", Bool, "false", NewConnections, "Without certificates: the daemon makes one for this machine and the listener's hosts, and keeps it in the folder tls of its state. For a first try; clients must be told to trust it."),
     key("listener.*.tls.min_version", OneOf(&["1.2", "1.3"]), "\"1.2\"", NewConnections, "Oldest TLS version spoken."),
     key("listener.*.tls.ciphers", List(&Cipher), "", Later, "Checked only: the suites are fixed, ECDHE with AES-GCM or ChaCha20-Poly1305, in the server's order."),
     key("listener.*.tls.tickets", Bool, "true", NewConnections, "Session tickets."),

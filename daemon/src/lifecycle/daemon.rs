@@ -13,7 +13,7 @@ use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
 use super::history::History;
-use super::{instances, units};
+use super::{instances, notify, status, units};
 use crate::admin::{Operations, Peer};
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
@@ -106,21 +106,13 @@ impl Daemon {
         })?;
         let written = Snapshot::of(&report, &self.file);
         settings.revision = self.with_history(|history| {
-            let withdrawn = request.withdraws.filter(|revision| *revision == previous && !request.dry_run);
-            withdrawn.into_iter().for_each(|revision| history.withdraw(revision, &written));
+            if request.withdraws == Some(previous) && !request.dry_run {
+                history.withdraw(previous, &written);
+            }
             history.number_of(&written)
         });
         let revision = settings.revision;
-        let changes = Settings::diff(&running.settings, &settings);
-        let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
-        let mut outcome = api::ReloadOutcome {
-            applied: false,
-            revision: previous,
-            previous,
-            changes: live.iter().map(ToString::to_string).collect(),
-            needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
-            problems: problems(&report),
-        };
+        let mut outcome = prospect(&running.settings, &settings, &report);
         if request.dry_run {
             outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
             return Ok(outcome);
@@ -236,6 +228,20 @@ impl Daemon {
             sessions: None,
             instances: running.and_then(|server| server.instances()).map(|known| instances::status(known, false)),
         }
+    }
+}
+
+/// What a reload would do.
+fn prospect(running: &Settings, settings: &Settings, report: &Report) -> api::ReloadOutcome {
+    let changes = Settings::diff(running, settings);
+    let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
+    api::ReloadOutcome {
+        applied: false,
+        revision: running.revision,
+        previous: running.revision,
+        changes: live.iter().map(ToString::to_string).collect(),
+        needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
+        problems: problems(report),
     }
 }
 
@@ -369,9 +375,9 @@ impl Operations for Daemon {
         request: &api::ReloadRequest,
         if_match: Option<u64>,
     ) -> Result<api::ReloadOutcome, api::ApiError> {
-        crate::lifecycle::notify::reloading();
+        notify::reloading();
         let outcome = self.transact(&peer.to_string(), request, if_match);
-        crate::lifecycle::notify::ready(&super::run::summary(&self.gate));
+        notify::ready(&status::line(&self.gate));
         outcome
     }
 }
