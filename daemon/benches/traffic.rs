@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use toolgated::config::settings::{
-    Daemon, Endpoint, Http, Limit, LimitScope, Log, LogFormat, Measure, Pool, Settings, Tier, Timeouts, UpstreamTls,
+    Daemon, Endpoint, Http, Limit, LimitScope, Log, LogFormat, Measure, OnBadConfig, Origin, Pool, Settings, Tier,
+    Timeouts, UpstreamTls,
 };
 use toolgated::limits::{Keys, Limits};
 use toolgated::servers::http::{HttpServer, Method, Outgoing};
@@ -129,6 +130,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>]) -> Settings {
     let tier = Tier { name: "free".to_owned(), limits: free.to_vec() };
     Settings {
         revision: 1,
+        origin: Origin::Files,
         files: Vec::new(),
         listeners: Vec::new(),
         servers: BTreeMap::new(),
@@ -140,6 +142,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>]) -> Settings {
             cores: 1,
             runtime_dir: PathBuf::new(),
             state_dir: PathBuf::new(),
+            on_bad_config: OnBadConfig::LastGood,
             drain_timeout: Duration::ZERO,
             lame_duck: Duration::ZERO,
             max_connections: 1,

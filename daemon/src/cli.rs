@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use toolgated::lifecycle::run;
-use toolgated::{config, demo, import, instance, keeper};
+use toolgated::{config, demo, generator, import, instance, keeper};
 use tracing_subscriber::EnvFilter;
 
 use crate::generate;
@@ -37,6 +37,9 @@ enum Command {
     /// Run one instance of a stdio server; started by systemd or the keeper
     #[command(hide = true)]
     Instance(instance::InstanceArgs),
+    /// Write the systemd units that the generator would write
+    #[command(hide = true)]
+    Render(generator::RenderArgs),
     /// A small MCP server to play with
     #[command(hide = true)]
     DemoServer(demo::server::DemoServerArgs),
@@ -73,6 +76,7 @@ impl Cli {
                 keeper::run(&args)
             }
             Command::Instance(args) => instance::run(&args),
+            Command::Render(args) => generator::render_command(&args),
             Command::DemoServer(args) => demo::server::run(&args),
             Command::Completions { shell } => generate::completions(shell),
             Command::Man { folder } => generate::man_pages(&folder),

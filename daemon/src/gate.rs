@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Settings;
 use crate::policy::Policy;
@@ -27,6 +27,8 @@ pub struct Gate {
     pub draining: AtomicBool,
     /// Calls that wait for a modern client to answer a legacy server.
     pub parked: Parked,
+    /// What systemd's units lack, with the command that mends it.
+    pub units: ArcSwapOption<String>,
     /// Seals cursors and other state that clients carry.
     pub seal: Seal,
     /// When the process began to serve.
@@ -73,6 +75,7 @@ impl Gate {
             calls: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             parked: Parked::default(),
+            units: ArcSwapOption::empty(),
             seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),
             started: Instant::now(),
         })

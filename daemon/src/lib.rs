@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod body;
 pub mod call;
+pub mod cgroup;
 pub mod clock;
 pub mod coding;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod cores;
 pub mod demo;
 pub mod failure;
 pub mod gate;
+pub mod generator;
 pub mod identity;
 pub mod import;
 pub mod instance;

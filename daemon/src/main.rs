@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use toolgated::generator;
 
 mod cli;
 mod generate;
@@ -12,5 +13,9 @@ mod generate;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    // Before anything that systemd's arguments could upset.
+    if let Some(folder) = generator::called_as_generator(std::env::args_os()) {
+        return generator::generate(&folder);
+    }
     cli::Cli::parse().run()
 }

@@ -48,7 +48,7 @@ impl Page {
 /// `/health`: what is wrong, if anything.
 pub fn health(gate: &Gate) -> (StatusCode, String) {
     let policy = gate.policy.load();
-    let checks: serde_json::Map<String, serde_json::Value> = policy
+    let mut checks: serde_json::Map<String, serde_json::Value> = policy
         .servers
         .values()
         .map(|server| {
@@ -65,6 +65,12 @@ pub fn health(gate: &Gate) -> (StatusCode, String) {
             (format!("server:{}", server.settings.name), check)
         })
         .collect();
+    if let Some(message) = policy.settings.from_history() {
+        checks.insert("config".to_owned(), serde_json::json!({ "status": "warning", "message": message }));
+    }
+    if let Some(message) = gate.units.load().as_deref() {
+        checks.insert("units".to_owned(), serde_json::json!({ "status": "warning", "message": message }));
+    }
     let warned = checks.values().any(|check| check["status"] != "healthy") || !policy.settings.warnings.is_empty();
     let body = serde_json::json!({
         "status": if warned { "warning" } else { "healthy" },

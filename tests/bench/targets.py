@@ -137,6 +137,7 @@ def gate(stage: Stage, upstream: int, cores: str = "0", servers: str = "", path:
 [daemon]
 cores = {len(cores.split(","))}
 runtime_dir = "{folder}/run"
+state_dir = "{folder}/state"
 max_connections = 20000
 max_sessions = 20000
 max_sessions_per_client = 20000

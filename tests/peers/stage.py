@@ -190,6 +190,7 @@ http {{
 
 [daemon]
 runtime_dir = "{runtime}"
+state_dir = "{runtime}/state"
 
 [log]
 level = "warn"

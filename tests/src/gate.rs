@@ -117,7 +117,7 @@ impl Setup {
         let servers: Vec<_> = self.servers.iter().map(|(name, lines)| format!("[server.{name}]\n{lines}\n")).collect();
         format!(
             "version = 1\n\n\
-             [daemon]\ncores = 2\nruntime_dir = \"{folder}/run\"\n{daemon}\n\n\
+             [daemon]\ncores = 2\nruntime_dir = \"{folder}/run\"\nstate_dir = \"{folder}/state\"\n{daemon}\n\n\
              [log]\nlevel = \"info\"\nformat = \"json\"\n{log}\n\n\
              [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = [\"mcp\", \"health\", \"ready\"]\nauth = [\"key\"]\n\
              tls.certificates = [{{ chain = \"file:{chain}\", key = \"file:{key}\" }}]\n{listener}\n\n\

@@ -17,6 +17,7 @@ pub mod load;
 pub mod mcp;
 pub mod processes;
 pub mod recorder;
+pub mod site;
 pub mod slow;
 pub mod standin;
 pub mod systemd;

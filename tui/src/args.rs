@@ -4,11 +4,17 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are help texts, which are no Markdown")]
 
+mod config;
+mod server;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use toolgate_admin_api::paths;
+
+pub(crate) use config::{Config, Diff, History, Reload, Rollback};
+pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 
 /// Look at and steer a running toolgated.
 #[derive(Debug, Parser)]
@@ -48,9 +54,13 @@ pub(crate) enum Command {
     /// Show what the daemon is doing; exit status 3 when something that should work does not.
     Status,
 
-    /// Look at the running configuration, check the files, take them over.
+    /// Look at the configuration and its past, check the files, take them over, go back.
     #[command(subcommand)]
     Config(Config),
+
+    /// Add, try and remove MCP servers behind the gate.
+    #[command(subcommand)]
+    Server(Server),
 
     /// Make keys for clients.
     #[command(subcommand)]
@@ -79,36 +89,16 @@ pub(crate) enum Command {
     },
 }
 
-/// `toolgate config`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Config {
-    /// Say everything that is wrong with the files on disk; changes nothing.
-    Check {
-        /// Check this file without a daemon, as `toolgated check` does.
-        file: Option<PathBuf>,
-    },
+/// Commands that write the configuration.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Edit {
+    /// The main file; absent: the one that the daemon reads, else /etc/toolgate/toolgate.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 
-    /// Take the files on disk over, or keep the running configuration and say what is wrong.
-    Reload(Reload),
-
-    /// Show the running revision, its files and its values.
-    Show,
-}
-
-/// `toolgate config reload`
-#[derive(Debug, Args)]
-pub(crate) struct Reload {
-    /// Say what would change, change nothing.
+    /// Say what would be written, write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-
-    /// Why, for the record of changes.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-
-    /// Only if this revision is the running one.
-    #[arg(long, value_name = "REVISION")]
-    pub(crate) if_match: Option<u64>,
 }
 
 /// `toolgate key`
@@ -132,6 +122,13 @@ pub(crate) struct KeyCreate {
     /// What it may call, as SERVER/TOOL with * and ?; may be repeated; none: everything.
     #[arg(long = "scope", value_name = "PATTERN", value_parser = printable)]
     pub(crate) scopes: Vec<String>,
+
+    /// Append the lines to conf.d/keys.toml and reload, instead of printing them.
+    #[arg(long)]
+    pub(crate) write: bool,
+
+    #[command(flatten)]
+    pub(crate) edit: Edit,
 }
 
 /// `toolgate bridge`

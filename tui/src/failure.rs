@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use serde_json::json;
-use toolgate_admin_api::{ApiError, ErrorCode, Exit, Shown};
+use toolgate_admin_api::{ApiError, ErrorCode, Exit};
 
 /// A failed command.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// A finished sentence.
     pub(crate) message: String,
+    /// Lines that somebody else wrote about it, such as the end of a program's standard error.
+    pub(crate) lines: Vec<String>,
     /// Another one.
     pub(crate) remedy: Option<String>,
     /// What the daemon said, where it did.
@@ -24,7 +26,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure without remedy.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), remedy: None, answer: None }
+        Self { exit, message: message.into(), lines: Vec::new(), remedy: None, answer: None }
     }
 
     /// Something on this machine went wrong while doing `what`.
@@ -32,7 +34,7 @@ impl Failure {
         Self::new(Exit::Failed, format!("{what}: {error}."))
     }
 
-    /// Adds what to do about it.
+    /// Says what to do about it, instead of what was said before.
     pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
@@ -49,16 +51,21 @@ impl Failure {
                 eprintln!("{}", crate::output::problem(problem));
             }
         }
-        eprintln!("toolgate: {}", Shown(&self.message));
+        eprintln!("toolgate: {}", crate::output::printable(&self.message));
+        for line in &self.lines {
+            eprintln!("{}", crate::output::printable(line));
+        }
         if let Some(remedy) = &self.remedy {
-            eprintln!("{}", Shown(remedy));
+            eprintln!("{}", crate::output::printable(remedy));
         }
     }
 
     fn json(&self) -> serde_json::Value {
         let error = match &self.answer {
             Some(answer) => json!(answer),
-            None => json!({ "code": self.code(), "message": self.message, "remedy": self.remedy }),
+            None => {
+                json!({ "code": self.code(), "message": self.message, "lines": self.lines, "remedy": self.remedy })
+            }
         };
         json!({ "error": error })
     }
@@ -82,6 +89,12 @@ impl From<ApiError> for Failure {
             ErrorCode::Unavailable => Exit::Unreachable,
             _ => Exit::Failed,
         };
-        Self { exit, message: error.message.clone(), remedy: error.remedy.clone(), answer: Some(Box::new(error)) }
+        Self {
+            exit,
+            message: error.message.clone(),
+            lines: Vec::new(),
+            remedy: error.remedy.clone(),
+            answer: Some(Box::new(error)),
+        }
     }
 }

@@ -1,13 +1,16 @@
 //! The operator's command line of the gate.
 //!
-//! `args` is the table of commands, `commands` has a file for each, `client` talks to the daemon.
+//! `args` is the table of commands, `commands` has a file for each, `client` talks to the daemon, `edit`
+//! changes the configuration's files, `trial` plays a client of a server.
 
 mod args;
 mod bridge;
 mod client;
 mod commands;
+mod edit;
 mod failure;
 mod output;
+mod trial;
 
 use std::process::ExitCode;
 

@@ -5,12 +5,43 @@
 
 use std::io::{self, Write};
 
-use toolgate_admin_api::{ConfigProblem, Severity, Shown};
+use serde::Serialize;
+use toolgate_admin_api::{ConfigProblem, Severity, Shown, is_unfit};
 
 /// Prints one line.
 pub(crate) fn line(text: &str) {
     raw(text.as_bytes());
     raw(b"\n");
+}
+
+/// Prints a value for programs, on one line.
+pub(crate) fn json(value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(text) => line(&text),
+        Err(error) => eprintln!("toolgate: The answer cannot be written as JSON: {error}."),
+    }
+}
+
+/// A line of untrusted text of any length: what would steer a terminal is escaped.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_unfit(character) && character != '\t' {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// One word for a POSIX shell.
+pub(crate) fn shell_word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Prints bytes as they are.
@@ -58,6 +89,13 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_of_a_shell_stays_one_word() {
+        assert_eq!(shell_word("https://gate:8443/mcp"), "https://gate:8443/mcp");
+        assert_eq!(shell_word("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(shell_word(""), "''");
+    }
 
     #[test]
     fn columns_line_up() {

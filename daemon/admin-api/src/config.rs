@@ -77,6 +77,10 @@ pub struct ReloadRequest {
     /// Why, for the record of changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The running revision, where the files are again what they were before it and it was only a try:
+    /// it leaves the history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdraws: Option<u64>,
 }
 
 /// What a reload did, or would do.
@@ -111,6 +115,9 @@ pub struct ConfigView {
     /// Warnings that it was taken over with.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Set where it was read from the history, since the files on disk cannot be used: what is said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_history: Option<String>,
     /// Effective values as dotted keys, secrets as `***`; empty where the daemon does not tell.
     #[serde(default)]
     pub values: Vec<ConfigValue>,

@@ -114,13 +114,16 @@ impl ApiError {
             .field("if-match")
     }
 
-    /// The configuration on disk was not taken over.
+    /// The configuration on disk was not taken over; `running` is what serves.
     #[must_use]
-    pub fn bad_configuration(problems: Vec<ConfigProblem>) -> Self {
+    pub fn bad_configuration(problems: Vec<ConfigProblem>, running: u64) -> Self {
         let errors = problems.iter().filter(|problem| problem.is_error()).count();
         let noun = if errors == 1 { "error" } else { "errors" };
-        let message = format!("The configuration has {errors} {noun}; the running one is kept.");
-        Self { problems, ..Self::new(ErrorCode::BadConfiguration, message) }.remedy("Mend the files, then try again.")
+        let message = format!("The configuration has {errors} {noun}.");
+        let remedy = format!(
+            "Mend the files, or go back to what was accepted with `toolgate config rollback`; revision {running} is still serving."
+        );
+        Self { problems, ..Self::new(ErrorCode::BadConfiguration, message) }.remedy(remedy)
     }
 }
 
@@ -145,6 +148,12 @@ mod tests {
         let error: ApiError = serde_json::from_str(r#"{"code":"on_fire","message":"Hot.","heat":9}"#).expect("reads");
         assert_eq!(error.code, ErrorCode::Unknown);
         assert_eq!(error.to_string(), "Hot.");
+    }
+
+    #[test]
+    fn a_refused_configuration_ends_with_what_serves() {
+        let error = ApiError::bad_configuration(Vec::new(), 4);
+        assert!(error.to_string().ends_with("revision 4 is still serving."), "{error}");
     }
 
     #[test]

@@ -6,16 +6,22 @@
 pub mod config;
 pub mod error;
 pub mod exit;
+pub mod history;
+pub mod instances;
 pub mod paths;
 pub mod shown;
 pub mod status;
+pub mod tools;
 
 pub use config::{CheckOutcome, ConfigProblem, ConfigValue, ConfigView, ReloadOutcome, ReloadRequest, Severity};
 pub use error::{ApiError, ErrorCode};
 pub use exit::Exit;
+pub use history::{Accepted, FileText, HistoryView, Revision};
+pub use instances::{Instance, InstanceEnd, InstanceRole, Instances, RestartOutcome, RestartRequest};
 pub use paths::Socket;
 pub use shown::{Shown, is_unfit};
-pub use status::{Era, Instances, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version};
+pub use status::{Era, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version};
+pub use tools::{ServerTools, ServerTrouble, Tool};
 
 /// The newest version of the interface that this build speaks: the `1` in `/v1`.
 pub const API_VERSION: u32 = 1;

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::instances::Instances;
+
 /// Who answers, and which interface it speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
@@ -108,21 +110,6 @@ pub struct ServerStatus {
     /// Only of a stdio server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Instances>,
-}
-
-/// The processes of a stdio server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Instances {
-    /// Running, spares included.
-    pub running: u64,
-    /// Running and not yet used; absent where none are kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spares: Option<u64>,
-    /// The most that may run.
-    pub max: u64,
-    /// Ended on their own since the daemon's start; absent where they are not counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failures: Option<u64>,
 }
 
 /// How a server does.

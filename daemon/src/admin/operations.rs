@@ -5,7 +5,10 @@
 
 use std::fmt;
 
-use toolgate_admin_api::{ApiError, CheckOutcome, ConfigView, ReloadOutcome, ReloadRequest, Status, Version};
+use toolgate_admin_api::{
+    ApiError, CheckOutcome, ConfigView, HistoryView, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest,
+    Revision, ServerStatus, ServerTools, Status, Version,
+};
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
 /// and may be called at the same time.
@@ -18,6 +21,21 @@ pub trait Operations: Send + Sync {
 
     /// The running configuration and its files.
     fn config(&self) -> ConfigView;
+
+    /// Accepted configurations without their texts.
+    fn history(&self) -> HistoryView;
+
+    /// One of them with its texts, which may hold secrets.
+    fn revision(&self, number: u64) -> Result<Revision, ApiError>;
+
+    /// What a server offers. It is asked now, which may start an instance and take ten seconds.
+    fn tools(&self, server: &str) -> Result<ServerTools, ApiError>;
+
+    /// One server, with what its instances wrote to stderr, which may hold secrets.
+    fn server(&self, name: &str) -> Result<ServerStatus, ApiError>;
+
+    /// Replaces the instances of a server, or with `dry_run` says how many that would be.
+    fn restart(&self, peer: &Peer, name: &str, request: &RestartRequest) -> Result<RestartOutcome, ApiError>;
 
     /// Reads the files on disk and says what is wrong with them; changes nothing.
     fn check(&self) -> CheckOutcome;

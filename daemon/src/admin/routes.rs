@@ -15,6 +15,8 @@ pub(super) struct Request {
     pub(super) peer: Peer,
     /// The revision of `If-Match`.
     pub(super) if_match: Option<u64>,
+    /// What the path has in the place of `{}`; empty where the route has none.
+    pub(super) named: String,
     /// Empty where none was sent.
     pub(super) body: Vec<u8>,
 }
@@ -26,6 +28,7 @@ pub(super) type Answer = Result<Vec<u8>, ApiError>;
 #[derive(Debug)]
 pub(super) struct Route {
     pub(super) method: Method,
+    /// One segment may be `{}`, which stands for any.
     pub(super) path: &'static str,
     /// The socket that suffices; control suffices for everything.
     pub(super) socket: Socket,
@@ -37,6 +40,13 @@ pub(super) static ROUTES: &[Route] = &[
     get("/v1/version", |daemon, _| json(&daemon.version())),
     get("/v1/status", |daemon, _| json(&daemon.status())),
     get("/v1/config", |daemon, _| json(&daemon.config())),
+    get("/v1/config/history", |daemon, _| json(&daemon.history())),
+    guarded("/v1/config/history/{}", |daemon, request| json(&daemon.revision(number(request)?)?)),
+    guarded("/v1/servers/{}/tools", |daemon, request| json(&daemon.tools(&request.named)?)),
+    guarded("/v1/servers/{}", |daemon, request| json(&daemon.server(&request.named)?)),
+    post("/v1/servers/{}/restart", |daemon, request| {
+        json(&daemon.restart(&request.peer, &request.named, &body(request)?)?)
+    }),
     post("/v1/config/check", |daemon, _| json(&daemon.check())),
     post("/v1/config/reload", |daemon, request| {
         json(&daemon.reload(&request.peer, &body(request)?, request.if_match)?)
@@ -47,18 +57,32 @@ const fn get(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -
     Route { method: Method::GET, path, socket: Socket::View, run }
 }
 
+/// A read that is not for everybody who may look.
+const fn guarded(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
+    Route { method: Method::GET, path, socket: Socket::Control, run }
+}
+
 const fn post(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
     Route { method: Method::POST, path, socket: Socket::Control, run }
 }
 
-/// The row for a request that came in on `socket`.
-pub(super) fn find(
+impl Route {
+    /// What `path` has in the place of `{}`, where it is a path of this row; a fixed path has nothing there.
+    fn named<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let Some((before, after)) = self.path.split_once("{}") else { return (self.path == path).then_some("") };
+        let named = path.strip_prefix(before)?.strip_suffix(after)?;
+        (!named.is_empty() && !named.contains('/')).then_some(named)
+    }
+}
+
+/// The row for a request that came in on `socket`, and what its path names.
+pub(super) fn find<'a>(
     method: &Method,
-    path: &str,
+    path: &'a str,
     socket: Socket,
     control_path: &std::path::Path,
-) -> Result<&'static Route, ApiError> {
-    let on_path = || ROUTES.iter().filter(|route| route.path == path);
+) -> Result<(&'static Route, &'a str), ApiError> {
+    let on_path = || ROUTES.iter().filter(|route| route.named(path).is_some());
     if on_path().next().is_none() {
         let known: Vec<_> = ROUTES.iter().map(|route| route.path).collect();
         return Err(ApiError::new(ErrorCode::NotFound, "There is nothing at this path.")
@@ -70,13 +94,24 @@ pub(super) fn find(
         return Err(ApiError::new(ErrorCode::MethodNotAllowed, message));
     };
     if route.socket == Socket::Control && socket == Socket::View {
-        return Err(ApiError::new(ErrorCode::Denied, "The view socket changes nothing.").remedy(format!(
-            "Use {}, which members of the group {} may connect to.",
-            control_path.display(),
-            Socket::Control.group()
-        )));
+        return Err(ApiError::new(ErrorCode::Denied, "The view socket changes nothing, and tells no secret.").remedy(
+            format!(
+                "Use {}, which members of the group {} may connect to.",
+                control_path.display(),
+                Socket::Control.group()
+            ),
+        ));
     }
-    Ok(route)
+    Ok((route, route.named(path).unwrap_or_default()))
+}
+
+/// The revision that the path names.
+fn number(request: &Request) -> Result<u64, ApiError> {
+    request.named.parse().map_err(|_| {
+        ApiError::new(ErrorCode::BadRequest, "The path does not name a revision.")
+            .remedy("End it with a number, such as /v1/config/history/7.")
+            .field("path")
+    })
 }
 
 fn json(value: &impl Serialize) -> Answer {

@@ -132,9 +132,9 @@ async fn answer(request: http::Request<Incoming>, door: &Door, peer: Peer) -> Re
 /// Runs the route. Its function may read files, so it runs beside the sockets' loop.
 async fn ask(head: &http::request::Parts, body: Incoming, door: &Door, peer: Peer) -> Answer {
     refuse_browsers(&head.headers)?;
-    let route = routes::find(&head.method, head.uri.path(), door.socket, &door.control_path)?;
+    let (route, named) = routes::find(&head.method, head.uri.path(), door.socket, &door.control_path)?;
     let if_match = if_match(&head.headers)?;
-    let request = Request { peer, if_match, body: read(body).await? };
+    let request = Request { peer, if_match, named: named.to_owned(), body: read(body).await? };
     let operations = Arc::clone(&door.operations);
     let run = route.run;
     tokio::task::spawn_blocking(move || run(operations.as_ref(), &request)).await.unwrap_or_else(|error| {

@@ -7,7 +7,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use toolgate_admin_api::{ApiError, CheckOutcome, ConfigView, ReloadOutcome, ReloadRequest, Status, Version};
+use toolgate_admin_api::{
+    ApiError, CheckOutcome, ConfigView, ErrorCode, HistoryView, ReloadOutcome, ReloadRequest, RestartOutcome,
+    RestartRequest, Revision, ServerStatus, ServerTools, Status, Version,
+};
 
 use super::*;
 
@@ -40,8 +43,29 @@ impl Operations for Fake {
             loaded_at_ms: 1,
             files: vec!["/etc/toolgate/toolgate.toml".into()],
             warnings: Vec::new(),
+            from_history: None,
             values: Vec::new(),
         }
+    }
+
+    fn history(&self) -> HistoryView {
+        HistoryView { running: 7, from_history: None, revisions: Vec::new() }
+    }
+
+    fn revision(&self, number: u64) -> Result<Revision, ApiError> {
+        Err(ApiError::new(ErrorCode::NotFound, format!("Revision {number} is not in the history.")))
+    }
+
+    fn tools(&self, server: &str) -> Result<ServerTools, ApiError> {
+        Ok(ServerTools { server: server.into(), ..ServerTools::default() })
+    }
+
+    fn server(&self, name: &str) -> Result<ServerStatus, ApiError> {
+        Err(ApiError::new(ErrorCode::NotFound, format!("There is no server {name}.")))
+    }
+
+    fn restart(&self, _peer: &Peer, name: &str, request: &RestartRequest) -> Result<RestartOutcome, ApiError> {
+        Ok(RestartOutcome { server: name.into(), applied: !request.dry_run, ended: 0, leaving: 1 })
     }
 
     fn check(&self) -> CheckOutcome {
@@ -154,6 +178,34 @@ fn the_view_socket_names_the_control_socket() {
         assert!(remedy.contains("toolgate-control"), "{remedy}");
     }
     assert!(gate.daemon.reloads.lock().expect("lock").is_empty());
+}
+
+#[test]
+fn a_server_is_restarted_by_those_who_act() {
+    let gate = start(Fake::default());
+    let path = "/v1/servers/files/restart";
+    assert_eq!(gate.post(Socket::View, path, "", "").status, 403);
+    let said = gate.post(Socket::Control, path, "", r#"{"rolling": true, "dry_run": true}"#);
+    assert_eq!((said.status, &said.body["server"], &said.body["applied"]), (200, &json!("files"), &json!(false)));
+    assert_eq!(gate.post(Socket::Control, path, "", r#"{"roling": true}"#).status, 400);
+}
+
+#[test]
+fn a_path_names_what_is_asked_for_and_texts_are_for_those_who_act() {
+    let gate = start(Fake::default());
+    let said = gate.get(Socket::Control, "/v1/servers/files/tools");
+    assert_eq!((said.status, &said.body["server"]), (200, &json!("files")));
+    let said = gate.get(Socket::Control, "/v1/config/history/12");
+    assert_eq!((said.status, &said.body["message"]), (404, &json!("Revision 12 is not in the history.")));
+    assert_eq!(gate.get(Socket::Control, "/v1/config/history/twelve").status, 400);
+    for path in ["/v1/servers//tools", "/v1/servers/a/b/tools", "/v1/config/history/", "/v1/servers/"] {
+        let said = gate.get(Socket::Control, path);
+        assert!(said.body["message"].as_str().is_some_and(|text| text.starts_with("There is nothing")), "{path}");
+    }
+    assert_eq!(gate.get(Socket::View, "/v1/config/history").status, 200);
+    for path in ["/v1/config/history/7", "/v1/servers/files/tools", "/v1/servers/files"] {
+        assert_eq!(gate.get(Socket::View, path).status, 403, "{path}");
+    }
 }
 
 #[test]

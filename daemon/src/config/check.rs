@@ -9,8 +9,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::problem::Report;
+use super::problem::{Problem, Report, Severity};
 use super::{Environment, Scrutiny, dump, files, finish, overrides};
+use crate::generator::drift;
 
 /// Where the package puts the main file.
 pub const STANDARD_PATH: &str = "/etc/toolgate/toolgate.toml";
@@ -36,7 +37,17 @@ pub struct CheckArgs {
 #[must_use]
 pub fn check(args: &CheckArgs) -> ExitCode {
     let environment = Environment::of_process(Scrutiny::Operator);
-    let (report, dump) = inspect(&args.file, &environment);
+    let (mut report, dump) = inspect(&args.file, &environment);
+    if let Some(drift) = drift::find(&args.file) {
+        report.push(Problem {
+            severity: Severity::Warning,
+            code: "units",
+            place: None,
+            message: drift.what,
+            help: format!("run `{}`", drift.command),
+            also: None,
+        });
+    }
     // A reader that went away does not change whether the configuration is good.
     let _ = if args.json {
         writeln!(std::io::stdout(), "{}", report.to_json())

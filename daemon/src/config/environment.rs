@@ -30,6 +30,8 @@ pub enum Scrutiny {
     Front,
     /// By the keeper: the environment of commands alone.
     Keeper,
+    /// By what renders units: nothing is opened, and every reference stays as it is written.
+    Units,
 }
 
 /// Who needs a secret.
@@ -42,7 +44,7 @@ pub(super) enum Reader {
 impl Scrutiny {
     /// Whether a secret of this reader is looked at; another one's may not even be readable here.
     pub(super) fn concerns(self, reader: Reader) -> bool {
-        !matches!((self, reader), (Self::Front, Reader::Keeper) | (Self::Keeper, Reader::Front))
+        !matches!((self, reader), (Self::Front, Reader::Keeper) | (Self::Keeper, Reader::Front) | (Self::Units, _))
     }
 
     /// Whether certificates are opened.
@@ -69,5 +71,12 @@ impl Environment {
     #[must_use]
     pub fn credentials(&self) -> Option<PathBuf> {
         self.variables.get("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+    }
+
+    /// The folder that systemd made for the state of the unit; of several the first.
+    #[must_use]
+    pub fn state_directory(&self) -> Option<PathBuf> {
+        let folders = self.variables.get("STATE_DIRECTORY")?;
+        folders.split(':').next().filter(|folder| !folder.is_empty()).map(PathBuf::from)
     }
 }

@@ -3,6 +3,7 @@
 //! A file that cannot be read or parsed costs its own values only; the others are checked all the
 //! same. What two files both say is a problem that names both places.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -14,21 +15,63 @@ use super::tree::{self, Entry, Table, Value};
 /// Sections whose entries are whole things: one of them is written in one file.
 const NAMED: &[&str] = &["listener", "server", "profile", "key", "tier"];
 
+/// What is kept of a broken file, by its text and the index of its source.
+pub(super) type Keep = fn(&str, usize) -> Table;
+
+/// What recovery guessed of a broken file would only raise problems that nobody wrote.
+const NOTHING: Keep = |_, _| Table::default();
+
 /// Reads all files into one tree.
 pub(super) fn read(path: &Path, report: &mut Report) -> Table {
-    let mut tree = read_one(path, report).unwrap_or_default();
+    read_keeping(path, NOTHING, report)
+}
+
+/// The same, with what is to be kept of a broken file.
+pub(super) fn read_keeping(path: &Path, keep: Keep, report: &mut Report) -> Table {
+    let mut tree = read_one(path, keep, report).unwrap_or_default();
     check_version(&tree, path, report);
     for path in drop_ins(path, report) {
-        if let Some(more) = read_one(&path, report) {
+        if let Some(more) = read_one(&path, keep, report) {
             merge(&mut tree, more, report);
         }
     }
     tree
 }
 
+/// Reads files whose texts are given, the main file first, as [`read`] reads those of the disk.
+pub(super) fn read_texts(files: &[(PathBuf, &str)], report: &mut Report) -> Table {
+    let mut tree = Table::default();
+    for (index, (path, text)) in files.iter().enumerate() {
+        let more = parse_one(path, text, NOTHING, report);
+        if index == 0 {
+            tree = more;
+            check_version(&tree, path, report);
+        } else {
+            merge(&mut tree, more, report);
+        }
+    }
+    tree
+}
+
+/// The state folder that the main file names, also where the file as a whole cannot be used: read line
+/// by line, since one open bracket makes a single value of all that follows.
+pub(super) fn state_dir_of(path: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| {
+        let (key, _) = line.split_once('=')?;
+        if !matches!(key.trim(), "state_dir" | "daemon.state_dir") {
+            return None;
+        }
+        let (table, errors) = DeTable::parse_recoverable(line);
+        let tree = tree::from_toml(table.get_ref(), 0);
+        let value = tree.get("state_dir").or_else(|| tree.get("daemon")?.table()?.get("state_dir"))?;
+        value.text().filter(|_| errors.is_empty()).map(PathBuf::from)
+    })
+}
+
 /// Parses a text as if it were the main file.
 pub(super) fn parse(path: &Path, text: &str, report: &mut Report) -> Table {
-    let tree = parse_one(path, text, report);
+    let tree = parse_one(path, text, NOTHING, report);
     check_version(&tree, path, report);
     tree
 }
@@ -52,18 +95,35 @@ fn drop_ins(path: &Path, report: &mut Report) -> Vec<PathBuf> {
     paths
 }
 
-fn read_one(path: &Path, report: &mut Report) -> Option<Table> {
-    match std::fs::read(path) {
-        Ok(bytes) => {
-            let text =
-                String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-            Some(parse_one(path, &text, report))
-        }
+fn read_one(path: &Path, keep: Keep, report: &mut Report) -> Option<Table> {
+    let bytes = match read_file(path) {
+        Ok(bytes) => bytes,
         Err(error) => {
             report.push(unreadable(path, &error));
-            None
+            return None;
         }
+    };
+    let table = match String::from_utf8(bytes) {
+        Ok(text) => parse_one(path, &text, keep, report),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let source = report.sources.add(path, text.clone());
+            let place = Place { source, start: at, end: at };
+            report.push(Problem::error("syntax", place, "this byte is no UTF-8", "save the file as UTF-8"));
+            keep(&text, source)
+        }
+    };
+    report.sources.set_mode(std::fs::metadata(path).ok().map(|file| file.permissions().mode() & 0o7777));
+    Some(table)
+}
+
+/// A pipe or a device could keep its reader waiting for ever, at the start of the machine too.
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is not a file"));
     }
+    std::fs::read(path)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
@@ -82,7 +142,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
     }
 }
 
-fn parse_one(path: &Path, text: &str, report: &mut Report) -> Table {
+fn parse_one(path: &Path, text: &str, keep: Keep, report: &mut Report) -> Table {
     let (table, errors) = DeTable::parse_recoverable(text);
     let source = report.sources.add(path, text.to_owned());
     let mut lines = Vec::new();
@@ -102,8 +162,7 @@ fn parse_one(path: &Path, text: &str, report: &mut Report) -> Table {
             "see https://toml.io for how TOML is written",
         ));
     }
-    // What recovery guessed of a broken file would only raise problems that nobody wrote.
-    if errors.is_empty() { tree::from_toml(table.get_ref(), source) } else { Table::default() }
+    if errors.is_empty() { tree::from_toml(table.get_ref(), source) } else { keep(text, source) }
 }
 
 fn check_version(tree: &Table, path: &Path, report: &mut Report) {

@@ -87,7 +87,7 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, effect: Effe
 use Effect::{Later, Live, NewConnections, Restart, Server};
 use Kind::{
     Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Hash, HeaderValue, Host, List, Network,
-    OneOf, Origin, Path, Pattern, Rate, Reference, Secret, Size, Tables, Text, Url,
+    OneOf, Origin, Path, Pattern, Percent, Rate, Reference, Secret, Size, Tables, Text, Url,
 };
 
 const DAY: u64 = 86_400;
@@ -101,6 +101,7 @@ pub static KEYS: &[Key] = &[
     key("daemon.cores", Count(0, 1024), "0", Restart, "Threads that serve connections; 0: one per processor."),
     key("daemon.runtime_dir", Path, "\"/run/toolgate\"", Restart, "Folder of the admin sockets and of the sockets of stdio servers."),
     key("daemon.state_dir", Path, "", Restart, "Folder of what must survive a restart, where systemd gives none; absent: nothing does."),
+    key("daemon.on_bad_config", OneOf(&["last-good", "refuse"]), "\"last-good\"", Live, "What a start does with files that cannot be used: serve the revision that was accepted last, or exit with status 78."),
     key("daemon.drain_timeout", Duration(0, DAY), "\"30s\"", Live, "How long calls may finish after SIGTERM."),
     key("daemon.lame_duck", Duration(0, 3600), "\"300ms\"", Live, "How long new connections are still answered after SIGTERM."),
     key("daemon.max_connections", ANY, "20000", Live, "Open client connections in all."),
@@ -131,6 +132,7 @@ pub static KEYS: &[Key] = &[
     key("listener.*.tls.certificates", Tables("listener.*.tls.certificates[]"), "", NewConnections, "Certificate chains with their keys; the first serves clients that name no other."),
     key("listener.*.tls.certificates[].chain", Certificate, "", NewConnections, "PEM file, leaf first."),
     key("listener.*.tls.certificates[].key", Certificate, "", NewConnections, "PEM file: PKCS#8, PKCS#1 or SEC1."),
+    key("listener.*.tls.self_signed", Bool, "false", NewConnections, "Without certificates: the daemon makes one for this machine and the listener's hosts, and keeps it in the folder tls of its state. For a first try; clients must be told to trust it."),
     key("listener.*.tls.min_version", OneOf(&["1.2", "1.3"]), "\"1.2\"", NewConnections, "Oldest TLS version spoken."),
     key("listener.*.tls.ciphers", List(&Cipher), "", Later, "Checked only: the suites are fixed, ECDHE with AES-GCM or ChaCha20-Poly1305, in the server's order."),
     key("listener.*.tls.tickets", Bool, "true", NewConnections, "Session tickets."),
@@ -178,8 +180,13 @@ pub static KEYS: &[Key] = &[
     key("server.*.tls.client.key", Certificate, "", Server, "Its key."),
     key("server.*.tls.server_name", Host, "", Server, "Name to ask for and to verify, instead of the URL's."),
     // Servers over stdio
-    key("server.*.env.*", Secret, "", Server, "A variable of the program; it sees these, PATH, HOME and LANG."),
+    key("server.*.env.*", Secret, "", Server, "A variable of the program; it sees these, PATH, HOME, LANG, and under systemd XDG_CACHE_HOME."),
     key("server.*.directory", Path, "", Server, "Working directory."),
+    key("server.*.network", Bool, "false", Server, "The program may use the network, where systemd starts it; else it has none."),
+    key("server.*.network_allow", List(&Network), "[]", Server, "The networks that it may reach; empty: all. Needs network = true."),
+    key("server.*.read", List(&Path), "[]", Server, "Where the program may read, beside its home and where programs and libraries are; with read and write empty: wherever its user may."),
+    key("server.*.write", List(&Path), "[]", Server, "Where it may read and write, beside its home."),
+    key("server.*.groups", List(&Text), "[]", Server, "Groups of the machine that its user belongs to, for files that are theirs."),
     key("server.*.line_bytes", Size(1 << 10, 1 << 30), "\"10MiB\"", Server, "Bytes of one message of the program; a longer one is lost, and one of four times as many ends the instance."),
     key("server.*.instances.per", OneOf(&["session", "client", "all"]), "", Server, "Whom an instance serves; absent: all for programs that speak the modern era, else session."),
     key("server.*.instances.max", Count(1, 10_000), "20", Server, "Instances at once; at it the longest idle one gives way."),
@@ -187,6 +194,10 @@ pub static KEYS: &[Key] = &[
     key("server.*.instances.idle", Duration(1, 30 * DAY), "\"15m\"", Server, "An instance without call or stream ends after this."),
     key("server.*.instances.memory", Size(1 << 20, 1 << 50), "", Server, "Bytes of memory of an instance."),
     key("server.*.instances.tasks", Count(1, 1_000_000), "", Server, "Processes and threads of an instance."),
+    key("server.*.instances.cpu", Percent(1, 100_000), "", Server, "Processor time of an instance; 100% is one processor."),
+    key("server.*.instances.max_age", Duration(1, 365 * DAY), "", Server, "An instance that is older is replaced once it has no call in flight."),
+    key("server.*.instances.max_calls", ANY, "", Server, "An instance that has answered as many is replaced between sessions."),
+    key("server.*.instances.recycle_at", Percent(10, 100), "", Server, "An instance that uses this share of memory is replaced between sessions."),
     // Profiles
     key("profile.*.servers", List(&Reference("server")), "", Live, "Servers offered together."),
     key("profile.*.tools.allow", List(&Pattern), "[]", Live, "Tools that exist here, as server__tool; empty: all."),

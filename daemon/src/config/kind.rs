@@ -23,6 +23,8 @@ pub enum Kind {
     Duration(u64, u64),
     /// Bytes, from the first to the second.
     Size(u64, u64),
+    /// A share or a multiple, such as `80%`, from the first to the second.
+    Percent(u64, u64),
     /// Calls per time.
     Rate,
     /// Any text that is not empty.
@@ -87,6 +89,7 @@ impl Kind {
             Self::Count(low, high) => format!("a whole number from {low} to {high}"),
             Self::Duration(..) => "a duration, such as \"30s\"".into(),
             Self::Size(..) => "a size, such as \"10MiB\"".into(),
+            Self::Percent(low, high) => format!("a percentage from \"{low}%\" to \"{high}%\""),
             Self::Rate => "calls per time, such as \"100/min\"".into(),
             Self::OneOf(words) => format!("one of {}", quoted(words)),
             Self::Address => "an address and a port, such as \"127.0.0.1:8080\"".into(),
@@ -149,6 +152,10 @@ impl Kind {
             Self::Size(low, high) => match units::size(text) {
                 Ok(bytes) => count(i128::from(bytes), *low, *high),
                 Err(help) => fault(format!("{text:?} is not a size"), help),
+            },
+            Self::Percent(low, high) => match units::percent(text) {
+                Ok(number) => count(i128::from(number), *low, *high),
+                Err(help) => fault(format!("{text:?} is not a percentage"), help),
             },
             Self::Rate => units::rate(text).map(drop).or_else(|help| fault(format!("{text:?} is not a rate"), help)),
             Self::OneOf(words) => one_of(text, words),

@@ -1,7 +1,8 @@
 //! The operator's configuration: read, checked, and turned into [`Settings`].
 //!
 //! The way of a file: `files` reads and `tree` keeps places, `overrides` adds the environment,
-//! `shape` checks against the table of `keys`, `build` checks what keys mean together.
+//! `shape` checks against the table of `keys`, `build` checks what keys mean together. `snapshot` is
+//! what was read, as the history keeps it.
 //! Every step goes on after a problem, so that one run reports all of them.
 
 mod build;
@@ -16,17 +17,20 @@ pub mod manual;
 mod overrides;
 mod problem;
 mod render;
+pub mod salvage;
 pub mod secret;
 mod section;
 pub mod settings;
 mod shape;
+mod snapshot;
 mod source;
 mod tree;
 pub(crate) mod units;
 pub(crate) mod url;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+pub use build::Parts;
 pub(crate) use build::{HEADERS, HSTS};
 pub use check::{CheckArgs, check};
 pub use diff::{Change, Cost};
@@ -34,6 +38,7 @@ pub use environment::{Environment, Scrutiny};
 pub use problem::{Problem, Report, Severity};
 pub use secret::Secret;
 pub use settings::Settings;
+pub use snapshot::Snapshot;
 pub use source::{Place, Source, Sources};
 
 /// Reads the main file and `conf.d/*.toml` beside it.
@@ -45,6 +50,27 @@ pub fn load(path: &Path, environment: &Environment) -> Result<(Settings, Report)
     let mut tree = files::read(path, &mut report);
     overrides::apply(&mut tree, environment, &mut report);
     finish(&tree, report, environment)
+}
+
+/// Reads files that were accepted before, by the texts that they had: the main file `path` and those of `conf.d` beside
+/// it. Everything around them, such as secrets and certificates, is looked at as it is now.
+pub fn load_snapshot(
+    path: &Path,
+    snapshot: &Snapshot,
+    environment: &Environment,
+) -> Result<(Settings, Report), Report> {
+    let mut report = Report::default();
+    let mut tree = files::read_texts(&snapshot.at(path), &mut report);
+    overrides::apply(&mut tree, environment, &mut report);
+    finish(&tree, report, environment)
+}
+
+/// Where a daemon with this main file keeps its state, also where the file cannot be used; empty: nowhere.
+#[must_use]
+pub fn state_dir(path: &Path, environment: &Environment) -> PathBuf {
+    let named = environment.state_directory();
+    let overridden = || environment.variables.get("TOOLGATE_DAEMON__STATE_DIR").map(PathBuf::from);
+    named.or_else(overridden).or_else(|| files::state_dir_of(path)).unwrap_or_default()
 }
 
 /// A configuration from a text alone: no file is opened, so that certificates are not checked and
@@ -96,6 +122,32 @@ pub(crate) fn valid_name(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_folder_of_a_broken_file_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let main = folder.path().join("toolgate.toml");
+        let found = |text: &str| {
+            std::fs::write(&main, text).unwrap();
+            state_dir(&main, &Environment::default())
+        };
+        assert_eq!(found("[daemon]\ncores = [1\n  state_dir = '/a b'  # ours\n"), Path::new("/a b"));
+        assert_eq!(found("daemon.state_dir = \"/a\"\n]"), Path::new("/a"));
+        assert_eq!(found("#state_dir = \"/a\"\nstate_dir = \"/unfinished\n"), Path::new(""));
+        let variables = [("STATE_DIRECTORY".to_owned(), "/x:/y".to_owned())].into();
+        let environment = Environment { variables, ..Environment::default() };
+        assert_eq!(state_dir(&main, &environment), Path::new("/x"));
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_refused_where_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let main = folder.path().join("toolgate.toml");
+        std::fs::write(&main, b"version = 1\n# gr\xfc\xdfe\n").unwrap();
+        let report = load(&main, &Environment::default()).unwrap_err();
+        let sentence = report.sentence(report.problems.iter().find(|problem| problem.place.is_some()).unwrap());
+        assert!(sentence.ends_with("toolgate.toml:2:5: this byte is no UTF-8; save the file as UTF-8"), "{sentence}");
+    }
 
     #[test]
     fn reads_the_example_of_the_manual() {

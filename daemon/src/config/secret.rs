@@ -26,6 +26,12 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Where rendered units load credentials from: a file per name.
+pub const CREDENTIALS: &str = "/etc/toolgate/credentials";
+
+/// Where `systemd-creds encrypt` puts them; one that is here comes first.
+pub const ENCRYPTED: &str = "/etc/credstore.encrypted";
+
 /// Words that names of secrets contain, in lower case.
 const NAMES: &[&str] = &[
     "token",

@@ -94,6 +94,10 @@ impl<'a> Section<'a> {
         })
     }
 
+    pub(super) fn maybe_percent(&self, path: &str) -> Option<u64> {
+        self.read(path, |node| units::percent(node.text()?).ok())
+    }
+
     pub(super) fn text(&self, path: &str) -> Option<String> {
         self.read(path, |node| node.text().map(str::to_owned))
     }

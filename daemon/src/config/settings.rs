@@ -19,8 +19,10 @@ use super::secret::Secret;
 /// Everything the operator decided, resolved so that a call only follows references.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Grows by one with each accepted configuration.
+    /// Grows by one with each accepted configuration whose files differ from the one before.
     pub revision: u64,
+    /// Whether it is what the files say.
+    pub origin: Origin,
     /// The files this was read from, in order.
     pub files: Vec<PathBuf>,
     /// Listeners by name, in the order of the file.
@@ -43,6 +45,38 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
+/// Where a configuration was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The files on disk.
+    Files,
+    /// The history: the files on disk had this many errors when the daemon started.
+    History {
+        /// At least one.
+        errors: usize,
+    },
+}
+
+impl Settings {
+    /// What an operator must know where the files on disk are not what serves.
+    #[must_use]
+    pub fn from_history(&self) -> Option<String> {
+        let Origin::History { errors } = self.origin else { return None };
+        let problems = if errors == 1 { "a problem".to_owned() } else { format!("{errors} problems") };
+        let revision = self.revision;
+        Some(format!("serving revision {revision} from history, the files have {problems}: `toolgated check`"))
+    }
+}
+
+/// What to do at a start with files that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBadConfig {
+    /// Serve the last accepted revision.
+    LastGood,
+    /// Do not start.
+    Refuse,
+}
+
 /// `[daemon]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Daemon {
@@ -50,8 +84,10 @@ pub struct Daemon {
     pub cores: usize,
     /// Folder of the admin sockets and of `servers/`.
     pub runtime_dir: PathBuf,
-    /// Folder of what must survive a restart, where systemd gives none; empty: nothing does.
+    /// Folder of what must survive a restart; systemd's where it gives one; empty: nothing does.
     pub state_dir: PathBuf,
+    /// What to do at a start with files that cannot be used.
+    pub on_bad_config: OnBadConfig,
     /// How long calls may finish after SIGTERM.
     pub drain_timeout: Duration,
     /// How long new connections are still answered after SIGTERM.
@@ -216,6 +252,8 @@ pub enum AuthMethod {
 pub struct Tls {
     /// The first one serves clients whose SNI names none of them.
     pub certificates: Vec<CertificateFiles>,
+    /// Names and addresses for which the daemon makes the one certificate itself, where it is missing.
+    pub self_signed: Option<Vec<String>>,
     /// Oldest version spoken.
     pub min_version: TlsVersion,
     /// Session tickets (TLS 1.2 and 1.3).
@@ -376,10 +414,27 @@ pub struct Stdio {
     pub environment: Vec<(String, Secret)>,
     /// Working directory.
     pub directory: Option<PathBuf>,
+    /// What it may reach of the machine.
+    pub access: Access,
     /// When instances start and end, and what they may use.
     pub instances: Instances,
     /// Bytes of one line on stdout.
     pub line_bytes: usize,
+}
+
+/// What the program of a stdio server may reach.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// The network.
+    pub network: bool,
+    /// The networks that it may reach; empty: all.
+    pub networks: Vec<IpNet>,
+    /// Absolute paths that it may read. With both lists empty it reads what its user may.
+    pub read: Vec<PathBuf>,
+    /// Absolute paths that it may read and write.
+    pub write: Vec<PathBuf>,
+    /// Groups that its user belongs to.
+    pub groups: Vec<String>,
 }
 
 /// `instances` of a stdio server.
@@ -397,6 +452,21 @@ pub struct Instances {
     pub memory: Option<u64>,
     /// Processes and threads.
     pub tasks: Option<u64>,
+    /// Processor time in hundredths of a processor.
+    pub cpu: Option<u64>,
+    /// When a running one is replaced.
+    pub wear: Wear,
+}
+
+/// When an instance that works is replaced all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wear {
+    /// Once it is older.
+    pub age: Option<Duration>,
+    /// Once it has answered as many calls.
+    pub calls: Option<u64>,
+    /// Once it uses as many bytes of memory.
+    pub memory: Option<u64>,
 }
 
 /// Whom an instance serves.

@@ -18,12 +18,15 @@ fn table(table: &Table, pattern: &str, report: &mut Report) {
         match keys::step(pattern, &entry.key) {
             None => report.push(unknown(pattern, entry)),
             Some(Step::Leaf(key)) => leaf(key, entry, report),
-            Some(Step::Table(path)) => {
-                name(&path, entry, report);
-                inner(&entry.node, &path, report);
-            }
+            Some(Step::Table(path)) => thing(&path, entry, report),
         }
     }
+}
+
+/// Checks one named thing, of a section's pattern such as `server.*`.
+pub(super) fn thing(pattern: &str, entry: &Entry, report: &mut Report) {
+    name(pattern, entry, report);
+    inner(&entry.node, pattern, report);
 }
 
 fn inner(node: &Node, pattern: &str, report: &mut Report) {

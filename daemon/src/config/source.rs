@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::secret::Secret;
+
 /// A text with the name under which it is reported.
 #[derive(Debug)]
 pub struct Source {
@@ -12,8 +14,12 @@ pub struct Source {
     pub path: PathBuf,
     /// Whether it is a file, or else a variable of the environment.
     pub is_file: bool,
-    /// Its content; broken UTF-8 was replaced when it was read.
+    /// Its content as reports may show it: broken UTF-8 was replaced, and secrets are masked.
     pub text: String,
+    /// Its content as it was read, where it is a file.
+    pub(super) written: Option<Secret>,
+    /// Permission bits of the file, where they are known.
+    pub mode: Option<u32>,
 }
 
 /// All texts of one configuration, in the order in which they were read.
@@ -36,13 +42,22 @@ pub struct Place {
 impl Sources {
     /// Adds a file; the answer is its index.
     pub(super) fn add(&mut self, path: &Path, text: String) -> usize {
-        self.list.push(Source { path: path.to_owned(), is_file: true, text });
+        let written = Some(Secret::new(text.clone()));
+        self.list.push(Source { path: path.to_owned(), is_file: true, text, written, mode: None });
         self.list.len() - 1
+    }
+
+    /// Notes the permission bits of the file that was added last.
+    pub(super) fn set_mode(&mut self, mode: Option<u32>) {
+        if let Some(source) = self.list.last_mut() {
+            source.mode = mode;
+        }
     }
 
     /// Adds a variable of the environment; the answer is its index.
     pub(super) fn add_variable(&mut self, name: &str, text: String) -> usize {
-        self.list.push(Source { path: PathBuf::from(name), is_file: false, text });
+        let path = PathBuf::from(name);
+        self.list.push(Source { path, is_file: false, text, written: None, mode: None });
         self.list.len() - 1
     }
 
@@ -90,5 +105,10 @@ impl Sources {
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         self.list.iter().filter(|source| source.is_file).map(|source| source.path.clone()).collect()
+    }
+
+    /// Every source, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.list.iter()
     }
 }

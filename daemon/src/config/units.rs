@@ -6,6 +6,7 @@ use std::time::Duration;
 
 const DURATION_HELP: &str = "write a number and a unit, such as \"500ms\", \"30s\", \"15m\", \"24h\" or \"7d\"";
 const SIZE_HELP: &str = "write a number of bytes, or a number and a unit, such as \"64K\", \"10MiB\" or \"1G\"";
+const PERCENT_HELP: &str = "write a whole number and the sign, such as \"80%\"";
 const RATE_HELP: &str = "write calls per time, such as \"10/s\", \"100/min\", \"1000/h\" or \"100/15min\"";
 
 /// `"2s"`, `"500ms"`, `"15m"`, `"1h"`, `"1d"`; several parts may follow each other: `"1h30m"`.
@@ -67,6 +68,13 @@ pub(super) fn rate(text: &str) -> Result<(u64, Duration), &'static str> {
     Ok((count, period))
 }
 
+/// `"80%"`: the number before the sign.
+pub(super) fn percent(text: &str) -> Result<u64, &'static str> {
+    let number = text.trim().strip_suffix('%').map(str::trim_end);
+    let (number, rest) = number.and_then(leading_number).ok_or(PERCENT_HELP)?;
+    if rest.is_empty() { Ok(number) } else { Err(PERCENT_HELP) }
+}
+
 fn leading_number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     Some((text[..end].parse().ok()?, &text[end..]))
@@ -117,6 +125,15 @@ mod tests {
         assert_eq!(size("4096"), Ok(4096));
         for text in ["", "M", "10X", "-1", "99999999999T"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn percentages_have_their_sign() {
+        assert_eq!(percent("80%"), Ok(80));
+        assert_eq!(percent(" 150 % "), Ok(150));
+        for text in ["80", "%", "8.5%", "-1%", "80%%", "x%"] {
+            assert!(percent(text).is_err(), "{text}");
         }
     }
 

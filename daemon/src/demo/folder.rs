@@ -51,6 +51,7 @@ impl Folder {
 
 [daemon]
 runtime_dir = "{path}/run"
+state_dir = "{path}/state"
 lame_duck = "0s"
 
 [log]

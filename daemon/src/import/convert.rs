@@ -23,8 +23,8 @@ pub struct Imported {
     pub secrets: Vec<SecretFile>,
     /// Sentences: names that were changed, and what could not be carried over.
     pub notes: Vec<String>,
-    /// How many servers `toml` holds.
-    pub servers: usize,
+    /// The same by server, in the order of `toml`: its name, and its table.
+    pub servers: Vec<(String, String)>,
 }
 
 /// A secret that was written into the client's file.
@@ -34,6 +34,8 @@ pub struct SecretFile {
     pub path: PathBuf,
     /// One line.
     pub value: Secret,
+    /// Whether the front needs it; else whoever starts the command does.
+    pub for_front: bool,
 }
 
 impl Imported {
@@ -63,7 +65,7 @@ pub fn convert(text: &str, secrets: &Path) -> Result<Imported, String> {
         return Err("there is neither `mcpServers` nor `servers` in it; name the file in which the client keeps its MCP servers".into());
     }
     import.projects(&root);
-    Ok(Imported { toml: import.toml, secrets: import.secrets, notes: import.notes, servers: import.names.len() })
+    Ok(Imported { servers: import.by_server(), toml: import.toml, secrets: import.secrets, notes: import.notes })
 }
 
 /// Where the clients keep their servers.
@@ -78,11 +80,28 @@ struct Import<'a> {
     secrets: Vec<SecretFile>,
     notes: Vec<String>,
     names: BTreeSet<String>,
+    /// Names in the order of the text, each with where its table begins.
+    begun: Vec<(String, usize)>,
 }
 
 impl<'a> Import<'a> {
     fn new(folder: &'a Path) -> Self {
-        Self { folder, toml: String::new(), secrets: Vec::new(), notes: Vec::new(), names: BTreeSet::new() }
+        Self {
+            folder,
+            toml: String::new(),
+            secrets: Vec::new(),
+            notes: Vec::new(),
+            names: BTreeSet::new(),
+            begun: Vec::new(),
+        }
+    }
+
+    fn by_server(&self) -> Vec<(String, String)> {
+        let ends = self.begun.iter().skip(1).map(|(_, start)| *start).chain([self.toml.len()]);
+        let table = |((name, start), end): (&(String, usize), usize)| {
+            (name.clone(), self.toml[*start..end].trim_start_matches('\n').to_owned())
+        };
+        self.begun.iter().zip(ends).map(table).collect()
     }
 
     fn note(&mut self, name: &str, sentence: impl AsRef<str>) {
@@ -119,6 +138,7 @@ impl<'a> Import<'a> {
         self.secrets.truncate(before.1);
         self.notes.truncate(before.2);
         self.names.remove(name);
+        self.begun.pop();
         for problem in report.problems.iter().filter(|problem| problem.severity == Severity::Error) {
             self.note(original, format!("was left out: {}; {}", problem.message, problem.help));
         }
@@ -232,6 +252,7 @@ impl<'a> Import<'a> {
     }
 
     fn open(&mut self, original: &str, name: &str) {
+        self.begun.push((name.to_owned(), self.toml.len()));
         let separator = if self.toml.is_empty() { "" } else { "\n" };
         let comment: String = original.chars().filter(|c| !c.is_control()).collect();
         let comment = if comment == name { String::new() } else { format!("    # {comment}") };
@@ -283,7 +304,7 @@ impl<'a> Import<'a> {
                 quoted(&format!("env:{variable}"))
             }
             Meaning::Input(id) => {
-                let file = self.secret(name, key, String::new());
+                let file = self.secret(name, (table, key), String::new());
                 self.note(
                     original,
                     format!("{path} was asked for by the client (input \"{id}\"): write it into {}", file.display()),
@@ -294,12 +315,12 @@ impl<'a> Import<'a> {
                 return self.note(original, format!("{path} was left out: only the client fills in {part}; write the value into a file, and name it as \"file:PATH\""));
             }
             Meaning::Plain if bearer.is_some() || looks_secret(key, text) => {
-                let file = self.secret(name, key, text.to_owned());
+                let file = self.secret(name, (table, key), text.to_owned());
                 reference(&file)
             }
             // A value that reads like a reference would be taken for one.
             Meaning::Plain if ["credential:", "file:", "env:"].iter().any(|scheme| text.starts_with(scheme)) => {
-                let file = self.secret(name, key, text.to_owned());
+                let file = self.secret(name, (table, key), text.to_owned());
                 reference(&file)
             }
             Meaning::Plain => quoted(text),
@@ -308,7 +329,7 @@ impl<'a> Import<'a> {
     }
 
     /// A file for a secret, named after server and key.
-    fn secret(&mut self, server: &str, key: &str, value: String) -> PathBuf {
+    fn secret(&mut self, server: &str, (table, key): (&str, &str), value: String) -> PathBuf {
         let key: String =
             key.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         let mut path = self.folder.join(format!("{server}.{key}"));
@@ -318,7 +339,7 @@ impl<'a> Import<'a> {
             }
             path = self.folder.join(format!("{server}.{key}.{number}"));
         }
-        self.secrets.push(SecretFile { path: path.clone(), value: Secret::new(value) });
+        self.secrets.push(SecretFile { path: path.clone(), value: Secret::new(value), for_front: table == "headers" });
         path
     }
 

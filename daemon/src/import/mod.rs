@@ -40,6 +40,9 @@ pub struct ImportArgs {
     /// Replace files that exist
     #[arg(long)]
     pub force: bool,
+    /// Write nothing; print all that would be written as JSON, secrets included
+    #[arg(long, hide = true)]
+    pub print: bool,
 }
 
 /// What was done is told on standard error; exit 0 when everything was written.
@@ -85,6 +88,10 @@ fn run(args: &ImportArgs) -> Result<Vec<String>, Failure> {
             format!("nothing was written, since the result would not be accepted:\n{}", report.render(false)),
         ));
     }
+    if args.print {
+        let _ = writeln!(io::stdout(), "{}", printed(&imported));
+        return Ok(Vec::new());
+    }
     let mut lines = imported.notes.clone();
     if args.output.as_os_str() == "-" {
         let _ = io::stdout().write_all(imported.toml.as_bytes());
@@ -92,9 +99,22 @@ fn run(args: &ImportArgs) -> Result<Vec<String>, Failure> {
         return Ok(lines);
     }
     write_all(args, &secrets, &imported, &mut lines)?;
-    lines.push(format!("{} servers were written to {}", imported.servers, args.output.display()));
+    lines.push(format!("{} servers were written to {}", imported.servers.len(), args.output.display()));
     lines.push("next: toolgated check, then systemctl reload toolgate".into());
     Ok(lines)
+}
+
+/// What `toolgate server import` writes: it knows the folder, and takes it back where it is refused.
+fn printed(imported: &Imported) -> serde_json::Value {
+    let servers = imported.servers.iter().map(|(name, toml)| serde_json::json!({ "name": name, "toml": toml }));
+    let secrets = imported.secrets.iter().map(|secret| {
+        serde_json::json!({ "path": secret.path, "value": secret.value.expose(), "for_front": secret.for_front })
+    });
+    serde_json::json!({
+        "servers": servers.collect::<Vec<_>>(),
+        "secrets": secrets.collect::<Vec<_>>(),
+        "notes": imported.notes,
+    })
 }
 
 fn write_all(args: &ImportArgs, secrets: &Path, imported: &Imported, lines: &mut Vec<String>) -> Result<(), Failure> {
@@ -113,7 +133,7 @@ fn write_all(args: &ImportArgs, secrets: &Path, imported: &Imported, lines: &mut
     if !imported.secrets.is_empty() {
         DirBuilder::new().recursive(true).mode(0o750).create(secrets).map_err(failed(secrets))?;
     }
-    for SecretFile { path, value } in &imported.secrets {
+    for SecretFile { path, value, .. } in &imported.secrets {
         write(path, value.expose(), 0o600).map_err(failed(path))?;
         lines.push(format!("{} holds a secret: let the daemon read it (chgrp toolgate, chmod 0640)", path.display()));
     }

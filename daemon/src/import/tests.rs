@@ -65,7 +65,7 @@ fn a_server_that_the_daemon_would_refuse_does_not_cost_the_others() {
     );
     note(&imported, "A: was left out: this is not the URL of a server; write http://");
     note(&imported, "b: was left out: ");
-    assert!(imported.secrets.is_empty() && imported.servers == 1);
+    assert!(imported.secrets.is_empty() && imported.servers.len() == 1);
     assert!(imported.toml.starts_with("[server.a]\n"), "its name is free again: {}", imported.toml);
 }
 
@@ -91,7 +91,9 @@ fn what_vs_code_writes() {
     note(&imported, "local: its working directory");
     note(&imported, "local: envFile");
     note(&imported, "filled: was left out");
-    assert_eq!(imported.servers, 3);
+    assert_eq!(imported.servers.len(), 3);
+    let joined: Vec<_> = imported.servers.iter().map(|(_, toml)| toml.as_str()).collect();
+    assert_eq!(joined.join("\n"), imported.toml);
 }
 
 #[test]
@@ -146,6 +148,7 @@ fn what_was_written_is_loaded_and_not_overwritten() {
         output: folder.path().join("conf.d/imported.toml"),
         secrets: folder.path().join("secrets"),
         force: false,
+        print: false,
     };
     assert!(run(&args).is_ok());
     let settings = load(folder.path());

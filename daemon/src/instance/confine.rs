@@ -20,8 +20,10 @@ use super::InstanceArgs;
 /// The newest interface that is asked for; an older kernel grants what it knows.
 const LANDLOCK: ABI = ABI::V6;
 
-/// Where programs, libraries and the machine's settings are: readable for every command.
-const SYSTEM: [&str; 9] = ["/bin", "/etc", "/lib", "/lib64", "/opt", "/proc", "/sbin", "/sys", "/usr"];
+/// Where programs, libraries and the machine's settings are: readable for every command. (What is
+/// in `/etc/resolv.conf` is often in the folder of systemd's resolver.)
+const SYSTEM: [&str; 10] =
+    ["/bin", "/etc", "/lib", "/lib64", "/opt", "/proc", "/run/systemd/resolve", "/sbin", "/sys", "/usr"];
 
 /// Devices that any program may expect to read and write.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
@@ -88,7 +90,7 @@ fn landlock(args: &InstanceArgs) -> Result<(), String> {
     }
     let status = created.restrict_self().map_err(failed)?;
     if confine_files && status.ruleset == RulesetStatus::NotEnforced {
-        return Err("file access was to be confined, but this kernel has no Landlock: use the systemd units, or remove the paths".to_owned());
+        return Err("file access was to be confined, but there is no Landlock here: use a kernel that has it, allow it where a container hides it, or remove `read` and `write`".to_owned());
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! `Environment=` keeps one: the keeper hands them over in a descriptor, systemd as credentials.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -26,8 +26,15 @@ pub(super) fn read(args: &InstanceArgs) -> Result<Environment, String> {
         .iter()
         .map(|&(name, otherwise)| (name.into(), env::var_os(name).unwrap_or_else(|| otherwise.into())))
         .collect();
+    if let Some(cache) = env::var_os("XDG_CACHE_HOME") {
+        environment.push(("XDG_CACHE_HOME".into(), cache));
+    }
     if args.environment_on_stdout {
         let pairs = read_stdout().map_err(|e| format!("cannot read the environment from standard output: {e}"))?;
+        environment.extend(pairs.split(|&byte| byte == 0).filter_map(pair));
+    }
+    if let Some(name) = &args.environment_credential {
+        let pairs = credential(OsStr::new(name)).map_err(|e| format!("--environment-credential {name}: {e}"))?;
         environment.extend(pairs.split(|&byte| byte == 0).filter_map(pair));
     }
     for secret in &args.secrets {
@@ -50,23 +57,27 @@ fn pair(bytes: &[u8]) -> Option<(OsString, OsString)> {
 }
 
 fn read_credential(secret: &str) -> Result<(OsString, OsString), String> {
-    let (variable, credential) =
-        pair(secret.as_bytes()).ok_or_else(|| format!("--secret {secret}: write VAR=CREDENTIAL"))?;
-    if credential.is_empty() || credential == ".." || credential.as_bytes().contains(&b'/') {
-        return Err(format!("--secret {secret}: a credential's name is a file name"));
-    }
-    let folder = env::var_os("CREDENTIALS_DIRECTORY")
-        .ok_or_else(|| format!("--secret {secret}: no credentials were passed; add LoadCredential= to the unit"))?;
-    let path = PathBuf::from(folder).join(&credential);
-    let mut value = fs::read(&path).map_err(|e| format!("cannot read the credential {}: {e}", path.display()))?;
+    let (variable, name) = pair(secret.as_bytes()).ok_or_else(|| format!("--secret {secret}: write VAR=CREDENTIAL"))?;
+    let mut value = credential(&name).map_err(|e| format!("--secret {secret}: {e}"))?;
     // An editor's newline at the end is no part of a secret.
     if value.last() == Some(&b'\n') {
         value.pop();
     }
     if value.contains(&0) {
-        return Err(format!("the credential {} contains NUL, which no environment can hold", path.display()));
+        return Err(format!("--secret {secret}: the credential contains NUL, which no environment can hold"));
     }
     Ok((variable, OsString::from_vec(value)))
+}
+
+/// The content of a credential of the unit.
+fn credential(name: &OsStr) -> Result<Vec<u8>, String> {
+    if name.is_empty() || name == ".." || name.as_bytes().contains(&b'/') {
+        return Err("a credential's name is a file name".into());
+    }
+    let folder =
+        env::var_os("CREDENTIALS_DIRECTORY").ok_or("no credentials were passed; add LoadCredential= to the unit")?;
+    let path = PathBuf::from(folder).join(name);
+    fs::read(&path).map_err(|e| format!("cannot read the credential {}: {e}", path.display()))
 }
 
 #[cfg(test)]

@@ -24,11 +24,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendFlags, send};
 use rustix::process::{Pid, WaitStatus};
 
+use crate::cgroup::{self, Usage};
 use notice::{Cause, Exit, Hello};
 use signals::Signals;
 
 /// How long the last line may take to be written to a front that does not read.
 const LAST_LINE_TIME: Duration = Duration::from_secs(1);
+
+/// How long processes may be killed one by one; what is left then falls to whoever started us.
+const END_TIME: Duration = Duration::from_secs(2);
 
 /// Arguments of `toolgated instance`. The keeper and the systemd generator write them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
@@ -41,6 +45,9 @@ pub struct InstanceArgs {
     /// Standard output carries `NAME=VALUE` pairs, each ended by NUL, for the command's environment
     #[arg(long)]
     pub environment_on_stdout: bool,
+    /// A file in `$CREDENTIALS_DIRECTORY` with such pairs
+    #[arg(long, value_name = "CREDENTIAL")]
+    pub environment_credential: Option<String>,
     /// Set VAR to the content of a file in `$CREDENTIALS_DIRECTORY`
     #[arg(long = "secret", value_name = "VAR=CREDENTIAL")]
     pub secrets: Vec<String>,
@@ -78,17 +85,29 @@ pub fn run(args: &InstanceArgs) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    write_line(&connection, &notice::line(&Hello { server: args.name.clone(), pid }));
-    let (exit, clean) = match start(args, &connection) {
+    let group = group(args);
+    write_line(&connection, &notice::line(&Hello { server: args.name.clone(), pid, cgroup: group.clone() }));
+    let (mut exit, clean) = match start(args, &connection) {
         Ok(running) => running.finish(&connection),
         Err(e) => (Exit { cause: Cause::Failed, error: Some(e.to_string()), ..Exit::default() }, true),
     };
+    if let Some(used) = group.as_deref().map(Usage::of) {
+        (exit.oom_kills, exit.memory_peak) = (used.oom_kills.unwrap_or(0), used.memory_peak);
+    }
     if let Some(error) = &exit.error {
         eprintln!("toolgated instance {}: {error}", args.name);
     }
     // The newline ends whatever the command left unfinished; the front skips empty lines.
     write_line(&connection, &[b"\n", &notice::line(&exit)[..]].concat());
     ExitCode::from(u8::from(!clean))
+}
+
+/// The control group that is the instance's own: the keeper's, where it made one, else the unit's.
+fn group(args: &InstanceArgs) -> Option<PathBuf> {
+    if args.cgroup.is_some() || args.keeper.is_some() {
+        return args.cgroup.clone();
+    }
+    cgroup::own().ok()
 }
 
 /// A started command.
@@ -129,20 +148,21 @@ impl Running {
     /// Waits for the end, ends what is left, and says how it was; false where something may be left.
     fn finish(self, connection: &OwnedFd) -> (Exit, bool) {
         let (cause, mut status) = watch::until_end(self.child, connection, &self.signals);
-        let ended = family::end_all(|pid, ended| {
+        let deadline = Instant::now() + END_TIME;
+        let ended = family::end_all(deadline, |pid, ended| {
             if pid == self.child {
                 status = Some(ended);
             }
         });
         if let Err(e) = &ended {
-            eprintln!("toolgated instance: cannot find the command's processes in /proc: {e}");
+            eprintln!("toolgated instance: the command's processes cannot all be ended: {e}");
         }
         let exit = Exit {
             cause,
             status: status.and_then(WaitStatus::exit_status),
             signal: status.and_then(WaitStatus::terminating_signal),
-            error: None,
             stderr: self.stderr.finish(),
+            ..Exit::default()
         };
         (exit, ended.is_ok())
     }

@@ -3,6 +3,8 @@
 //! `instance` writes them and `servers::stdio::connection` reads them; every line between belongs
 //! to the server. A notice begins with NUL, which no JSON text can, so neither is ever mistaken.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// The byte that a notice begins with.
@@ -15,9 +17,12 @@ pub struct Hello {
     pub server: String,
     /// The wrapper's process id: the instance's identity in logs and in the console.
     pub pid: u32,
+    /// The control group of the instance and nobody else, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<PathBuf>,
 }
 
-/// The last line: the command has ended and none of its processes is left.
+/// The last line: the command has ended, and its processes with it as far as they could be killed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
     /// Why the instance ended.
@@ -31,6 +36,12 @@ pub struct Exit {
     /// Why the command could not be started, with what to do about it.
     #[serde(default)]
     pub error: Option<String>,
+    /// Processes of the instance that the kernel killed because memory ran out.
+    #[serde(default)]
+    pub oom_kills: u64,
+    /// The most bytes of memory that it used, where that was counted.
+    #[serde(default)]
+    pub memory_peak: Option<u64>,
     /// The last lines that it wrote to stderr, oldest first.
     #[serde(default)]
     pub stderr: Vec<String>,
@@ -91,6 +102,6 @@ mod tests {
     #[test]
     fn fields_of_a_later_version_are_ignored() {
         let hello = parse::<Hello>(b"\0{\"server\":\"files\",\"pid\":7,\"unit\":\"x\"}");
-        assert_eq!(hello, Some(Hello { server: "files".to_owned(), pid: 7 }));
+        assert_eq!(hello, Some(Hello { server: "files".to_owned(), pid: 7, cgroup: None }));
     }
 }

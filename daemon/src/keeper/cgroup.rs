@@ -12,9 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::process::{Pid, getpid, test_kill_process};
 
 use super::Service;
+use crate::cgroup;
 
 /// What groups of keepers are called: this, the keeper's process id, the server, a number.
 const PREFIX: &str = "toolgate-";
+
+/// Microseconds over which processor time is shared out; the kernel's own default.
+const CPU_PERIOD: u64 = 100_000;
 
 /// How the keeper ends all processes of an instance.
 pub(super) enum Means {
@@ -38,10 +42,15 @@ impl Means {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let group = Group(base.join(format!("{PREFIX}{}-{}-{number}", getpid(), service.name)));
         fs::create_dir(&group.0)?;
-        for (file, limit) in [("memory.max", service.memory), ("pids.max", service.tasks)] {
+        let limits = [
+            ("memory.max", service.memory.map(|bytes| bytes.to_string())),
+            ("pids.max", service.tasks.map(|tasks| tasks.to_string())),
+            ("cpu.max", service.cpu.map(|percent| format!("{} {CPU_PERIOD}", percent * CPU_PERIOD / 100))),
+        ];
+        for (file, limit) in limits {
             // Without the controller the file is missing, and the limit cannot be had.
             if let Some(limit) = limit.filter(|_| group.0.join(file).exists()) {
-                fs::write(group.0.join(file), limit.to_string())?;
+                fs::write(group.0.join(file), limit)?;
             }
         }
         Ok(Some(group))
@@ -60,11 +69,11 @@ impl Means {
         leftovers
     }
 
-    /// Whether `tasks` has an effect.
-    pub(super) fn limits_tasks(&self) -> bool {
+    /// Whether limits of this controller, such as `pids`, have an effect.
+    pub(super) fn limits(&self, controller: &str) -> bool {
         let Self::Groups { base, .. } = self else { return false };
         fs::read_to_string(base.join("cgroup.subtree_control"))
-            .is_ok_and(|enabled| enabled.split_whitespace().any(|name| name == "pids"))
+            .is_ok_and(|enabled| enabled.split_whitespace().any(|name| name == controller))
     }
 }
 
@@ -109,9 +118,7 @@ fn remove(folder: &Path) -> bool {
 
 /// The group below which this process may make others; the error says why there is none.
 fn delegated() -> Result<PathBuf, String> {
-    let membership = fs::read_to_string("/proc/self/cgroup").map_err(|e| format!("/proc/self/cgroup: {e}"))?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|e| format!("/proc/self/mountinfo: {e}"))?;
-    let own = own_group(&membership, &mounts).ok_or("no cgroup v2 here")?;
+    let own = cgroup::own()?;
     // systemd marks what it delegates; with `DelegateSubgroup=` that is the group above ours.
     let base = own.parent().filter(|parent| is_delegated(parent)).map_or_else(|| own.clone(), Path::to_owned);
     if !base.join("cgroup.kill").exists() {
@@ -122,8 +129,10 @@ fn delegated() -> Result<PathBuf, String> {
     let usable = fs::OpenOptions::new().write(true).open(base.join("cgroup.procs"));
     let _ = fs::remove_dir(&trial);
     usable.map_err(|e| format!("no control group is delegated: {e}"))?;
-    // Possible only where no process is in the group itself; the limits are then the kernel's.
+    // Possible only where no process is in the group itself; the limits are then the kernel's. Apart,
+    // because one controller that is missing refuses all that are written with it.
     let _ = fs::write(base.join("cgroup.subtree_control"), "+memory +pids");
+    let _ = fs::write(base.join("cgroup.subtree_control"), "+cpu");
     Ok(base)
 }
 
@@ -134,48 +143,9 @@ fn is_delegated(group: &Path) -> bool {
         .any(|name| rustix::fs::getxattr(group, *name, &mut value).is_ok_and(|length| &value[..length] == b"1"))
 }
 
-/// Where this process's group of the unified hierarchy is in the file system.
-fn own_group(membership: &str, mounts: &str) -> Option<PathBuf> {
-    let group = Path::new(membership.lines().find_map(|line| line.strip_prefix("0::"))?);
-    mounts.lines().find_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        if kind.split(' ').next()? != "cgroup2" {
-            return None;
-        }
-        let mut fields = mount.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        Some(Path::new(point).join(group.strip_prefix(root).ok()?))
-    })
-}
-
 /// Whether the keeper that made this group is dead.
 fn is_left_over(name: &str) -> bool {
     let keeper =
         name.strip_prefix(PREFIX).and_then(|name| name.split('-').next()?.parse().ok()).and_then(Pid::from_raw);
     keeper.is_some_and(|keeper| keeper == getpid() || test_kill_process(keeper) == Err(rustix::io::Errno::SRCH))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MOUNTS: &str = "30 25 0:26 / /sys/fs/cgroup rw,nosuid - tmpfs tmpfs rw\n\
-        31 30 0:27 / /sys/fs/cgroup/unified rw,nosuid shared:5 - cgroup2 cgroup2 rw\n\
-        32 30 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
-
-    #[test]
-    fn the_own_group_is_found_beside_those_of_the_first_version() {
-        let membership = "8:pids:/x\n4:memory:/y\n0::/user.slice/s-1.scope\n";
-        assert_eq!(own_group(membership, MOUNTS), Some("/sys/fs/cgroup/unified/user.slice/s-1.scope".into()));
-        assert_eq!(own_group("0::/\n", MOUNTS), Some("/sys/fs/cgroup/unified/".into()));
-        assert_eq!(own_group("8:pids:/x\n", MOUNTS), None);
-        assert_eq!(own_group("0::/x\n", ""), None);
-    }
-
-    #[test]
-    fn a_mount_of_a_part_of_the_tree_is_understood() {
-        let mounts = "31 30 0:27 /box /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(own_group("0::/box/inner\n", mounts), Some("/sys/fs/cgroup/inner".into()));
-        assert_eq!(own_group("0::/other\n", mounts), None);
-    }
 }

@@ -24,6 +24,9 @@ use crate::instance::family;
 /// This very program, also after its file was replaced by an upgrade.
 const PROGRAM: &str = "/proc/self/exe";
 
+/// How long processes may be killed one by one at the end.
+const END_TIME: Duration = Duration::from_secs(10);
+
 /// Refused connections of one server are reported once in this time.
 const REPORT_PAUSE: Duration = Duration::from_secs(5);
 
@@ -148,8 +151,8 @@ impl Instances {
         for group in self.running.values().filter_map(|instance| instance.group.as_ref()).chain(&self.ended_groups) {
             group.kill();
         }
-        if let Err(e) = family::end_all(|_, _| {}) {
-            tracing::error!("processes cannot be found in /proc: {e}");
+        if let Err(e) = family::end_all(Instant::now() + END_TIME, |_, _| {}) {
+            tracing::error!("processes of instances are left: {e}");
         }
         let groups = self.running.drain().filter_map(|(_, instance)| instance.group);
         self.ended_groups.extend(groups);
@@ -163,6 +166,16 @@ fn wrapper(service: &Service, group: Option<&Group>) -> io::Result<Command> {
     command.arg0("toolgated").arg("instance").args(["--keeper", &getpid().to_string()]);
     if let Some(directory) = &service.directory {
         command.arg("--directory").arg(directory);
+    }
+    let access = &service.access;
+    for path in &access.read {
+        command.arg("--read").arg(path);
+    }
+    for path in &access.write {
+        command.arg("--write").arg(path);
+    }
+    if !access.read.is_empty() || !access.write.is_empty() {
+        command.args(["--write", "/tmp", "--write", "/var/tmp"]);
     }
     match group.map(Group::path) {
         Some(path) => drop(command.arg("--cgroup").arg::<&Path>(path)),

@@ -26,7 +26,7 @@ use cgroup::Means;
 use instances::Instances;
 use sockets::{Lock, Sockets};
 
-pub use plan::{Plan, Service};
+pub use plan::{Plan, Service, connections};
 
 /// How long instances may take to end by themselves: their own grace and a little more.
 const STOP_TIME: Duration = Duration::from_secs(4);
@@ -78,9 +78,7 @@ pub fn serve(load: &mut Load<'_>) -> Result<(), KeeperError> {
     let lock = Lock::take(&plan.directory)?;
     let means = Means::find();
     tracing::info!(%means, "instances end with all their processes");
-    if !means.limits_tasks() && plan.services.iter().any(|service| service.tasks.is_some()) {
-        tracing::warn!("`tasks` is not enforced here: only a control group with the pids controller can");
-    }
+    say_what_is_missing(&means, &plan);
     let mut keeper = Keeper {
         sockets: Sockets::new(plan.directory.clone()),
         instances: Instances::new(means),
@@ -96,6 +94,23 @@ pub fn serve(load: &mut Load<'_>) -> Result<(), KeeperError> {
     keeper.stop();
     drop(lock);
     Ok(())
+}
+
+/// What a configuration asks for and only systemd's units, or a control group, can give.
+fn say_what_is_missing(means: &Means, plan: &Plan) {
+    let asked = |wants: fn(&Service) -> bool| plan.services.iter().any(|service| wants(service));
+    if !means.limits("pids") && asked(|service| service.tasks.is_some()) {
+        tracing::warn!("`tasks` is not enforced here: only a control group with the pids controller can");
+    }
+    if !means.limits("cpu") && asked(|service| service.cpu.is_some()) {
+        tracing::warn!("`cpu` is not enforced here: only a control group with the cpu controller can");
+    }
+    if asked(|service| !service.access.groups.is_empty()) {
+        tracing::warn!("`groups` has no effect here: commands have the keeper's user and groups");
+    }
+    if asked(|service| !service.access.network || !service.access.networks.is_empty()) {
+        tracing::info!("commands have the keeper's network, whatever `network` and `network_allow` say");
+    }
 }
 
 /// Asks for SIGTERM when the process that started this one ends. Call on the main thread.

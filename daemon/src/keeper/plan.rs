@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::Secret;
-use crate::config::settings::{Settings, Stdio, Transport};
+use crate::config::settings::{Access, Instances, Settings, Stdio, Transport};
 
 /// Connections beyond `max` and `spares`: those that find out what a server offers.
 const PROBES: usize = 2;
@@ -37,6 +37,16 @@ pub struct Service {
     pub memory: Option<u64>,
     /// Processes and threads; needs a control group.
     pub tasks: Option<u64>,
+    /// Processor time in hundredths of a processor; needs a control group.
+    pub cpu: Option<u64>,
+    /// What it may reach: of this a keeper enforces paths, with Landlock.
+    pub access: Access,
+}
+
+/// Connections to instances of a server at once; one beyond them is closed.
+#[must_use]
+pub fn connections(instances: &Instances) -> usize {
+    instances.max + instances.spares + PROBES
 }
 
 impl Plan {
@@ -59,9 +69,11 @@ impl Service {
             command: stdio.command.clone(),
             environment: stdio.environment.clone(),
             directory: stdio.directory.clone(),
-            max: stdio.instances.max + stdio.instances.spares + PROBES,
+            max: connections(&stdio.instances),
             memory: stdio.instances.memory,
             tasks: stdio.instances.tasks,
+            cpu: stdio.instances.cpu,
+            access: stdio.access.clone(),
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use super::{KeeperError, Plan, Service};
 /// Owner and group may connect.
 const SOCKET_MODE: u32 = 0o660;
 
-/// Held while a keeper serves a folder; the kernel lets go of it when the keeper dies.
+/// Held while a keeper serves a folder; the kernel lets go of it when the keeper dies. The file holds
+/// the keeper's process id, so that `toolgate server` finds whom to send SIGHUP.
 pub(super) struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File);
 
 impl Lock {
@@ -31,7 +32,11 @@ impl Lock {
         let file =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => {
+                let pid = format!("{}\n", std::process::id());
+                file.set_len(0).and_then(|()| file.write_all_at(pid.as_bytes(), 0)).map_err(failed)?;
+                Ok(Self(file))
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(KeeperError::Taken(directory.to_owned())),
             Err(e) => Err(failed(e.into())),
         }

@@ -8,11 +8,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Semaphore;
 use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
+use super::history::History;
+use super::{instances, notify, status, units};
 use crate::admin::{Operations, Peer};
-use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings};
+use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
 use crate::gate::Gate;
 use crate::listen::listeners::Listeners;
@@ -29,9 +32,13 @@ pub struct Daemon {
     pub gate: Arc<Gate>,
     /// Sockets that accept.
     pub listeners: Mutex<Listeners>,
-    cores: Cores,
+    pub(super) cores: Cores,
+    /// Configurations that were accepted.
+    pub(super) history: Mutex<History>,
+    /// Permits to ask a server for its tools.
+    pub(super) asking: Semaphore,
     logging: Logging,
-    file: PathBuf,
+    pub(super) file: PathBuf,
     instance: String,
     started: SystemTime,
     loaded: Mutex<SystemTime>,
@@ -41,12 +48,21 @@ pub struct Daemon {
 
 impl Daemon {
     /// A daemon that has just begun to serve.
-    pub fn new(gate: Arc<Gate>, listeners: Listeners, cores: Cores, logging: Logging, file: PathBuf) -> Self {
+    pub(super) fn new(
+        gate: Arc<Gate>,
+        listeners: Listeners,
+        cores: Cores,
+        logging: Logging,
+        file: PathBuf,
+        history: History,
+    ) -> Self {
         let now = SystemTime::now();
         Self {
             gate,
             listeners: Mutex::new(listeners),
             cores,
+            history: Mutex::new(history),
+            asking: Semaphore::new(super::offer::AT_ONCE),
             logging,
             file,
             instance: crate::sessions::SessionId::random().to_string(),
@@ -68,14 +84,14 @@ impl Daemon {
 
     /// Reads the files and takes them over, or says why not and changes nothing.
     pub fn reload_files(&self, who: &str, reason: Option<&str>) -> Result<api::ReloadOutcome, api::ApiError> {
-        self.transact(who, reason, false, None)
+        let request = api::ReloadRequest { reason: reason.map(str::to_owned), ..api::ReloadRequest::default() };
+        self.transact(who, &request, None)
     }
 
     fn transact(
         &self,
         who: &str,
-        reason: Option<&str>,
-        dry_run: bool,
+        request: &api::ReloadRequest,
         if_match: Option<u64>,
     ) -> Result<api::ReloadOutcome, api::ApiError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,27 +101,33 @@ impl Daemon {
             return Err(api::ApiError::stale(previous));
         }
         let (mut settings, report) = self.load().map_err(|report| {
-            warn!(who, "a reload was refused; revision {previous} is still serving: {}", report.summary());
-            api::ApiError::bad_configuration(problems(&report))
+            warn!(who, "a reload was refused: {}; revision {previous} is still serving", sentences(&report));
+            api::ApiError::bad_configuration(problems(&report), previous)
         })?;
-        settings.revision = previous + 1;
-        let changes = Settings::diff(&running.settings, &settings);
-        let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
-        let mut outcome = api::ReloadOutcome {
-            applied: false,
-            revision: previous,
-            previous,
-            changes: live.iter().map(ToString::to_string).collect(),
-            needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
-            problems: problems(&report),
-        };
-        if dry_run {
+        let written = Snapshot::of(&report, &self.file);
+        settings.revision = self.with_history(|history| {
+            if request.withdraws == Some(previous) && !request.dry_run {
+                history.withdraw(previous, &written);
+            }
+            history.number_of(&written)
+        });
+        let revision = settings.revision;
+        let mut outcome = prospect(&running.settings, &settings, &report);
+        if request.dry_run {
+            outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
             return Ok(outcome);
         }
-        let trouble = self.apply(&running, settings)?;
+        let trouble = self.apply(&running, settings).map_err(|problem| {
+            warn!(who, "a reload was refused: {problem}; revision {previous} is still serving");
+            api::ApiError::new(api::ErrorCode::BadConfiguration, problem)
+                .remedy(format!("Mend the files, then try again; revision {previous} is still serving."))
+        })?;
         outcome.needs_restart.extend(trouble);
+        outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
         outcome.applied = true;
-        outcome.revision = previous + 1;
+        outcome.revision = revision;
+        let reason = request.reason.as_deref();
+        outcome.problems.extend(self.keep(written, who, reason).map(not_kept));
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
         info!(
             who,
@@ -122,14 +144,10 @@ impl Daemon {
     }
 
     /// Everything that can fail comes before the swap; what follows it only tidies up.
-    fn apply(&self, running: &Policy, settings: Settings) -> Result<Vec<String>, api::ApiError> {
+    fn apply(&self, running: &Policy, settings: Settings) -> Result<Vec<String>, String> {
         let settings = Arc::new(settings);
-        let policy = Policy::new(Arc::clone(&settings), Some(running)).map_err(|problem| {
-            api::ApiError::new(api::ErrorCode::BadConfiguration, problem).remedy("Mend the files, then try again.")
-        })?;
-        if let Err(problem) = self.logging.set(&settings.log) {
-            return Err(api::ApiError::new(api::ErrorCode::BadConfiguration, problem.to_string()));
-        }
+        let policy = Policy::new(Arc::clone(&settings), Some(running))?;
+        self.logging.set(&settings.log).map_err(|problem| problem.to_string())?;
         let kept: Vec<_> = policy.servers.values().map(|server| server.generation).collect();
         self.gate.settings.store(Arc::clone(&settings));
         let policy = Arc::new(policy);
@@ -153,6 +171,15 @@ impl Daemon {
         Ok(trouble.iter().map(ToString::to_string).collect())
     }
 
+    fn warnings(&self, policy: &Policy) -> Vec<String> {
+        let unused = policy.settings.from_history();
+        let unkept = self.with_history(|history| history.trouble().map(str::to_owned));
+        let settings = policy.settings.warnings.iter().cloned();
+        let units = self.gate.units.load().as_deref().cloned();
+        let kept = unkept.into_iter().chain(unwritten(policy));
+        unused.into_iter().chain(settings).chain(units).chain(left_out(policy)).chain(kept).chain(defects()).collect()
+    }
+
     fn listener_status(&self, settings: &Settings) -> Vec<api::ListenerStatus> {
         let open = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         let connections = |name: &str| {
@@ -173,7 +200,7 @@ impl Daemon {
             .collect()
     }
 
-    fn server_status(policy: &Policy, settings: &config::settings::Server) -> api::ServerStatus {
+    pub(super) fn server_status(policy: &Policy, settings: &config::settings::Server) -> api::ServerStatus {
         let running = policy.servers.get(&settings.name);
         let load = running.map(|server| server.queue.snapshot());
         let trouble = running.and_then(|server| server.trouble());
@@ -199,13 +226,42 @@ impl Daemon {
             in_flight: load.map_or(0, |load| load.in_flight as u64),
             waiting: load.map_or(0, |load| load.waiting as u64),
             sessions: None,
-            instances: running.and_then(|server| server.instances()).map(|instances| api::Instances {
-                running: instances.count() as u64,
-                spares: instances.spares().map(|spares| spares as u64),
-                max: instances.max() as u64,
-                ..api::Instances::default()
-            }),
+            instances: running.and_then(|server| server.instances()).map(|known| instances::status(known, false)),
         }
+    }
+}
+
+/// What a reload would do.
+fn prospect(running: &Settings, settings: &Settings, report: &Report) -> api::ReloadOutcome {
+    let changes = Settings::diff(running, settings);
+    let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
+    api::ReloadOutcome {
+        applied: false,
+        revision: running.revision,
+        previous: running.revision,
+        changes: live.iter().map(ToString::to_string).collect(),
+        needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
+        problems: problems(report),
+    }
+}
+
+/// What is wrong, on one line per problem.
+fn sentences(report: &Report) -> String {
+    let sentences = report.problems.iter().map(|problem| report.sentence(problem));
+    sentences.collect::<Vec<_>>().join("\n")
+}
+
+/// A warning to those who changed the configuration.
+fn not_kept(message: String) -> api::ConfigProblem {
+    api::ConfigProblem {
+        severity: api::Severity::Warning,
+        message,
+        remedy: Some("See that the daemon may write to its state folder, and that there is room.".into()),
+        file: None,
+        line: None,
+        column: None,
+        key: None,
+        report: None,
     }
 }
 
@@ -261,15 +317,7 @@ impl Operations for Daemon {
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             listeners: self.listener_status(&policy.settings),
             servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
-            warnings: policy
-                .settings
-                .warnings
-                .iter()
-                .cloned()
-                .chain(left_out(&policy))
-                .chain(unwritten(&policy))
-                .chain(defects())
-                .collect(),
+            warnings: self.warnings(&policy),
         }
     }
 
@@ -280,8 +328,22 @@ impl Operations for Daemon {
             loaded_at_ms: millis(*self.loaded.lock().unwrap_or_else(PoisonError::into_inner)),
             files: settings.files.iter().map(|file| file.display().to_string()).collect(),
             warnings: settings.warnings.clone(),
+            from_history: settings.from_history(),
             values: Vec::new(),
         }
+    }
+
+    fn server(&self, name: &str) -> Result<api::ServerStatus, api::ApiError> {
+        self.server_in_full(name)
+    }
+
+    fn restart(
+        &self,
+        peer: &Peer,
+        name: &str,
+        request: &api::RestartRequest,
+    ) -> Result<api::RestartOutcome, api::ApiError> {
+        self.restart_server(peer, name, request)
     }
 
     fn check(&self) -> api::CheckOutcome {
@@ -290,7 +352,21 @@ impl Operations for Daemon {
             Err(report) => (false, report),
         };
         let files = report.sources.files().iter().map(|file| file.display().to_string()).collect();
-        api::CheckOutcome { ok, files, problems: problems(&report) }
+        let mut problems = problems(&report);
+        problems.extend(self.look_at_units().map(units::problem));
+        api::CheckOutcome { ok, files, problems }
+    }
+
+    fn history(&self) -> api::HistoryView {
+        self.accepted()
+    }
+
+    fn revision(&self, number: u64) -> Result<api::Revision, api::ApiError> {
+        self.accepted_as(number)
+    }
+
+    fn tools(&self, server: &str) -> Result<api::ServerTools, api::ApiError> {
+        self.offer(server)
     }
 
     fn reload(
@@ -299,9 +375,9 @@ impl Operations for Daemon {
         request: &api::ReloadRequest,
         if_match: Option<u64>,
     ) -> Result<api::ReloadOutcome, api::ApiError> {
-        crate::lifecycle::notify::reloading();
-        let outcome = self.transact(&peer.to_string(), request.reason.as_deref(), request.dry_run, if_match);
-        crate::lifecycle::notify::ready(&format!("revision {}", self.gate.settings.load().revision));
+        notify::reloading();
+        let outcome = self.transact(&peer.to_string(), request, if_match);
+        notify::ready(&status::line(&self.gate));
         outcome
     }
 }
@@ -318,7 +394,8 @@ fn problems(report: &Report) -> Vec<api::ConfigProblem> {
     report.to_problems()
 }
 
-fn millis(time: SystemTime) -> u64 {
+/// Milliseconds since 1970.
+pub(super) fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

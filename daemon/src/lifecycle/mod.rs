@@ -1,9 +1,16 @@
-//! From start to end: signals, what systemd is told, reload, drain, and the watchdog.
+//! From start to end: what a start serves, signals, what systemd is told, reload, drain, and the watchdog.
 
+mod boot;
 pub mod daemon;
+mod history;
+mod instances;
 pub mod notify;
+mod offer;
+mod past;
 pub mod run;
 pub mod shutdown;
 pub mod signals;
+mod status;
 pub mod sweep;
+mod units;
 pub mod watchdog;

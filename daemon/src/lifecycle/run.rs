@@ -11,13 +11,13 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
+use super::boot::{Boot, boot};
 use super::daemon::Daemon;
 use super::signals::{self, Request};
 use super::watchdog::Watchdog;
-use super::{notify, shutdown, sweep};
+use super::{notify, shutdown, status, sweep};
 use crate::admin::Admin;
 use crate::config::check::{EX_CONFIG, STANDARD_PATH};
-use crate::config::{self, Environment, Scrutiny, Settings};
 use crate::cores::Cores;
 use crate::gate::Gate;
 use crate::listen::bind::Passed;
@@ -44,18 +44,17 @@ pub struct RunArgs {
 /// Runs the daemon to its orderly end.
 #[must_use]
 pub fn run(args: &RunArgs) -> ExitCode {
-    let settings = match config::load(&args.config, &Environment::of_process(Scrutiny::Front)) {
-        Ok((settings, report)) => {
-            eprint!("{}", report.render(false));
-            settings
-        }
-        Err(report) => {
-            eprint!("{}", report.render(false));
+    // Whoever is told of the files may stand in another folder.
+    let file = std::path::absolute(&args.config).unwrap_or_else(|_| args.config.clone());
+    let boot = match boot(&file) {
+        Ok(boot) => boot,
+        Err(problem) => {
+            eprint!("{problem}");
             notify::status("the configuration cannot be used; `toolgated check` says why");
             return ExitCode::from(EX_CONFIG);
         }
     };
-    match serve(args, settings) {
+    match serve(file, boot) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("toolgated: {problem}");
@@ -65,9 +64,11 @@ pub fn run(args: &RunArgs) -> ExitCode {
     }
 }
 
-fn serve(args: &RunArgs, settings: Settings) -> Result<(), String> {
+fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     let requests = signals::listen().map_err(|problem| format!("signals cannot be received: {problem}"))?;
-    let logging = Logging::start(&settings.log).map_err(|problem| problem.to_string())?;
+    let logging = Logging::start(&boot.settings.log).map_err(|problem| problem.to_string())?;
+    boot.complain();
+    let Boot { settings, history, accepted, .. } = boot;
     let settings = Arc::new(settings);
     let (state, left) = State::open(&settings.daemon).unzip();
     let gate = Gate::new(Policy::first(Arc::clone(&settings), state)?);
@@ -78,14 +79,19 @@ fn serve(args: &RunArgs, settings: Settings) -> Result<(), String> {
     restore::restore(&gate, &cores, left.unwrap_or_default(), passed.take(state::is_ours));
     let listeners = Listeners::open(&gate.settings, &cores, &mut passed)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    let daemon = Arc::new(Daemon::new(Arc::clone(&gate), listeners, cores.clone(), logging, args.config.clone()));
+    let daemon = Arc::new(Daemon::new(Arc::clone(&gate), listeners, cores.clone(), logging, file, history));
     let admin = Admin::start(&settings.daemon.runtime_dir, Arc::clone(&daemon) as Arc<_>)
         .map_err(|problem| format!("the admin sockets cannot be opened: {problem}"))?;
+    // Now that its listeners are bound: what cannot be served is not what a later start should go back to.
+    if let Some(accepted) = accepted {
+        daemon.keep(accepted, "start", None);
+    }
+    daemon.look_at_units();
     sweep::start(&cores);
     greet_critical(&gate, &cores);
     let _watchdog = Watchdog::start(cores.clone(), progresses(admin.heartbeat()))
         .map_err(|problem| format!("the watchdog cannot be fed: {problem}"))?;
-    notify::ready(&summary(&gate));
+    notify::ready(&status::line(&gate));
     info!(revision = settings.revision, version = env!("CARGO_PKG_VERSION"), "serving");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -129,7 +135,10 @@ fn progresses(heartbeat: Arc<AtomicU64>) -> impl Fn() -> bool {
 async fn until_the_end(mut requests: Receiver<Request>, daemon: &Arc<Daemon>, cores: &Cores) {
     loop {
         match timeout(STATUS_INTERVAL, requests.recv()).await {
-            Err(_) => notify::status(&summary(&daemon.gate)),
+            Err(_) => {
+                daemon.look_at_units();
+                notify::status(&status::line(&daemon.gate));
+            }
             Ok(Some(Request::Reload)) => reload(daemon).await,
             Ok(Some(Request::Drain | Request::EndNow) | None) => break,
         }
@@ -155,18 +164,9 @@ async fn reload(daemon: &Arc<Daemon>) {
     notify::reloading();
     let turn = Arc::clone(daemon);
     match tokio::task::spawn_blocking(move || turn.reload_files("SIGHUP", None)).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(problem)) => error!("{problem}"),
+        // The log was told already what came of it.
+        Ok(_) => {}
         Err(problem) => error!(%problem, "the reload ended by panic; the running configuration is kept"),
     }
-    notify::ready(&summary(&daemon.gate));
-}
-
-fn summary(gate: &Gate) -> String {
-    format!(
-        "revision {}: {} calls in flight, {} sessions",
-        gate.settings.load().revision,
-        gate.calls.load(Ordering::Relaxed),
-        gate.sessions.len(),
-    )
+    notify::ready(&status::line(&daemon.gate));
 }

@@ -52,6 +52,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
     let tier = settings::Tier { name: "free".to_owned(), limits: free.to_vec() };
     Settings {
         revision: 1,
+        origin: settings::Origin::Files,
         files: Vec::new(),
         listeners: Vec::new(),
         servers: BTreeMap::from([server("s", at_server), server("t", &[])]),
@@ -63,6 +64,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             cores: 1,
             runtime_dir: PathBuf::new(),
             state_dir: PathBuf::new(),
+            on_bad_config: settings::OnBadConfig::LastGood,
             drain_timeout: Duration::ZERO,
             lame_duck: Duration::ZERO,
             max_connections: 1,

@@ -115,6 +115,7 @@ pub(crate) fn listener(name: &str) -> Listener {
 pub(crate) fn settings(listeners: Vec<Listener>) -> Settings {
     Settings {
         revision: 1,
+        origin: Origin::Files,
         files: Vec::new(),
         listeners: listeners.into_iter().map(Arc::new).collect(),
         servers: BTreeMap::new(),
@@ -126,6 +127,7 @@ pub(crate) fn settings(listeners: Vec<Listener>) -> Settings {
             cores: 2,
             runtime_dir: PathBuf::new(),
             state_dir: PathBuf::new(),
+            on_bad_config: OnBadConfig::LastGood,
             drain_timeout: Duration::from_secs(10),
             lame_duck: Duration::from_millis(300),
             max_connections: 10_000,
@@ -232,6 +234,7 @@ pub(crate) fn certificate(folder: &Path, file: &str, names: &[&str]) -> Certific
 pub(crate) fn tls(certificates: Vec<CertificateFiles>) -> Tls {
     Tls {
         certificates,
+        self_signed: None,
         min_version: TlsVersion::V1_2,
         tickets: true,
         session_timeout: Duration::from_secs(86_400),

@@ -17,6 +17,7 @@ use super::renewal::Renewal;
 use crate::config::Settings;
 use crate::config::settings::Listener;
 use crate::cores::Cores;
+use crate::generator;
 
 /// One listener and where it accepts.
 #[derive(Debug)]
@@ -137,7 +138,10 @@ impl Listeners {
             if !new.is_empty() || !leave.is_empty() {
                 problems.push(OpenError {
                     listener: settings.name.clone(),
-                    problem: format!("its addresses changed, but its sockets belong to systemd: {RENDER}"),
+                    problem: format!(
+                        "its addresses changed, but its sockets are systemd's: {}",
+                        render(&settings.name)
+                    ),
                 });
             }
             return;
@@ -172,7 +176,11 @@ impl Listeners {
     }
 }
 
-const RENDER: &str = "run `systemctl daemon-reload`, then restart its socket unit";
+/// A socket changes only while the process that holds it is down.
+fn render(listener: &str) -> String {
+    let socket = generator::listener_unit(listener);
+    format!("run `systemctl stop {socket} && systemctl daemon-reload && systemctl restart toolgated.service`")
+}
 
 type Bound = (Vec<(SocketAddr, TcpListener)>, bool);
 
@@ -191,13 +199,13 @@ fn sockets(settings: &Listener, passed: &mut Passed) -> Result<Bound, OpenError>
             problem: format!("a socket passed by systemd has no address: {error}"),
         })?;
         if !settings.addresses.contains(&local) {
-            tracing::warn!(listener = settings.name, %local, "systemd passed an address that is not configured: {RENDER}");
+            tracing::warn!(listener = settings.name, %local, "systemd passed an address that is not configured: {}", render(&settings.name));
         }
         sockets.push((local, socket));
     }
     for address in &settings.addresses {
         if !sockets.iter().any(|(local, _)| local == address) {
-            tracing::warn!(listener = settings.name, %address, "systemd did not pass a configured address: {RENDER}");
+            tracing::warn!(listener = settings.name, %address, "systemd did not pass a configured address: {}", render(&settings.name));
         }
     }
     Ok((sockets, true))

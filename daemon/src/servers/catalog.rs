@@ -134,8 +134,24 @@ async fn list(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, Failu
 }
 
 async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure> {
-    let introduced = introduced_in_any(core, server, MODERN).await?;
     let mut tools = Tools::new();
+    each_tool(core, server, |text, tool| {
+        let wants = wants(text, tool.span);
+        if let Some(name) = tool.name.filter(|_| wants.needs_task || !wants.params.is_empty()) {
+            tools.insert(json::decode_str(name.of(text)).into_owned(), wants);
+        }
+    })
+    .await?;
+    Ok(tools)
+}
+
+/// Shows every tool that a server lists now, with the text of its page.
+pub async fn each_tool(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    mut show: impl FnMut(&[u8], &entries::Item),
+) -> Result<(), Failure> {
+    let introduced = introduced_in_any(core, server, MODERN).await?;
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES {
         let request = discovery::own_list(introduced.leg.era, Method::ToolsList, cursor.as_deref());
@@ -146,10 +162,7 @@ async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure>
         let page = exchange.answer().await?;
         let Some(result) = page.envelope.result else { break };
         for tool in entries::items(&page.bytes, result, "tools") {
-            let wants = wants(&page.bytes, tool.span);
-            if let Some(name) = tool.name.filter(|_| wants.needs_task || !wants.params.is_empty()) {
-                tools.insert(json::decode_str(name.of(&page.bytes)).into_owned(), wants);
-            }
+            show(&page.bytes, &tool);
         }
         let next = entries::next_cursor(&page.bytes, result).map(|next| json::decode_str(next.of(&page.bytes)));
         // The same cursor again would be asked for without end.
@@ -158,7 +171,7 @@ async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure>
             _ => break,
         }
     }
-    Ok(tools)
+    Ok(())
 }
 
 fn wants(text: &[u8], tool: json::Span) -> Tool {

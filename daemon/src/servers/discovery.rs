@@ -105,7 +105,7 @@ impl Known {
     /// What was said, where it still holds; it is no trouble then.
     fn introduced(&mut self) -> Option<Arc<Introduced>> {
         match &self.state {
-            State::Introduced(introduced) if !introduced.leg.is_ended() => {
+            State::Introduced(introduced) if introduced.leg.is_open() => {
                 self.trouble = None;
                 Some(Arc::clone(introduced))
             }
@@ -233,7 +233,7 @@ impl Discovery {
             return Arc::default();
         }
         shared.retain(|_, opening| match opening.try_lock() {
-            Ok(opened) => opened.as_ref().is_some_and(|leg| !leg.is_ended()) || Arc::strong_count(opening) > 1,
+            Ok(opened) => opened.as_ref().is_some_and(Leg::is_open) || Arc::strong_count(opening) > 1,
             Err(_) => true,
         });
         Arc::clone(shared.entry((client.to_owned(), revision)).or_default())

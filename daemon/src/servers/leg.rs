@@ -164,9 +164,17 @@ impl Leg {
         }
     }
 
-    /// Whether it lives and leads to this server as it is now.
+    /// Whether something new may begin on it.
+    pub fn is_open(&self) -> bool {
+        match &self.by {
+            By::Stdio(link) => link.is_open(),
+            By::Http(_) => true,
+        }
+    }
+
+    /// Whether something new may begin on it, and it leads to this server as it is now.
     pub fn leads_to(&self, server: &Server) -> bool {
-        !self.is_ended() && self.server.generation == server.generation
+        self.is_open() && self.server.generation == server.generation
     }
 
     /// What a later process needs to go on with it; `None` where it is opened anew in any case.

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use toolgate_protocol::bridge::listen::List;
 use toolgate_protocol::revision::{Era, Revision};
 
 use crate::clock;
@@ -47,6 +48,7 @@ use queue::Queue;
 use stdio::events::Events;
 use stdio::instances::Instances;
 use stdio::link::Serves;
+use stdio::wear::Renewed;
 
 static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
 
@@ -329,6 +331,16 @@ impl Server {
         self.eras.doubt();
         discovery::forget_all(self);
         self.catalog.forget();
+    }
+
+    /// Replaces its instances, and asks anew what it offers: its program may be another one now.
+    pub fn restart(&self, instances: &Instances, rolling: bool) -> Renewed {
+        let renewed = instances.renew(rolling);
+        self.eras.doubt();
+        discovery::forget_all(self);
+        self.catalog.forget();
+        self.news.publish_changes(List::ALL);
+        renewed
     }
 
     /// Ends what runs for it; for a server that a reload removed or changed.

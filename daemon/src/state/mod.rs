@@ -23,7 +23,7 @@ use self::entry::Entry;
 use self::file::{Records, Slot};
 use self::folder::Folder;
 pub use self::keep::Keep;
-use crate::config::settings::{Daemon, Instances, Stdio};
+use crate::config::settings::{Access, Daemon, Instances, Stdio};
 
 /// Epochs that an id over HTTP has room for, and ids of one epoch: some servers take no more than 31 bits.
 const EPOCHS: u64 = 1 << 11;
@@ -119,8 +119,9 @@ impl State {
     /// What the operator configured for a stdio server, as far as it shows in its processes; sealed,
     /// since secrets are part of it. It must be the same in every version for the same configuration.
     pub fn likeness(&self, stdio: &Stdio) -> String {
-        let Stdio { command, environment, directory, instances, line_bytes: _ } = stdio;
-        let Instances { per: _, max: _, spares: _, idle: _, memory, tasks } = instances;
+        let Stdio { command, environment, directory, access, instances, line_bytes: _ } = stdio;
+        let Instances { per: _, max: _, spares: _, idle: _, memory, tasks, cpu, wear: _ } = instances;
+        let Access { network, networks, read, write, groups } = access;
         let mut context = hmac::Context::with_key(&self.likeness);
         let mut add = |what: &str, value: &[u8]| {
             for part in [what.as_bytes(), value] {
@@ -138,7 +139,19 @@ impl State {
         if let Some(directory) = directory {
             add("directory", directory.as_os_str().as_encoded_bytes());
         }
-        for (what, bound) in [("memory", memory), ("tasks", tasks)] {
+        if *network {
+            add("network", &[]);
+        }
+        for network in networks {
+            add("network", network.to_string().as_bytes());
+        }
+        for (what, path) in read.iter().map(|path| ("read", path)).chain(write.iter().map(|path| ("write", path))) {
+            add(what, path.as_os_str().as_encoded_bytes());
+        }
+        for group in groups {
+            add("group", group.as_bytes());
+        }
+        for (what, bound) in [("memory", memory), ("tasks", tasks), ("cpu", cpu)] {
             if let Some(bound) = bound {
                 add(what, &bound.to_le_bytes());
             }
@@ -228,14 +241,24 @@ mod tests {
 
     use super::*;
     use crate::config::secret::Secret;
+    use crate::config::settings::Wear;
 
     fn stdio(change: impl FnOnce(&mut Stdio)) -> Stdio {
-        let instances =
-            Instances { per: None, max: 1, spares: 0, idle: Duration::from_secs(1), memory: None, tasks: None };
+        let instances = Instances {
+            per: None,
+            max: 1,
+            spares: 0,
+            idle: Duration::from_secs(1),
+            memory: None,
+            tasks: None,
+            cpu: None,
+            wear: Wear::default(),
+        };
         let mut stdio = Stdio {
             command: vec!["server".to_owned(), "/srv".to_owned()],
             environment: vec![("TOKEN".to_owned(), Secret::new("one".to_owned()))],
             directory: None,
+            access: Access::default(),
             instances,
             line_bytes: 1,
         };
@@ -256,6 +279,11 @@ mod tests {
             of(|stdio| stdio.environment[0].1 = Secret::new("two".to_owned())),
             of(|stdio| stdio.environment.clear()),
             of(|stdio| stdio.directory = Some("/".into())),
+            of(|stdio| stdio.access.network = true),
+            of(|stdio| stdio.access.read = vec!["/srv".into()]),
+            of(|stdio| stdio.access.write = vec!["/srv".into()]),
+            of(|stdio| stdio.access.groups = vec!["media".to_owned()]),
+            of(|stdio| stdio.instances.cpu = Some(1)),
             of(|stdio| stdio.instances.memory = Some(1)),
             of(|stdio| stdio.instances.tasks = Some(1)),
         ]

@@ -102,6 +102,12 @@ impl AdminClient {
         self.send(request, READ_TIMEOUT).await
     }
 
+    /// Reads a route whose answer the daemon has to fetch first.
+    pub(crate) async fn get_slowly(&mut self, route: &str) -> Result<Answer, Failure> {
+        let request = Request::get(route).body(Full::default());
+        self.send(request, CHANGE_TIMEOUT).await
+    }
+
     /// Asks for a change, for the running revision `if_match` where given.
     pub(crate) async fn post(
         &mut self,

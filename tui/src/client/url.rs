@@ -30,6 +30,16 @@ pub(crate) struct GateUrl {
 impl GateUrl {
     /// Reads an address; a failure says what one looks like.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        let url = Self::parse_anywhere(text)?;
+        if !url.tls && !is_this_machine(&url.host) {
+            return Err(Failure::new(Exit::Usage, format!("{text} is not encrypted."))
+                .remedy("Use https://; http:// is accepted for loopback addresses only."));
+        }
+        Ok(url)
+    }
+
+    /// Reads the address of a server, to which the gate itself would also speak plain HTTP.
+    pub(crate) fn parse_anywhere(text: &str) -> Result<Self, Failure> {
         let uri: Uri = text.parse().map_err(|_| not_a_url(text))?;
         let tls = match uri.scheme_str() {
             Some("https") => true,
@@ -42,10 +52,6 @@ impl GateUrl {
                 .remedy("Give the key with TOOLGATE_KEY or --key-file."));
         }
         let host = authority.host().trim_matches(['[', ']']).to_owned();
-        if !tls && !is_this_machine(&host) {
-            return Err(Failure::new(Exit::Usage, format!("{text} is not encrypted."))
-                .remedy("Use https://; http:// is accepted for loopback addresses only."));
-        }
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         Ok(Self { text: text.to_owned(), tls, host, port, authority: authority.to_string(), path })

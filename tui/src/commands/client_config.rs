@@ -119,7 +119,7 @@ fn claude_code(arguments: &ClientConfig) -> String {
         "{}claude mcp add --transport http {} {} --header {}",
         trust_prefix(arguments),
         arguments.name,
-        quoted(&arguments.url),
+        output::shell_word(&arguments.url),
         shell_header(arguments)
     )
 }
@@ -152,13 +152,14 @@ fn inspector(arguments: &ClientConfig) -> String {
     format!(
         "{}npx @modelcontextprotocol/inspector --cli {} --transport http --method tools/list --header {}",
         trust_prefix(arguments),
-        quoted(&arguments.url),
+        output::shell_word(&arguments.url),
         shell_header(arguments)
     )
 }
 
 fn curl(arguments: &ClientConfig) -> String {
-    let ca = arguments.trust.ca.as_ref().map(|ca| format!(" --cacert {}", quoted(&ca.display().to_string())));
+    let ca =
+        arguments.trust.ca.as_ref().map(|ca| format!(" --cacert {}", output::shell_word(&ca.display().to_string())));
     let body = json!({
         "jsonrpc": "2.0", "id": 1, "method": "initialize",
         "params": {
@@ -170,16 +171,16 @@ fn curl(arguments: &ClientConfig) -> String {
         "curl -i{} {} \\\n  -H {} \\\n  -H 'Content-Type: application/json' \\\n  \
          -H 'Accept: application/json, text/event-stream' \\\n  -d {}",
         ca.unwrap_or_default(),
-        quoted(&arguments.url),
+        output::shell_word(&arguments.url),
         shell_header(arguments),
-        quoted(&body.to_string())
+        output::shell_word(&body.to_string())
     )
 }
 
 /// The header as one word of a shell command; the reference must stay open to expansion.
 fn shell_header(arguments: &ClientConfig) -> String {
     match &arguments.key {
-        Some(key) => quoted(&format!("Authorization: Bearer {key}")),
+        Some(key) => output::shell_word(&format!("Authorization: Bearer {key}")),
         None => "\"Authorization: Bearer $TOOLGATE_KEY\"".into(),
     }
 }
@@ -187,26 +188,5 @@ fn shell_header(arguments: &ClientConfig) -> String {
 /// Node programs take further authorities from the environment.
 fn trust_prefix(arguments: &ClientConfig) -> String {
     let ca = arguments.trust.ca.as_ref();
-    ca.map(|ca| format!("NODE_EXTRA_CA_CERTS={} ", quoted(&ca.display().to_string()))).unwrap_or_default()
-}
-
-/// One word for a POSIX shell.
-fn quoted(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_of_a_shell_stays_one_word() {
-        assert_eq!(quoted("https://gate:8443/mcp"), "https://gate:8443/mcp");
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(quoted(""), "''");
-    }
+    ca.map(|ca| format!("NODE_EXTRA_CA_CERTS={} ", output::shell_word(&ca.display().to_string()))).unwrap_or_default()
 }

@@ -31,10 +31,7 @@ pub(super) fn check_file(context: &Context, file: &Path) -> Result<Exit, Failure
     if context.json {
         command.arg("--json");
     }
-    let status = command.arg("--").arg(file).status().map_err(|error| {
-        Failure::new(Exit::Failed, format!("toolgated cannot be started: {error}."))
-            .remedy("Install toolgated, or check through the running daemon: `toolgate config check`.")
-    })?;
+    let status = command.arg("--").arg(file).status().map_err(|error| no_daemon_program(&error))?;
     Ok(match status.code() {
         Some(0) => Exit::Done,
         Some(code) if code == i32::from(Exit::BadConfiguration.code()) => Exit::BadConfiguration,
@@ -44,15 +41,21 @@ pub(super) fn check_file(context: &Context, file: &Path) -> Result<Exit, Failure
 }
 
 /// The daemon's program: the one beside this program, else the one in `PATH`.
-fn daemon_program() -> std::path::PathBuf {
+pub(super) fn daemon_program() -> std::path::PathBuf {
     let beside = std::env::current_exe().ok().map(|program| program.with_file_name("toolgated"));
     beside.filter(|program| program.is_file()).unwrap_or_else(|| "toolgated".into())
+}
+
+/// It could not be started.
+pub(super) fn no_daemon_program(error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("toolgated cannot be started: {error}."))
+        .remedy("Install toolgated, or start the daemon, which can do the same.")
 }
 
 /// Has the daemon take its files over; 78 when it refuses them.
 pub(super) async fn reload(context: &Context, reload: Reload) -> Result<Exit, Failure> {
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let request = ReloadRequest { dry_run: reload.dry_run, reason: reload.reason };
+    let request = ReloadRequest { dry_run: reload.dry_run, reason: reload.reason, withdraws: None };
     let answer = client.post("/v1/config/reload", &request, reload.if_match).await?;
     let outcome: ReloadOutcome = answer.read()?;
     if !print_json(context, &answer) {
@@ -61,7 +64,8 @@ pub(super) async fn reload(context: &Context, reload: Reload) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
-fn print_reload(outcome: &ReloadOutcome) {
+/// What a reload did, or would do, for people.
+pub(super) fn print_reload(outcome: &ReloadOutcome) {
     print_problems(&outcome.problems);
     for change in &outcome.changes {
         output::line(&format!("- {}", Shown(change)));
@@ -84,6 +88,9 @@ pub(super) async fn show(context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     output::line(&format!("Configuration {} from {}", view.revision, files(&view.files)));
+    if let Some(sentence) = &view.from_history {
+        output::line(&format!("warning: {}", Shown(sentence)));
+    }
     for warning in &view.warnings {
         output::line(&format!("warning: {}", Shown(warning)));
     }
@@ -104,7 +111,8 @@ fn print_json(context: &Context, answer: &Answer) -> bool {
     context.json
 }
 
-fn print_problems(problems: &[ConfigProblem]) {
+/// Problems go to standard error: they are not what was asked for.
+pub(super) fn print_problems(problems: &[ConfigProblem]) {
     for problem in problems {
         eprintln!("{}", output::problem(problem));
     }

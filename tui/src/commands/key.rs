@@ -4,13 +4,15 @@
 //! SHA-256. A hash without salt is enough for 256 random bits.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use aws_lc_rs::{digest, rand};
 use serde_json::json;
 use toolgate_admin_api::Exit;
 
-use super::Context;
+use super::{Context, takeover};
 use crate::args::KeyCreate;
+use crate::edit::{Access, Change, Place};
 use crate::failure::Failure;
 use crate::output;
 
@@ -21,24 +23,62 @@ const SECRET_ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijk
 const ID_LENGTH: usize = 12;
 const ID_ALPHABET: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
-/// Makes a key and prints it once.
-pub(super) fn create(context: &Context, create: &KeyCreate) -> Result<Exit, Failure> {
+/// Makes a key and prints it once; with `--write` the daemon knows it before anybody else does.
+pub(super) async fn create(context: &Context, create: &KeyCreate) -> Result<Exit, Failure> {
     let id = random_text(ID_ALPHABET, ID_LENGTH)?;
     let secret = random_text(SECRET_ALPHABET, SECRET_LENGTH)?;
     let key = format!("tg_{id}_{secret}");
     let hash = hash(&secret);
     let lines = lines(&id, &hash, create);
-    if context.json {
-        output::line(&json!({ "id": id, "key": key, "hash": hash, "toml": lines }).to_string());
+    if create.edit.dry_run {
+        let path = Place::find(&context.runtime_dir, create.edit.config.as_deref()).await?.drop_in("keys");
+        if context.json {
+            output::json(&json!({ "file": path, "toml": lines }));
+        } else {
+            output::line(&format!("{} would get lines such as these:\n\n{lines}", path.display()));
+        }
         return Ok(Exit::Done);
     }
-    output::line(&format!(
-        "The key, which is shown only now; give it to {}:\n\n{key}\n\n\
-         Put these lines into a file such as /etc/toolgate/conf.d/keys.toml, then run\n\
-         `toolgate config reload`:\n\n{lines}",
-        create.owner
-    ));
+    let written = if create.write { Some(write(context, create, &id, &lines).await?) } else { None };
+    if context.json {
+        let file = written.as_ref().map(|(path, _)| path);
+        let reload = written.as_ref().and_then(|(_, taken)| taken.reload.as_ref());
+        output::json(&json!({ "id": id, "key": key, "hash": hash, "toml": lines, "file": file, "reload": reload }));
+        return Ok(Exit::Done);
+    }
+    output::line(&format!("The key, which is shown only now; give it to {}:\n\n{key}\n", create.owner));
+    match &written {
+        Some((path, taken)) => {
+            output::line(&format!("{} has its lines.", path.display()));
+            taken.print();
+        }
+        None => output::line(&format!(
+            "Put these lines into a file such as /etc/toolgate/conf.d/keys.toml, then run\n\
+             `toolgate config reload`; `--write` does both:\n\n{lines}"
+        )),
+    }
     Ok(Exit::Done)
+}
+
+/// Appends the lines and has them taken over.
+async fn write(
+    context: &Context,
+    create: &KeyCreate,
+    id: &str,
+    lines: &str,
+) -> Result<(PathBuf, takeover::Taken), Failure> {
+    let place = Place::find(&context.runtime_dir, create.edit.config.as_deref()).await?;
+    let path = place.drop_in("keys");
+    let before = place.read()?;
+    let there = before.iter().find(|file| file.name == "conf.d/keys.toml").map(|file| file.text.as_str());
+    let text = match there.map(str::trim_end) {
+        None | Some("") => format!("{lines}\n"),
+        Some(there) => format!("{there}\n\n{lines}\n"),
+    };
+    let mut change = Change::default();
+    change.write(&path, &text, Access::Daemon)?;
+    let reason = format!("key create --owner {} ({id})", create.owner);
+    Ok((path, takeover::run(context, &place, &before, change, &reason).await?))
 }
 
 /// `sha256:` and the digest of the secret part's text in hexadecimal.

@@ -5,10 +5,16 @@
 
 mod client_config;
 mod config;
+mod diff;
 mod generate;
+mod history;
 mod key;
 mod probe;
+mod rollback;
+mod server;
+mod starter;
 mod status;
+mod takeover;
 
 use std::path::PathBuf;
 
@@ -36,7 +42,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Config(Config::Check { file: None })) => block_on(config::check(&context)),
         Some(Command::Config(Config::Reload(reload))) => block_on(config::reload(&context, reload)),
         Some(Command::Config(Config::Show)) => block_on(config::show(&context)),
-        Some(Command::Key(Key::Create(create))) => key::create(&context, &create),
+        Some(Command::Config(Config::History(history))) => block_on(history::run(&context, &history)),
+        Some(Command::Config(Config::Diff(diff))) => block_on(diff::run(&context, &diff)),
+        Some(Command::Config(Config::Rollback(rollback))) => block_on(rollback::run(&context, &rollback)),
+        Some(Command::Server(server)) => server::run(&context, server),
+        Some(Command::Key(Key::Create(create))) => block_on(key::create(&context, &create)),
         Some(Command::Bridge(bridge)) => bridge::run(&bridge),
         Some(Command::ClientConfig(config)) => client_config::run(&context, &config),
         Some(Command::Probe(probe)) => block_on(probe::run(&context, probe)),

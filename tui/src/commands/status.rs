@@ -85,13 +85,18 @@ fn listeners(status: &Status) -> Vec<Vec<String>> {
     std::iter::once(head).chain(rows).collect()
 }
 
-fn servers(status: &Status) -> Vec<Vec<String>> {
-    let head = ["SERVER", "STATE", "TRANSPORT", "ERA", "IN FLIGHT", "WAITING", "INSTANCES", "REASON"];
-    let rows = status.servers.iter().map(server);
-    std::iter::once(head.map(String::from).to_vec()).chain(rows).collect()
+/// The table of servers, with its head.
+pub(super) fn servers(status: &Status) -> Vec<Vec<String>> {
+    std::iter::once(server_head()).chain(status.servers.iter().map(server)).collect()
 }
 
-fn server(server: &ServerStatus) -> Vec<String> {
+/// What stands above a server's row.
+pub(super) fn server_head() -> Vec<String> {
+    ["SERVER", "STATE", "TRANSPORT", "ERA", "IN FLIGHT", "WAITING", "INSTANCES", "REASON"].map(String::from).to_vec()
+}
+
+/// A row of the table of servers.
+pub(super) fn server(server: &ServerStatus) -> Vec<String> {
     let critical = if server.critical { "*" } else { "" };
     vec![
         format!("{}{critical}", Shown(&server.name)),
@@ -100,13 +105,13 @@ fn server(server: &ServerStatus) -> Vec<String> {
         server.era.map_or("-", Era::word).into(),
         server.in_flight.to_string(),
         server.waiting.to_string(),
-        server.instances.map_or("-".into(), |count| format!("{}/{}", count.running, count.max)),
+        server.instances.as_ref().map_or("-".into(), |count| format!("{}/{}", count.running, count.max)),
         Shown(server.reason.as_deref().unwrap_or_default()).to_string(),
     ]
 }
 
 /// The two largest units: `3d 4h`, `12m 5s`.
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
     let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
     match (days, hours, minutes) {

@@ -10,6 +10,7 @@ mod proxies;
 mod references;
 mod secrets;
 mod server;
+mod stdio;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -21,9 +22,21 @@ pub(crate) use listener::{HEADERS, HSTS};
 use super::environment::Environment;
 use super::problem::{Problem, Report, Severity};
 use super::section::Section;
-use super::settings::{Daemon, Log, LogFormat, Settings};
+use super::settings::{Daemon, Listener, Log, LogFormat, OnBadConfig, Origin, Server, Settings};
 use super::source::Place;
 use super::tree::{Entry, Node, Table};
+use super::{shape, units};
+
+/// What units are made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Bounds and folders of the process.
+    pub daemon: Daemon,
+    /// In the order of the files.
+    pub listeners: Vec<Arc<Listener>>,
+    /// In the order of the files, disabled ones included.
+    pub servers: Vec<Arc<Server>>,
+}
 
 /// What the builders share.
 struct Context<'a> {
@@ -57,8 +70,10 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let keys = named(tree, "key")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, &tiers, context)?))))
         .collect();
-    let listeners: Vec<_> =
-        named(tree, "listener").map(|(entry, table)| Arc::new(listener::listener(entry, table, context))).collect();
+    let daemon = daemon(Section::new(table(tree, "daemon"), "daemon"), environment);
+    let listeners: Vec<_> = named(tree, "listener")
+        .map(|(entry, table)| Arc::new(listener::listener(entry, table, &daemon.state_dir, context)))
+        .collect();
     listener::check_addresses(tree, context);
     if table(tree, "listener").is_none_or(|listeners| listeners.entries.is_empty()) {
         context.report.push(Problem {
@@ -78,6 +93,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         .collect();
     Settings {
         revision: 1,
+        origin: Origin::Files,
         files: Vec::new(),
         listeners,
         servers,
@@ -85,10 +101,36 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         keys,
         tiers,
         limits: limits::limits(tree.get("limit"), "limit", context),
-        daemon: daemon(Section::new(table(tree, "daemon"), "daemon")),
+        daemon,
         log: log(Section::new(table(tree, "log"), "log")),
         warnings: Vec::new(),
     }
+}
+
+/// What of a tree units are made of: each listener that has an address, each server without an
+/// error of its own, and what concerns the process.
+pub(super) fn parts(tree: &Table, environment: &Environment, report: &mut Report) -> Parts {
+    let mut parts = Parts {
+        daemon: daemon(Section::new(table(tree, "daemon"), "daemon"), environment),
+        listeners: Vec::new(),
+        servers: Vec::new(),
+    };
+    for (entry, table) in named(tree, "listener").filter(|(entry, _)| units::is_name(&entry.key)) {
+        shape::thing("listener.*", entry, report);
+        // A socket says nothing of what is served there, so whatever else is wrong can wait.
+        let listener = listener::listener(entry, table, &parts.daemon.state_dir, &mut Context { environment, report });
+        if !listener.addresses.is_empty() {
+            parts.listeners.push(Arc::new(listener));
+        }
+    }
+    for (entry, table) in named(tree, "server") {
+        let before = report.errors();
+        shape::thing("server.*", entry, report);
+        let server = server::server(entry, table, &mut Context { environment, report });
+        // Without what an operator meant to write, it might run with more than it was meant to have.
+        parts.servers.extend(server.filter(|_| report.errors() == before).map(Arc::new));
+    }
+    parts
 }
 
 fn table<'a>(tree: &'a Table, name: &str) -> Option<&'a Table> {
@@ -101,11 +143,16 @@ fn named<'a>(tree: &'a Table, section: &str) -> impl Iterator<Item = (&'a Entry,
     entries.iter().filter_map(|entry| Some((entry, entry.node.table()?)))
 }
 
-fn daemon(section: Section<'_>) -> Daemon {
+fn daemon(section: Section<'_>, environment: &Environment) -> Daemon {
+    let state_dir = || PathBuf::from(section.text("state_dir").unwrap_or_default());
     Daemon {
         cores: section.count("cores"),
         runtime_dir: PathBuf::from(section.text("runtime_dir").unwrap_or_default()),
-        state_dir: PathBuf::from(section.text("state_dir").unwrap_or_default()),
+        state_dir: environment.state_directory().unwrap_or_else(state_dir),
+        on_bad_config: match section.text("on_bad_config").as_deref() {
+            Some("refuse") => OnBadConfig::Refuse,
+            _ => OnBadConfig::LastGood,
+        },
         drain_timeout: section.duration("drain_timeout"),
         lame_duck: section.duration("lame_duck"),
         max_connections: section.count("max_connections"),

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::environment::{Reader, Scrutiny};
-use super::super::secret::{Secret, looks_secret};
+use super::super::secret::{CREDENTIALS, ENCRYPTED, Secret, looks_secret};
 use super::super::tree::{Entry, Node};
 use super::Context;
 
@@ -15,12 +15,15 @@ use super::Context;
 const LARGEST: u64 = 64 << 10;
 
 /// The value of an entry that may be a secret; problems are reported. To whom it is none of their
-/// business, it is the text that was written.
+/// business, it is the reference that was written, with a file's path made absolute.
 pub(super) fn secret(entry: &Entry, reader: Reader, context: &mut Context<'_>) -> Option<Secret> {
     let node = &entry.node;
     let text = node.text().filter(|text| !text.is_empty())?;
     match text.split_once(':') {
-        Some(("credential" | "file" | "env", _)) if !context.environment.scrutiny.concerns(reader) => {
+        Some(("file", path)) if !context.environment.scrutiny.concerns(reader) => {
+            Some(Secret::new(format!("file:{}", context.path(path, node.place).display())))
+        }
+        Some(("credential" | "env", _)) if !context.environment.scrutiny.concerns(reader) => {
             Some(Secret::new(text.to_owned()))
         }
         Some(("credential", name)) => credential(node, name, context),
@@ -55,18 +58,23 @@ fn credential(node: &Node, name: &str, context: &mut Context<'_>) -> Option<Secr
             "invalid-value",
             node.place,
             "a credential has a name without slashes",
-            "write \"credential:NAME\", as in the unit's LoadCredential=NAME:PATH",
+            "write \"credential:NAME\", after the name of its file in /etc/toolgate/credentials",
         );
         return None;
     }
+    let help = format!("write it to {CREDENTIALS}/{name}, then run `systemctl daemon-reload`, and restart who uses it");
     let Some(folder) = context.environment.credentials() else {
-        let message = format!("the credential \"{name}\" cannot be seen from here");
-        let help = format!("systemd gives it to the daemon alone: see that its unit has LoadCredential={name}:PATH");
-        return hidden(node, message, help, context);
+        if !context.environment.scrutiny.is_final() && is_stored(name) {
+            return Some(Secret::new(String::new()));
+        }
+        return hidden(node, format!("there is no credential {name:?} here"), help, context);
     };
-    let help =
-        format!("see that the daemon's unit has LoadCredential={name}:PATH, and that the daemon was started since");
     from_file(node, &folder.join(name), Some(&help), context)
+}
+
+/// Whether systemd's units would find it.
+fn is_stored(name: &str) -> bool {
+    [ENCRYPTED, CREDENTIALS].iter().any(|folder| Path::new(folder).join(name).exists())
 }
 
 fn variable(node: &Node, name: &str, context: &mut Context<'_>) -> Option<Secret> {

@@ -8,17 +8,19 @@ use toolgate_protocol::names::{Aliases, MAX_MERGED, is_alias, join};
 use super::super::environment::Reader;
 use super::super::secret::Secret;
 use super::super::section::Section;
-use super::super::settings::{Http, Instances, Per, Pool, Queue, Server, Stdio, Timeouts, Transport, UpstreamTls};
+use super::super::settings::{Http, Pool, Queue, Server, Timeouts, Transport, UpstreamTls};
 use super::super::tree::{Entry, Table};
 use super::super::{kind::Kind, units, url};
 use super::limits::limits;
 use super::listener::{header_name, pair};
 use super::secrets::{certificate_path, secret};
+use super::stdio::stdio;
 use super::{Context, references, tls};
 
 /// Keys that only one of the two kinds of server has.
 const HTTP_ONLY: &[&str] = &["transport", "pool", "bearer", "headers", "tls", "forward_client"];
-const STDIO_ONLY: &[&str] = &["env", "directory", "line_bytes", "instances"];
+const STDIO_ONLY: &[&str] =
+    &["env", "directory", "network", "network_allow", "read", "write", "groups", "line_bytes", "instances"];
 
 /// A server, unless nothing says how it is reached.
 pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Option<Server> {
@@ -87,18 +89,8 @@ fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> 
             }
             Some(Transport::Sse(http))
         }
-        (None, Some(node)) => {
+        (None, Some(_)) => {
             foreign(section, HTTP_ONLY, "endpoints", context);
-            if node.elements().is_empty() {
-                context.error("missing-key", node.place, "the list is empty", "write the program and its arguments");
-            } else if node.text().is_some_and(|text| text.contains(' ')) {
-                context.error(
-                    "invalid-value",
-                    node.place,
-                    "a command is a list: no shell takes it apart",
-                    "write [\"PROGRAM\", \"ARGUMENT\", …]",
-                );
-            }
             Some(Transport::Stdio(stdio(section, context)))
         }
     }
@@ -140,43 +132,6 @@ fn authorities(section: Section<'_>, context: &mut Context<'_>) -> Option<PathBu
     let path = certificate_path(node, context)?;
     tls::check_authorities(node, &path, context);
     Some(path)
-}
-
-fn stdio(section: Section<'_>, context: &mut Context<'_>) -> Stdio {
-    let mut environment = Vec::new();
-    for entry in section.entries("env") {
-        if let Some(value) = secret(entry, Reader::Keeper, context) {
-            environment.push((entry.key.clone(), value));
-        }
-    }
-    if let Some(node) = section.written("instances.spares")
-        && section.count::<usize>("instances.spares") > section.count("instances.max")
-    {
-        context.warning(
-            "conflict",
-            node.place,
-            "these are more spares than instances may run",
-            "raise instances.max above it, or write fewer spares: what serves somebody counts too",
-        );
-    }
-    Stdio {
-        command: section.texts("command"),
-        environment,
-        directory: section.text("directory").map(PathBuf::from),
-        instances: Instances {
-            per: section.text("instances.per").map(|text| match text.as_str() {
-                "client" => Per::Client,
-                "all" => Per::All,
-                _ => Per::Session,
-            }),
-            max: section.count("instances.max"),
-            spares: section.count("instances.spares"),
-            idle: section.duration("instances.idle"),
-            memory: section.maybe_size("instances.memory"),
-            tasks: section.maybe_count("instances.tasks"),
-        },
-        line_bytes: section.size("line_bytes"),
-    }
 }
 
 fn aliases(server: &str, section: Section<'_>, context: &mut Context<'_>) -> Aliases {

@@ -201,7 +201,7 @@ pub async fn shared_leg(
     client: &str,
 ) -> Result<Leg, Failure> {
     let mut opened = server.discovery.opening(client, revision).lock_owned().await;
-    if let Some(leg) = opened.as_ref().filter(|leg| !leg.is_ended()) {
+    if let Some(leg) = opened.as_ref().filter(|leg| leg.is_open()) {
         return Ok(leg.clone());
     }
     // It goes on when the caller goes away: others may wait for it.

@@ -16,7 +16,7 @@ use crate::provenance::Provenance;
 use crate::sessions::{Hosted, Place};
 
 async fn instance(mut stream: UnixStream) {
-    let hello = notice::line(&Hello { server: "old".to_owned(), pid: 7 });
+    let hello = notice::line(&Hello { server: "old".to_owned(), pid: 7, cgroup: None });
     stream.write_all(&hello).await.unwrap();
     stream.read_to_end(&mut Vec::new()).await.unwrap();
 }

@@ -11,6 +11,7 @@ use tracing::warn;
 use super::connection::{Connection, Incoming};
 use super::instances::{Instances, Means, Role};
 use super::link::{Begun, Link, Serves};
+use crate::cgroup;
 use crate::config::settings::Stdio;
 use crate::servers::exchange::{one_line, refusal};
 use crate::state::entry::{self, Left};
@@ -103,7 +104,8 @@ impl Instances {
         };
         let (reader, writer) = connection.begin(Some(&keep), first);
         let asked = keep.asked();
-        let begun = Begun { pid, reader: Incoming::Instance(reader), writer, keep: Some(keep) };
+        let group = cgroup::of_instance(&self.server, pid);
+        let begun = Begun { pid, group, reader: Incoming::Instance(reader), writer, keep: Some(keep) };
         let link = self.add(Link::start(begun, place), role.into(), serves).ok()?;
         // Whoever was to answer is gone.
         for id in asked {

@@ -185,7 +185,7 @@ mod tests {
 
     async fn accept(listener: &UnixListener) -> UnixStream {
         let (mut peer, _) = listener.accept().await.unwrap();
-        let hello = Hello { server: "files".to_owned(), pid: 7 };
+        let hello = Hello { server: "files".to_owned(), pid: 7, cgroup: None };
         peer.write_all(&notice::line(&hello)).await.unwrap();
         peer
     }
@@ -250,7 +250,9 @@ mod tests {
                     drop(listener.accept().await.unwrap());
                 }
                 let (mut peer, _) = listener.accept().await.unwrap();
-                peer.write_all(&notice::line(&Hello { server: "files".to_owned(), pid: 7 })).await.unwrap();
+                peer.write_all(&notice::line(&Hello { server: "files".to_owned(), pid: 7, cgroup: None }))
+                    .await
+                    .unwrap();
                 peer
             };
             let (opened, _peer) = tokio::join!(open(&path, PATIENCE, 100), peer);

@@ -20,11 +20,14 @@ use tracing::{info, warn};
 use super::again::Keeping;
 use super::connection::{self, Incoming, OpenError};
 use super::events::Events;
-use super::link::{Begun, Link, Serves};
+use super::link::{Begun, Link, Serves, epitaph};
 use super::spares::Spares;
+use crate::cgroup;
 use crate::clock;
-use crate::config::settings::{Queue, Stdio};
+use crate::config::settings::{Queue, Stdio, Wear};
 use crate::failure::{Failure, Kind};
+use crate::instance::notice::Exit;
+use crate::observe::Shown;
 use crate::state::entry;
 use room::Room;
 
@@ -49,7 +52,9 @@ pub struct Instances {
     running: Mutex<HashMap<u64, Slot>>,
     /// By owner: one starts the instance, the others wait for what comes of it.
     starting: Mutex<HashMap<String, Arc<Start>>>,
-    backoff: Mutex<Backoff>,
+    pub(super) backoff: Mutex<Backoff>,
+    pub(super) wear: Wear,
+    last_end: Mutex<Option<Ended>>,
     retired: AtomicBool,
     next: AtomicU64,
     pub(super) keeping: Option<Keeping>,
@@ -71,18 +76,46 @@ type Start = tokio::sync::Mutex<Option<Failure>>;
 pub(super) struct Slot {
     pub(super) link: Link,
     pub(super) started: u64,
+    /// Since when nothing new begins with it.
+    pub(super) left_at: Option<u64>,
     pub(super) role: Role,
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Its wrapper's process id.
+    pub pid: u32,
+    /// When that was noticed, in milliseconds since 1970.
+    pub at: u64,
+    /// What the wrapper said.
+    pub exit: Exit,
+}
+
+impl Ended {
+    /// As a clause.
+    pub fn how(&self) -> String {
+        epitaph(Some(&self.exit)).to_string()
+    }
+
+    fn warn(&self, server: &str) {
+        let Exit { status, signal, oom_kills, memory_peak, stderr, .. } = &self.exit;
+        let how = self.how();
+        let last = stderr.last().map(String::as_str).unwrap_or_default();
+        warn!(server, pid = self.pid, status, signal, oom_kills, memory_peak, stderr = %Shown(last), "an instance ended by itself: {how}");
+    }
 }
 
 /// What an instance is there for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
     /// Nobody yet.
     Spare,
     /// One session.
     Dedicated,
     /// All calls of this owner find it again.
     Shared {
+        /// By whom calls find it again.
         owner: String,
         /// Sessions of clients live in it, which would miss it with all that they told it.
         lasting: bool,
@@ -94,6 +127,7 @@ impl Instances {
     pub fn new(server: &str, socket: PathBuf, stdio: &Stdio, queue: &Queue) -> Self {
         Self {
             spares: Spares::new(stdio.instances.spares),
+            wear: stdio.instances.wear,
             ..Self::by(
                 server,
                 Means::Socket { path: socket, line_bytes: stdio.line_bytes },
@@ -122,6 +156,8 @@ impl Instances {
             running: Mutex::default(),
             starting: Mutex::default(),
             backoff: Mutex::new(Backoff::new(seed())),
+            wear: Wear::default(),
+            last_end: Mutex::default(),
             retired: AtomicBool::new(false),
             next: AtomicU64::new(0),
             keeping: None,
@@ -169,7 +205,7 @@ impl Instances {
     fn running_for(&self, owner: &str) -> Option<Link> {
         self.lock().values().find_map(|slot| {
             let shared = matches!(&slot.role, Role::Shared { owner: other, .. } if other == owner);
-            (shared && !slot.link.is_ended()).then(|| slot.link.clone())
+            (shared && slot.link.is_open()).then(|| slot.link.clone())
         })
     }
 
@@ -185,6 +221,11 @@ impl Instances {
         self.max
     }
 
+    /// Whether they are processes, and not sessions at a server over SSE.
+    pub fn are_processes(&self) -> bool {
+        matches!(self.means, Means::Socket { .. })
+    }
+
     /// Instances that run.
     pub fn count(&self) -> usize {
         self.lock().values().filter(|slot| !slot.link.is_ended()).count()
@@ -195,10 +236,25 @@ impl Instances {
         match lock(&self.backoff).verdict(clock::millis()) {
             Verdict::Start => None,
             Verdict::Wait { millis } => {
-                Some(format!("it ended right after its start; next try in {} s", millis.div_ceil(1000)))
+                let how = self.how_it_ended();
+                Some(format!("it ended right after its start{how}; next try in {} s", millis.div_ceil(1000)))
             }
-            Verdict::Quarantined => Some("it keeps ending right after its start; mend it and reload".to_owned()),
+            Verdict::Quarantined => {
+                let how = self.how_it_ended();
+                let command = format!("toolgate server restart {}", self.server);
+                Some(format!("it keeps ending right after its start{how}; mend it, then run `{command}`"))
+            }
         }
+    }
+
+    fn how_it_ended(&self) -> String {
+        lock(&self.last_end).as_ref().map_or_else(String::new, |end| format!(" ({})", end.how()))
+    }
+
+    /// How the instance ended that ended last; none where no wrapper told.
+    pub fn last_end(&self) -> Option<Ended> {
+        self.sweep();
+        lock(&self.last_end).clone()
     }
 
     /// Ends instances that idle, and forgets ended ones. Called every few seconds.
@@ -207,6 +263,9 @@ impl Instances {
         self.lock().retain(|_, slot| {
             if slot.link.is_ended() {
                 self.note_end(slot);
+                return false;
+            }
+            if !self.goes_on(slot) {
                 return false;
             }
             // Whoever waits for what it announces uses it as a stream.
@@ -266,7 +325,7 @@ impl Instances {
             link.serve(serves);
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let slot = Slot { link: link.clone(), started: clock::millis(), role };
+        let slot = Slot { link: link.clone(), started: clock::millis(), left_at: None, role };
         let mut running = self.lock();
         // Under the lock, so that a server which is retired now ends this one with the others.
         if self.retired.load(Ordering::Relaxed) {
@@ -283,12 +342,13 @@ impl Instances {
                 let (hello, connection) = connection::open(path, START_TIMEOUT, *line_bytes).await?;
                 let keep = self.keep(hello.pid, role, &connection).await;
                 let (reader, writer) = connection.begin(keep.as_ref(), Bytes::new());
-                Ok(Begun { pid: hello.pid, reader: Incoming::Instance(reader), writer, keep })
+                let group = hello.cgroup.as_deref().and_then(cgroup::named);
+                Ok(Begun { pid: hello.pid, group, reader: Incoming::Instance(reader), writer, keep })
             }
             Means::Events(events) => {
                 let (reader, writer) = events.open(START_TIMEOUT).await?;
                 // No process of this machine.
-                Ok(Begun { pid: 0, reader, writer, keep: None })
+                Ok(Begun { pid: 0, group: None, reader, writer, keep: None })
             }
         }
     }
@@ -334,6 +394,13 @@ impl Instances {
     /// An end soon after the start that nobody asked for counts as a crash, unless it had worked: then
     /// something else ended it, and the next one will start.
     fn note_end(&self, slot: &Slot) {
+        if let Some(exit) = slot.link.exit() {
+            let end = Ended { pid: slot.link.pid(), at: clock::unix_millis(), exit: exit.clone() };
+            if !slot.link.was_told_to_end() {
+                end.warn(&self.server);
+            }
+            *lock(&self.last_end) = Some(end);
+        }
         let lived = Duration::from_millis(clock::millis().saturating_sub(slot.started));
         if slot.role == Role::Spare && (slot.link.was_told_to_end() || lived >= STABLE) {
             // Nobody used it: that it ran says nothing of how calls would fare.

@@ -5,9 +5,10 @@
 //! that number their requests alike never meet (`1` is not `"1"`, and neither is ours).
 
 use std::cell::{OnceCell, RefCell};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -73,13 +74,19 @@ pub struct Link {
 pub(super) struct Shared {
     /// Process id of the instance's wrapper, for people.
     pub(super) pid: u32,
+    /// The control group of its processes.
+    group: Option<PathBuf>,
     next_id: AtomicU64,
     in_flight: AtomicUsize,
     last_used: AtomicU64,
     ended: AtomicBool,
+    /// What its wrapper said last.
+    exit: OnceLock<Exit>,
     told_to_end: AtomicBool,
     /// Its connection has ended, and its place is free.
     left: AtomicBool,
+    /// Nothing new is begun with it.
+    leaving: AtomicBool,
     /// Requests that it has answered.
     pub(super) answered: AtomicUsize,
     /// What it announces, where several share it.
@@ -97,6 +104,8 @@ pub(super) struct Shared {
 pub struct Begun {
     /// Process id of the instance's wrapper, for people.
     pub pid: u32,
+    /// The control group of its processes.
+    pub group: Option<PathBuf>,
     /// What the instance says.
     pub reader: Incoming,
     /// What it is told.
@@ -124,17 +133,20 @@ impl Link {
     /// Takes over an opened connection; nobody is served yet. The instance has its `place` until
     /// its connection has ended.
     pub fn start(begun: Begun, place: OwnedSemaphorePermit) -> Self {
-        let Begun { pid, reader, writer, keep } = begun;
+        let Begun { pid, group, reader, writer, keep } = begun;
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared {
             pid,
+            group,
             // What an earlier process asked may still be answered.
             next_id: AtomicU64::new(keep.as_ref().map_or(1, |keep| keep.first_id())),
             in_flight: AtomicUsize::new(0),
             last_used: AtomicU64::new(clock::millis()),
             ended: AtomicBool::new(false),
+            exit: OnceLock::new(),
             told_to_end: AtomicBool::new(false),
             left: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
             news: News::default(),
             room: Arc::new(Semaphore::new(COMMAND_BYTES)),
@@ -159,6 +171,11 @@ impl Link {
     /// Process id of the instance's wrapper.
     pub fn pid(&self) -> u32 {
         self.shared.pid
+    }
+
+    /// The control group of its processes, where it has one of its own.
+    pub fn group(&self) -> Option<&Path> {
+        self.shared.group.as_deref()
     }
 
     /// Where the instance outlives the process.
@@ -235,6 +252,26 @@ impl Link {
         drop(self.commands.try_send(Command::End));
     }
 
+    /// Has nothing new begin with it; what is in flight goes on.
+    pub fn leave(&self) {
+        self.shared.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something new may begin with it.
+    pub fn is_open(&self) -> bool {
+        !self.is_ended() && !self.is_leaving()
+    }
+
+    /// Whether it ends as soon as nothing is in flight.
+    pub fn is_leaving(&self) -> bool {
+        self.shared.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Requests that it has answered, greetings included.
+    pub fn answered(&self) -> u64 {
+        self.shared.answered.load(Ordering::Relaxed) as u64
+    }
+
     /// Counts its end as the gate's decision, even where it came first.
     pub fn forgive(&self) {
         self.shared.told_to_end.store(true, Ordering::Relaxed);
@@ -248,6 +285,11 @@ impl Link {
     /// Whether its connection has ended, so that it takes no place any more.
     pub(super) fn has_left(&self) -> bool {
         self.shared.left.load(Ordering::Relaxed)
+    }
+
+    /// How it ended, once its wrapper has said so.
+    pub fn exit(&self) -> Option<&Exit> {
+        self.shared.exit.get()
     }
 
     /// Whether it has answered more than a greeting: what ends it then is not its start.
@@ -403,16 +445,20 @@ async fn read(
             Line::Exited(reason) => exit = Some(reason),
         }
     }
-    shared.ended.store(true, Ordering::Relaxed);
     if let Some(keep) = &shared.keep {
         keep.end();
     }
-    shared.news.retire();
     let reason = match reader {
         Incoming::Instance(_) if endless => "it wrote a line that has no end".into(),
         Incoming::Instance(_) => epitaph(exit.as_ref()),
         Incoming::Events(_) => "its stream of events ended".into(),
     };
+    // Before the end is noted: whoever finds it ended finds out how.
+    if let Some(exit) = exit {
+        drop(shared.exit.set(exit));
+    }
+    shared.ended.store(true, Ordering::Relaxed);
+    shared.news.retire();
     debug!(pid = shared.pid, %reason, "an instance ended");
     waiting.borrow_mut().lose_all(&reason);
     // Who waits for what it says holds a handle, and would keep the connection for ever.
@@ -423,8 +469,12 @@ async fn read(
 }
 
 /// What callers read when the instance ended under them.
-fn epitaph(exit: Option<&Exit>) -> Arc<str> {
+pub(super) fn epitaph(exit: Option<&Exit>) -> Arc<str> {
     match exit {
+        // 137 is how a shell says that its child was killed.
+        Some(Exit { oom_kills: 1.., signal: Some(9), .. } | Exit { oom_kills: 1.., status: Some(137), .. }) => {
+            "its memory ran out".into()
+        }
         Some(Exit { status: Some(status), .. }) => format!("its process ended with status {status}").into(),
         Some(Exit { signal: Some(signal), .. }) => format!("its process was ended by signal {signal}").into(),
         // The wrapper's line, or what the server wrote to look like it.

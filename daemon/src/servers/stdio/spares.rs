@@ -47,6 +47,11 @@ impl Spares {
         lock(&self.backoff).failed(clock::millis());
     }
 
+    /// Starts are tried again at once.
+    pub(super) fn forget_failures(&self) {
+        lock(&self.backoff).succeeded();
+    }
+
     fn may_start(&self) -> bool {
         lock(&self.backoff).verdict(clock::millis()) == Verdict::Start
     }

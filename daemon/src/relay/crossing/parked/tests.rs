@@ -28,7 +28,7 @@ async fn serve(socket: UnixListener, reached: Reached) {
 
 async fn instance(stream: UnixStream, reached: Reached) {
     let mut stream = BufReader::new(stream);
-    let hello = notice::line(&Hello { server: "old".to_owned(), pid: 7 });
+    let hello = notice::line(&Hello { server: "old".to_owned(), pid: 7, cgroup: None });
     stream.write_all(&hello).await.unwrap();
     let mut line = String::new();
     while stream.read_line(&mut line).await.unwrap_or(0) > 0 {

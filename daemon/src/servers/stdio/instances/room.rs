@@ -95,7 +95,9 @@ impl Instances {
     fn take_longest_idle(&self) -> Option<Link> {
         let mut running = self.lock();
         let idle = running.iter().filter(|(_, slot)| slot.may_give_way());
-        let number = idle.max_by_key(|(_, slot)| slot.link.idle_millis()).map(|(number, _)| *number)?;
+        // One that is replaced is of no use to anybody.
+        let number =
+            idle.max_by_key(|(_, slot)| (slot.is_done(), slot.link.idle_millis())).map(|(number, _)| *number)?;
         running.remove(&number).map(|slot| slot.link)
     }
 }
@@ -103,6 +105,9 @@ impl Instances {
 impl Slot {
     fn may_give_way(&self) -> bool {
         let idle = self.link.idle_millis();
+        if self.is_done() {
+            return true;
+        }
         match self.role {
             Role::Spare => false,
             // A client of the modern era has no session that it could miss: its next call opens another.

@@ -10,6 +10,8 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::config::settings;
 use crate::instance::notice::{self, Hello};
+use crate::servers::stdio::link::{Arrival, Reply};
+use crate::servers::stdio::wear::Renewed;
 
 /// Who stands behind the socket: starts instances, each of which ends when it is told to.
 struct Peer {
@@ -54,7 +56,7 @@ impl Peer {
     async fn serve(self: Rc<Self>, mut stream: UnixStream) {
         self.begun.notify_one();
         self.go.acquire().await.unwrap().forget();
-        let hello = notice::line(&Hello { server: "files".to_owned(), pid: 7 });
+        let hello = notice::line(&Hello { server: "files".to_owned(), pid: 7, cgroup: None });
         stream.write_all(&hello).await.unwrap();
         let mut buffer = [0; 64];
         let echo = async {
@@ -79,12 +81,27 @@ fn play<F: Future<Output = ()>>(max: usize, test: impl FnOnce(Arc<Instances>, Rc
 }
 
 fn play_with<F: Future<Output = ()>>(max: usize, spares: usize, test: impl FnOnce(Arc<Instances>, Rc<Peer>) -> F) {
+    play_worn(max, spares, Wear::default(), test);
+}
+
+fn play_worn<F: Future<Output = ()>>(
+    max: usize,
+    spares: usize,
+    wear: Wear,
+    test: impl FnOnce(Arc<Instances>, Rc<Peer>) -> F,
+) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("files.sock");
     let long = Duration::from_secs(60);
-    let limits = settings::Instances { per: None, max, spares, idle: long, memory: None, tasks: None };
-    let stdio =
-        Stdio { command: Vec::new(), environment: Vec::new(), directory: None, instances: limits, line_bytes: 1024 };
+    let limits = settings::Instances { per: None, max, spares, idle: long, memory: None, tasks: None, cpu: None, wear };
+    let stdio = Stdio {
+        command: Vec::new(),
+        environment: Vec::new(),
+        directory: None,
+        access: settings::Access::default(),
+        instances: limits,
+        line_bytes: 1024,
+    };
     let queue = Queue { max_size: 10, timeout: long };
     let instances = Arc::new(Instances::new("files", socket.clone(), &stdio, &queue));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -314,5 +331,113 @@ fn no_more_give_way_than_wait() {
         let other = instances.shared("other", Serves::Client).await.unwrap();
         instances.dedicated(mpsc::channel(1).0).await.unwrap();
         assert!(one.is_ended() != other.is_ended(), "one was enough");
+    });
+}
+
+/// A request whose echo is its answer.
+async fn answered(link: &Link, id: u64) {
+    let message = bytes::Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#));
+    let mut reply = link.request(id, message, Duration::from_secs(9)).await.unwrap();
+    assert!(matches!(reply.next().await, Arrival::Final(_)));
+}
+
+/// A request that is never answered.
+async fn unanswered(link: &Link, id: u64) -> Reply {
+    link.request(id, bytes::Bytes::from_static(b"[]"), Duration::from_secs(9)).await.unwrap()
+}
+
+const TWO_CALLS: Wear = Wear { calls: Some(2), age: None, memory: None };
+
+#[test]
+fn a_worn_instance_finishes_what_it_began_while_another_takes_what_is_new() {
+    play_worn(5, 0, TWO_CALLS, |instances, peer| async move {
+        peer.let_go(2);
+        let first = instances.shared("all", Serves::Everybody).await.unwrap();
+        answered(&first, 1).await;
+        instances.sweep();
+        assert!(first.is_open(), "one call is not two");
+        answered(&first, 2).await;
+        let pending = unanswered(&first, 3).await;
+        instances.sweep();
+        let second = instances.shared("all", Serves::Everybody).await.unwrap();
+        assert!(!second.is_same(&first) && !first.is_ended() && !first.is_open());
+        drop(pending);
+        until(|| {
+            instances.sweep();
+            peer.ended.get() == 1
+        })
+        .await;
+        assert!(second.is_open());
+        assert_eq!((peer.started.get(), instances.count()), (2, 1));
+    });
+}
+
+#[test]
+fn calls_do_not_wear_out_the_instance_of_a_session() {
+    play_worn(5, 0, TWO_CALLS, |instances, peer| async move {
+        peer.let_go(1);
+        let own = instances.dedicated(mpsc::channel(1).0).await.unwrap();
+        answered(&own, 1).await;
+        answered(&own, 2).await;
+        instances.sweep();
+        assert!(own.is_open());
+        instances.renew(true);
+        assert!(!own.is_open() && !own.is_ended(), "but its operator replaces it");
+    });
+}
+
+#[test]
+fn age_wears_out_spares_and_the_instances_of_sessions() {
+    let wear = Wear { age: Some(Duration::ZERO), ..Wear::default() };
+    play_worn(5, 1, wear, |instances, peer| async move {
+        peer.let_go(9);
+        instances.keep_spares();
+        until(|| instances.spares() == Some(1)).await;
+        let own = instances.dedicated(mpsc::channel(1).0).await.unwrap();
+        until(|| {
+            instances.sweep();
+            !own.is_open() && peer.ended.get() >= 1
+        })
+        .await;
+        assert!(instances.trouble().is_none(), "none of them has failed");
+    });
+}
+
+#[test]
+fn who_waits_for_the_only_place_gets_it_as_soon_as_its_holder_is_done() {
+    play(1, |instances, peer| async move {
+        peer.let_go(2);
+        let first = instances.shared("all", Serves::Everybody).await.unwrap();
+        let pending = unanswered(&first, 1).await;
+        assert_eq!(instances.renew(true), Renewed { ended: 0, leaving: 1 });
+        let finish = async {
+            tokio::task::yield_now().await;
+            assert_eq!(peer.ended.get(), 0, "what is in flight goes on");
+            drop(pending);
+        };
+        let (second, ()) = tokio::join!(instances.shared("all", Serves::Everybody), finish);
+        assert!(second.unwrap().is_open());
+        assert_eq!((peer.started.get(), peer.ended.get()), (2, 1));
+    });
+}
+
+#[test]
+fn a_restart_ends_all_at_once_and_forgives_what_kept_ending() {
+    play(5, |instances, peer| async move {
+        peer.let_go(3);
+        let one = instances.shared("one", Serves::Everybody).await.unwrap();
+        peer.crash.notify_one();
+        until(|| {
+            instances.sweep();
+            instances.trouble().is_some()
+        })
+        .await;
+        assert!(one.is_ended());
+        assert_eq!(instances.renew(false), Renewed::default());
+        assert!(instances.trouble().is_none());
+        instances.shared("one", Serves::Everybody).await.unwrap();
+        let two = instances.dedicated(mpsc::channel(1).0).await.unwrap();
+        assert_eq!(instances.renew(false), Renewed { ended: 2, leaving: 0 });
+        assert!(two.is_ended());
     });
 }

@@ -1,0 +1,90 @@
+//! `toolgate server show`: one server and its instances.
+
+use toolgate_admin_api::{Exit, Instance, InstanceEnd, Instances, ServerStatus, Shown};
+
+use crate::client::admin::AdminClient;
+use crate::commands::{Context, status};
+use crate::failure::Failure;
+use crate::output;
+
+/// Prints it; 3 when it does not work.
+pub(super) async fn run(context: &Context, name: &str) -> Result<Exit, Failure> {
+    let answer = AdminClient::control(&context.runtime_dir).await?.get(&format!("/v1/servers/{name}")).await?;
+    let server: ServerStatus = answer.read()?;
+    if context.json {
+        output::json(&server);
+    } else {
+        print(&server);
+    }
+    Ok(if server.state.is_bad() { Exit::Degraded } else { Exit::Done })
+}
+
+fn print(server: &ServerStatus) {
+    output::raw(output::table(&[status::server_head(), status::server(server)]).as_bytes());
+    let Some(instances) = &server.instances else { return };
+    if !instances.each.is_empty() {
+        output::line("");
+        output::raw(output::table(&each(instances)).as_bytes());
+    }
+    if let Some(end) = &instances.last_end {
+        output::line("");
+        last_words(end);
+    }
+}
+
+fn each(instances: &Instances) -> Vec<Vec<String>> {
+    let head = ["PID", "ROLE", "AGE", "IDLE", "IN FLIGHT", "ANSWERED", "MEMORY", "PEAK", "TASKS", "OOM KILLS"];
+    let rows = instances.each.iter().map(row);
+    std::iter::once(head.map(String::from).to_vec()).chain(rows).collect()
+}
+
+fn row(instance: &Instance) -> Vec<String> {
+    let count = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let leaving = if instance.leaving { ", leaving" } else { "" };
+    vec![
+        instance.pid.to_string(),
+        format!("{}{leaving}", instance.role.word()),
+        status::duration(instance.age_seconds),
+        status::duration(instance.idle_seconds),
+        instance.in_flight.to_string(),
+        instance.answered.to_string(),
+        bytes(instance.memory),
+        bytes(instance.memory_peak),
+        count(instance.tasks),
+        count(instance.oom_kills),
+    ]
+}
+
+/// As the configuration writes sizes: `256M`.
+fn bytes(number: Option<u64>) -> String {
+    match number {
+        None => "-".into(),
+        Some(bytes @ 0..1024) => bytes.to_string(),
+        Some(bytes @ 1024..0x10_0000) => format!("{}K", bytes >> 10),
+        Some(bytes @ 0x10_0000..0x4000_0000) => format!("{}M", bytes >> 20),
+        Some(bytes) => format!("{}.{}G", bytes >> 30, (bytes >> 20) % 1024 * 10 / 1024),
+    }
+}
+
+fn last_words(end: &InstanceEnd) {
+    let peak = end.memory_peak.map_or_else(String::new, |_| format!(", at most {} of memory", bytes(end.memory_peak)));
+    output::line(&format!("The instance that ended last (pid {}): {}{peak}", end.pid, Shown(&end.how)));
+    if end.stderr.is_empty() {
+        return output::line("It wrote nothing on standard error.");
+    }
+    output::line("Its last lines on standard error:");
+    for line in &end.stderr {
+        output::line(&format!("  {}", output::printable(line)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        let sizes = [None, Some(7), Some(2048), Some(300 << 20), Some(3 << 29)].map(bytes);
+        assert_eq!(sizes, ["-", "7", "2K", "300M", "1.5G"]);
+    }
+}
