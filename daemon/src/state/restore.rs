@@ -102,9 +102,8 @@ impl Sorter<'_> {
     }
 
     fn instance(&mut self, mut entry: entry::Instance, (name, descriptor): (String, OwnedFd)) {
-        let Some(server) = self.server(&entry.server, &entry.likeness).cloned() else {
-            return close((name, descriptor));
-        };
+        let server = self.server(&entry.server, &entry.likeness).filter(|_| !entry.leaving).cloned();
+        let Some(server) = server else { return close((name, descriptor)) };
         let (number, pid, cut) = (entry.number, entry.pid, entry.cut);
         let (role, introduction) = (entry.role.clone(), entry.introduction.clone());
         let left = entry.left.take();
