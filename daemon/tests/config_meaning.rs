@@ -15,6 +15,7 @@ fn read(text: &str) -> Settings {
 const EXAMPLE: &str = include_str!("config/valid/example.toml");
 const EVERY_KIND: &str = include_str!("config/valid/every-kind.toml");
 const PACKAGED: &str = include_str!("../../packaging/toolgate.toml");
+const EXAMPLES: &str = include_str!("../../packaging/examples.toml");
 
 #[test]
 fn the_example_of_the_design_means_what_it_says() {
@@ -81,17 +82,23 @@ fn one_server_is_compared_on_its_own() {
 
 #[test]
 fn the_packaged_file_is_usable_as_it_is_and_with_all_its_examples() {
-    assert_eq!(read(PACKAGED).warnings, Vec::<String>::new());
-    let all: String = PACKAGED
+    let settings = read(PACKAGED);
+    assert_eq!(settings.warnings, Vec::<String>::new());
+    let local = &settings.listeners[0];
+    assert!(local.addresses.iter().all(|address| address.ip().is_loopback()), "nobody else connects yet");
+    let tls = local.tls.as_ref().expect("TLS from the first start");
+    assert!(tls.certificates[0].chain.ends_with("tls/local.crt"), "in the state folder, which the text does not know");
+    assert!(tls.self_signed.as_ref().is_some_and(|names| names.contains(&"localhost".to_owned())));
+    let all: String = EXAMPLES
         .lines()
         .map(|line| match line.strip_prefix('#') {
             Some(example) if !example.starts_with(' ') => format!("{example}\n"),
             _ => format!("{line}\n"),
         })
         .collect();
-    assert_ne!(all, PACKAGED);
-    let settings = read(&all);
-    assert_eq!(settings.listeners.len(), 3);
+    assert_ne!(all, EXAMPLES);
+    let settings = read(&format!("{PACKAGED}{all}"));
+    assert_eq!(settings.listeners.len(), 4);
     assert_eq!(settings.servers.len(), 2);
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use toolgate_admin_api::{Socket, paths};
 use toolgate_protocol::framing::Refusal;
-use toolgated::config;
+use toolgated::config::{self, keys};
 
 const KEYS_BEGIN: &str = "<!-- keys: written by `UPDATE_DOCS=1 cargo test -p toolgated --test docs` -->\n";
 const KEYS_END: &str = "<!-- /keys -->";
@@ -153,13 +153,32 @@ fn manuals_and_completions_show_what_operators_may_use() {
     let pages = std::fs::read_dir(folder.path()).expect("the folder");
     let pages: BTreeSet<String> =
         pages.map(|page| page.expect("an entry").file_name().into_string().expect("text")).collect();
-    let wanted = ["", "-check", "-demo", "-import", "-keeper", "-run"].map(|name| format!("toolgated{name}.8"));
-    assert_eq!(pages, BTreeSet::from(wanted));
+    let commands = ["", "-check", "-demo", "-import", "-keeper", "-run"].map(|name| format!("toolgated{name}.8"));
+    let wanted: BTreeSet<_> = commands.into_iter().chain(["toolgate.toml.5".to_owned()]).collect();
+    assert_eq!(pages, wanted);
     for shell in ["bash", "zsh", "fish"] {
         let output = Command::new(program).args(["completions", shell]).output().expect("runs");
         let script = String::from_utf8(output.stdout).expect("text");
         assert!(script.contains("keeper") && !script.contains("demo-server"), "{shell}");
     }
+}
+
+#[test]
+fn the_manual_of_the_file_names_every_key_that_the_checker_knows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = env!("CARGO_BIN_EXE_toolgated");
+    assert!(Command::new(program).arg("man").arg(folder.path()).status().expect("runs").success());
+    // What roff needs before dashes and backslashes.
+    let page = read(&folder.path().join("toolgate.toml.5")).replace("\\-", "-").replace("\\*(Aq", "'");
+    let terms: BTreeSet<&str> = page.split("\n.TP\n").skip(1).filter_map(|entry| entry.lines().next()).collect();
+    let known: BTreeSet<String> =
+        keys::KEYS.iter().map(|key| format!("\\fB{}\\fR", key.path.replace(".*", ".NAME"))).collect();
+    assert!(known.len() > 100, "{known:?}");
+    assert_eq!(terms, known.iter().map(String::as_str).collect());
+    for key in keys::KEYS {
+        assert!(page.contains(key.doc), "{}", key.doc);
+    }
+    assert!(page.contains(".SH EXAMPLES\n") && page.contains("#[server.files]"));
 }
 
 #[test]

@@ -156,6 +156,28 @@ fn a_refused_connection_is_77_and_names_the_group() {
     assert!(err.contains("toolgate-control"), "{err}");
 }
 
+/// As nobody where root runs this, else in a folder that is closed to everybody.
+#[test]
+fn whoever_may_not_write_is_told_to_use_sudo_and_nothing_is_written() {
+    let base = tempfile::tempdir().expect("folder");
+    let base = base.path();
+    let main = base.join("toolgate.toml");
+    fs::write(&main, "version = 1\n").expect("writes");
+    let program = base.join("toolgate");
+    fs::copy(env!("CARGO_BIN_EXE_toolgate"), &program).expect("copies");
+    fs::set_permissions(base, fs::Permissions::from_mode(0o555)).expect("chmod");
+    let mut command = std::process::Command::new(&program);
+    if is_root() {
+        command.uid(65534).gid(65534);
+    }
+    command.env_remove("TOOLGATE_RUNTIME_DIR").arg("--socket-dir").arg(base.join("run"));
+    let (code, _, err) = run(command.args(["server", "add", "files", "--config"]).arg(&main).args(["--", "a b"]));
+    fs::set_permissions(base, fs::Permissions::from_mode(0o755)).expect("chmod");
+    assert_eq!(code, 77, "{err}");
+    assert!(err.contains("`sudo toolgate --socket-dir ") && err.contains("-- 'a b'`"), "{err}");
+    assert!(!base.join("conf.d").exists());
+}
+
 fn is_root() -> bool {
     fs::metadata("/proc/self").expect("procfs").uid() == 0
 }

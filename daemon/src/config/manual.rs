@@ -1,39 +1,81 @@
-//! The table of keys as the documentation shows it.
+//! The table of keys as documentation shows it: a page in Markdown, and toolgate.toml(5).
 //!
-//! A test compares it with what is committed, so that the documentation cannot fall behind the
-//! checker.
+//! Tests compare both with the table, so that neither can fall behind the checker.
 
 use std::fmt::Write as _;
 
 use super::keys::{Effect, KEYS, Key};
 
-/// One Markdown table per section, in the order of the manual.
+/// The keys of one part of the file.
+#[derive(Debug)]
+pub struct Section {
+    /// In Markdown: what is to be typed stands in backquotes.
+    pub heading: String,
+    /// In the order of the manual.
+    pub rows: Vec<Row>,
+}
+
+/// One key, in words.
+#[derive(Debug)]
+pub struct Row {
+    /// As it is written, with `NAME` where the operator chooses.
+    pub path: String,
+    /// What may be written.
+    pub value: String,
+    /// In TOML; absent: nothing is set.
+    pub default: Option<&'static str>,
+    /// When a change takes effect.
+    pub effect: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+/// Every key, by sections.
+#[must_use]
+pub fn sections() -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    let mut last = "";
+    for key in KEYS {
+        let name = section(key);
+        if name != last || sections.is_empty() {
+            sections.push(Section { heading: heading(name), rows: Vec::new() });
+            last = name;
+        }
+        if let Some(section) = sections.last_mut() {
+            section.rows.push(row(key));
+        }
+    }
+    sections
+}
+
+/// One Markdown table per section.
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::new();
-    let mut last = "";
-    for key in KEYS {
-        let section = section(key);
-        if section != last {
-            let _ = write!(
-                text,
-                "\n### {}\n\n| key | value | default | in effect | meaning |\n|---|---|---|---|---|\n",
-                heading(section)
-            );
-            last = section;
+    for section in sections() {
+        let _ = write!(
+            text,
+            "\n### {}\n\n| key | value | default | in effect | meaning |\n|---|---|---|---|---|\n",
+            section.heading
+        );
+        for row in section.rows {
+            let default = row.default.map_or_else(String::new, |default| format!("`{default}`"));
+            let cells = [format!("`{}`", row.path), row.value, default, row.effect.to_owned(), row.doc.to_owned()];
+            let cells = cells.map(|cell| cell.replace('|', "\\|"));
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
         }
-        row(key, &mut text);
     }
     text
 }
 
-fn row(key: &Key, text: &mut String) {
-    let path = key.path.replace(".*", ".NAME");
-    let default = key.default.map_or_else(String::new, |default| format!("`{default}`"));
-    let value = key.kind.describe();
-    let cells = [format!("`{path}`"), value, default, effect(key.effect).to_owned(), key.doc.to_owned()];
-    let cells = cells.map(|cell| cell.replace('|', "\\|"));
-    let _ = writeln!(text, "| {} |", cells.join(" | "));
+fn row(key: &Key) -> Row {
+    Row {
+        path: key.path.replace(".*", ".NAME"),
+        value: key.kind.describe(),
+        default: key.default,
+        effect: effect(key.effect),
+        doc: key.doc,
+    }
 }
 
 /// The first name of a path; an element of the list of limits belongs to the limits.

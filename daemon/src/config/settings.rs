@@ -252,6 +252,8 @@ pub enum AuthMethod {
 pub struct Tls {
     /// The first one serves clients whose SNI names none of them.
     pub certificates: Vec<CertificateFiles>,
+    /// Names and addresses for which the daemon makes the one certificate itself, where it is missing.
+    pub self_signed: Option<Vec<String>>,
     /// Oldest version spoken.
     pub min_version: TlsVersion,
     /// Session tickets (TLS 1.2 and 1.3).

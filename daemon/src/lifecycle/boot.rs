@@ -41,7 +41,10 @@ pub(super) fn boot(file: &Path) -> Result<Boot, String> {
 fn last_good(file: &Path, report: &Report, environment: &Environment) -> Result<Boot, String> {
     let told = report.render(false);
     let history = History::open(&config::state_dir(file, environment));
-    let Some(newest) = history.newest() else { return Err(told) };
+    if let Some(revision) = history.unreadable() {
+        return Err(format!("{told}revision {revision}, which was accepted last, cannot be read by this release\n"));
+    }
+    let Some(newest) = history.last_accepted() else { return Err(told) };
     let revision = newest.revision;
     let mut settings = match config::load_snapshot(file, &history::written(newest), environment) {
         Ok((settings, _)) => settings,

@@ -13,7 +13,7 @@ use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
 use super::history::History;
-use super::{instances, units};
+use super::{instances, notify, status, units};
 use crate::admin::{Operations, Peer};
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
@@ -106,21 +106,13 @@ impl Daemon {
         })?;
         let written = Snapshot::of(&report, &self.file);
         settings.revision = self.with_history(|history| {
-            let withdrawn = request.withdraws.filter(|revision| *revision == previous && !request.dry_run);
-            withdrawn.into_iter().for_each(|revision| history.withdraw(revision, &written));
+            if request.withdraws == Some(previous) && !request.dry_run {
+                history.withdraw(previous, &written);
+            }
             history.number_of(&written)
         });
         let revision = settings.revision;
-        let changes = Settings::diff(&running.settings, &settings);
-        let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
-        let mut outcome = api::ReloadOutcome {
-            applied: false,
-            revision: previous,
-            previous,
-            changes: live.iter().map(ToString::to_string).collect(),
-            needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
-            problems: problems(&report),
-        };
+        let mut outcome = prospect(&running.settings, &settings, &report);
         if request.dry_run {
             outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
             return Ok(outcome);
@@ -184,7 +176,8 @@ impl Daemon {
         let unkept = self.with_history(|history| history.trouble().map(str::to_owned));
         let settings = policy.settings.warnings.iter().cloned();
         let units = self.gate.units.load().as_deref().cloned();
-        unused.into_iter().chain(settings).chain(units).chain(left_out(policy)).chain(unkept).chain(defects()).collect()
+        let kept = unkept.into_iter().chain(unwritten(policy));
+        unused.into_iter().chain(settings).chain(units).chain(left_out(policy)).chain(kept).chain(defects()).collect()
     }
 
     fn listener_status(&self, settings: &Settings) -> Vec<api::ListenerStatus> {
@@ -238,6 +231,20 @@ impl Daemon {
     }
 }
 
+/// What a reload would do.
+fn prospect(running: &Settings, settings: &Settings, report: &Report) -> api::ReloadOutcome {
+    let changes = Settings::diff(running, settings);
+    let (needs_restart, live): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.cost == Cost::Restart);
+    api::ReloadOutcome {
+        applied: false,
+        revision: running.revision,
+        previous: running.revision,
+        changes: live.iter().map(ToString::to_string).collect(),
+        needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
+        problems: problems(report),
+    }
+}
+
 /// What is wrong, on one line per problem.
 fn sentences(report: &Report) -> String {
     let sentences = report.problems.iter().map(|problem| report.sentence(problem));
@@ -263,6 +270,11 @@ fn left_out(policy: &Policy) -> impl Iterator<Item = String> {
     let mut servers: Vec<_> = policy.servers.values().collect();
     servers.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
     servers.into_iter().flat_map(|server| server.left_out.told())
+}
+
+/// What the operator should know where the state cannot be written.
+fn unwritten(policy: &Policy) -> Option<String> {
+    policy.state.as_ref().and_then(|state| state.trouble()).map(str::to_owned)
 }
 
 /// What is known of a server's era.
@@ -363,9 +375,9 @@ impl Operations for Daemon {
         request: &api::ReloadRequest,
         if_match: Option<u64>,
     ) -> Result<api::ReloadOutcome, api::ApiError> {
-        crate::lifecycle::notify::reloading();
+        notify::reloading();
         let outcome = self.transact(&peer.to_string(), request, if_match);
-        crate::lifecycle::notify::ready(&super::run::summary(&self.gate));
+        notify::ready(&status::line(&self.gate));
         outcome
     }
 }

@@ -37,9 +37,14 @@ impl History {
         Self { last: numbers.last().copied().unwrap_or(0), folder, newest, trouble: None }
     }
 
-    /// What was accepted last.
-    pub(super) fn newest(&self) -> Option<&Revision> {
-        self.newest.as_ref()
+    /// What was accepted last; none where that cannot be read, whatever may have been accepted before it.
+    pub(super) fn last_accepted(&self) -> Option<&Revision> {
+        self.newest.as_ref().filter(|newest| newest.revision == self.last)
+    }
+
+    /// The number of what was accepted last, where it cannot be read.
+    pub(super) fn unreadable(&self) -> Option<u64> {
+        (self.last > 0 && self.last_accepted().is_none()).then_some(self.last)
     }
 
     /// Why it is not kept, where it could not be written.
@@ -229,7 +234,7 @@ mod tests {
         }
         history.withdraw(1, &snapshot("a"));
         history.withdraw(2, &snapshot("other"));
-        assert_eq!(history.newest().unwrap().revision, 2, "only the newest, and only for what was before it");
+        assert_eq!(history.newest.as_ref().unwrap().revision, 2, "only the newest, and only for what was before it");
         history.withdraw(2, &snapshot("a"));
         assert_eq!(history.number_of(&snapshot("a")), 1);
         assert_eq!(history.number_of(&snapshot("b")), 3);
@@ -243,7 +248,7 @@ mod tests {
         history.keep(snapshot("a"), "start", None, 1);
         history.keep(snapshot("a"), "SIGHUP", None, 2);
         assert_eq!(history.list().len(), 1);
-        assert_eq!(history.newest().unwrap().who, "start");
+        assert_eq!(history.newest.as_ref().unwrap().who, "start");
     }
 
     #[test]
@@ -257,10 +262,13 @@ mod tests {
         fs::write(folder.join(revision_file(2)), later.to_string()).unwrap();
         fs::write(folder.join(revision_file(3)), "half a fi").unwrap();
         let mut again = History::open(state.path());
-        assert_eq!(again.newest().unwrap().revision, 1);
+        assert_eq!(again.newest.as_ref().unwrap().revision, 1);
+        assert_eq!(again.unreadable(), Some(3));
+        assert!(again.last_accepted().is_none(), "nobody goes further back than that");
         assert_eq!(again.number_of(&snapshot("b")), 4);
         again.keep(snapshot("b"), "start", None, 2);
         assert!(folder.join(revision_file(2)).exists());
+        assert_eq!(again.last_accepted().unwrap().revision, 4);
         assert_eq!(again.list().iter().map(|accepted| accepted.revision).collect::<Vec<_>>(), [4, 1]);
     }
 

@@ -10,6 +10,7 @@ mod past;
 pub mod run;
 pub mod shutdown;
 pub mod signals;
+mod status;
 pub mod sweep;
 mod units;
 pub mod watchdog;

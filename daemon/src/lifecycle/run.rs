@@ -15,7 +15,7 @@ use super::boot::{Boot, boot};
 use super::daemon::Daemon;
 use super::signals::{self, Request};
 use super::watchdog::Watchdog;
-use super::{notify, shutdown, sweep};
+use super::{notify, shutdown, status, sweep};
 use crate::admin::Admin;
 use crate::config::check::{EX_CONFIG, STANDARD_PATH};
 use crate::cores::Cores;
@@ -91,7 +91,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     greet_critical(&gate, &cores);
     let _watchdog = Watchdog::start(cores.clone(), progresses(admin.heartbeat()))
         .map_err(|problem| format!("the watchdog cannot be fed: {problem}"))?;
-    notify::ready(&summary(&gate));
+    notify::ready(&status::line(&gate));
     info!(revision = settings.revision, version = env!("CARGO_PKG_VERSION"), "serving");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -137,7 +137,7 @@ async fn until_the_end(mut requests: Receiver<Request>, daemon: &Arc<Daemon>, co
         match timeout(STATUS_INTERVAL, requests.recv()).await {
             Err(_) => {
                 daemon.look_at_units();
-                notify::status(&summary(&daemon.gate));
+                notify::status(&status::line(&daemon.gate));
             }
             Ok(Some(Request::Reload)) => reload(daemon).await,
             Ok(Some(Request::Drain | Request::EndNow) | None) => break,
@@ -168,13 +168,5 @@ async fn reload(daemon: &Arc<Daemon>) {
         Ok(_) => {}
         Err(problem) => error!(%problem, "the reload ended by panic; the running configuration is kept"),
     }
-    notify::ready(&summary(&daemon.gate));
-}
-
-/// One line for `systemctl status`.
-pub(super) fn summary(gate: &Gate) -> String {
-    let settings = gate.settings.load();
-    let serving = settings.from_history().unwrap_or_else(|| format!("revision {}", settings.revision));
-    let calls = gate.calls.load(Ordering::Relaxed);
-    format!("{serving}: {calls} calls in flight, {} sessions", gate.sessions.len())
+    notify::ready(&status::line(&daemon.gate));
 }

@@ -234,6 +234,7 @@ pub(crate) fn certificate(folder: &Path, file: &str, names: &[&str]) -> Certific
 pub(crate) fn tls(certificates: Vec<CertificateFiles>) -> Tls {
     Tls {
         certificates,
+        self_signed: None,
         min_version: TlsVersion::V1_2,
         tickets: true,
         session_timeout: Duration::from_secs(86_400),

@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
 
 use super::admission::Refused;
-use super::tls::{self, Certificates};
+use super::tls::{self, Certificates, self_signed};
 use crate::config::settings::{Listener, Tls};
 
 /// Why a listener cannot be opened, or not as it is now configured.
@@ -79,6 +79,9 @@ pub struct Secured {
 
 impl Secured {
     fn new(settings: &Tls) -> Result<Self, String> {
+        if let (Some(names), Some(files)) = (&settings.self_signed, settings.certificates.first()) {
+            self_signed::ensure(files, names)?;
+        }
         let certificates = Certificates::load(&settings.certificates).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             errors.join("; ")

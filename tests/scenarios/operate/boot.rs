@@ -84,3 +84,20 @@ async fn without_a_past_a_bad_file_is_the_end() {
     assert!(site.log().contains("a.toml:2:1"), "{}", site.log());
     assert!(!site.path("state/config").exists(), "what was never accepted is not kept");
 }
+
+#[tokio::test]
+async fn a_start_goes_back_one_revision_and_no_further() {
+    let mut site = broken(|text| text).await;
+    let newest = site.path("state/config/0000000002.json");
+    let text = std::fs::read_to_string(&newest).expect("a revision").replace("\"format\":1", "\"format\":9");
+    std::fs::write(&newest, text).expect("a revision");
+    assert_eq!(site.start_in_vain().await.code(), Some(78));
+    assert!(
+        site.log().contains("revision 2, which was accepted last, cannot be read by this release"),
+        "{}",
+        site.log()
+    );
+    site.write("toolgate.toml", &site.main_text());
+    site.start().await;
+    assert_eq!(site.control("GET", "/v1/version").await.1["revision"], 3, "its number is not given again");
+}

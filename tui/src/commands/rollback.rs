@@ -149,15 +149,19 @@ fn free_name(path: &Path, number: u64) -> PathBuf {
 }
 
 fn ask(number: u64) -> Result<(), Failure> {
-    let unanswered = |message: &str| Failure::new(Exit::Usage, message.to_owned());
     if !io::stdin().is_terminal() {
-        return Err(unanswered("Nobody can be asked here.").remedy("Say --yes to go back, or --dry-run to look."));
+        return Err(Failure::new(Exit::Usage, "Nobody can be asked here.")
+            .remedy("Say --yes to go back, or --dry-run to look."));
     }
     eprint!("Write the files of revision {number} back and reload? [y/N] ");
     let _ = io::stderr().flush();
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::local("The answer cannot be read", error))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(unanswered("Nothing was changed.")) }
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::new(Exit::Failed, "Nothing was changed."))
+    }
 }
 
 #[cfg(test)]

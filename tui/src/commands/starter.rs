@@ -46,7 +46,7 @@ impl Moves {
     }
 
     /// The way back.
-    fn reversed(&self) -> Self {
+    pub(super) fn reversed(&self) -> Self {
         Self { new: self.gone.clone(), changed: self.changed.clone(), gone: self.new.clone() }
     }
 }
@@ -85,14 +85,16 @@ impl Starter {
         if packaged && Path::new("/run/systemd/system").is_dir() { Self::Systemd } else { Self::Nobody }
     }
 
-    /// Makes the sockets of new servers be there. Servers that changed are started in the new way from the
-    /// next instance on.
-    pub(super) fn appear(&self, moves: &Moves) -> Result<(), Failure> {
-        if moves.new.is_empty() && moves.changed.is_empty() {
+    /// Makes the sockets of new servers be there, and closes those of servers that are gone. Servers that
+    /// changed are started in the new way from the next instance on.
+    pub(super) fn follow(&self, moves: &Moves) -> Result<(), Failure> {
+        if *moves == Moves::default() {
             return Ok(());
         }
         match self {
             Self::Systemd => {
+                // While systemd still knows what it was.
+                sockets("stop", &moves.gone)?;
                 systemctl(&["daemon-reload"])?;
                 sockets("start", &moves.new)
             }
@@ -103,30 +105,6 @@ impl Starter {
             // The gate itself says best that nobody is behind the socket.
             Self::Nobody => Ok(()),
         }
-    }
-
-    /// Closes the sockets of servers that are gone. The files are right already: what fails is told.
-    pub(super) fn vanish(&self, moves: &Moves) {
-        if moves.gone.is_empty() {
-            return;
-        }
-        let vanished = match self {
-            Self::Systemd => sockets("stop", &moves.gone).and_then(|()| systemctl(&["daemon-reload"])),
-            Self::Keeper(keeper, _) => hang_up(*keeper),
-            Self::Nobody => Ok(()),
-        };
-        if let Err(failure) = vanished {
-            failure.print(false);
-        }
-    }
-
-    /// The files are as they were before `moves`: so is who starts commands.
-    pub(super) fn take_back(&self, moves: &Moves) {
-        let back = moves.reversed();
-        if let Err(failure) = self.appear(&back) {
-            failure.print(false);
-        }
-        self.vanish(&back);
     }
 }
 

@@ -47,21 +47,26 @@ pub(super) async fn run(
     };
     let moves = Moves::between(before, &after);
     let starter = Starter::find(&context.runtime_dir);
-    let reloaded = match starter.appear(&moves) {
+    // Before the reload, which looks whether everything is there, and nothing more.
+    let reloaded = match starter.follow(&moves) {
         Ok(()) if place.served => reload(context, reason, None).await.map(Some),
         Ok(()) => Ok(None),
         Err(failure) => Err(failure),
     };
     match reloaded {
-        Ok(reload) => {
-            starter.vanish(&moves);
-            Ok(Taken { change, moves, reload })
-        }
+        Ok(reload) => Ok(Taken { change, moves, reload }),
         Err(failure) => {
             change.undo();
-            starter.take_back(&moves);
+            take_back(&starter, &moves);
             Err(failure)
         }
+    }
+}
+
+/// The files are as they were before: so is who starts commands. What fails is told.
+fn take_back(starter: &Starter, moves: &Moves) {
+    if let Err(failure) = starter.follow(&moves.reversed()) {
+        failure.print(false);
     }
 }
 
@@ -69,12 +74,11 @@ impl Taken {
     /// Everything as it was before, also in the daemon.
     pub(super) async fn give_back(self, context: &Context, reason: &str) -> Result<(), Failure> {
         self.change.undo();
-        let reloaded = match &self.reload {
+        take_back(&Starter::find(&context.runtime_dir), &self.moves);
+        match &self.reload {
             Some(outcome) => reload(context, reason, Some(outcome.revision)).await.map(drop),
             None => Ok(()),
-        };
-        Starter::find(&context.runtime_dir).take_back(&self.moves);
-        reloaded
+        }
     }
 
     /// What a person should know of it.

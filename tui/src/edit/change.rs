@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toolgate_admin_api::Exit;
 
 use super::refused;
-use super::write::{Access, replace};
+use super::write::{Access, Kept, replace};
 use crate::failure::Failure;
 
 /// What was changed so far.
@@ -28,8 +28,8 @@ enum Done {
         from: PathBuf,
         to: PathBuf,
     },
-    /// These were its bytes, and its permission bits.
-    Removed(PathBuf, Vec<u8>, u32),
+    /// These were its bytes, and who might read them.
+    Removed(PathBuf, Vec<u8>, Kept),
 }
 
 impl Change {
@@ -53,12 +53,11 @@ impl Change {
 
     /// Removes a file.
     pub(crate) fn remove(&mut self, path: &Path) -> Result<(), Failure> {
-        use std::os::unix::fs::PermissionsExt as _;
         let refuse = |error| refused(path, "remove", &error);
         let before = fs::read(path).map_err(refuse)?;
-        let mode = fs::metadata(path).map_err(refuse)?.permissions().mode();
+        let kept = Kept::of(&fs::metadata(path).map_err(refuse)?);
         fs::remove_file(path).map_err(refuse)?;
-        self.done.push(Done::Removed(path.to_owned(), before, mode));
+        self.done.push(Done::Removed(path.to_owned(), before, kept));
         Ok(())
     }
 
@@ -80,7 +79,7 @@ impl Change {
                 Done::Made(path) => (path.clone(), fs::remove_file(path)),
                 Done::Replaced(path, before) => (path.clone(), replace(&path, &before, Access::Daemon)),
                 Done::Renamed { from, to } => (from.clone(), fs::rename(to, from)),
-                Done::Removed(path, before, mode) => (path.clone(), replace(&path, &before, Access::Mode(mode))),
+                Done::Removed(path, before, kept) => (path.clone(), replace(&path, &before, Access::As(kept))),
             };
             if let Err(error) = undone {
                 eprintln!("toolgate: {} could not be put back as it was: {error}.", path.display());
@@ -91,6 +90,9 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -100,6 +102,7 @@ mod tests {
         for (name, text) in [("replaced", "r"), ("renamed", "n"), ("removed", "m")] {
             fs::write(path(name), text).expect("writes");
         }
+        fs::set_permissions(path("removed"), Permissions::from_mode(0o604)).expect("chmod");
         let mut change = Change::default();
         change.write(&path("replaced"), "other", Access::Daemon).expect("writes");
         change.write(&path("made"), "new", Access::Owner).expect("writes");
@@ -114,5 +117,6 @@ mod tests {
         for (name, text) in [("replaced", "r"), ("renamed", "n"), ("removed", "m")] {
             assert_eq!(fs::read_to_string(path(name)).expect("reads"), text);
         }
+        assert_eq!(fs::metadata(path("removed")).expect("a file").permissions().mode() & 0o777, 0o604);
     }
 }

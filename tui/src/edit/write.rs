@@ -1,6 +1,6 @@
 //! One file replaced in one step: a reader finds the old bytes or the new ones, never a part.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
@@ -19,38 +19,55 @@ pub(crate) enum Access {
     Owner,
     /// As these permission bits say, with the daemon's group.
     Mode(u32),
+    /// As it was before.
+    As(Kept),
 }
 
-impl Access {
-    fn mode(self) -> u32 {
-        match self {
-            Self::Daemon => 0o640,
-            Self::Owner => 0o600,
-            Self::Mode(mode) => mode & 0o777,
+/// Owner, group and permission bits of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept {
+    uid: Option<u32>,
+    gid: Option<u32>,
+    mode: u32,
+}
+
+impl Kept {
+    /// Those of a file that is there.
+    pub(super) fn of(file: &Metadata) -> Self {
+        Self { uid: Some(file.uid()), gid: Some(file.gid()), mode: file.mode() & 0o7777 }
+    }
+
+    /// Those of a new file.
+    fn of_new(access: Access) -> Self {
+        let gid = || geteuid().is_root().then(group).flatten();
+        match access {
+            Access::Daemon => Self { uid: None, gid: gid(), mode: 0o640 },
+            Access::Owner => Self { uid: None, gid: None, mode: 0o600 },
+            Access::Mode(mode) => Self { uid: None, gid: gid(), mode: mode & 0o777 },
+            Access::As(kept) => kept,
         }
     }
 }
 
-/// Owner, group and permission bits of a file that is there.
-#[derive(Debug, Clone, Copy)]
-struct Kept {
-    uid: u32,
-    gid: u32,
-    mode: u32,
-}
-
-/// Writes a file; one that is there keeps its owner, group and mode, a new one gets `access`.
+/// Writes a file; one that is there keeps its owner, group and mode, a new one gets `access`. Where a
+/// link stands in its place, what it leads to is written.
 pub(super) fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let target = match fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    let path = target.as_path();
     let kept = match fs::metadata(path) {
-        Ok(file) => Some(Kept { uid: file.uid(), gid: file.gid(), mode: file.mode() & 0o7777 }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Ok(file) => Kept::of(&file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Kept::of_new(access),
         Err(error) => return Err(error),
     };
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Hidden, so that a daemon that reads the folder just now passes it over.
     let temporary = folder.join(format!(".{name}.new-{}", std::process::id()));
-    let written = fill(&temporary, bytes, kept, access).and_then(|()| fs::rename(&temporary, path));
+    let written = fill(&temporary, bytes, kept).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // Whatever is left of it must not stay; that it fails too says nothing new.
         let _ = fs::remove_file(&temporary);
@@ -59,16 +76,10 @@ pub(super) fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<(
     File::open(folder)?.sync_all()
 }
 
-fn fill(path: &Path, bytes: &[u8], kept: Option<Kept>, access: Access) -> io::Result<()> {
+fn fill(path: &Path, bytes: &[u8], kept: Kept) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let (owner, group, mode) = match kept {
-        Some(kept) => (Some(kept.uid), Some(kept.gid), kept.mode),
-        None => (None, (geteuid().is_root() && access != Access::Owner).then(group).flatten(), access.mode()),
-    };
-    if owner.is_some() || group.is_some() {
-        give(&file, owner, group)?;
-    }
-    file.set_permissions(Permissions::from_mode(mode))?;
+    give(&file, kept.uid, kept.gid)?;
+    file.set_permissions(Permissions::from_mode(kept.mode))?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -103,6 +114,17 @@ mod tests {
         replace(&path, b"two", Access::Daemon).expect("writes");
         assert_eq!((fs::read(&path).expect("reads"), mode()), (b"two".to_vec(), 0o604));
         assert_eq!(fs::read_dir(folder.path()).expect("reads").count(), 1, "nothing temporary is left");
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "one").expect("writes");
+        std::os::unix::fs::symlink(&file, &link).expect("links");
+        replace(&link, b"two", Access::Daemon).expect("writes");
+        assert_eq!(fs::read(&file).expect("reads"), b"two");
+        assert!(fs::symlink_metadata(&link).expect("a link").is_symlink());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `[listener.NAME]`: addresses, what is served there and to whom.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use ipnet::IpNet;
 use toolgate_protocol::coding::Coding;
@@ -29,7 +30,7 @@ pub(crate) const HEADERS: &[(&str, &str)] = &[
 /// One year; only where TLS is spoken, since browsers ignore it elsewhere (RFC 6797, 7.2).
 pub(crate) const HSTS: (&str, &str) = ("strict-transport-security", "max-age=31536000");
 
-pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Listener {
+pub(super) fn listener(entry: &Entry, table: &Table, state_dir: &Path, context: &mut Context<'_>) -> Listener {
     let section = Section::new(Some(table), "listener.*");
     let addresses: Vec<SocketAddr> = section.list("address", |text| text.parse().ok());
     if section.lacks("address") || section.written("address").is_some_and(|node| node.elements().is_empty()) {
@@ -40,7 +41,7 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
             "add address = [\"127.0.0.1:8080\"], or where clients connect",
         );
     }
-    let tls = tls(section, context);
+    let tls = tls(entry, section, &addresses, state_dir, context);
     let serve = serve(section);
     let local = addresses.iter().all(|address| address.ip().is_loopback());
     check_plain(entry, section, local, context);
@@ -54,7 +55,7 @@ pub(super) fn listener(entry: &Entry, table: &Table, context: &mut Context<'_>) 
         trusted_proxies: networks(section, "trusted_proxies"),
         address_header: section.text("address_header").and_then(|name| Header::parse(&name)).unwrap_or_default(),
         proxy_protocol: section.bool("proxy_protocol"),
-        hosts: section.list("hosts", |text| Some(text.trim_matches(['[', ']']).to_ascii_lowercase())),
+        hosts: hosts(section),
         origins: section.list("origins", |text| url::origin(text).ok()),
         auth: auth(entry, section, serve, local, context),
         redirect_to_https: section.written("redirect_to_https").map(|_| section.count("redirect_to_https")),
@@ -115,7 +116,9 @@ fn compression(section: Section<'_>, context: &mut Context<'_>) -> Vec<Coding> {
 
 fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut Context<'_>) {
     let plain = section.written("plain");
-    match section.written("tls.certificates") {
+    let own = section.written("tls.self_signed").filter(|_| section.bool("tls.self_signed"));
+    let secured = section.written("tls.certificates").or(own);
+    match secured {
         None if !local && !section.bool("plain") && section.written("redirect_to_https").is_none() => {
             context.error(
                 "plain-http",
@@ -132,7 +135,7 @@ fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut C
         ),
         _ => {}
     }
-    if let (Some(redirect), Some(_)) = (section.written("redirect_to_https"), section.written("tls.certificates")) {
+    if let (Some(redirect), Some(_)) = (section.written("redirect_to_https"), secured) {
         context.error(
             "conflict",
             redirect.place,
@@ -225,22 +228,52 @@ fn check_none(section: Section<'_>, auth: &Node, none: Option<&Node>, local: boo
     }
 }
 
-fn tls(section: Section<'_>, context: &mut Context<'_>) -> Option<Tls> {
-    let node = section.written("tls.certificates");
-    if node.is_none_or(|node| node.elements().is_empty()) {
-        if let Some(tls) = section.written("tls") {
-            context.error(
-                "missing-key",
-                tls.place,
-                "TLS needs a certificate",
-                "add tls.certificates = [{ chain = \"file:PATH\", key = \"file:PATH\" }]",
-            );
+fn tls(
+    entry: &Entry,
+    section: Section<'_>,
+    addresses: &[SocketAddr],
+    state_dir: &Path,
+    context: &mut Context<'_>,
+) -> Option<Tls> {
+    let written = section.written("tls.certificates").filter(|node| !node.elements().is_empty());
+    let own = section.written("tls.self_signed").filter(|_| section.bool("tls.self_signed"));
+    let mut self_signed = None;
+    let certificates = match (written, own) {
+        (Some(list), None) => list.elements().iter().filter_map(|node| certificate(node, context)).collect(),
+        (None, Some(own)) => {
+            if state_dir.as_os_str().is_empty() && context.environment.scrutiny.is_final() {
+                context.error(
+                    "no-state",
+                    own.place,
+                    "the daemon has no folder in which it could keep a certificate of its own making",
+                    "add daemon.state_dir = \"PATH\", or StateDirectory= to the daemon's unit",
+                );
+            }
+            self_signed = Some(own_names(section, addresses, own, context));
+            let folder = state_dir.join("tls");
+            let file = |kind| folder.join(format!("{}.{kind}", entry.key));
+            vec![CertificateFiles { chain: file("crt"), key: file("key") }]
         }
-        return None;
-    }
-    let certificates = node?.elements().iter().filter_map(|node| certificate(node, context)).collect();
+        (Some(_), Some(own)) => {
+            let message = "a listener that has certificates needs none of its own making";
+            context.error("conflict", own.place, message, "remove `self_signed`, or `certificates`");
+            return None;
+        }
+        (None, None) => {
+            if let Some(tls) = section.written("tls") {
+                context.error(
+                    "missing-key",
+                    tls.place,
+                    "TLS needs a certificate",
+                    "add tls.certificates = [{ chain = \"file:PATH\", key = \"file:PATH\" }], or for a first try tls.self_signed = true",
+                );
+            }
+            return None;
+        }
+    };
     Some(Tls {
         certificates,
+        self_signed,
         min_version: if section.text("tls.min_version").as_deref() == Some("1.3") {
             TlsVersion::V1_3
         } else {
@@ -250,6 +283,30 @@ fn tls(section: Section<'_>, context: &mut Context<'_>) -> Option<Tls> {
         session_timeout: section.duration("tls.session_timeout"),
         handshake_timeout: section.duration("tls.handshake_timeout"),
     })
+}
+
+/// Whom the certificate of the daemon's own making is for: this machine, and what the listener says of itself.
+fn own_names(section: Section<'_>, addresses: &[SocketAddr], own: &Node, context: &mut Context<'_>) -> Vec<String> {
+    if addresses.iter().any(|address| !address.ip().is_loopback()) {
+        context.warning(
+            "self-signed",
+            own.place,
+            "clients on other machines cannot verify a certificate that the daemon made itself",
+            "get one from an authority that they trust, and name its files in tls.certificates",
+        );
+    }
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let bound = addresses.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+    for name in hosts(section).into_iter().chain(bound) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn hosts(section: Section<'_>) -> Vec<String> {
+    section.list("hosts", |text| Some(text.trim_matches(['[', ']']).to_ascii_lowercase()))
 }
 
 fn certificate(node: &Node, context: &mut Context<'_>) -> Option<CertificateFiles> {

@@ -70,8 +70,10 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let keys = named(tree, "key")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, &tiers, context)?))))
         .collect();
-    let listeners: Vec<_> =
-        named(tree, "listener").map(|(entry, table)| Arc::new(listener::listener(entry, table, context))).collect();
+    let daemon = daemon(Section::new(table(tree, "daemon"), "daemon"), environment);
+    let listeners: Vec<_> = named(tree, "listener")
+        .map(|(entry, table)| Arc::new(listener::listener(entry, table, &daemon.state_dir, context)))
+        .collect();
     listener::check_addresses(tree, context);
     if table(tree, "listener").is_none_or(|listeners| listeners.entries.is_empty()) {
         context.report.push(Problem {
@@ -99,7 +101,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         keys,
         tiers,
         limits: limits::limits(tree.get("limit"), "limit", context),
-        daemon: daemon(Section::new(table(tree, "daemon"), "daemon"), context.environment),
+        daemon,
         log: log(Section::new(table(tree, "log"), "log")),
         warnings: Vec::new(),
     }
@@ -116,7 +118,7 @@ pub(super) fn parts(tree: &Table, environment: &Environment, report: &mut Report
     for (entry, table) in named(tree, "listener").filter(|(entry, _)| units::is_name(&entry.key)) {
         shape::thing("listener.*", entry, report);
         // A socket says nothing of what is served there, so whatever else is wrong can wait.
-        let listener = listener::listener(entry, table, &mut Context { environment, report });
+        let listener = listener::listener(entry, table, &parts.daemon.state_dir, &mut Context { environment, report });
         if !listener.addresses.is_empty() {
             parts.listeners.push(Arc::new(listener));
         }

@@ -4,6 +4,7 @@
 //! Only suites with forward secrecy and authenticated encryption exist here.
 
 pub mod certificates;
+pub(super) mod self_signed;
 mod sessions;
 
 use std::sync::Arc;

@@ -8,12 +8,16 @@ use std::path::Path;
 use serde_json::json;
 use toolgate_admin_api::{Exit, ServerTools};
 
-use super::{ask, not_answered, print_tools, table};
+use super::{ask, print_tools, table};
 use crate::args::ServerAdd;
 use crate::commands::{Context, takeover};
 use crate::edit::{Access, Change, Place};
 use crate::failure::Failure;
 use crate::output;
+
+/// The mend for a server that does not answer.
+const AS_BEFORE: &str = "The configuration is as it was before. \
+    Try the server by itself with `toolgate server try`, or add it all the same with --keep.";
 
 /// Adds the server, or leaves everything as it was.
 pub(super) async fn run(context: &Context, add: &ServerAdd) -> Result<Exit, Failure> {
@@ -40,25 +44,15 @@ pub(super) async fn run(context: &Context, add: &ServerAdd) -> Result<Exit, Fail
         told(context, add, &path, &taken, None);
         return Ok(Exit::Done);
     }
-    let asked = ask(context, &add.name).await;
-    let failure = match &asked {
-        Ok(tools) => not_answered(tools),
-        Err(_) => None,
-    };
-    match (asked, failure) {
-        (Ok(tools), None) => {
+    match ask(context, &add.name).await {
+        Ok(tools) => {
             told(context, add, &path, &taken, Some(&tools));
             Ok(Exit::Done)
         }
-        (Err(failure), _) | (Ok(_), Some(failure)) if add.keep => {
-            Err(failure.remedy(format!("{} is kept, as --keep says.", path.display())))
-        }
-        (Err(failure), _) | (Ok(_), Some(failure)) => {
+        Err(failure) if add.keep => Err(failure.remedy(format!("{} is kept, as --keep says.", path.display()))),
+        Err(failure) => {
             taken.give_back(context, &format!("server add {} failed", add.name)).await?;
-            Err(failure.remedy(format!(
-                "The configuration is as it was before. Try it by itself with `toolgate server try`, or add it all the same with --keep.{}",
-                hint(add)
-            )))
+            Err(failure.remedy(format!("{AS_BEFORE}{}", hint(add))))
         }
     }
 }

@@ -33,16 +33,16 @@ pub(super) fn run(context: &Context, server: Server) -> Result<Exit, Failure> {
     }
 }
 
-/// What the gate finds out of a server now.
+/// What the gate finds out of a server now; a failure has the server's last words.
 async fn ask(context: &Context, name: &str) -> Result<ServerTools, Failure> {
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    client.get_slowly(&format!("/v1/servers/{name}/tools")).await?.read()
-}
-
-/// Why a server did not answer, with its last words.
-fn not_answered(tools: &ServerTools) -> Option<Failure> {
-    let trouble = tools.trouble.as_ref()?;
-    Some(Failure { lines: last_words(&trouble.stderr), ..Failure::new(Exit::Failed, trouble.message.clone()) })
+    let tools: ServerTools = client.get_slowly(&format!("/v1/servers/{name}/tools")).await?.read()?;
+    match &tools.trouble {
+        None => Ok(tools),
+        Some(trouble) => {
+            Err(Failure { lines: last_words(&trouble.stderr), ..Failure::new(Exit::Failed, trouble.message.clone()) })
+        }
+    }
 }
 
 /// The end of a program's standard error under a heading; nothing where it wrote nothing.

@@ -13,6 +13,8 @@ use clap_mangen::Man;
 
 use crate::cli::Cli;
 
+mod file_format;
+
 /// The section of system administration: this is the daemon, not the operator's command.
 const SECTION: &str = "8";
 const NAME: &str = "toolgated";
@@ -23,12 +25,16 @@ pub(crate) fn completions(shell: Shell) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Writes `toolgated.8` and a page per command into a folder, which must exist.
+/// Writes `toolgated.8`, a page per command, and toolgate.toml(5) into a folder, which must exist.
 pub(crate) fn man_pages(folder: &Path) -> ExitCode {
     let mut command = visible().disable_help_subcommand(true);
     // Names the pages of the commands: toolgated-run and so on.
     command.build();
-    match write(command, folder) {
+    let written = write(command, folder).and_then(|()| {
+        let mut file = File::create(folder.join(file_format::FILE))?;
+        file_format::write(&source(), &mut file)
+    });
+    match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("toolgated man: {} cannot be written: {problem}", folder.display());
@@ -52,7 +58,11 @@ fn write(command: Command, folder: &Path) -> io::Result<()> {
     for inner in command.get_subcommands() {
         write(inner.clone(), folder)?;
     }
-    let source = format!("{NAME} {}", env!("CARGO_PKG_VERSION"));
-    let page = Man::new(command).section(SECTION).source(source);
+    let page = Man::new(command).section(SECTION).source(source());
     page.render(&mut File::create(folder.join(page.get_filename()))?)
+}
+
+/// What the foot of each page says.
+fn source() -> String {
+    format!("{NAME} {}", env!("CARGO_PKG_VERSION"))
 }
