@@ -128,8 +128,8 @@ mod tests {
         let status = served.status();
         assert_eq!(status[0].names, ["localhost"]);
         assert!(status[0].not_after > SystemTime::now() + VALID_FOR - DAY);
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&case.files.key), mode(case.files.key.parent().unwrap())), (0o600, 0o700));
+        let permissions = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((permissions(&case.files.key), permissions(case.files.key.parent().unwrap())), (0o600, 0o700));
     }
 
     #[test]
