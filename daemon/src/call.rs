@@ -150,6 +150,12 @@ pub struct Times {
     pub first_byte: Option<Instant>,
 }
 
+impl Times {
+    fn begun(now: Instant) -> Self {
+        Self { read: now, admitted: None, first_byte: None }
+    }
+}
+
 impl Call {
     /// A request whose head has been read.
     pub fn new(core: &Rc<Core>, connection: &Rc<Connection>, head: Parts) -> Self {
@@ -188,13 +194,39 @@ impl Call {
             cut: false,
             permits: Vec::new(),
             held: None,
-            times: Times { read: now, admitted: None, first_byte: None },
+            times: Times::begun(now),
         }
     }
 
     /// The call as a task has it that goes on without the request: with all that is held for it.
     #[must_use]
     pub fn detach(&mut self) -> Self {
+        Self {
+            message: self.message.clone(),
+            session: self.session.as_ref().map(|(session, _)| (Arc::clone(session), session.enter())),
+            permits: std::mem::take(&mut self.permits),
+            held: self.held.take(),
+            ..self.of_same_client()
+        }
+    }
+
+    /// A call of the same client for one message of the batch that this one brought.
+    #[must_use]
+    pub fn part(&self, headers: &Arc<HeaderMap>, message: Message) -> Self {
+        let now = Instant::now();
+        Self {
+            id: CallId::mint(),
+            started: now,
+            headers: Arc::clone(headers),
+            message: Some(message),
+            is_part: true,
+            times: Times::begun(now),
+            ..self.of_same_client()
+        }
+    }
+
+    /// What is known of the client and its request, without a message and without anything that is held.
+    fn of_same_client(&self) -> Self {
         Self {
             id: self.id,
             started: self.started,
@@ -213,46 +245,9 @@ impl Call {
             client: self.client.clone(),
             view: self.view.clone(),
             authority: None,
-            message: self.message.clone(),
+            message: None,
             batch: None,
             is_part: self.is_part,
-            routed: None,
-            era: self.era,
-            session: self.session.as_ref().map(|(session, _)| (Arc::clone(session), session.enter())),
-            resumes: None,
-            salvaged: None,
-            cut: false,
-            permits: std::mem::take(&mut self.permits),
-            held: self.held.take(),
-            times: self.times,
-        }
-    }
-
-    /// A call of the same client for one message of the batch that this one brought.
-    #[must_use]
-    pub fn part(&self, headers: &Arc<HeaderMap>, message: Message) -> Self {
-        let now = Instant::now();
-        Self {
-            id: CallId::mint(),
-            started: now,
-            core: Rc::clone(&self.core),
-            connection: Rc::clone(&self.connection),
-            address: self.address,
-            proxied: self.proxied.clone(),
-            chain: self.chain.clone(),
-            https: self.https,
-            policy: Rc::clone(&self.policy),
-            entrance: Arc::clone(&self.entrance),
-            method: self.method.clone(),
-            path: self.path.clone(),
-            key_in_path: None,
-            headers: Arc::clone(headers),
-            client: self.client.clone(),
-            view: self.view.clone(),
-            authority: None,
-            message: Some(message),
-            batch: None,
-            is_part: true,
             routed: None,
             era: self.era,
             session: None,
@@ -261,7 +256,7 @@ impl Call {
             cut: false,
             permits: Vec::new(),
             held: None,
-            times: Times { read: now, admitted: None, first_byte: None },
+            times: self.times,
         }
     }
 

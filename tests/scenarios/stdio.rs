@@ -64,6 +64,24 @@ async fn a_thousand_sessions_leave_no_process_zombie_or_descriptor() {
     .await;
 }
 
+#[tokio::test]
+async fn a_session_that_loses_its_instance_again_and_again_holds_one_connection() {
+    let gate = gate(&format!("lost-{}", std::process::id())).await;
+    let mut client = gate.aim("/mcp/tidy", Era::Legacy).client().await.expect("a session");
+    let mut before = None;
+    for _ in 0..10 {
+        let answer = client.call("pid", json!({})).await.expect("an answer");
+        let text = answer.body["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer:?}"));
+        let pid = Pid::from_raw(text.parse().expect("a process id")).expect("a process id");
+        let now = descriptors(gate.pid());
+        let before = *before.get_or_insert(now);
+        wait::until("one connection", || async { (descriptors(gate.pid()) <= before).then_some(()) }).await;
+        kill_process(pid, Signal::KILL).expect("a running instance");
+        // Else the next call may reach the instance before its end is known, and is lost with it.
+        wait::until("its end", || async { (descriptors(gate.pid()) < before).then_some(()) }).await;
+    }
+}
+
 async fn batch(gate: &Gate, sessions: usize, end: End) {
     let mut open = Vec::new();
     for number in 0..sessions {

@@ -1,11 +1,15 @@
 //! A server of the legacy era that counts: each of its processes, or over HTTP each of its sessions, by itself.
 //!
 //! The tool `count` says which process it is and how often it was called. A call that comes twice under the same
-//! `token` is an error; `pad` asks for a longer answer. The tool `ask` asks the client something and waits for ever.
+//! `token` is an error; `pad` asks for a longer answer. The tool `ask` asks the client something and waits for ever;
+//! `halve` says half of an announcement, and neither reads nor says anything until a file exists.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -13,12 +17,16 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::fake::http::{plain, read_request};
 
+const CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"by":"the counter"}}"#;
+
 /// What one process or session has counted.
 #[derive(Debug, Default)]
 pub struct Counter {
     count: u64,
     tokens: HashSet<String>,
     asked: u64,
+    /// Lines that were no JSON.
+    broken: u64,
     /// What was answered to what it asked.
     answers: Vec<Value>,
 }
@@ -64,7 +72,10 @@ impl Counter {
         }
         self.count += 1;
         let pad = usize::try_from(arguments["pad"].as_u64().unwrap_or(0)).unwrap_or(0);
-        text(&json!({"pid": std::process::id(), "count": self.count, "pad": "x".repeat(pad)}).to_string())
+        text(
+            &json!({"pid": std::process::id(), "count": self.count, "broken": self.broken, "pad": "x".repeat(pad)})
+                .to_string(),
+        )
     }
 }
 
@@ -72,24 +83,35 @@ fn text(text: &str) -> Value {
     json!({"content": [{"type": "text", "text": text}]})
 }
 
-/// Serves lines until the input ends; a line that is no JSON ends it with an error, so that a test sees it.
+/// Serves lines until the input ends.
 pub fn serve_lines(input: impl BufRead, mut output: impl Write) -> io::Result<()> {
     let mut counter = Counter::default();
     for line in input.lines() {
-        let line = line?;
-        if line.is_empty() {
-            continue;
-        }
-        let Ok(message) = serde_json::from_str(&line) else {
-            eprintln!("counter: no JSON: {}", line.chars().take(200).collect::<String>());
+        let Ok(message) = serde_json::from_str::<Value>(&line?) else {
+            counter.broken += 1;
             continue;
         };
         for said in counter.take(&message) {
             writeln!(output, "{said}")?;
         }
         output.flush()?;
+        if message["params"]["name"] == "halve" {
+            halve(&mut output, Path::new(message["params"]["arguments"]["until"].as_str().unwrap_or("/")))?;
+        }
     }
     Ok(())
+}
+
+/// A line in two parts.
+fn halve(output: &mut impl Write, until: &Path) -> io::Result<()> {
+    let (one, other) = CHANGED.split_at(CHANGED.len() / 2);
+    output.write_all(one.as_bytes())?;
+    output.flush()?;
+    while !until.exists() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    writeln!(output, "{other}")?;
+    output.flush()
 }
 
 type Sessions = Arc<Mutex<HashMap<String, Counter>>>;

@@ -153,7 +153,7 @@ impl Setup {
         self.start_by(true).await
     }
 
-    async fn start_by(self, managed: bool) -> Gate {
+    async fn start_by(self, under_systemd: bool) -> Gate {
         let folder = tempfile::Builder::new().prefix("toolgate-scenario-").tempdir().expect("a folder");
         let certificates = Certificates::write(&folder.path().join("tls"));
         for part in ["run", "state"] {
@@ -163,7 +163,7 @@ impl Setup {
         let config = folder.path().join("toolgate.toml");
         std::fs::write(&config, self.text(folder.path(), port, &certificates)).expect("the configuration");
         let keeper = self.has_stdio().then(|| start("keeper", folder.path(), &config));
-        let manager = managed.then(|| Manager {
+        let manager = under_systemd.then(|| Manager {
             systemd: Systemd::start(folder.path()),
             listener: TcpListener::bind(("127.0.0.1", port)).expect("the listener's port"),
         });
@@ -334,7 +334,7 @@ impl Gate {
         &self.manager.as_ref().expect("a gate under systemd").systemd
     }
 
-    /// Ends the daemon, in good order by SIGTERM or at once by SIGKILL, and starts it again.
+    /// Ends the daemon, in good order by SIGTERM or at once by SIGKILL, and starts it again, by the same manager if any.
     ///
     /// # Panics
     /// When it does not end or does not become ready again.
@@ -345,14 +345,28 @@ impl Gate {
         status
     }
 
+    /// Starts a daemon that has ended, and does not wait for it.
+    pub fn begin_again(&mut self) {
+        self.process = match &self.manager {
+            Some(manager) => manager.start(self.folder.path(), &self.config),
+            None => start("run", self.folder.path(), &self.config),
+        };
+    }
+
     /// Starts a daemon that has ended.
     ///
     /// # Panics
     /// When it does not become ready.
     pub async fn start_again(&mut self) {
-        let manager = self.manager.as_ref().expect("a gate under systemd");
-        let ready = manager.systemd.ready();
-        self.process = manager.start(self.folder.path(), &self.config);
+        let ready = self.manager.as_ref().map_or(0, |manager| manager.systemd.ready());
+        self.begin_again();
+        let Some(manager) = &self.manager else {
+            wait::until("the gate to listen", || async {
+                self.target.connect().await.ok().map(drop).or_else(|| self.still_running())
+            })
+            .await;
+            return;
+        };
         wait::until("the gate to be ready", async || {
             (manager.systemd.ready() > ready).then_some(()).or_else(|| self.still_running())
         })

@@ -84,8 +84,9 @@ impl Client {
         Ok(())
     }
 
-    /// Opens another connection; a session goes on.
+    /// Opens another connection; a session goes on. The old one is closed first: a gate that ends waits for it.
     pub async fn reconnect(&mut self, target: &Target) -> io::Result<()> {
+        self.connection.finish().await.ok();
         self.connection = target.connect().await?;
         Ok(())
     }

@@ -189,7 +189,7 @@ pub static KEYS: &[Key] = &[
     key("server.*.groups", List(&Text), "[]", Server, "Groups of the machine that its user belongs to, for files that are theirs."),
     key("server.*.line_bytes", Size(1 << 10, 1 << 30), "\"10MiB\"", Server, "Bytes of one message of the program; a longer one is lost, and one of four times as many ends the instance."),
     key("server.*.instances.per", OneOf(&["session", "client", "all"]), "", Server, "Whom an instance serves; absent: all for programs that speak the modern era, else session."),
-    key("server.*.instances.max", Count(1, 10_000), "20", Server, "Instances at once."),
+    key("server.*.instances.max", Count(1, 10_000), "20", Server, "Instances at once; at it the longest idle one gives way."),
     key("server.*.instances.spares", Count(0, 1000), "0", Server, "Instances kept started in advance, within max."),
     key("server.*.instances.idle", Duration(1, 30 * DAY), "\"15m\"", Server, "An instance without call or stream ends after this."),
     key("server.*.instances.memory", Size(1 << 20, 1 << 50), "", Server, "Bytes of memory of an instance."),

@@ -231,7 +231,7 @@ fn what_instances_and_the_gate_give_up_is_written() {
     let units = good("[server.files]\ncommand = [\"x\"]\n");
     let instance = units.text(&server::service_unit("files")).unwrap();
     let of_instance =
-        ["DynamicUser=yes", "PrivateUsers=yes", "PrivateNetwork=yes", "IPAddressDeny=any", "KillMode=control-group"];
+        ["DynamicUser=yes", "PrivateUsers=yes", "PrivateNetwork=yes", "IPAddressDeny=any", "KillMode=mixed"];
     let lacks = |unit: &str, line: &&&str| !unit.lines().any(|written| written == **line);
     let missing: Vec<_> = both.iter().chain(&of_gate).filter(|line| lacks(gate, line)).collect();
     assert!(missing.is_empty(), "toolgated.service lacks {missing:?}");

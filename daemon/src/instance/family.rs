@@ -6,16 +6,21 @@
 
 use std::fs;
 use std::io;
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, wait, waitpid};
 
 /// Kills and reaps every descendant, those that left their group or session included.
 ///
-/// `reaped` is told each process that ended. Returns once none is left. A chain of processes that
-/// forks faster than it is killed can outrun it; a control group, where there is one, ends that.
-pub(crate) fn end_all(mut reaped: impl FnMut(Pid, WaitStatus)) -> io::Result<()> {
+/// `reaped` is told each process that ended. Returns once none is left. Processes that fork faster
+/// than they are killed can outrun it until the deadline, which is an error; a control group, where
+/// there is one, ends them.
+pub(crate) fn end_all(deadline: Instant, mut reaped: impl FnMut(Pid, WaitStatus)) -> io::Result<()> {
     loop {
+        if Instant::now() >= deadline {
+            return Err(io::Error::other("they fork faster than they are killed"));
+        }
         match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => reaped(pid, status),
             // Without children there are no descendants: the orphans among them are children.

@@ -31,6 +31,9 @@ use signals::Signals;
 /// How long the last line may take to be written to a front that does not read.
 const LAST_LINE_TIME: Duration = Duration::from_secs(1);
 
+/// How long processes may be killed one by one; what is left then falls to whoever started us.
+const END_TIME: Duration = Duration::from_secs(2);
+
 /// Arguments of `toolgated instance`. The keeper and the systemd generator write them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct InstanceArgs {
@@ -145,13 +148,14 @@ impl Running {
     /// Waits for the end, ends what is left, and says how it was; false where something may be left.
     fn finish(self, connection: &OwnedFd) -> (Exit, bool) {
         let (cause, mut status) = watch::until_end(self.child, connection, &self.signals);
-        let ended = family::end_all(|pid, ended| {
+        let deadline = Instant::now() + END_TIME;
+        let ended = family::end_all(deadline, |pid, ended| {
             if pid == self.child {
                 status = Some(ended);
             }
         });
         if let Err(e) = &ended {
-            eprintln!("toolgated instance: cannot find the command's processes in /proc: {e}");
+            eprintln!("toolgated instance: the command's processes cannot all be ended: {e}");
         }
         let exit = Exit {
             cause,

@@ -22,7 +22,7 @@ pub struct Hello {
     pub cgroup: Option<PathBuf>,
 }
 
-/// The last line: the command has ended and none of its processes is left.
+/// The last line: the command has ended, and its processes with it as far as they could be killed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
     /// Why the instance ended.

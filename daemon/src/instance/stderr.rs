@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::process::ChildStderr;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::observe::is_unfit;
@@ -21,12 +22,19 @@ const KEPT_LINES: usize = 50;
 /// Lines on their way to the journal.
 const WAITING_LINES: usize = 256;
 
+/// How long the rest of the command's stream may take once its processes are gone.
+const READ_TIME: Duration = Duration::from_secs(1);
+
 /// How long the journal may take for the lines that are waiting at the end.
 const COPY_TIME: Duration = Duration::from_millis(200);
 
+/// The last lines, oldest first.
+type Kept = Arc<Mutex<VecDeque<String>>>;
+
 /// Two threads: one reads the command's stderr, one writes ours.
 pub(super) struct Drain {
-    reader: Option<JoinHandle<VecDeque<String>>>,
+    kept: Kept,
+    read: Receiver<()>,
     copied: Receiver<()>,
 }
 
@@ -38,17 +46,29 @@ impl Drain {
             copy(&waiting, &prefix);
             let _ = done.send(());
         });
-        let reader = from.map(|from| thread::spawn(move || read(from, &lines)));
-        Self { reader, copied }
+        let kept = Kept::default();
+        let (done, end) = sync_channel(1);
+        if let Some(from) = from {
+            let kept = Arc::clone(&kept);
+            thread::spawn(move || {
+                read(from, &lines, &kept);
+                let _ = done.send(());
+            });
+        }
+        Self { kept, read: end, copied }
     }
 
-    /// The last lines, oldest first. Returns only when nobody holds the stream any more, so all
-    /// descendants must have ended.
+    /// The last lines, oldest first. Waits for the stream's end, which comes when no process of the
+    /// command is left; for a while only, since one may be.
     pub(super) fn finish(self) -> Vec<String> {
-        let kept = self.reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
+        let _ = self.read.recv_timeout(READ_TIME);
         let _ = self.copied.recv_timeout(COPY_TIME);
-        kept.into()
+        lock(&self.kept).iter().cloned().collect()
     }
+}
+
+fn lock(kept: &Kept) -> MutexGuard<'_, VecDeque<String>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn copy(waiting: &Receiver<String>, prefix: &str) {
@@ -61,16 +81,17 @@ fn copy(waiting: &Receiver<String>, prefix: &str) {
     }
 }
 
-fn read(mut from: impl Read, lines: &SyncSender<String>) -> VecDeque<String> {
-    let mut kept = VecDeque::with_capacity(KEPT_LINES);
+fn read(mut from: impl Read, lines: &SyncSender<String>, kept: &Kept) {
     let mut cutter = Cutter::default();
     let mut dropped = 0_u64;
     let mut chunk = [0; 4096];
     let mut emit = |line: String| {
+        let mut kept = lock(kept);
         if kept.len() == KEPT_LINES {
             kept.pop_front();
         }
         kept.push_back(line.clone());
+        drop(kept);
         if dropped > 0 && lines.try_send(format!("[{dropped} lines were dropped here]")).is_ok() {
             dropped = 0;
         }
@@ -86,7 +107,6 @@ fn read(mut from: impl Read, lines: &SyncSender<String>) -> VecDeque<String> {
         }
     }
     cutter.finish(&mut emit);
-    kept
 }
 
 /// Cuts bytes into bounded lines that are safe to show.
@@ -162,8 +182,9 @@ mod tests {
     fn the_last_lines_are_kept_also_when_nobody_takes_them() {
         let (sender, _receiver) = sync_channel(1);
         let text: String = (0..200).fold(String::new(), |text, n| text + &format!("line {n}\n"));
-        let kept = read(text.as_bytes(), &sender);
-        assert_eq!(kept.len(), KEPT_LINES);
-        assert_eq!(kept.back().unwrap(), "line 199");
+        let kept = Kept::default();
+        read(text.as_bytes(), &sender, &kept);
+        assert_eq!(lock(&kept).len(), KEPT_LINES);
+        assert_eq!(lock(&kept).back().unwrap(), "line 199");
     }
 }

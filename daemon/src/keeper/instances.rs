@@ -24,6 +24,9 @@ use crate::instance::family;
 /// This very program, also after its file was replaced by an upgrade.
 const PROGRAM: &str = "/proc/self/exe";
 
+/// How long processes may be killed one by one at the end.
+const END_TIME: Duration = Duration::from_secs(10);
+
 /// Refused connections of one server are reported once in this time.
 const REPORT_PAUSE: Duration = Duration::from_secs(5);
 
@@ -148,8 +151,8 @@ impl Instances {
         for group in self.running.values().filter_map(|instance| instance.group.as_ref()).chain(&self.ended_groups) {
             group.kill();
         }
-        if let Err(e) = family::end_all(|_, _| {}) {
-            tracing::error!("processes cannot be found in /proc: {e}");
+        if let Err(e) = family::end_all(Instant::now() + END_TIME, |_, _| {}) {
+            tracing::error!("processes of instances are left: {e}");
         }
         let groups = self.running.drain().filter_map(|(_, instance)| instance.group);
         self.ended_groups.extend(groups);

@@ -176,7 +176,8 @@ impl Daemon {
         let unkept = self.with_history(|history| history.trouble().map(str::to_owned));
         let settings = policy.settings.warnings.iter().cloned();
         let units = self.gate.units.load().as_deref().cloned();
-        unused.into_iter().chain(settings).chain(units).chain(left_out(policy)).chain(unkept).chain(defects()).collect()
+        let kept = unkept.into_iter().chain(unwritten(policy));
+        unused.into_iter().chain(settings).chain(units).chain(left_out(policy)).chain(kept).chain(defects()).collect()
     }
 
     fn listener_status(&self, settings: &Settings) -> Vec<api::ListenerStatus> {
@@ -269,6 +270,11 @@ fn left_out(policy: &Policy) -> impl Iterator<Item = String> {
     let mut servers: Vec<_> = policy.servers.values().collect();
     servers.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
     servers.into_iter().flat_map(|server| server.left_out.told())
+}
+
+/// What the operator should know where the state cannot be written.
+fn unwritten(policy: &Policy) -> Option<String> {
+    policy.state.as_ref().and_then(|state| state.trouble()).map(str::to_owned)
 }
 
 /// What is known of a server's era.

@@ -29,7 +29,7 @@ fn instance(glance: &Glance) -> api::Instance {
         role: match glance.role {
             Role::Spare => api::InstanceRole::Spare,
             Role::Dedicated => api::InstanceRole::Session,
-            Role::Shared(_) => api::InstanceRole::Shared,
+            Role::Shared { .. } => api::InstanceRole::Shared,
         },
         age_seconds: glance.age / 1000,
         idle_seconds: glance.idle / 1000,

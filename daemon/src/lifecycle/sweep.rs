@@ -19,7 +19,6 @@ use crate::relay::overhear;
 use crate::servers::Server;
 use crate::servers::discovery;
 use crate::servers::eras::introduced_in_any;
-use crate::servers::kept;
 use crate::servers::leg::Leg;
 
 /// How often.
@@ -59,9 +58,7 @@ fn sweep(core: &Rc<Core>) {
     farewell::begin(core, ended);
     core.gate.sessions.save_uses();
     policy.limits.sweep(crate::clock::nanos());
-    for leg in policy.servers.values().flat_map(|server| server.kept.idle()) {
-        tokio::task::spawn_local(kept::end(Rc::clone(core), leg));
-    }
+    policy.servers.values().for_each(|server| server.kept.sweep());
     for instances in policy.servers.values().filter_map(|server| server.instances()) {
         instances.sweep();
         if !core.gate.draining.load(Ordering::Relaxed) {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::sleep;
+use toolgate_protocol::bridge::listen::{self, List};
 use toolgate_protocol::envelope;
-use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{Era, Revision};
 use toolgate_protocol::spaced::Next;
 
@@ -19,7 +19,7 @@ use crate::call::Call;
 use crate::clock;
 use crate::core::Core;
 use crate::servers::discovery::introduced;
-use crate::servers::news::{self, Heard, LIST_CHANGES, Word, change};
+use crate::servers::news::{self, Heard, Word};
 use crate::servers::{Server, eras};
 use crate::sessions::{Hosted, Kind, Session};
 
@@ -74,9 +74,8 @@ impl Follower {
             heard = news::hear(&self.core, &server, revision);
             let known = introduced(&self.core, &server, revision).await;
             let Some(session) = self.session.upgrade() else { return };
-            for list in known.iter().flat_map(|known| LIST_CHANGES.into_iter().filter(|list| known.announces(*list))) {
-                tell(&self.core, &session, list, change(list));
-            }
+            let lists = List::ALL.into_iter().filter(|list| known.as_ref().is_ok_and(|known| known.announces(*list)));
+            tell_all(&self.core, &session, lists);
         }
     }
 
@@ -94,7 +93,7 @@ impl Follower {
                     tell(&self.core, session, list, message);
                 }
             }
-            Word::Lagged => LIST_CHANGES.into_iter().for_each(|list| tell(&self.core, session, list, change(list))),
+            Word::Lagged => tell_all(&self.core, session, List::ALL),
         }
     }
 
@@ -119,8 +118,15 @@ impl Follower {
     }
 }
 
+/// Tells a session that these lists may have changed. One that it was just told of comes later than the others.
+fn tell_all(core: &Rc<Core>, session: &Arc<Session>, lists: impl IntoIterator<Item = List>) {
+    for list in lists {
+        tell(core, session, list, listen::announcement(list).into());
+    }
+}
+
 /// Tells a session that a list changed, unless it has just been told.
-pub fn tell(core: &Rc<Core>, session: &Arc<Session>, list: Method, message: Bytes) {
+pub fn tell(core: &Rc<Core>, session: &Arc<Session>, list: List, message: Bytes) {
     let Kind::Hosted(hosted) = &session.kind else { return };
     let next = hosted.changes(list).note(clock::millis(), message);
     match next {
@@ -133,7 +139,7 @@ pub fn tell(core: &Rc<Core>, session: &Arc<Session>, list: Method, message: Byte
     }
 }
 
-async fn tell_at(core: Rc<Core>, session: Weak<Session>, list: Method, time: u64) {
+async fn tell_at(core: Rc<Core>, session: Weak<Session>, list: List, time: u64) {
     sleep(Duration::from_millis(time.saturating_sub(clock::millis()))).await;
     let Some(session) = session.upgrade() else { return };
     let Kind::Hosted(hosted) = &session.kind else { return };
@@ -149,3 +155,6 @@ fn say_once(core: &Rc<Core>, hosted: &Hosted, message: &[u8]) {
         say(core, hosted, message);
     }
 }
+
+#[cfg(test)]
+mod tests;

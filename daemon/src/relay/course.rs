@@ -11,7 +11,7 @@ use bytes::Bytes;
 use toolgate_protocol::revision::Era;
 
 use super::crossing::held::Held;
-use super::crossing::parked::Heard;
+use super::crossing::parked::Continued;
 use super::crossing::played::Played;
 use super::overhear;
 use crate::core::Core;
@@ -28,7 +28,7 @@ pub enum Course {
     /// A modern client on a legacy server.
     Held(Box<Held>),
     /// A modern client that came back to its call.
-    Resumed(Heard),
+    Resumed(Continued),
 }
 
 /// A call whose messages pass as they are, but for the requests of servers, which get ids of ours.
@@ -50,7 +50,7 @@ impl Course {
             Self::Straight(straight) => straight.next().await,
             Self::Played(played) => played.next().await,
             Self::Held(held) => held.next().await,
-            Self::Resumed(heard) => heard.next().await,
+            Self::Resumed(continued) => continued.next().await,
         }
     }
 
@@ -60,7 +60,7 @@ impl Course {
             Self::Straight(_) => false,
             Self::Played(played) => played.is_task(),
             Self::Held(held) => held.is_task(),
-            Self::Resumed(heard) => heard.is_task(),
+            Self::Resumed(continued) => continued.is_task(),
         }
     }
 

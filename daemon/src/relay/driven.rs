@@ -6,6 +6,8 @@
 
 mod opening;
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Response;
 use tokio::time::timeout;
+use toolgate_protocol::envelope::{self, Shape};
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
 
 use self::opening::{Opening, Waiting};
@@ -38,6 +41,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How long a server may take to hear that a call's session has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Questions of a call whose client cannot come back that are kept, lest it never saw them.
+const HANDED: usize = 256;
+
 /// Answers a request that goes to this server, `message` with the server's own names.
 pub async fn serve(call: &mut Call, server: Arc<Server>, message: Message) -> Result<Response<Body>, Failure> {
     let Some((session, _)) = &call.session else { return Err(gone()) };
@@ -50,8 +56,14 @@ pub async fn serve(call: &mut Call, server: Arc<Server>, message: Message) -> Re
         stream.line.hide_ids();
     }
     let (waiting, opening) = Waiting::open(stream, call.times);
-    let driver =
-        Driver { core: Rc::clone(&call.core), from: call.provenance(), session: Arc::clone(&session), server, opening };
+    let driver = Driver {
+        core: Rc::clone(&call.core),
+        from: call.provenance(),
+        session: Arc::clone(&session),
+        server,
+        opening,
+        handed: call.is_part.then(RefCell::default),
+    };
     tokio::task::spawn_local(driver.run(Box::new(call.detach()), message));
     waiting.answer(call, hosted).await
 }
@@ -69,6 +81,8 @@ struct Driver {
     session: Arc<Session>,
     server: Arc<Server>,
     opening: Arc<Opening>,
+    /// What the server asked, where nobody can come back for what was handed over and never seen.
+    handed: Option<RefCell<VecDeque<Bytes>>>,
 }
 
 impl Drop for Driver {
@@ -121,12 +135,18 @@ impl Driver {
         self.opening.reached(call.times);
         // From here on only a client that listens keeps the session from idling.
         call.session = None;
+        let mut is_within_reach = true;
         loop {
             let step = if let Some(first) = next.take() {
                 first
             } else {
                 tokio::select! {
                     step = course.next() => step,
+                    () = self.opening.stream.line.out_of_reach(), if is_within_reach => {
+                        is_within_reach = false;
+                        self.unseen(hosted);
+                        continue;
+                    }
                     () = &mut over => return self.end(hosted).await,
                 }
             };
@@ -170,7 +190,7 @@ impl Driver {
         let line = &self.opening.stream.line;
         if !line.is_within_reach() {
             // Its client left before it knew of an event to come back to.
-            overhear::unseen(&self.core, hosted, line.shrink());
+            self.unseen(hosted);
             overhear::unseen(&self.core, hosted, vec![message]);
             return Ok(());
         }
@@ -185,7 +205,23 @@ impl Driver {
         };
         overhear::unseen(&self.core, hosted, gone);
         self.settle(hosted);
+        if let Some(handed) = &self.handed
+            && envelope::scan(&message).is_ok_and(|envelope| envelope.shape == Shape::Request)
+        {
+            let mut handed = handed.borrow_mut();
+            // The oldest were answered long ago.
+            handed.truncate(HANDED - 1);
+            handed.push_front(message);
+        }
         Ok(())
+    }
+
+    /// Its client has left and cannot come back: what the server asked is not to be answered any more.
+    fn unseen(&self, hosted: &Hosted) {
+        overhear::unseen(&self.core, hosted, self.opening.stream.line.shrink());
+        if let Some(handed) = &self.handed {
+            overhear::unseen(&self.core, hosted, handed.take().into());
+        }
     }
 
     fn settle(&self, hosted: &Hosted) {

@@ -114,7 +114,7 @@ async fn watch(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Res
         return run(call, message).await;
     }
     watched::subscribe(call, hosted, &leg, &own).await?;
-    save(call);
+    hosted.save();
     Ok(local(&message))
 }
 
@@ -159,8 +159,9 @@ async fn send(call: &Call, hosted: &Hosted, leg: Leg, message: &Message) -> Resu
     let from = call.provenance();
     // Over HTTP this waits for the head of the answer.
     let mut exchange = tokio::select! {
-        sent = leg.call_named(&call.core, message, named, &from) => sent?,
+        biased;
         () = running.stopped() => return Err(cancelled(&leg.server)),
+        sent = leg.call_named(&call.core, message, named, &from) => sent?,
     };
     exchange.keep(running);
     Ok(exchange)
@@ -196,7 +197,6 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
             }
             // Before the first call on it: a later process goes on with what that one began.
             hosted.note_leg(&leg);
-            save(call);
             let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
             if leg.conversation().is_some() {
                 tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), session));
@@ -206,13 +206,6 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
             Ok(leg)
         })
         .await
-}
-
-/// Writes down what has changed in the call's session, before its client or a server relies on it.
-fn save(call: &Call) {
-    if let Some((session, _)) = &call.session {
-        session.save();
-    }
 }
 
 /// Lists come from the session's own instance where one runs, else from the shared one.
@@ -232,7 +225,6 @@ async fn list(call: &mut Call, hosted: &Hosted, method: Method) -> Result<Respon
 /// The level holds for every server of the session, those that join later included.
 async fn set_level(call: &Call, hosted: &Hosted, message: &Message) -> Result<Response<Body>, Failure> {
     hosted.set_log_level(message.bytes.clone());
-    save(call);
     for leg in hosted.living_legs().await.into_iter().filter(|leg| leg.era == Era::Legacy) {
         let server = Arc::clone(&leg.server);
         // A server that does not take it keeps its own level; the others must not be kept from theirs.

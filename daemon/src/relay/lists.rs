@@ -30,6 +30,7 @@ use crate::failure::{Failure, Kind};
 use crate::identity::Client;
 use crate::message::Message;
 use crate::policy::View;
+use crate::provenance::Provenance;
 use crate::servers::Server;
 use crate::servers::eras::{introduced_in_any, introduced_in_any_within};
 use crate::servers::leg::Leg;
@@ -107,10 +108,10 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
         else {
             continue;
         };
-        let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
+        let asked = Asked { core: Rc::clone(&call.core), server: Arc::clone(server), revision, method, position };
         pages.spawn_local(async move {
-            let page = page_in_time(&core, &server, revision, method, position.cursor.as_deref()).await;
-            (place, position, server, page)
+            let page = asked.page_in_time().await;
+            (place, asked.position, asked.server, page)
         });
     }
     let mut answered = pages.join_all().await;
@@ -134,27 +135,58 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
     Ok(result_body(call.message().id().unwrap_or(b"null"), &result).into())
 }
 
-/// One server's page, or a note of why there is none. A server that was silent lately is not
-/// waited for.
-async fn page_in_time(
-    core: &Rc<Core>,
-    server: &Arc<Server>,
+/// A server that is asked for its part of a merged list.
+struct Asked {
+    core: Rc<Core>,
+    server: Arc<Server>,
     revision: Revision,
     method: Method,
-    cursor: Option<&str>,
-) -> Result<(Era, Message), ()> {
-    let list = method.list_member().unwrap_or_default();
-    if server.left_out.is_silent(list) {
-        return Err(());
+    position: Position,
+}
+
+impl Asked {
+    /// The server's page, or a note of why there is none. A server that was silent lately is not
+    /// waited for.
+    async fn page_in_time(&self) -> Result<(Era, Message), ()> {
+        let (server, list) = (&self.server, self.method.list_member().unwrap_or_default());
+        if server.left_out.is_silent(list) {
+            return Err(());
+        }
+        let page = timeout(PATIENCE, self.page()).await;
+        let silent = page.is_err();
+        let page = page.unwrap_or_else(|_| Err(Failure::new(Kind::ServerTimeout, "It did not list in time.")));
+        page.map_err(|failure| match failure.kind {
+            // No fault of a server's.
+            Kind::EraUnsupported => {}
+            _ => server.left_out.note_failure(list, &failure.message, silent, &server.settings.name),
+        })
     }
-    let page = timeout(PATIENCE, page(core, server, revision, method, cursor)).await;
-    let silent = page.is_err();
-    let page = page.unwrap_or_else(|_| Err(Failure::new(Kind::ServerTimeout, "It did not list in time.")));
-    page.map_err(|failure| match failure.kind {
-        // No fault of a server's.
-        Kind::EraUnsupported => {}
-        _ => server.left_out.note_failure(list, &failure.message, silent, &server.settings.name),
-    })
+
+    async fn page(&self) -> Result<(Era, Message), Failure> {
+        let Self { core, server, revision, method, position } = self;
+        let from = Provenance::own();
+        let introduced = introduced_in_any_within(GREETING, core, server, *revision).await?;
+        let request = discovery::own_list(introduced.leg.era, *method, position.cursor.as_deref());
+        let answer = introduced.leg.call(core, &request, &from).await?.answer().await;
+        let answer = match answer {
+            // The server forgot our session, as it does when it was restarted: introduce ourselves anew, once.
+            Err(_) if introduced.leg.conversation().is_some() => {
+                discovery::forget_all(server);
+                let again = introduced_in_any(core, server, *revision).await?;
+                let request = discovery::own_list(again.leg.era, *method, position.cursor.as_deref());
+                again.leg.call(core, &request, &from).await?.answer().await?
+            }
+            answer => answer?,
+        };
+        if !answer.is_error() {
+            return Ok((introduced.leg.era, crossing::page(introduced.leg.era, revision.era(), *method, answer)?));
+        }
+        if introduced.declares_list_of(&request) {
+            let error = String::from_utf8_lossy(answer.raw(answer.envelope.error).unwrap_or_default()).into_owned();
+            return Err(Failure::new(Kind::ServerGarbage, format!("It refuses to list: {error}")));
+        }
+        Ok((introduced.leg.era, discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned())))
+    }
 }
 
 /// Where each server's part of this page begins: at the start, or where the client's cursor says.
@@ -188,37 +220,6 @@ fn next_position(position: &Position, page: &Message) -> Option<Position> {
         return None;
     }
     Some(Position { server: position.server.clone(), cursor, page: next })
-}
-
-async fn page(
-    core: &Rc<Core>,
-    server: &Arc<Server>,
-    revision: Revision,
-    method: Method,
-    cursor: Option<&str>,
-) -> Result<(Era, Message), Failure> {
-    let from = crate::provenance::Provenance::own();
-    let introduced = introduced_in_any_within(GREETING, core, server, revision).await?;
-    let request = discovery::own_list(introduced.leg.era, method, cursor);
-    let answer = introduced.leg.call(core, &request, &from).await?.answer().await;
-    let answer = match answer {
-        // The server forgot our session, as it does when it was restarted: introduce ourselves anew, once.
-        Err(_) if introduced.leg.conversation().is_some() => {
-            discovery::forget_all(server);
-            let again = introduced_in_any(core, server, revision).await?;
-            let request = discovery::own_list(again.leg.era, method, cursor);
-            again.leg.call(core, &request, &from).await?.answer().await?
-        }
-        answer => answer?,
-    };
-    if !answer.is_error() {
-        return Ok((introduced.leg.era, crossing::page(introduced.leg.era, revision.era(), method, answer)?));
-    }
-    if introduced.declares_list_of(&request) {
-        let error = String::from_utf8_lossy(answer.raw(answer.envelope.error).unwrap_or_default()).into_owned();
-        return Err(Failure::new(Kind::ServerGarbage, format!("It refuses to list: {error}")));
-    }
-    Ok((introduced.leg.era, discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned())))
 }
 
 /// Appends what the client may use of one page of a server that was asked in this era; `whole`

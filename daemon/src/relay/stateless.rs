@@ -65,8 +65,8 @@ async fn run(call: &mut Call, method: Option<Method>, message: Message) -> Resul
     let (server, message) = destination(call, message)?;
     let wait = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
     if let Some(place) = parked::continued(call, &server, &message) {
-        let heard = parked::resume(call, &message, place).await?;
-        return answer::relay(call, &server, Course::Resumed(heard), wait).await;
+        let continued = parked::resume(call, &message, place).await?;
+        return answer::relay(call, &server, Course::Resumed(continued), wait).await;
     }
     let straight = eras::speaks(&call.core, &server, Era::Modern).await;
     if !straight {

@@ -25,8 +25,10 @@ use super::stream::{Events, Gone, KEEP_ALIVE};
 use crate::body::Body;
 use crate::call::Call;
 use crate::clock;
+use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
+use crate::provenance::Provenance;
 use crate::servers::exchange::{Exchange, Step};
 use crate::servers::kept::Holder;
 use crate::servers::{Server, eras};
@@ -34,6 +36,10 @@ use crate::sessions::CHANGE_GAP;
 
 /// How long the acknowledgement waits for one of several servers.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Before a server that is missing is asked again; doubles while it stays away.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// Notifications that a client may have unread.
 const BUFFER: usize = 256;
 
@@ -55,19 +61,25 @@ pub async fn listen(call: &mut Call) -> Result<Response<Body>, Failure> {
     let wanted = Filter::of_request(&message.bytes, &message.envelope)
         .map_err(|bad| Failure::new(Kind::InvalidParams, bad.to_string()))?;
     let merged = call.view().single().is_none();
-    let ears = opened(call, &message, &wanted, merged).await?;
+    let (ears, missing) = opened(call, &message, &wanted, merged).await?;
     let granted = granted(&ears, merged);
     let (events, response) = Events::open();
     let id = message.id_bytes();
     tokio::task::spawn_local(async move {
         // A client that is gone needs nothing more.
-        drop(feed(ears, &granted, merged, &id, &events).await);
+        drop(feed((ears, missing), &granted, merged, &id, &events).await);
     });
     Ok(response)
 }
 
-/// An ear for each server that answers in time, in the order of the view.
-async fn opened(call: &Call, message: &Message, wanted: &Filter, merged: bool) -> Result<Vec<Ear>, Failure> {
+/// An ear for each server that answers in time, in the order of the view, and what would be one for each
+/// of the others.
+async fn opened(
+    call: &Call,
+    message: &Message,
+    wanted: &Filter,
+    merged: bool,
+) -> Result<(Vec<Ear>, Vec<Opening>), Failure> {
     let mut asked = JoinSet::new();
     let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
     for (place, server) in open.enumerate() {
@@ -75,42 +87,59 @@ async fn opened(call: &Call, message: &Message, wanted: &Filter, merged: bool) -
         if merged && wanted.is_empty() {
             continue;
         }
-        let opening = ear(call, Arc::clone(server), message.clone(), wanted);
-        let name = server.settings.name.clone();
-        asked.spawn_local(async move { (place, name, timeout(PATIENCE, opening).await) });
+        let opening = Opening {
+            core: Rc::clone(&call.core),
+            from: call.provenance(),
+            client: Arc::clone(&call.client().id),
+            server: Arc::clone(server),
+            message: message.clone(),
+            wanted,
+        };
+        asked.spawn_local(async move { (place, timeout(PATIENCE, opening.ear()).await, opening) });
     }
     let mut answered = asked.join_all().await;
     answered.sort_by_key(|(place, ..)| *place);
-    let mut ears = Vec::new();
-    for (_, name, opened) in answered {
+    let (mut ears, mut missing) = (Vec::new(), Vec::new());
+    for (_, opened, opening) in answered {
+        let name = &opening.server.settings.name;
         match opened {
-            Ok(Ok(ear)) => ears.push(ear),
+            Ok(Ok(ear)) => {
+                ears.push(ear);
+                continue;
+            }
             // One of many costs its own notifications only.
             Ok(Err(failure)) if !merged => return Err(failure),
             Err(_) if !merged => return Err(Failure::new(Kind::ServerTimeout, "The server did not answer in time.")),
             Ok(Err(failure)) => warn!(server = name, %failure, "a server is missing from a subscription"),
             Err(_) => warn!(server = name, "a server is missing from a subscription: it did not answer in time"),
         }
+        missing.push(opening);
     }
-    Ok(ears)
+    Ok((ears, missing))
 }
 
-fn ear(
-    call: &Call,
+/// What it takes to hear one server for a client.
+struct Opening {
+    core: Rc<Core>,
+    from: Provenance,
+    client: Arc<str>,
     server: Arc<Server>,
     message: Message,
     wanted: Filter,
-) -> impl Future<Output = Result<Ear, Failure>> + 'static {
-    let (core, from, client) = (Rc::clone(&call.core), call.provenance(), Arc::clone(&call.client().id));
-    async move {
+}
+
+impl Opening {
+    async fn ear(&self) -> Result<Ear, Failure> {
+        let Self { core, from, client, server, message, wanted } = self;
         let capabilities = message.raw(message.envelope.client_capabilities).unwrap_or(b"{}");
-        if !eras::speaks(&core, &server, Era::Modern).await {
-            let holder = Holder { client: &client, capabilities, info: message.raw(message.envelope.client_info) };
-            let listened = Listened::open(&core, &server, holder, &wanted).await?;
+        let server = Arc::clone(server);
+        if !eras::speaks(core, &server, Era::Modern).await {
+            let holder = Holder { client, capabilities, info: message.raw(message.envelope.client_info) };
+            let listened = Listened::open(core, &server, holder, wanted).await?;
             return Ok(Ear { granted: listened.granted.clone(), server, by: By::Legacy(Box::new(listened)) });
         }
-        let leg = server.modern_leg(&client, capabilities).await?;
-        let mut exchange = leg.call(&core, &with_filter(&message, &wanted), &from).await?;
+        let leg = server.modern_leg(client, capabilities).await?;
+        let mut exchange = leg.call(core, &with_filter(message, wanted), from).await?;
         match exchange.next().await {
             Step::Related(acknowledged) => {
                 let acknowledged = Message::parse(acknowledged).ok();
@@ -120,6 +149,18 @@ fn ear(
             }
             Step::Lost(failure) => Err(failure),
             Step::Final(_) => Err(Failure::new(Kind::ServerGarbage, "The server acknowledged no subscription.")),
+        }
+    }
+
+    /// Waits until the server that was missing would be heard.
+    async fn back(self) {
+        let mut pause = PAUSE;
+        loop {
+            sleep(pause).await;
+            if let Ok(Ok(_ear)) = timeout(PATIENCE, self.ear()).await {
+                return;
+            }
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 }
@@ -145,14 +186,23 @@ fn granted(ears: &[Ear], merged: bool) -> Filter {
     Filter::new(|list| ears.iter().any(|ear| ear.granted.wants(list)), uris.collect())
 }
 
-/// Acknowledges, then passes on what the servers say until the first of them ends: the client then
-/// opens a new stream, which it could not know to do while the others still speak.
-async fn feed(ears: Vec<Ear>, granted: &Filter, merged: bool, id: &[u8], events: &Events) -> Result<(), Gone> {
+/// Acknowledges, then passes on what the servers say until the first of them ends, or one that was missing
+/// is back: the client then opens a new stream, which it could not know to do while the others still speak.
+async fn feed(
+    (ears, missing): (Vec<Ear>, Vec<Opening>),
+    granted: &Filter,
+    merged: bool,
+    id: &[u8],
+    events: &Events,
+) -> Result<(), Gone> {
     events.message(&listen::acknowledgement(id, granted)).await?;
     let (sender, mut said) = mpsc::channel(BUFFER);
     let mut hearing = JoinSet::new();
     for ear in ears {
         hearing.spawn_local(ear.hear(sender.clone(), merged));
+    }
+    for opening in missing {
+        hearing.spawn_local(opening.back());
     }
     let mut lists = [const { Spaced::new(CHANGE_GAP) }; 3];
     loop {

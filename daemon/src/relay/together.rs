@@ -4,8 +4,6 @@
 //! answer, so it cannot wait for an array. Each request is answered once, whatever becomes of its call.
 
 use std::pin::pin;
-use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::Response;
@@ -19,16 +17,14 @@ use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::revision::Era;
 use toolgate_protocol::sse::Parser;
 
+use super::answer;
 use super::stream::{Events, KEEP_ALIVE};
-use super::{answer, overhear};
 use crate::body::Body;
 use crate::call::Call;
-use crate::core::Core;
 use crate::failure::{self, Failure, InStream, Kind};
 use crate::message::Message;
 use crate::pipeline;
 use crate::servers::http_reply::MAX_MESSAGE;
-use crate::sessions::Session;
 
 /// Messages of all requests together that their client may have unread.
 pub const UNREAD: usize = 64;
@@ -104,7 +100,8 @@ impl Part {
     }
 
     async fn say(&self, said: Said) {
-        // Where nobody is there any more, the call goes on as that of any client that went away.
+        // Where nobody is there any more, the call goes on as that of any client that went away, and sees
+        // to what its server asked.
         drop(self.said.send(said).await);
     }
 }
@@ -118,7 +115,6 @@ fn unanswered() -> Failure {
 
 /// The answer to a batch from what comes of its requests; `None` where there was none to answer.
 pub async fn answer(
-    call: &Call,
     mut answers: Answers,
     mut heard: mpsc::Receiver<Said>,
     running: JoinSet<()>,
@@ -135,8 +131,7 @@ pub async fn answer(
         };
         if related.is_some() || (kept > KEPT && answers.missing() > 0) {
             let (events, response) = Events::open();
-            let session = call.session.as_ref().map(|(session, _)| Arc::clone(session));
-            let stream = Stream { core: Rc::clone(&call.core), session, heard, running, events };
+            let stream = Stream { heard, _running: running, events };
             tokio::task::spawn_local(stream.run(answers, related));
             return Some(response);
         }
@@ -147,11 +142,9 @@ pub async fn answer(
 
 /// What comes of a batch, as a stream.
 struct Stream {
-    core: Rc<Core>,
-    session: Option<Arc<Session>>,
     heard: mpsc::Receiver<Said>,
-    /// The calls, which end with it.
-    running: JoinSet<()>,
+    /// Whoever reads the calls ends with it; what servers have asked on them is then the calls' own business.
+    _running: JoinSet<()>,
     events: Events,
 }
 
@@ -160,38 +153,27 @@ impl Stream {
         let before: Vec<Bytes> = answers.each().chain(related).collect();
         for message in before {
             if self.events.message(&message).await.is_err() {
-                return self.unseen(message);
+                return;
             }
         }
         while let Some(said) = self.next().await {
             let (Said::Answer(message) | Said::Related(message)) = said;
             if self.events.message(&message).await.is_err() {
-                return self.unseen(message);
+                return;
             }
         }
     }
 
-    /// What is said next; comments keep the stream alive while that is nothing.
+    /// What is said next, for as long as the client is there; comments keep the stream alive while that is
+    /// nothing.
     async fn next(&mut self) -> Option<Said> {
         let mut next = pin!(self.heard.recv());
         loop {
             tokio::select! {
                 said = &mut next => return said,
+                () = self.events.gone() => return None,
                 () = sleep(KEEP_ALIVE) => drop(self.events.keep_alive().await),
             }
-        }
-    }
-
-    /// The client is gone; servers that asked it something must not wait.
-    fn unseen(&mut self, message: Bytes) {
-        self.running.abort_all();
-        self.heard.close();
-        let mut unseen = vec![message];
-        while let Ok(Said::Answer(message) | Said::Related(message)) = self.heard.try_recv() {
-            unseen.push(message);
-        }
-        if let Some(hosted) = self.session.as_ref().and_then(|session| session.hosted()) {
-            overhear::unseen(&self.core, hosted, unseen);
         }
     }
 }

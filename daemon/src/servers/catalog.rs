@@ -27,6 +27,8 @@ use crate::provenance::Provenance;
 
 /// What was learned is asked for again after this, in milliseconds.
 const FRESH: u64 = 60_000;
+/// What was learned less than this ago, in milliseconds, is not asked for again where it does not fit.
+const CERTAIN: u64 = 1_000;
 /// Pages of a list that are read; a server with more of them repeats itself.
 const PAGES: usize = 100;
 
@@ -85,6 +87,19 @@ pub async fn tools(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, 
     match server.catalog.known() {
         Some((_, tools)) => Ok(tools),
         None => list(core, server).await,
+    }
+}
+
+/// The same, listed again for a caller whom what is known does not fit; `None` where that is new, or
+/// nothing else is to be had.
+pub async fn tools_again(core: &Rc<Core>, server: &Arc<Server>) -> Option<Arc<Tools>> {
+    let asked = clock::millis();
+    let _asking = server.catalog.asking.lock().await;
+    match server.catalog.known() {
+        // Somebody else listed them meanwhile.
+        Some((since, tools)) if since >= asked => Some(tools),
+        Some((since, _)) if asked - since < CERTAIN => None,
+        _ => list(core, server).await.ok(),
     }
 }
 

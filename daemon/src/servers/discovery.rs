@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use toolgate_protocol::bridge::listen::List;
 use toolgate_protocol::json;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{MODERN, Revision};
@@ -157,12 +158,8 @@ impl Introduced {
     }
 
     /// Whether the server says when one of its lists changed.
-    pub fn announces(&self, list: Method) -> bool {
-        let text = &self.answer.bytes;
-        let declared =
-            list.capability().and_then(|capability| json::get(text, self.capabilities()?, capability.as_str()));
-        let announces = declared.and_then(|declared| json::get(text, declared, "listChanged"));
-        announces.is_some_and(|announces| announces.of(text) == b"true")
+    pub fn announces(&self, list: List) -> bool {
+        self.offers(list.capability(), "listChanged")
     }
 
     /// Whether the server declares what a list request asks for; many answer with an error where

@@ -83,15 +83,15 @@ impl Eras {
     /// Forgets everything: another program may answer by now.
     pub fn doubt(&self) {
         self.restore(None, None);
-        self.keep();
     }
 
-    /// Takes verdicts over from the last process.
+    /// Takes verdicts over, from the last process or as nothing.
     pub fn restore(&self, legacy: Option<bool>, modern: Option<bool>) {
         for (era, speaks) in [(Era::Legacy, legacy), (Era::Modern, modern)] {
             let verdict = speaks.map_or(UNKNOWN, |speaks| if speaks { SPEAKS } else { DOES_NOT });
             self.of(era).store(verdict, Ordering::Relaxed);
         }
+        self.keep();
     }
 
     fn keep(&self) {

@@ -130,9 +130,11 @@ impl Exchange {
     pub async fn next(&mut self) -> Step {
         let said = self.source.next(&self.leg);
         let step = match &self.running {
+            // Stopped before its server is told, which then may end it in whatever way.
             Some(running) => tokio::select! {
-                step = said => step,
+                biased;
                 () = running.stopped() => Step::Lost(cancelled(&self.leg.server)),
+                step = said => step,
             },
             None => said.await,
         };
@@ -247,3 +249,6 @@ pub fn garbage(leg: &Leg, problem: &dyn std::fmt::Display) -> Failure {
     Failure::new(Kind::ServerGarbage, format!("The server {name} answered with something that is no MCP message."))
         .because(problem)
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,28 +114,28 @@ pub async fn send(
     }
 }
 
-/// Sends a request on a leg.
+/// Sends a request on a leg, in its era.
 pub async fn request(
     core: &Rc<Core>,
     server: &Arc<Server>,
     conversation: &Conversation,
-    request: &Message,
+    (era, request): (Era, &Message),
     from: &Provenance,
 ) -> Result<HttpReply, Failure> {
-    let answer = post(core, server, conversation, request, from).await?;
+    let answer = post(core, server, conversation, (era, request), from).await?;
     HttpReply::new(server, answer)
 }
 
-/// Sends a notification or a response on a leg.
+/// Sends a notification or a response on a leg, in its era.
 pub async fn notify(
     core: &Rc<Core>,
     server: &Arc<Server>,
     conversation: &Conversation,
-    message: Bytes,
+    (era, message): (Era, Bytes),
     from: &Provenance,
 ) -> Result<(), Failure> {
     let message = Message::parse(message).map_err(|problem| Failure::new(Kind::Internal, problem.to_string()))?;
-    let answer = post(core, server, conversation, &message, from).await?;
+    let answer = post(core, server, conversation, (era, &message), from).await?;
     if (200..300).contains(&answer.status) {
         return Ok(());
     }
@@ -147,7 +147,7 @@ async fn post(
     core: &Rc<Core>,
     server: &Arc<Server>,
     conversation: &Conversation,
-    message: &Message,
+    (era, message): (Era, &Message),
     from: &Provenance,
 ) -> Result<Answer, Failure> {
     let told = Told::new(from, server);
@@ -156,7 +156,7 @@ async fn post(
     let mut lines: Lines<'_> = Vec::with_capacity(16);
     lines.push(("content-type", b"application/json"));
     lines.push(("accept", b"application/json, text/event-stream"));
-    match leg_era(message) {
+    match era {
         Era::Modern => {
             lines.push(("mcp-protocol-version", revision::MODERN.as_str().as_bytes()));
             if message.shape() == Shape::Request {
@@ -184,10 +184,6 @@ async fn post(
     let tool = message.envelope.name_str(&message.bytes);
     let wait = server.first_byte(tool.as_deref());
     send(core, server, Method::Post, conversation.endpoint, &lines, &message.bytes, Some(wait)).await
-}
-
-fn leg_era(message: &Message) -> Era {
-    if message.envelope.protocol_version.is_some() { Era::Modern } else { Era::Legacy }
 }
 
 /// `Mcp-Name` as the message that is sent demands it, which an edited name may have changed.

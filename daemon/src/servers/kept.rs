@@ -1,7 +1,8 @@
 //! Sessions that the gate holds at legacy servers for modern clients, which have none of their own.
 //!
-//! The relay asks for one per call; calls of one client with the same capabilities share it. It ends
-//! when nobody used it for a while, together with its server, or when the server has forgotten it.
+//! The relay asks for one per call; calls of one client with the same capabilities share it. It is given
+//! up when nobody used it for a while, together with its server, or when the server has forgotten it,
+//! and ends with the last call that uses it: its instance at once, and an HTTP server is told.
 
 mod aside;
 
@@ -24,7 +25,6 @@ use toolgate_protocol::revision::LATEST_LEGACY;
 
 use super::Server;
 use super::discovery;
-use super::http_stream::Stream;
 use super::leg::Leg;
 use super::news::{Heard, News};
 use super::stdio::link::Serves;
@@ -201,29 +201,34 @@ impl Kept {
     }
 }
 
+impl Drop for Kept {
+    /// Another session of the same owner gets another instance: a program is greeted once.
+    fn drop(&mut self) {
+        self.leg.end_instance();
+    }
+}
+
 impl KeptSessions {
-    /// The place of an owner's session, and the session that had to give way for a new place.
-    fn opening(&self, owner: &Owner) -> Result<(Arc<Opening>, Option<Leg>), Failure> {
+    /// The place of an owner's session. Where there are too many, the one that was unused for longest is given up.
+    fn opening(&self, owner: &Owner) -> Result<Arc<Opening>, Failure> {
         let mut all = lock(&self.all);
         if let Some(opening) = all.get(owner) {
-            return Ok((Arc::clone(opening), None));
+            return Ok(Arc::clone(opening));
         }
         // A call that began before the server was retired may still need one; nobody else finds it.
         if self.retired.load(Ordering::Relaxed) {
-            return Ok((Arc::default(), None));
+            return Ok(Arc::default());
         }
         let own = all.keys().filter(|other| other.client == owner.client).count() >= PER_CLIENT;
-        let mut gone = None;
         if own || all.len() >= IN_ALL {
             let unused = |(other, opening): (&Owner, &Arc<Opening>)| {
                 let since = unused_since(opening).filter(|_| !own || other.client == owner.client)?;
                 Some((since, other.clone()))
             };
             let (_, oldest) = all.iter().filter_map(unused).min_by_key(|(since, _)| *since).ok_or_else(too_many)?;
-            gone = all.remove(&oldest).and_then(|opening| leg_of(&opening));
+            all.remove(&oldest);
         }
-        let opening = Arc::clone(all.entry(owner.clone()).or_default());
-        Ok((opening, gone))
+        Ok(Arc::clone(all.entry(owner.clone()).or_default()))
     }
 
     /// Takes up a session that an earlier process held for a client with these capabilities.
@@ -244,23 +249,15 @@ impl KeptSessions {
         self.opened.notified()
     }
 
-    /// Takes out what nobody used for a while; its end is the caller's to say to the server.
-    pub fn idle(&self) -> Vec<Leg> {
-        let mut idle = Vec::new();
+    /// Gives up what nobody used for a while, and what has ended. Called every few seconds.
+    pub fn sweep(&self) {
         lock(&self.all).retain(|_, opening| {
             let Some(since) = unused_since(opening) else { return true };
-            let leg = leg_of(opening);
-            let lives = leg.as_ref().is_some_and(|leg| !leg.is_ended());
-            if lives && clock::millis().saturating_sub(since) <= IDLE {
-                return true;
-            }
-            idle.extend(leg);
-            false
+            is_open(opening) && clock::millis().saturating_sub(since) <= IDLE
         });
-        idle
     }
 
-    /// Forgets all of them, for a server that is removed or changed.
+    /// Gives up all of them, for a server that is removed or changed.
     pub fn retire(&self) {
         let mut all = lock(&self.all);
         self.retired.store(true, Ordering::Relaxed);
@@ -277,8 +274,8 @@ fn unused_since(opening: &Arc<Opening>) -> Option<u64> {
     }
 }
 
-fn leg_of(opening: &Opening) -> Option<Leg> {
-    opening.try_lock().ok()?.kept.as_ref().map(|kept| kept.leg.clone())
+fn is_open(opening: &Opening) -> bool {
+    opening.try_lock().is_ok_and(|opened| opened.kept.as_ref().is_some_and(|kept| !kept.leg.is_ended()))
 }
 
 fn too_many() -> Failure {
@@ -301,11 +298,7 @@ pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) 
     }
     let owner = holder.owner();
     let asked = clock::millis();
-    let (opening, gone) = server.kept.opening(&owner)?;
-    if let Some(leg) = gone {
-        tokio::task::spawn_local(end(Rc::clone(core), leg));
-    }
-    let mut opened = opening.lock_owned().await;
+    let mut opened = server.kept.opening(&owner)?.lock_owned().await;
     if let Some(kept) = opened.kept.as_ref().filter(|kept| kept.is_living(server)) {
         kept.touch();
         return Ok(Arc::clone(kept));
@@ -362,13 +355,6 @@ async fn greet(
     Ok(kept)
 }
 
-/// Ends an idle session: over HTTP the server is told, an instance ends by its own rules.
-pub async fn end(core: Rc<Core>, leg: Leg) {
-    if let Some(stream) = Stream::new(&core, &leg) {
-        stream.end().await;
-    }
-}
-
 /// Forgets a session that the server does not know any more.
 pub async fn forget(server: &Server, holder: Holder<'_>, lost: &Kept) {
     lost.lose();
@@ -396,36 +382,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_is_greeted_in_the_client_s_name() {
-        let holder = Holder {
-            client: "key:ann",
-            capabilities: br#"{"elicitation":{}}"#,
-            info: Some(br#"{"name":"a","version":"1"}"#),
-        };
-        let message = initialize(&holder);
-        assert_eq!(message.raw(message.envelope.initialize_capabilities), Some(&br#"{"elicitation":{}}"#[..]));
-        assert_eq!(message.raw(message.envelope.initialize_client), Some(&br#"{"name":"a","version":"1"}"#[..]));
-        let unnamed = initialize(&Holder { info: None, ..holder });
-        assert!(unnamed.raw(unnamed.envelope.initialize_client).unwrap().starts_with(br#"{"name":"toolgate""#));
-    }
-
-    #[test]
-    fn a_client_s_unused_session_gives_way_and_nobody_else_s() {
-        let sessions = KeptSessions::default();
-        let owner = |client: &str, number: usize| Owner {
-            client: client.to_owned(),
-            capabilities: number.to_string().into_bytes(),
-        };
-        sessions.opening(&owner("bob", 0)).unwrap();
-        let mut held: Vec<_> = (0..PER_CLIENT).map(|number| sessions.opening(&owner("ann", number)).unwrap()).collect();
-        assert_eq!(sessions.opening(&owner("ann", 99)).unwrap_err().kind, Kind::NoRoom);
-        held.pop();
-        assert!(sessions.opening(&owner("ann", 99)).is_ok());
-        let all = lock(&sessions.all);
-        assert!(all.contains_key(&owner("bob", 0)) && !all.contains_key(&owner("ann", PER_CLIENT - 1)));
-    }
-}
+mod tests;

@@ -99,7 +99,7 @@ impl Leg {
             By::Http(conversation) => {
                 let renamed =
                     Message::parse(renamed).map_err(|problem| Failure::new(Kind::Internal, problem.to_string()))?;
-                let reply = http_call::request(core, &self.server, conversation, &renamed, from).await?;
+                let reply = http_call::request(core, &self.server, conversation, (self.era, &renamed), from).await?;
                 Ok(Exchange::http(self.clone(), request, reply).renamed(ours))
             }
             By::Stdio(link) => {
@@ -115,7 +115,9 @@ impl Leg {
     /// Sends a notification or a response.
     pub async fn send(&self, core: &Rc<Core>, message: Bytes, from: &Provenance) -> Result<(), Failure> {
         match &self.by {
-            By::Http(conversation) => http_call::notify(core, &self.server, conversation, message, from).await,
+            By::Http(conversation) => {
+                http_call::notify(core, &self.server, conversation, (self.era, message), from).await
+            }
             By::Stdio(link) => link.send(one_line(message)).await.map_err(|unsent| self.unsent(unsent)),
         }
     }
@@ -199,6 +201,14 @@ impl Leg {
         }
     }
 
+    /// Whether nothing runs at the instance at the other end; over HTTP nobody counts.
+    pub fn is_quiet(&self) -> bool {
+        match &self.by {
+            By::Stdio(link) => link.in_flight() == 0,
+            By::Http(_) => true,
+        }
+    }
+
     /// Whether both are the same conversation.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.server, &other.server)
@@ -238,7 +248,14 @@ impl Leg {
 
     /// Ends the conversation where that is the gate's to do: an instance of its own.
     pub fn end(&self) {
-        if let (By::Stdio(link), false) = (&self.by, self.shared) {
+        if !self.shared {
+            self.end_instance();
+        }
+    }
+
+    /// Ends the instance at the other end, whoever shares it.
+    pub fn end_instance(&self) {
+        if let By::Stdio(link) = &self.by {
             link.end();
         }
     }

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use toolgate_protocol::bridge::listen::List;
 use toolgate_protocol::revision::{Era, Revision};
 
 use crate::clock;
@@ -42,7 +43,7 @@ use fitness::Fitness;
 use kept::{Holder, KeptSessions};
 use left_out::LeftOut;
 use leg::Leg;
-use news::{LIST_CHANGES, News};
+use news::News;
 use queue::Queue;
 use stdio::events::Events;
 use stdio::instances::Instances;
@@ -242,7 +243,14 @@ impl Server {
         }
     }
 
-    /// A leg that legacy calls of one client share, not yet introduced.
+    /// A leg that legacy sessions of one client share, not yet introduced.
+    async fn sessions_leg(self: &Arc<Self>, client: &str, revision: Revision) -> Result<Leg, Failure> {
+        let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
+        let link = instances.shared_by_sessions(&format!("sessions {revision} {client}")).await?;
+        Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
+    }
+
+    /// A leg for a session that is held for modern calls of one client, not yet introduced.
     async fn client_leg(self: &Arc<Self>, client: &str, revision: Revision, serves: Serves) -> Result<Leg, Failure> {
         let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
         let link = instances.shared(&format!("legacy {revision} {client}"), serves).await?;
@@ -331,9 +339,7 @@ impl Server {
         self.eras.doubt();
         discovery::forget_all(self);
         self.catalog.forget();
-        for list in LIST_CHANGES {
-            self.news.publish_change(list);
-        }
+        self.news.publish_changes(List::ALL);
         renewed
     }
 

@@ -11,17 +11,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast};
+use toolgate_protocol::bridge::listen::{self, List};
 use toolgate_protocol::envelope::Envelope;
-use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Revision;
 
 pub use follow::hear;
 
 /// Messages that one reader may have unread.
 const UNREAD: usize = 16;
-
-/// What announces that a list changed.
-pub const LIST_CHANGES: [Method; 3] = [Method::ToolsChanged, Method::PromptsChanged, Method::ResourcesChanged];
 
 /// What one server announces.
 #[derive(Debug, Default)]
@@ -76,8 +73,13 @@ impl News {
     }
 
     /// Tells all readers that a list changed.
-    pub fn publish_change(&self, list: Method) {
-        self.publish(change(list));
+    pub fn publish_change(&self, list: List) {
+        self.publish(listen::announcement(list).into());
+    }
+
+    /// Tells all readers that all of these lists may have changed.
+    pub fn publish_changes(&self, lists: impl IntoIterator<Item = List>) {
+        lists.into_iter().for_each(|list| self.publish_change(list));
     }
 
     /// Reads from now on.
@@ -136,17 +138,8 @@ impl News {
 }
 
 /// The list whose change a message announces.
-pub fn announced(message: &Envelope) -> Option<Method> {
-    message.known_method.filter(|method| LIST_CHANGES.contains(method))
-}
-
-/// The announcement of a change, in the gate's own words.
-pub fn change(list: Method) -> Bytes {
-    Bytes::from_static(match list {
-        Method::ToolsChanged => br#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#,
-        Method::PromptsChanged => br#"{"jsonrpc":"2.0","method":"notifications/prompts/list_changed"}"#,
-        _ => br#"{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}"#,
-    })
+pub fn announced(message: &Envelope) -> Option<List> {
+    message.known_method.and_then(List::of)
 }
 
 #[cfg(test)]
@@ -161,9 +154,9 @@ mod tests {
         let news = News::default();
         news.publish(Bytes::from_static(b"before"));
         let (mut one, mut two) = (news.subscribe(), news.subscribe());
-        news.publish_change(Method::ToolsChanged);
+        news.publish_change(List::Tools);
         for heard in [&mut one, &mut two] {
-            assert_eq!(heard.next().await, Some(Word::Said(change(Method::ToolsChanged))));
+            assert_eq!(heard.next().await, Some(Word::Said(listen::announcement(List::Tools).into())));
         }
         news.retire();
         assert_eq!(one.next().await, None);
@@ -197,8 +190,8 @@ mod tests {
 
     #[test]
     fn announcements_are_told_from_everything_else() {
-        for list in LIST_CHANGES {
-            assert_eq!(announced(&envelope::scan(&change(list)).unwrap()), Some(list));
+        for list in List::ALL {
+            assert_eq!(announced(&envelope::scan(&listen::announcement(list)).unwrap()), Some(list));
         }
         for other in ["notifications/resources/updated", "notifications/message", "x"] {
             let text = format!(r#"{{"jsonrpc":"2.0","method":"{other}"}}"#);

@@ -3,20 +3,22 @@
 //! Each server of the session has a leg of its own, opened at the first call that needs it. What
 //! servers ask gets an id of ours, so that two servers' requests never meet at the client.
 
+mod recorded;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
+use toolgate_protocol::bridge::listen::List;
 use toolgate_protocol::bridge::request::Declared;
-use toolgate_protocol::envelope::{self, Shape};
-use toolgate_protocol::method::Method;
+use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::revision::Revision;
 use toolgate_protocol::spaced::Spaced;
 
-use super::{Outbox, Streams};
+use super::{Outbox, Session, Streams};
 use crate::message::Message;
 use crate::relay::crossing::watched::Watched;
 use crate::relay::links;
@@ -30,9 +32,6 @@ const MAX_ASKED: usize = 256;
 
 /// Between two announcements that the same kind of list changed, in milliseconds.
 pub const CHANGE_GAP: u64 = 100;
-
-/// What a session's client has not read at an orderly end is kept up to this many bytes.
-const UNREAD_BYTES: usize = 64 << 10;
 
 /// The leg to one server; locked while it is opened.
 type Opening = tokio::sync::Mutex<Option<Leg>>;
@@ -63,9 +62,11 @@ pub struct Hosted {
     log_level: Mutex<Option<Bytes>>,
     /// Servers whose announcements reach the session without a leg of its own.
     hears: Mutex<HashSet<String>>,
-    /// Announcements of list changes, by kind.
-    changes: [Mutex<Spaced<Bytes>>; 3],
+    /// Announcements of list changes, by list.
+    changes: [Mutex<Spaced<Bytes>>; List::ALL.len()],
     next_asked: AtomicU64,
+    /// Whose record says all of this.
+    session: OnceLock<Weak<Session>>,
 }
 
 /// Who waits for the client's answer to a request.
@@ -157,22 +158,6 @@ impl Hosted {
         Self::with(revision, initialize, merged, streams, outbox)
     }
 
-    /// A session of an earlier process, without its legs. The events of its stream go on behind `event`.
-    /// `None` where its record says nothing that can be understood.
-    pub fn again(entry: &entry::Hosted, event: u64) -> Option<Self> {
-        let revision = Revision::parse(&entry.revision)?;
-        let initialize = Message::parse(entry.initialize.0.clone()).ok()?;
-        let streams = Streams::default();
-        let outbox = Outbox::again(&streams, entry.stream, event);
-        for message in &entry.unread {
-            drop(outbox.deliver(&message.0));
-        }
-        let hosted = Self::with(revision, initialize, entry.merged, streams, outbox);
-        *lock(&hosted.log_level) = entry.log_level.as_ref().map(|level| level.0.clone());
-        *lock(&hosted.noted) = entry.legs.clone();
-        Some(hosted)
-    }
-
     fn with(revision: Revision, initialize: Message, merged: bool, streams: Streams, outbox: Outbox) -> Self {
         let declared = Arc::new(Declared::of_initialize(&initialize.bytes, &initialize.envelope));
         Self {
@@ -191,6 +176,7 @@ impl Hosted {
             hears: Mutex::default(),
             changes: std::array::from_fn(|_| Mutex::new(Spaced::new(CHANGE_GAP))),
             next_asked: AtomicU64::new(1),
+            session: OnceLock::new(),
         }
     }
 
@@ -210,46 +196,6 @@ impl Hosted {
         let leg = open().await?;
         *opened = Some(leg.clone());
         Ok(leg)
-    }
-
-    /// Takes up the leg to a server that an earlier process opened.
-    pub fn leg_again(&self, leg: Leg) {
-        let name = leg.server.settings.name.clone();
-        lock(&self.legs).insert(name, Arc::new(tokio::sync::Mutex::new(Some(leg))));
-    }
-
-    /// Has a later process go on with this leg. The session's record is the caller's to write.
-    pub fn note_leg(&self, leg: &Leg) {
-        let name = leg.server.settings.name.clone();
-        match leg.entry() {
-            Some(entry) => drop(lock(&self.noted).insert(name, entry)),
-            None => drop(lock(&self.noted).remove(&name)),
-        }
-    }
-
-    /// What its record says. While the process runs, what waits for the client is no part of it: it may
-    /// be handed over at any moment.
-    pub fn entry(&self, settles: bool) -> entry::Hosted {
-        let unread = if settles { self.outbox.unread() } else { Vec::new() };
-        let mut room = UNREAD_BYTES;
-        entry::Hosted {
-            revision: self.revision.as_str().to_owned(),
-            initialize: self.initialize.bytes[..].into(),
-            merged: self.merged,
-            stream: self.outbox.number(),
-            log_level: self.log_level().map(entry::Text),
-            legs: lock(&self.noted).clone(),
-            watched: lock(&self.watched).iter().map(|(server, watched)| (server.clone(), watched.uris())).collect(),
-            unread: unread
-                .into_iter()
-                .filter(|message| !is_request(message))
-                .take_while(|message| {
-                    room = room.saturating_sub(message.len());
-                    room > 0
-                })
-                .map(entry::Text)
-                .collect(),
-        }
     }
 
     /// The leg to a server, if one lives; waits for one that is being opened.
@@ -322,18 +268,30 @@ impl Hosted {
     /// The id of a request to the client whose answer goes to `answerer`.
     pub fn expect(&self, answerer: Answerer) -> u64 {
         let ours = self.next_asked.fetch_add(1, Ordering::Relaxed);
+        let is_kept = answerer.entry().is_some();
         lock(&self.asked).insert(ours, answerer);
+        if is_kept {
+            self.save();
+        }
         ours
     }
 
     /// The id that the client knows a server's request by, which nobody waits for from now on.
     fn take_asked(&self, leg: &Leg, theirs: &[u8]) -> Option<u64> {
-        let mut waiting = lock(&self.asked);
+        let waiting = lock(&self.asked);
         let is_it = |answerer: &Answerer| matches!(answerer, Answerer::Server(asked) if asked.id == theirs);
         let found = waiting.iter().find(|(_, answerer)| is_it(answerer) && answerer.is_of(leg));
         let ours = found.map(|(ours, _)| *ours)?;
-        waiting.remove(&ours);
-        Some(ours)
+        drop(waiting);
+        self.remove_asked(ours).map(|_| ours)
+    }
+
+    fn remove_asked(&self, ours: u64) -> Option<Answerer> {
+        let answerer = lock(&self.asked).remove(&ours)?;
+        if answerer.entry().is_some() {
+            self.save();
+        }
+        Some(answerer)
     }
 
     /// Forgets what was asked on a leg that has ended.
@@ -360,7 +318,7 @@ impl Hosted {
     /// Who waits for a client's response; each is handed over once.
     pub fn answered(&self, ours: &[u8]) -> Option<Answerer> {
         let ours: u64 = std::str::from_utf8(ours).ok()?.parse().ok()?;
-        lock(&self.asked).remove(&ours)
+        self.remove_asked(ours)
     }
 
     /// Remembers where a request runs, for its cancellation.
@@ -398,14 +356,9 @@ impl Hosted {
         lock(&self.hears).remove(server);
     }
 
-    /// What spaces out announcements of one kind, named by its notification.
-    pub fn changes(&self, list: Method) -> MutexGuard<'_, Spaced<Bytes>> {
-        let [tools, prompts, resources] = &self.changes;
-        lock(match list {
-            Method::ToolsChanged => tools,
-            Method::PromptsChanged => prompts,
-            _ => resources,
-        })
+    /// What spaces out announcements of one list.
+    pub fn changes(&self, list: List) -> MutexGuard<'_, Spaced<Bytes>> {
+        lock(&self.changes[list as usize])
     }
 
     /// What the client watches at a modern server.
@@ -429,6 +382,7 @@ impl Hosted {
     /// Remembers the client's `logging/setLevel` request.
     pub fn set_log_level(&self, request: Bytes) {
         *lock(&self.log_level) = Some(request);
+        self.save();
     }
 
     /// Ends every leg; called when the session has left the table.
@@ -455,11 +409,6 @@ impl Drop for Hosted {
     fn drop(&mut self) {
         self.end_legs();
     }
-}
-
-/// Whether a server asks something: a later process has answered it before it can be handed over.
-fn is_request(message: &[u8]) -> bool {
-    envelope::scan(message).is_ok_and(|envelope| envelope.shape == Shape::Request)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

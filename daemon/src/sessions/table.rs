@@ -132,6 +132,9 @@ impl Table {
             record: self.state.as_ref().map(Record::new),
             said: AtomicU64::new(0),
         });
+        if let Kind::Hosted(hosted) = &session.kind {
+            hosted.belong_to(&session);
+        }
         session.save();
         self.shard(id).insert(id, Arc::clone(&session));
         session
@@ -210,7 +213,9 @@ impl Table {
         }
         for shard in &self.shards {
             let sessions: Vec<_> = lock(shard).values().cloned().collect();
-            sessions.iter().for_each(|session| work(session));
+            for session in sessions {
+                work(&session);
+            }
         }
     }
 

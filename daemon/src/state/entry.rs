@@ -69,12 +69,24 @@ pub struct Hosted {
     /// Legs that were introduced, by server.
     #[serde(default)]
     pub legs: BTreeMap<String, Leg>,
+    /// What HTTP servers asked the client and wait for.
+    #[serde(default)]
+    pub asked: Vec<Asked>,
     /// Resources that the client watches at modern servers, by server.
     #[serde(default)]
     pub watched: BTreeMap<String, Vec<String>>,
     /// What was said outside of calls and nobody was handed, left by an orderly end.
     #[serde(default)]
     pub unread: Vec<Text>,
+}
+
+/// A request of a server that waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The server's name.
+    pub server: String,
+    /// The id that it gave the request.
+    pub id: Text,
 }
 
 /// A leg of a session's own.
@@ -107,6 +119,8 @@ pub struct Instance {
     pub pid: u32,
     /// Whom it is there for.
     pub role: Role,
+    /// The first id for requests to it that no process has used so far.
+    pub ids: u64,
     /// What was negotiated on it by the gate, where several share it.
     #[serde(default)]
     pub introduction: Option<Introduction>,
@@ -135,6 +149,9 @@ pub enum Role {
         owner: String,
         /// Whether more than one client is behind it.
         everybody: bool,
+        /// Whether sessions of clients live in it.
+        #[serde(default)]
+        lasting: bool,
     },
 }
 

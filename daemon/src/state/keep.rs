@@ -14,11 +14,21 @@ use super::{Record, State, descriptors};
 /// Requests of an instance that are remembered while they wait for an answer; beyond it the oldest is forgotten.
 const ASKED: usize = 256;
 
+/// Ids are taken in blocks of this many, so that a call need not write any down. Small enough that they
+/// stay below 31 bits, the most that some servers take, for many thousand restarts.
+const BLOCK: u64 = 1 << 14;
+
 /// Such an instance.
 #[derive(Debug)]
 pub struct Keep {
     record: Record,
+    first_id: u64,
     says: Mutex<Says>,
+}
+
+/// Where a later process begins when this id was taken.
+fn after(id: u64) -> u64 {
+    (id / BLOCK + 2) * BLOCK
 }
 
 #[derive(Debug)]
@@ -47,6 +57,7 @@ impl Keep {
             likeness: likeness.to_owned(),
             pid,
             role,
+            ids: 1,
             introduction: None,
             asked: Vec::new(),
             cut: false,
@@ -66,10 +77,12 @@ impl Keep {
     }
 
     /// An instance with this record, which is written.
-    pub(super) fn with(state: &Arc<State>, entry: entry::Instance) -> Arc<Self> {
+    pub(super) fn with(state: &Arc<State>, mut entry: entry::Instance) -> Arc<Self> {
         let record = Record::new(state);
+        let first_id = entry.ids;
+        entry.ids = after(first_id);
         record.write(&Entry::Instance(entry.clone()));
-        Arc::new(Self { record, says: Mutex::new(Says { entry, left: Left::default(), ended: false }) })
+        Arc::new(Self { record, first_id, says: Mutex::new(Says { entry, left: Left::default(), ended: false }) })
     }
 
     /// What tells the instance from all others.
@@ -79,7 +92,15 @@ impl Keep {
 
     /// The first id for requests to it.
     pub fn first_id(&self) -> u64 {
-        self.record.state.first_id()
+        self.first_id
+    }
+
+    /// An id is taken. The first of a block has a later process begin behind the block after it, which
+    /// is written before anybody gets so far.
+    pub fn takes(&self, id: u64) {
+        if id.is_multiple_of(BLOCK) {
+            self.change(|entry| entry.ids = entry.ids.max(after(id)));
+        }
     }
 
     /// Whom it is there for from now on.
@@ -169,5 +190,84 @@ impl Keep {
 
     fn lock(&self) -> MutexGuard<'_, Says> {
         self.says.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance() -> entry::Instance {
+        let text = r#"{"number":7,"server":"files","likeness":"x","pid":9,"role":"spare","ids":1}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// What the next process finds of it after this one did something.
+    fn found_after(work: impl FnOnce(&Arc<State>, &Keep)) -> Vec<entry::Instance> {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), true).unwrap();
+        work(&state, &Keep::with(&state, instance()));
+        state.take_over();
+        drop(state);
+        let (_, left) = State::open_in(folder.path(), true).unwrap();
+        let instance = |entry| match entry {
+            Entry::Instance(instance) => Some(instance),
+            Entry::Session(_) | Entry::Server(_) => None,
+        };
+        left.entries.into_iter().filter_map(instance).collect()
+    }
+
+    #[test]
+    fn no_process_uses_an_id_that_an_earlier_one_used() {
+        let ids = |taken: u64| {
+            let found = found_after(|_, keep| (1..=taken).for_each(|id| keep.takes(id)));
+            assert!(found[0].ids > taken);
+            found[0].ids
+        };
+        assert_eq!(ids(0), ids(BLOCK - 1));
+        assert!(ids(BLOCK) > ids(BLOCK - 1));
+        // Of the block that follows some may be taken before that is written.
+        assert!(ids(0) >= 2 * BLOCK && ids(BLOCK) >= 3 * BLOCK);
+    }
+
+    #[test]
+    fn what_waits_for_an_answer_is_known_until_it_has_one() {
+        let found = found_after(|_, keep| {
+            assert!(!keep.waits());
+            for number in 0..ASKED + 2 {
+                keep.asks(number.to_string().as_bytes());
+            }
+            keep.answered(b"2");
+            keep.answered(b"nothing");
+        });
+        let asked: Vec<_> = found[0].asked.iter().map(|id| id.0.clone()).collect();
+        assert_eq!((asked.len(), &asked[0][..]), (ASKED - 1, &b"3"[..]));
+    }
+
+    #[test]
+    fn what_is_left_is_told_by_an_orderly_end_only() {
+        let crash = found_after(|_, keep| {
+            keep.may_be_cut(true);
+            keep.leave_unread(b"{\"un", false);
+        });
+        assert!(crash[0].cut && crash[0].left.is_none());
+        let orderly = found_after(|_, keep| {
+            keep.may_be_cut(true);
+            keep.leave_unread(b"{\"un", false);
+            keep.leave_unwritten(b"read\"}\n");
+            keep.settle();
+        });
+        let left = Left { unread: b"{\"un"[..].into(), skipping: false, unwritten: b"read\"}\n"[..].into() };
+        assert_eq!((orderly[0].cut, orderly[0].left.as_ref()), (false, Some(&left)));
+    }
+
+    #[test]
+    fn an_instance_that_ended_is_not_found() {
+        assert!(found_after(|_, keep| keep.end()).is_empty());
+        let again = found_after(|_, keep| {
+            keep.end();
+            keep.serves(Role::Dedicated);
+        });
+        assert!(again.is_empty(), "whoever changes it later does not bring it back");
     }
 }

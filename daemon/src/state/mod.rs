@@ -25,10 +25,11 @@ use self::folder::Folder;
 pub use self::keep::Keep;
 use crate::config::settings::{Access, Daemon, Instances, Stdio};
 
-/// Epochs that an id has room for; JavaScript's whole numbers end at 53 bits.
-const EPOCHS: u64 = 1 << 20;
-/// Ids of one epoch.
-const IDS: u64 = 1 << 32;
+/// Epochs that an id over HTTP has room for, and ids of one epoch: some servers take no more than 31 bits.
+const EPOCHS: u64 = 1 << 11;
+const IDS: u64 = 1 << 20;
+/// Events of one epoch.
+const EVENTS: u64 = 1 << 32;
 
 /// The state of this process, as the next one will find it.
 #[derive(Debug)]
@@ -104,14 +105,15 @@ impl State {
         self.keeps_connections
     }
 
-    /// The first id for requests to servers: no earlier process used it or one that follows it.
+    /// The first id for requests over HTTP: what the last process has in flight has other ids, and is over
+    /// before they come round again.
     pub fn first_id(&self) -> u64 {
         u64::from(self.epoch) % EPOCHS * IDS + 1
     }
 
     /// The first event of a stream that goes on from process to process.
     pub fn first_event(&self) -> u64 {
-        u64::from(self.epoch) * IDS
+        u64::from(self.epoch) * EVENTS
     }
 
     /// What the operator configured for a stdio server, as far as it shows in its processes; sealed,
@@ -127,7 +129,9 @@ impl State {
                 context.update(part);
             }
         };
-        command.iter().for_each(|word| add("command", word.as_bytes()));
+        for word in command {
+            add("command", word.as_bytes());
+        }
         for (name, value) in environment {
             add("env", name.as_bytes());
             add("value", value.expose().as_bytes());
@@ -152,7 +156,17 @@ impl State {
                 add(what, &bound.to_le_bytes());
             }
         }
-        context.sign().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&context.sign().as_ref()[..16]);
+        format!("{:032x}", u128::from_be_bytes(tag))
+    }
+
+    /// What keeps changes from being kept.
+    pub fn trouble(&self) -> Option<&'static str> {
+        let failing = self.failing.load(Ordering::Relaxed);
+        failing.then_some(
+            "the state cannot be written: sessions opened since then will end with the process; the log says why",
+        )
     }
 
     fn write(&self, slot: &Slot, entry: &Entry) {
@@ -218,5 +232,78 @@ impl Verdicts {
         if let Some((record, server)) = &self.0 {
             record.write(&Entry::Server(entry::Server { legacy, modern, ..server.clone() }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::secret::Secret;
+    use crate::config::settings::Wear;
+
+    fn stdio(change: impl FnOnce(&mut Stdio)) -> Stdio {
+        let instances = Instances {
+            per: None,
+            max: 1,
+            spares: 0,
+            idle: Duration::from_secs(1),
+            memory: None,
+            tasks: None,
+            cpu: None,
+            wear: Wear::default(),
+        };
+        let mut stdio = Stdio {
+            command: vec!["server".to_owned(), "/srv".to_owned()],
+            environment: vec![("TOKEN".to_owned(), Secret::new("one".to_owned()))],
+            directory: None,
+            access: Access::default(),
+            instances,
+            line_bytes: 1,
+        };
+        change(&mut stdio);
+        stdio
+    }
+
+    #[test]
+    fn instances_are_alike_where_the_same_processes_would_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |change: fn(&mut Stdio)| State::open_in(folder.path(), true).unwrap().0.likeness(&stdio(change));
+        let same = of(|_| {});
+        assert_eq!(of(|stdio| stdio.instances.max = 9), same, "another process knows it by the same key");
+        assert_eq!(of(|stdio| stdio.line_bytes = 9), same);
+        for (place, changed) in [
+            of(|stdio| stdio.command[1] = "/srv2".to_owned()),
+            of(|stdio| stdio.command = vec!["server/srv".to_owned()]),
+            of(|stdio| stdio.environment[0].1 = Secret::new("two".to_owned())),
+            of(|stdio| stdio.environment.clear()),
+            of(|stdio| stdio.directory = Some("/".into())),
+            of(|stdio| stdio.access.network = true),
+            of(|stdio| stdio.access.read = vec!["/srv".into()]),
+            of(|stdio| stdio.access.write = vec!["/srv".into()]),
+            of(|stdio| stdio.access.groups = vec!["media".to_owned()]),
+            of(|stdio| stdio.instances.cpu = Some(1)),
+            of(|stdio| stdio.instances.memory = Some(1)),
+            of(|stdio| stdio.instances.tasks = Some(1)),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_ne!(changed, same, "{place}");
+        }
+    }
+
+    #[test]
+    fn each_process_has_ids_and_events_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let next = || {
+            let (state, _) = State::open_in(folder.path(), false).unwrap();
+            state.take_over();
+            (state.first_id(), state.first_event())
+        };
+        let (one, two) = (next(), next());
+        assert!(two.0 > one.0 && two.1 > one.1);
+        assert!(two.0 < 1 << 31, "some servers take no more than 31 bits");
     }
 }

@@ -72,7 +72,9 @@ impl Key {
 
     fn tag(&self, parts: &[&[u8]]) -> [u8; TAG] {
         let mut context = hmac::Context::with_key(&self.0);
-        parts.iter().for_each(|part| context.update(part));
+        for part in parts {
+            context.update(part);
+        }
         let mut tag = [0; TAG];
         tag.copy_from_slice(&context.sign().as_ref()[..TAG]);
         tag
@@ -125,17 +127,13 @@ pub(super) fn read<'f>(key: &Key, file: &'f [u8]) -> Found<'f> {
     let mut found = Found::default();
     let mut cell = 1;
     while let Some(rest) = file.get(cell * CELL..).filter(|rest| rest.len() >= FRONT) {
-        cell += match opened(key, cell, rest) {
-            Some(record) => {
-                let taken = cells(record.payload.len()) as usize;
-                found.records.push(record);
-                taken
-            }
-            None => {
-                found.damaged += usize::from(rest[..4] == RECORD_MARK);
-                1
-            }
-        };
+        if let Some(record) = opened(key, cell, rest) {
+            cell += cells(record.payload.len()) as usize;
+            found.records.push(record);
+        } else {
+            found.damaged += usize::from(rest[..4] == RECORD_MARK);
+            cell += 1;
+        }
     }
     found
 }

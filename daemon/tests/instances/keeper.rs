@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::task::LocalSet;
@@ -83,7 +84,7 @@ impl Keeper {
 
     pub(crate) async fn open(&self, name: &str) -> Result<(Hello, Reader, Writer), OpenError> {
         let (hello, connection) = connection::open(&self.socket(name), PATIENCE, 64 * 1024).await?;
-        let (reader, writer) = connection.begin(None, bytes::Bytes::new());
+        let (reader, writer) = connection.begin(None, Bytes::new());
         Ok((hello, reader, writer))
     }
 

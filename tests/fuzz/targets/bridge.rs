@@ -8,7 +8,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use toolgate_fuzz::{is_json, made, members};
 use toolgate_protocol::bridge::levels::Level;
-use toolgate_protocol::bridge::listen::{self, Heard};
+use toolgate_protocol::bridge::listen::{self, Outcome};
 use toolgate_protocol::bridge::parking::{Arrival, Questions};
 use toolgate_protocol::bridge::playback::{self, Playback};
 use toolgate_protocol::bridge::request::{self, Declared};
@@ -195,7 +195,7 @@ fn filter(call: Message<'_>, client: &Declared) {
         assert!(filter.covers(&filter) && filter.covers(&filter.granted(&client.capabilities)));
         let acknowledged = listen::acknowledgement(b"7", &filter);
         let heard = made(&acknowledged).expect("it is shallow");
-        assert_eq!(session.heard(&acknowledged, &heard, true), Heard::Acknowledged);
+        assert_eq!(session.heard(&acknowledged, &heard, true), Outcome::Acknowledged);
         for uri in filter.uris() {
             assert!(session.has_granted(uri));
             session.subscribe(uri);
@@ -209,7 +209,7 @@ fn filter(call: Message<'_>, client: &Declared) {
         if let Some(new) = made(&tagged) {
             assert_eq!(new.subscription_id.map(|id| id.of(&tagged)), Some(&b"\"sub\""[..]));
         }
-        if let Heard::Tell(message) = session.heard(text, envelope, true) {
+        if let Outcome::Tell(message) = session.heard(text, envelope, true) {
             made(&message);
         }
     }

@@ -22,6 +22,22 @@ class Heard:
     def __init__(self):
         self.updates, self.changes, self.logs = [], 0, []
 
+    def callbacks(self, types) -> dict:
+        """What either SDK calls, given the module that has its types."""
+
+        async def elicited(context, params):
+            return types.ElicitResult(action="accept", content=USER)
+
+        async def sampled(context, params):
+            return types.CreateMessageResult.model_validate(MODEL)
+
+        return {
+            "elicitation_callback": elicited,
+            "sampling_callback": sampled,
+            "logging_callback": self.logged,
+            "message_handler": self.noted,
+        }
+
     async def noted(self, message) -> None:
         """A callback for the messages of either SDK: a notification, in version 1 within a model of its own."""
         note = getattr(message, "root", message)

@@ -116,8 +116,7 @@ def start(stage: Stage, columns: list[str], direct: bool) -> tuple[Gate | None, 
         era, stdio = COLUMNS[column]
         if stdio:
             command = json.dumps([str(PYTHON["2"]), str(FIXTURE), "--era", era])
-            # Clients come faster than those that left without a word are forgotten.
-            tables.append(f"[server.{column}]\ncommand = {command}\ninstances.max = 64\n")
+            tables.append(f"[server.{column}]\ncommand = {command}\n")
     gate = stage.gate("\n".join(tables))
     return gate, {column: gate.url(column) for column in columns}
 

@@ -5,8 +5,8 @@ from mcp import ClientSession, types
 from mcp.client.streamable_http import streamablehttp_client
 from pydantic import AnyUrl
 
-from features import MODEL, USER, Heard, features
-from steps import interrupted, plan, run
+from features import Heard, features
+from steps import HEADERS, interrupted, plan, run
 
 
 class Adapter:
@@ -50,25 +50,10 @@ class Adapter:
         await self.session.set_logging_level(level)
 
 
-async def elicited(context, params):
-    return types.ElicitResult(action="accept", content=USER)
-
-
-async def sampled(context, params):
-    return types.CreateMessageResult.model_validate(MODEL)
-
-
 async def main():
-    headers = {"Authorization": f"Bearer {plan['key']}"} if plan["key"] else {}
     heard = Heard()
-    callbacks = {
-        "elicitation_callback": elicited,
-        "sampling_callback": sampled,
-        "logging_callback": heard.logged,
-        "message_handler": heard.noted,
-    }
-    async with streamablehttp_client(plan["url"], headers=headers) as (incoming, outgoing, _):
-        async with ClientSession(incoming, outgoing, **callbacks) as session:
+    async with streamablehttp_client(plan["url"], headers=HEADERS) as (incoming, outgoing, _):
+        async with ClientSession(incoming, outgoing, **heard.callbacks(types)) as session:
             await session.initialize()
             await run(Adapter(session, heard), features)
 

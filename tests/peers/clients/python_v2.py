@@ -8,8 +8,8 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
-from features import MODEL, USER, Heard, features
-from steps import interrupted, plan, run
+from features import Heard, features
+from steps import HEADERS, interrupted, plan, run
 
 MODES = {"legacy": "legacy", "auto": "auto", "modern": "2026-07-28"}
 MODERN = plan["era"] == "modern"
@@ -58,26 +58,12 @@ class Adapter:
             await self.client.set_logging_level(level)
 
 
-async def elicited(context, params):
-    return types.ElicitResult(action="accept", content=USER)
-
-
-async def sampled(context, params):
-    return types.CreateMessageResult.model_validate(MODEL)
-
-
 async def main():
-    headers = {"Authorization": f"Bearer {plan['key']}"} if plan["key"] else {}
     heard = Heard()
-    callbacks = {
-        "elicitation_callback": elicited,
-        "sampling_callback": sampled,
-        "logging_callback": heard.logged,
-        "message_handler": heard.noted,
-    }
-    async with create_mcp_http_client(headers=headers) as http:
+    async with create_mcp_http_client(headers=HEADERS) as http:
         transport = streamable_http_client(plan["url"], http_client=http)
-        async with Client(transport, mode=MODES[plan["era"]], **callbacks) as client, AsyncExitStack() as streams:
+        client = Client(transport, mode=MODES[plan["era"]], **heard.callbacks(types))
+        async with client, AsyncExitStack() as streams:
             await run(Adapter(client, heard, streams), features)
 
 

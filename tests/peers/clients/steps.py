@@ -10,6 +10,7 @@ import sys
 import anyio
 
 plan = json.loads(sys.argv[1])
+HEADERS = {"Authorization": f"Bearer {plan['key']}"} if plan["key"] else {}
 
 
 async def shown(awaitable) -> dict:

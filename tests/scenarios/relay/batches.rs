@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use toolgate_tests::caller::{Caller, Reply};
 use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
-use toolgate_tests::fake::record::Record;
+use toolgate_tests::fake::record::{Received, Record};
 use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::{Gate, Setup};
 use toolgate_tests::mcp::Era;
@@ -137,6 +137,29 @@ async fn what_comes_before_an_answer_makes_a_stream_of_the_batch() {
 
 async fn next(reply: &mut Reply) -> Option<Value> {
     reply.next().await.map(|text| serde_json::from_str(&text).expect("JSON"))
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_batch_whose_client_has_left_is_not_kept_waiting() {
+    let stage = Stage::start("").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    for (number, (path, prefix)) in [WAYS[1], WAYS[3]].into_iter().enumerate() {
+        let client = stage.client(path, "2025-03-26").await;
+        let (until, id) = (folder.path().join(number.to_string()), format!("question {number}"));
+        let params = json!({"name": format!("{prefix}ask"), "arguments": {"until": until, "id": id}});
+        let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}).to_string();
+        let leaving = client.clone();
+        let left = tokio::spawn(async move { leaving.post(&batch(&[ping("1"), call])).await });
+        let asks = |received: &Received| received.message["params"]["arguments"]["id"] == *id;
+        stage.pipe.record.until("the call", asks).await;
+        left.abort();
+        assert!(left.await.is_err_and(|gone| gone.is_cancelled()), "{path}: nothing precedes the question");
+        std::fs::write(&until, "").expect("a file");
+        let told = stage.pipe.record.until("an answer", |received| received.message["id"] == *id).await;
+        assert!(told.message["error"]["code"].is_i64(), "{path}: {}", told.text);
+        let next = client.call("3", &format!("{prefix}echo"), json!({})).await.answer().await;
+        assert_eq!(next["id"], 3, "{path}: the session goes on");
+    }
 }
 
 #[tokio::test]

@@ -198,12 +198,17 @@ async fn a_full_queue_and_a_late_place_are_refused_and_the_next_call_works() {
             assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(2), &json!(code)), "{path} {prefix} {era:?}");
             std::fs::write(&held, "").expect("a file");
             assert!(running.answer().await.get("result").is_some(), "{path} {prefix} {era:?}");
-            wait::until("room for the next call", || async {
-                client.call("3", &format!("{prefix}echo"), json!({})).await.answer().await.get("result").cloned()
-            })
-            .await;
+            until_served(&client, prefix).await;
         }
     }
+}
+
+/// Waits until there is room for the next call.
+async fn until_served(client: &Caller, prefix: &str) {
+    wait::until("room for the next call", || async {
+        client.call("3", &format!("{prefix}echo"), json!({})).await.answer().await.get("result").cloned()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -223,10 +228,7 @@ async fn a_limit_of_one_call_refuses_the_second_and_the_next_works() {
         assert!(answer["error"]["data"]["retryAfterMs"].is_u64(), "{path} {prefix} {era:?}: {answer}");
         std::fs::write(&held, "").expect("a file");
         assert!(running.answer().await.get("result").is_some(), "{path} {prefix} {era:?}");
-        wait::until("room for the next call", || async {
-            client.call("3", &format!("{prefix}echo"), json!({})).await.answer().await.get("result").cloned()
-        })
-        .await;
+        until_served(&client, prefix).await;
     }
 }
 

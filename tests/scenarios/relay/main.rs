@@ -4,6 +4,7 @@
 //! `asking`, `failures` and `door` play clients on it.
 
 mod aliases;
+mod anew;
 mod announced;
 mod asking;
 mod batches;
@@ -13,6 +14,7 @@ mod failures;
 mod legacy;
 mod merged;
 mod modern;
+mod places;
 mod resuming;
 mod sessions;
 mod spares;

@@ -1,8 +1,11 @@
 //! Clients of the modern era, in front of each kind of server.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 use toolgate_tests::caller::{Caller, Reply};
 use toolgate_tests::fake::Speaks;
+use toolgate_tests::fake::http::Http;
 use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::Setup;
 
@@ -148,10 +151,7 @@ async fn a_closed_stream_cancels() {
                         && received.headers["x-request-id"] == called.headers["x-request-id"]
                 }
                 _ if path == "/mcp/web" => received.message["closed"] == 1,
-                _ => {
-                    received.message["method"] == "notifications/cancelled"
-                        && received.message["params"]["requestId"] == called.message["id"]
-                }
+                _ => received.cancels(&called),
             })
             .await;
     }
@@ -171,9 +171,7 @@ async fn a_client_that_goes_away_before_the_first_byte_cancels_too() {
         call.abort();
         record
             .until(&format!("the end of {mark}"), |received| {
-                received.message["closed"] == called.message["id"]
-                    || received.message["method"] == "notifications/cancelled"
-                        && received.message["params"]["requestId"] == called.message["id"]
+                received.message["closed"] == called.message["id"] || received.cancels(&called)
             })
             .await;
     }
@@ -259,6 +257,61 @@ async fn a_subscription_carries_the_client_s_id_and_what_servers_announce() {
 }
 
 #[tokio::test]
+async fn a_subscription_hears_the_instance_that_is_its_client_s_own() {
+    for per in ["client", "session"] {
+        let (new, other) = (Stdio::new(Speaks::Modern), Stdio::new(Speaks::Modern));
+        let gate = Setup::default()
+            .server("new", &format!("{}instances = {{ per = \"{per}\" }}\n", new.command()))
+            .server("other", &other.command())
+            .key("other", "")
+            .start()
+            .await;
+        for (path, prefix, uri) in [("/mcp/new", "", "mem://one"), ("/mcp", "new__", "new+mem://one")] {
+            let client = Caller::modern(&gate, path);
+            let wanted = json!({"notifications": {"resourceSubscriptions": [uri]}});
+            let mut stream = client.request("\"s\"", "subscriptions/listen", wanted.clone()).await;
+            assert_eq!(stream.message().await["params"]["notifications"], wanted["notifications"], "{per} {path}");
+            let (tool, resource) = (format!("{prefix}update"), json!({"uri": "mem://one"}));
+            let stranger = client.clone().with("Authorization", &format!("Bearer {}", gate.key_of("other")));
+            assert_eq!(stranger.call("1", &tool, resource.clone()).await.answer().await["id"], 1, "{per} {path}");
+            client.call("2", &tool, resource).await.answer().await;
+            let updated = stream.message().await;
+            assert_eq!(updated["method"], "notifications/resources/updated", "{per} {path}: {updated}");
+            assert_eq!(updated["params"]["uri"], uri, "{per} {path}");
+            assert_eq!(updated["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], "s", "{per} {path}");
+            assert!(stream.is_silent().await, "{per} {path}: another client has another instance");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_ends_when_a_server_that_it_missed_is_back() {
+    let (web, old) = (Http::start(Speaks::Both).await, Stdio::new(Speaks::Legacy));
+    let address = SocketAddr::from(([127, 0, 0, 1], toolgate_tests::gate::free_port()));
+    let gate = Setup::default()
+        .server("web", &web.endpoints())
+        .server("away", &format!("endpoints = [\"http://{address}/mcp\"]\n"))
+        .server("old", &old.command())
+        .start()
+        .await;
+    let client = Caller::modern(&gate, "/mcp");
+    let uri = "away+mem://one";
+    let wanted = json!({"notifications": {"toolsListChanged": true, "resourceSubscriptions": [uri]}});
+    let mut stream = client.request("\"s\"", "subscriptions/listen", wanted.clone()).await;
+    let granted = stream.message().await["params"]["notifications"].clone();
+    assert_eq!((&granted["toolsListChanged"], granted["resourceSubscriptions"].get(0)), (&json!(true), None));
+    client.call("1", "web__change", json!({})).await.answer().await;
+    assert_eq!(stream.message().await["method"], "notifications/tools/list_changed", "the others are heard");
+    let _away = Http::start_at(Speaks::Both, address).await;
+    let end = stream.message().await;
+    assert_eq!((&end["id"], &end["result"]["resultType"]), (&json!("s"), &json!("complete")), "{end}");
+    let mut stream = client.request("\"t\"", "subscriptions/listen", wanted.clone()).await;
+    assert_eq!(stream.message().await["params"]["notifications"], wanted["notifications"]);
+    client.call("2", "away__update", json!({"uri": "mem://one"})).await.answer().await;
+    assert_eq!(stream.message().await["params"]["uri"], uri);
+}
+
+#[tokio::test]
 async fn a_closed_subscription_ends_at_the_server() {
     let stage = stage().await;
     for (path, prefix) in [("/mcp/new", ""), ("/mcp/duo", "new__")] {
@@ -268,14 +321,7 @@ async fn a_closed_subscription_ends_at_the_server() {
         let asked =
             stage.new.record.until("the subscription", |received| received.message["params"]["mark"] == prefix).await;
         drop(stream);
-        stage
-            .new
-            .record
-            .until("its end", |received| {
-                received.message["method"] == "notifications/cancelled"
-                    && received.message["params"]["requestId"] == asked.message["id"]
-            })
-            .await;
+        stage.new.record.until_cancelled(&asked).await;
     }
 }
 

@@ -224,6 +224,28 @@ async fn what_a_legacy_task_asks_is_required_of_the_modern_client() {
 }
 
 #[tokio::test]
+async fn a_call_that_becomes_a_task_while_its_client_is_asked_goes_on_as_one() {
+    let stage = Stage::start(Speaks::Legacy, "").await;
+    for (path, prefix) in WAYS {
+        let (client, tool, record) = (stage.modern(path), format!("{prefix}task"), stage.record(path, prefix));
+        record.clear();
+        let arguments = json!({"before": true});
+        let answer = client.call("1", &tool, arguments.clone()).await.answer().await;
+        let result = &answer["result"];
+        assert_eq!(result["resultType"], "input_required", "{path} {prefix}: {answer}");
+        let task = until_said(record, "tasks/result").await["params"]["taskId"].clone();
+        assert!(task.is_string(), "{path} {prefix}: it is waited for meanwhile");
+        let key = result["inputRequests"].as_object().and_then(|all| all.keys().next()).expect("a question");
+        let params = json!({"name": tool, "arguments": arguments, "requestState": result["requestState"],
+            "inputResponses": {key: {"action": "accept"}}});
+        let done = client.request("2", "tools/call", params).await.answer().await;
+        assert_eq!((&done["id"], &done["result"]["answered"]["action"]), (&json!(2), &json!("accept")), "{done}");
+        assert_eq!(record.of("tools/call").len(), 1, "{path} {prefix}: it ran once");
+        assert_eq!(record.of("tasks/cancel").len(), 0, "{path} {prefix}");
+    }
+}
+
+#[tokio::test]
 async fn a_legacy_task_ends_with_the_call_of_its_modern_client() {
     let stage = Stage::start(Speaks::Legacy, "").await;
     for (path, prefix) in WAYS {

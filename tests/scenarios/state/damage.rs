@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use toolgate_tests::caller::Caller;
-use toolgate_tests::gate::Gate;
+use toolgate_tests::gate::{Gate, Setup};
 use toolgate_tests::mcp::Era;
 use toolgate_tests::processes::marked;
 use toolgate_tests::wait;
@@ -66,7 +66,9 @@ async fn one_damaged_record_costs_one_session() {
         let places: Vec<_> =
             (0..bytes.len() - broken.len()).filter(|at| bytes[*at..].starts_with(broken.as_bytes())).collect();
         assert!(!places.is_empty());
-        places.into_iter().for_each(|at| bytes[at] ^= 1);
+        for at in places {
+            bytes[at] ^= 1;
+        }
         std::fs::write(&path, bytes).expect("the records");
     })
     .await;
@@ -81,6 +83,23 @@ async fn one_damaged_record_costs_one_session() {
         (counters() <= 2 * 6).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn without_systemd_a_session_goes_on_with_a_fresh_instance() {
+    let mark = format!("alone-{}", std::process::id());
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = format!("state_dir = {:?}\nlame_duck = \"10ms\"", folder.path());
+    let counter = format!("{}\ninstances = {{ per = \"session\" }}", command(&mark, ""));
+    let mut gate = Setup::default().server("counter", &counter).daemon(&state).start().await;
+    let client = Caller::legacy(&gate, "/mcp/counter").await;
+    let pid = count(&client).await["pid"].clone();
+    for signal in [Signal::KILL, Signal::TERM] {
+        gate.restart(signal).await;
+        let now = count(&client).await;
+        assert_eq!(now["count"], 1, "its instance ended with the gate");
+        assert_ne!(now["pid"], pid);
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -29,13 +29,13 @@ pub(crate) async fn gate(mark: &str, more: impl FnOnce(Setup) -> Setup) -> Gate 
         .server("counter", &format!("{command}\ninstances = {{ per = \"session\", max = 50, spares = 2 }}"))
         .server("shared", &format!("{command}\ninstances = {{ per = \"client\", max = 5 }}"))
         .http("web", &http)
-        .daemon("lame_duck = \"100ms\"\ndrain_timeout = \"10s\"");
+        .daemon("drain_timeout = \"10s\"");
     more(setup).start_under_systemd().await
 }
 
 /// The lines that start the counting server, with more in its environment.
 pub(crate) fn command(mark: &str, more: &str) -> String {
-    format!("command = [{:?}]\nenv = {{ {MARK_NAME} = {mark:?}{more} }}", program("counter"))
+    format!("command = [\"{}\"]\nenv = {{ {MARK_NAME} = {mark:?}{more} }}", program("counter").display())
 }
 
 async fn workers(gate: &Gate, board: &Rc<Board>) -> Vec<Worker> {
@@ -45,6 +45,7 @@ async fn workers(gate: &Gate, board: &Rc<Board>) -> Vec<Worker> {
         ("client", "/mcp/shared", Era::Legacy, false, 2),
         ("mirrored", "/mcp/web", Era::Legacy, true, 3),
         ("merged", "/mcp", Era::Legacy, true, 2),
+        ("web", "/mcp", Era::Legacy, true, 2),
         // Calls of one client with the same capabilities share an instance.
         ("modern", "/mcp/counter", Era::Modern, false, 3),
     ] {
@@ -81,10 +82,10 @@ async fn restarts_and_kills_lose_no_session_and_no_server() {
                 let (begun, before, excused) = (Instant::now(), board.calls.get(), board.excused.get());
                 for _ in 0..EVENTS {
                     all_answered(&answered, &board).await;
-                    if signal == Signal::KILL {
-                        board.kills.set(board.kills.get() + 1);
-                    }
+                    let kills = u64::from(signal == Signal::KILL);
+                    board.kills.set(board.kills.get() + kills);
                     let status = gate.restart(signal).await;
+                    board.kills.set(board.kills.get() + kills);
                     assert_eq!(status.success(), signal == Signal::TERM, "{status}\n{}", gate.log());
                     if !board.failures.borrow().is_empty() {
                         break;
@@ -164,5 +165,32 @@ async fn a_server_that_waits_for_its_client_at_a_crash_is_answered() {
         assert_eq!(answers[0]["id"], "asked-1");
         assert!(answers[0]["error"]["code"].is_number(), "{answers}");
         assert_eq!(answers.as_array().map(Vec::len), Some(1), "{answers}");
+    }
+}
+
+#[tokio::test]
+async fn a_crash_in_the_middle_of_a_start_loses_nothing() {
+    let mark = format!("start-{}", std::process::id());
+    let mut gate = gate(&mark, |setup| setup).await;
+    let mut clients = Vec::new();
+    for path in ["/mcp/counter", "/mcp/shared", "/mcp/web", "/mcp"] {
+        let tool = if path == "/mcp" { "counter__count" } else { "count" };
+        let client = Caller::legacy(&gate, path).await;
+        let counted = told(&client.call("1", tool, json!({})).await.answer().await);
+        clients.push((client, tool, counted["pid"].clone()));
+    }
+    gate.signal(Signal::KILL);
+    gate.ended().await;
+    for step in 0..20 {
+        gate.begin_again();
+        // Nobody waits for a state here: each round ends at another one.
+        tokio::time::sleep(Duration::from_millis(step * 3)).await;
+        gate.signal(Signal::KILL);
+        gate.ended().await;
+    }
+    gate.start_again().await;
+    for (client, tool, pid) in clients {
+        let counted = told(&client.call("2", tool, json!({})).await.answer().await);
+        assert_eq!((&counted["pid"], &counted["count"]), (&pid, &json!(2)), "{}", tail(&gate));
     }
 }

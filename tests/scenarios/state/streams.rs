@@ -5,9 +5,13 @@ use serde_json::json;
 use toolgate_tests::caller::Caller;
 use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
+use toolgate_tests::fake::record::Received;
 use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::Setup;
 use toolgate_tests::mcp::Era;
+use toolgate_tests::wait;
+
+use crate::restarts::{gate, told};
 
 #[tokio::test]
 async fn a_session_s_stream_ends_in_order_and_goes_on_behind_its_last_event() {
@@ -79,4 +83,96 @@ async fn a_call_that_waits_for_a_modern_client_is_not_run_again_after_a_restart(
     let gone = client.request("2", "tools/call", retry).await.answer().await;
     assert!(gone["error"]["message"].as_str().is_some_and(|text| text.contains("was not run again")), "{gone}");
     assert_eq!(fake.record.of("tools/call").len(), before);
+    fake.record.until("the server to be answered", |received| received.message["error"]["code"].is_number()).await;
+}
+
+#[tokio::test]
+async fn lines_that_an_end_cuts_are_whole_after_a_restart_and_lost_alone_after_a_crash() {
+    let mark = format!("cut-{}", std::process::id());
+    let mut gate = gate(&mark, |setup| setup).await;
+    for signal in [Signal::TERM, Signal::KILL] {
+        let client = Caller::legacy(&gate, "/mcp/counter").await;
+        let mut stream = client.stream().await;
+        let last = stream.event().await.expect("a place").id.expect("an id");
+        let until = gate.folder().join(format!("until-{}", gate.pid()));
+        let halved = client.call("1", "halve", json!({"until": until})).await.answer().await;
+        assert!(halved["result"].is_object(), "{halved}");
+        // More than the kernel takes: the rest of it is not written when the process ends.
+        let noise = json!({"noise": "n".repeat(600_000)});
+        assert_eq!(client.notify("notifications/roots/list_changed", noise).await, 202);
+        let records = gate.folder().join("state/sessions/records");
+        wait::until("the line to be under way", async || {
+            let records = std::fs::read(&records).expect("the records");
+            records.windows(10).any(|text| text == br#""cut":true"#).then_some(())
+        })
+        .await;
+        gate.restart(signal).await;
+        let mut stream = client.resume(&last).await;
+        std::fs::write(&until, "").expect("the file");
+        let counted = told(&client.call("2", "count", json!({})).await.answer().await);
+        assert_eq!(counted["count"], 2, "{counted}");
+        if signal == Signal::TERM {
+            assert_eq!(counted["broken"], 0, "{counted}");
+            assert!(stream.next().await.is_some_and(|said| said.contains("the counter")));
+        } else {
+            assert_eq!(counted["broken"], 1, "{counted}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_session_watches_at_a_modern_server_is_watched_again() {
+    let (pipe, web) = (Stdio::new(Speaks::Modern), Http::start(Speaks::Modern).await);
+    let setup = Setup::default().server("pipe", &pipe.command()).server("web", &web.endpoints());
+    let mut gate = setup.start_under_systemd().await;
+    for (path, record) in [("/mcp/pipe", &pipe.record), ("/mcp/web", &web.record)] {
+        for signal in [Signal::TERM, Signal::KILL] {
+            let client = Caller::legacy(&gate, path).await;
+            let mut stream = client.stream().await;
+            let last = stream.event().await.expect("a place").id.expect("an id");
+            let subscribe = client.request("1", "resources/subscribe", json!({"uri": "mem://one"})).await;
+            assert_eq!(subscribe.answer().await["result"], json!({}), "{path}");
+            gate.signal(signal);
+            gate.ended().await;
+            if signal == Signal::TERM && path == "/mcp/pipe" {
+                let listen = record.of("subscriptions/listen").pop().expect("a subscription");
+                record.until_cancelled(&listen).await;
+            }
+            record.clear();
+            gate.start_again().await;
+            let mut stream = client.resume(&last).await;
+            assert_eq!(stream.head.status, 200);
+            record
+                .until("the subscription", |received| {
+                    let wanted = &received.message["params"]["notifications"]["resourceSubscriptions"];
+                    received.message["method"] == "subscriptions/listen" && *wanted == json!(["mem://one"])
+                })
+                .await;
+            client.call("2", "update", json!({"uri": "mem://one"})).await.answer().await;
+            let updated = stream.message().await;
+            assert_eq!(updated["method"], "notifications/resources/updated", "{path} {signal:?}: {updated}");
+            assert_eq!(client.end().await, 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_http_server_that_waits_for_its_client_at_a_crash_is_answered() {
+    let (one, two) = (Http::start(Speaks::Legacy).await, Http::start(Speaks::Legacy).await);
+    let setup = Setup::default().server("one", &one.endpoints()).server("two", &two.endpoints());
+    let mut gate = setup.start_under_systemd().await;
+    let client = Caller::legacy(&gate, "/mcp").await;
+    let mut asking = client.call("1", "one__ask", json!({"id": 1})).await;
+    let question = asking.message().await;
+    assert!(question["method"].is_string(), "{question}");
+    gate.restart(Signal::KILL).await;
+    let refused = |received: &Received| received.message["error"]["code"].is_number();
+    one.record.until("the server to be answered", refused).await;
+    // What the client says to an earlier question is not taken for an answer to a later one.
+    let mut asking = client.call("2", "one__ask", json!({"id": 2})).await;
+    let later = asking.message().await;
+    assert_ne!(later["id"], question["id"]);
+    assert_eq!(client.respond(&question["id"], json!({})).await, 400);
+    assert_eq!(client.respond(&later["id"], json!({"action": "decline"})).await, 202);
+    assert!(asking.answer().await["result"].is_object());
 }

@@ -3,12 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use toolgate_tests::gate::Gate;
 use toolgate_tests::load::Aim;
 use toolgate_tests::mcp::{Client, Era};
-use toolgate_tests::wait;
+use toolgate_tests::wait::PATIENCE;
 
 /// Lengths of answers and of arguments, in turn: short ones, and such as take more than one read or write.
 const PADS: [(usize, usize); 5] = [(0, 0), (300, 0), (0, 3000), (120_000, 0), (0, 90_000)];
@@ -22,7 +23,7 @@ pub(crate) struct Board {
     pub excused: Cell<u64>,
     /// What must not happen.
     pub failures: RefCell<Vec<String>>,
-    /// Kills so far.
+    /// Counts a kill when it begins, and once more when the gate is back.
     pub kills: Cell<u64>,
     pub stop: Cell<bool>,
 }
@@ -40,6 +41,8 @@ pub(crate) struct Worker {
     /// A call was lost since the last answer: the server may have counted it.
     lost: u64,
     number: u64,
+    /// Kills when it began to connect: a connection that is older than the last one leads nowhere.
+    connected: u64,
     pub answered: Rc<Cell<u64>>,
     board: Rc<Board>,
 }
@@ -49,9 +52,25 @@ impl Worker {
     pub(crate) async fn start(gate: &Gate, path: &str, era: Era, alone: bool, name: &str, board: &Rc<Board>) -> Self {
         let aim = gate.aim(path, era);
         let client = aim.client().await.expect("a session");
-        let tool = if path == "/mcp" { "counter__count" } else { "count" };
+        let tool = match (path, name.starts_with("web")) {
+            ("/mcp", true) => "web__count",
+            ("/mcp", false) => "counter__count",
+            _ => "count",
+        };
         let (name, board) = (name.to_owned(), Rc::clone(board));
-        Self { aim, name, tool, alone, client, seen: None, lost: 0, number: 0, answered: Rc::default(), board }
+        Self {
+            aim,
+            name,
+            tool,
+            alone,
+            client,
+            seen: None,
+            lost: 0,
+            number: 0,
+            connected: 0,
+            answered: Rc::default(),
+            board,
+        }
     }
 
     /// Calls until told to stop.
@@ -63,7 +82,7 @@ impl Worker {
 
     async fn turn(&mut self) {
         self.number += 1;
-        let (kills, token) = (self.board.kills.get(), format!("{}-{}", self.name, self.number));
+        let token = format!("{}-{}", self.name, self.number);
         let (pad, long) = PADS[usize::try_from(self.number).expect("a small number") % PADS.len()];
         let answer = self.client.call(self.tool, json!({"token": token, "pad": pad, "long": "y".repeat(long)})).await;
         let is_last = answer.as_ref().is_ok_and(|answer| answer.head.is_last());
@@ -73,7 +92,7 @@ impl Worker {
                 self.answered.set(self.answered.get() + 1);
                 self.lost = 0;
             }
-            Err(_) if self.board.kills.get() > kills => {
+            Err(_) if self.board.kills.get() > self.connected => {
                 self.board.excused.set(self.board.excused.get() + 1);
                 self.lost += 1;
                 return self.connect().await;
@@ -91,11 +110,17 @@ impl Worker {
 
     /// The first connection may go to a process that is killed before it answers the handshake.
     async fn connect(&mut self) {
-        let (client, target) = (RefCell::new(&mut self.client), &self.aim.target);
-        let connected = wait::or_last(async || client.borrow_mut().reconnect(target).await).await;
-        if let Err(problem) = connected {
-            self.board.failures.borrow_mut().push(format!("{} cannot connect: {problem}", self.name));
-            self.board.stop.set(true);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.connected = self.board.kills.get();
+            match self.client.reconnect(&self.aim.target).await {
+                Ok(()) => return,
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(problem) => {
+                    self.board.failures.borrow_mut().push(format!("{} cannot connect: {problem}", self.name));
+                    return self.board.stop.set(true);
+                }
+            }
         }
     }
 

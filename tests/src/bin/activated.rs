@@ -31,10 +31,10 @@ fn main() -> io::Result<()> {
         }
     }
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let named: BTreeMap<_, _> = descriptors.iter().map(AsRawFd::as_raw_fd).zip(names.split(':')).collect();
-    let end = named.keys().next_back().map_or(3, |last| last + 1);
+    let by_number: BTreeMap<_, _> = descriptors.iter().map(AsRawFd::as_raw_fd).zip(names.split(':')).collect();
+    let end = by_number.keys().next_back().map_or(3, |last| last + 1);
     // Whoever started the test may have left a descriptor open.
-    let names: Vec<_> = (3..end).map(|number| *named.get(&number).unwrap_or(&"inherited")).collect();
+    let names: Vec<_> = (3..end).map(|number| *by_number.get(&number).unwrap_or(&"inherited")).collect();
     let mut arguments = std::env::args_os().skip(1);
     let program = arguments.next().expect("a program");
     let pid = std::process::id().to_string();

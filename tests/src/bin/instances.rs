@@ -69,9 +69,8 @@ async fn main() -> ExitCode {
     let keeper = gate.keeper_pid().expect("a keeper");
     sessions(&gate, SERVERS.len(), &options).await;
     let clean = cleared(&gate, &mark).await;
-    // After it, so that connections to the server over HTTP are open already.
-    let alone = measure(&gate, Duration::from_secs(options.alone)).await;
     let before = (descriptors(gate.pid()), descriptors(keeper));
+    let alone = measure(&gate, Duration::from_secs(options.alone)).await;
 
     let begun = Instant::now();
     let length = Duration::from_secs(1) * u32::try_from(options.sessions).unwrap_or(u32::MAX) / options.rate;
@@ -82,7 +81,7 @@ async fn main() -> ExitCode {
     }
     let clean = cleared(&gate, &mark).await && clean;
     let count = || (descriptors(gate.pid()), descriptors(keeper));
-    // Connections of the clients may still be closing.
+    // Connections of clients, and those to the server over HTTP, may still be closing.
     let closed = || async { Some(count()).filter(|now| now.0 <= before.0 && now.1 <= before.1).ok_or_else(count) };
     let after = wait::or_last(closed).await.unwrap_or_else(|more| more);
     println!("left                processes: {}, zombies: {}", marked(&mark).len(), left_zombies(&gate).len());
@@ -109,7 +108,9 @@ async fn gate(mark: &str) -> Gate {
     });
     let unruly = program("unruly");
     let unruly = unruly.to_str().expect("a path in UTF-8");
-    let mut setup = Setup::default().http("standin", &url).daemon("max_sessions_per_client = 10000");
+    let mut setup = Setup::default()
+        .server("standin", &format!("endpoints = [{url:?}]\npool = {{ idle_timeout = \"1s\" }}"))
+        .daemon("max_sessions_per_client = 10000");
     for (name, habits, _) in SERVERS {
         let command = [&[unruly], habits].concat();
         setup = setup.server(

@@ -47,9 +47,9 @@ fn main() -> io::Result<()> {
 
 /// Until nobody reads any more.
 fn endless() -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let (mut out, piece) = (io::stdout().lock(), vec![b'x'; 65536]);
     loop {
-        out.write_all(&[b'x'; 65536])?;
+        out.write_all(&piece)?;
     }
 }
 

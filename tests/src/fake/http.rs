@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
@@ -30,7 +31,15 @@ impl Http {
     /// # Panics
     /// When there is none.
     pub async fn start(speaks: Speaks) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::start_at(speaks, SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Starts a server at this address.
+    ///
+    /// # Panics
+    /// When it is taken.
+    pub async fn start_at(speaks: Speaks, address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a port");
         let url = format!("http://{}/mcp", listener.local_addr().expect("its address"));
         let record = Record::create();
         let fake = Arc::new(Fake::new(speaks, record.clone()));

@@ -181,10 +181,15 @@ impl Fake {
 
     /// Asks the client and waits for its answer.
     async fn ask(&self, id: &str, method: &str, params: &str, out: &Out) -> String {
+        self.begin_to_ask(id, method, params, out).await.unwrap_or_default()
+    }
+
+    /// Asks the client; its answer comes there.
+    fn begin_to_ask(&self, id: &str, method: &str, params: &str, out: &Out) -> oneshot::Receiver<String> {
         let (sender, answered) = oneshot::channel();
         lock(&self.asked).insert(id.to_owned(), sender);
         say(out, &format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#));
-        answered.await.unwrap_or_default()
+        answered
     }
 
     /// Asks outside of every request; the answer is in the record.

@@ -42,6 +42,14 @@ pub struct Received {
     pub method: String,
 }
 
+impl Received {
+    /// Whether it is the notification that another request is cancelled.
+    #[must_use]
+    pub fn cancels(&self, other: &Self) -> bool {
+        self.method == "notifications/cancelled" && self.message["params"]["requestId"] == other.message["id"]
+    }
+}
+
 impl Record {
     /// A new, empty record in a folder of its own.
     ///
@@ -100,7 +108,8 @@ impl Record {
         told.split_once('\n').map(|(media_type, body)| (media_type.to_owned(), body.to_owned()))
     }
 
-    /// Makes the server offer exactly these tools and prompts, or a list that never ends: see [`Offer`].
+    /// Makes the server offer exactly these tools and prompts, a list that never ends, or another version of itself: see
+    /// [`Offer`].
     ///
     /// # Panics
     /// When there is no room for it.
@@ -142,6 +151,14 @@ impl Record {
         wait::until(what, || std::future::ready(self.all().into_iter().find(|received| wanted(received)))).await
     }
 
+    /// Waits until a request is cancelled.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub async fn until_cancelled(&self, request: &Received) -> Received {
+        self.until("the cancellation", |received| received.cancels(request)).await
+    }
+
     /// Waits for a call of a tool.
     ///
     /// # Panics
@@ -165,6 +182,10 @@ pub struct Offer {
     pub hints: Value,
     /// It does not answer.
     pub silent: bool,
+    /// The tools' `inputSchema`; null for any object.
+    pub schema: Value,
+    /// What the server says that its version is; 1 where that is nothing.
+    pub version: Option<String>,
 }
 
 /// A message of which only the method is read, whatever else it holds.

@@ -25,8 +25,8 @@ impl Fake {
             return fail(request, out, &error);
         }
         match request.method.as_str() {
-            "initialize" => result(request, out, &introduction(request, "protocolVersion")),
-            "server/discover" => result(request, out, &introduction(request, "supportedVersions")),
+            "initialize" => result(request, out, &self.introduction(request, "protocolVersion")),
+            "server/discover" => result(request, out, &self.introduction(request, "supportedVersions")),
             "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => result(request, out, "{}"),
             "subscriptions/listen" => self.listen(request, out).await,
             "tools/call" if request.name == "task" => self.make_task(request, out),
@@ -52,6 +52,22 @@ impl Fake {
             ),
             _ => None,
         }
+    }
+
+    fn introduction(&self, request: &Request, version: &str) -> String {
+        let versions = if request.modern { json!(["2026-07-28"]) } else { request.params["protocolVersion"].clone() };
+        let features = json!({"listChanged": true});
+        let mut capabilities = json!({"tools": features, "prompts": features, "logging": {}, "completions": {},
+            "resources": {"listChanged": true, "subscribe": true}});
+        if request.modern {
+            capabilities["extensions"] = json!({"io.modelcontextprotocol/tasks": {}});
+        } else {
+            capabilities["tasks"] = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+        }
+        let own = self.record.offered().and_then(|offer| offer.version).unwrap_or_else(|| "1".to_owned());
+        format!(
+            r#"{{"{version}":{versions},"capabilities":{capabilities},"serverInfo":{{"name":"fake","version":"{own}","x":12345678901234567890}},"instructions":"Be kind.",{COMPLETE}}}"#
+        )
     }
 
     /// Acknowledges a subscription and keeps its stream open until it is cancelled.
@@ -156,25 +172,13 @@ impl Fake {
     async fn ask_client(&self, request: &Request, out: &Out) {
         let arguments = &request.params["arguments"];
         let id = arguments.get("id").map_or_else(|| self.mint().to_string(), Value::to_string);
+        if let Some(until) = arguments["until"].as_str() {
+            until_exists(Path::new(until)).await;
+        }
         let method = arguments["method"].as_str().unwrap_or("elicitation/create");
         let answered = self.ask(&id, method, r#"{"message":"Which?","requestedSchema":{"type":"object"}}"#, out).await;
         result(request, out, &format!(r#"{{"content":[],"answered":{answered}}}"#));
     }
-}
-
-fn introduction(request: &Request, version: &str) -> String {
-    let versions = if request.modern { json!(["2026-07-28"]) } else { request.params["protocolVersion"].clone() };
-    let features = json!({"listChanged": true});
-    let mut capabilities = json!({"tools": features, "prompts": features, "logging": {}, "completions": {},
-        "resources": {"listChanged": true, "subscribe": true}});
-    if request.modern {
-        capabilities["extensions"] = json!({"io.modelcontextprotocol/tasks": {}});
-    } else {
-        capabilities["tasks"] = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
-    }
-    format!(
-        r#"{{"{version}":{versions},"capabilities":{capabilities},"serverInfo":{{"name":"fake","version":"1","x":12345678901234567890}},"instructions":"Be kind.",{COMPLETE}}}"#
-    )
 }
 
 fn progress(request: &Request, out: &Out) {
@@ -223,7 +227,8 @@ fn list(request: &Request, out: &Out) {
 
 fn offered(request: &Request, offer: &Offer, out: &Out) {
     let member = request.method.split('/').next().unwrap_or_default();
-    let entry = |name: &String| json!({"name": name, "inputSchema": {"type": "object"}});
+    let schema = if offer.schema.is_null() { json!({"type": "object"}) } else { offer.schema.clone() };
+    let entry = |name: &String| json!({"name": name, "inputSchema": schema});
     let mut page = json!({"resultType": "complete", "ttlMs": 60000, "cacheScope": "public"});
     page[member] = offer.names.iter().map(entry).collect();
     if let Some(cursor) = &offer.cursor {

@@ -1,11 +1,14 @@
 //! Calls that become tasks, as each era has them. The tool `task` does what its arguments say:
-//! `ask` asks the client something, `progress` tells of some, `end` is how it ends instead of well
+//! `ask` asks the client something, `before` does so before there is a task, `progress` tells of some, `end` is how it ends instead of well
 //! (`failed`, `cancelled`, `never`), `looks` is how often a modern task is still at work when it is asked for.
 
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::script::{fail, result};
 use super::{Fake, Out, Request, lock, say};
+
+const QUESTION: &str = r#"{"message":"Which?","requestedSchema":{"type":"object"}}"#;
 
 const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
@@ -18,6 +21,8 @@ pub(super) struct Task {
     looks: u64,
     /// The client's answer to its question.
     answered: Option<Value>,
+    /// The same, where the call asked before it became a task.
+    asked: Option<oneshot::Receiver<String>>,
 }
 
 impl Fake {
@@ -39,6 +44,8 @@ impl Fake {
             token: request.token.clone(),
             looks,
             answered: None,
+            asked: (request.params["arguments"]["before"] == true)
+                .then(|| self.begin_to_ask(&self.mint().to_string(), "elicitation/create", QUESTION, out)),
         };
         lock(&self.tasks).insert(id.clone(), task);
         if request.modern {
@@ -117,8 +124,12 @@ impl Fake {
         }
         let mut answered = Value::Null;
         if arguments["ask"] == true {
-            let question = r#"{"message":"Which?","requestedSchema":{"type":"object"}}"#;
-            let answer = self.ask(&self.mint().to_string(), "elicitation/create", question, out).await;
+            let answer = self.ask(&self.mint().to_string(), "elicitation/create", QUESTION, out).await;
+            answered = serde_json::from_str::<Value>(&answer).unwrap_or_default()["result"].clone();
+        }
+        let asked = lock(&self.tasks).get_mut(id).and_then(|task| task.asked.take());
+        if let Some(asked) = asked {
+            let answer = asked.await.unwrap_or_default();
             answered = serde_json::from_str::<Value>(&answer).unwrap_or_default()["result"].clone();
         }
         match arguments["end"].as_str() {

@@ -3,14 +3,14 @@
 //! The stateless relay begins it. When the server asks something, the client gets `input_required`
 //! and the call goes on in [`parked`](super::parked). A client that goes away cancels.
 
+mod upstream;
+
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout;
 use toolgate_protocol::bridge::levels::{self, Level};
 use toolgate_protocol::bridge::parking::{Arrival, Questions};
 use toolgate_protocol::bridge::tasks::legacy;
@@ -19,6 +19,7 @@ use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method;
 use tracing::debug;
 
+use self::upstream::Upstream;
 use super::awaited::Awaited;
 use super::{capabilities, parameters, parked, read};
 use crate::call::Call;
@@ -30,14 +31,10 @@ use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
 use crate::servers::catalog::Tool;
-use crate::servers::discovery;
-use crate::servers::exchange::{Exchange, Step, cancellation, garbage};
+use crate::servers::exchange::{Step, cancellation, garbage};
 use crate::servers::kept::{self, Aside, Holder, Kept};
 use crate::servers::queue::{Flow, Permit};
 use crate::stages::queue;
-
-/// How long a server may take to set a logging level before its call goes on without.
-const LEVEL_TIME: Duration = Duration::from_secs(5);
 
 /// Such a call.
 pub struct Held {
@@ -66,20 +63,13 @@ pub struct Run {
     /// The place at the server; given up while the client is asked.
     permit: Option<Permit>,
     flow: Flow,
-    /// Whether the session was opened anew for it.
+    /// Opens a session in place of the one that the server has forgotten, once.
+    renewal: Option<Renewal>,
     renewed: bool,
     over: bool,
 }
 
-type Sending = Pin<Box<dyn Future<Output = Result<Exchange, Failure>>>>;
-
-/// The request on its way, and then its answer.
-struct Upstream {
-    /// The id that the call has at the server.
-    id: Bytes,
-    sending: Option<Sending>,
-    exchange: Option<Exchange>,
-}
+type Renewal = Pin<Box<dyn Future<Output = Result<Arc<Kept>, Failure>>>>;
 
 /// What a server's message means for whoever waits.
 pub(super) enum Turn {
@@ -92,8 +82,7 @@ pub(super) enum Turn {
 impl Held {
     /// Begins the call. `message` has the server's own names; the call holds a permit.
     pub async fn begin(call: &mut Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
-        let tool = parameters::tool(call, server, message).await;
-        parameters::check(call, &tool, message)?;
+        let tool = parameters::checked(call, server, message).await?;
         Ok(Self { run: Some(Run::begin(call, server, message, &tool).await?) })
     }
 
@@ -111,46 +100,6 @@ impl Held {
                 Some(run) => parked::park(run),
                 None => Step::Lost(parked::gone()),
             },
-        }
-    }
-}
-
-impl Upstream {
-    /// A request that is sent as soon as somebody waits for it, with the level set before that it wants.
-    fn new(core: &Rc<Core>, kept: &Arc<Kept>, legacy: Message, from: &Provenance, level: Option<Level>) -> Self {
-        let named = kept.leg.name();
-        let (core, kept, from) = (Rc::clone(core), Arc::clone(kept), from.clone());
-        let sending = async move {
-            if let Some(level) = level {
-                set_level(&core, &kept, &from, level).await;
-            }
-            kept.leg.call_named(&core, &legacy, named, &from).await
-        };
-        Self { id: named.bytes(), sending: Some(Box::pin(sending)), exchange: None }
-    }
-
-    /// Waits for the result of the task that the call has become.
-    fn follow(&mut self, core: &Rc<Core>, kept: &Arc<Kept>, request: Message, from: &Provenance) {
-        let (core, kept, from) = (Rc::clone(core), Arc::clone(kept), from.clone());
-        self.sending = Some(Box::pin(async move { Awaited::ask(&core, &kept.leg, &request, &from).await }));
-        self.exchange = None;
-    }
-
-    /// What comes next; `None` where the server knows nothing of the session. A dropped future has
-    /// lost nothing: the request goes on its way when it is asked again.
-    async fn next(&mut self) -> Option<Step> {
-        if let Some(sending) = &mut self.sending {
-            let sent = sending.await;
-            self.sending = None;
-            match sent {
-                Ok(exchange) if exchange.lost_session() => return None,
-                Ok(exchange) => self.exchange = Some(exchange),
-                Err(failure) => return Some(Step::Lost(failure)),
-            }
-        }
-        match &mut self.exchange {
-            Some(exchange) => Some(exchange.next().await),
-            None => Some(Step::Lost(parked::gone())),
         }
     }
 }
@@ -178,23 +127,32 @@ impl Run {
             wanted,
             permit: call.permits.pop(),
             flow: queue::flow(call),
+            renewal: None,
             renewed: false,
             over: false,
         })
     }
 
     /// The server has forgotten the session: the call begins again in a new one, once.
-    async fn renew(&mut self) -> Result<(), Failure> {
-        let server = Arc::clone(&self.kept.leg.server);
-        if std::mem::replace(&mut self.renewed, true) && self.task.is_none() {
-            return Err(super::refused(&server));
-        }
-        let holder = holder(&server, &self.client, &self.request);
-        kept::forget(&server, holder, &self.kept).await;
-        if self.task.is_some() {
-            return Err(lost_task(&server));
-        }
-        let kept = kept::session(&self.core, &server, holder).await?;
+    fn renew(&mut self) -> Renewal {
+        let (core, old, client) = (Rc::clone(&self.core), Arc::clone(&self.kept), Arc::clone(&self.client));
+        let (request, is_task) = (self.request.clone(), self.task.is_some());
+        let again = std::mem::replace(&mut self.renewed, true);
+        Box::pin(async move {
+            let server = Arc::clone(&old.leg.server);
+            if again && !is_task {
+                return Err(super::refused(&server));
+            }
+            let holder = holder(&server, &client, &request);
+            kept::forget(&server, holder, &old).await;
+            if is_task {
+                return Err(lost_task(&server));
+            }
+            kept::session(&core, &server, holder).await
+        })
+    }
+
+    fn begin_again(&mut self, kept: Arc<Kept>) -> Result<(), Failure> {
         let legacy = to_legacy(&kept, &self.request, self.needs_task)?;
         self.upstream = Upstream::new(&self.core, &kept, legacy, &self.from, kept.enter(self.wanted));
         self.aside = Aside::begin(&kept);
@@ -202,21 +160,32 @@ impl Run {
         Ok(())
     }
 
-    /// Waits for what concerns the client. A dropped future has lost nothing.
-    pub(super) async fn turn(&mut self) -> Turn {
+    /// What the server says next, in a new session where it has forgotten the old one. A dropped future
+    /// has lost nothing.
+    async fn said(&mut self) -> Step {
         loop {
+            if let Some(renewal) = &mut self.renewal {
+                let renewed = renewal.await;
+                self.renewal = None;
+                if let Err(failure) = renewed.and_then(|kept| self.begin_again(kept)) {
+                    return Step::Lost(failure);
+                }
+            }
             let step = tokio::select! {
                 step = self.upstream.next() => step,
                 said = self.aside.next() => Some(Step::Related(said)),
             };
-            let step = match step {
-                Some(step) => step,
-                None => match self.renew().await {
-                    Ok(()) => continue,
-                    Err(failure) => Step::Lost(failure),
-                },
-            };
-            let done = match step {
+            match step {
+                Some(step) => return step,
+                None => self.renewal = Some(self.renew()),
+            }
+        }
+    }
+
+    /// Waits for what concerns the client. A dropped future has lost nothing.
+    pub(super) async fn turn(&mut self) -> Turn {
+        loop {
+            let done = match self.said().await {
                 Step::Related(message) => self.related(message),
                 Step::Final(message) => self.answered(message),
                 Step::Lost(failure) => {
@@ -385,17 +354,4 @@ fn lost_task(server: &Server) -> Failure {
             server.settings.name
         ),
     )
-}
-
-/// A server that does not take the level says too much or too little; its call goes on.
-async fn set_level(core: &Rc<Core>, kept: &Kept, from: &Provenance, level: Level) {
-    let request = discovery::own(format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{{"level":"{}"}}}}"#,
-        level.as_str()
-    ));
-    let told = async { kept.leg.call(core, &request, from).await?.answer().await };
-    if !matches!(timeout(LEVEL_TIME, told).await, Ok(Ok(_))) {
-        debug!(server = kept.leg.server.settings.name, "a logging level was not taken");
-        kept.forget_level();
-    }
 }

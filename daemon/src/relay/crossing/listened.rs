@@ -30,7 +30,7 @@ pub struct Listened {
     pub granted: Filter,
     lists: Heard,
     own: Option<Own>,
-    watched: Option<Watched>,
+    subscribed: Option<Subscribed>,
     /// What is to be said because something was missed.
     missed: VecDeque<Bytes>,
 }
@@ -46,7 +46,7 @@ struct Own {
 }
 
 /// Resources that are subscribed to until this is dropped.
-struct Watched {
+struct Subscribed {
     core: Rc<Core>,
     kept: Arc<Kept>,
     uris: Vec<String>,
@@ -71,16 +71,16 @@ impl Listened {
                 granted.withhold(&uri);
             }
         }
-        let watched = if granted.uris().is_empty() {
+        let subscribed = if granted.uris().is_empty() {
             None
         } else {
             let kept = kept::session(core, server, holder).await?;
-            Some(Watched::begin(core, kept, &mut granted).await)
+            Some(Subscribed::begin(core, kept, &mut granted).await)
         };
         // A session that is watched is heard already, and one that all share is the server's news.
-        let is_own = watched.is_none() && holder.client != Holder::EVERYBODY.client;
+        let is_own = subscribed.is_none() && holder.client != Holder::EVERYBODY.client;
         let own = is_own.then(|| Own::new(server, holder.owner()));
-        Ok(Self { granted, lists, own, watched, missed: VecDeque::new() })
+        Ok(Self { granted, lists, own, subscribed, missed: VecDeque::new() })
     }
 
     /// The next notification, in the server's own words; `None` once nothing more will come. A
@@ -93,7 +93,7 @@ impl Listened {
             let word = tokio::select! {
                 word = self.lists.next() => word?,
                 word = own(&mut self.own) => word,
-                word = next(&mut self.watched) => word?,
+                word = next(&mut self.subscribed) => word?,
             };
             match word {
                 Word::Said(message) => {
@@ -117,9 +117,9 @@ fn everything(granted: &Filter) -> Vec<Bytes> {
     lists.chain(resources).map(Bytes::from).collect()
 }
 
-async fn next(watched: &mut Option<Watched>) -> Option<Word> {
-    match watched {
-        Some(watched) => watched.updates.next().await,
+async fn next(subscribed: &mut Option<Subscribed>) -> Option<Word> {
+    match subscribed {
+        Some(subscribed) => subscribed.updates.next().await,
         None => std::future::pending().await,
     }
 }
@@ -158,21 +158,21 @@ impl Own {
     }
 }
 
-impl Watched {
+impl Subscribed {
     async fn begin(core: &Rc<Core>, kept: Arc<Kept>, granted: &mut Filter) -> Self {
         let updates = kept.hear();
-        let mut watched = Self { core: Rc::clone(core), uris: granted.uris().to_vec(), kept, updates };
-        let kept = Arc::clone(&watched.kept);
+        let mut subscribed = Self { core: Rc::clone(core), uris: granted.uris().to_vec(), kept, updates };
+        let kept = Arc::clone(&subscribed.kept);
         let mut interest = kept.interest.lock().await;
-        for uri in interest.enter(&watched.uris) {
+        for uri in interest.enter(&subscribed.uris) {
             if let Err(failure) = say(core, &kept, Method::ResourcesSubscribe, &uri).await {
                 debug!(server = kept.leg.server.settings.name, %failure, "a server does not take a subscription");
                 granted.withhold(&uri);
                 drop(interest.leave(std::slice::from_ref(&uri)));
-                watched.uris.retain(|known| *known != uri);
+                subscribed.uris.retain(|known| *known != uri);
             }
         }
-        watched
+        subscribed
     }
 }
 
@@ -183,7 +183,7 @@ async fn say(core: &Rc<Core>, kept: &Kept, method: Method, uri: &str) -> Result<
     if answer.is_error() { Err(super::refused(&kept.leg.server)) } else { Ok(()) }
 }
 
-impl Drop for Watched {
+impl Drop for Subscribed {
     fn drop(&mut self) {
         // A core that ends has no runtime to say anything with, and takes the session along.
         if self.core.drain.phase() >= Phase::Ending {

@@ -3,6 +3,8 @@
 //! A legacy server reads no headers, so the gate checks them; a legacy client writes none, so the
 //! gate does. A server whose tools cannot be listed has its calls pass unchecked.
 
+use std::borrow::Cow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use toolgate_protocol::header_value::{self, HeaderParam};
@@ -10,13 +12,23 @@ use toolgate_protocol::method::Method;
 use tracing::debug;
 
 use crate::call::Call;
+use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::servers::Server;
 use crate::servers::catalog::{self, Tool};
 
-/// Refuses a modern call whose headers do not mirror its arguments (2026-07-28, "Server Validation").
-pub(super) fn check(call: &Call, tool: &Tool, message: &Message) -> Result<(), Failure> {
+/// What the tool wants that a modern request calls, if it calls one; refuses a call whose headers do not
+/// mirror its arguments (2026-07-28, "Server Validation"). A mismatch may come from a list of before the
+/// server was changed, so it is looked at again.
+pub(super) async fn checked(call: &Call, server: &Arc<Server>, message: &Message) -> Result<Tool, Failure> {
+    let tool = tool(&call.core, server, message).await;
+    let Err(mismatch) = check(call, &tool, message) else { return Ok(tool) };
+    let Some(tool) = tool_again(&call.core, server, message).await else { return Err(mismatch) };
+    check(call, &tool, message).map(|()| tool)
+}
+
+fn check(call: &Call, tool: &Tool, message: &Message) -> Result<(), Failure> {
     for param in &tool.params {
         let header = call.headers.get(&param.header).map(http::HeaderValue::as_bytes);
         header_value::check_param(param, header, &message.bytes, message.envelope.arguments)
@@ -26,29 +38,50 @@ pub(super) fn check(call: &Call, tool: &Tool, message: &Message) -> Result<(), F
 }
 
 /// The headers that a legacy client's call must have at a modern server over HTTP.
-pub(super) async fn mirrored(call: &Call, server: &Arc<Server>, message: &Message) -> Vec<(String, String)> {
+pub(super) async fn mirrored(core: &Rc<Core>, server: &Arc<Server>, message: &Message) -> Vec<(String, String)> {
     if server.http().is_none() {
         return Vec::new();
     }
-    let wanted = tool(call, server, message).await.params.into_iter();
-    let value = |param: HeaderParam| {
-        let value = header_value::param_value(&param, &message.bytes, message.envelope.arguments)?;
-        Some((param.header, value))
+    headers(&tool(core, server, message).await, message)
+}
+
+/// The same for a call that the server refused for its headers; `None` where nothing else is known by now.
+pub(super) async fn mirrored_again(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    message: &Message,
+) -> Option<Vec<(String, String)>> {
+    server.http()?;
+    Some(headers(&tool_again(core, server, message).await?, message))
+}
+
+fn headers(tool: &Tool, message: &Message) -> Vec<(String, String)> {
+    let value = |param: &HeaderParam| {
+        let value = header_value::param_value(param, &message.bytes, message.envelope.arguments)?;
+        Some((param.header.clone(), value))
     };
-    wanted.filter_map(value).collect()
+    tool.params.iter().filter_map(value).collect()
 }
 
 /// What the tool wants that a request calls; nothing where it calls none, or one that is not known.
-pub(super) async fn tool(call: &Call, server: &Arc<Server>, message: &Message) -> Tool {
-    let name = message.envelope.name_str(&message.bytes);
-    let Some(name) = name.filter(|_| message.envelope.known_method == Some(Method::ToolsCall)) else {
-        return Tool::default();
-    };
-    match catalog::tools(&call.core, server).await {
+async fn tool(core: &Rc<Core>, server: &Arc<Server>, message: &Message) -> Tool {
+    let Some(name) = called(message) else { return Tool::default() };
+    match catalog::tools(core, server).await {
         Ok(tools) => tools.get(&*name).cloned().unwrap_or_default(),
         Err(failure) => {
             debug!(server = server.settings.name, %failure, "what a tool wants is not known");
             Tool::default()
         }
     }
+}
+
+async fn tool_again(core: &Rc<Core>, server: &Arc<Server>, message: &Message) -> Option<Tool> {
+    let name = called(message)?;
+    catalog::tools_again(core, server).await.map(|tools| tools.get(&*name).cloned().unwrap_or_default())
+}
+
+/// The tool that a request calls.
+fn called(message: &Message) -> Option<Cow<'_, str>> {
+    let name = message.envelope.name_str(&message.bytes)?;
+    (message.envelope.known_method == Some(Method::ToolsCall)).then_some(name)
 }

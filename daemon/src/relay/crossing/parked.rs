@@ -56,12 +56,12 @@ pub struct Returned {
 }
 
 /// What a retry hears of its call.
-pub struct Heard {
+pub struct Continued {
     steps: mpsc::Receiver<Step>,
     is_task: Arc<AtomicBool>,
 }
 
-impl Heard {
+impl Continued {
     /// Whether the call has become a task, which may take its time.
     pub fn is_task(&self) -> bool {
         self.is_task.load(Ordering::Relaxed)
@@ -119,7 +119,7 @@ pub fn continued(call: &Call, server: &Server, message: &Message) -> Option<Plac
 }
 
 /// Brings a client back to its call.
-pub async fn resume(call: &Call, message: &Message, place: Place) -> Result<Heard, Failure> {
+pub async fn resume(call: &Call, message: &Message, place: Place) -> Result<Continued, Failure> {
     let found = {
         let mut parked = call.core.gate.parked.lock();
         match parked.retry(place, &call.client().id, &digest_of(message), clock::millis()) {
@@ -129,7 +129,7 @@ pub async fn resume(call: &Call, message: &Message, place: Place) -> Result<Hear
     };
     let (steps, heard) = mpsc::channel(UNREAD);
     found.returns.send(Returned { retry: message.clone(), steps }).await.map_err(|_| gone())?;
-    Ok(Heard { steps: heard, is_task: found.is_task })
+    Ok(Continued { steps: heard, is_task: found.is_task })
 }
 
 /// What the seal of a parked call's place is bound to.
@@ -291,3 +291,6 @@ fn with_token(original: &Message, retry: &Message, message: &Bytes) -> Bytes {
         _ => message.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

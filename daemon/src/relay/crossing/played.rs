@@ -19,6 +19,7 @@ use toolgate_protocol::bridge::request::Declared;
 use toolgate_protocol::bridge::tasks::Step as Wanted;
 use toolgate_protocol::bridge::{capabilities, notification, result};
 use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::error::HEADER_MISMATCH;
 use toolgate_protocol::json::Span;
 use toolgate_protocol::method::Method;
 
@@ -48,6 +49,8 @@ pub struct Played {
     playback: Playback,
     /// The round under way; none while the client is asked, nor in a task.
     round: Option<Exchange>,
+    /// Nothing was answered yet.
+    is_first: bool,
     /// What the client declared, where the server may make a task of the call.
     may_be_task: Option<Arc<Declared>>,
     /// The task that the call has become.
@@ -87,13 +90,14 @@ impl Played {
         let named = leg.name();
         let place = Place { leg: leg.clone(), id: named.bytes(), token: None, stop: Arc::default() };
         let running = hosted.runs(message.id_bytes(), place);
-        let mirrored = parameters::mirrored(call, &leg.server, &message).await;
+        let mirrored = parameters::mirrored(&call.core, &leg.server, &message).await;
         let from = Provenance { mirrored: Some(mirrored), ..call.provenance() };
         let first = read(playback.first())?;
         // A server may send nothing, not even a head, before it answers.
         let round = tokio::select! {
-            sent = leg.call_named(&call.core, &first, named, &from) => sent?,
+            biased;
             () = running.stopped() => return Err(cancelled(&leg.server)),
+            sent = leg.call_named(&call.core, &first, named, &from) => sent?,
         };
         Ok(Self {
             core: Rc::clone(&call.core),
@@ -101,6 +105,7 @@ impl Played {
             leg,
             playback,
             round: Some(round),
+            is_first: true,
             may_be_task,
             task: None,
             unsent: VecDeque::new(),
@@ -159,9 +164,10 @@ impl Played {
             }
         };
         tokio::select! {
+            biased;
+            () = self.running.stopped() => Turn::Cancelled,
             step = server => Turn::Server(step),
             answer = timeout(PATIENCE, answers.recv()), if asked => answer.map_or(Turn::Late, Turn::Client),
-            () = self.running.stopped() => Turn::Cancelled,
         }
     }
 
@@ -185,7 +191,10 @@ impl Played {
         if self.task.is_some() {
             return self.told_of_task(&answer).await;
         }
-        let Some(result) = answer.envelope.result else { return Some(self.translated(&answer)) };
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        let Some(result) = answer.envelope.result else {
+            return if is_first { self.refused(&answer).await } else { Some(self.translated(&answer)) };
+        };
         match result::kind(&answer.bytes, result) {
             result::Kind::Complete => Some(self.translated(&answer)),
             result::Kind::InputRequired => {
@@ -197,6 +206,31 @@ impl Played {
                 Some(Step::Lost(garbage(&self.leg, &"a type of result that was not asked for")))
             }
         }
+    }
+
+    /// An error instead of the first round. Where the server does not like the headers that the gate wrote
+    /// for its tool, the tool may have changed: nothing was run, and it is called again, once, as it is now.
+    async fn refused(&mut self, answer: &Message) -> Option<Step> {
+        let code = answer.envelope.error.and_then(|error| result::code(&answer.bytes, error));
+        let again = if code == Some(HEADER_MISMATCH) { self.mirror_again().await } else { None };
+        match again {
+            None => Some(self.translated(answer)),
+            Some(Ok(round)) => {
+                self.round = Some(round);
+                None
+            }
+            Some(Err(failure)) => Some(Step::Lost(failure)),
+        }
+    }
+
+    async fn mirror_again(&mut self) -> Option<Result<Exchange, Failure>> {
+        let first = self.playback.first();
+        let request = read(first.clone()).ok()?;
+        let mirrored = parameters::mirrored_again(&self.core, &self.leg.server, &request).await?;
+        if self.from.mirrored.replace(mirrored.clone()) == Some(mirrored) {
+            return None;
+        }
+        Some(self.again(first, 0).await)
     }
 
     fn become_task(&mut self, answer: &Message, created: Span) -> Option<Step> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
-use toolgate_protocol::bridge::listen::{self, Heard};
+use toolgate_protocol::bridge::listen::{self, Outcome};
 use toolgate_protocol::bridge::request::Declared;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::MODERN;
@@ -21,6 +21,7 @@ use super::read;
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
+use crate::listen::drain::Phase;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::relay::{links, overhear};
@@ -130,11 +131,13 @@ fn follow(core: &Rc<Core>, server: &Arc<Server>, session: &Arc<Session>, hosted:
         pause: PAUSE,
         older: None,
     };
-    let ended = hosted.outbox.ended();
+    let (core, ended) = (Rc::clone(core), hosted.outbox.ended());
     tokio::task::spawn_local(async move {
         tokio::select! {
             () = follower.run() => {}
             () = ended => {}
+            // An instance may outlive the gate: it is told that nobody listens.
+            () = core.drain.reached(Phase::Finishing) => {}
         }
     });
 }
@@ -216,15 +219,15 @@ impl Follower {
 
     fn heard(&mut self, message: Bytes, is_newest: bool) {
         let Ok(message) = Message::parse(message) else { return };
-        let heard = self.watched.lock().heard(&message.bytes, &message.envelope, is_newest);
-        match heard {
-            Heard::Tell(text) => self.tell(text),
-            Heard::Acknowledged => {
+        let outcome = self.watched.lock().heard(&message.bytes, &message.envelope, is_newest);
+        match outcome {
+            Outcome::Tell(text) => self.tell(text),
+            Outcome::Acknowledged => {
                 self.pause = PAUSE;
                 self.older = None;
                 self.watched.granted.notify_waiters();
             }
-            Heard::Nothing => {}
+            Outcome::Nothing => {}
         }
     }
 

@@ -11,17 +11,18 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use toolgate_protocol::bridge::result;
 use toolgate_protocol::error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, UNSUPPORTED_PROTOCOL_VERSION};
+use toolgate_protocol::json;
 use toolgate_protocol::revision::{Era, Revision};
+use tracing::info;
 
 use super::own;
-use super::{Introduced, Outcome, REMEMBER_SILENCE, Refused, State, Trouble};
+use super::{Introduced, Outcome, REMEMBER_SILENCE, Refused, State, Trouble, forget_all};
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
 use crate::servers::leg::Leg;
-use crate::servers::stdio::link::Serves;
 use crate::sessions::Hosted;
 use crate::state::entry::Introduction;
 
@@ -61,6 +62,10 @@ fn question(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> watch:
     tokio::task::spawn_local(async move {
         let asked = ask(&core, &server, revision).await;
         learn(&server, revision, &asked);
+        if asked.is_ok() {
+            // It may be another program by now than the one whose tools are known.
+            server.catalog.forget();
+        }
         let outcome = server.discovery.settle(revision, asked);
         settled.send_replace(Some(outcome));
     });
@@ -210,7 +215,7 @@ pub async fn shared_leg(
 }
 
 async fn greet_client(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, client: &str) -> Result<Leg, Failure> {
-    let leg = server.client_leg(client, revision, Serves::Client).await?;
+    let leg = server.sessions_leg(client, revision).await?;
     let (leg, _) = greet_shared(core, leg, revision, &own::initialize(revision)).await?;
     leg.introduced(|| Introduction::Client { client: client.to_owned(), revision: revision.as_str().to_owned() });
     Ok(leg)
@@ -232,7 +237,32 @@ pub async fn greet_shared(
         return Err(other_era(&server, revision));
     }
     unfinished.finish();
+    heed_change(core, &server, revision, &answer);
     Ok((leg.to_shared(), answer))
+}
+
+/// A new instance that calls itself otherwise than the one that lists come from was started from another
+/// program: the older one is asked no more, unless it works on something at the moment.
+fn heed_change(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, answer: &Message) {
+    let Some(known) = server.discovery.known(revision) else { return };
+    if same_program(&known.answer, answer) || !known.leg.is_quiet() {
+        return;
+    }
+    info!(server = server.settings.name, "the program of a server has changed: what is known of it is forgotten");
+    known.leg.end_instance();
+    forget_all(server);
+    server.catalog.forget();
+    let (core, server) = (Rc::clone(core), Arc::clone(server));
+    // Whoever listens learns of the change when the gate has introduced itself anew.
+    tokio::task::spawn_local(async move { introduced(&core, &server, revision).await.map(drop) });
+}
+
+fn same_program(one: &Message, other: &Message) -> bool {
+    let member = |answer: &Message, name: &str| -> Option<String> {
+        let info = json::get(&answer.bytes, answer.envelope.result?, "serverInfo")?;
+        Some(json::decode_str(json::get(&answer.bytes, info, name)?.of(&answer.bytes)).into_owned())
+    };
+    ["name", "version"].into_iter().all(|name| member(one, name) == member(other, name))
 }
 
 /// Introduces a hosted session's leg as the client introduced itself.
@@ -240,12 +270,13 @@ pub async fn introduce_session(core: &Rc<Core>, leg: Leg, hosted: &Hosted) -> Re
     let server = Arc::clone(&leg.server);
     let unfinished = Unfinished(Some(leg.clone()));
     let introduced = timeout(patience(&server), present(core, leg, hosted)).await;
-    let leg = introduced.unwrap_or_else(|_| Err(silent(&server)))?;
+    let (leg, answer) = introduced.unwrap_or_else(|_| Err(silent(&server)))?;
     unfinished.finish();
+    heed_change(core, &server, hosted.revision, &answer);
     Ok(leg)
 }
 
-async fn present(core: &Rc<Core>, leg: Leg, hosted: &Hosted) -> Result<Leg, Failure> {
+async fn present(core: &Rc<Core>, leg: Leg, hosted: &Hosted) -> Result<(Leg, Message), Failure> {
     let from = Provenance::own();
     let (leg, answer) = leg.initialize(core, &hosted.initialize, &from).await?;
     if answer.is_error() {
@@ -257,5 +288,5 @@ async fn present(core: &Rc<Core>, leg: Leg, hosted: &Hosted) -> Result<Leg, Fail
         let request = Message::parse(level).map_err(|problem| Failure::new(Kind::Internal, problem.to_string()))?;
         leg.call(core, &request, &from).await?.answer().await?;
     }
-    Ok(leg)
+    Ok((leg, answer))
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method;
 
@@ -21,10 +21,12 @@ use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::exchange::refusal;
 use crate::servers::http_stream::{Stream, Unasked};
-use crate::servers::news::LIST_CHANGES;
+use crate::servers::news::announced;
 
 /// How often a quiet stream looks whether its session is still there.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long a server may take to hear that its session has ended.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Messages that a call may have unread.
 const UNREAD: usize = 64;
 
@@ -80,8 +82,8 @@ impl Calls {
     }
 }
 
-/// Follows the session's stream until the session is given up. An instance needs no such thing: what
-/// it says comes among its lines.
+/// Follows the session's stream until the session is given up, and then tells the server. An instance
+/// needs no such thing: what it says comes among its lines.
 pub(super) fn attend(core: &Rc<Core>, kept: &Arc<Kept>) {
     if let Some(stream) = Stream::new(core, &kept.leg) {
         tokio::task::spawn_local(follow(Rc::clone(core), stream, Arc::downgrade(kept)));
@@ -92,15 +94,18 @@ async fn follow(core: Rc<Core>, mut stream: Stream, kept: Weak<Kept>) {
     loop {
         let heard = tokio::select! {
             heard = stream.next() => heard,
-            () = gone(&kept) => return,
+            () = gone(&kept) => break,
         };
         match heard {
             Unasked::Message(message) => {
-                let Some(kept) = kept.upgrade() else { return };
+                let Some(kept) = kept.upgrade() else { break };
                 pass(&core, &kept, message).await;
             }
             Unasked::Reopened => {}
-            Unasked::Refused => return,
+            Unasked::Refused => {
+                gone(&kept).await;
+                break;
+            }
             Unasked::Lost => {
                 if let Some(kept) = kept.upgrade() {
                     kept.lose();
@@ -109,6 +114,8 @@ async fn follow(core: Rc<Core>, mut stream: Stream, kept: Weak<Kept>) {
             }
         }
     }
+    // Best effort: one that does not answer ends it by its own rules.
+    drop(timeout(FAREWELL, stream.end()).await);
 }
 
 async fn gone(kept: &Weak<Kept>) {
@@ -119,9 +126,11 @@ async fn gone(kept: &Weak<Kept>) {
 
 async fn pass(core: &Rc<Core>, kept: &Arc<Kept>, message: Bytes) {
     let Ok(message) = Message::parse(message) else { return };
+    if let Some(list) = announced(&message.envelope) {
+        return kept.news.publish_change(list);
+    }
     match (message.shape(), message.envelope.known_method) {
         (Shape::Notification, Some(Method::ResourceUpdated)) => kept.news.publish(message.bytes),
-        (Shape::Notification, Some(list)) if LIST_CHANGES.contains(&list) => kept.news.publish_change(list),
         (Shape::Request, _) => {
             let taken = kept.calls.lone().is_some_and(|call| call.try_send(message.bytes.clone()).is_ok());
             if !taken && let Some(id) = message.id() {

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
+use toolgate_protocol::bridge::listen::{Filter, List};
 use toolgate_protocol::envelope;
-use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::{Era, Revision};
 use tracing::debug;
 
-use super::{Heard, LIST_CHANGES, Word, announced};
+use super::{Heard, Word, announced};
 use crate::core::Core;
+use crate::listen::drain::Phase;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
@@ -56,6 +57,8 @@ async fn follow(core: Rc<Core>, server: Arc<Server>, revision: Revision) {
     loop {
         tokio::select! {
             () = server.news.unheard() => {}
+            // An instance may outlive the gate: it is told that nobody listens.
+            () = core.drain.reached(Phase::Finishing) => return,
             never = listen(&core, &server, revision) => match never {}
         }
         if server.news.let_go(revision) {
@@ -107,13 +110,11 @@ fn pass_on(server: &Server, message: &[u8]) {
 }
 
 fn publish_all(server: &Server, known: &Introduced) {
-    for list in LIST_CHANGES.into_iter().filter(|list| known.announces(*list)) {
-        server.news.publish_change(list);
-    }
+    server.news.publish_changes(List::ALL.into_iter().filter(|list| known.announces(*list)));
 }
 
 async fn attend(core: &Rc<Core>, server: &Server, known: &Introduced) -> End {
-    if !LIST_CHANGES.into_iter().any(|list| known.announces(list)) {
+    if !List::ALL.into_iter().any(|list| known.announces(list)) {
         return End::Silent;
     }
     let leg = &known.leg;
@@ -135,7 +136,7 @@ async fn instance(server: &Server, leg: &Leg) -> End {
     while let Some(word) = said.next().await {
         match word {
             Word::Said(message) => server.news.publish(message),
-            Word::Lagged => LIST_CHANGES.into_iter().for_each(|list| server.news.publish_change(list)),
+            Word::Lagged => server.news.publish_changes(List::ALL),
         }
     }
     if leg.was_told_to_end() { End::Silent } else { End::Lost }
@@ -146,7 +147,7 @@ async fn stream_of(server: &Server, mut stream: Stream) -> End {
     loop {
         match stream.next().await {
             Unasked::Message(message) => pass_on(server, &message),
-            Unasked::Reopened => LIST_CHANGES.into_iter().for_each(|list| server.news.publish_change(list)),
+            Unasked::Reopened => server.news.publish_changes(List::ALL),
             Unasked::Refused => return End::Silent,
             Unasked::Lost => return End::Lost,
         }
@@ -179,20 +180,11 @@ async fn subscription(core: &Rc<Core>, server: &Server, known: &Introduced) -> E
 }
 
 fn subscribe(known: &Introduced) -> Message {
-    let wanted: Vec<&str> = LIST_CHANGES.into_iter().filter(|list| known.announces(*list)).map(filter).collect();
+    let wanted = Filter::new(|list| known.announces(list), Vec::new()).to_json();
     discovery::own(format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{"notifications":{{{}}},{}}}}}"#,
-        wanted.join(","),
+        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{"notifications":{wanted},{}}}}}"#,
         discovery::own_meta()
     ))
-}
-
-fn filter(list: Method) -> &'static str {
-    match list {
-        Method::ToolsChanged => r#""toolsListChanged":true"#,
-        Method::PromptsChanged => r#""promptsListChanged":true"#,
-        _ => r#""resourcesListChanged":true"#,
-    }
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ impl From<entry::Role> for Role {
         match kept {
             entry::Role::Spare => Self::Spare,
             entry::Role::Dedicated => Self::Dedicated,
-            entry::Role::Shared { owner, .. } => Self::Shared(owner),
+            entry::Role::Shared { owner, lasting, .. } => Self::Shared { owner, lasting },
         }
     }
 }
@@ -58,9 +58,11 @@ impl Role {
         match self {
             Self::Spare => entry::Role::Spare,
             Self::Dedicated => entry::Role::Dedicated,
-            Self::Shared(owner) => {
-                entry::Role::Shared { owner: owner.clone(), everybody: matches!(serves, Serves::Everybody) }
-            }
+            Self::Shared { owner, lasting } => entry::Role::Shared {
+                owner: owner.clone(),
+                everybody: matches!(serves, Serves::Everybody),
+                lasting: *lasting,
+            },
         }
     }
 }
@@ -90,6 +92,9 @@ impl Instances {
     fn begin_again(&self, again: Again, serves: Option<Serves>) -> Option<Link> {
         let Again { keep, pid, role, stream, left, cut } = again;
         let Means::Socket { line_bytes, .. } = &self.means else { return None };
+        if role == entry::Role::Spare && !self.lacks_spares() {
+            return None;
+        }
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let connection = Connection::again(stream, *line_bytes, left.as_ref()).ok()?;
         let first = match left {
@@ -103,7 +108,9 @@ impl Instances {
         let begun = Begun { pid, group, reader: Incoming::Instance(reader), writer, keep: Some(keep) };
         let link = self.add(Link::start(begun, place), role.into(), serves).ok()?;
         // Whoever was to answer is gone.
-        asked.iter().for_each(|id| link.try_send(one_line(refusal(id))));
+        for id in asked {
+            link.try_send(one_line(refusal(&id)));
+        }
         Some(link)
     }
 

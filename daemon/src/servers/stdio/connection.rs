@@ -24,6 +24,12 @@ pub use super::writer::{Closed, Writer};
 /// Pause between attempts while the socket's backlog is full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
 
+/// An instance whose connection has ended may count as one that runs until its last process is reaped: for this
+/// long it is tried again.
+const REAPING: Duration = Duration::from_secs(1);
+/// Pause between these attempts.
+const REAPING_PAUSE: Duration = Duration::from_millis(25);
+
 /// An open connection of which neither half is used yet.
 #[derive(Debug)]
 pub struct Connection {
@@ -58,19 +64,24 @@ impl Connection {
 ///
 /// `line_bytes` bounds a line that the instance sends, without its end.
 pub async fn open(path: &Path, timeout: Duration, line_bytes: usize) -> Result<(Hello, Connection), OpenError> {
-    let deadline = Instant::now() + timeout;
-    let failed = |cause| OpenError { path: path.to_owned(), cause };
-    let stream = match timeout_at(deadline, connect(path)).await {
-        Ok(stream) => stream.map_err(|e| failed(OpenCause::Connect(e)))?,
-        Err(_) => return Err(failed(OpenCause::Timeout(timeout))),
+    let begun = Instant::now();
+    let tries = async {
+        loop {
+            match open_once(path, line_bytes).await {
+                Err(OpenCause::Full) if begun.elapsed() < REAPING => sleep(REAPING_PAUSE).await,
+                opened => return opened,
+            }
+        }
     };
-    let (read, write) = stream.into_split();
+    let opened = timeout_at(begun + timeout, tries).await.unwrap_or(Err(OpenCause::Timeout(timeout)));
+    opened.map_err(|cause| OpenError { path: path.to_owned(), cause })
+}
+
+async fn open_once(path: &Path, line_bytes: usize) -> Result<(Hello, Connection), OpenCause> {
+    let (read, write) = connect(path).await.map_err(OpenCause::Connect)?.into_split();
     let mut reader = Reader::new(read, line_bytes);
-    let first = match timeout_at(deadline, reader.first_line()).await {
-        Ok(first) => first.ok_or_else(|| failed(OpenCause::Full))?,
-        Err(_) => return Err(failed(OpenCause::Timeout(timeout))),
-    };
-    let hello = notice::parse::<Hello>(&first).ok_or_else(|| failed(OpenCause::Foreign))?;
+    let first = reader.first_line().await.ok_or(OpenCause::Full)?;
+    let hello = notice::parse::<Hello>(&first).ok_or(OpenCause::Foreign)?;
     Ok((hello, Connection { reader, write }))
 }
 
@@ -232,10 +243,35 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_is_about_to_be_free_is_waited_for() {
+        with_peer(|path, listener| async move {
+            let peer = async {
+                for _ in 0..2 {
+                    drop(listener.accept().await.unwrap());
+                }
+                let (mut peer, _) = listener.accept().await.unwrap();
+                peer.write_all(&notice::line(&Hello { server: "files".to_owned(), pid: 7, cgroup: None }))
+                    .await
+                    .unwrap();
+                peer
+            };
+            let (opened, _peer) = tokio::join!(open(&path, PATIENCE, 100), peer);
+            assert_eq!(opened.unwrap().0.pid, 7);
+        });
+    }
+
+    #[test]
     fn every_way_to_fail_says_what_to_do() {
         with_peer(|path, listener| async move {
-            let full = async { drop(listener.accept().await.unwrap()) };
-            let (opened, ()) = tokio::join!(open(&path, PATIENCE, 100), full);
+            let full = async {
+                loop {
+                    drop(listener.accept().await.unwrap());
+                }
+            };
+            let opened = tokio::select! {
+                opened = open(&path, PATIENCE, 100) => opened,
+                never = full => never,
+            };
             assert!(matches!(opened.unwrap_err().cause, OpenCause::Full));
 
             let foreign = async {

@@ -29,10 +29,10 @@ pub(super) struct Back {
 }
 
 impl Back {
-    /// Closes the connection of an instance that nobody reads any more.
+    /// Closes the connection of an instance whose last word was read.
     pub(super) fn end(&self) {
         if let Some(commands) = self.commands.upgrade() {
-            // A full channel means that the writer still runs; it ends when the last handle is gone.
+            // A full channel means that the writer still runs; it ends at a connection that takes nothing.
             drop(commands.try_send(Command::End));
         }
     }

@@ -1,7 +1,9 @@
 //! When instances of a stdio server start and end.
 //!
 //! An instance is started by the first call that needs one, at most `max` run at once, and one
-//! that idles ends. At the maximum the longest idle over a minute gives way, else the call waits.
+//! that idles ends. What happens at the maximum stands in [`room`].
+
+mod room;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use toolgate_protocol::backoff::{Backoff, Verdict};
 use tracing::{info, warn};
 
@@ -27,15 +29,12 @@ use crate::failure::{Failure, Kind};
 use crate::instance::notice::Exit;
 use crate::observe::Shown;
 use crate::state::entry;
+use room::Room;
 
 /// How long the wrapper may take until its first line.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// A session at a server over SSE ends after this without call or stream.
 const IDLE_SESSION: Duration = Duration::from_secs(15 * 60);
-/// How often somebody who waits for a place looks whether an instance that is replaced is done.
-const LOOK: Duration = Duration::from_millis(100);
-/// An instance that idles for less is not ended for another's sake.
-const YOUNG: u64 = 60_000;
 /// An instance that lived for less counts as a crash when it ends by itself.
 const STABLE: Duration = Duration::from_secs(10);
 
@@ -47,6 +46,7 @@ pub struct Instances {
     idle: Duration,
     max: usize,
     pub(super) places: Arc<Semaphore>,
+    room: Room,
     wait: Duration,
     pub(super) spares: Spares,
     running: Mutex<HashMap<u64, Slot>>,
@@ -114,7 +114,12 @@ pub enum Role {
     /// One session.
     Dedicated,
     /// All calls of this owner find it again.
-    Shared(String),
+    Shared {
+        /// By whom calls find it again.
+        owner: String,
+        /// Sessions of clients live in it, which would miss it with all that they told it.
+        lasting: bool,
+    },
 }
 
 impl Instances {
@@ -145,6 +150,7 @@ impl Instances {
             idle,
             max,
             places: Arc::new(Semaphore::new(max)),
+            room: Room::default(),
             wait: queue.timeout,
             spares: Spares::new(0),
             running: Mutex::default(),
@@ -163,10 +169,19 @@ impl Instances {
         self.start(Serves::Session(unasked), Role::Dedicated).await
     }
 
-    /// The instance that everybody with the same `owner` shares: calls of one client, or of
-    /// several, as `serves` says. Of callers at once the first
-    /// starts it; the others wait, and fail as it does.
+    /// The instance that all calls with the same `owner` share: of one client, or of several, as
+    /// `serves` says. Another one is as good for them, so it gives way whenever it idles. Of callers
+    /// at once the first starts it; the others wait, and fail as it does.
     pub async fn shared(self: &Arc<Self>, owner: &str, serves: Serves) -> Result<Link, Failure> {
+        self.find_or_start(owner, serves, false).await
+    }
+
+    /// The same for legacy sessions of one client.
+    pub async fn shared_by_sessions(self: &Arc<Self>, owner: &str) -> Result<Link, Failure> {
+        self.find_or_start(owner, Serves::Client, true).await
+    }
+
+    async fn find_or_start(self: &Arc<Self>, owner: &str, serves: Serves, lasting: bool) -> Result<Link, Failure> {
         if let Some(link) = self.running_for(owner) {
             return Ok(link);
         }
@@ -182,14 +197,14 @@ impl Instances {
             return Err(failure.clone());
         }
         *failed = None;
-        let started = self.start(serves, Role::Shared(owner.to_owned())).await;
+        let started = self.start(serves, Role::Shared { owner: owner.to_owned(), lasting }).await;
         *failed = started.as_ref().err().cloned();
         started
     }
 
     fn running_for(&self, owner: &str) -> Option<Link> {
         self.lock().values().find_map(|slot| {
-            let shared = matches!(&slot.role, Role::Shared(other) if other == owner);
+            let shared = matches!(&slot.role, Role::Shared { owner: other, .. } if other == owner);
             (shared && slot.link.is_open()).then(|| slot.link.clone())
         })
     }
@@ -361,42 +376,6 @@ impl Instances {
                 format!("The server {} keeps ending right after its start. Its operator has to mend it.", self.server),
             )),
         }
-    }
-
-    /// A place below the maximum; at it, one that is replaced and done gives way, else the longest
-    /// idle, or the call waits.
-    async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failure> {
-        loop {
-            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-                return Ok(place);
-            }
-            // One that is replaced may be done at any moment.
-            let look = if self.make_room() { deadline.min(Instant::now() + LOOK) } else { deadline };
-            match timeout_at(look, Arc::clone(&self.places).acquire_owned()).await {
-                Ok(Ok(place)) => return Ok(place),
-                Err(_) if Instant::now() < deadline => {}
-                Ok(Err(_)) | Err(_) => break,
-            }
-        }
-        let text = format!("All instances of the server {} are in use. Try again in a moment.", self.server);
-        Err(Failure::new(Kind::QueueTimeout, text).retry_after(self.wait))
-    }
-
-    /// Ends what may end for the sake of others; `true` where more may follow soon.
-    fn make_room(&self) -> bool {
-        let mut running = self.lock();
-        if let Some(slot) = running.values().find(|slot| slot.is_done()) {
-            slot.link.end();
-            return true;
-        }
-        let used = running.iter().filter(|(_, slot)| slot.role != Role::Spare);
-        let longest = used.max_by_key(|(_, slot)| slot.link.idle_millis());
-        let number = longest.filter(|(_, slot)| slot.link.idle_millis() > YOUNG).map(|(number, _)| *number);
-        if let Some(slot) = number.and_then(|number| running.remove(&number)) {
-            info!(server = self.server, pid = slot.link.pid(), "the longest idle instance gives way");
-            slot.link.end();
-        }
-        running.values().any(|slot| slot.left_at.is_some())
     }
 
     fn not_opened(&self, problem: &OpenError) -> Failure {

@@ -83,6 +83,8 @@ pub(super) struct Shared {
     /// What its wrapper said last.
     exit: OnceLock<Exit>,
     told_to_end: AtomicBool,
+    /// Its connection has ended, and its place is free.
+    left: AtomicBool,
     /// Nothing new is begun with it.
     leaving: AtomicBool,
     /// Requests that it has answered.
@@ -143,6 +145,7 @@ impl Link {
             ended: AtomicBool::new(false),
             exit: OnceLock::new(),
             told_to_end: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
             news: News::default(),
@@ -192,7 +195,11 @@ impl Link {
 
     /// An id that no other request on this connection has.
     pub fn mint(&self) -> u64 {
-        self.shared.next_id.fetch_add(1, Ordering::Relaxed)
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        if let Some(keep) = &self.shared.keep {
+            keep.takes(id);
+        }
+        id
     }
 
     /// Sends a request whose id is `id`, from [`Link::mint`]; waits at most `wait` for room.
@@ -273,6 +280,11 @@ impl Link {
     /// Whether the instance has ended or is about to.
     pub fn is_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Relaxed) || self.commands.is_closed()
+    }
+
+    /// Whether its connection has ended, so that it takes no place any more.
+    pub(super) fn has_left(&self) -> bool {
+        self.shared.left.load(Ordering::Relaxed)
     }
 
     /// How it ended, once its wrapper has said so.
@@ -437,10 +449,7 @@ async fn read(
         keep.end();
     }
     let reason = match reader {
-        Incoming::Instance(_) if endless => {
-            back.end();
-            "it wrote a line that has no end".into()
-        }
+        Incoming::Instance(_) if endless => "it wrote a line that has no end".into(),
         Incoming::Instance(_) => epitaph(exit.as_ref()),
         Incoming::Events(_) => "its stream of events ended".into(),
     };
@@ -452,7 +461,10 @@ async fn read(
     shared.news.retire();
     debug!(pid = shared.pid, %reason, "an instance ended");
     waiting.borrow_mut().lose_all(&reason);
+    // Who waits for what it says holds a handle, and would keep the connection for ever.
+    back.end();
     // Whoever waits for the place finds the end noted.
+    shared.left.store(true, Ordering::Relaxed);
     drop(place);
 }
 

@@ -127,7 +127,7 @@ impl Instances {
         }
     }
 
-    fn lacks_spares(&self) -> bool {
+    pub(super) fn lacks_spares(&self) -> bool {
         self.running_spares() < self.spares.wanted.load(Ordering::Relaxed)
     }
 

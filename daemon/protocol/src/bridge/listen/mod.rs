@@ -9,7 +9,7 @@ mod session;
 
 pub use filter::{BadFilter, Filter, MAX_URIS};
 pub use interest::Interest;
-pub use session::{Heard, Session};
+pub use session::{Outcome, Session};
 
 use super::meta;
 use crate::envelope::Envelope;
@@ -53,7 +53,8 @@ impl List {
     }
 
     /// The server's capability that holds `listChanged`.
-    const fn capability(self) -> &'static str {
+    #[must_use]
+    pub const fn capability(self) -> &'static str {
         match self {
             Self::Tools => "tools",
             Self::Prompts => "prompts",

@@ -11,7 +11,7 @@ use crate::method::Method;
 
 /// What became of a message of a listen stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum Outcome {
     /// It is for the client, like this.
     Tell(Vec<u8>),
     /// The stream is open: the one before may be closed, and requests to subscribe that wait may be answered.
@@ -94,17 +94,17 @@ impl Session {
     }
 
     /// A message came on a stream. `is_newest` is false for a stream that is being replaced.
-    pub fn heard(&mut self, text: &[u8], envelope: &Envelope, is_newest: bool) -> Heard {
+    pub fn heard(&mut self, text: &[u8], envelope: &Envelope, is_newest: bool) -> Outcome {
         if envelope.known_method == Some(Method::SubscriptionAcknowledged) {
             if !is_newest {
-                return Heard::Nothing;
+                return Outcome::Nothing;
             }
             self.granted = Filter::of_acknowledgement(text, envelope);
-            return Heard::Acknowledged;
+            return Outcome::Acknowledged;
         }
         if !self.wanted.matches(text, envelope) {
-            return Heard::Nothing;
+            return Outcome::Nothing;
         }
-        Heard::Tell(members::strip(text, envelope, &[meta::SUBSCRIPTION_ID], &[]))
+        Outcome::Tell(members::strip(text, envelope, &[meta::SUBSCRIPTION_ID], &[]))
     }
 }

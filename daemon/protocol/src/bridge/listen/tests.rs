@@ -99,13 +99,13 @@ fn a_session_listens_to_what_it_was_promised() {
     let opened = session.open(b"3", &client()).expect("the stream lacks the resource");
     assert_eq!(value(&opened)["params"]["notifications"]["resourceSubscriptions"], serde_json::json!(["a:b"]));
     let granted = acknowledgement(b"3", &filter(r#"{"resourceSubscriptions":["a:b"]}"#).expect("a filter"));
-    assert_eq!(session.heard(&granted, &read(&granted), false), Heard::Nothing);
+    assert_eq!(session.heard(&granted, &read(&granted), false), Outcome::Nothing);
     assert!(!session.has_granted("a:b"));
-    assert_eq!(session.heard(&granted, &read(&granted), true), Heard::Acknowledged);
+    assert_eq!(session.heard(&granted, &read(&granted), true), Outcome::Acknowledged);
     assert!(session.has_granted("a:b") && !session.has_granted("c:d"));
     session.unsubscribe("a:b");
     assert_eq!(session.open(b"4", &client()), None, "what is too much is dropped, not negotiated");
-    assert_eq!(session.heard(&updated("a:b"), &read(&updated("a:b")), true), Heard::Nothing);
+    assert_eq!(session.heard(&updated("a:b"), &read(&updated("a:b")), true), Outcome::Nothing);
     session.lost();
     assert!(session.open(b"5", &client()).is_some());
 }
@@ -136,7 +136,7 @@ fn a_legacy_client_sees_no_tag() {
         ),
     ] {
         let text = notification(method, &params);
-        assert_eq!(session.heard(&text, &read(&text), true), Heard::Tell(notification(method, wanted)));
+        assert_eq!(session.heard(&text, &read(&text), true), Outcome::Tell(notification(method, wanted)));
     }
 }
 
@@ -198,6 +198,6 @@ proptest! {
         let there = tagged(&text, &read(&text), b"\"id\"");
         prop_assert_eq!(read(&there).subscription_id.map(|id| id.of(&there)), Some(&b"\"id\""[..]));
         let mut session = Session::new(OFFERS);
-        prop_assert_eq!(session.heard(&there, &read(&there), true), Heard::Tell(text));
+        prop_assert_eq!(session.heard(&there, &read(&there), true), Outcome::Tell(text));
     }
 }

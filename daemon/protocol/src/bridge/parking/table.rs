@@ -1,9 +1,10 @@
 //! Calls that wait for a modern client to come back, each in a place with an id.
-//! Called when a call is parked, tried again, answered, and by a timer at [`Parked::next_expiry`].
+//! Called when a call is parked, tried again, and when it is over: answered, or waited for during [`PARKED_MILLIS`] by
+//! whoever keeps it, who cancels it at its server.
 //! Must hold: a place opens only to its owner and the same call; none is kept beyond its time; nobody has more than
 //! his share; a call that is lost is never run again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
 
 /// How long a call stays parked.
@@ -57,8 +58,6 @@ impl Lost {
 pub struct Parked<O, D, T> {
     next: u64,
     places: HashMap<Place, Entry<O, D, T>>,
-    /// Only calls that wait for the client are in it.
-    expiries: BTreeSet<(u64, Place)>,
     owners: HashMap<O, usize>,
 }
 
@@ -76,7 +75,7 @@ impl<O: Clone + Eq + Hash, D: PartialEq, T> Parked<O, D, T> {
     /// unknown rather than another's.
     #[must_use]
     pub fn new(first: u64) -> Self {
-        Self { next: first, places: HashMap::new(), expiries: BTreeSet::new(), owners: HashMap::new() }
+        Self { next: first, places: HashMap::new(), owners: HashMap::new() }
     }
 
     /// Parks a call for the first time.
@@ -94,7 +93,6 @@ impl<O: Clone + Eq + Hash, D: PartialEq, T> Parked<O, D, T> {
         self.next = self.next.wrapping_add(1);
         let expires = now.saturating_add(PARKED_MILLIS);
         self.places.insert(place, Entry { owner, digest, expires: Some(expires), call });
-        self.expiries.insert((expires, place));
         Ok(place)
     }
 
@@ -109,10 +107,9 @@ impl<O: Clone + Eq + Hash, D: PartialEq, T> Parked<O, D, T> {
         }
         match entry.expires {
             None => Retry::Joins(&mut entry.call),
-            // The timer is late; it will find the call.
+            // Whoever keeps it is about to end it.
             Some(expires) if expires <= now => Retry::Lost(Lost::Gone),
-            Some(expires) => {
-                self.expiries.remove(&(expires, place));
+            Some(_) => {
                 entry.expires = None;
                 Retry::Resumes(&mut entry.call)
             }
@@ -122,11 +119,7 @@ impl<O: Clone + Eq + Hash, D: PartialEq, T> Parked<O, D, T> {
     /// A call that ran again waits for the client again, with its time begun anew. `None` when it is gone.
     pub fn park_again(&mut self, place: Place, now: u64) -> Option<&mut T> {
         let entry = self.places.get_mut(&place)?;
-        let expires = now.saturating_add(PARKED_MILLIS);
-        if let Some(before) = entry.expires.replace(expires) {
-            self.expiries.remove(&(before, place));
-        }
-        self.expiries.insert((expires, place));
+        entry.expires = Some(now.saturating_add(PARKED_MILLIS));
         Some(&mut entry.call)
     }
 
@@ -135,12 +128,9 @@ impl<O: Clone + Eq + Hash, D: PartialEq, T> Parked<O, D, T> {
         self.places.get_mut(&place).map(|entry| &mut entry.call)
     }
 
-    /// A call has ended: it was answered, or its server is gone.
+    /// A call has ended: it was answered, its time is over, or its server is gone.
     pub fn take(&mut self, place: Place) -> Option<T> {
         let entry = self.places.remove(&place)?;
-        if let Some(expires) = entry.expires {
-            self.expiries.remove(&(expires, place));
-        }
         if let Some(count) = self.owners.get_mut(&entry.owner) {
             *count -= 1;
             if *count == 0 {
@@ -148,25 +138,6 @@ impl<O: Clone + Eq + Hash, D: PartialEq, T> Parked<O, D, T> {
             }
         }
         Some(entry.call)
-    }
-
-    /// The calls whose time is over, to be cancelled at their servers.
-    #[must_use = "they must be cancelled"]
-    pub fn expire(&mut self, now: u64) -> Vec<T> {
-        let mut expired = Vec::new();
-        while let Some(&(expires, place)) = self.expiries.first()
-            && expires <= now
-        {
-            self.expiries.pop_first();
-            expired.extend(self.take(place));
-        }
-        expired
-    }
-
-    /// When the first call expires.
-    #[must_use]
-    pub fn next_expiry(&self) -> Option<u64> {
-        self.expiries.first().map(|(expires, _)| *expires)
     }
 
     /// Calls in the table, parked and running.

@@ -96,12 +96,11 @@ fn a_place_opens_to_its_owner_and_the_same_call() {
     assert_eq!(parked.retry(Place(99), &"ann", &1, 5), Retry::Lost(Lost::Gone));
     assert_eq!(parked.retry(place, &"ann", &1, 5), Retry::Resumes(&mut 'a'));
     assert_eq!(parked.retry(place, &"ann", &1, 6), Retry::Joins(&mut 'a'));
-    assert_eq!((parked.next_expiry(), parked.expire(u64::MAX)), (None, vec![]), "what runs does not expire");
+    assert_eq!(parked.retry(place, &"ann", &1, u64::MAX), Retry::Joins(&mut 'a'), "what runs does not expire");
     assert_eq!(parked.park_again(place, 10), Some(&mut 'a'));
     assert_eq!(parked.retry(place, &"ann", &1, 10 + PARKED_MILLIS), Retry::Lost(Lost::Gone));
-    assert_eq!(parked.next_expiry(), Some(10 + PARKED_MILLIS));
-    assert_eq!(parked.expire(9 + PARKED_MILLIS), []);
-    assert_eq!(parked.expire(10 + PARKED_MILLIS), ['a']);
+    assert_eq!(parked.retry(place, &"ann", &1, 9 + PARKED_MILLIS), Retry::Resumes(&mut 'a'));
+    assert_eq!(parked.take(place), Some('a'));
     assert_eq!(parked.retry(place, &"ann", &1, 0), Retry::Lost(Lost::Gone));
     assert!(parked.is_empty());
 }
@@ -155,6 +154,8 @@ struct World {
     /// All places that clients were ever told, and what each client believes is asked there.
     told: Vec<(Place, usize, u64, Vec<String>)>,
     running: Vec<Place>,
+    /// Calls that wait for their client, and until when.
+    waiting: Vec<(Place, u64)>,
     now: u64,
     ids: u64,
     resumed: usize,
@@ -170,11 +171,11 @@ impl World {
             4 => self.server(dice),
             5 => self.now += u64::try_from(dice.below(200_000)).expect("small"),
             _ => {
-                for call in self.parked.expire(self.now) {
+                let now = self.now;
+                for (place, _) in self.waiting.extract_if(.., |(_, until)| *until <= now) {
                     self.expired += 1;
-                    call.end();
+                    self.parked.take(place).expect("what waits is kept").end();
                 }
-                assert!(self.parked.next_expiry().is_none_or(|next| next > self.now), "a place outlives its time");
             }
         }
         for owner in 0..2 {
@@ -194,7 +195,10 @@ impl World {
         }
         let (digest, keys) = (self.ids, keys(&call));
         match self.parked.park(owner, digest, self.now, call) {
-            Ok(place) => self.told.push((place, owner, digest, keys)),
+            Ok(place) => {
+                self.waiting.push((place, self.now + PARKED_MILLIS));
+                self.told.push((place, owner, digest, keys));
+            }
             Err(call) => {
                 self.refused += 1;
                 call.end();
@@ -219,6 +223,8 @@ impl World {
         };
         assert!(who == owner && what == digest, "a place opened to a stranger");
         self.resumed += 1;
+        let waited = self.waiting.iter().position(|(waiting, _)| *waiting == place).expect("what is resumed waited");
+        assert!(self.waiting.swap_remove(waited).1 > self.now, "a place outlives its time");
         let some: Vec<String> = keys.iter().filter(|_| !dice.one_in(3)).cloned().collect();
         let given: Vec<String> = some.iter().map(|key| format!(r#""{key}":{{"from":{owner}}}"#)).collect();
         let text = format!(
@@ -251,6 +257,7 @@ impl World {
 
     fn wait_again(&mut self, place: Place) {
         let keys = keys(self.parked.park_again(place, self.now).expect("it is kept"));
+        self.waiting.push((place, self.now + PARKED_MILLIS));
         let before = self.told.iter().find(|(told, ..)| *told == place).expect("it was told").clone();
         self.told.push((place, before.1, before.2, keys));
     }
@@ -270,6 +277,7 @@ fn in_four_hundred_worlds_every_question_is_answered_once() {
             parked: Parked::new(seed),
             told: Vec::new(),
             running: Vec::new(),
+            waiting: Vec::new(),
             now: 0,
             ids: 0,
             resumed: 0,
@@ -281,7 +289,7 @@ fn in_four_hundred_worlds_every_question_is_answered_once() {
         }
         let places: std::collections::BTreeSet<Place> = world.told.iter().map(|(place, ..)| *place).collect();
         places.into_iter().filter_map(|place| world.parked.take(place)).for_each(Call::end);
-        assert!(world.parked.is_empty() && world.parked.next_expiry().is_none(), "seed {seed}");
+        assert!(world.parked.is_empty(), "seed {seed}");
         resumed += world.resumed;
         expired += world.expired;
         refused += world.refused;

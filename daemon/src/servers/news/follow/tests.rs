@@ -4,6 +4,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
+use toolgate_protocol::bridge::listen;
 use toolgate_protocol::revision::MODERN;
 
 use super::*;
@@ -11,7 +12,6 @@ use crate::config;
 use crate::core::Load;
 use crate::gate::Gate;
 use crate::policy::Policy;
-use crate::servers::news::change;
 
 const DISCOVERED: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true},"prompts":{}}}"#;
 
@@ -74,7 +74,7 @@ fn a_modern_server_is_listened_to_by_subscription_again_and_again() {
         let listening = async {
             // One change said, one for what may have been missed, one said again; all untagged.
             for _ in 0..3 {
-                assert_eq!(heard.next().await, Some(Word::Said(change(Method::ToolsChanged))));
+                assert_eq!(heard.next().await, Some(Word::Said(listen::announcement(List::Tools).into())));
             }
         };
         timeout(Duration::from_secs(20), listening).await.expect("it is not listened to");

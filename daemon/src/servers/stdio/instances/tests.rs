@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::LocalSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::config::settings;
@@ -23,6 +23,8 @@ struct Peer {
     crash: Notify,
     /// Makes all end right after their start.
     crashing: Cell<bool>,
+    /// How long one that was told to end takes for it.
+    lingers: Cell<Duration>,
     ended: Cell<usize>,
 }
 
@@ -34,6 +36,7 @@ impl Peer {
             go: Semaphore::new(0),
             crash: Notify::new(),
             crashing: Cell::new(false),
+            lingers: Cell::default(),
             ended: Cell::new(0),
         })
     }
@@ -59,7 +62,7 @@ impl Peer {
         let echo = async {
             loop {
                 match stream.read(&mut buffer).await.unwrap() {
-                    0 => return,
+                    0 => return sleep(self.lingers.get()).await,
                     read => stream.write_all(&buffer[..read]).await.unwrap(),
                 }
             }
@@ -279,6 +282,55 @@ fn waiting_for_room_and_for_the_answer_share_one_time() {
         assert_eq!(before.checked_sub(reply.left(wait)), Some(Duration::from_secs(4)));
         tokio::time::advance(wait).await;
         assert_eq!(reply.left(wait), Duration::ZERO);
+    });
+}
+
+/// Longer than an instance has to idle before it gives way.
+const LATER: Duration = Duration::from_millis(2500);
+
+#[test]
+fn an_instance_that_only_calls_share_gives_way_at_once_and_the_longest_idle_first() {
+    play(2, |instances, peer| async move {
+        peer.let_go(3);
+        let one = instances.shared("one", Serves::Client).await.unwrap();
+        let other = instances.shared("other", Serves::Client).await.unwrap();
+        let begun = clock::millis();
+        until(|| clock::millis() > begun + 5).await;
+        one.send(bytes::Bytes::from_static(b"{}")).await.unwrap();
+        instances.dedicated(mpsc::channel(1).0).await.unwrap();
+        assert!(other.is_ended() && !one.is_ended());
+        assert_eq!((instances.count(), peer.ended.get()), (2, 1));
+    });
+}
+
+#[test]
+fn what_somebody_would_miss_does_not_give_way() {
+    play(3, |instances, peer| async move {
+        peer.let_go(4);
+        let calling = instances.shared("calling", Serves::Client).await.unwrap();
+        let sessions = instances.shared_by_sessions("sessions").await.unwrap();
+        let own = instances.dedicated(mpsc::channel(1).0).await.unwrap();
+        let pending = calling.request(calling.mint(), bytes::Bytes::from_static(b"{}"), LATER).await.unwrap();
+        let mut waits = std::pin::pin!(instances.dedicated(mpsc::channel(1).0));
+        assert!(timeout(LATER, &mut waits).await.is_err(), "all of them are used or young");
+        let heard = calling.news().subscribe();
+        drop(pending);
+        assert!(timeout(LATER, &mut waits).await.is_err(), "somebody listens");
+        drop(heard);
+        waits.await.unwrap();
+        assert!(calling.is_ended() && !sessions.is_ended() && !own.is_ended());
+    });
+}
+
+#[test]
+fn no_more_give_way_than_wait() {
+    play(2, |instances, peer| async move {
+        peer.let_go(3);
+        peer.lingers.set(LATER);
+        let one = instances.shared("one", Serves::Client).await.unwrap();
+        let other = instances.shared("other", Serves::Client).await.unwrap();
+        instances.dedicated(mpsc::channel(1).0).await.unwrap();
+        assert!(one.is_ended() != other.is_ended(), "one was enough");
     });
 }
 
