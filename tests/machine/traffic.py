@@ -264,7 +264,7 @@ class Traffic(contextlib.ExitStack):
         wrong += [name for name, times in self.server.seen.items() if times > 1]
         expect(not wrong, f"the server saw calls other than once: {wrong[:5]}")
         opened = next(self.server.sessions) - self.introduced - 1
-        expect(opened == 0, f"{opened} sessions were opened anew at the server")
+        expect(opened == 0 or not self.sdks, f"{opened} sessions were opened anew at the server")
         counts, cut = sorted(self.events), sum(client.cut for client in self.clients)
         print(
             f"   {what}: {self.calls()} calls of {len(self.clients)} sessions, 0 failed, {cut} cut by a kill; "
