@@ -13,7 +13,7 @@ import time
 
 import anyio
 
-CALL_WITHIN = 40.0  # seconds; a call without an answer by then has failed
+CALL_WITHIN = 20.0  # seconds; a call without an answer by then has failed
 PAUSE = 0.05  # seconds after a failure
 
 

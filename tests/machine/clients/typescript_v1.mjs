@@ -7,7 +7,7 @@ const require = createRequire(`${process.env.TOOLGATE_NODE}/`);
 const { Client } = require("@modelcontextprotocol/sdk/client/index.js");
 const { StreamableHTTPClientTransport } = require("@modelcontextprotocol/sdk/client/streamableHttp.js");
 
-const CALL_WITHIN = 40_000;
+const CALL_WITHIN = 20_000;
 const plan = JSON.parse(process.argv[2]);
 const say = (what) => process.stdout.write(JSON.stringify(what) + "\n");
 const now = () => Number(process.hrtime.bigint()) / 1e9;
