@@ -10,6 +10,13 @@ pub fn millis() -> u64 {
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Milliseconds since an earlier reading of [`millis`]. What an earlier process has read, carried over, is
+/// less than nothing, and wraps.
+pub fn millis_since(then: u64) -> u64 {
+    // Another core may have read later than this one.
+    millis().wrapping_sub(then).cast_signed().max(0).cast_unsigned()
+}
+
 /// Milliseconds since 1970, for what another process is to read. It may jump.
 pub fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -86,8 +86,7 @@ pub struct Session {
     pub view: String,
     /// How it is served.
     pub kind: Kind,
-    /// By our clock; a session of an earlier process may have been used before it began, and the
-    /// value is less than nothing then.
+    /// By our clock; see [`clock::millis_since`] for one of an earlier process.
     last_used: AtomicU64,
     busy: AtomicUsize,
     /// Where it outlives the process.
@@ -136,9 +135,7 @@ impl Session {
         if self.busy.load(Ordering::Relaxed) > 0 {
             return 0;
         }
-        let idle = clock::millis().wrapping_sub(self.last_used.load(Ordering::Relaxed)).cast_signed();
-        // Another core may have used it after the clock was read here.
-        idle.max(0).cast_unsigned()
+        clock::millis_since(self.last_used.load(Ordering::Relaxed))
     }
 
     /// Writes its record anew; to be called before a client or a server relies on what changed.

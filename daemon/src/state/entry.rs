@@ -119,6 +119,11 @@ pub struct Instance {
     pub pid: u32,
     /// Whom it is there for.
     pub role: Role,
+    /// When it was started, in milliseconds since 1970.
+    pub started: u64,
+    /// Nothing new begins with it.
+    #[serde(default)]
+    pub leaving: bool,
     /// The first id for requests to it that no process has used so far.
     pub ids: u64,
     /// What was negotiated on it by the gate, where several share it.

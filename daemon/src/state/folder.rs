@@ -1,6 +1,6 @@
-//! The folder of what must survive a restart: which one, its lock, its key, its file.
+//! The folder of what must survive a restart: its lock, its key, its file.
 //!
-//! `open` makes all of it usable or says why not. What cannot be read is set aside under another
+//! Opening the state makes all of it usable or says why not. What cannot be read is set aside under another
 //! name, never deleted, and never keeps the daemon from starting.
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -13,18 +13,6 @@ use tracing::warn;
 
 use super::file::{self, LoadError, Loaded};
 use super::record::Key;
-use crate::config::settings::Daemon;
-
-/// Where a daemon's state lies: systemd's choice (`StateDirectory=`), else the operator's; `None`
-/// where neither made one.
-pub(super) fn folder(daemon: &Daemon) -> Option<PathBuf> {
-    let given = std::env::var("STATE_DIRECTORY").ok().filter(|folders| !folders.is_empty());
-    match given {
-        // The first of several is the one that bears the unit's name.
-        Some(folders) => folders.split(':').next().map(PathBuf::from),
-        None => Some(daemon.state_dir.clone()).filter(|folder| !folder.as_os_str().is_empty()),
-    }
-}
 
 /// The part of the folder that sessions and instances have for themselves.
 #[derive(Debug)]

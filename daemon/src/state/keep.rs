@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::entry::{self, Entry, Introduction, Left, Role};
 use super::{Record, State, descriptors};
+use crate::clock;
 
 /// Requests of an instance that are remembered while they wait for an answer; beyond it the oldest is forgotten.
 const ASKED: usize = 256;
@@ -57,6 +58,8 @@ impl Keep {
             likeness: likeness.to_owned(),
             pid,
             role,
+            started: clock::unix_millis(),
+            leaving: false,
             ids: 1,
             introduction: None,
             asked: Vec::new(),
@@ -105,7 +108,17 @@ impl Keep {
 
     /// Whom it is there for from now on.
     pub fn serves(&self, role: Role) {
-        self.change(|entry| entry.role = role);
+        self.change(|entry| (entry.role, entry.started) = (role, clock::unix_millis()));
+    }
+
+    /// For how long it has run, in milliseconds.
+    pub fn age(&self) -> u64 {
+        clock::unix_millis().saturating_sub(self.lock().entry.started)
+    }
+
+    /// Nothing new begins with it: no later process goes on with it.
+    pub fn leaves(&self) {
+        self.change(|entry| entry.leaving = true);
     }
 
     /// What was negotiated on it.
@@ -198,7 +211,7 @@ mod tests {
     use super::*;
 
     fn instance() -> entry::Instance {
-        let text = r#"{"number":7,"server":"files","likeness":"x","pid":9,"role":"spare","ids":1}"#;
+        let text = r#"{"number":7,"server":"files","likeness":"x","pid":9,"role":"spare","started":1,"ids":1}"#;
         serde_json::from_str(text).unwrap()
     }
 

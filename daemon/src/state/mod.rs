@@ -60,11 +60,12 @@ pub struct Record {
 impl State {
     /// Opens the state where there is a place for it. A daemon without one serves all the same.
     pub fn open(daemon: &Daemon) -> Option<(Arc<Self>, Left)> {
-        let Some(path) = folder::folder(daemon) else {
+        let path = &daemon.state_dir;
+        if path.as_os_str().is_empty() {
             debug!("no folder for state: sessions end with the process");
             return None;
-        };
-        match Self::open_in(&path, descriptors::is_there()) {
+        }
+        match Self::open_in(path, descriptors::is_there()) {
             Ok(opened) => Some(opened),
             Err(problem) => {
                 error!(

@@ -102,13 +102,13 @@ impl Sorter<'_> {
     }
 
     fn instance(&mut self, mut entry: entry::Instance, (name, descriptor): (String, OwnedFd)) {
-        let Some(server) = self.server(&entry.server, &entry.likeness).cloned() else {
-            return close((name, descriptor));
-        };
+        let server = self.server(&entry.server, &entry.likeness).filter(|_| !entry.leaving).cloned();
+        let Some(server) = server else { return close((name, descriptor)) };
         let (number, pid, cut) = (entry.number, entry.pid, entry.cut);
         let (role, introduction) = (entry.role.clone(), entry.introduction.clone());
         let left = entry.left.take();
-        entry.cut = cut && left.is_none();
+        // What is still to be written begins within a line.
+        entry.cut = left.as_ref().map_or(cut, |left| !left.unwritten.0.is_empty());
         let (keep, stream) = (Keep::with(self.state, entry), UnixStream::from(descriptor));
         let again = Again { keep, pid, role, stream, left, cut };
         self.instances.insert(number, Returned { server, again, introduction });

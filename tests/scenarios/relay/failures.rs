@@ -133,7 +133,7 @@ async fn a_line_that_is_too_long_costs_its_own_call_only() {
         std::fs::remove_file(&held).ok();
         let mut other = client.call_with_progress("1", "1", "hold", json!({"until": held})).await;
         other.message().await;
-        let long = client.call("2", "long", json!({"bytes": 100_000})).await.answer().await;
+        let long = client.call("2", "long", json!({"bytes": 10_000})).await.answer().await;
         assert_eq!(long["id"], 2, "{long}");
         assert!(long["error"]["message"].as_str().expect("a message").contains("line_bytes"), "{long}");
         std::fs::write(&held, "").expect("a file");

@@ -13,7 +13,7 @@ pub struct Glance {
     pub pid: u32,
     /// What it is there for.
     pub role: Role,
-    /// Milliseconds since it was started, or taken over from an earlier process.
+    /// Milliseconds since it was started, be it by an earlier process.
     pub age: u64,
     /// Milliseconds since anything was in flight.
     pub idle: u64,
@@ -38,7 +38,7 @@ impl Instances {
                 let glance = Glance {
                     pid: link.pid(),
                     role: slot.role.clone(),
-                    age: clock::millis().saturating_sub(slot.started),
+                    age: clock::millis_since(slot.started),
                     idle: link.idle_millis(),
                     in_flight: link.in_flight(),
                     answered: link.answered(),

@@ -75,6 +75,7 @@ type Start = tokio::sync::Mutex<Option<Failure>>;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) link: Link,
+    /// By our clock; see [`clock::millis_since`] for one of an earlier process.
     pub(super) started: u64,
     /// Since when nothing new begins with it.
     pub(super) left_at: Option<u64>,
@@ -325,7 +326,8 @@ impl Instances {
             link.serve(serves);
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let slot = Slot { link: link.clone(), started: clock::millis(), left_at: None, role };
+        let started = clock::millis().wrapping_sub(link.keep().map_or(0, |keep| keep.age()));
+        let slot = Slot { link: link.clone(), started, left_at: None, role };
         let mut running = self.lock();
         // Under the lock, so that a server which is retired now ends this one with the others.
         if self.retired.load(Ordering::Relaxed) {
@@ -401,7 +403,7 @@ impl Instances {
             }
             *lock(&self.last_end) = Some(end);
         }
-        let lived = Duration::from_millis(clock::millis().saturating_sub(slot.started));
+        let lived = Duration::from_millis(clock::millis_since(slot.started));
         if slot.role == Role::Spare && (slot.link.was_told_to_end() || lived >= STABLE) {
             // Nobody used it: that it ran says nothing of how calls would fare.
             if !slot.link.was_told_to_end() {

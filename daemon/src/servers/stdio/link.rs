@@ -254,7 +254,11 @@ impl Link {
 
     /// Has nothing new begin with it; what is in flight goes on.
     pub fn leave(&self) {
-        self.shared.leaving.store(true, Ordering::Relaxed);
+        if !self.shared.leaving.swap(true, Ordering::Relaxed)
+            && let Some(keep) = &self.shared.keep
+        {
+            keep.leaves();
+        }
     }
 
     /// Whether something new may begin with it.

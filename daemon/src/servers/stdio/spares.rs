@@ -88,7 +88,7 @@ impl Instances {
         let taken = {
             let mut running = self.lock();
             let mut spares: Vec<_> = running.values_mut().filter(|slot| slot.role == Role::Spare).collect();
-            spares.sort_by_key(|slot| slot.started);
+            spares.sort_by_key(|slot| std::cmp::Reverse(clock::millis_since(slot.started)));
             let slot = spares.into_iter().find(|slot| !slot.link.is_ended() && slot.link.serve(serves.clone()))?;
             slot.role = role.clone();
             if let Some(keep) = slot.link.keep() {

@@ -87,7 +87,7 @@ impl Instances {
 
     fn worn(&self, slot: &Slot) -> Option<&'static str> {
         let wear = &self.wear;
-        let lived = Duration::from_millis(clock::millis().saturating_sub(slot.started));
+        let lived = Duration::from_millis(clock::millis_since(slot.started));
         if wear.age.is_some_and(|age| lived > age) {
             return Some("max_age");
         }

@@ -63,7 +63,8 @@ impl std::error::Error for Closed {}
 impl Writer {
     pub(super) fn spawn(stream: OwnedWriteHalf, keep: Option<Arc<Keep>>, first: Bytes) -> Self {
         let (writer, lines) = Self::queue();
-        let mut outgoing = Outgoing { stream: Some(stream), lines, batch: Batch::default(), keep };
+        let cut = !first.is_empty();
+        let mut outgoing = Outgoing { stream: Some(stream), lines, batch: Batch::default(), cut, keep };
         if !first.is_empty() {
             outgoing.batch.pieces.push_back(first);
         }
@@ -117,6 +118,8 @@ struct Outgoing {
     lines: Lines,
     /// What is being written; what is written is gone from it.
     batch: Batch,
+    /// The record says that a line may be cut.
+    cut: bool,
     keep: Option<Arc<Keep>>,
 }
 
@@ -155,13 +158,16 @@ impl Outgoing {
 
     async fn write_batch(&mut self) -> io::Result<()> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        let Some(keep) = self.keep.as_ref().filter(|_| self.batch.remaining() > WHOLE) else {
-            return stream.write_all_buf(&mut self.batch).await;
-        };
-        keep.may_be_cut(true);
-        let written = stream.write_all_buf(&mut self.batch).await;
-        keep.may_be_cut(false);
-        written
+        let Some(keep) = &self.keep else { return stream.write_all_buf(&mut self.batch).await };
+        if self.batch.remaining() > WHOLE {
+            self.cut = true;
+            keep.may_be_cut(true);
+        }
+        stream.write_all_buf(&mut self.batch).await?;
+        if std::mem::take(&mut self.cut) {
+            keep.may_be_cut(false);
+        }
+        Ok(())
     }
 }
 
