@@ -43,8 +43,8 @@ pub fn check(args: &CheckArgs) -> ExitCode {
             severity: Severity::Warning,
             code: "units",
             place: None,
+            help: drift.remedy().unwrap_or_else(|| "change the file; systemd has no keeper's environment".into()),
             message: drift.what,
-            help: format!("run `{}`", drift.command),
             also: None,
         });
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::{fs, io};
 
 use super::units::Units;
 use super::{front, listener, render, server};
@@ -19,15 +20,24 @@ const FOLDER: &str = "/run/systemd/generator";
 pub struct Drift {
     /// What differs, as a clause.
     pub what: String,
-    /// The command that mends it.
-    pub command: String,
+    /// The command that mends it, where one does.
+    pub command: Option<String>,
 }
 
 impl Drift {
     /// As one sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
-        format!("{}: run `{}`", self.what, self.command)
+        match self.remedy() {
+            Some(remedy) => format!("{}: {remedy}", self.what),
+            None => self.what.clone(),
+        }
+    }
+
+    /// What to do, as a clause.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        self.command.as_ref().map(|command| format!("run `{command}`"))
     }
 }
 
@@ -39,10 +49,19 @@ pub fn find(config: &Path) -> Option<Drift> {
     if config != Path::new(STANDARD_PATH) || !folder.join(front::DROP_IN).exists() {
         return None;
     }
-    let (parts, _) = salvage(config);
-    let (wanted, _) = render(&parts, FOLDER);
+    let (parts, problems) = salvage(config);
+    // Whatever is wrong with the files is said elsewhere, and what they lack for it is not gone.
+    if !problems.is_empty() {
+        return None;
+    }
+    let (wanted, left_out) = render(&parts, FOLDER);
     let sockets = parts.daemon.runtime_dir.join("servers");
-    compare(&Units::read(folder), &wanted, |server| sockets.join(format!("{server}.sock")).exists())
+    // Whoever may not look there cannot tell.
+    let is_up = |server: &str| match fs::symlink_metadata(sockets.join(format!("{server}.sock"))) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    compare(&Units::read(folder).comparable(), &wanted.comparable(), &left_out, is_up)
 }
 
 /// How a unit of a listener or a server differs.
@@ -53,7 +72,7 @@ enum Change {
     Changed,
 }
 
-fn compare(present: &Units, wanted: &Units, is_up: impl Fn(&str) -> bool) -> Option<Drift> {
+fn compare(present: &Units, wanted: &Units, left_out: &[String], is_up: impl Fn(&str) -> bool) -> Option<Drift> {
     let listeners = changes(present, wanted, listener_of);
     let servers = changes(present, wanted, server_of);
     let gate = present.text(front::DROP_IN) != wanted.text(front::DROP_IN);
@@ -67,21 +86,18 @@ fn compare(present: &Units, wanted: &Units, is_up: impl Fn(&str) -> bool) -> Opt
     let mut what = Vec::new();
     what.extend(listeners.iter().map(|(name, change)| told("listener", name, *change)));
     what.extend(servers.iter().map(|(name, change)| told("server", name, *change)));
-    what.extend(up.iter().map(|name| format!("the socket of server {name} is not up")));
     if what.is_empty() && gate {
         what.push("bounds or credentials of the gate changed".into());
     }
-    if what.is_empty() {
+    let older =
+        (!what.is_empty()).then(|| format!("systemd's units are older than the configuration: {}", what.join(", ")));
+    let down = (!up.is_empty()).then(|| format!("no socket is up for {}", up.join(", ")));
+    let all: Vec<String> = older.iter().chain(&down).chain(left_out).cloned().collect();
+    if all.is_empty() {
         return None;
     }
-    let rendered = !listeners.is_empty() || !servers.is_empty() || gate;
-    let steps = Steps { listeners, servers, up, rendered, restart: needs_restart(present, wanted) };
-    let what = if rendered {
-        format!("systemd's units are older than the configuration: {}", what.join(", "))
-    } else {
-        what.join(", ")
-    };
-    Some(Drift { what, command: steps.command() })
+    let steps = Steps { listeners, servers, up, rendered: older.is_some(), restart: needs_restart(present, wanted) };
+    Some(Drift { what: all.join("; "), command: Some(steps.command()).filter(|command| !command.is_empty()) })
 }
 
 fn told(kind: &str, name: &str, change: Change) -> String {
@@ -185,7 +201,7 @@ mod tests {
         [server.one]\ncommand = [\"one\"]\nenv.A = \"b\"\n";
 
     fn drift(old: &str, new: &str) -> Option<Drift> {
-        compare(&rendered(old).0, &rendered(new).0, |_| true)
+        compare(&rendered(old).0.comparable(), &rendered(new).0.comparable(), &[], |_| true)
     }
 
     #[test]
@@ -210,12 +226,12 @@ mod tests {
             (BASE.replace("70_000", "70_000\ndrain_timeout = \"9s\""), "systemctl daemon-reload"),
         ];
         for (new, command) in table {
-            assert_eq!(drift(BASE, &new).expect(command).command, command);
+            assert_eq!(drift(BASE, &new).expect(command).command.as_deref(), Some(command));
         }
         let gone = drift(&(BASE.to_owned() + server + listener), BASE).unwrap();
         assert_eq!(
-            gone.command,
-            "systemctl stop toolgated-b.socket toolgate-server-two.socket && systemctl daemon-reload"
+            gone.command.as_deref(),
+            Some("systemctl stop toolgated-b.socket toolgate-server-two.socket && systemctl daemon-reload")
         );
         assert!(gone.what.ends_with("listener b is gone, server two is gone"), "{}", gone.what);
     }
@@ -223,10 +239,31 @@ mod tests {
     #[test]
     fn a_socket_that_is_not_up_is_started() {
         let units = rendered(BASE).0;
-        let drift = compare(&units, &units, |_| false).unwrap();
-        assert_eq!(
-            drift.sentence(),
-            "the socket of server one is not up: run `systemctl start toolgate-server-one.socket`"
-        );
+        let drift = compare(&units, &units, &[], |_| false).unwrap();
+        assert_eq!(drift.sentence(), "no socket is up for one: run `systemctl start toolgate-server-one.socket`");
+    }
+
+    #[test]
+    fn an_encrypted_credential_is_the_same_credential() {
+        let plain = rendered(&BASE.replace("\"b\"", "\"credential:t\"")).0;
+        let mut encrypted = Units::default();
+        for (path, unit) in plain.iter() {
+            let text = unit.text.replace("LoadCredential=t:", "LoadCredentialEncrypted=t:");
+            encrypted.add(path, text.replace("/etc/toolgate/credentials/t", "/etc/credstore.encrypted/t"));
+        }
+        assert_ne!(texts(&encrypted), texts(&plain));
+        assert_eq!(compare(&encrypted.comparable(), &plain.comparable(), &[], |_| true), None);
+    }
+
+    fn texts(units: &Units) -> Vec<&str> {
+        units.iter().map(|(_, unit)| unit.text.as_str()).collect()
+    }
+
+    #[test]
+    fn what_gets_no_unit_is_said_and_no_command_helps() {
+        let (units, left_out) = rendered(&BASE.replace("\"b\"", "\"env:X\""));
+        let drift = compare(&units, &units, &left_out, |_| true).unwrap();
+        assert!(drift.sentence().starts_with("the server one gets no units: A is to come from"), "{drift:?}");
+        assert_eq!(drift.command, None);
     }
 }

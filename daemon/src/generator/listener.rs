@@ -15,10 +15,10 @@ pub fn unit(name: &str) -> String {
     format!("toolgated-{name}.socket")
 }
 
-/// The unit's text; the error says why the gate has to bind this one by itself.
-pub(super) fn render(listener: &Listener) -> Result<String, String> {
+/// The unit's text; none where the gate has to bind by itself, since systemd chooses no port.
+pub(super) fn render(listener: &Listener) -> Option<String> {
     if listener.addresses.iter().any(|address| address.port() == 0) {
-        return Err("port 0 is for the gate itself to bind; write a port".into());
+        return None;
     }
     let mut text = format!(
         "{HEAD}\n\
@@ -43,7 +43,7 @@ pub(super) fn render(listener: &Listener) -> Result<String, String> {
     for address in &listener.addresses {
         let _ = writeln!(text, "ListenStream={address}");
     }
-    Ok(text)
+    Some(text)
 }
 
 /// Neither the wildcard nor loopback, which every machine has at once.

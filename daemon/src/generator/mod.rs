@@ -95,13 +95,10 @@ fn render(parts: &Parts, folder: &str) -> (Units, Vec<String>) {
     let mut left_out = Vec::new();
     let mut sockets = front::Sockets::default();
     for settings in &parts.listeners {
-        match listener::render(settings) {
-            Ok(text) => {
-                let name = listener::unit(&settings.name);
-                units.add(&name, text);
-                sockets.listeners.push(name);
-            }
-            Err(why) => left_out.push(format!("the listener {} gets no socket unit: {why}", settings.name)),
+        if let Some(text) = listener::render(settings) {
+            let name = listener::unit(&settings.name);
+            units.add(&name, text);
+            sockets.listeners.push(name);
         }
     }
     for settings in parts.servers.iter().filter(|server| server.enabled) {

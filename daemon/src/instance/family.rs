@@ -79,6 +79,16 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_killed_for_ever() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        // Past already: other tests have children too, which must not be touched.
+        let ended = end_all(Instant::now(), |_, _| {});
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(ended.is_err());
+    }
+
+    #[test]
     fn a_child_is_found() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let found = children().unwrap();

@@ -30,8 +30,8 @@ impl Daemon {
 pub(super) fn problem(drift: Drift) -> api::ConfigProblem {
     api::ConfigProblem {
         severity: api::Severity::Warning,
+        remedy: drift.remedy(),
         message: drift.what,
-        remedy: Some(format!("run `{}`", drift.command)),
         file: None,
         line: None,
         column: None,

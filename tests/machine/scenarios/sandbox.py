@@ -38,7 +38,8 @@ def run(machine: Machine) -> None:
 
     machine.run("systemctl", "stop", "toolgate.target")
     eventually("no process is left", lambda: not instances(machine))
-    expect(not machine.run("pgrep", "--full", "toolgated", check=False).stdout.strip(), "a process of the gate is left")
+    gate = lambda: machine.run("pgrep", "--full", "toolgated", check=False).stdout.strip()  # noqa: E731
+    eventually("no process of the gate is left", lambda: not gate())
 
 
 def instances(machine: Machine) -> set[int]:

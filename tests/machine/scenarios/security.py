@@ -22,7 +22,7 @@ GATE_ONLY = {
 }  # fmt: skip
 SERVER_ONLY = {
     "DynamicUser": "yes", "PrivateNetwork": "yes", "PrivateUsers": "yes", "ProtectHome": "yes",
-    "RestrictAddressFamilies": "AF_UNIX", "Slice": "toolgate-servers.slice", "KillMode": "control-group",
+    "RestrictAddressFamilies": "AF_UNIX", "Slice": "toolgate-servers.slice", "KillMode": "mixed",
 }  # fmt: skip
 
 
