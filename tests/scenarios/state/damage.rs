@@ -88,10 +88,8 @@ async fn one_damaged_record_costs_one_session() {
 #[tokio::test]
 async fn without_systemd_a_session_goes_on_with_a_fresh_instance() {
     let mark = format!("alone-{}", std::process::id());
-    let folder = tempfile::tempdir().expect("a folder");
-    let state = format!("state_dir = {:?}\nlame_duck = \"10ms\"", folder.path());
     let counter = format!("{}\ninstances = {{ per = \"session\" }}", command(&mark, ""));
-    let mut gate = Setup::default().server("counter", &counter).daemon(&state).start().await;
+    let mut gate = Setup::default().server("counter", &counter).daemon("lame_duck = \"10ms\"").start().await;
     let client = Caller::legacy(&gate, "/mcp/counter").await;
     let pid = count(&client).await["pid"].clone();
     for signal in [Signal::KILL, Signal::TERM] {
