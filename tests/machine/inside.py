@@ -10,6 +10,7 @@ SLICE = pathlib.Path("/sys/fs/cgroup/toolgate.slice/toolgate-servers.slice")
 SERVER = """[server.greedy]
 command = ["python3", "/opt/mcp/greedy.py"]
 instances = { memory = "64M", tasks = 24, max = 5 }
+timeout = { connect = "60s", first_byte = "90s" }  # the processor is emulated
 """
 
 
