@@ -50,12 +50,18 @@ def call(key: str, tool: str) -> dict:
         {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": {}}},
     ]
     bridge = ["toolgate", "bridge", "--ca", "/var/lib/toolgate/tls/local.crt", "https://localhost:8443/mcp/greedy"]
-    said = subprocess.run(
-        ["env", f"TOOLGATE_KEY={key}", *bridge],
-        input="\n".join(map(json.dumps, messages)) + "\n", stdout=subprocess.PIPE, text=True, timeout=120,
-    ).stdout  # fmt: skip
-    answers = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    return next((answer for answer in answers if answer.get("id") == 1), {})
+    # Its input stays open until the answer is there: at the end of its input a client has gone.
+    with subprocess.Popen(
+        ["env", f"TOOLGATE_KEY={key}", *bridge], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as client:
+        client.stdin.write("\n".join(map(json.dumps, messages)) + "\n")
+        client.stdin.flush()
+        for line in client.stdout:
+            answer = json.loads(line)
+            if answer.get("id") == 1:
+                client.stdin.close()
+                return answer
+    return {}
 
 
 def processes() -> int:
