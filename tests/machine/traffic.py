@@ -193,7 +193,8 @@ class Traffic(contextlib.ExitStack):
         for _ in self.clients:
             self.opened.acquire(timeout=60)
         self.callback(self.ended.set)
-        eventually("every client has made calls", lambda: all(len(c.answered) > 2 or c.failures for c in self.clients), 60)
+        begun = lambda: all(len(client.answered) > 2 or client.failures for client in self.clients)  # noqa: E731
+        eventually("every client has made calls", begun, within=60)
         self.check()
         self.introduced = next(self.server.sessions)
         return self

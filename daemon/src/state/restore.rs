@@ -64,7 +64,11 @@ pub fn restore(gate: &Arc<Gate>, cores: &Cores, left: Left, connections: Vec<(St
     if found > 0 || instances > 0 {
         info!(sessions = restored, lost = found - restored, instances, "sessions of the last process go on");
     }
-    pieces::run(cores, pieces);
+    // A session that looks for an instance which it shares must find it.
+    let (instances, others): (Vec<_>, Vec<_>) =
+        pieces.into_iter().partition(|piece| matches!(piece, Piece::Instance(_)));
+    pieces::run(cores, instances);
+    pieces::run(cores, others);
 }
 
 /// Closes a connection that nobody goes on with: its instance ends.

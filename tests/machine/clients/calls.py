@@ -1,4 +1,4 @@
-"""What a client on a Python SDK does: one session, call after call, and a line of JSON on standard output for each step.
+"""What a client on a Python SDK does: one session, call after call, and a line of JSON on standard output for each.
 
 Given an adapter of one SDK, `connect(plan, kept)`: an asynchronous context whose value makes a call. It opens a session
 where `kept` is empty, and goes on with the one that it kept where it is not: these SDKs end their transport, with

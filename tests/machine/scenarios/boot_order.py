@@ -1,4 +1,4 @@
-"""Boot: the sockets are up before the service, the service before multi-user.target, and nothing depends on the rest."""
+"""Boot: the sockets are up before the service, the service before multi-user.target, and nothing fails or waits."""
 
 from machine import Machine, eventually, expect
 from traffic import configure

@@ -18,7 +18,8 @@ def run(machine: Machine) -> None:
         eventually("the slow call has arrived", lambda: traffic.server.seen["slow"] == 1)
         began = time.monotonic()
         stop = subprocess.Popen(machine.inside("systemctl", "stop", "toolgated.service"), env=ENVIRONMENT)
-        eventually("the daemon says that it stops", lambda: machine.property("toolgated", "ActiveState") == "deactivating")
+        state = lambda: machine.property("toolgated", "ActiveState")  # noqa: E731
+        eventually("the daemon says that it stops", lambda: state() == "deactivating")
         answer, _ = slow.communicate(timeout=30)
         expect('"id": "slow"' in json.dumps(json.loads(answer)).replace("\\", ""), f"the call in flight got {answer!r}")
         stop.wait(30)
@@ -61,4 +62,5 @@ def curl(traffic: Traffic, body: str, session: str | None) -> list[str]:
     }
     lines = [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
     url = "https://localhost:8443/mcp/web"
-    return ["curl", "--silent", "--show-error", "--max-time", "60", "--cacert", "/root/ca.pem", *lines, "--data", body, url]
+    options = ["--silent", "--show-error", "--max-time", "60", "--cacert", "/root/ca.pem"]
+    return ["curl", *options, *lines, "--data", body, url]

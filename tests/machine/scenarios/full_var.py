@@ -27,4 +27,5 @@ def run(machine: Machine) -> None:
         traffic.end("a full disk")
     expect(machine.active(), "the service ended")
     said = machine.journal(lines=200)
-    expect("No space left" in said or "cannot be kept" in said, f"the journal does not say that the disk is full:\n{said}")
+    told = "No space left" in said or "cannot be kept" in said
+    expect(told, f"the journal does not say that the disk is full:\n{said}")

@@ -24,7 +24,8 @@ def run(machine: Machine) -> None:
     expect(not units(machine), f"units are left: {units(machine)}")
 
     machine.run("apt-get", "purge", "--yes", "toolgated", "toolgate", timeout=120)
-    left = machine.shell("find / -xdev \\( -iname '*toolgate*' -o -user toolgate -o -group toolgate \\) 2>/dev/null; ls -d /run/toolgate 2>/dev/null", check=False)
+    ours = "-iname '*toolgate*' -o -user toolgate -o -group toolgate"
+    left = machine.shell(f"find / -xdev \\( {ours} \\) 2>/dev/null; ls -d /run/toolgate 2>/dev/null", check=False)
     left = [path for path in left.split() if not path.startswith(ALLOWED)]
     expect(not left, f"files are left: {left}")
     left = machine.shell("ls -Ad /var/*/toolgate* /var/*/private/toolgate* 2>/dev/null", check=False)

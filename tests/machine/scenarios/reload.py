@@ -1,4 +1,4 @@
-"""systemctl reload: a good configuration is taken over; a bad one is refused with line and column, and nothing changes."""
+"""systemctl reload: a good configuration is taken over; a bad one is refused with its line, and harms nothing."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""systemctl reload and restart under load: no failed call, no lost session, no restarted stdio server, the same sockets."""
+"""systemctl reload and restart under load: no failed call or lost session, the same stdio servers and sockets."""
 
 from machine import Machine, expect
 from traffic import Traffic

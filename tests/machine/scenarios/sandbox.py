@@ -37,15 +37,17 @@ def run(machine: Machine) -> None:
         traffic.end("a restart")
 
     machine.run("systemctl", "stop", "toolgate.target")
-    eventually("no process is left", lambda: not instances(machine))
-    gate = lambda: machine.run("pgrep", "--full", "toolgated", check=False).stdout.strip()  # noqa: E731
-    eventually("no process of the gate is left", lambda: not gate())
+    eventually("no process is left", lambda: not left(machine))
 
 
 def instances(machine: Machine) -> set[int]:
     """Process ids of the servers' programs, not of the wrapper that started them."""
     said = machine.run("pgrep", "--full", "--list-full", "counter.py", check=False).stdout
     return {int(line.split()[0]) for line in said.splitlines() if "toolgated" not in line}
+
+
+def left(machine: Machine) -> str:
+    return machine.run("pgrep", "--full", "counter.py|toolgated", check=False).stdout.strip()
 
 
 def tries(machine: Machine, pid: int) -> None:
@@ -57,7 +59,8 @@ def tries(machine: Machine, pid: int) -> None:
         if not line.startswith(("ExecStart", "Standard", "CollectMode", "PartOf", "Before", "#"))
     ) + "\nExecStart=\nType=oneshot\nExecStart=/usr/bin/python3 /opt/mcp/try.py\nStandardOutput=journal\n")  # fmt: skip
     script = "import json\nsaid = {}\nfor name, code in " + repr(FORBIDDEN) + ".items():\n"
-    script += "    try:\n        eval(code); said[name] = 'done'\n    except BaseException as error:\n        said[name] = repr(error)\n"
+    script += "    try:\n        eval(code); said[name] = 'done'\n"
+    script += "    except BaseException as error:\n        said[name] = repr(error)\n"
     machine.write("/opt/mcp/try.py", script + "print(json.dumps(said))\n")
     machine.shell("systemctl daemon-reload && systemctl start try@1.service", check=False)
     said = machine.shell("journalctl --no-pager --output cat --unit try@1.service")

@@ -54,7 +54,8 @@ def reaped() -> bool:
 
 def stop_one_core(pid: int) -> None:
     """Stops a single thread, as a debugger does: SIGSTOP would stop them all."""
-    threads = [thread for thread in pathlib.Path(f"/proc/{pid}/task").iterdir() if "core" in (thread / "comm").read_text()]
+    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    threads = [task for task in tasks if "core" in (task / "comm").read_text()]
     expect(len(threads) == 2, f"the daemon has {len(threads)} cores")
     for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
         if LIBC.ptrace(request, int(threads[0].name), None, None) != 0:

@@ -29,7 +29,9 @@ pub(crate) async fn gate(mark: &str, more: impl FnOnce(Setup) -> Setup) -> Gate 
         .server("counter", &format!("{command}\ninstances = {{ per = \"session\", max = 50, spares = 2 }}"))
         .server("shared", &format!("{command}\ninstances = {{ per = \"client\", max = 5 }}"))
         .http("web", &http)
-        .daemon("drain_timeout = \"10s\"");
+        // A client of a busy machine may take longer than usual to send its next request, and is not to find its
+        // connection closed.
+        .daemon("drain_timeout = \"10s\"\nlame_duck = \"1s\"");
     more(setup).start_under_systemd().await
 }
 

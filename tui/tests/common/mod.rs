@@ -5,9 +5,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -24,7 +24,16 @@ pub fn text(bytes: &[u8]) -> String {
 
 /// Exit status, standard output, standard error.
 pub fn run(command: &mut Command) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command.output().expect("runs");
+    let deadline = Instant::now() + DEADLINE;
+    let Output { status, stdout, stderr } = loop {
+        match command.output() {
+            // What another test has just forked may still hold a copied program open for writing.
+            Err(problem) if problem.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+                std::thread::yield_now();
+            }
+            outcome => break outcome.expect("runs"),
+        }
+    };
     (status.code().expect("no signal"), text(&stdout), text(&stderr))
 }
 
