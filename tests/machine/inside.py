@@ -89,6 +89,7 @@ def main() -> None:
 
     answer = call(key, "fork")
     print("   the fork bomb:", json.dumps(answer)[:300])
+    expect("the fork bomb was answered", "result" in answer or "error" in answer, "nothing came back")
     peaks = [int(file.read_text()) for file in SLICE.rglob("pids.max") if file.read_text().strip() != "max"]
     expect("a fork bomb ends at the unit's bound", "processes, and no end" not in json.dumps(answer), str(peaks))
     expect("the gate goes on beside it", healthy())
