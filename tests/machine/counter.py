@@ -10,9 +10,11 @@ import sys
 import time
 
 TOOL = {"name": "count", "description": "Counts", "inputSchema": {"type": "object"}}
+UNKNOWN = {"code": -32601, "message": "Method not found"}
 
 
-def answer(message: dict, count: int) -> dict:
+def answer(message: dict, count: int) -> dict | None:
+    """The result, or none for what a server of the legacy era does not know: `server/discover` above all."""
     method, params = message["method"], message.get("params", {})
     if method == "initialize":
         return {
@@ -27,7 +29,7 @@ def answer(message: dict, count: int) -> dict:
         time.sleep(arguments.get("seconds", 0))
         said = {"pid": os.getpid(), "count": count, "id": arguments.get("id")}
         return {"content": [{"type": "text", "text": json.dumps(said)}]}
-    return {}
+    return {} if method == "ping" else None
 
 
 def main() -> None:
@@ -36,7 +38,9 @@ def main() -> None:
         message = json.loads(line)
         if "id" in message:
             count += message["method"] == "tools/call"
-            print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": answer(message, count)}), flush=True)
+            result = answer(message, count)
+            said = {"error": UNKNOWN} if result is None else {"result": result}
+            print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **said}), flush=True)
 
 
 main()

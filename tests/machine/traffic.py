@@ -1,8 +1,9 @@
 """Clients that call without a pause while something happens to the gate, and servers that count what reaches them.
 
-Every client has a legacy session of its own, over TLS, and never tries anything again: a call that fails, a session
-that is lost, an instance that was started anew or a call that a server saw twice is what scenarios look for. That a
-call is in flight at each event is checked, and the calls per event are printed, so that nothing passes by being idle.
+Every client has a session of its own, over TLS, and never tries anything again: a call that fails, a session that is
+lost, an instance that was started anew or a call that a server saw twice is what scenarios look for. That a call is in
+flight at each event is checked, and the calls per event are printed, so that nothing passes by being idle. With `sdks`
+there are clients made of the official SDKs (`real.py`) beside those made by hand.
 """
 
 import collections
@@ -20,6 +21,8 @@ import ssl
 import threading
 import time
 
+import real
+from ledger import Ledger
 from machine import Failed, Machine, eventually, expect
 
 HERE = pathlib.Path(__file__).parent
@@ -102,16 +105,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Client(threading.Thread):
-    """One client: a session, then call after call."""
+class Client(Ledger, threading.Thread):
+    """One client made by hand: a session, then call after call."""
 
     def __init__(self, traffic: "Traffic", number: int, server: str):
-        super().__init__(daemon=True)
-        self.traffic, self.number, self.server = traffic, number, server
-        self.answered, self.cut, self.failures = [], 0, []
-        self.began = None  # of the call in flight
-        self.pid, self.count = None, 0
-        self.unheard = 0  # calls cut since the last answer, which the server may have seen or not
+        threading.Thread.__init__(self, daemon=True)
+        Ledger.__init__(self, traffic, f"client-{number}", server)
         self.session, self.connection = None, None
 
     def run(self):
@@ -125,7 +124,7 @@ class Client(threading.Thread):
             while not self.traffic.ended.is_set():
                 self.call()
         except Exception as error:  # noqa: BLE001: whatever it is, the scenario must hear of it
-            self.failures.append(f"client {self.number}: {type(error).__name__}: {error}")
+            self.failures.append(f"{self.name}: {type(error).__name__}: {error}")
             self.traffic.opened.release()
 
     def open(self):
@@ -135,40 +134,19 @@ class Client(threading.Thread):
         self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     def call(self):
-        name = f"{self.number}.{len(self.answered) + self.cut + len(self.failures)}"
+        name = f"{self.name}.{self.tried()}"
         arguments = {"id": name, "seconds": CALL_TAKES}
         params = {"name": "count", "arguments": arguments}
         self.began = time.monotonic()
         try:
             message, _ = self.post({"jsonrpc": "2.0", "id": name, "method": "tools/call", "params": params})
-            said = json.loads(message["result"]["content"][0]["text"])
-            if said["id"] != name:
-                raise Failed(f"the answer is to call {said['id']}, not to {name}")
-            self.note(said)
-            self.answered.append(name)
+            self.answer(name, json.loads(message["result"]["content"][0]["text"]))
         except Exception as error:  # noqa: BLE001: a broken connection has many names
             self.connection.close()
-            if self.traffic.excuses(self.began):
-                self.cut += 1
-                self.unheard += 1
-            else:
-                self.failures.append(f"call {name} to {self.server}: {type(error).__name__}: {error}")
+            if not self.fail(name, f"{type(error).__name__}: {error}"):
                 time.sleep(0.05)
         finally:
             self.began = None
-
-    def note(self, said: dict):
-        """An instance of a stdio server counts on, whatever happens to the gate: one for each call, never two."""
-        if "pid" not in said:
-            return
-        if self.pid is not None and said["pid"] != self.pid:
-            self.failures.append(f"client {self.number}: its instance was {self.pid} and is {said['pid']}")
-        elif not self.count < said["count"] <= self.count + 1 + self.unheard:
-            self.failures.append(
-                f"client {self.number}: its instance counted {self.count}, then {said['count']}, "
-                f"with {self.unheard} calls cut in between"
-            )
-        self.pid, self.count, self.unheard = said["pid"], said["count"], 0
 
     def post(self, message: dict):
         headers = {**HEADERS, "Authorization": f"Bearer {self.traffic.key}"}
@@ -194,28 +172,39 @@ class Client(threading.Thread):
 class Traffic(contextlib.ExitStack):
     """The servers and clients of a scenario, from `with` on; `check` at its end says what failed."""
 
-    def __init__(self, machine: Machine, clients: int = 12, port: int = 8443, stdio: bool = True):
+    def __init__(self, machine: Machine, clients: int = 12, port: int = 8443, stdio: bool = True, sdks: bool = False):
         super().__init__()
-        self.machine, self.port, self.stdio, self.number = machine, port, stdio, clients
+        self.machine, self.port, self.stdio, self.number, self.sdks = machine, port, stdio, clients, sdks
         self.kills, self.dying, self.events = [], None, []
         self.opened, self.ended = threading.Semaphore(0), threading.Event()
 
     def __enter__(self):
         super().__enter__()
         self.key = configure(self.machine, self.stdio)
-        self.trust = ssl.create_default_context(cadata=self.machine.read("/var/lib/toolgate/tls/local.crt"))
+        authority = self.machine.read("/var/lib/toolgate/tls/local.crt")
+        (self.machine.folder / "ca.pem").write_text(authority)
+        self.trust = ssl.create_default_context(cadata=authority)
         self.serve()
         servers = ["web", "counter"] if self.stdio else ["web"]
         self.clients = [Client(self, number, servers[number % len(servers)]) for number in range(self.number)]
+        self.clients += self.real() if self.sdks else []
         for client in self.clients:
             client.start()
         for _ in self.clients:
-            self.opened.acquire(timeout=30)
+            self.opened.acquire(timeout=60)
         self.callback(self.ended.set)
         begun = lambda: all(len(client.answered) > 2 or client.failures for client in self.clients)  # noqa: E731
-        eventually("every client has made calls", begun, within=30)
+        eventually("every client has made calls", begun, within=60)
         self.check()
+        self.introduced = next(self.server.sessions)
         return self
+
+    def real(self) -> list[real.Real]:
+        made = []
+        for kind in real.KINDS:
+            made.append(real.Real(self, *kind, CALL_TAKES))
+            self.callback(made[-1].kill)
+        return made
 
     def serve(self):
         ready = threading.Event()
@@ -275,11 +264,16 @@ class Traffic(contextlib.ExitStack):
         wrong = [name for name in web if self.server.seen[name] != 1]
         wrong += [name for name, times in self.server.seen.items() if times > 1]
         expect(not wrong, f"the server saw calls other than once: {wrong[:5]}")
+        opened = next(self.server.sessions) - self.introduced - 1
+        expect(opened == 0 or not self.sdks, f"{opened} sessions were opened anew at the server")
         counts, cut = sorted(self.events), sum(client.cut for client in self.clients)
         print(
             f"   {what}: {self.calls()} calls of {len(self.clients)} sessions, 0 failed, {cut} cut by a kill; "
             f"{counts[0]} to {counts[-1]} calls per event, median {counts[len(counts) // 2]}"
         )
+        for client in self.clients:
+            if isinstance(client, real.Real):
+                print(f"   {client}")
 
     def calls(self) -> int:
         return sum(len(client.answered) for client in self.clients)

@@ -8,6 +8,8 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
+use toolgate_tests::fake::Speaks;
+use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::{Gate, Setup};
 use toolgate_tests::load::{Calls, Clients, Pace, Seen, Until};
 use toolgate_tests::mcp::Era;
@@ -76,5 +78,22 @@ async fn a_connection_that_has_not_asked_yet_is_answered_once() {
     let raw = toolgate_tests::http::request("GET", "/health", &gate.target().host, &[("Authorization", &key)], b"");
     let (head, _) = idle.exchange(&raw).await.expect("an answer on a connection that was open before");
     assert!(head.is_last(), "{head:?}");
+    assert!(gate.ended().await.success());
+}
+
+#[tokio::test]
+async fn a_call_behind_the_end_of_a_stream_is_answered() {
+    let fake = Stdio::new(Speaks::Legacy);
+    let setup = Setup::default().server("fake", &fake.command()).daemon("lame_duck = \"1s\"");
+    let mut gate = setup.start().await;
+    let mut client = gate.aim("/mcp/fake", Era::Legacy).client().await.expect("a client");
+    let head = client.open_stream().await.expect("a stream");
+    assert!(head.is_stream() && !head.is_last(), "{head:?}");
+    gate.signal(Signal::TERM);
+    client.connection().body(&head).await.expect("it ends in order");
+    gate.target().connect().await.expect("and while the gate still accepts");
+    // HTTP clients send what comes next where something was just answered.
+    let answer = client.call("echo", json!({})).await.expect("an answer on the same connection");
+    assert!(answer.succeeded() && answer.head.is_last(), "{:?}", answer.head);
     assert!(gate.ended().await.success());
 }

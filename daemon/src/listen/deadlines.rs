@@ -57,6 +57,15 @@ impl Wait {
     }
 }
 
+/// What ends a connection earlier than its listener's bounds while the core drains.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Leaving {
+    /// Until when the first request has to arrive.
+    pub first: Option<Instant>,
+    /// How long after an answer another request has to arrive.
+    pub next: Option<Duration>,
+}
+
 /// The deadlines of one connection.
 #[derive(Debug)]
 pub struct Deadlines {
@@ -73,15 +82,13 @@ impl Deadlines {
     }
 
     /// Ready when the client has kept the connection waiting for too long: with what for.
-    ///
-    /// `before` is a deadline of another kind, which counts while nothing has been requested.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         bounds: &Bounds,
         watch: &Watch,
         (requests, in_flight): (u64, u32),
-        before: Option<Instant>,
+        leaving: Leaving,
     ) -> Poll<Wait> {
         let wait = Wait::now(watch, requests, in_flight);
         if wait != self.wait {
@@ -96,10 +103,12 @@ impl Deadlines {
         if wait == Wait::Body && !watch.starved() {
             return Poll::Pending;
         }
-        let mut deadline = self.since.checked_add(wait.limit(bounds));
-        if wait == Wait::First {
-            deadline = deadline.into_iter().chain(before).min();
-        }
+        let earlier = match wait {
+            Wait::First => leaving.first,
+            Wait::Next => leaving.next.map(|next| self.since + next),
+            _ => None,
+        };
+        let deadline = self.since.checked_add(wait.limit(bounds)).into_iter().chain(earlier).min();
         let Some(deadline) = deadline else {
             return Poll::Pending;
         };

@@ -29,6 +29,10 @@ pub enum Phase {
 /// A client that has connected is about to send: closing on it would lose that request.
 const FIRST_REQUEST: Duration = Duration::from_secs(2);
 
+/// A client that was answered, and not told that the connection closes, is about to send its next request: the
+/// end of a stream whose head was sent before the drain is such an answer.
+pub(super) const NEXT_REQUEST: Duration = Duration::from_millis(300);
+
 /// One core's phase.
 #[derive(Debug, Default)]
 pub struct Drain {

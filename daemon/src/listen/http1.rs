@@ -12,11 +12,11 @@ use std::task::{Context, Poll};
 use hyper::server::conn::http1::{Builder, Connection as Hyper};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use toolgate_protocol::framing::{Phase as Message, Refusal};
+use toolgate_protocol::framing::Refusal;
 
 use super::connection::Connection;
-use super::deadlines::{Deadlines, Wait};
-use super::drain::{Changes, Phase};
+use super::deadlines::{Deadlines, Leaving, Wait};
+use super::drain::{Changes, NEXT_REQUEST, Phase};
 use super::framing::{Guard, Stop, Watch};
 use super::open::Counters;
 use super::refuse;
@@ -31,7 +31,7 @@ enum Event {
     Refused(Stop),
     /// The client kept the connection waiting.
     Expired(Wait),
-    /// The core drains, and the connection is between two requests.
+    /// The core drains, and the connection has been between two requests for a while.
     Idle,
 }
 
@@ -143,25 +143,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
             return Poll::Ready(Event::Ended(result));
         }
         let in_flight = self.connection.in_flight();
-        if let Some(stop) = self.watch.stop() {
-            if in_flight == 0 && !self.watch.blocked() {
-                return Poll::Ready(Event::Refused(stop));
-            }
-        } else if self.is_over(cx, in_flight) {
-            return Poll::Ready(Event::Idle);
+        if let Some(stop) = self.watch.stop()
+            && in_flight == 0
+            && !self.watch.blocked()
+        {
+            return Poll::Ready(Event::Refused(stop));
         }
         let requests = (self.connection.requests(), in_flight);
-        let first = self.core.drain.first_request_by(self.connection.ready);
+        let closes_idle = self.changes.poll(cx) >= Phase::Finishing;
+        let leaving = Leaving {
+            first: self.core.drain.first_request_by(self.connection.ready),
+            next: closes_idle.then_some(NEXT_REQUEST),
+        };
         let bounds = &self.connection.listener.bounds;
-        self.deadlines.poll(cx, bounds, &self.watch, requests, first).map(Event::Expired)
-    }
-
-    /// Whether the drain has come to closing idle connections, and this is one.
-    fn is_over(&mut self, cx: &mut Context<'_>, in_flight: u32) -> bool {
-        self.changes.poll(cx) >= Phase::Finishing
-            && in_flight == 0
-            && self.connection.requests() > 0
-            && self.watch.phase() == Message::Idle
-            && !self.watch.blocked()
+        self.deadlines.poll(cx, bounds, &self.watch, requests, leaving).map(|wait| match wait {
+            Wait::Next if closes_idle => Event::Idle,
+            wait => Event::Expired(wait),
+        })
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::{Sleep, sleep};
 use toolgate_protocol::framing::http2::Breach;
 
 use super::connection::Connection;
-use super::deadlines::{Deadlines, Wait};
+use super::deadlines::{Deadlines, Leaving, Wait};
 use super::drain::Changes;
 use super::framing::{Guard, Watch};
 use super::open::Counters;
@@ -182,10 +182,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
         {
             return Poll::Ready(Event::Expired(Wait::Next));
         }
-        let first = self.core.drain.first_request_by(self.connection.ready);
+        let leaving = Leaving { first: self.core.drain.first_request_by(self.connection.ready), next: None };
         let bounds = &self.connection.listener.bounds;
         let counts = (requests, in_flight);
-        self.deadlines.poll(cx, bounds, &self.watch, counts, first).map(Event::Expired)
+        self.deadlines.poll(cx, bounds, &self.watch, counts, leaving).map(Event::Expired)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How an open stream ends when the gate goes away.
 //!
-//! A stream that only listens ends as soon as calls are left to finish; a call's stream may go on
+//! A stream that only listens ends as soon as the gate begins to leave; a call's stream may go on
 //! until the time to drain is up, and is then answered with an error. Neither ends as if whole in the
 //! middle of an event, and a client is never left to guess (2026-07-28, "Graceful Closure").
 
@@ -39,8 +39,14 @@ impl Ending {
     /// The end of this call's stream.
     pub fn of(call: &Call, response: &Response<Body>) -> Self {
         let listens = listens(call);
-        let phase = if listens { Phase::Finishing } else { Phase::Ending };
         let core = Rc::clone(&call.core);
+        let phase = match listens {
+            false => Phase::Ending,
+            // Its head did not say that the connection closes: the client may send its next call there,
+            // which is answered for as long as the gate still takes new ones.
+            true if !core.drain.begun() => Phase::LameDuck,
+            true => Phase::Finishing,
+        };
         let time = Box::pin(async move { core.drain.reached(phase).await });
         let events =
             response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));

@@ -11,7 +11,7 @@ def run(machine: Machine) -> None:
     machine.boot()
     machine.install()
     took = []
-    with Traffic(machine) as traffic:
+    with Traffic(machine, sdks=True) as traffic:
         sockets = machine.sockets()
         for _ in range(machine.times(100)):
             inside, pid = machine.pid(), machine.host_pid()

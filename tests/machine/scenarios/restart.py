@@ -7,7 +7,7 @@ from traffic import Traffic
 def run(machine: Machine) -> None:
     machine.boot()
     machine.install()
-    with Traffic(machine) as traffic:
+    with Traffic(machine, sdks=True) as traffic:
         sockets, first = machine.sockets(), machine.pid()
         for _ in range(machine.times(100)):
             traffic.event(lambda: machine.run("systemctl", "reload", "toolgated"))

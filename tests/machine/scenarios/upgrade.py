@@ -9,7 +9,7 @@ def run(machine: Machine) -> None:
     machine.boot()
     machine.install()
     machine.shell("echo '# mine' >> /etc/toolgate/conf.d/mine.toml")
-    with Traffic(machine) as traffic:
+    with Traffic(machine, sdks=True) as traffic:
         sockets = machine.sockets()
         for number in range(machine.times(5, quick=2)):
             newer, before = package.versioned(machine.packages, f"+{number + 1}"), machine.pid()

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::settings::Daemon;
 use crate::lifecycle::shutdown::drain;
+use crate::listen::drain::NEXT_REQUEST;
 use crate::listen::fixture::{Gate, PATIENCE, answer, certificate, client, eventually, handshake, rest, tls};
 
 /// What clients did while the gate drained.
@@ -176,6 +177,29 @@ async fn idle_connections_stay_until_accepting_ends() {
     let (cut, (answered, closed)) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), ask);
     assert_eq!(answered, (200, true, "ok".into()));
     assert_eq!(closed.expect("closed in order"), "");
+    assert_eq!(cut, 0);
+}
+
+#[tokio::test]
+async fn who_was_answered_without_a_farewell_may_ask_once_more() {
+    let gate = Gate::with(|_| {});
+    let mut client = gate.connect().await;
+    let daemon = Daemon { lame_duck: Duration::ZERO, ..daemon(&gate) };
+    // The head is on its way before the drain begins, and the rest of the answer after accepting has ended.
+    client.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    client.readable().await.expect("the head has come");
+    let ask = async {
+        while TcpStream::connect(gate.address()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let (status, told, large) = answer(&mut client).await.expect("answered");
+        assert_eq!((status, told, large.len()), (200, false, 16 << 20));
+        timeout(NEXT_REQUEST / 3, client.read(&mut [0])).await.expect_err("it is not closed at once");
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+        answer(&mut client).await.expect("answered")
+    };
+    let (cut, answered) = tokio::join!(drain(|| gate.listeners.stop_accepting(), &gate.cores, &daemon), ask);
+    assert_eq!(answered, (200, true, "ok".into()));
     assert_eq!(cut, 0);
 }
 

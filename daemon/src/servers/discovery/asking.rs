@@ -143,8 +143,9 @@ async fn ask(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> Resul
         }
     };
     let (leg, answer) = asked?;
-    if answer.envelope.result.is_none() {
-        return Err(Refused { failure: other_era(server, revision), said_so: speaks_of_the_era(&answer) });
+    if !introduces(&answer, revision.era()) {
+        let said_so = answer.envelope.result.is_some() || speaks_of_the_era(&answer);
+        return Err(Refused { failure: other_era(server, revision), said_so });
     }
     leg.introduced(|| Introduction::Own { revision: revision.as_str().to_owned(), answer: answer.bytes[..].into() });
     unfinished.finish();
@@ -158,6 +159,12 @@ async fn greet(core: &Rc<Core>, leg: Leg, revision: Revision) -> Result<(Leg, Me
 async fn probe(core: &Rc<Core>, leg: Leg) -> Result<(Leg, Message), Failure> {
     let answer = leg.call(core, &own::discover(), &Provenance::own()).await?.answer().await?;
     Ok((leg, answer))
+}
+
+/// Whether the answer is an introduction in this era: some programs answer what they do not know with an empty result.
+fn introduces(answer: &Message, era: Era) -> bool {
+    let Some(result) = answer.envelope.result else { return false };
+    era == Era::Legacy || json::get(&answer.bytes, result, "supportedVersions").is_some()
 }
 
 /// Whether an error says that its server does not know the greeting or the version, and not that it
@@ -289,4 +296,29 @@ async fn present(core: &Rc<Core>, leg: Leg, hosted: &Hosted) -> Result<(Leg, Mes
         leg.call(core, &request, &from).await?.answer().await?;
     }
     Ok((leg, answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_result_introduces_nobody_in_the_modern_era() {
+        for (text, legacy, modern) in [
+            (r#"{"supportedVersions":["2026-07-28"],"capabilities":{}}"#, true, true),
+            (r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#, true, false),
+            ("{}", true, false),
+        ] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{text}}}"#);
+            let answer = Message::parse(text.clone().into()).unwrap();
+            assert_eq!(
+                (introduces(&answer, Era::Legacy), introduces(&answer, Era::Modern)),
+                (legacy, modern),
+                "{text}"
+            );
+        }
+        let refused =
+            Message::parse(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no"}}"#.into()).unwrap();
+        assert!(!introduces(&refused, Era::Legacy) && !introduces(&refused, Era::Modern));
+    }
 }
