@@ -12,7 +12,8 @@ def run(machine: Machine) -> None:
     for names, restrictions in stanzas():
         for name in names:
             machine.copy(TESTS / name, f"/root/{name}")
-            machine.shell(f"sh /root/{name} 2>/root/{name}.stderr || {{ cat /root/{name}.stderr; exit 1; }}", timeout=120)
+            script = f"sh /root/{name} 2>/root/{name}.stderr || {{ cat /root/{name}.stderr; exit 1; }}"
+            machine.shell(script, timeout=120)
             said = machine.read(f"/root/{name}.stderr")
             # A test that is not allowed to has failed where it wrote anything there.
             expect("allow-stderr" in restrictions or not said, f"{name} may not write to standard error:\n{said}")

@@ -24,8 +24,8 @@ def run(machine: Machine) -> None:
     expect(not units(machine), f"units are left: {units(machine)}")
 
     machine.install()
-    modes = machine.run("stat", "--format=%a %U:%G", "/etc/toolgate/credentials", "/etc/toolgate/tls").stdout.split("\n")
-    expect(modes[:2] == ["700 root:root", "750 root:toolgate"], f"after a removal, an installation makes {modes}")
+    modes = machine.shell("stat --format='%a %U:%G' /etc/toolgate/credentials /etc/toolgate/tls").splitlines()
+    expect(modes == ["700 root:root", "750 root:toolgate"], f"after a removal, an installation makes {modes}")
     machine.shell("chown root:root /etc/toolgate/tls && chmod 0755 /etc/toolgate/tls")
     machine.run("dpkg-statoverride", "--add", "root", "root", "0755", "/etc/toolgate/tls")
     machine.run("dpkg-reconfigure", "toolgated", timeout=120)

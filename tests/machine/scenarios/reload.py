@@ -28,7 +28,8 @@ def run(machine: Machine) -> None:
     asked = machine.run("toolgate", "config", "reload", check=False)
     expect(asked.returncode != 0, "toolgate took a bad configuration over")
     status = machine.run("systemctl", "status", "--full", "--no-pager", "toolgated", check=False).stdout
-    for where, report in (("the journal", machine.journal(lines=40)), ("the status", status), ("toolgate", asked.stdout)):
+    reports = {"the journal": machine.journal(lines=40), "the status": status, "toolgate": asked.stdout}
+    for where, report in reports.items():
         for part in ("two.toml:3:11", "max_sise", "max_size", "revision 2 is still serving"):
             expect(part in report, f"{where} does not say {part!r}:\n{report}")
     checked = machine.run("toolgated", "check", check=False)
