@@ -1,5 +1,6 @@
 """What happens in the virtual machine: `vm` puts it there, and reads what it prints."""
 
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -65,7 +66,12 @@ def call(key: str, tool: str) -> dict:
 
 
 def processes() -> int:
-    return sum(len(file.read_text().split()) for file in SLICE.rglob("cgroup.procs"))
+    found = 0
+    for file in SLICE.rglob("cgroup.procs"):
+        # Groups go while they are looked at.
+        with contextlib.suppress(OSError):
+            found += len(file.read_text().split())
+    return found
 
 
 def main() -> None:
@@ -90,8 +96,7 @@ def main() -> None:
     answer = call(key, "fork")
     print("   the fork bomb:", json.dumps(answer)[:300])
     expect("the fork bomb was answered", "result" in answer or "error" in answer, "nothing came back")
-    peaks = [int(file.read_text()) for file in SLICE.rglob("pids.max") if file.read_text().strip() != "max"]
-    expect("a fork bomb ends at the unit's bound", "processes, and no end" not in json.dumps(answer), str(peaks))
+    expect("a fork bomb ends at the unit's bound", "processes, and no end" not in json.dumps(answer), str(answer))
     expect("the gate goes on beside it", healthy())
     run("systemctl stop toolgate.target")
     eventually("no process is left", lambda: processes() == 0)
@@ -115,4 +120,7 @@ def profile() -> None:
     expect("the profile allows all that the gate does", not refused, f"{len(refused)} kinds")
 
 
-main()
+try:
+    main()
+except Exception as error:  # noqa: BLE001: whoever reads the line waits for an end
+    expect("nothing unforeseen", False, f"{type(error).__name__}: {error}")
