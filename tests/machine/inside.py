@@ -95,6 +95,7 @@ def main() -> None:
 
     answer = call(key, "fork")
     print("   the fork bomb:", json.dumps(answer)[:300])
+    expect("the fork bomb was answered", "result" in answer or "error" in answer, "nothing came back")
     expect("a fork bomb ends at the unit's bound", "processes, and no end" not in json.dumps(answer), str(answer))
     expect("the gate goes on beside it", healthy())
     run("systemctl stop toolgate.target")

@@ -1,8 +1,10 @@
 """Where things are, and what must be there before anything can run. Used by everything in this folder."""
 
+import fcntl
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -22,9 +24,12 @@ PROGRAMS = {
 
 
 def prepare() -> None:
-    """Installs what is missing, or ends with what this machine cannot do."""
+    """Installs what is missing, or ends with what this machine cannot do; from then on nobody else uses the cache."""
     if os.geteuid() != 0:
         sys.exit("tests/machine boots systemd in containers of its own: run it as root")
+    # So that machines and mounts are taken down, where a time limit ends it too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    lock()
     missing = sorted({package for program, package in PROGRAMS.items() if not shutil.which(program)})
     if missing:
         print(f"installing {' '.join(missing)}", flush=True)
@@ -38,3 +43,14 @@ def prepare() -> None:
         sys.exit("tests/machine needs the cgroup2 hierarchy, which is not mounted here")
     if "overlay" not in pathlib.Path("/proc/filesystems").read_text():
         sys.exit("tests/machine needs overlayfs, which this kernel does not have")
+
+
+def lock() -> None:
+    """One run at a time, until this process ends: each builds the packages anew, in the same place."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(CACHE / "lock", os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("waiting for another run that uses the same .cache/machine", flush=True)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""apt remove leaves the configuration, apt purge leaves nothing; a later installation begins anew."""
+"""apt remove leaves the configuration, apt purge leaves nothing; a later installation is as new each time."""
 
 from machine import Machine, expect
 from traffic import Traffic
@@ -22,6 +22,16 @@ def run(machine: Machine) -> None:
     expect(processes(machine, "toolgate") == 0 and processes(machine, "counter.py") == 0, "a process is left")
     expect(not machine.sockets(), f"sockets are left: {machine.sockets()}")
     expect(not units(machine), f"units are left: {units(machine)}")
+
+    machine.install()
+    modes = machine.shell("stat --format='%a %U:%G' /etc/toolgate/credentials /etc/toolgate/tls").splitlines()
+    expect(modes == ["700 root:root", "750 root:toolgate"], f"after a removal, an installation makes {modes}")
+    machine.shell("chown root:root /etc/toolgate/tls && chmod 0755 /etc/toolgate/tls")
+    machine.run("dpkg-statoverride", "--add", "root", "root", "0755", "/etc/toolgate/tls")
+    machine.run("dpkg-reconfigure", "toolgated", timeout=120)
+    kept = machine.run("stat", "--format=%a", "/etc/toolgate/tls").stdout.strip()
+    expect(kept == "755", f"the mode that an operator had registered has become {kept}")
+    machine.run("dpkg-statoverride", "--remove", "/etc/toolgate/tls")
 
     machine.run("apt-get", "purge", "--yes", "toolgated", "toolgate", timeout=120)
     ours = "-iname '*toolgate*' -o -user toolgate -o -group toolgate"

@@ -23,9 +23,15 @@ def run(machine: Machine) -> None:
     refused = machine.run("systemctl", "reload", "toolgated", check=False)
     took = time.monotonic() - began
     expect(refused.returncode != 0, "a bad configuration was taken over")
-    report = refused.stdout + machine.journal(lines=40)
-    for part in ("two.toml:3:11", "max_sise", "max_size", "revision 2 is still serving"):
-        expect(part in report, f"the report does not say {part!r}:\n{report}")
+    expect("journalctl -xeu toolgated.service" in refused.stdout, f"it does not say where to look:\n{refused.stdout}")
+    # systemctl passes on no word of a service: those who look for the reason find it in any of these.
+    asked = machine.run("toolgate", "config", "reload", check=False)
+    expect(asked.returncode != 0, "toolgate took a bad configuration over")
+    status = machine.run("systemctl", "status", "--full", "--no-pager", "toolgated", check=False).stdout
+    reports = {"the journal": machine.journal(lines=40), "the status": status, "toolgate": asked.stdout}
+    for where, report in reports.items():
+        for part in ("two.toml:3:11", "max_sise", "max_size", "revision 2 is still serving"):
+            expect(part in report, f"{where} does not say {part!r}:\n{report}")
     checked = machine.run("toolgated", "check", check=False)
     expect(checked.returncode == 78 and "two.toml:3:11" in checked.stdout, f"check says:\n{checked.stdout}")
     expect(machine.active() and machine.healthy() and machine.pid() == first, "the service did not go on")
