@@ -89,6 +89,10 @@ fn compare(present: &Units, wanted: &Units, left_out: &[String], is_up: impl Fn(
     if what.is_empty() && gate {
         what.push("bounds or credentials of the gate changed".into());
     }
+    let texts = present.text(front::DROP_IN).zip(wanted.text(front::DROP_IN));
+    if let Some(kept) = texts.and_then(|(present, wanted)| front::keeps_too_few(present, wanted)) {
+        what.push(format!("only {kept} instances outlive a restart of the gate"));
+    }
     let older =
         (!what.is_empty()).then(|| format!("systemd's units are older than the configuration: {}", what.join(", ")));
     let down = (!up.is_empty()).then(|| format!("no socket is up for {}", up.join(", ")));
@@ -234,6 +238,15 @@ mod tests {
             Some("systemctl stop toolgated-b.socket toolgate-server-two.socket && systemctl daemon-reload")
         );
         assert!(gone.what.ends_with("listener b is gone, server two is gone"), "{}", gone.what);
+    }
+
+    #[test]
+    fn more_instances_than_systemd_keeps_are_told() {
+        let with = |max: u32| BASE.replace("env.A", &format!("instances.max = {max}\nenv.A"));
+        assert!(!drift(&with(10), &with(60)).unwrap().what.contains("outlive"), "there is some room");
+        let told = drift(&with(10), &with(500)).unwrap();
+        assert!(told.what.ends_with(", only 76 instances outlive a restart of the gate"), "{}", told.what);
+        assert!(told.command.is_some_and(|command| command.starts_with("systemctl daemon-reload")));
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::keeper::connections;
 /// Where it is, in a folder of units.
 pub(super) const DROP_IN: &str = "toolgated.service.d/50-toolgate.conf";
 
+/// The setting that says how many descriptors systemd keeps over a restart.
+const STORE_MAX: &str = "FileDescriptorStoreMax=";
 /// Descriptors kept in systemd's store beside those of instances.
 const SPARE_STORE: usize = 64;
 /// Descriptors for all that is not counted: files, runtimes, admin connections, logs.
@@ -50,7 +52,7 @@ pub(super) fn render(parts: &Parts, sockets: &Sockets) -> (String, Vec<String>) 
     let stop = parts.daemon.drain_timeout + AFTER_DRAIN;
     let _ = writeln!(
         text,
-        "# Connections of instances outlive the gate here.\nFileDescriptorStoreMax={}\n\
+        "# Connections of instances outlive the gate here.\n{STORE_MAX}{}\n\
          # Clients, servers and instances at their bounds.\nLimitNOFILE={}\n\
          # daemon.drain_timeout, and time to end.\nTimeoutStopSec={}",
         instances(parts) + SPARE_STORE,
@@ -60,6 +62,14 @@ pub(super) fn render(parts: &Parts, sockets: &Sockets) -> (String, Vec<String>) 
     let (credentials, problems) = credentials(parts);
     text.push_str(&credentials);
     (text, problems)
+}
+
+/// How many connections to instances systemd keeps for the `present` drop-in, where the `wanted` one may need more.
+pub(super) fn keeps_too_few(present: &str, wanted: &str) -> Option<usize> {
+    let kept =
+        |text: &str| -> Option<usize> { text.lines().find_map(|line| line.strip_prefix(STORE_MAX)?.parse().ok()) };
+    let needed = kept(wanted)?.saturating_sub(SPARE_STORE);
+    kept(present).filter(|present| *present < needed)
 }
 
 fn enabled(parts: &Parts) -> impl Iterator<Item = &Server> {

@@ -34,7 +34,9 @@ pub(super) fn render(listener: &Listener) -> Option<String> {
          # Each address stands for itself: [::] takes no IPv4.\n\
          BindIPv6Only=ipv6-only\n\
          Backlog={BACKLOG}\n\
-         NoDelay=yes\n",
+         NoDelay=yes\n\
+         # A client that waits starts a gate that cannot start again and again: that is no reason to close the port.\n\
+         TriggerLimitIntervalSec=0\n",
         name = listener.name
     );
     if listener.addresses.iter().any(is_of_one_network) {

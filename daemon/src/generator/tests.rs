@@ -119,6 +119,11 @@ fn each_listener_has_a_socket_of_its_name() {
     let units = good(LISTENERS);
     assert_eq!(values(&units, "toolgated-public.socket", "ListenStream"), ["0.0.0.0:443", "[::]:443"]);
     assert_eq!(values(&units, "toolgated-public.socket", "FileDescriptorName"), ["public"]);
+    assert_eq!(
+        values(&units, "toolgated-public.socket", "TriggerLimitIntervalSec"),
+        ["0"],
+        "it never closes by itself"
+    );
     assert!(values(&units, "toolgated-public.socket", "FreeBind").is_empty());
     assert_eq!(values(&units, "toolgated-internal.socket", "FreeBind"), ["yes"]);
     assert_eq!(

@@ -105,12 +105,12 @@ impl Daemon {
             api::ApiError::bad_configuration(problems(&report), previous)
         })?;
         let written = Snapshot::of(&report, &self.file);
-        settings.revision = self.with_history(|history| {
-            if request.withdraws == Some(previous) && !request.dry_run {
-                history.withdraw(previous, &written);
-            }
-            history.number_of(&written)
+        let takes_back = request.withdraws == Some(previous) && !request.dry_run;
+        let (before, next) = self.with_history(|history| {
+            let before = takes_back.then(|| history.before_try(previous, &written)).flatten();
+            (before, history.number_of(&written))
         });
+        settings.revision = before.as_ref().map_or(next, |before| before.revision);
         let revision = settings.revision;
         let mut outcome = prospect(&running.settings, &settings, &report);
         if request.dry_run {
@@ -127,6 +127,9 @@ impl Daemon {
         outcome.applied = true;
         outcome.revision = revision;
         let reason = request.reason.as_deref();
+        if let Some(before) = before {
+            self.with_history(|history| history.withdraw(before));
+        }
         outcome.problems.extend(self.keep(written, who, reason).map(not_kept));
         *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
         info!(

@@ -22,8 +22,10 @@ pub(super) struct History {
     folder: Option<PathBuf>,
     /// What was accepted last, whether it could be written or not.
     newest: Option<Revision>,
-    /// The highest number that was ever given, as far as the folder tells.
+    /// The number of what was accepted last, as far as the folder tells.
     last: u64,
+    /// The highest number that was ever given.
+    given: u64,
     /// Why `newest` is not on disk.
     trouble: Option<String>,
 }
@@ -34,7 +36,9 @@ impl History {
         let folder = Some(state_dir).filter(|folder| !folder.as_os_str().is_empty()).map(history_folder);
         let numbers = folder.as_deref().map(numbers).unwrap_or_default();
         let newest = folder.as_deref().and_then(|folder| numbers.iter().rev().find_map(|&number| read(folder, number)));
-        Self { last: numbers.last().copied().unwrap_or(0), folder, newest, trouble: None }
+        let last = numbers.last().copied().unwrap_or(0);
+        let withdrawn = folder.as_deref().and_then(|folder| withdrawn(folder).into_iter().max()).unwrap_or(0);
+        Self { newest, last, given: last.max(withdrawn), folder, trouble: None }
     }
 
     /// What was accepted last; none where that cannot be read, whatever may have been accepted before it.
@@ -56,22 +60,29 @@ impl History {
     pub(super) fn number_of(&self, snapshot: &Snapshot) -> u64 {
         match &self.newest {
             Some(newest) if written(newest).says_the_same(snapshot) => newest.revision,
-            _ => self.last + 1,
+            _ => self.given + 1,
         }
     }
 
-    /// Forgets the newest revision, which was only a try, where what was accepted before it says what is
-    /// accepted now. Its number is not given again.
-    pub(super) fn withdraw(&mut self, revision: u64, snapshot: &Snapshot) {
-        let Some(folder) = self.folder.as_deref() else { return };
-        if self.newest.as_ref().is_none_or(|newest| newest.revision != revision) {
-            return;
-        }
+    /// What is gone back to where the newest revision was only a try: the one before it, if that says what is to be
+    /// accepted now.
+    pub(super) fn before_try(&self, revision: u64, snapshot: &Snapshot) -> Option<Revision> {
+        let folder = self.folder.as_deref()?;
+        self.newest.as_ref().filter(|newest| newest.revision == revision)?;
         let before = numbers(folder).into_iter().rev().filter(|number| *number < revision);
-        let before = before.into_iter().find_map(|number| read(folder, number));
-        let Some(before) = before.filter(|before| written(before).says_the_same(snapshot)) else { return };
-        if fs::remove_file(folder.join(revision_file(revision))).is_ok() {
-            self.newest = Some(before);
+        let before = before.into_iter().find_map(|number| read(folder, number))?;
+        written(&before).says_the_same(snapshot).then_some(before)
+    }
+
+    /// Forgets the newest revision for [the one before it](Self::before_try), which serves again. Its number is not
+    /// given again, by a later process neither.
+    pub(super) fn withdraw(&mut self, before: Revision) {
+        let withdrawn = self.newest.replace(before);
+        self.last = self.newest.as_ref().map_or(0, |newest| newest.revision);
+        if let (Some(folder), Some(withdrawn)) = (&self.folder, withdrawn)
+            && let Err(error) = mark_withdrawn(folder, withdrawn.revision)
+        {
+            tracing::warn!("revision {}, which was only a try, stays on disk: {error}", withdrawn.revision);
         }
     }
 
@@ -97,7 +108,8 @@ impl History {
             let error = write(folder, &revision).err()?;
             Some(format!("revision {} is not kept in {}: {error}", revision.revision, folder.display()))
         });
-        self.last = self.last.max(revision.revision);
+        self.last = revision.revision;
+        self.given = self.given.max(self.last);
         self.newest = Some(revision);
     }
 
@@ -132,6 +144,32 @@ fn numbers(folder: &Path) -> Vec<u64> {
     numbers
 }
 
+/// What stays of a revision that was withdrawn: its number.
+const WITHDRAWN: &str = ".withdrawn";
+
+/// The revisions of a folder that were withdrawn.
+fn withdrawn(folder: &Path) -> Vec<u64> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let number = |name: &str| revision_of_file(name.strip_suffix(WITHDRAWN)?);
+    entries.filter_map(|entry| number(entry.file_name().to_str()?)).collect()
+}
+
+fn marker(folder: &Path, revision: u64) -> PathBuf {
+    folder.join(revision_file(revision) + WITHDRAWN)
+}
+
+/// Leaves the number of a revision and nothing of its text; needs no room on the disk.
+fn mark_withdrawn(folder: &Path, revision: u64) -> io::Result<()> {
+    let marker = marker(folder, revision);
+    match fs::rename(folder.join(revision_file(revision)), &marker) {
+        // It could not be written.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        renamed => renamed?,
+    }
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&marker)?.sync_all()?;
+    File::open(folder)?.sync_all()
+}
+
 /// A revision that this release can read. Others are told and left alone.
 fn read(folder: &Path, number: u64) -> Option<Revision> {
     let path = folder.join(revision_file(number));
@@ -153,21 +191,33 @@ fn read(folder: &Path, number: u64) -> Option<Revision> {
     }
 }
 
-/// Writes a revision under a temporary name first, then removes the oldest beyond what is kept.
+/// Writes a revision under a temporary name first, then removes the oldest beyond what is kept, and marks of numbers
+/// below it.
 fn write(folder: &Path, revision: &Revision) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let name = revision_file(revision.revision);
     let temporary = folder.join(format!(".{name}.new"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(&serde_json::to_vec(revision)?)?;
-    file.sync_all()?;
-    fs::rename(&temporary, folder.join(name))?;
+    let text = serde_json::to_vec(revision)?;
+    if let Err(error) = write_whole(&temporary, &text).and_then(|()| fs::rename(&temporary, folder.join(name))) {
+        // What there was room for holds secrets, and takes the room of the next try.
+        drop(fs::remove_file(&temporary));
+        return Err(error);
+    }
     File::open(folder)?.sync_all()?;
+    for number in withdrawn(folder).into_iter().filter(|number| *number < revision.revision) {
+        fs::remove_file(marker(folder, number))?;
+    }
     let numbers = numbers(folder);
     for number in &numbers[..numbers.len().saturating_sub(KEPT)] {
         fs::remove_file(folder.join(revision_file(*number)))?;
     }
     Ok(())
+}
+
+fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
 }
 
 #[cfg(test)]
@@ -232,13 +282,37 @@ mod tests {
         for (text, at) in [("a", 1), ("try", 2)] {
             history.keep(snapshot(text), "start", None, at);
         }
-        history.withdraw(1, &snapshot("a"));
-        history.withdraw(2, &snapshot("other"));
-        assert_eq!(history.newest.as_ref().unwrap().revision, 2, "only the newest, and only for what was before it");
-        history.withdraw(2, &snapshot("a"));
-        assert_eq!(history.number_of(&snapshot("a")), 1);
-        assert_eq!(history.number_of(&snapshot("b")), 3);
-        assert_eq!(history.list().len(), 1);
+        assert!(history.before_try(1, &snapshot("a")).is_none(), "only the newest");
+        assert!(history.before_try(2, &snapshot("other")).is_none(), "only for what was before it");
+        let before = history.before_try(2, &snapshot("a")).unwrap();
+        assert_eq!(history.list().len(), 2, "what is taken back serves until something else does");
+        history.withdraw(before);
+        let mut again = History::open(state.path());
+        assert_eq!(again.last_accepted().unwrap().revision, 1);
+        for history in [&history, &again] {
+            assert_eq!(history.unreadable(), None);
+            assert_eq!(history.number_of(&snapshot("a")), 1);
+            assert_eq!(history.number_of(&snapshot("b")), 3);
+            assert_eq!(history.list().len(), 1);
+        }
+        let folder = history_folder(state.path());
+        assert_eq!(fs::read(marker(&folder, 2)).unwrap(), b"", "nothing of its text");
+        again.keep(snapshot("b"), "start", None, 3);
+        assert_eq!((again.list()[0].revision, withdrawn(&folder).len()), (3, 0));
+        assert_eq!(History::open(state.path()).number_of(&snapshot("c")), 4);
+    }
+
+    #[test]
+    fn what_could_not_be_written_whole_is_not_left_behind() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = history_folder(state.path());
+        let in_the_way = folder.join(revision_file(1)).join("x");
+        fs::create_dir_all(&in_the_way).unwrap();
+        let mut history = History::open(Path::new(""));
+        history.folder = Some(folder.clone());
+        history.keep(snapshot("a"), "start", None, 1);
+        assert!(history.trouble().is_some());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "what is in the way alone");
     }
 
     #[test]

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::mpsc::Receiver;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
@@ -30,6 +32,8 @@ use crate::state::{self, State, restore};
 const EX_OSERR: u8 = 71;
 /// How long critical servers may take before the daemon is ready all the same.
 const FIRST_PASS: Duration = Duration::from_millis(500);
+/// Clients that wait at systemd's sockets start the daemon again at once: this long is between two tries.
+const BEFORE_GIVING_UP: Duration = Duration::from_secs(1);
 /// How often `systemctl status` is told new numbers.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -51,6 +55,9 @@ pub fn run(args: &RunArgs) -> ExitCode {
         Err(problem) => {
             eprint!("{problem}");
             notify::status("the configuration cannot be used; `toolgated check` says why");
+            if notify::is_heard() {
+                thread::sleep(BEFORE_GIVING_UP);
+            }
             return ExitCode::from(EX_CONFIG);
         }
     };
@@ -98,6 +105,8 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
         .build()
         .map_err(|problem| format!("the main thread cannot wait: {problem}"))?;
     runtime.block_on(until_the_end(requests, &daemon, &cores));
+    // Whoever still reads files there keeps nobody from ending.
+    runtime.shutdown_background();
     drop(admin);
     cores.stop();
     gate.settle();
@@ -133,10 +142,15 @@ fn progresses(heartbeat: Arc<AtomicU64>) -> impl Fn() -> bool {
 
 /// Serves, reloads at SIGHUP, drains at the first signal to stop, and ends at the second.
 async fn until_the_end(mut requests: Receiver<Request>, daemon: &Arc<Daemon>, cores: &Cores) {
+    let mut looking: Option<JoinHandle<()>> = None;
     loop {
         match timeout(STATUS_INTERVAL, requests.recv()).await {
             Err(_) => {
-                daemon.look_at_units();
+                // Files may be slow, and signals are taken here.
+                if looking.as_ref().is_none_or(JoinHandle::is_finished) {
+                    let looks = Arc::clone(daemon);
+                    looking = Some(spawn_blocking(move || drop(looks.look_at_units())));
+                }
                 notify::status(&status::line(&daemon.gate));
             }
             Ok(Some(Request::Reload)) => reload(daemon).await,
@@ -163,7 +177,7 @@ async fn until_the_end(mut requests: Receiver<Request>, daemon: &Arc<Daemon>, co
 async fn reload(daemon: &Arc<Daemon>) {
     notify::reloading();
     let turn = Arc::clone(daemon);
-    match tokio::task::spawn_blocking(move || turn.reload_files("SIGHUP", None)).await {
+    match spawn_blocking(move || turn.reload_files("SIGHUP", None)).await {
         // The log was told already what came of it.
         Ok(_) => {}
         Err(problem) => error!(%problem, "the reload ended by panic; the running configuration is kept"),

@@ -9,12 +9,16 @@ use toolgate_admin_api as api;
 use tracing::{info, warn};
 
 use super::daemon::Daemon;
+use crate::config::Settings;
+use crate::config::settings::Origin;
 use crate::generator::drift::{self, Drift};
 
 impl Daemon {
     /// Compares the units with the files on disk, and remembers what status and health say of it.
+    ///
+    /// Says nothing while a revision from the history is served: what the files lack is served then.
     pub(super) fn look_at_units(&self) -> Option<Drift> {
-        let drift = drift::find(&self.file);
+        let drift = drift_of(&self.gate.settings.load(), || drift::find(&self.file));
         let now = drift.as_ref().map(Drift::sentence);
         let before = self.gate.units.swap(now.clone().map(Arc::new));
         match (before.as_deref(), &now) {
@@ -23,6 +27,13 @@ impl Daemon {
             _ => {}
         }
         drift
+    }
+}
+
+fn drift_of(served: &Settings, of_files: impl FnOnce() -> Option<Drift>) -> Option<Drift> {
+    match served.origin {
+        Origin::Files => of_files(),
+        Origin::History { .. } => None,
     }
 }
 
@@ -37,5 +48,19 @@ pub(super) fn problem(drift: Drift) -> api::ConfigProblem {
         column: None,
         key: None,
         report: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_stop_what_is_served_from_the_history() {
+        let gone = || Some(Drift { what: "listener a is gone".into(), command: None });
+        let mut served = crate::config::from_text("version = 1\n").unwrap();
+        assert_eq!(drift_of(&served, gone), gone());
+        served.origin = Origin::History { errors: 1 };
+        assert_eq!(drift_of(&served, gone), None);
     }
 }

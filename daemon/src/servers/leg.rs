@@ -201,14 +201,6 @@ impl Leg {
         }
     }
 
-    /// Whether nothing runs at the instance at the other end; over HTTP nobody counts.
-    pub fn is_quiet(&self) -> bool {
-        match &self.by {
-            By::Stdio(link) => link.in_flight() == 0,
-            By::Http(_) => true,
-        }
-    }
-
     /// Whether both are the same conversation.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.server, &other.server)
@@ -257,6 +249,15 @@ impl Leg {
     pub fn end_instance(&self) {
         if let By::Stdio(link) = &self.by {
             link.end();
+        }
+    }
+
+    /// Has the instance at the other end replaced: nothing new begins with it, and it ends once it is done.
+    pub fn leave(&self) {
+        if let By::Stdio(link) = &self.by
+            && let Some(instances) = self.server.instances()
+        {
+            instances.leave(link);
         }
     }
 

@@ -37,7 +37,7 @@ pub fn restore(gate: &Arc<Gate>, cores: &Cores, left: Left, connections: Vec<(St
     leg::begin_ids_at(state.first_id());
     let mut sorter = Sorter { gate, policy: &policy, state, instances: HashMap::new(), pieces: Vec::new() };
     let mut sessions = Vec::new();
-    let mut known = HashMap::new();
+    let (mut known, mut gone) = (HashMap::new(), 0_usize);
     for (name, descriptor) in connections {
         match descriptors::number(&name) {
             Some(number) => drop(known.insert(number, (name, descriptor))),
@@ -50,6 +50,8 @@ pub fn restore(gate: &Arc<Gate>, cores: &Cores, left: Left, connections: Vec<(St
             Entry::Instance(instance) => {
                 if let Some(connection) = known.remove(&instance.number) {
                     sorter.instance(instance, connection);
+                } else {
+                    gone += 1;
                 }
             }
             Entry::Server(server) => sorter.verdicts(&server),
@@ -61,8 +63,9 @@ pub fn restore(gate: &Arc<Gate>, cores: &Cores, left: Left, connections: Vec<(St
     let instances = sorter.rest();
     let pieces = sorter.pieces;
     state.take_over();
-    if found > 0 || instances > 0 {
-        info!(sessions = restored, lost = found - restored, instances, "sessions of the last process go on");
+    if found > 0 || instances > 0 || gone > 0 {
+        // Gone: ended meanwhile, or systemd did not keep them.
+        info!(sessions = restored, lost = found - restored, instances, gone, "sessions of the last process go on");
     }
     // A session that looks for an instance which it shares must find it.
     let (instances, others): (Vec<_>, Vec<_>) =

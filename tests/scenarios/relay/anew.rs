@@ -71,8 +71,39 @@ async fn a_new_instance_of_another_version_ends_the_one_that_lists_come_from() {
     old.record.offer(&Offer { names, version: Some("2".to_owned()), ..Offer::default() });
     session = Caller::legacy(&gate, "/mcp/old").await;
     session.call("2", "echo", json!({})).await.answer().await;
+    let second = lists().await;
+    assert_ne!(second, first);
+    // What calls itself otherwise at each start is not replaced for each of them.
+    let names = vec!["fresher".to_owned()];
+    old.record.offer(&Offer { names, version: Some("3".to_owned()), ..Offer::default() });
+    for _ in 0..3 {
+        session = Caller::legacy(&gate, "/mcp/old").await;
+        session.call("3", "echo", json!({})).await.answer().await;
+        assert_eq!(lists().await, second);
+    }
     old.record.until("its end", |received| received.who == first && received.message["closed"] == true).await;
-    assert_ne!(lists().await, first);
+}
+
+#[tokio::test]
+async fn endpoints_of_two_versions_are_one_server() {
+    let (one, two) = (Http::start(Speaks::Legacy).await, Http::start(Speaks::Legacy).await);
+    two.record.offer(&Offer { names: vec!["echo".to_owned()], version: Some("2".to_owned()), ..Offer::default() });
+    let urls = [one.endpoints(), two.endpoints()].map(|line| line.split('"').nth(1).expect("a URL").to_owned());
+    let setup = Setup::default().server("web", &format!("endpoints = {urls:?}\n"));
+    let gate = setup.server("pipe", &Stdio::new(Speaks::Legacy).command()).start().await;
+    let greeted = || one.record.of("initialize").len() + two.record.of("initialize").len();
+    let mut before = None;
+    for _ in 0..8 {
+        let session = Caller::legacy(&gate, "/mcp").await;
+        let list = session.request("1", "tools/list", json!({})).await.answer().await;
+        assert!(list["result"]["tools"].is_array(), "{list}");
+        before.get_or_insert_with(greeted);
+        let call = session.call("2", "web__echo", json!({})).await.answer().await;
+        assert!(call["result"].is_object(), "{call}");
+    }
+    let opened = greeted() - before.expect("a count");
+    assert_eq!(opened, 8, "the sessions' own, and none for what is known");
+    assert!(!gate.log().contains("program of a server has changed"), "{}", gate.log());
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Resources that a legacy session watches at a modern server: `resources/subscribe` on one side, a
 //! listen stream on the other.
 //!
-//! One stream per session and server, replaced when more is to be watched. Changes of lists come
-//! another way (see `announce`), since all sessions share them.
+//! One stream per session and server, replaced when more is to be watched. After a time without one
+//! the client is told of all that it watches: it may have changed. Changes of lists come another way
+//! (see `announce`), since all sessions share them.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -104,7 +105,7 @@ async fn watched(call: &Call, hosted: &Hosted, leg: &Leg) -> Result<Arc<Watched>
     let known = introduced(&call.core, &leg.server, MODERN).await?;
     let (watched, is_new) = hosted.watch(name, Watched::new(known.offers("resources", "subscribe")));
     if let (true, Some((session, _))) = (is_new, &call.session) {
-        follow(&call.core, &leg.server, session, hosted, &watched);
+        follow(&call.core, &leg.server, session, hosted, &watched, false);
     }
     Ok(watched)
 }
@@ -116,10 +117,18 @@ pub fn again(core: &Rc<Core>, server: &Arc<Server>, session: &Arc<Session>, host
         watched.lock().subscribe(uri);
     }
     let (watched, _) = hosted.watch(&server.settings.name, watched);
-    follow(core, server, session, hosted, &watched);
+    // Nobody listened since the earlier process ended.
+    follow(core, server, session, hosted, &watched, true);
 }
 
-fn follow(core: &Rc<Core>, server: &Arc<Server>, session: &Arc<Session>, hosted: &Hosted, watched: &Arc<Watched>) {
+fn follow(
+    core: &Rc<Core>,
+    server: &Arc<Server>,
+    session: &Arc<Session>,
+    hosted: &Hosted,
+    watched: &Arc<Watched>,
+    missed: bool,
+) {
     let follower = Follower {
         core: Rc::clone(core),
         server: Arc::clone(server),
@@ -130,6 +139,7 @@ fn follow(core: &Rc<Core>, server: &Arc<Server>, session: &Arc<Session>, hosted:
         newest: None,
         pause: PAUSE,
         older: None,
+        missed,
     };
     let (core, ended) = (Rc::clone(core), hosted.outbox.ended());
     tokio::task::spawn_local(async move {
@@ -156,6 +166,8 @@ struct Follower {
     pause: Duration,
     /// The stream before, until the newest is acknowledged: nothing falls between the two.
     older: Option<Exchange>,
+    /// Nobody listened for a while: once somebody does again, whatever is watched may have changed.
+    missed: bool,
 }
 
 impl Follower {
@@ -195,6 +207,7 @@ impl Follower {
     /// The stream is gone: it is opened again after a while, which grows until one is acknowledged.
     async fn lost(&mut self) {
         self.watched.lock().lost();
+        self.missed = true;
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
@@ -226,6 +239,9 @@ impl Follower {
                 self.pause = PAUSE;
                 self.older = None;
                 self.watched.granted.notify_waiters();
+                if std::mem::take(&mut self.missed) {
+                    self.watched.uris().iter().for_each(|uri| self.tell(listen::update(uri)));
+                }
             }
             Outcome::Nothing => {}
         }

@@ -17,6 +17,7 @@ use tracing::info;
 
 use super::own;
 use super::{Introduced, Outcome, REMEMBER_SILENCE, Refused, State, Trouble, forget_all};
+use crate::clock;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
@@ -249,14 +250,20 @@ pub async fn greet_shared(
 }
 
 /// A new instance that calls itself otherwise than the one that lists come from was started from another
-/// program: the older one is asked no more, unless it works on something at the moment.
+/// program: the older one is asked no more, and ends once nothing is in flight with it.
+///
+/// Not more often than twice a minute: some programs call themselves otherwise at each start. Nor over HTTP:
+/// endpoints of several versions are one server all the same, and one that was replaced knows our session no more.
 fn heed_change(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, answer: &Message) {
     let Some(known) = server.discovery.known(revision) else { return };
-    if same_program(&known.answer, answer) || !known.leg.is_quiet() {
+    if known.leg.conversation().is_some() || same_program(&known.answer, answer) {
+        return;
+    }
+    if !server.eras.may_doubt(clock::millis()) {
         return;
     }
     info!(server = server.settings.name, "the program of a server has changed: what is known of it is forgotten");
-    known.leg.end_instance();
+    known.leg.leave();
     forget_all(server);
     server.catalog.forget();
     let (core, server) = (Rc::clone(core), Arc::clone(server));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::instances::{Instances, Role, Slot, lock};
+use super::link::Link;
 use crate::cgroup;
 use crate::clock;
 
@@ -54,6 +55,13 @@ impl Instances {
             "instances are replaced"
         );
         renewed
+    }
+
+    /// Replaces one of them: nothing new begins with it, and it ends once nothing is in flight.
+    pub fn leave(&self, link: &Link) {
+        if let Some(slot) = self.lock().values_mut().find(|slot| slot.link.is_same(link)) {
+            slot.leave();
+        }
     }
 
     /// Leaves an instance that is worn, ends one that was left and is done; `false` where it ended.
