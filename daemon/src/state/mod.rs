@@ -240,9 +240,13 @@ impl Verdicts {
 mod tests {
     use std::time::Duration;
 
+    use toolgate_protocol::revision::LATEST_LEGACY;
+
     use super::*;
     use crate::config::secret::Secret;
     use crate::config::settings::Wear;
+    use crate::message::Message;
+    use crate::sessions::{Bounds, Hosted, Kind, Table};
 
     fn stdio(change: impl FnOnce(&mut Stdio)) -> Stdio {
         let instances = Instances {
@@ -292,6 +296,30 @@ mod tests {
         .enumerate()
         {
             assert_ne!(changed, same, "{place}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_two_cores_change_at_once_is_written_as_it_is_in_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), false).unwrap();
+        let table = Table::kept_by(Some(Arc::clone(&state)));
+        let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#;
+        let hosted = Hosted::new(LATEST_LEGACY, Message::parse(initialize.into()).unwrap(), false);
+        let bounds = Bounds { all: 1, per_client: 1 };
+        let opened = table.open(&"key:ann".into(), "", Kind::Hosted(Box::new(hosted)), bounds).unwrap();
+        let hosted = opened.session.hosted().unwrap();
+        let key = record::Key::new(&state.folder.key("records"));
+        for round in 0..500 {
+            std::thread::scope(|threads| {
+                for thread in 0..2 {
+                    threads.spawn(move || hosted.set_log_level(format!("{round} {thread}").into()));
+                }
+            });
+            let loaded = file::load(&state.folder.new_records(), &key).unwrap();
+            let Ok(Entry::Session(session)) = Entry::of_payload(&loaded.payloads[0]) else { panic!("a session") };
+            let entry::Kind::Hosted(written) = session.kind else { panic!("a hosted one") };
+            assert_eq!(written.log_level.unwrap().0, hosted.log_level().unwrap(), "{round}");
         }
     }
 
