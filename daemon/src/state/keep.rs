@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tracing::debug;
 
 use super::entry::{self, Entry, Introduction, Left, Role};
 use super::{Record, State, descriptors};
@@ -14,6 +15,12 @@ use crate::clock;
 
 /// Requests of an instance that are remembered while they wait for an answer; beyond it the oldest is forgotten.
 const ASKED: usize = 256;
+
+/// Bytes that the id of a server's own request may have: each is part of a record.
+pub const MAX_ID: usize = 256;
+
+/// Bytes of an introduction that are kept: each write of the record writes them anew.
+const INTRODUCTION: usize = 64 << 10;
 
 /// Ids are taken in blocks of this many, so that a call need not write any down. Small enough that they
 /// stay below 31 bits, the most that some servers take, for many thousand restarts.
@@ -121,9 +128,21 @@ impl Keep {
         self.change(|entry| entry.leaving = true);
     }
 
-    /// What was negotiated on it.
+    /// What was negotiated on it. Of an instance whose introduction is too long no later process knows it,
+    /// and the instance ends with this one.
     pub fn introduced(&self, introduction: Introduction) {
-        self.change(|entry| entry.introduction = Some(introduction));
+        let introduction = Some(introduction).filter(|introduction| {
+            let fits = introduction.bytes() <= INTRODUCTION;
+            if !fits {
+                let pid = self.lock().entry.pid;
+                debug!(
+                    pid,
+                    "a shared instance will end with the gate: its answer to initialize is too long to be kept"
+                );
+            }
+            fits
+        });
+        self.change(|entry| entry.introduction = introduction);
     }
 
     /// The instance asks something and waits.
@@ -255,6 +274,18 @@ mod tests {
         });
         let asked: Vec<_> = found[0].asked.iter().map(|id| id.0.clone()).collect();
         assert_eq!((asked.len(), &asked[0][..]), (ASKED - 1, &b"3"[..]));
+    }
+
+    #[test]
+    fn an_introduction_that_would_make_each_write_long_is_not_kept() {
+        let of = |bytes: usize| Introduction::Own { revision: "x".to_owned(), answer: vec![b'a'; bytes][..].into() };
+        let found = found_after(|_, keep| keep.introduced(of(INTRODUCTION - 1)));
+        assert!(found[0].introduction.is_some());
+        let found = found_after(|_, keep| {
+            keep.introduced(of(1));
+            keep.introduced(of(INTRODUCTION));
+        });
+        assert!(found[0].introduction.is_none());
     }
 
     #[test]

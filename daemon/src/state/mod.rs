@@ -22,7 +22,8 @@ pub use self::descriptors::is_ours;
 use self::entry::Entry;
 use self::file::{Records, Slot};
 use self::folder::Folder;
-pub use self::keep::Keep;
+pub use self::keep::{Keep, MAX_ID};
+use self::record::MAX_PAYLOAD;
 use crate::config::settings::{Access, Daemon, Instances, Stdio};
 
 /// Epochs that an id over HTTP has room for, and ids of one epoch: some servers take no more than 31 bits.
@@ -171,7 +172,7 @@ impl State {
     }
 
     fn write(&self, slot: &Slot, entry: &Entry) {
-        match self.records.write(slot, &entry.to_payload()) {
+        match entry.to_payload(MAX_PAYLOAD).and_then(|payload| self.records.write(slot, &payload)) {
             Ok(()) => {
                 if self.failing.load(Ordering::Relaxed) {
                     self.failing.store(false, Ordering::Relaxed);

@@ -32,6 +32,8 @@ pub use super::calls::Arrival;
 const COMMANDS: usize = 256;
 /// Bytes on their way to the instance; a longer message goes alone.
 const COMMAND_BYTES: usize = 64 << 20;
+/// Lines that came in one read and are handed on before others of the core have their turn: each may cost a record.
+const LINES_AT_ONCE: usize = 16;
 /// How long a message that is no request may wait for room.
 const SEND_TIME: Duration = Duration::from_secs(30);
 
@@ -441,7 +443,12 @@ async fn read(
     let mut unread = 0;
     let mut exit = None;
     let mut endless = false;
+    let mut lines = 0_usize;
     while let Some(line) = reader.next().await {
+        lines = lines.wrapping_add(1);
+        if lines.is_multiple_of(LINES_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
         match line {
             Line::Message(message) => deliver(message, &waiting, serves.get(), &back, &mut unread).await,
             Line::Oversized { prefix } => lose_oversized(&prefix, &waiting),
