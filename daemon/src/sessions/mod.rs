@@ -156,6 +156,8 @@ impl Session {
         if let Some(entry) = self.entry(used, settles) {
             *said = used;
             record.write(&Entry::Session(entry));
+        } else {
+            record.withhold();
         }
     }
 
@@ -168,7 +170,7 @@ impl Session {
         }
     }
 
-    /// `None` where what it stands on cannot be written down.
+    /// `None` where what it stands on cannot be written down, or its client said too much.
     fn entry(&self, used: u64, settles: bool) -> Option<entry::Session> {
         let kind = match &self.kind {
             Kind::Mirrored(mirrored) => entry::Kind::Mirrored {
@@ -176,7 +178,7 @@ impl Session {
                 endpoint: mirrored.server.endpoint_url(mirrored.endpoint)?.to_owned(),
                 upstream: mirrored.upstream.as_bytes().into(),
             },
-            Kind::Hosted(hosted) => entry::Kind::Hosted(hosted.entry(settles)),
+            Kind::Hosted(hosted) => entry::Kind::Hosted(hosted.entry(settles)?),
         };
         let (id, client, view) = (self.id.to_string(), self.client.to_string(), self.view.clone());
         Some(entry::Session { id, client, view, used, kind })

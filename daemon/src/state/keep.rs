@@ -227,7 +227,12 @@ impl Keep {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::sync::{Semaphore, mpsc};
+
     use super::*;
+    use crate::servers::stdio::connection::{Connection, Incoming};
+    use crate::servers::stdio::link::{Begun, Link, Serves};
 
     fn instance() -> entry::Instance {
         let text = r#"{"number":7,"server":"files","likeness":"x","pid":9,"role":"spare","started":1,"ids":1}"#;
@@ -274,6 +279,38 @@ mod tests {
         });
         let asked: Vec<_> = found[0].asked.iter().map(|id| id.0.clone()).collect();
         assert_eq!((asked.len(), &asked[0][..]), (ASKED - 1, &b"3"[..]));
+    }
+
+    #[tokio::test]
+    async fn only_what_somebody_is_handed_waits_for_an_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), true).unwrap();
+        let keep = Keep::with(&state, instance());
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let talk = async {
+            let connection = Connection::again(ours, 1 << 20, Some(&Left::default())).unwrap();
+            let (reader, writer) = connection.begin(Some(&keep), Bytes::new());
+            let reader = Incoming::Instance(reader);
+            let begun = Begun { pid: 1, group: None, reader, writer, keep: Some(Arc::clone(&keep)) };
+            let link = Link::start(begun, Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap());
+            let (unasked, mut said) = mpsc::channel(2);
+            assert!(link.serve(Serves::Session(unasked)));
+            let mut server = BufReader::new(tokio::net::UnixStream::from_std(theirs).unwrap());
+            for id in ["x".repeat(MAX_ID), "a".to_owned(), "b".to_owned(), "c".to_owned()] {
+                let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":\"{id}\",\"method\":\"roots/list\"}}\n");
+                server.write_all(line.as_bytes()).await.unwrap();
+            }
+            let mut refused = String::new();
+            server.read_line(&mut refused).await.unwrap();
+            assert!(refused.contains("xxx"), "{refused}");
+            refused.clear();
+            server.read_line(&mut refused).await.unwrap();
+            assert!(refused.contains("\"c\""), "{refused}");
+            assert_eq!(keep.asked(), [&b"\"a\""[..], b"\"b\""]);
+            assert!(said.recv().await.is_some());
+        };
+        tokio::task::LocalSet::new().run_until(talk).await;
     }
 
     #[test]

@@ -212,6 +212,11 @@ impl Record {
         self.state.write(&self.slot, entry);
     }
 
+    /// Says nothing, until something is written again: no later process finds it.
+    pub fn withhold(&self) {
+        self.state.records.withhold(&self.slot);
+    }
+
     /// The thing is no more.
     pub fn erase(&self) {
         self.state.records.erase(&self.slot);
@@ -247,7 +252,7 @@ mod tests {
     use crate::config::secret::Secret;
     use crate::config::settings::Wear;
     use crate::message::Message;
-    use crate::sessions::{Bounds, Hosted, Kind, Table};
+    use crate::sessions::{Bounds, Hosted, Kind, Session, Table};
 
     fn stdio(change: impl FnOnce(&mut Stdio)) -> Stdio {
         let instances = Instances {
@@ -301,15 +306,38 @@ mod tests {
     }
 
     #[test]
+    fn a_session_whose_client_said_too_much_is_not_kept_until_it_says_less() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), false).unwrap();
+        let key = record::Key::new(&state.folder.key("records"));
+        let kept = || file::load(&state.folder.new_records(), &key).unwrap().payloads.len();
+        let table = Table::kept_by(Some(Arc::clone(&state)));
+        let session = open(&table);
+        assert_eq!(kept(), 1);
+        let hosted = session.hosted().unwrap();
+        hosted.set_log_level(vec![b'x'; 64 << 10].into());
+        assert_eq!((kept(), state.trouble()), (0, None));
+        hosted.set_log_level("debug".into());
+        assert_eq!(kept(), 1);
+        table.end(session.id);
+        hosted.set_log_level("info".into());
+        assert_eq!(kept(), 0);
+    }
+
+    fn open(table: &Table) -> Arc<Session> {
+        let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#;
+        let hosted = Hosted::new(LATEST_LEGACY, Message::parse(initialize.into()).unwrap(), false);
+        let bounds = Bounds { all: 1, per_client: 1 };
+        table.open(&"key:ann".into(), "", Kind::Hosted(Box::new(hosted)), bounds).unwrap().session
+    }
+
+    #[test]
     fn a_session_that_two_cores_change_at_once_is_written_as_it_is_in_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let (state, _) = State::open_in(folder.path(), false).unwrap();
         let table = Table::kept_by(Some(Arc::clone(&state)));
-        let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#;
-        let hosted = Hosted::new(LATEST_LEGACY, Message::parse(initialize.into()).unwrap(), false);
-        let bounds = Bounds { all: 1, per_client: 1 };
-        let opened = table.open(&"key:ann".into(), "", Kind::Hosted(Box::new(hosted)), bounds).unwrap();
-        let hosted = opened.session.hosted().unwrap();
+        let session = open(&table);
+        let hosted = session.hosted().unwrap();
         let key = record::Key::new(&state.folder.key("records"));
         for round in 0..500 {
             std::thread::scope(|threads| {
