@@ -127,6 +127,14 @@ impl Records {
         }
     }
 
+    /// Has no room for anything more.
+    #[cfg(test)]
+    pub(super) fn fill(&self) {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        room.end = u32::MAX;
+        room.free.iter_mut().for_each(Vec::clear);
+    }
+
     /// Has a thing's record say nothing, until it is written again.
     pub(super) fn withhold(&self, slot: &Slot) {
         let mut place = slot.lock();
@@ -165,6 +173,11 @@ impl Records {
 }
 
 impl Slot {
+    /// A thing that is no more before anything was written of it.
+    pub(super) fn close(&self) {
+        *self.lock() = Place::Erased;
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Place> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -26,6 +26,9 @@ const INTRODUCTION: usize = 64 << 10;
 /// stay below 31 bits, the most that some servers take, for many thousand restarts.
 const BLOCK: u64 = 1 << 14;
 
+/// Ids that are passed over where an earlier process could not write down which it took.
+const SKIPPED: u64 = 1 << 20;
+
 /// Such an instance.
 #[derive(Debug)]
 pub struct Keep {
@@ -89,7 +92,7 @@ impl Keep {
     /// An instance with this record, which is written.
     pub(super) fn with(state: &Arc<State>, mut entry: entry::Instance) -> Arc<Self> {
         let record = Record::new(state);
-        let first_id = entry.ids;
+        let first_id = if state.skips { entry.ids + SKIPPED } else { entry.ids };
         entry.ids = after(first_id);
         record.write(&Entry::Instance(entry.clone()));
         Arc::new(Self { record, first_id, says: Mutex::new(Says { entry, left: Left::default(), ended: false }) })
