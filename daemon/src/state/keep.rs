@@ -47,6 +47,8 @@ struct Says {
     entry: entry::Instance,
     /// Gathered while the process ends, for [`Keep::settle`].
     left: Left,
+    /// Messages that follow what is left to be written.
+    unsent: Vec<Bytes>,
     ended: bool,
 }
 
@@ -95,7 +97,11 @@ impl Keep {
         let first_id = if state.skips { entry.ids + SKIPPED } else { entry.ids };
         entry.ids = after(first_id);
         record.write(&Entry::Instance(entry.clone()));
-        Arc::new(Self { record, first_id, says: Mutex::new(Says { entry, left: Left::default(), ended: false }) })
+        Arc::new(Self {
+            record,
+            first_id,
+            says: Mutex::new(Says { entry, left: Left::default(), unsent: Vec::new(), ended: false }),
+        })
     }
 
     /// What tells the instance from all others.
@@ -191,9 +197,22 @@ impl Keep {
         self.lock().left.unwritten = bytes.into();
     }
 
+    /// Messages that the writer has not taken; told when what hands them to it is dropped.
+    pub fn leave_unsent(&self, messages: &[Bytes]) {
+        self.lock().unsent = messages.to_vec();
+    }
+
     /// The process ends in good order, and nobody reads or writes any more.
     pub fn settle(&self) {
-        let left = std::mem::take(&mut self.lock().left);
+        let (mut left, unsent) = {
+            let mut says = self.lock();
+            (std::mem::take(&mut says.left), std::mem::take(&mut says.unsent))
+        };
+        if !unsent.is_empty() {
+            let behind = unsent.iter().flat_map(|message| [&message[..], b"\n"]);
+            let all: Vec<&[u8]> = std::iter::once(&left.unwritten.0[..]).chain(behind).collect();
+            left.unwritten = all.concat()[..].into();
+        }
         self.change(|entry| (entry.cut, entry.left) = (false, Some(left)));
     }
 
@@ -230,6 +249,8 @@ impl Keep {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
     use tokio::sync::{Semaphore, mpsc};
 
@@ -240,6 +261,15 @@ mod tests {
     fn instance() -> entry::Instance {
         let text = r#"{"number":7,"server":"files","likeness":"x","pid":9,"role":"spare","started":1,"ids":1}"#;
         serde_json::from_str(text).unwrap()
+    }
+
+    /// Has both halves of its connection at work, on the local set that this is called on.
+    fn begin(stream: std::os::unix::net::UnixStream, keep: &Arc<Keep>) -> Link {
+        let connection = Connection::again(stream, 1 << 20, Some(&Left::default())).unwrap();
+        let (reader, writer) = connection.begin(Some(keep), Bytes::new());
+        let reader = Incoming::Instance(reader);
+        let begun = Begun { pid: 1, group: None, reader, writer, keep: Some(Arc::clone(keep)) };
+        Link::start(begun, Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
     }
 
     /// What the next process finds of it after this one did something.
@@ -292,11 +322,7 @@ mod tests {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         theirs.set_nonblocking(true).unwrap();
         let talk = async {
-            let connection = Connection::again(ours, 1 << 20, Some(&Left::default())).unwrap();
-            let (reader, writer) = connection.begin(Some(&keep), Bytes::new());
-            let reader = Incoming::Instance(reader);
-            let begun = Begun { pid: 1, group: None, reader, writer, keep: Some(Arc::clone(&keep)) };
-            let link = Link::start(begun, Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap());
+            let link = begin(ours, &keep);
             let (unasked, mut said) = mpsc::channel(2);
             assert!(link.serve(Serves::Session(unasked)));
             let mut server = BufReader::new(tokio::net::UnixStream::from_std(theirs).unwrap());
@@ -314,6 +340,40 @@ mod tests {
             assert!(said.recv().await.is_some());
         };
         tokio::task::LocalSet::new().run_until(talk).await;
+    }
+
+    #[tokio::test]
+    async fn an_orderly_end_loses_nothing_that_was_accepted_and_a_crash_answers_what_was_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), true).unwrap();
+        let keep = Keep::with(&state, instance());
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        keep.asks(b"\"a\"");
+        let mut sent = vec![Bytes::from(format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{}\"}}", "x".repeat(1 << 20)))];
+        let small = |number| format!("{{\"jsonrpc\":\"2.0\",\"method\":\"x{number}\"}}");
+        sent.extend((0..200).map(|number| Bytes::from(small(number))));
+        sent.push(Bytes::from_static(br#"{"jsonrpc":"2.0","id":"a","result":{}}"#));
+        let local = tokio::task::LocalSet::new();
+        let link = local
+            .run_until(async {
+                let link = begin(ours, &keep);
+                for message in &sent {
+                    link.send(message.clone()).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                link
+            })
+            .await;
+        assert_eq!(keep.asked(), [&b"\"a\""[..]], "the answer is not written: a later process gives one");
+        drop(local);
+        keep.settle();
+        assert!(!keep.waits(), "the answer is among what is left");
+        drop(link);
+        let mut arrived = Vec::new();
+        theirs.read_to_end(&mut arrived).unwrap();
+        arrived.extend_from_slice(&keep.lock().entry.left.as_ref().unwrap().unwritten.0);
+        let expected: Vec<u8> = sent.iter().flat_map(|message| [&message[..], b"\n"]).flatten().copied().collect();
+        assert!(arrived == expected, "{} of {} bytes", arrived.len(), expected.len());
     }
 
     #[test]
