@@ -57,6 +57,9 @@ fn sweep(core: &Rc<Core>) {
     core.gate.sessions.tidy(|hosted, gone| overhear::unseen(core, hosted, gone));
     farewell::begin(core, ended);
     core.gate.sessions.save_uses();
+    if let Some(state) = &policy.state {
+        state.retry();
+    }
     policy.limits.sweep(crate::clock::nanos());
     policy.servers.values().for_each(|server| server.kept.sweep());
     for instances in policy.servers.values().filter_map(|server| server.instances()) {

@@ -55,9 +55,17 @@ impl Named {
 /// Ids for requests over HTTP, where several legs and cores may share a session.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+/// The last of them; after it they come round. Some servers take no more than 31 bits.
+const LAST_ID: u64 = (1 << 31) - 1;
+
 /// Sets the first of them; for a process that goes on with sessions of earlier ones.
 pub fn begin_ids_at(first: u64) {
     NEXT_ID.store(first, Ordering::Relaxed);
+}
+
+/// The id that stands for a number.
+fn within(number: u64) -> u64 {
+    number.saturating_sub(1) % LAST_ID + 1
 }
 
 impl Leg {
@@ -74,7 +82,7 @@ impl Leg {
     /// An id for the next request.
     pub fn name(&self) -> Named {
         match &self.by {
-            By::Http(_) => Named(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+            By::Http(_) => Named(within(NEXT_ID.fetch_add(1, Ordering::Relaxed))),
             By::Stdio(link) => Named(link.mint()),
         }
     }
@@ -301,4 +309,14 @@ fn agreed_revision(answer: &Message) -> Option<HeaderValue> {
     let span = toolgate_protocol::json::get(&answer.bytes, result, "protocolVersion")?;
     let text = toolgate_protocol::json::decode_str(span.of(&answer.bytes));
     HeaderValue::from_str(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_come_round_before_they_pass_31_bits() {
+        assert_eq!([1, LAST_ID, LAST_ID + 1].map(within), [1, LAST_ID, 1]);
+    }
 }

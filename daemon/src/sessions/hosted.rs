@@ -25,7 +25,7 @@ use crate::relay::links;
 use crate::servers::Server;
 use crate::servers::exchange::refusal;
 use crate::servers::leg::Leg;
-use crate::state::entry;
+use crate::state::{MAX_ID, entry};
 
 /// Requests of servers that may wait for the client's answer at once.
 const MAX_ASKED: usize = 256;
@@ -105,7 +105,7 @@ pub struct Asked {
 pub enum Outward {
     /// It goes to the client like this.
     Pass(Bytes),
-    /// Too many requests wait for the client; the server is to be told.
+    /// Too many requests wait for the client, or its id is too long; the server is to be told.
     Refuse(Asked),
     /// It concerns nothing that the client knows.
     Nothing,
@@ -253,6 +253,9 @@ impl Hosted {
     }
 
     fn ask(&self, asked: Asked) -> Result<u64, Asked> {
+        if asked.id.len() > MAX_ID {
+            return Err(asked);
+        }
         {
             let mut waiting = lock(&self.asked);
             if waiting.len() >= MAX_ASKED {

@@ -91,8 +91,9 @@ pub struct Session {
     busy: AtomicUsize,
     /// Where it outlives the process.
     record: Option<Record>,
-    /// When its record says that it was used last, in milliseconds since 1970.
-    said: AtomicU64,
+    /// When its record says that it was used last, in milliseconds since 1970. Held while what the record
+    /// says is gathered and written, so that an older word never comes last.
+    said: Mutex<u64>,
 }
 
 /// How a session is served.
@@ -150,22 +151,26 @@ impl Session {
 
     fn write(&self, settles: bool) {
         let Some(record) = &self.record else { return };
+        let mut said = lock(&self.said);
         let used = clock::unix_millis().saturating_sub(self.idle_millis());
         if let Some(entry) = self.entry(used, settles) {
-            self.said.store(used, Ordering::Relaxed);
+            *said = used;
             record.write(&Entry::Session(entry));
+        } else {
+            record.withhold();
         }
     }
 
     /// The same, where the record says that it idles for much longer than it does.
     pub fn save_use(&self) {
         let used = clock::unix_millis().saturating_sub(self.idle_millis());
-        if used.saturating_sub(self.said.load(Ordering::Relaxed)) > USE_SAID_EVERY {
+        let said = *lock(&self.said);
+        if used.saturating_sub(said) > USE_SAID_EVERY {
             self.save();
         }
     }
 
-    /// `None` where what it stands on cannot be written down.
+    /// `None` where what it stands on cannot be written down, or its client said too much.
     fn entry(&self, used: u64, settles: bool) -> Option<entry::Session> {
         let kind = match &self.kind {
             Kind::Mirrored(mirrored) => entry::Kind::Mirrored {
@@ -173,7 +178,7 @@ impl Session {
                 endpoint: mirrored.server.endpoint_url(mirrored.endpoint)?.to_owned(),
                 upstream: mirrored.upstream.as_bytes().into(),
             },
-            Kind::Hosted(hosted) => entry::Kind::Hosted(hosted.entry(settles)),
+            Kind::Hosted(hosted) => entry::Kind::Hosted(hosted.entry(settles)?),
         };
         let (id, client, view) = (self.id.to_string(), self.client.to_string(), self.view.clone());
         Some(entry::Session { id, client, view, used, kind })

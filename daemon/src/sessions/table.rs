@@ -130,7 +130,7 @@ impl Table {
             last_used: AtomicU64::new(clock::millis().wrapping_sub(idle)),
             busy: AtomicUsize::new(0),
             record: self.state.as_ref().map(Record::new),
-            said: AtomicU64::new(0),
+            said: Mutex::new(0),
         });
         if let Kind::Hosted(hosted) = &session.kind {
             hosted.belong_to(&session);

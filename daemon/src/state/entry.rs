@@ -4,6 +4,7 @@
 //! servers wrote is carried as bytes, as it came.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -249,10 +250,43 @@ impl From<&[u8]> for Text {
     }
 }
 
+impl Introduction {
+    /// Bytes that others said.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Own { revision, answer } => revision.len() + answer.0.len(),
+            Self::Client { client, revision } => client.len() + revision.len(),
+            Self::Holder { client, capabilities, answer } => client.len() + capabilities.0.len() + answer.0.len(),
+        }
+    }
+}
+
+/// Text that grows up to a bound.
+struct Bounded {
+    text: Vec<u8>,
+    max: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.text.len() + bytes.len() > self.max {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too long to be kept"));
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Entry {
-    /// The record's payload.
-    pub fn to_payload(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("an entry is plain data")
+    /// The record's payload, where it has no more than `max` bytes; of a longer one no more than that is made.
+    pub fn to_payload(&self, max: usize) -> io::Result<Vec<u8>> {
+        let mut text = Bounded { text: Vec::new(), max };
+        serde_json::to_writer(&mut text, self)?;
+        Ok(text.text)
     }
 
     /// Reads a payload.
@@ -281,6 +315,14 @@ mod tests {
             let spelled = serde_json::to_string(&text).unwrap();
             assert_eq!(serde_json::from_str::<Text>(&spelled).unwrap(), text, "{spelled}");
         }
+    }
+
+    #[test]
+    fn a_payload_is_bounded() {
+        let text = r#"{"server":{"name":"files","likeness":"x","legacy":true,"modern":null}}"#;
+        let entry = Entry::of_payload(text.as_bytes()).unwrap();
+        assert_eq!(entry.to_payload(text.len()).unwrap(), text.as_bytes());
+        assert_eq!(entry.to_payload(text.len() - 1).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

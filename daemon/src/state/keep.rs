@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tracing::debug;
 
 use super::entry::{self, Entry, Introduction, Left, Role};
 use super::{Record, State, descriptors};
@@ -15,9 +16,18 @@ use crate::clock;
 /// Requests of an instance that are remembered while they wait for an answer; beyond it the oldest is forgotten.
 const ASKED: usize = 256;
 
+/// Bytes that the id of a server's own request may have: each is part of a record.
+pub const MAX_ID: usize = 256;
+
+/// Bytes of an introduction that are kept: each write of the record writes them anew.
+const INTRODUCTION: usize = 64 << 10;
+
 /// Ids are taken in blocks of this many, so that a call need not write any down. Small enough that they
 /// stay below 31 bits, the most that some servers take, for many thousand restarts.
 const BLOCK: u64 = 1 << 14;
+
+/// Ids that are passed over where an earlier process could not write down which it took.
+const SKIPPED: u64 = 1 << 20;
 
 /// Such an instance.
 #[derive(Debug)]
@@ -37,6 +47,8 @@ struct Says {
     entry: entry::Instance,
     /// Gathered while the process ends, for [`Keep::settle`].
     left: Left,
+    /// Messages that follow what is left to be written.
+    unsent: Vec<Bytes>,
     ended: bool,
 }
 
@@ -82,10 +94,14 @@ impl Keep {
     /// An instance with this record, which is written.
     pub(super) fn with(state: &Arc<State>, mut entry: entry::Instance) -> Arc<Self> {
         let record = Record::new(state);
-        let first_id = entry.ids;
+        let first_id = if state.skips { entry.ids + SKIPPED } else { entry.ids };
         entry.ids = after(first_id);
         record.write(&Entry::Instance(entry.clone()));
-        Arc::new(Self { record, first_id, says: Mutex::new(Says { entry, left: Left::default(), ended: false }) })
+        Arc::new(Self {
+            record,
+            first_id,
+            says: Mutex::new(Says { entry, left: Left::default(), unsent: Vec::new(), ended: false }),
+        })
     }
 
     /// What tells the instance from all others.
@@ -121,9 +137,21 @@ impl Keep {
         self.change(|entry| entry.leaving = true);
     }
 
-    /// What was negotiated on it.
+    /// What was negotiated on it. Of an instance whose introduction is too long no later process knows it,
+    /// and the instance ends with this one.
     pub fn introduced(&self, introduction: Introduction) {
-        self.change(|entry| entry.introduction = Some(introduction));
+        let introduction = Some(introduction).filter(|introduction| {
+            let fits = introduction.bytes() <= INTRODUCTION;
+            if !fits {
+                let pid = self.lock().entry.pid;
+                debug!(
+                    pid,
+                    "a shared instance will end with the gate: its answer to initialize is too long to be kept"
+                );
+            }
+            fits
+        });
+        self.change(|entry| entry.introduction = introduction);
     }
 
     /// The instance asks something and waits.
@@ -169,9 +197,22 @@ impl Keep {
         self.lock().left.unwritten = bytes.into();
     }
 
+    /// Messages that the writer has not taken; told when what hands them to it is dropped.
+    pub fn leave_unsent(&self, messages: &[Bytes]) {
+        self.lock().unsent = messages.to_vec();
+    }
+
     /// The process ends in good order, and nobody reads or writes any more.
     pub fn settle(&self) {
-        let left = std::mem::take(&mut self.lock().left);
+        let (mut left, unsent) = {
+            let mut says = self.lock();
+            (std::mem::take(&mut says.left), std::mem::take(&mut says.unsent))
+        };
+        if !unsent.is_empty() {
+            let behind = unsent.iter().flat_map(|message| [&message[..], b"\n"]);
+            let all: Vec<&[u8]> = std::iter::once(&left.unwritten.0[..]).chain(behind).collect();
+            left.unwritten = all.concat()[..].into();
+        }
         self.change(|entry| (entry.cut, entry.left) = (false, Some(left)));
     }
 
@@ -208,11 +249,27 @@ impl Keep {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::sync::{Semaphore, mpsc};
+
     use super::*;
+    use crate::servers::stdio::connection::{Connection, Incoming};
+    use crate::servers::stdio::link::{Begun, Link, Serves};
 
     fn instance() -> entry::Instance {
         let text = r#"{"number":7,"server":"files","likeness":"x","pid":9,"role":"spare","started":1,"ids":1}"#;
         serde_json::from_str(text).unwrap()
+    }
+
+    /// Has both halves of its connection at work, on the local set that this is called on.
+    fn begin(stream: std::os::unix::net::UnixStream, keep: &Arc<Keep>) -> Link {
+        let connection = Connection::again(stream, 1 << 20, Some(&Left::default())).unwrap();
+        let (reader, writer) = connection.begin(Some(keep), Bytes::new());
+        let reader = Incoming::Instance(reader);
+        let begun = Begun { pid: 1, group: None, reader, writer, keep: Some(Arc::clone(keep)) };
+        Link::start(begun, Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
     }
 
     /// What the next process finds of it after this one did something.
@@ -255,6 +312,80 @@ mod tests {
         });
         let asked: Vec<_> = found[0].asked.iter().map(|id| id.0.clone()).collect();
         assert_eq!((asked.len(), &asked[0][..]), (ASKED - 1, &b"3"[..]));
+    }
+
+    #[tokio::test]
+    async fn only_what_somebody_is_handed_waits_for_an_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), true).unwrap();
+        let keep = Keep::with(&state, instance());
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let talk = async {
+            let link = begin(ours, &keep);
+            let (unasked, mut said) = mpsc::channel(2);
+            assert!(link.serve(Serves::Session(unasked)));
+            let mut server = BufReader::new(tokio::net::UnixStream::from_std(theirs).unwrap());
+            for id in ["x".repeat(MAX_ID), "a".to_owned(), "b".to_owned(), "c".to_owned()] {
+                let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":\"{id}\",\"method\":\"roots/list\"}}\n");
+                server.write_all(line.as_bytes()).await.unwrap();
+            }
+            let mut refused = String::new();
+            server.read_line(&mut refused).await.unwrap();
+            assert!(refused.contains("xxx"), "{refused}");
+            refused.clear();
+            server.read_line(&mut refused).await.unwrap();
+            assert!(refused.contains("\"c\""), "{refused}");
+            assert_eq!(keep.asked(), [&b"\"a\""[..], b"\"b\""]);
+            assert!(said.recv().await.is_some());
+        };
+        tokio::task::LocalSet::new().run_until(talk).await;
+    }
+
+    #[tokio::test]
+    async fn an_orderly_end_loses_nothing_that_was_accepted_and_a_crash_answers_what_was_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), true).unwrap();
+        let keep = Keep::with(&state, instance());
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        keep.asks(b"\"a\"");
+        let mut sent = vec![Bytes::from(format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{}\"}}", "x".repeat(1 << 20)))];
+        let small = |number| format!("{{\"jsonrpc\":\"2.0\",\"method\":\"x{number}\"}}");
+        sent.extend((0..200).map(|number| Bytes::from(small(number))));
+        sent.push(Bytes::from_static(br#"{"jsonrpc":"2.0","id":"a","result":{}}"#));
+        let local = tokio::task::LocalSet::new();
+        let link = local
+            .run_until(async {
+                let link = begin(ours, &keep);
+                for message in &sent {
+                    link.send(message.clone()).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                link
+            })
+            .await;
+        assert_eq!(keep.asked(), [&b"\"a\""[..]], "the answer is not written: a later process gives one");
+        drop(local);
+        keep.settle();
+        assert!(!keep.waits(), "the answer is among what is left");
+        drop(link);
+        let mut arrived = Vec::new();
+        theirs.read_to_end(&mut arrived).unwrap();
+        arrived.extend_from_slice(&keep.lock().entry.left.as_ref().unwrap().unwritten.0);
+        let expected: Vec<u8> = sent.iter().flat_map(|message| [&message[..], b"\n"]).flatten().copied().collect();
+        assert!(arrived == expected, "{} of {} bytes", arrived.len(), expected.len());
+    }
+
+    #[test]
+    fn an_introduction_that_would_make_each_write_long_is_not_kept() {
+        let of = |bytes: usize| Introduction::Own { revision: "x".to_owned(), answer: vec![b'a'; bytes][..].into() };
+        let found = found_after(|_, keep| keep.introduced(of(INTRODUCTION - 1)));
+        assert!(found[0].introduction.is_some());
+        let found = found_after(|_, keep| {
+            keep.introduced(of(1));
+            keep.introduced(of(INTRODUCTION));
+        });
+        assert!(found[0].introduction.is_none());
     }
 
     #[test]

@@ -11,18 +11,20 @@ mod folder;
 mod keep;
 mod record;
 pub mod restore;
+mod unwritten;
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::hmac;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 pub use self::descriptors::is_ours;
 use self::entry::Entry;
-use self::file::{Records, Slot};
+use self::file::Records;
 use self::folder::Folder;
-pub use self::keep::Keep;
+pub use self::keep::{Keep, MAX_ID};
+use self::unwritten::{Place, Unwritten};
 use crate::config::settings::{Access, Daemon, Instances, Stdio};
 
 /// Epochs that an id over HTTP has room for, and ids of one epoch: some servers take no more than 31 bits.
@@ -35,13 +37,13 @@ const EVENTS: u64 = 1 << 32;
 #[derive(Debug)]
 pub struct State {
     folder: Folder,
-    records: Records,
+    records: Unwritten,
     epoch: u32,
+    /// An earlier process that never took over has used numbers that no record tells of.
+    skips: bool,
     likeness: hmac::Key,
     /// Whether connections are kept.
     keeps_connections: bool,
-    /// Something could not be written; said once until something is written again.
-    failing: AtomicBool,
 }
 
 /// What the last process left.
@@ -54,7 +56,7 @@ pub struct Left {
 #[derive(Debug)]
 pub struct Record {
     state: Arc<State>,
-    slot: Slot,
+    place: Arc<Place>,
 }
 
 impl State {
@@ -77,22 +79,52 @@ impl State {
         }
     }
 
-    fn open_in(path: &std::path::Path, keeps_connections: bool) -> std::io::Result<(Arc<Self>, Left)> {
+    fn open_in(path: &std::path::Path, keeps_connections: bool) -> io::Result<(Arc<Self>, Left)> {
         let folder = Folder::take(path)?;
         let loaded = folder.load()?;
-        let epoch = loaded.epoch.wrapping_add(1);
-        let key = record::Key::new(&folder.key("records"));
-        let records = Records::create(&folder.new_records(), key, epoch)?;
+        let skips = folder.new_records().exists();
+        let epoch = loaded.epoch.wrapping_add(1 + u32::from(skips));
+        let records = Unwritten::default();
         let likeness = hmac::Key::new(hmac::HMAC_SHA256, &folder.key("likeness"));
         let left = Left::of(&loaded.payloads);
-        let failing = AtomicBool::new(false);
-        Ok((Arc::new(Self { folder, records, epoch, likeness, keeps_connections, failing }), left))
+        let state = Self { folder, records, epoch, skips, likeness, keeps_connections };
+        if let Err(problem) = state.create() {
+            warn!("what changes now in sessions and instances is not kept across a restart: {problem}");
+        }
+        Ok((Arc::new(state), left))
     }
 
-    /// From now on the next process finds what this one writes, instead of what the last one left.
+    fn create(&self) -> io::Result<()> {
+        let key = record::Key::new(&self.folder.key("records"));
+        self.records.write_to(Records::create(&self.folder.new_records(), key, self.epoch)?);
+        Ok(())
+    }
+
+    /// From now on the next process finds what this one writes, instead of what the last one left: as soon
+    /// as all of that is written anew.
     fn take_over(&self) {
-        if let Err(problem) = std::fs::rename(self.folder.new_records(), self.folder.records()) {
-            error!("sessions will end with the process, for their state cannot be put in its place: {problem}");
+        if self.records.are_written()
+            && let Err(problem) =
+                std::fs::rename(self.folder.new_records(), self.folder.records()).map(|()| self.records.are_found())
+        {
+            error!("what changes now in sessions and instances is not kept across a restart: {problem}");
+        }
+    }
+
+    /// Writes what could not be written when it changed; to be called now and then, after the restoration.
+    pub fn retry(&self) {
+        if self.trouble().is_none() {
+            return;
+        }
+        // Whether the disk is still full shows in what can be written.
+        if self.records.has_file() || self.create().is_ok() {
+            self.records.retry();
+            if !self.records.is_found() {
+                self.take_over();
+            }
+        }
+        if self.trouble().is_none() {
+            info!("what changes in sessions and instances is kept across a restart again");
         }
     }
 
@@ -164,25 +196,10 @@ impl State {
 
     /// What keeps changes from being kept.
     pub fn trouble(&self) -> Option<&'static str> {
-        let failing = self.failing.load(Ordering::Relaxed);
+        let failing = !(self.records.are_written() && self.records.is_found());
         failing.then_some(
-            "the state cannot be written: sessions opened since then will end with the process; the log says why",
+            "the state cannot be written: what changed in sessions since then ends with the process; the log says why",
         )
-    }
-
-    fn write(&self, slot: &Slot, entry: &Entry) {
-        match self.records.write(slot, &entry.to_payload()) {
-            Ok(()) => {
-                if self.failing.load(Ordering::Relaxed) {
-                    self.failing.store(false, Ordering::Relaxed);
-                }
-            }
-            Err(problem) => {
-                if !self.failing.swap(true, Ordering::Relaxed) {
-                    warn!("what changes now in sessions and instances is not kept across a restart: {problem}");
-                }
-            }
-        }
     }
 }
 
@@ -203,17 +220,22 @@ impl Left {
 impl Record {
     /// A record that says nothing yet.
     pub fn new(state: &Arc<State>) -> Self {
-        Self { state: Arc::clone(state), slot: Slot::default() }
+        Self { state: Arc::clone(state), place: Arc::default() }
     }
 
     /// Writes what it says from now on.
     pub fn write(&self, entry: &Entry) {
-        self.state.write(&self.slot, entry);
+        self.state.records.write(&self.place, entry);
+    }
+
+    /// Says nothing, until something is written again: no later process finds it.
+    pub fn withhold(&self) {
+        self.state.records.withhold(&self.place);
     }
 
     /// The thing is no more.
     pub fn erase(&self) {
-        self.state.records.erase(&self.slot);
+        self.state.records.erase(&self.place);
     }
 }
 
@@ -240,9 +262,13 @@ impl Verdicts {
 mod tests {
     use std::time::Duration;
 
+    use toolgate_protocol::revision::LATEST_LEGACY;
+
     use super::*;
     use crate::config::secret::Secret;
     use crate::config::settings::Wear;
+    use crate::message::Message;
+    use crate::sessions::{Bounds, Hosted, Kind, Session, Table};
 
     fn stdio(change: impl FnOnce(&mut Stdio)) -> Stdio {
         let instances = Instances {
@@ -292,6 +318,112 @@ mod tests {
         .enumerate()
         {
             assert_ne!(changed, same, "{place}");
+        }
+    }
+
+    #[test]
+    fn a_session_whose_client_said_too_much_is_not_kept_until_it_says_less() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), false).unwrap();
+        state.take_over();
+        let key = record::Key::new(&state.folder.key("records"));
+        let kept = || file::load(&state.folder.records(), &key).unwrap().payloads.len();
+        let table = Table::kept_by(Some(Arc::clone(&state)));
+        let session = open(&table);
+        assert_eq!(kept(), 1);
+        let hosted = session.hosted().unwrap();
+        hosted.set_log_level(vec![b'x'; 64 << 10].into());
+        assert_eq!((kept(), state.trouble()), (0, None));
+        hosted.set_log_level("debug".into());
+        assert_eq!(kept(), 1);
+        table.end(session.id);
+        hosted.set_log_level("info".into());
+        assert_eq!(kept(), 0);
+    }
+
+    /// Sessions that a process finds which begins now.
+    fn found(folder: &std::path::Path) -> usize {
+        State::open_in(folder, false).unwrap().1.entries.len()
+    }
+
+    #[test]
+    fn a_disk_that_is_full_at_a_start_costs_no_session() {
+        let folder = tempfile::tempdir().unwrap();
+        {
+            let (state, _) = State::open_in(folder.path(), false).unwrap();
+            open(&Table::kept_by(Some(Arc::clone(&state))));
+            state.take_over();
+        }
+        // In the place of a full disk: nothing can be made there.
+        let new = folder.path().join("sessions/records.new");
+        std::fs::create_dir(&new).unwrap();
+        for _ in 0..2 {
+            let (state, left) = State::open_in(folder.path(), false).unwrap();
+            let table = Table::kept_by(Some(Arc::clone(&state)));
+            assert_eq!(left.entries.len(), 1, "what the last process left goes on");
+            let record = Record::new(&state);
+            record.write(&left.entries[0]);
+            open(&table);
+            state.take_over();
+            state.retry();
+            assert!(state.trouble().is_some());
+        }
+        let (state, left) = State::open_in(folder.path(), false).unwrap();
+        let table = Table::kept_by(Some(Arc::clone(&state)));
+        let record = Record::new(&state);
+        record.write(&left.entries[0]);
+        let (ended, other) = (open(&table), open(&Table::kept_by(Some(Arc::clone(&state)))));
+        table.end(ended.id);
+        state.take_over();
+        std::fs::remove_dir(&new).unwrap();
+        state.retry();
+        assert_eq!(state.trouble(), None);
+        drop((table, record, other, ended, state));
+        assert_eq!(found(folder.path()), 2);
+    }
+
+    #[test]
+    fn the_last_process_s_file_stays_until_all_of_it_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), false).unwrap();
+        open(&Table::kept_by(Some(Arc::clone(&state))));
+        state.take_over();
+        drop(state);
+        let (state, left) = State::open_in(folder.path(), false).unwrap();
+        state.records.fill();
+        let record = Record::new(&state);
+        record.write(&left.entries[0]);
+        state.take_over();
+        assert!(state.trouble().is_some());
+        drop((record, state));
+        assert_eq!(found(folder.path()), 1);
+    }
+
+    fn open(table: &Table) -> Arc<Session> {
+        let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#;
+        let hosted = Hosted::new(LATEST_LEGACY, Message::parse(initialize.into()).unwrap(), false);
+        let bounds = Bounds { all: 1, per_client: 1 };
+        table.open(&"key:ann".into(), "", Kind::Hosted(Box::new(hosted)), bounds).unwrap().session
+    }
+
+    #[test]
+    fn a_session_that_two_cores_change_at_once_is_written_as_it_is_in_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open_in(folder.path(), false).unwrap();
+        let table = Table::kept_by(Some(Arc::clone(&state)));
+        let session = open(&table);
+        let hosted = session.hosted().unwrap();
+        let key = record::Key::new(&state.folder.key("records"));
+        for round in 0..500 {
+            std::thread::scope(|threads| {
+                for thread in 0..2 {
+                    threads.spawn(move || hosted.set_log_level(format!("{round} {thread}").into()));
+                }
+            });
+            let loaded = file::load(&state.folder.new_records(), &key).unwrap();
+            let Ok(Entry::Session(session)) = Entry::of_payload(&loaded.payloads[0]) else { panic!("a session") };
+            let entry::Kind::Hosted(written) = session.kind else { panic!("a hosted one") };
+            assert_eq!(written.log_level.unwrap().0, hosted.log_level().unwrap(), "{round}");
         }
     }
 

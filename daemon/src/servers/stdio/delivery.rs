@@ -17,7 +17,7 @@ use super::calls::{Arrival, Caller, Waiting};
 use super::link::{Command, Serves, Shared, try_send};
 use crate::servers::exchange::{one_line, refusal};
 use crate::servers::news;
-use crate::state::Keep;
+use crate::state::MAX_ID;
 
 /// Bytes outside of calls that a session may have unread.
 const UNASKED_BYTES: usize = 4 << 20;
@@ -44,6 +44,22 @@ impl Back {
             try_send(&commands, &self.shared, one_line(refusal(id.of(message))));
         }
     }
+
+    /// What an instance asks is to be answered even by a later process. Only what somebody is about to
+    /// be handed is noted, so that what is refused at once costs no record.
+    fn note_question(&self, envelope: &Envelope, message: &[u8]) {
+        if let (Some(keep), Shape::Request, Some(id)) = (&self.shared.keep, envelope.shape, envelope.id) {
+            keep.asks(id.of(message));
+        }
+    }
+
+    /// What an instance takes back need not be answered.
+    fn note_taken_back(&self, envelope: &Envelope, message: &[u8]) {
+        let keep = self.shared.keep.as_ref().filter(|keep| envelope.shape == Shape::Notification && keep.waits());
+        if let (Some(keep), Some(id)) = (keep, envelope.request_id) {
+            keep.answered(id.of(message));
+        }
+    }
 }
 
 /// Hands a message to whom it concerns; `unread` counts what a session has not read.
@@ -61,15 +77,18 @@ pub(super) async fn deliver(
             return;
         }
     };
+    if envelope.shape == Shape::Request && envelope.id.is_some_and(|id| id.of(&message).len() > MAX_ID) {
+        debug!("a stdio server asked something under an id that is too long");
+        back.refuse(&envelope, &message);
+        return;
+    }
     let Some(serves) = serves else {
         debug!("an instance that serves nobody yet said something");
         back.refuse(&envelope, &message);
         return;
     };
     let bytes = message.len();
-    if let Some(keep) = &back.shared.keep {
-        note_question(keep, &envelope, &message);
-    }
+    back.note_taken_back(&envelope, &message);
     if envelope.shape == Shape::Response {
         let Some(reply) = envelope_id(&envelope, &message).and_then(|id| waiting.borrow_mut().remove(id)) else {
             debug!("a stdio server answered a request that nobody waits for");
@@ -99,6 +118,7 @@ pub(super) async fn deliver(
     };
     let reply = id.and_then(|id| Some((id, waiting.borrow().find(id)?)));
     if let Some((id, reply)) = reply.filter(|(_, reply)| !reply.is_gone()) {
+        back.note_question(&envelope, &message);
         if !hand(&reply, Arrival::Related(message.clone()), bytes, serves).await {
             back.refuse(&envelope, &message);
             // What follows would follow a gap.
@@ -112,24 +132,19 @@ pub(super) async fn deliver(
                 *unread = 0;
             }
             *unread += bytes;
-            if (*unread > bytes && *unread > UNASKED_BYTES) || unasked.try_send(message.clone()).is_err() {
+            let fits = *unread <= bytes || *unread <= UNASKED_BYTES;
+            let Some(place) = fits.then(|| unasked.try_reserve().ok()).flatten() else {
                 debug!("a stdio server said too much outside of calls, or to a session that has ended");
                 back.refuse(&envelope, &message);
-            }
+                return;
+            };
+            back.note_question(&envelope, &message);
+            place.send(message);
         }
         _ => {
             debug!("a stdio server's message had no reader and was dropped");
             back.refuse(&envelope, &message);
         }
-    }
-}
-
-/// What an instance asks is to be answered even by a later process; what it takes back is not.
-fn note_question(keep: &Keep, envelope: &Envelope, message: &[u8]) {
-    match (envelope.shape, envelope.id, envelope.request_id) {
-        (Shape::Request, Some(id), _) => keep.asks(id.of(message)),
-        (Shape::Notification, _, Some(id)) if keep.waits() => keep.answered(id.of(message)),
-        _ => {}
     }
 }
 

@@ -14,12 +14,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
-use toolgate_protocol::envelope::{self, Shape};
 use tracing::debug;
 
 use super::calls::{Arrivals, Caller, Waiting, caller, share};
 use super::connection::{Incoming, Line, Writer};
 use super::delivery::{Back, deliver, lose_oversized};
+use super::writer::answered;
 use crate::clock;
 use crate::instance::notice::Exit;
 use crate::observe::Shown;
@@ -32,6 +32,8 @@ pub use super::calls::Arrival;
 const COMMANDS: usize = 256;
 /// Bytes on their way to the instance; a longer message goes alone.
 const COMMAND_BYTES: usize = 64 << 20;
+/// Lines that came in one read and are handed on before others of the core have their turn: each may cost a record.
+const LINES_AT_ONCE: usize = 16;
 /// How long a message that is no request may wait for room.
 const SEND_TIME: Duration = Duration::from_secs(30);
 
@@ -380,23 +382,46 @@ pub(super) fn try_send(commands: &mpsc::Sender<Command>, shared: &Shared, messag
     debug!(pid = shared.pid, "an instance takes no messages; one was dropped");
 }
 
+/// Messages on their way to the writer.
+struct Inbox {
+    commands: mpsc::Receiver<Command>,
+    /// A notification or a response that the writer is about to take.
+    taken: Option<Bytes>,
+    keep: Option<Arc<Keep>>,
+}
+
+impl Drop for Inbox {
+    /// The process ends: what a client has been told is accepted is for the next one to write. Requests
+    /// are not, for nobody waits for their answers any more.
+    fn drop(&mut self) {
+        let Some(keep) = &self.keep else { return };
+        let mut left: Vec<Bytes> = self.taken.take().into_iter().collect();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Send(message, _) = command {
+                left.push(message);
+            }
+        }
+        left.iter().filter_map(answered).for_each(|id| keep.answered(&id));
+        keep.leave_unsent(&left);
+    }
+}
+
 async fn write(
-    mut inbox: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Command>,
     writer: Writer,
     waiting: Rc<RefCell<Waiting>>,
     serves: Rc<OnceCell<Serves>>,
     keep: Option<Arc<Keep>>,
 ) {
-    while let Some(command) = inbox.recv().await {
+    let mut inbox = Inbox { commands, taken: None, keep: keep.clone() };
+    while let Some(command) = inbox.commands.recv().await {
         let (message, _room) = match command {
             Command::Request { id, message, reply, room } => {
                 waiting.borrow_mut().add(id, reply);
                 (message, room)
             }
             Command::Send(message, room) => {
-                if let Some(keep) = &keep {
-                    note_answer(keep, &message);
-                }
+                inbox.taken = Some(message.clone());
                 (message, room)
             }
             Command::Serve(whom) => {
@@ -412,21 +437,11 @@ async fn write(
         if writer.send(message).await.is_err() {
             break;
         }
+        inbox.taken = None;
     }
     writer.end();
     if let Some(keep) = keep {
         keep.end();
-    }
-}
-
-/// An answer to what the instance asked: from now on it does not wait for one.
-fn note_answer(keep: &Keep, message: &[u8]) {
-    if !keep.waits() {
-        return;
-    }
-    let answered = envelope::scan(message).ok().filter(|envelope| envelope.shape == Shape::Response);
-    if let Some(id) = answered.and_then(|envelope| envelope.id) {
-        keep.answered(id.of(message));
     }
 }
 
@@ -441,7 +456,12 @@ async fn read(
     let mut unread = 0;
     let mut exit = None;
     let mut endless = false;
+    let mut lines = 0_usize;
     while let Some(line) = reader.next().await {
+        lines = lines.wrapping_add(1);
+        if lines.is_multiple_of(LINES_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
         match line {
             Line::Message(message) => deliver(message, &waiting, serves.get(), &back, &mut unread).await,
             Line::Oversized { prefix } => lose_oversized(&prefix, &waiting),

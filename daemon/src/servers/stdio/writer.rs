@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
+use toolgate_protocol::envelope::{self, Shape};
 
 use crate::state::Keep;
 
@@ -64,7 +65,8 @@ impl Writer {
     pub(super) fn spawn(stream: OwnedWriteHalf, keep: Option<Arc<Keep>>, first: Bytes) -> Self {
         let (writer, lines) = Self::queue();
         let cut = !first.is_empty();
-        let mut outgoing = Outgoing { stream: Some(stream), lines, batch: Batch::default(), cut, keep };
+        let (stream, batch) = (Some(stream), Batch::default());
+        let mut outgoing = Outgoing { stream, lines, batch, answers: Vec::new(), cut, keep };
         if !first.is_empty() {
             outgoing.batch.pieces.push_back(first);
         }
@@ -112,12 +114,20 @@ impl Writer {
     }
 }
 
+/// The id of the server's own request that a message answers.
+pub(super) fn answered(message: &Bytes) -> Option<Bytes> {
+    let envelope = envelope::scan(message).ok().filter(|envelope| envelope.shape == Shape::Response)?;
+    Some(Bytes::copy_from_slice(envelope.id?.of(message)))
+}
+
 /// The writing task's own.
 struct Outgoing {
     stream: Option<OwnedWriteHalf>,
     lines: Lines,
     /// What is being written; what is written is gone from it.
     batch: Batch,
+    /// Ids of requests of the instance's that the batch answers.
+    answers: Vec<Bytes>,
     /// The record says that a line may be cut.
     cut: bool,
     keep: Option<Arc<Keep>>,
@@ -150,6 +160,7 @@ impl Outgoing {
                 return;
             }
             for Queued { line, room } in received.drain(..) {
+                self.answers.extend(self.answer(&line));
                 self.batch.pieces.extend([line, Bytes::from_static(b"\n")]);
                 self.batch.room.push(room);
             }
@@ -167,7 +178,15 @@ impl Outgoing {
         if std::mem::take(&mut self.cut) {
             keep.may_be_cut(false);
         }
+        // Only now: what a crash keeps from being written the next process answers.
+        self.answers.drain(..).for_each(|id| keep.answered(&id));
         Ok(())
+    }
+
+    /// The id of the instance's request that a line answers.
+    fn answer(&self, line: &Bytes) -> Option<Bytes> {
+        self.keep.as_ref().filter(|keep| keep.waits())?;
+        answered(line)
     }
 }
 
@@ -177,8 +196,10 @@ impl Drop for Outgoing {
         let (Some(keep), Some(stream)) = (&self.keep, self.stream.take()) else { return };
         stream.forget();
         while let Ok(Queued { line, .. }) = self.lines.try_recv() {
+            self.answers.extend(self.answer(&line));
             self.batch.pieces.extend([line, Bytes::from_static(b"\n")]);
         }
+        self.answers.drain(..).for_each(|id| keep.answered(&id));
         keep.leave_unwritten(&self.batch.pieces.iter().flatten().copied().collect::<Vec<u8>>());
     }
 }

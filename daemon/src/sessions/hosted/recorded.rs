@@ -19,6 +19,10 @@ use crate::state::entry;
 /// What a session's client has not read at an orderly end is kept up to this many bytes.
 const UNREAD_BYTES: usize = 64 << 10;
 
+/// What a session's client says is kept up to this many bytes in all; with more the session ends with the
+/// process. Else a client would decide how large the state is.
+const SAID_BYTES: usize = 64 << 10;
+
 impl Hosted {
     /// A session of an earlier process, without its legs. The events of its stream go on behind `event`,
     /// and what servers ask is numbered from `first` on: an answer to what was asked before has another
@@ -72,18 +76,27 @@ impl Hosted {
 
     /// What its record says. While the process runs, what waits for the client is no part of it: it may
     /// be handed over at any moment.
-    pub fn entry(&self, settles: bool) -> entry::Hosted {
+    /// `None` where the client said more than is kept.
+    pub fn entry(&self, settles: bool) -> Option<entry::Hosted> {
+        let log_level = self.log_level().map(entry::Text);
+        let watched: BTreeMap<_, _> =
+            lock(&self.watched).iter().map(|(server, watched)| (server.clone(), watched.uris())).collect();
+        let level = log_level.as_ref().map_or(0, |level| level.0.len());
+        let said = self.initialize.bytes.len() + level + watched.values().flatten().map(String::len).sum::<usize>();
+        if said > SAID_BYTES {
+            return None;
+        }
         let unread = if settles { self.outbox.unread() } else { Vec::new() };
         let mut room = UNREAD_BYTES;
-        entry::Hosted {
+        Some(entry::Hosted {
             revision: self.revision.as_str().to_owned(),
             initialize: self.initialize.bytes[..].into(),
             merged: self.merged,
             stream: self.outbox.number(),
-            log_level: self.log_level().map(entry::Text),
+            log_level,
             legs: lock(&self.noted).clone(),
             asked: lock(&self.asked).values().filter_map(Answerer::entry).collect(),
-            watched: lock(&self.watched).iter().map(|(server, watched)| (server.clone(), watched.uris())).collect(),
+            watched,
             unread: unread
                 .into_iter()
                 .filter(|message| !is_request(message))
@@ -93,7 +106,7 @@ impl Hosted {
                 })
                 .map(entry::Text)
                 .collect(),
-        }
+        })
     }
 }
 
