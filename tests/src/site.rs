@@ -174,14 +174,25 @@ impl Site {
         ["run.log", "keeper.log"].map(|name| self.read(name).unwrap_or_default()).concat()
     }
 
-    /// Types a command: `toolgate` with these words.
+    /// Types a command: `toolgate` with these words. One that writes gets `--config`: root is not led
+    /// by a daemon to files that are not the packaged ones.
     ///
     /// # Panics
     /// When it cannot be started, or is ended by a signal.
     #[must_use]
     pub fn toolgate(&self, words: &[&str]) -> Said {
         let mut command = Command::new(program("toolgate"));
-        command.arg("--socket-dir").arg(self.path("run")).args(words).stdin(Stdio::null());
+        command.arg("--socket-dir").arg(self.path("run")).stdin(Stdio::null());
+        match words {
+            ["server", "add" | "import" | "remove", rest @ ..]
+            | ["key", "create", rest @ ..]
+            | ["config", "rollback", rest @ ..]
+                if !rest.contains(&"--config") =>
+            {
+                command.args(&words[..2]).arg("--config").arg(self.path("toolgate.toml")).args(rest);
+            }
+            _ => drop(command.args(words)),
+        }
         command.env_remove("TOOLGATE_RUNTIME_DIR");
         let output = command.output().expect("toolgate");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
