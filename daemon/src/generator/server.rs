@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::escape::{rest, word};
-use super::front::load_credential;
+use super::front::{load_credential, or_empty};
 use super::units::Unit;
 use super::{HEAD, PROGRAM, TARGET};
 use crate::config::Secret;
@@ -167,7 +167,8 @@ impl Environment {
                 }
                 Some(("file", path)) => {
                     let id = format!("toolgate.variable-{number}");
-                    let _ = writeln!(environment.credentials, "LoadCredential={id}:{}", rest(Path::new(path))?);
+                    let path = rest(Path::new(path))?;
+                    let _ = write!(environment.credentials, "LoadCredential={id}:{path}\n{}", or_empty(&id));
                     environment.secret(variable, &id);
                 }
                 Some(("env", name)) => {
