@@ -29,6 +29,7 @@ struct Plan {
 pub(super) async fn run(context: &Context, rollback: &Rollback) -> Result<Exit, Failure> {
     let place = Place::find(&context.runtime_dir, rollback.edit.config.as_deref()).await?;
     let mut past = Past::open_texts(context, &rollback.past).await?;
+    let _lock = if rollback.edit.dry_run { None } else { Some(place.lock().await?) };
     let now = place.read()?;
     let revision = match rollback.revision {
         Some(number) => past.revision(number).await?,

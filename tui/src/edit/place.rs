@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Uid, geteuid};
 use toolgate_admin_api::{ConfigView, Exit, FileText, Shown};
 
+use super::lock::Lock;
 use super::refused;
 use crate::client::admin::AdminClient;
 use crate::failure::Failure;
@@ -45,6 +46,12 @@ impl Place {
             }
             None => Ok(Self { main: STANDARD.into(), served: false }),
         }
+    }
+
+    /// Waits until nobody else changes this configuration; nobody else begins before the answer is
+    /// dropped, so that what is read, written and taken back is of one piece.
+    pub(crate) async fn lock(&self) -> Result<Lock, Failure> {
+        Lock::take(self.folder()).await
     }
 
     /// The main file's folder.

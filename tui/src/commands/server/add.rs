@@ -24,6 +24,7 @@ pub(super) async fn run(context: &Context, add: &ServerAdd) -> Result<Exit, Fail
     let place = Place::find(&context.runtime_dir, add.edit.config.as_deref()).await?;
     let path = place.drop_in(&add.name);
     let text = table::file(&add.name, &add.target, &add.table)?;
+    let _lock = if add.edit.dry_run { None } else { Some(place.lock().await?) };
     if path.exists() && !add.force {
         return Err(Failure::new(Exit::Failed, format!("{} exists already.", path.display()))
             .remedy("Choose another name, or replace it with --force."));
