@@ -181,6 +181,21 @@ impl Site {
     /// When it cannot be started, or is ended by a signal.
     #[must_use]
     pub fn toolgate(&self, words: &[&str]) -> Said {
+        let output = self.command(words).output().expect("toolgate");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Said { code: output.status.code().expect("no signal"), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Types a command and does not wait for its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn begin_toolgate(&self, words: &[&str]) -> Child {
+        self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("toolgate")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(program("toolgate"));
         command.arg("--socket-dir").arg(self.path("run")).stdin(Stdio::null());
         match words {
@@ -194,9 +209,7 @@ impl Site {
             _ => drop(command.args(words)),
         }
         command.env_remove("TOOLGATE_RUNTIME_DIR");
-        let output = command.output().expect("toolgate");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        Said { code: output.status.code().expect("no signal"), out: text(output.stdout), err: text(output.stderr) }
+        command
     }
 
     /// A page of the listener.
