@@ -289,6 +289,15 @@ fn an_absent_credential_keeps_no_unit_down_and_is_told() {
 }
 
 #[test]
+fn a_bound_path_with_a_colon_is_refused() {
+    let server = |path: &str| format!("[server.a]\ncommand = [\"a\"]\nwrite = [\"{path}\"]\n");
+    let (units, problems) = rendered(&server("/home/a:/etc"));
+    assert!(units.text("toolgate-server-a.socket").is_none());
+    assert!(problems.iter().any(|problem| problem.contains("colon")), "{problems:?}");
+    good(&server("/srv/a:b"));
+}
+
+#[test]
 fn a_variable_of_a_keeper_is_said_to_be_out_of_reach() {
     let (units, problems) =
         rendered("[server.a]\ncommand = [\"a\"]\nenv.X = \"env:Y\"\n[server.b]\ncommand = [\"b\"]\n");
