@@ -4,7 +4,7 @@
 //! groups below its own. Where there are none, or the kernel counts less, a number is absent.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where the unified hierarchy is mounted on every machine that systemd runs.
 const ROOT: &str = "/sys/fs/cgroup";
@@ -56,7 +56,8 @@ pub(crate) fn own() -> Result<PathBuf, String> {
 /// The group that an instance names as its own, where it can be one.
 #[must_use]
 pub fn named(path: &Path) -> Option<PathBuf> {
-    path.starts_with(ROOT).then(|| path.to_owned())
+    let straight = path.components().all(|part| part != Component::ParentDir);
+    (straight && path.starts_with(ROOT)).then(|| path.to_owned())
 }
 
 /// The group of an instance of which only the process is known, where systemd started it.
@@ -125,5 +126,6 @@ mod tests {
     fn a_name_leads_nowhere_but_to_groups() {
         assert!(named(Path::new("/sys/fs/cgroup/a")).is_some());
         assert!(named(Path::new("/etc")).is_none());
+        assert!(named(Path::new("/sys/fs/cgroup/../../../etc")).is_none());
     }
 }

@@ -174,18 +174,42 @@ impl Site {
         ["run.log", "keeper.log"].map(|name| self.read(name).unwrap_or_default()).concat()
     }
 
-    /// Types a command: `toolgate` with these words.
+    /// Types a command: `toolgate` with these words. One that writes gets `--config`: root is not led
+    /// by a daemon to files that are not the packaged ones.
     ///
     /// # Panics
     /// When it cannot be started, or is ended by a signal.
     #[must_use]
     pub fn toolgate(&self, words: &[&str]) -> Said {
-        let mut command = Command::new(program("toolgate"));
-        command.arg("--socket-dir").arg(self.path("run")).args(words).stdin(Stdio::null());
-        command.env_remove("TOOLGATE_RUNTIME_DIR");
-        let output = command.output().expect("toolgate");
+        let output = self.command(words).output().expect("toolgate");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         Said { code: output.status.code().expect("no signal"), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Types a command and does not wait for its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn begin_toolgate(&self, words: &[&str]) -> Child {
+        self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("toolgate")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(program("toolgate"));
+        command.arg("--socket-dir").arg(self.path("run")).stdin(Stdio::null());
+        match words {
+            ["server", "add" | "import" | "remove", rest @ ..]
+            | ["key", "create", rest @ ..]
+            | ["config", "rollback", rest @ ..]
+                if !rest.contains(&"--config") =>
+            {
+                command.args(&words[..2]).arg("--config").arg(self.path("toolgate.toml")).args(rest);
+            }
+            _ => drop(command.args(words)),
+        }
+        command.env_remove("TOOLGATE_RUNTIME_DIR");
+        command
     }
 
     /// A page of the listener.

@@ -1,6 +1,8 @@
 //! A value that must not be shown: it prints as `***`.
 
 use std::fmt;
+use std::fs;
+use std::path::Path;
 
 /// A secret text, or a plain value that stands where a secret may stand.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,6 +33,21 @@ pub const CREDENTIALS: &str = "/etc/toolgate/credentials";
 
 /// Where `systemd-creds encrypt` puts them; one that is here comes first.
 pub const ENCRYPTED: &str = "/etc/credstore.encrypted";
+
+/// Whether units would find a credential that says something; `None` where whoever asks may not look.
+#[must_use]
+pub fn is_stored(name: &str) -> Option<bool> {
+    is_stored_in(&[Path::new(ENCRYPTED), Path::new(CREDENTIALS)], name)
+}
+
+/// The folder that is named last is the one that must be there to tell that nothing is.
+fn is_stored_in(folders: &[&Path], name: &str) -> Option<bool> {
+    let says = |folder: &&Path| fs::metadata(folder.join(name)).is_ok_and(|file| file.len() > 0);
+    if folders.iter().any(says) {
+        return Some(true);
+    }
+    fs::read_dir(folders.last()?).ok().map(|_| false)
+}
 
 /// Words that names of secrets contain, in lower case.
 const NAMES: &[&str] = &[
@@ -98,6 +115,17 @@ fn has_password(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_is_missing_only_for_whoever_can_look() {
+        let folder = tempfile::tempdir().expect("folder");
+        for (name, text) in [("there", "secret"), ("empty", "")] {
+            fs::write(folder.path().join(name), text).expect("writes");
+        }
+        let stored = |name| is_stored_in(&[Path::new("/nowhere"), folder.path()], name);
+        assert_eq!(["there", "empty", "absent"].map(stored), [Some(true), Some(false), Some(false)]);
+        assert_eq!(is_stored_in(&[folder.path(), Path::new("/nowhere")], "absent"), None);
+    }
 
     #[test]
     fn tells_secrets_from_settings() {

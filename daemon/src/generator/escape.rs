@@ -30,7 +30,9 @@ pub(super) fn word(text: &str) -> String {
 /// A path at the end of a value that is not taken apart, such as `LoadCredential=ID:PATH`.
 pub(super) fn rest(path: &Path) -> Result<String, String> {
     let path = straight(path);
-    let text = path.to_str().filter(|text| text.trim_end() == *text && !text.contains(char::is_control));
+    // A backslash at the end would join the next line to this one.
+    let fits = |text: &&str| text.trim_end() == *text && !text.ends_with('\\') && !text.contains(char::is_control);
+    let text = path.to_str().filter(fits);
     text.map(|text| text.replace('%', "%%"))
         .ok_or_else(|| format!("systemd cannot be told the path {}", path.display()))
 }
@@ -78,6 +80,7 @@ mod tests {
         assert_eq!(rest(Path::new("/etc/toolgate/conf.d/../100%")), Ok("/etc/toolgate/100%%".into()));
         assert!(rest(Path::new("/a\nb")).is_err());
         assert!(rest(Path::new("/a ")).is_err());
+        assert!(rest(Path::new("/a\\")).is_err());
     }
 
     #[test]

@@ -96,16 +96,12 @@ fn files(parts: &Parts) -> usize {
     all.next_multiple_of(FILES_STEP).min(MOST_FILES)
 }
 
-/// A line per credential that the gate itself reads.
+/// Lines for each credential that the gate itself reads.
 fn credentials(parts: &Parts) -> (String, Vec<String>) {
     let mut lines = BTreeMap::new();
     let mut problems = Vec::new();
-    for server in enabled(parts) {
-        let (Transport::Http(http) | Transport::Sse(http)) = &server.transport else { continue };
-        for (_, value) in &http.headers {
-            // A bearer token's reference stands behind its scheme.
-            let text = value.expose().strip_prefix("Bearer ").unwrap_or(value.expose());
-            let Some(name) = text.strip_prefix("credential:") else { continue };
+    for server in enabled(parts).filter(|server| !matches!(server.transport, Transport::Stdio(_))) {
+        for name in named(server) {
             match load_credential(name) {
                 Ok(line) => drop(lines.insert(name.to_owned(), line)),
                 Err(why) => problems.push(format!("the server {}: {why}", server.name)),
@@ -115,12 +111,42 @@ fn credentials(parts: &Parts) -> (String, Vec<String>) {
     (lines.into_values().collect(), problems)
 }
 
-/// The line that loads a credential: encrypted where it is so on this machine.
+/// The credentials that a server's settings name.
+fn named(server: &Server) -> impl Iterator<Item = &str> {
+    let values = match &server.transport {
+        Transport::Stdio(stdio) => &stdio.environment,
+        Transport::Http(http) | Transport::Sse(http) => &http.headers,
+    };
+    values.iter().filter_map(|(_, value)| {
+        // A bearer token's reference stands behind its scheme.
+        value.expose().strip_prefix("Bearer ").unwrap_or(value.expose()).strip_prefix("credential:")
+    })
+}
+
+/// A sentence for each credential that is not there; none where `is_stored` cannot tell.
+pub(super) fn absent(parts: &Parts, is_stored: impl Fn(&str) -> Option<bool>) -> Vec<String> {
+    let all = enabled(parts).flat_map(|server| named(server).map(move |name| (server, name)));
+    all.filter(|(_, name)| is_stored(name) == Some(false))
+        .map(|(server, name)| {
+            let name = name.escape_debug();
+            format!("the server {}: there is no credential {name}: write it to {CREDENTIALS}/{name}", server.name)
+        })
+        .collect()
+}
+
+/// The lines that load a credential: encrypted where it is so on this machine, empty where it is
+/// absent. systemd starts no unit that lacks one, and says so nowhere but in the journal.
 pub(super) fn load_credential(name: &str) -> Result<String, String> {
     let name = escape::credential(name)?;
-    Ok(if Path::new(ENCRYPTED).join(name).exists() {
+    let load = if Path::new(ENCRYPTED).join(name).exists() {
         format!("LoadCredentialEncrypted={name}:{ENCRYPTED}/{name}\n")
     } else {
         format!("LoadCredential={name}:{CREDENTIALS}/{name}\n")
-    })
+    };
+    Ok(format!("{load}{}", or_empty(name)))
+}
+
+/// What a credential is where its file is absent: a line end, since systemd passes over an empty value.
+pub(super) fn or_empty(name: &str) -> String {
+    format!("SetCredential={name}:\\n\n")
 }

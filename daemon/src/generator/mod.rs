@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use crate::config::Parts;
 use crate::config::check::STANDARD_PATH;
 use crate::config::salvage::salvage;
+use crate::config::secret::is_stored;
 use crate::config::settings::Transport;
 use units::Units;
 
@@ -83,6 +84,7 @@ fn render_to(config: &Path, folder: &Path) -> Vec<String> {
     let (parts, mut problems) = salvage(config);
     let (units, left_out) = render(&parts, &folder.display().to_string());
     problems.extend(left_out);
+    problems.extend(front::absent(&parts, is_stored));
     problems.extend(write::all(&units, folder));
     problems
 }

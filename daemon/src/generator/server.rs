@@ -3,10 +3,10 @@
 //! What an operator wants otherwise goes into a drop-in of either unit.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::escape::{rest, word};
-use super::front::load_credential;
+use super::front::{load_credential, or_empty};
 use super::units::Unit;
 use super::{HEAD, PROGRAM, TARGET};
 use crate::config::Secret;
@@ -45,7 +45,7 @@ pub(super) fn render(
     let public = |text| Unit { text, secret: false };
     let mut files = vec![
         (socket_unit(name), public(socket(name, &stdio.instances, runtime_dir)?)),
-        (service_unit(name), public(service(name, stdio, &environment))),
+        (service_unit(name), public(service(name, stdio, &environment)?)),
     ];
     if !environment.pairs.is_empty() {
         files.push((environment_file(name), Unit { text: environment.pairs, secret: true }));
@@ -78,7 +78,7 @@ fn socket(name: &str, instances: &Instances, runtime_dir: &Path) -> Result<Strin
     ))
 }
 
-fn service(name: &str, stdio: &Stdio, environment: &Environment) -> String {
+fn service(name: &str, stdio: &Stdio, environment: &Environment) -> Result<String, String> {
     let state = format!("/var/lib/toolgate-servers/{name}");
     let cache = format!("/var/cache/toolgate-servers/{name}");
     let mut text = format!(
@@ -110,10 +110,10 @@ fn service(name: &str, stdio: &Stdio, environment: &Environment) -> String {
     text.push_str(&environment.credentials);
     limits(&stdio.instances, &mut text);
     network(&stdio.access, &mut text);
-    files(&stdio.access, &mut text);
+    files(&stdio.access, &mut text)?;
     text.push('\n');
     text.push_str(SANDBOX);
-    text
+    Ok(text)
 }
 
 /// The wrapper's command line. Where paths are granted, it confines itself to them and to what is
@@ -167,7 +167,8 @@ impl Environment {
                 }
                 Some(("file", path)) => {
                     let id = format!("toolgate.variable-{number}");
-                    let _ = writeln!(environment.credentials, "LoadCredential={id}:{}", rest(Path::new(path))?);
+                    let path = rest(Path::new(path))?;
+                    let _ = write!(environment.credentials, "LoadCredential={id}:{path}\n{}", or_empty(&id));
                     environment.secret(variable, &id);
                 }
                 Some(("env", name)) => {
@@ -219,8 +220,13 @@ fn network(access: &Access, text: &mut String) {
 }
 
 /// A path that does not exist is left to the wrapper, which can say so to the gate.
-fn files(access: &Access, text: &mut String) {
+fn files(access: &Access, text: &mut String) -> Result<(), String> {
     let at_home = |path: &Path| HOMES.iter().any(|home| path.starts_with(home));
+    // In a bound path a colon would begin another path.
+    let parts = |path: &&PathBuf| at_home(path) && path.as_os_str().as_encoded_bytes().contains(&b':');
+    if let Some(path) = access.read.iter().chain(&access.write).find(parts) {
+        return Err(format!("systemd cannot be told the path {}, since it contains a colon", path.display()));
+    }
     let mut list = |key: &str, path: &Path| {
         let _ = writeln!(text, "{key}={}", word(&format!("-{}", path.display())));
     };
@@ -238,4 +244,5 @@ fn files(access: &Access, text: &mut String) {
     }
     // What it writes for a group must be that group's to read.
     let _ = writeln!(text, "UMask={}", if access.groups.is_empty() { "0077" } else { "0007" });
+    Ok(())
 }

@@ -83,13 +83,17 @@ const FOLDER: &str = "/run/systemd/generator";
 
 /// The units of a configuration, rendered as the generator does.
 pub(super) fn rendered(text: &str) -> (Units, Vec<String>) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("toolgate.toml");
-    std::fs::write(&path, format!("version = 1\n{text}")).unwrap();
-    let (parts, mut problems) = salvage(&path);
+    let (parts, mut problems) = parts(text);
     let (units, left_out) = render(&parts, FOLDER);
     problems.extend(left_out);
     (units, problems)
+}
+
+fn parts(text: &str) -> (Parts, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("toolgate.toml");
+    std::fs::write(&path, format!("version = 1\n{text}")).unwrap();
+    salvage(&path)
 }
 
 fn good(text: &str) -> Units {
@@ -269,6 +273,33 @@ fn credentials_of_the_gate_are_loaded_for_the_gate() {
     );
     let loaded = values(&units, front::DROP_IN, "LoadCredential");
     assert_eq!(loaded, ["key:/etc/toolgate/credentials/key", "token:/etc/toolgate/credentials/token"]);
+}
+
+#[test]
+fn an_absent_credential_keeps_no_unit_down_and_is_told() {
+    let text = "[server.w]\nendpoints = \"http://127.0.0.1:1/mcp\"\nbearer = \"credential:token\"\n\
+        [server.f]\ncommand = [\"f\"]\nenv.T = \"credential:t\"\nenv.F = \"file:/etc/f\"\n";
+    let units = good(text);
+    // An empty value would be passed over: systemd starts a unit without a file only where a default says something.
+    assert_eq!(values(&units, front::DROP_IN, "SetCredential"), ["token:\\n"]);
+    let defaults = values(&units, &server::service_unit("f"), "SetCredential");
+    assert_eq!(defaults, ["t:\\n", "toolgate.variable-1:\\n"]);
+    let (parts, _) = parts(text);
+    let told = front::absent(&parts, |_| Some(false));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.iter().any(|told| told.contains("/etc/toolgate/credentials/token")), "{told:?}");
+    for unknown in [None, Some(true)] {
+        assert_eq!(front::absent(&parts, |_| unknown), [] as [String; 0]);
+    }
+}
+
+#[test]
+fn a_bound_path_with_a_colon_is_refused() {
+    let server = |path: &str| format!("[server.a]\ncommand = [\"a\"]\nwrite = [\"{path}\"]\n");
+    let (units, problems) = rendered(&server("/home/a:/etc"));
+    assert!(units.text("toolgate-server-a.socket").is_none());
+    assert!(problems.iter().any(|problem| problem.contains("colon")), "{problems:?}");
+    good(&server("/srv/a:b"));
 }
 
 #[test]

@@ -63,6 +63,10 @@ fn read_credential(secret: &str) -> Result<(OsString, OsString), String> {
     if value.last() == Some(&b'\n') {
         value.pop();
     }
+    // The unit gives an empty one where the file is absent.
+    if value.is_empty() {
+        return Err(format!("--secret {secret}: the credential is empty, or its file is absent"));
+    }
     if value.contains(&0) {
         return Err(format!("--secret {secret}: the credential contains NUL, which no environment can hold"));
     }

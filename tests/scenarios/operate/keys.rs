@@ -24,3 +24,22 @@ async fn a_key_is_appended_and_known_at_once() {
     assert!(!refused.out.contains("tg_"), "{}", refused.out);
     assert_eq!(site.read("conf.d/keys.toml"), before, "a tier that does not exist leaves no trace");
 }
+
+#[tokio::test]
+async fn no_key_is_lost_where_several_are_made_at_once() {
+    const KEYS: usize = 20;
+    let mut site = Site::new();
+    site.start().await;
+    let made: Vec<_> = std::thread::scope(|scope| {
+        let site = &site;
+        let make = || site.toolgate(&["key", "create", "--owner", "ana", "--write", "--json"]).done().json();
+        let threads: Vec<_> = (0..KEYS).map(|_| scope.spawn(make)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a key")).collect()
+    });
+    let text = site.read("conf.d/keys.toml").expect("a file");
+    for key in &made {
+        let id = key["id"].as_str().expect("an id");
+        assert!(text.contains(&format!("[key.{id}]\n")), "{id} is lost: {text}");
+    }
+    assert_eq!(text.matches("[key.").count(), KEYS, "{text}");
+}

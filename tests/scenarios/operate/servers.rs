@@ -140,3 +140,29 @@ async fn only_a_server_with_a_file_of_its_own_is_removed() {
     assert_eq!(used.code, 78, "a profile needs it: {used:?}");
     assert_eq!(site.drop_ins(), ["profile.toml", "used.toml", "web.toml"]);
 }
+
+#[tokio::test]
+async fn what_is_interrupted_is_taken_back() {
+    let site = site().await;
+    // It reads and never answers.
+    let mut adding = site.begin_toolgate(&["server", "add", "mute", "--", "sleep", "60"]);
+    let written = || std::future::ready(site.read("conf.d/mute.toml"));
+    toolgate_tests::wait::until("the server's file", written).await;
+    rustix::process::kill_process(rustix::process::Pid::from_child(&adding), rustix::process::Signal::INT)
+        .expect("a running command");
+    let ended = tokio::task::spawn_blocking(move || adding.wait()).await.expect("a thread").expect("an end");
+    assert_eq!(ended.code(), Some(1));
+    assert_eq!(site.read("conf.d/mute.toml"), None);
+    let listed = site.toolgate(&["server", "list"]).done();
+    assert!(!listed.out.contains("mute"), "{}", listed.out);
+}
+
+#[tokio::test]
+async fn a_running_gate_is_not_asked_for_a_credential_that_it_cannot_have() {
+    let mut site = Site::new();
+    site.start().await;
+    let said = site.toolgate(&["server", "add", "web", "http://127.0.0.1:1/mcp", "--bearer", "credential:web"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("file:PATH") && said.err.contains("systemctl restart toolgated"), "{}", said.err);
+    assert_eq!(site.read("conf.d/web.toml"), None);
+}

@@ -69,6 +69,7 @@ async fn write(
 ) -> Result<(PathBuf, takeover::Taken), Failure> {
     let place = Place::find(&context.runtime_dir, create.edit.config.as_deref()).await?;
     let path = place.drop_in("keys");
+    let _lock = place.lock().await?;
     let before = place.read()?;
     let there = before.iter().find(|file| file.name == "conf.d/keys.toml").map(|file| file.text.as_str());
     let text = match there.map(str::trim_end) {

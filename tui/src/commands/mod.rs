@@ -8,6 +8,7 @@ mod config;
 mod diff;
 mod generate;
 mod history;
+mod interrupt;
 mod key;
 mod probe;
 mod rollback;

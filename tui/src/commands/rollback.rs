@@ -29,6 +29,7 @@ struct Plan {
 pub(super) async fn run(context: &Context, rollback: &Rollback) -> Result<Exit, Failure> {
     let place = Place::find(&context.runtime_dir, rollback.edit.config.as_deref()).await?;
     let mut past = Past::open_texts(context, &rollback.past).await?;
+    let _lock = if rollback.edit.dry_run { None } else { Some(place.lock().await?) };
     let now = place.read()?;
     let revision = match rollback.revision {
         Some(number) => past.revision(number).await?,
@@ -43,10 +44,10 @@ pub(super) async fn run(context: &Context, rollback: &Rollback) -> Result<Exit, 
     if !context.json {
         diff::print(&diff::texts(&now, &revision.files, &["now".into(), format!("revision {number}")]));
     }
-    if !rollback.edit.dry_run && !rollback.yes {
-        ask(number)?;
-    }
     let asides: Vec<_> = plan.aside.iter().map(|path| (path.clone(), free_name(path, number))).collect();
+    if !rollback.edit.dry_run && !rollback.yes {
+        ask(number, &plan.would(&asides))?;
+    }
     let outcome = if rollback.edit.dry_run {
         None
     } else {
@@ -124,6 +125,13 @@ impl Plan {
         Ok(plan)
     }
 
+    /// A line for each file, with its whole path: the texts above name files as the history does.
+    fn would(&self, asides: &[(PathBuf, PathBuf)]) -> String {
+        let written = self.write.iter().map(|(path, _)| format!("write   {}\n", path.display()));
+        let renamed = asides.iter().map(|(from, to)| format!("rename  {} to {}\n", from.display(), to.display()));
+        written.chain(renamed).collect()
+    }
+
     fn carry_out(&self, asides: &[(PathBuf, PathBuf)], change: &mut Change) -> Result<(), Failure> {
         for (path, file) in &self.write {
             change.write(path, &file.text, file.mode.map_or(Access::Daemon, Access::Mode))?;
@@ -148,12 +156,12 @@ fn free_name(path: &Path, number: u64) -> PathBuf {
     }
 }
 
-fn ask(number: u64) -> Result<(), Failure> {
+fn ask(number: u64, would: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::new(Exit::Usage, "Nobody can be asked here.")
             .remedy("Say --yes to go back, or --dry-run to look."));
     }
-    eprint!("Write the files of revision {number} back and reload? [y/N] ");
+    eprint!("{would}Write these files of revision {number} back and reload? [y/N] ");
     let _ = io::stderr().flush();
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::local("The answer cannot be read", error))?;
@@ -191,5 +199,9 @@ mod tests {
         let written: Vec<_> = plan.write.iter().map(|(path, _)| path.display().to_string()).collect();
         assert_eq!(written, ["/etc/toolgate/conf.d/a.toml", "/etc/toolgate/conf.d/b.toml"]);
         assert_eq!(plan.aside, [PathBuf::from("/etc/toolgate/conf.d/c.toml")]);
+        let asides = [("/etc/toolgate/conf.d/c.toml".into(), "/etc/toolgate/conf.d/c.toml.rolled-back-3".into())];
+        let would = plan.would(&asides);
+        assert!(would.contains("/etc/toolgate/conf.d/a.toml\n"), "{would}");
+        assert!(would.contains("c.toml to /etc/toolgate/conf.d/c.toml.rolled-back-3\n"), "{would}");
     }
 }

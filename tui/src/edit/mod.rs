@@ -1,9 +1,11 @@
 //! The configuration's files, as commands change them.
 //!
 //! The front never writes them: whoever may, runs `toolgate`. A [`Change`] is whole or undone, each
-//! file of it is replaced in one step, and whoever may not write is told to use sudo.
+//! file of it is replaced in one step, nobody else changes anything meanwhile, and whoever may not
+//! write is told to use sudo.
 
 mod change;
+mod lock;
 mod place;
 mod write;
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::process::geteuid;
-use toolgate_admin_api::{ConfigView, Exit, FileText};
+use rustix::process::{Uid, geteuid};
+use toolgate_admin_api::{ConfigView, Exit, FileText, Shown};
 
+use super::lock::Lock;
 use super::refused;
 use crate::client::admin::AdminClient;
 use crate::failure::Failure;
@@ -40,11 +41,17 @@ impl Place {
         }
         match told {
             Some(main) => {
-                trust(&main)?;
+                trust(&main, runtime_dir, geteuid())?;
                 Ok(Self { main, served: true })
             }
             None => Ok(Self { main: STANDARD.into(), served: false }),
         }
+    }
+
+    /// Waits until nobody else changes this configuration; nobody else begins before the answer is
+    /// dropped, so that what is read, written and taken back is of one piece.
+    pub(crate) async fn lock(&self) -> Result<Lock, Failure> {
+        Lock::take(self.folder()).await
     }
 
     /// The main file's folder.
@@ -112,21 +119,77 @@ fn same_file(one: &Path, other: &Path) -> bool {
         || fs::canonicalize(one).ok().zip(fs::canonicalize(other).ok()).is_some_and(|(one, other)| one == other)
 }
 
-/// Whoever writes as root must not be led by the daemon, which is less: its word is taken only for a
-/// folder that belongs to root, or to whoever asks.
-fn trust(main: &Path) -> Result<(), Failure> {
-    let folder = main.parent().unwrap_or(Path::new("/"));
-    let owner = fs::metadata(folder).map_err(|error| refused(folder, "read", &error))?.uid();
-    if owner == 0 || owner == geteuid().as_raw() {
+/// Whoever writes must not be led by the daemon, which may be less: a file that only it names is taken
+/// where the package puts it, or where whoever asks runs that daemon and is not root.
+fn trust(main: &Path, runtime_dir: &Path, who: Uid) -> Result<(), Failure> {
+    let own = || !who.is_root() && fs::metadata(runtime_dir).is_ok_and(|folder| folder.uid() == who.as_raw());
+    if main == Path::new(STANDARD) || own() {
         return Ok(());
     }
-    let message = format!("The daemon reads {}, whose folder belongs to another user (uid {owner}).", main.display());
-    Err(Failure::new(Exit::Denied, message).remedy("Name the file with --config if that is right."))
+    let message = format!("The daemon says that it reads {}, which is not {STANDARD}.", Shown(&main.to_string_lossy()));
+    Err(Failure::new(Exit::Denied, message)
+        .remedy("Nothing was changed. Name the file with --config if that is right."))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::net::UnixListener;
+
+    use toolgate_admin_api::{API_VERSION, Socket};
+
     use super::*;
+
+    /// A front that says what its intruder likes.
+    fn compromised(runtime_dir: &Path) {
+        let path = Socket::View.path(runtime_dir);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("makes it");
+        let listener = UnixListener::bind(path).expect("listens");
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
+            while let Some(Ok(line)) = lines.next() {
+                let body = if line.starts_with("GET /v1/version") {
+                    serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "api": API_VERSION,
+                        "api_minimum": API_VERSION, "instance": "x", "revision": 1 })
+                } else if line.starts_with("GET /v1/config") {
+                    serde_json::json!({ "revision": 1, "loaded_at_ms": 1, "files": ["/etc/cron.d/toolgate"] })
+                } else {
+                    continue;
+                };
+                let body = body.to_string();
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}", body.len());
+                stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).expect("writes");
+            }
+        });
+    }
+
+    #[tokio::test]
+    async fn root_is_not_led_to_a_file_that_a_compromised_front_names() {
+        let folder = tempfile::tempdir().expect("folder");
+        compromised(folder.path());
+        let found = Place::find(folder.path(), None).await;
+        if geteuid().is_root() {
+            let failure = found.expect_err("no place");
+            assert_eq!(failure.exit, Exit::Denied, "{}", failure.message);
+            assert!(failure.message.contains("/etc/cron.d/toolgate"), "{}", failure.message);
+        } else {
+            found.expect("whoever runs the daemon has no more rights than it");
+        }
+    }
+
+    #[test]
+    fn only_the_standard_file_is_taken_from_a_daemon_of_somebody_else() {
+        let folder = tempfile::tempdir().expect("folder");
+        let me = fs::metadata(folder.path()).expect("a folder").uid();
+        for who in [Uid::ROOT, Uid::from_raw(me.wrapping_add(1).max(1))] {
+            assert!(trust(Path::new(STANDARD), folder.path(), who).is_ok());
+            for led in ["/etc/cron.d/toolgate", "/etc/toolgate/../cron.d/x", "/etc/toolgate/conf.d/x.toml"] {
+                assert!(trust(Path::new(led), folder.path(), who).is_err(), "{led}");
+            }
+        }
+    }
 
     fn place() -> Place {
         Place { main: "/etc/toolgate/toolgate.toml".into(), served: false }

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::environment::{Reader, Scrutiny};
-use super::super::secret::{CREDENTIALS, ENCRYPTED, Secret, looks_secret};
+use super::super::secret::{CREDENTIALS, Secret, is_stored, looks_secret};
 use super::super::tree::{Entry, Node};
 use super::Context;
 
@@ -64,17 +64,18 @@ fn credential(node: &Node, name: &str, context: &mut Context<'_>) -> Option<Secr
     }
     let help = format!("write it to {CREDENTIALS}/{name}, then run `systemctl daemon-reload`, and restart who uses it");
     let Some(folder) = context.environment.credentials() else {
-        if !context.environment.scrutiny.is_final() && is_stored(name) {
-            return Some(Secret::new(String::new()));
-        }
-        return hidden(node, format!("there is no credential {name:?} here"), help, context);
+        let message = format!("there is no credential {name:?} here");
+        let scrutiny = context.environment.scrutiny;
+        return match is_stored(name).filter(|_| !scrutiny.is_final()) {
+            Some(true) => Some(Secret::new(String::new())),
+            Some(false) if scrutiny == Scrutiny::Operator => {
+                context.error("missing-secret", node.place, message, help);
+                None
+            }
+            _ => hidden(node, message, help, context),
+        };
     };
     from_file(node, &folder.join(name), Some(&help), context)
-}
-
-/// Whether systemd's units would find it.
-fn is_stored(name: &str) -> bool {
-    [ENCRYPTED, CREDENTIALS].iter().any(|folder| Path::new(folder).join(name).exists())
 }
 
 fn variable(node: &Node, name: &str, context: &mut Context<'_>) -> Option<Secret> {
@@ -127,6 +128,11 @@ fn from_file(node: &Node, path: &Path, absent: Option<&str>, context: &mut Conte
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let trimmed = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+            // Units give an empty credential where its file is absent.
+            if let (true, Some(help)) = (trimmed.is_empty(), absent) {
+                context.error("missing-secret", node.place, format!("the credential {shown} is empty"), help);
+                return None;
+            }
             if trimmed.is_empty() {
                 context.warning("empty-secret", node.place, format!("{shown} is empty"), "write the secret into it");
             }

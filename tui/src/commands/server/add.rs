@@ -1,15 +1,16 @@
 //! `toolgate server add`: from a command line to tools that clients may call.
 //!
-//! Every step that fails takes back what was done before it, so that a server that does not start
-//! leaves no trace in the configuration.
+//! Every step that fails or is interrupted takes back what was done before it, so that a server that
+//! does not start leaves no trace in the configuration.
 
 use std::path::Path;
 
 use serde_json::json;
-use toolgate_admin_api::{Exit, ServerTools};
+use toolgate_admin_api::{Exit, FileText, ServerTools};
 
 use super::{ask, print_tools, table};
 use crate::args::ServerAdd;
+use crate::commands::interrupt::Interrupt;
 use crate::commands::{Context, takeover};
 use crate::edit::{Access, Change, Place};
 use crate::failure::Failure;
@@ -24,6 +25,7 @@ pub(super) async fn run(context: &Context, add: &ServerAdd) -> Result<Exit, Fail
     let place = Place::find(&context.runtime_dir, add.edit.config.as_deref()).await?;
     let path = place.drop_in(&add.name);
     let text = table::file(&add.name, &add.target, &add.table)?;
+    let _lock = if add.edit.dry_run { None } else { Some(place.lock().await?) };
     if path.exists() && !add.force {
         return Err(Failure::new(Exit::Failed, format!("{} exists already.", path.display()))
             .remedy("Choose another name, or replace it with --force."));
@@ -37,6 +39,10 @@ pub(super) async fn run(context: &Context, add: &ServerAdd) -> Result<Exit, Fail
         return Ok(Exit::Done);
     }
     let before = place.read()?;
+    if place.served {
+        may_be_known(add, &before, &path)?;
+    }
+    let interrupt = Interrupt::listen()?;
     let mut change = Change::default();
     change.write(&path, &text, Access::Daemon)?;
     let taken = takeover::run(context, &place, &before, change, &format!("server add {}", add.name)).await?;
@@ -44,7 +50,12 @@ pub(super) async fn run(context: &Context, add: &ServerAdd) -> Result<Exit, Fail
         told(context, add, &path, &taken, None);
         return Ok(Exit::Done);
     }
-    match ask(context, &add.name).await {
+    let asked = tokio::select! {
+        biased;
+        interrupted = interrupt.came() => Err(interrupted),
+        tools = ask(context, &add.name) => tools,
+    };
+    match asked {
         Ok(tools) => {
             told(context, add, &path, &taken, Some(&tools));
             Ok(Exit::Done)
@@ -55,6 +66,26 @@ pub(super) async fn run(context: &Context, add: &ServerAdd) -> Result<Exit, Fail
             Err(failure.remedy(format!("{AS_BEFORE}{}", hint(add))))
         }
     }
+}
+
+/// Whether a gate that runs can have the credentials that a server at a URL needs: systemd hands them
+/// to the gate at its start only, so that one is there only where the configuration names it already.
+fn may_be_known(add: &ServerAdd, before: &[FileText], path: &Path) -> Result<(), Failure> {
+    if add.target.url.is_none() {
+        return Ok(());
+    }
+    let values = add.table.bearer.iter().chain(add.table.header.iter().map(|(_, value)| value));
+    let mut names = values.filter_map(|value| value.strip_prefix("credential:"));
+    let is_named = |name: &str| {
+        let quoted = ['"', '\''].map(|quote| format!("{quote}credential:{name}{quote}"));
+        before.iter().any(|file| quoted.iter().any(|reference| file.text.contains(reference)))
+    };
+    let Some(name) = names.find(|name| !is_named(name)) else { return Ok(()) };
+    Err(Failure::new(Exit::Failed, format!("A gate that runs gets no new credential such as {name}.")).remedy(format!(
+        "Name a file instead, as file:PATH. Or put what --dry-run prints into {}, the secret into \
+         /etc/toolgate/credentials/{name}, then run `systemctl daemon-reload` and `systemctl restart toolgated`.",
+        path.display()
+    )))
 }
 
 /// What most often is the matter with programs that start at a desk and not here.

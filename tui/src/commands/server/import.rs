@@ -50,6 +50,7 @@ pub(super) async fn run(context: &Context, import: &ServerImport) -> Result<Exit
             format!("{} has no server that can be taken over.", import.file.display()),
         ));
     }
+    let _lock = if import.edit.dry_run { None } else { Some(place.lock().await?) };
     let files: Vec<_> = imported.servers.iter().map(|server| place.drop_in(&server.name)).collect();
     let secrets = imported.secrets.iter().map(|secret| &secret.path);
     if let Some(there) = files.iter().chain(secrets).find(|path| path.exists() && !import.force) {

@@ -13,6 +13,7 @@ use crate::output;
 /// Removes the file of a server that has one of its own.
 pub(super) async fn run(context: &Context, remove: &ServerRemove) -> Result<Exit, Failure> {
     let place = Place::find(&context.runtime_dir, remove.edit.config.as_deref()).await?;
+    let _lock = if remove.edit.dry_run { None } else { Some(place.lock().await?) };
     let before = place.read()?;
     let name = &remove.name;
     let path = place.drop_in(name);

@@ -2,6 +2,7 @@
 
 use toolgate_admin_api::{Exit, Instance, InstanceEnd, Instances, ServerStatus, Shown};
 
+use super::last_words;
 use crate::client::admin::AdminClient;
 use crate::commands::{Context, status};
 use crate::failure::Failure;
@@ -28,7 +29,7 @@ fn print(server: &ServerStatus) {
     }
     if let Some(end) = &instances.last_end {
         output::line("");
-        last_words(end);
+        last_end(end);
     }
 }
 
@@ -66,15 +67,14 @@ fn bytes(number: Option<u64>) -> String {
     }
 }
 
-fn last_words(end: &InstanceEnd) {
+fn last_end(end: &InstanceEnd) {
     let peak = end.memory_peak.map_or_else(String::new, |_| format!(", at most {} of memory", bytes(end.memory_peak)));
     output::line(&format!("The instance that ended last (pid {}): {}{peak}", end.pid, Shown(&end.how)));
     if end.stderr.is_empty() {
         return output::line("It wrote nothing on standard error.");
     }
-    output::line("Its last lines on standard error:");
-    for line in &end.stderr {
-        output::line(&format!("  {}", output::printable(line)));
+    for line in last_words(&end.stderr) {
+        output::line(&output::printable(&line));
     }
 }
 
