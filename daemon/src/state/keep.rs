@@ -327,8 +327,8 @@ mod tests {
             assert!(link.serve(Serves::Session(unasked)));
             let mut server = BufReader::new(tokio::net::UnixStream::from_std(theirs).unwrap());
             for id in ["x".repeat(MAX_ID), "a".to_owned(), "b".to_owned(), "c".to_owned()] {
-                let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":\"{id}\",\"method\":\"roots/list\"}}\n");
-                server.write_all(line.as_bytes()).await.unwrap();
+                let asked = format!("{{\"jsonrpc\":\"2.0\",\"id\":\"{id}\",\"method\":\"roots/list\"}}\n");
+                server.write_all(asked.as_bytes()).await.unwrap();
             }
             let mut refused = String::new();
             server.read_line(&mut refused).await.unwrap();
