@@ -6,7 +6,6 @@ from machine import Machine, expect
 
 SERVERS = 50
 WITHIN = 0.1  # seconds, for the fastest: whatever else the machine does only adds to it
-UNOPTIMISED = 5  # times as long, for programs of cargo's dev profile
 
 
 def run(machine: Machine) -> None:
@@ -24,5 +23,6 @@ def run(machine: Machine) -> None:
         took.append((ready - began) / 1e6)
     fastest, median, slowest = (1000 * time for time in (min(took), statistics.median(took), max(took)))
     print(f"   to READY with {SERVERS} servers: median {median:.0f} ms, {fastest:.0f} to {slowest:.0f}")
-    allowed = WITHIN if machine.optimised else WITHIN * UNOPTIMISED
-    expect(min(took) < allowed, f"the fastest took {min(took):.3f} s, more than {allowed:g}: {took}")
+    # Of programs of cargo's dev profile it is a figure only.
+    if machine.optimised:
+        expect(min(took) < WITHIN, f"the fastest took {min(took):.3f} s, more than {WITHIN:g}: {took}")
