@@ -35,6 +35,10 @@ KINDS = [
 WAITS = "python-1"
 
 
+# What SDKs say of a connection that was closed before they sent.
+CLOSED = ("other side closed", "ECONNRESET", "EPIPE", "socket hang up", "Server disconnected", "ReadError", "WriteError")
+
+
 class Real(Ledger, threading.Thread):
     """One process of an SDK; its lines are read as they come."""
 
@@ -45,6 +49,7 @@ class Real(Ledger, threading.Thread):
             raise Failed(f"{program[0]} is not there: tests/run install fetches it")
         self.kind, self.session = kind, None
         self.broken = Counter()  # transports that the SDK ended, by what it said
+        self.stale = 0  # calls sent into a connection that a kill had closed: no SDK looks before it sends
         self.waited = 0  # calls cut by a kill of which the SDK said nothing
         url = f"https://localhost:{traffic.port}/mcp/{server}"
         plan = {"url": url, "key": traffic.key, "name": self.name, "era": era, "seconds": seconds}
@@ -94,6 +99,9 @@ class Real(Ledger, threading.Thread):
         if late and self.kind != WAITS:
             self.failures.append(f"call {name} to {self.server}: {error}")
             return False
+        if any(word in error for word in CLOSED) and self.traffic.has_just_killed(self.began):
+            self.cut, self.unheard, self.stale = self.cut + 1, self.unheard + 1, self.stale + 1
+            return True
         excused = super().fail(name, error)
         self.waited += late and excused
         return excused
@@ -114,6 +122,8 @@ class Real(Ledger, threading.Thread):
         said = f"{self.name}: {len(self.answered)} answers, {self.cut} calls cut by a kill"
         if self.waited:
             said += f", {self.waited} of them without an error until the client's own time limit"
+        if self.stale:
+            said += f", {self.stale} of them sent into a connection that the kill had closed"
         for why, times in self.broken.items():
             said += f"; {times} transports ended by the SDK upon {why}"
         return said + (", its session gone on with by another transport" if self.broken else "")

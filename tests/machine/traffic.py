@@ -27,6 +27,7 @@ from machine import Failed, Machine, eventually, expect
 
 HERE = pathlib.Path(__file__).parent
 PORT = 3001
+NOTICES_WITHIN = 1.0  # seconds until a busy client has noticed that its idle connection was closed
 CALL_TAKES = 0.05  # seconds, within the server: so that each client nearly always has a call in flight
 HEADERS = {
     "Content-Type": "application/json",
@@ -239,6 +240,10 @@ class Traffic(contextlib.ExitStack):
         """Whether a call that began then was in flight at a SIGKILL."""
         now, dying = time.monotonic(), self.dying
         return dying is not None or any(began <= gone and killed <= now for killed, gone in self.kills)
+
+    def has_just_killed(self, began: float) -> bool:
+        """Whether a call that began then may have been sent into a connection that a SIGKILL had closed already."""
+        return any(gone <= began <= gone + NOTICES_WITHIN for _, gone in self.kills)
 
     def settle(self):
         """Every client makes two calls more, after whatever happened last."""
