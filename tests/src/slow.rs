@@ -86,13 +86,7 @@ const OPENING: usize = 32;
 /// # Panics
 /// When it does not start.
 pub async fn gate(deadline: Duration) -> Gate {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}/mcp", listener.local_addr().expect("its address"));
-    thread::spawn(move || {
-        let listener = listener.into_std().expect("a socket");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async { standin::serve(TcpListener::from_std(listener).expect("a socket")).await.ok() });
-    });
+    let url = standin().await;
     let ms = deadline.as_millis();
     Setup::default()
         .http("standin", &url)
@@ -101,6 +95,21 @@ pub async fn gate(deadline: Duration) -> Gate {
         ))
         .start()
         .await
+}
+
+/// The URL of a server that answers at once, in a thread of its own.
+///
+/// # Panics
+/// When it does not start.
+pub async fn standin() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/mcp", listener.local_addr().expect("its address"));
+    thread::spawn(move || {
+        let listener = listener.into_std().expect("a socket");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { standin::serve(TcpListener::from_std(listener).expect("a socket")).await.ok() });
+    });
+    url
 }
 
 /// Runs the plan at a gate that waits `plan.deadline`.
@@ -146,8 +155,12 @@ fn start(gate: &Gate, plan: Plan, open: &Arc<AtomicUsize>) -> JoinSet<io::Result
     clients
 }
 
-/// In a thread of its own, so that the slow clients' work is not taken for the gate's.
-async fn measure(gate: &Gate, time: Duration) -> Seen {
+/// What well-behaved clients of the server `standin` see, in a thread of their own, so that the work of others is not
+/// taken for the gate's.
+///
+/// # Panics
+/// When they cannot be started.
+pub async fn measure(gate: &Gate, time: Duration) -> Seen {
     let aim = gate.aim("/mcp/standin", Era::Modern);
     let work = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

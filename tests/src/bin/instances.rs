@@ -9,20 +9,19 @@ use std::collections::BTreeMap;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use toolgate_tests::gate::{Gate, Setup, program};
-use toolgate_tests::load::{Aim, Calls, Clients, Pace, Seen, Until};
+use toolgate_tests::load::Aim;
 use toolgate_tests::mcp::{Answer, Client, Era};
 use toolgate_tests::processes::{MARK_NAME, descriptors, marked, zombies};
-use toolgate_tests::{standin, wait};
+use toolgate_tests::slow::{measure, standin};
+use toolgate_tests::wait;
 
 /// What a server is like: its name, its habits, and whether it can answer a call.
 const SERVERS: [(&str, &[&str], bool); 8] = [
@@ -99,13 +98,7 @@ async fn main() -> ExitCode {
 }
 
 async fn gate(mark: &str) -> Gate {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}/mcp", listener.local_addr().expect("its address"));
-    thread::spawn(move || {
-        let listener = listener.into_std().expect("a socket");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async { standin::serve(TcpListener::from_std(listener).expect("a socket")).await.ok() });
-    });
+    let url = standin().await;
     let unruly = program("unruly");
     let unruly = unruly.to_str().expect("a path in UTF-8");
     let mut setup = Setup::default()
@@ -218,19 +211,6 @@ fn refused(body: &Value) -> Fate {
         (Some(code @ -31999..=-31000), Some(message)) if message.len() > 20 => Fate::Refused(code),
         _ => Fate::Wrong(body.to_string()),
     }
-}
-
-/// The others: calls of a server over HTTP, in a thread of its own.
-async fn measure(gate: &Gate, time: Duration) -> Seen {
-    let aim = gate.aim("/mcp/standin", Era::Modern);
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let calls = Calls { aim, tool: "echo".to_owned(), padding: 100 };
-            Clients::connect(calls, 2, Pace::PerSecond(200)).await.call(Until::Elapsed(time)).await
-        })
-    };
-    tokio::task::spawn_blocking(work).await.expect("the others")
 }
 
 fn left_zombies(gate: &Gate) -> Vec<u32> {
