@@ -99,7 +99,8 @@ class Real(Ledger, threading.Thread):
         if late and self.kind != WAITS:
             self.failures.append(f"call {name} to {self.server}: {error}")
             return False
-        if any(word in error for word in CLOSED) and self.traffic.has_just_killed(self.began):
+        in_flight = self.traffic.excuses(self.began)
+        if not in_flight and any(word in error for word in CLOSED) and self.traffic.has_just_killed(self.began):
             self.cut, self.unheard, self.stale = self.cut + 1, self.unheard + 1, self.stale + 1
             return True
         excused = super().fail(name, error)

@@ -27,7 +27,7 @@ from machine import Failed, Machine, eventually, expect
 
 HERE = pathlib.Path(__file__).parent
 PORT = 3001
-NOTICES_WITHIN = 1.0  # seconds until a busy client has noticed that its idle connection was closed
+NOTICES_WITHIN = 0.25  # seconds until a busy client has noticed that its idle connection was closed
 CALL_TAKES = 0.05  # seconds, within the server: so that each client nearly always has a call in flight
 HEADERS = {
     "Content-Type": "application/json",
