@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use aws_lc_rs::digest;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -18,6 +18,7 @@ use crate::certificates::Certificates;
 use crate::http::{Connection, Target, request};
 use crate::load::Aim;
 use crate::mcp::Era;
+use crate::processes::end_group;
 use crate::systemd::Systemd;
 use crate::wait;
 
@@ -392,16 +393,7 @@ impl Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         for child in [Some(&mut self.process), self.keeper.as_mut()].into_iter().flatten() {
-            // The keeper ends its instances at SIGTERM; what is killed outright cannot.
-            if child.try_wait().is_ok_and(|ended| ended.is_none()) {
-                kill_process(Pid::from_child(child), Signal::TERM).ok();
-            }
-            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-            while child.try_wait().is_ok_and(|ended| ended.is_none()) && std::time::Instant::now() < deadline {
-                std::thread::sleep(std::time::Duration::from_millis(10));
-            }
-            kill_process_group(Pid::from_child(child), Signal::KILL).ok();
-            child.wait().ok();
+            end_group(child);
         }
     }
 }

@@ -1,10 +1,14 @@
-//! Counting what is left: processes that carry a mark, zombies, and descriptors.
+//! Ending processes, and counting what is left: processes that carry a mark, zombies, and descriptors.
 //!
 //! Scenarios give every program that they cause to run a mark in its environment, which children inherit
 //! whatever else they do; a process cannot leave the count by forking, by `setsid` or by another name.
 
 use std::fs;
 use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// Marks programs: `MARK_NAME=value` in their environment.
 pub const MARK_NAME: &str = "TOOLGATE_TEST_MARK";
@@ -52,6 +56,20 @@ pub fn memory(pid: u32) -> (u64, u64) {
     let line =
         |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
     (line("VmRSS:").expect("a number"), line("VmHWM:").expect("a number"))
+}
+
+/// Ends a process that leads a group, and then whatever is left of the group.
+pub fn end_group(child: &mut Child) {
+    // The keeper ends its instances at SIGTERM; what is killed outright cannot.
+    if child.try_wait().is_ok_and(|ended| ended.is_none()) {
+        kill_process(Pid::from_child(child), Signal::TERM).ok();
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill_process_group(Pid::from_child(child), Signal::KILL).ok();
+    child.wait().ok();
 }
 
 fn pids() -> impl Iterator<Item = u32> {

@@ -6,12 +6,13 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::gate::{free_port, program};
 use crate::http::{Connection, Target, request};
+use crate::processes::end_group;
 use crate::wait;
 
 /// What a command said.
@@ -264,13 +265,7 @@ impl Drop for Site {
             if child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 continue;
             }
-            kill_process(Pid::from_child(child), Signal::TERM).ok();
-            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-            while child.try_wait().is_ok_and(|ended| ended.is_none()) && std::time::Instant::now() < deadline {
-                std::thread::sleep(std::time::Duration::from_millis(10));
-            }
-            kill_process_group(Pid::from_child(child), Signal::KILL).ok();
-            child.wait().ok();
+            end_group(child);
         }
     }
 }

@@ -11,7 +11,7 @@ impl Daemon {
     /// Keeps what serves from now on; the answer says why it could not be kept.
     pub(super) fn keep(&self, snapshot: Snapshot, who: &str, reason: Option<&str>) -> Option<String> {
         let trouble = self.with_history(|history| {
-            history.keep(snapshot, who, reason, super::daemon::millis(std::time::SystemTime::now()));
+            history.keep(snapshot, who, reason, crate::clock::unix_millis());
             history.trouble().map(str::to_owned)
         });
         if let Some(trouble) = &trouble {
