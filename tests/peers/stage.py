@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pathlib
+import random
 import secrets
 import shutil
 import signal
@@ -41,10 +42,18 @@ def binary(name: str, profile: str = os.environ.get("TOOLGATE_PROFILE", "debug")
 
 
 def free_port() -> int:
-    """A port that was free a moment ago; for programs that cannot report the port they bound."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that was free a moment ago; for programs that cannot report the port they bound.
+
+    It lies below the ports that the kernel gives to connections, which would otherwise take it meanwhile.
+    """
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Gate:

@@ -4,10 +4,14 @@
 //! Nothing here reaches into the daemon: what cannot be seen from outside cannot be relied upon.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 
 use aws_lc_rs::digest;
 use rustix::process::{Pid, Signal, kill_process};
@@ -437,12 +441,27 @@ pub fn program(name: &str) -> PathBuf {
     built.unwrap_or_else(|| panic!("{name} is missing: run `cargo build --workspace --bins` first"))
 }
 
-/// A port that was free a moment ago.
+/// A port that nobody listens at, and that this function gives to no other test while this process lives.
+///
+/// It lies below the ports that the kernel gives to connections, which would otherwise take it before the program that
+/// it is meant for.
 ///
 /// # Panics
 /// When the machine has none left.
 #[must_use]
 pub fn free_port() -> u16 {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    probe.local_addr().expect("its address").port()
+    static RESERVED: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+    let mut reserved = RESERVED.lock().expect("no test panicked here");
+    let (port, reservation) = (12_000..32_000)
+        .filter_map(|port| Some((port, reservation(port).ok()?)))
+        .find(|(port, _)| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port");
+    reserved.push(reservation);
+    port
+}
+
+/// What one process at a time can hold.
+fn reservation(port: u16) -> io::Result<UnixListener> {
+    let name = SocketAddr::from_abstract_name(format!("toolgate-test-port-{port}"))?;
+    UnixListener::bind_addr(&name)
 }
