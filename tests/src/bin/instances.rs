@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -24,7 +25,9 @@ use toolgate_tests::slow::{measure, standin};
 use toolgate_tests::wait;
 
 /// What a server is like: its name, its habits, and whether it can answer a call.
-const SERVERS: [(&str, &[&str], bool); 8] = [
+type Like = (&'static str, &'static [&'static str], bool);
+
+const SERVERS: [Like; 8] = [
     ("tidy", &[], true),
     ("deaf", &["--ignore-eof"], true),
     ("littering", &["--leave-behind"], true),
@@ -34,6 +37,9 @@ const SERVERS: [(&str, &[&str], bool); 8] = [
     ("silent", &["--silent"], false),
     ("exiting", &["--exit"], false),
 ];
+
+/// The one over HTTP, which others call: sessions there cost what sessions cost, and nothing else.
+const WELL_BEHAVED: [Like; 1] = [("standin", &[], true)];
 
 #[derive(Parser)]
 struct Options {
@@ -46,9 +52,22 @@ struct Options {
     /// Sessions that are open at the same time.
     #[arg(long, default_value_t = 100)]
     at_once: usize,
-    /// Seconds for which the others are measured alone.
+    /// Seconds for which the others are measured alone, and again beside as many sessions at a well-behaved server.
     #[arg(long, default_value_t = 10)]
     alone: u64,
+    /// Only this server, to find out which habit it is that others notice.
+    #[arg(long)]
+    only: Option<String>,
+    /// Servers over stdio have a processor of their own: what others still notice is the gate's doing, and not that of
+    /// a kernel that lets a program which computes go on for a while before another one has its turn.
+    #[arg(long)]
+    apart: bool,
+}
+
+impl Options {
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == name)
+    }
 }
 
 /// What became of a session's calls.
@@ -66,16 +85,26 @@ async fn main() -> ExitCode {
     let mark = format!("left-{}", std::process::id());
     let gate = gate(&mark).await;
     let keeper = gate.keeper_pid().expect("a keeper");
-    sessions(&gate, SERVERS.len(), &options).await;
+    if options.apart {
+        processors(keeper, 1);
+        processors(gate.pid(), 0);
+        processors(std::process::id(), 0);
+    }
+    let servers: Vec<_> = SERVERS.into_iter().filter(|(name, ..)| options.wants(name)).collect();
+    assert!(!servers.is_empty(), "no such server");
+    sessions(&gate, &servers, servers.len(), &options).await;
     let clean = cleared(&gate, &mark).await;
     let before = (descriptors(gate.pid()), descriptors(keeper));
-    let alone = measure(&gate, Duration::from_secs(options.alone)).await;
+    let time = Duration::from_secs(options.alone);
+    let alone = measure(&gate, time).await;
+    let as_many = usize::try_from(options.alone * u64::from(options.rate)).unwrap_or(usize::MAX);
+    let (beside, well) = tokio::join!(measure(&gate, time), sessions(&gate, &WELL_BEHAVED, as_many, &options));
 
     let begun = Instant::now();
     let length = Duration::from_secs(1) * u32::try_from(options.sessions).unwrap_or(u32::MAX) / options.rate;
-    let (among, fates) = tokio::join!(measure(&gate, length), sessions(&gate, options.sessions, &options));
+    let (among, fates) = tokio::join!(measure(&gate, length), sessions(&gate, &servers, options.sessions, &options));
     println!("{} sessions in {:.0} s", options.sessions, begun.elapsed().as_secs_f64());
-    for ((server, fate), count) in &fates {
+    for ((server, fate), count) in fates.iter().chain(&well) {
         println!("  {server:<10} {count:>6} {fate:?}");
     }
     let clean = cleared(&gate, &mark).await && clean;
@@ -85,13 +114,13 @@ async fn main() -> ExitCode {
     let after = wait::or_last(closed).await.unwrap_or_else(|more| more);
     println!("left                processes: {}, zombies: {}", marked(&mark).len(), left_zombies(&gate).len());
     println!("descriptors         front {} -> {}, keeper {} -> {}", before.0, after.0, before.1, after.1);
-    for (name, seen) in [("alone", &alone), ("among them", &among)] {
+    for (name, seen) in [("alone", &alone), ("beside others", &beside), ("among them", &among)] {
         println!(
-            "others, {name:<11} {} calls, {} failed, p50 {} us, p99 {} us",
+            "calls, {name:<13} {} calls, {} failed, p50 {} us, p99 {} us",
             seen.calls, seen.failed, seen.p50_us, seen.p99_us
         );
     }
-    let wrong = fates.keys().any(|(_, fate)| matches!(fate, Fate::Wrong(_)));
+    let wrong = fates.keys().chain(well.keys()).any(|(_, fate)| matches!(fate, Fate::Wrong(_)));
     let kept = clean && !wrong && among.failed == 0 && after.0 <= before.0 && after.1 <= before.1;
     println!("{}", if kept { "every bar is met" } else { "a bar is missed" });
     ExitCode::from(u8::from(!kept))
@@ -117,8 +146,24 @@ async fn gate(mark: &str) -> Gate {
     setup.start().await
 }
 
+/// Keeps all threads of a process, and what it starts from now on, on one processor.
+fn processors(process: u32, processor: usize) {
+    let mut set = CpuSet::new();
+    set.set(processor);
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("the process");
+    for thread in threads.filter_map(Result::ok) {
+        let id = thread.file_name().to_str().and_then(|id| id.parse().ok()).and_then(Pid::from_raw);
+        sched_setaffinity(id, &set).expect("a machine with two processors");
+    }
+}
+
 /// Opens sessions at the servers in turn, and counts what became of their calls.
-async fn sessions(gate: &Gate, number: usize, options: &Options) -> BTreeMap<(&'static str, Fate), usize> {
+async fn sessions(
+    gate: &Gate,
+    servers: &[Like],
+    number: usize,
+    options: &Options,
+) -> BTreeMap<(&'static str, Fate), usize> {
     let places = Arc::new(Semaphore::new(options.at_once));
     let mut running = JoinSet::new();
     let begun = Instant::now();
@@ -126,10 +171,10 @@ async fn sessions(gate: &Gate, number: usize, options: &Options) -> BTreeMap<(&'
         let due = begun + Duration::from_secs(1) * u32::try_from(index).unwrap_or(u32::MAX) / options.rate;
         tokio::time::sleep_until(due.into()).await;
         let place = Arc::clone(&places).acquire_owned().await.expect("places");
-        let (name, _, answers) = SERVERS[index % SERVERS.len()];
+        let (name, _, answers) = servers[index % servers.len()];
         let aim = gate.aim(&format!("/mcp/{name}"), Era::Legacy);
         // Every other one of a server is killed while a call is pending.
-        let killed = (index / SERVERS.len()) % 2 == 1;
+        let killed = (index / servers.len()) % 2 == 1 && name != "standin";
         running.spawn(async move {
             let fate = session(&aim, answers, killed).await;
             drop(place);

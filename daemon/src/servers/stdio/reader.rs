@@ -4,8 +4,9 @@
 //! it answers and nothing else, unless it has no end; memory stays below the bound plus one read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
@@ -25,11 +26,18 @@ const PREFIX_BYTES: usize = 4 * 1024;
 /// A line that goes on for so long beyond its bound has no end: who waits for it reads for nothing.
 const ENDLESS: usize = 64 << 20;
 
-/// Reads of a line that nobody gets, before other calls of the core have their turn.
-const READS_AT_ONCE: usize = 8;
+/// Bytes of one read; where there are more, other calls of the core have their turn first.
+const AT_ONCE: usize = 64 * 1024;
+
+/// Pause after each read of a line that nobody gets: a server that goes on and on is held up instead of keeping
+/// a processor busy with what is thrown away.
+const PAUSE: Duration = Duration::from_millis(4);
 
 /// Bound of a line that is a notice: its stderr lines are bounded where they are collected.
 const NOTICE_BYTES: usize = 1024 * 1024;
+
+/// Bound of a line that cannot be a message: nobody is owed it, however much of it there is.
+const NOISE_BYTES: usize = 64 * 1024;
 
 /// What came from an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,19 +141,19 @@ impl Reader {
     }
 
     async fn next_raw(&mut self) -> Option<Line> {
-        for reads in 1.. {
+        loop {
             if let Some(line) = self.lines.take() {
                 return Some(line);
             }
-            self.lines.buffer.reserve(READ_BYTES);
+            self.lines.reserve();
             // A reset tells the same as an end: the instance is gone.
-            match self.stream.read_buf(&mut self.lines.buffer).await {
+            match self.stream.read_buf(&mut (&mut self.lines.buffer).limit(AT_ONCE)).await {
                 Ok(0) | Err(_) => return None,
-                Ok(_) if self.lines.skipped.is_some() && reads % READS_AT_ONCE == 0 => tokio::task::yield_now().await,
+                Ok(_) if self.lines.skipped.is_some() => tokio::time::sleep(PAUSE).await,
+                Ok(AT_ONCE) => tokio::task::yield_now().await,
                 Ok(_) => {}
             }
         }
-        None
     }
 }
 
@@ -173,6 +181,13 @@ impl Lines {
         Self { buffer: BytesMut::new(), scanned: 0, skipped: None, bound }
     }
 
+    /// Room for a read. What is long already gets room for all that it may become, which takes memory only as it is
+    /// filled: copied again and again as it grows, it would hold up other calls.
+    fn reserve(&mut self) {
+        let room = if self.buffer.len() < AT_ONCE { READ_BYTES } else { self.bound.saturating_sub(self.buffer.len()) };
+        self.buffer.reserve(room.max(READ_BYTES));
+    }
+
     fn take(&mut self) -> Option<Line> {
         loop {
             let end = memchr::memchr(b'\n', &self.buffer[self.scanned..]).map(|at| self.scanned + at);
@@ -183,6 +198,9 @@ impl Lines {
                     return Some(Line::Endless);
                 }
                 let Some(end) = end else {
+                    if self.buffer.capacity() > 2 * AT_ONCE {
+                        self.buffer = BytesMut::new();
+                    }
                     self.buffer.clear();
                     self.skipped = Some(skipped);
                     return None;
@@ -191,7 +209,11 @@ impl Lines {
                 self.skipped = None;
                 continue;
             }
-            let bound = if self.buffer.first() == Some(&MARK) { NOTICE_BYTES } else { self.bound };
+            let bound = match self.buffer.trim_ascii_start().first() {
+                Some(&MARK) => NOTICE_BYTES,
+                Some(b'{' | b'[') => self.bound,
+                _ => self.bound.min(NOISE_BYTES),
+            };
             if end.unwrap_or(self.buffer.len()) > bound {
                 // The line end, if it is here already, is found by the skipping branch.
                 self.skipped = Some(0);
@@ -208,6 +230,10 @@ impl Lines {
             self.buffer.advance(1);
             if line.last() == Some(&b'\r') {
                 line.truncate(line.len() - 1);
+            }
+            if self.buffer.is_empty() && line.len() >= AT_ONCE {
+                // The room for such a line is not kept for short ones.
+                self.buffer = BytesMut::new();
             }
             if !line.trim_ascii().is_empty() {
                 return Some(Line::Message(line.freeze()));
@@ -255,6 +281,15 @@ mod tests {
         let prefix = Bytes::from_static(b"abc");
         assert_eq!(cut(3, &[b"abcd\nef\n"]), [Line::Oversized { prefix: prefix.clone() }, message(b"ef")]);
         assert_eq!(cut(3, &[b"abcd", b"efghijk", b"lm\nno\n"]), [Line::Oversized { prefix }, message(b"no")]);
+    }
+
+    #[test]
+    fn what_cannot_be_a_message_is_not_gathered() {
+        let noise = vec![b'x'; NOISE_BYTES + 1];
+        let found = cut(1 << 20, &[&noise, b"\n"]);
+        assert!(matches!(&found[..], [Line::Oversized { .. }]));
+        let large = [b" {", &noise[..]].concat();
+        assert_eq!(cut(1 << 20, &[&large, b"\n"]), [message(&large)]);
     }
 
     #[test]
