@@ -79,3 +79,15 @@ async fn words_of_servers_are_fit_to_be_read() {
         assert_texts_fit(path, &answer);
     }
 }
+
+#[tokio::test]
+async fn long_lines_that_are_no_messages_cost_no_call() {
+    let unruly = program("unruly");
+    let unruly = unruly.to_str().expect("a path in UTF-8");
+    let gate = Setup::default().stdio("babbling", &[unruly, "--garbage"], "per = \"session\"").start().await;
+    let mut client = gate.aim("/mcp/babbling", Era::Legacy).client().await.expect("a session");
+    for _ in 0..3 {
+        let answer = client.call("pid", json!({})).await.expect("an answer");
+        assert!(answer.succeeded(), "{answer:?}");
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! `--ignore-eof` runs on when its input ends; `--leave-behind` starts a program in a session of its own, which
 //! nobody asked to end. The tool `pid` tells its process id, so that a test can kill it; `hang` is never answered.
-//! `--exit` ends before it is asked, `--silent` never answers, `--garbage` says what is no message before each answer,
+//! `--exit` ends before it is asked, `--silent` never answers, `--garbage` says much that is no message before each answer,
 //! `--endless` answers calls with a line that has no end. `--hostile` puts what steers terminals, and far too much of
 //! it, into all that it says; `--refuse` will not be introduced, and says so likewise.
 
@@ -34,6 +34,7 @@ fn main() -> io::Result<()> {
         }
         if has("--garbage") {
             io::stdout().write_all(b"Listening on stdio ...\n\xff\xfe\n{\"jsonrpc\": \n\n")?;
+            writeln!(io::stdout(), "{}", "x".repeat(100_000))?;
         }
         if let Some(answer) = answered.filter(|_| !has("--silent")) {
             writeln!(io::stdout(), "{answer}")?;

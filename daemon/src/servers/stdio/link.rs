@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::calls::{Arrivals, Caller, Waiting, caller, share};
 use super::connection::{Incoming, Line, Writer};
@@ -465,6 +465,7 @@ async fn read(
         match line {
             Line::Message(message) => deliver(message, &waiting, serves.get(), &back, &mut unread).await,
             Line::Oversized { prefix } => lose_oversized(&prefix, &waiting),
+            Line::Noise => warn!("a stdio server wrote a long line to stdout that is no message; it was dropped"),
             Line::Endless => endless = true,
             Line::Exited(reason) => exit = Some(reason),
         }

@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(4);
 /// Bound of a line that is a notice: its stderr lines are bounded where they are collected.
 const NOTICE_BYTES: usize = 1024 * 1024;
 
-/// Bound of a line that cannot be a message: nobody is owed it, however much of it there is.
+/// Bound of a line that cannot be a message: it answers nobody, however much of it there is.
 const NOISE_BYTES: usize = 64 * 1024;
 
 /// What came from an instance.
@@ -49,6 +49,8 @@ pub enum Line {
         /// Its first bytes, at most 4 KiB.
         prefix: Bytes,
     },
+    /// A long line that is no message and answers nothing; the rest of it is skipped.
+    Noise,
     /// An oversized line goes on and on. Nothing follows.
     Endless,
     /// The instance ended. Nothing follows.
@@ -136,7 +138,7 @@ impl Reader {
     pub(super) async fn first_line(&mut self) -> Option<Bytes> {
         match self.next_raw().await? {
             Line::Message(bytes) | Line::Oversized { prefix: bytes } => Some(bytes),
-            Line::Exited(_) | Line::Endless => None,
+            Line::Exited(_) | Line::Noise | Line::Endless => None,
         }
     }
 
@@ -181,11 +183,17 @@ impl Lines {
         Self { buffer: BytesMut::new(), scanned: 0, skipped: None, bound }
     }
 
-    /// Room for a read. What is long already gets room for all that it may become, which takes memory only as it is
-    /// filled: copied again and again as it grows, it would hold up other calls.
+    /// Room for a read: more of it within a long line.
     fn reserve(&mut self) {
-        let room = if self.buffer.len() < AT_ONCE { READ_BYTES } else { self.bound.saturating_sub(self.buffer.len()) };
-        self.buffer.reserve(room.max(READ_BYTES));
+        let within = self.skipped.is_some() || !self.buffer.is_empty();
+        self.buffer.reserve(if within { AT_ONCE } else { READ_BYTES });
+    }
+
+    /// Whether the line at hand begins as JSON-RPC does. What is looked at is here before any bound is passed, so that
+    /// reads make no difference.
+    fn may_be_message(&self) -> bool {
+        let begin = &self.buffer[..self.buffer.len().min(self.bound).min(NOISE_BYTES)];
+        matches!(begin.trim_ascii_start().first(), None | Some(b'{' | b'['))
     }
 
     fn take(&mut self) -> Option<Line> {
@@ -209,15 +217,18 @@ impl Lines {
                 self.skipped = None;
                 continue;
             }
-            let bound = match self.buffer.trim_ascii_start().first() {
+            let bound = match self.buffer.first() {
                 Some(&MARK) => NOTICE_BYTES,
-                Some(b'{' | b'[') => self.bound,
+                _ if self.may_be_message() => self.bound,
                 _ => self.bound.min(NOISE_BYTES),
             };
             if end.unwrap_or(self.buffer.len()) > bound {
                 // The line end, if it is here already, is found by the skipping branch.
                 self.skipped = Some(0);
                 self.scanned = 0;
+                if !self.may_be_message() {
+                    return Some(Line::Noise);
+                }
                 let prefix = Bytes::copy_from_slice(&self.buffer[..bound.min(PREFIX_BYTES)]);
                 return Some(Line::Oversized { prefix });
             }
@@ -278,16 +289,16 @@ mod tests {
 
     #[test]
     fn an_oversized_line_costs_only_itself() {
-        let prefix = Bytes::from_static(b"abc");
-        assert_eq!(cut(3, &[b"abcd\nef\n"]), [Line::Oversized { prefix: prefix.clone() }, message(b"ef")]);
-        assert_eq!(cut(3, &[b"abcd", b"efghijk", b"lm\nno\n"]), [Line::Oversized { prefix }, message(b"no")]);
+        let prefix = Bytes::from_static(b"{bc");
+        assert_eq!(cut(3, &[b"{bcd\nef\n"]), [Line::Oversized { prefix: prefix.clone() }, message(b"ef")]);
+        assert_eq!(cut(3, &[b"{bcd", b"efghijk", b"lm\nno\n"]), [Line::Oversized { prefix }, message(b"no")]);
     }
 
     #[test]
     fn what_cannot_be_a_message_is_not_gathered() {
         let noise = vec![b'x'; NOISE_BYTES + 1];
         let found = cut(1 << 20, &[&noise, b"\n"]);
-        assert!(matches!(&found[..], [Line::Oversized { .. }]));
+        assert_eq!(found, [Line::Noise]);
         let large = [b" {", &noise[..]].concat();
         assert_eq!(cut(1 << 20, &[&large, b"\n"]), [message(&large)]);
     }
@@ -295,7 +306,7 @@ mod tests {
     #[test]
     fn a_skipped_line_is_not_kept_in_memory() {
         let mut lines = Lines::new(1000);
-        lines.buffer.extend_from_slice(&[b'x'; 1001]);
+        lines.buffer.extend_from_slice(&[b'['; 1001]);
         assert!(matches!(lines.take(), Some(Line::Oversized { .. })));
         for _ in 0..20 {
             lines.buffer.extend_from_slice(&[b'x'; 100]);
@@ -306,8 +317,8 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_told_from_one_that_is_too_long() {
-        let prefix = Bytes::from_static(&[b'x'; 10]);
-        let long = vec![b'x'; ENDLESS + 10];
+        let prefix = Bytes::from_static(&[b'['; 10]);
+        let long = vec![b'['; ENDLESS + 10];
         assert_eq!(cut(10, &[&long, b"\na\n"]), [Line::Oversized { prefix: prefix.clone() }, message(b"a")]);
         assert_eq!(cut(10, &[&long, b"x"]), [Line::Oversized { prefix }, Line::Endless]);
     }
@@ -316,7 +327,7 @@ mod tests {
         /// However the bytes are cut into reads, the lines are the same.
         #[test]
         fn lines_do_not_depend_on_reads(
-            text in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(0), any::<u8>()], 0..200),
+            text in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(0), Just(b'{'), Just(b' '), any::<u8>()], 0..200),
             cuts in proptest::collection::vec(0_usize..200, 0..6),
             bound in 1_usize..40,
         ) {
