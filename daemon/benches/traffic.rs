@@ -77,6 +77,7 @@ async fn calls(address: SocketAddr) {
         pool: Pool { max_connections: 64, idle_timeout: Duration::from_secs(30) },
         headers: Vec::new(),
         tls: UpstreamTls::default(),
+        lacks: None,
         forward_client: false,
     };
     let timeout = Timeouts { connect: Duration::from_secs(5), first_byte: Duration::from_secs(5), total: None };

@@ -73,6 +73,55 @@ fn security_headers_are_set_and_can_be_removed() {
 }
 
 #[test]
+fn a_missing_secret_keeps_no_start_from_serving_and_refuses_everybody_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let main = folder.path().join("toolgate.toml");
+    let given = folder.path().join("given");
+    std::fs::create_dir(&given).expect("a folder");
+    std::fs::write(given.join("empty"), "\n").expect("a credential");
+    std::fs::write(folder.path().join("empty"), "\r\n").expect("a file");
+    let variables = [("CREDENTIALS_DIRECTORY".to_owned(), given.display().to_string())];
+    for (secret, told) in [
+        ("credential:none", "/none cannot be read"),
+        ("credential:empty", "write it to /etc/toolgate/credentials/empty"),
+        ("file:none", "/none cannot be read"),
+        ("file:empty", "/empty is empty"),
+        ("env:NONE", "\"NONE\" is not set"),
+    ] {
+        for line in ["bearer", "headers.x-key"] {
+            let text =
+                format!("version = 1\n[server.a]\nendpoints = \"http://127.0.0.1:1/mcp\"\n{line} = \"{secret}\"\n");
+            std::fs::write(&main, text).expect("a file");
+            let load = |scrutiny| config::load(&main, &Environment { variables: variables.clone().into(), scrutiny });
+            let (settings, _) = load(Scrutiny::Start).expect("a start serves");
+            let lacks = settings.servers["a"].lacks().unwrap_or_default();
+            assert!(lacks.contains(told), "{secret}: {lacks}");
+            assert!(settings.warnings.iter().any(|warning| warning.contains(told)), "{:?}", settings.warnings);
+            assert!(load(Scrutiny::Front).is_err(), "{secret}");
+        }
+    }
+    std::fs::write(
+        &main,
+        "version = 1\n[server.a]\nendpoints = \"http://127.0.0.1:1/mcp\"\nbearer = \"credential:a/b\"\n",
+    )
+    .expect("a file");
+    let environment = Environment { variables: variables.into(), scrutiny: Scrutiny::Start };
+    assert!(config::load(&main, &environment).is_err(), "what is written wrongly is no secret that is missing");
+}
+
+#[test]
+fn a_command_is_refused_an_empty_secret_by_every_reader() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let main = folder.path().join("toolgate.toml");
+    std::fs::write(folder.path().join("empty"), "").expect("a file");
+    std::fs::write(&main, "version = 1\n[server.a]\ncommand = [\"a\"]\nenv.X = \"file:empty\"\n").expect("a file");
+    for scrutiny in [Scrutiny::Operator, Scrutiny::Keeper, Scrutiny::Daemon] {
+        let report = config::load(&main, &Environment { scrutiny, ..Environment::default() }).expect_err("refused");
+        assert!(report.render(false).contains("empty is empty"), "{}", report.render(false));
+    }
+}
+
+#[test]
 fn one_server_is_compared_on_its_own() {
     let old = read(EXAMPLE);
     let new = read(&EXAMPLE.replace("max_size = 1000", "max_size = 1001"));

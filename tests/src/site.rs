@@ -213,12 +213,18 @@ impl Site {
         command
     }
 
+    /// The listener.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        Target::plain(self.port)
+    }
+
     /// A page of the listener.
     ///
     /// # Panics
     /// When it does not answer.
     pub async fn page(&self, path: &str) -> (u16, Value) {
-        let mut connection = Target::plain(self.port).connect().await.expect("a connection");
+        let mut connection = self.target().connect().await.expect("a connection");
         let raw = request("GET", path, &format!("127.0.0.1:{}", self.port), &[], b"");
         let (head, body) = connection.exchange(&raw).await.expect("an answer");
         (head.status, serde_json::from_slice(&body).unwrap_or(Value::Null))

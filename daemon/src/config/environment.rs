@@ -28,6 +28,9 @@ pub enum Scrutiny {
     /// By the front: everything but the environment of commands, which it never starts. References
     /// there stay as they are written.
     Front,
+    /// By the front as it starts: the same, but a server for which a secret is missing is there all the same and
+    /// cannot be called. A gate that did not start would take all other servers along, with their instances.
+    Start,
     /// By the keeper: the environment of commands alone.
     Keeper,
     /// By what renders units: nothing is opened, and every reference stays as it is written.
@@ -44,7 +47,10 @@ pub(super) enum Reader {
 impl Scrutiny {
     /// Whether a secret of this reader is looked at; another one's may not even be readable here.
     pub(super) fn concerns(self, reader: Reader) -> bool {
-        !matches!((self, reader), (Self::Front, Reader::Keeper) | (Self::Keeper, Reader::Front) | (Self::Units, _))
+        !matches!(
+            (self, reader),
+            (Self::Front | Self::Start, Reader::Keeper) | (Self::Keeper, Reader::Front) | (Self::Units, _)
+        )
     }
 
     /// Whether certificates are opened.
@@ -54,7 +60,12 @@ impl Scrutiny {
 
     /// Whether what cannot be seen cannot be used: an operator may not see what a daemon does.
     pub(super) fn is_final(self) -> bool {
-        matches!(self, Self::Daemon | Self::Front | Self::Keeper)
+        matches!(self, Self::Daemon | Self::Front | Self::Start | Self::Keeper)
+    }
+
+    /// Whether a configuration without one of its secrets can be used.
+    pub(super) fn does_without(self) -> bool {
+        self == Self::Start
     }
 }
 

@@ -16,10 +16,10 @@ use super::tree::{self, Entry, Table, Value};
 const NAMED: &[&str] = &["listener", "server", "profile", "key", "tier"];
 
 /// What is kept of a broken file, by its text and the index of its source.
-pub(super) type Keep = fn(&str, usize) -> Table;
+pub(super) type Keep<'a> = &'a dyn Fn(&str, usize) -> Table;
 
 /// What recovery guessed of a broken file would only raise problems that nobody wrote.
-const NOTHING: Keep = |_, _| Table::default();
+const NOTHING: Keep<'_> = &|_, _| Table::default();
 
 /// Reads all files into one tree.
 pub(super) fn read(path: &Path, report: &mut Report) -> Table {
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path, report: &mut Report) -> Table {
 }
 
 /// The same, with what is to be kept of a broken file.
-pub(super) fn read_keeping(path: &Path, keep: Keep, report: &mut Report) -> Table {
+pub(super) fn read_keeping(path: &Path, keep: Keep<'_>, report: &mut Report) -> Table {
     let mut tree = read_one(path, keep, report).unwrap_or_default();
     check_version(&tree, path, report);
     for path in drop_ins(path, report) {
@@ -95,7 +95,7 @@ fn drop_ins(path: &Path, report: &mut Report) -> Vec<PathBuf> {
     paths
 }
 
-fn read_one(path: &Path, keep: Keep, report: &mut Report) -> Option<Table> {
+fn read_one(path: &Path, keep: Keep<'_>, report: &mut Report) -> Option<Table> {
     let bytes = match read_file(path) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -142,7 +142,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
     }
 }
 
-fn parse_one(path: &Path, text: &str, keep: Keep, report: &mut Report) -> Table {
+fn parse_one(path: &Path, text: &str, keep: Keep<'_>, report: &mut Report) -> Table {
     let (table, errors) = DeTable::parse_recoverable(text);
     let source = report.sources.add(path, text.to_owned());
     let mut lines = Vec::new();

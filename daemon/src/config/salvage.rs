@@ -3,6 +3,8 @@
 //! The generator calls it while the machine starts: a typing error in one section must not take
 //! the sockets of all others away. A file that cannot be parsed is read section by section.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use toml::de::DeTable;
@@ -20,16 +22,18 @@ use super::tree::{self, Table, Value};
 #[must_use]
 pub fn salvage(path: &Path) -> (Parts, Vec<String>) {
     let mut report = Report::default();
-    let tree = files::read_keeping(path, sections, &mut report);
+    let lost = RefCell::default();
+    let tree = files::read_keeping(path, &|text, source| sections(text, source, &mut lost.borrow_mut()), &mut report);
     let environment = Environment { scrutiny: Scrutiny::Units, ..Environment::default() };
-    let parts = build::parts(&tree, &environment, &mut report);
+    let mut parts = build::parts(&tree, &environment, &mut report);
+    parts.left_out.append(&mut lost.into_inner());
     let errors = report.problems.iter().filter(|problem| problem.severity == Severity::Error);
     let sentences = errors.map(|problem| report.sentence(problem)).collect();
     (parts, sentences)
 }
 
-/// The sections of a broken text that can be parsed alone.
-fn sections(text: &str, source: usize) -> Table {
+/// The sections of a broken text that can be parsed alone. Credentials of servers that are not are added to `credentials`.
+fn sections(text: &str, source: usize, credentials: &mut BTreeSet<String>) -> Table {
     let mut tree = Table::default();
     let mut lost = Vec::new();
     for (start, piece) in pieces(text) {
@@ -37,13 +41,28 @@ fn sections(text: &str, source: usize) -> Table {
             join(&mut tree, table);
         } else {
             let head = parse(0, piece.lines().next().unwrap_or_default(), source);
+            credentials.extend(mentioned(piece));
             lost.extend(head.and_then(|head| named(&head)));
         }
     }
     for (section, name) in lost {
-        forget(&mut tree, &section, &name);
+        if let Some(table) = forget(&mut tree, &section, &name) {
+            build::mention(&table, credentials);
+        }
     }
     tree
+}
+
+/// The credentials that a section which cannot be parsed mentions, but for those of a command's environment. Rather one
+/// too many, of root's own files, than one too few.
+fn mentioned(piece: &str) -> impl Iterator<Item = String> {
+    let of_command = |line: &str| line.starts_with("env") || line.starts_with('[') && line.contains(".env");
+    let whole = piece.lines().next().is_some_and(|head| of_command(head) && head.starts_with('['));
+    let lines =
+        piece.lines().map(str::trim_start).filter(move |line| !whole && !line.starts_with('#') && !of_command(line));
+    lines
+        .flat_map(|line| line.split(['"', '\'']).filter_map(|text| text.strip_prefix("credential:")))
+        .map(str::to_owned)
 }
 
 /// The text up to the first header, then each header with what follows it, with where it begins.
@@ -75,10 +94,13 @@ fn named(head: &Table) -> Option<(String, String)> {
 }
 
 /// A thing of which a part is lost is left out whole, but for a listener: its address suffices.
-fn forget(tree: &mut Table, section: &str, name: &str) {
-    let found = tree.entries.iter_mut().find(|entry| entry.key == section && section != "listener");
-    if let Some(Value::Table(things)) = found.map(|entry| &mut entry.node.value) {
-        things.entries.retain(|entry| entry.key != name);
+fn forget(tree: &mut Table, section: &str, name: &str) -> Option<Table> {
+    let found = tree.entries.iter_mut().find(|entry| entry.key == section && section != "listener")?;
+    let Value::Table(things) = &mut found.node.value else { return None };
+    let at = things.entries.iter().position(|entry| entry.key == name)?;
+    match things.entries.remove(at).node.value {
+        Value::Table(thing) => Some(thing),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// A secret text, or a plain value that stands where a secret may stand.
@@ -34,19 +35,23 @@ pub const CREDENTIALS: &str = "/etc/toolgate/credentials";
 /// Where `systemd-creds encrypt` puts them; one that is here comes first.
 pub const ENCRYPTED: &str = "/etc/credstore.encrypted";
 
-/// Whether units would find a credential that says something; `None` where whoever asks may not look.
+/// Whether units that were rendered find a credential that says something; `None` where whoever asks may not look.
+/// One that is not there may still be loaded from elsewhere, by a drop-in of an operator.
 #[must_use]
 pub fn is_stored(name: &str) -> Option<bool> {
     is_stored_in(&[Path::new(ENCRYPTED), Path::new(CREDENTIALS)], name)
 }
 
-/// The folder that is named last is the one that must be there to tell that nothing is.
+/// The folder that is named last is the one that must be seen to tell that nothing is.
 fn is_stored_in(folders: &[&Path], name: &str) -> Option<bool> {
     let says = |folder: &&Path| fs::metadata(folder.join(name)).is_ok_and(|file| file.len() > 0);
     if folders.iter().any(says) {
         return Some(true);
     }
-    fs::read_dir(folders.last()?).ok().map(|_| false)
+    match fs::read_dir(folders.last()?) {
+        Err(error) if error.kind() != ErrorKind::NotFound => None,
+        _ => Some(false),
+    }
 }
 
 /// Words that names of secrets contain, in lower case.
@@ -124,7 +129,9 @@ mod tests {
         }
         let stored = |name| is_stored_in(&[Path::new("/nowhere"), folder.path()], name);
         assert_eq!(["there", "empty", "absent"].map(stored), [Some(true), Some(false), Some(false)]);
-        assert_eq!(is_stored_in(&[folder.path(), Path::new("/nowhere")], "absent"), None);
+        assert_eq!(is_stored_in(&[folder.path(), Path::new("/nowhere")], "absent"), Some(false), "no folder, no file");
+        // What is no folder cannot be looked into, as one that is closed to whoever asks; root may look everywhere.
+        assert_eq!(is_stored_in(&[folder.path(), &folder.path().join("there")], "absent"), None);
     }
 
     #[test]

@@ -334,6 +334,17 @@ pub struct Server {
     pub limits: Vec<Arc<Limit>>,
 }
 
+impl Server {
+    /// Why it cannot be called as it is configured, as a sentence: one of its secrets is missing.
+    #[must_use]
+    pub fn lacks(&self) -> Option<&str> {
+        match &self.transport {
+            Transport::Http(http) | Transport::Sse(http) => http.lacks.as_deref(),
+            Transport::Stdio(_) => None,
+        }
+    }
+}
+
 /// How a server is reached.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -354,6 +365,8 @@ pub struct Http {
     pub pool: Pool,
     /// Headers added to every request, credentials among them.
     pub headers: Vec<(String, Secret)>,
+    /// Why nothing can be sent, as a sentence: a secret of the headers could not be had at the start.
+    pub lacks: Option<String>,
     /// TLS towards the endpoints with `https://`.
     pub tls: UpstreamTls,
     /// Name the client and its tier to the server in `X-Toolgate-Client` and `X-Toolgate-Tier`.

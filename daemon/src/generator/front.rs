@@ -100,6 +100,10 @@ fn files(parts: &Parts) -> usize {
 fn credentials(parts: &Parts) -> (String, Vec<String>) {
     let mut lines = BTreeMap::new();
     let mut problems = Vec::new();
+    // What is wrong with their servers is said already.
+    for name in &parts.left_out {
+        lines.extend(load_credential(name).ok().map(|line| (name.clone(), line)));
+    }
     for server in enabled(parts).filter(|server| !matches!(server.transport, Transport::Stdio(_))) {
         for name in named(server) {
             match load_credential(name) {
@@ -129,7 +133,10 @@ pub(super) fn absent(parts: &Parts, is_stored: impl Fn(&str) -> Option<bool>) ->
     all.filter(|(_, name)| is_stored(name) == Some(false))
         .map(|(server, name)| {
             let name = name.escape_debug();
-            format!("the server {}: there is no credential {name}: write it to {CREDENTIALS}/{name}", server.name)
+            format!(
+                "the server {}: there is no credential {name}: write it to {CREDENTIALS}/{name}, unless a drop-in loads it",
+                server.name
+            )
         })
         .collect()
 }

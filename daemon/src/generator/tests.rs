@@ -276,6 +276,34 @@ fn credentials_of_the_gate_are_loaded_for_the_gate() {
 }
 
 #[test]
+fn what_is_left_out_keeps_its_credentials_for_the_revision_that_still_serves() {
+    let server = "[server.w]\nendpoints = \"http://127.0.0.1:1/mcp\"\nbearer = \"credential:token\"\n\
+        [server.w.headers]\nx-key = \"credential:key\"\n\
+        [server.f]\ncommand = [\"f\"]\n[server.f.env]\nT = \"credential:of-f\"\n";
+    let whole = rendered(server).0;
+    for (right, wrong) in [
+        ("bearer = ", "baerer = "),
+        ("[server.w]", "[sever.w]"),
+        ("[server.w]", "[server.w"),
+        ("/mcp\"", "/mcp"),
+        ("[server.w.headers]", "[server.w.headers"),
+        ("endpoints", "transport = \"fax\"\nendpoints"),
+        ("command", "comand"),
+        ("[\"f\"]", "[\"f\""),
+        ("= \"credential:of-f\"", "= credential:of-f\""),
+    ] {
+        let units = rendered(&server.replace(right, wrong)).0;
+        for key in ["LoadCredential", "SetCredential"] {
+            let wanted = values(&whole, front::DROP_IN, key);
+            assert_eq!(values(&units, front::DROP_IN, key), wanted, "{wrong}");
+        }
+    }
+    let comment = server.replace("[server.w]", "[server.w\n# bearer = \"credential:old\"");
+    let loaded = values(&rendered(&comment).0, front::DROP_IN, "LoadCredential");
+    assert_eq!(loaded.len(), 2, "{loaded:?}");
+}
+
+#[test]
 fn an_absent_credential_keeps_no_unit_down_and_is_told() {
     let text = "[server.w]\nendpoints = \"http://127.0.0.1:1/mcp\"\nbearer = \"credential:token\"\n\
         [server.f]\ncommand = [\"f\"]\nenv.T = \"credential:t\"\nenv.F = \"file:/etc/f\"\n";

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use tracing::error;
+use tracing::{error, warn};
 
 use super::history::{self, History};
 use crate::config::settings::{OnBadConfig, Origin};
@@ -25,7 +25,7 @@ pub(super) struct Boot {
 /// Reads the files, or takes the last accepted revision where they cannot be used. The error is for
 /// people: why nothing can be served.
 pub(super) fn boot(file: &Path) -> Result<Boot, String> {
-    let environment = Environment::of_process(Scrutiny::Front);
+    let environment = Environment::of_process(Scrutiny::Start);
     match config::load(file, &environment) {
         Ok((mut settings, report)) => {
             eprint!("{}", report.render(false));
@@ -66,8 +66,13 @@ fn last_good(file: &Path, report: &Report, environment: &Environment) -> Result<
 }
 
 impl Boot {
-    /// Logs that the files cannot be used; to be called once the log is there.
+    /// Logs that the files cannot be used, and which servers cannot be called; to be called once the log is there.
     pub(super) fn complain(&self) {
+        for server in self.settings.servers.values().filter(|server| server.enabled) {
+            if let Some(why) = server.lacks() {
+                warn!(server = server.name, why, "the server cannot be called: a secret is missing");
+            }
+        }
         if let Some(complaint) = &self.complaint {
             error!("{complaint}");
         }

@@ -7,6 +7,7 @@ mod instances;
 pub mod notify;
 mod offer;
 mod past;
+mod refused;
 pub mod run;
 pub mod shutdown;
 pub mod signals;

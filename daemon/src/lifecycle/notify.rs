@@ -36,11 +36,6 @@ pub fn alive() {
     send(&[NotifyState::Watchdog]);
 }
 
-/// Whether a service manager listens.
-pub fn is_heard() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some()
-}
-
 fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!("systemd is not told of {state:?}: {error}");

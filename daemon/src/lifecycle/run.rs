@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use clap::Args;
@@ -17,7 +16,7 @@ use super::boot::{Boot, boot};
 use super::daemon::Daemon;
 use super::signals::{self, Request};
 use super::watchdog::Watchdog;
-use super::{notify, shutdown, status, sweep};
+use super::{notify, refused, shutdown, status, sweep};
 use crate::admin::Admin;
 use crate::config::check::{EX_CONFIG, STANDARD_PATH};
 use crate::cores::Cores;
@@ -32,8 +31,6 @@ use crate::state::{self, State, restore};
 const EX_OSERR: u8 = 71;
 /// How long critical servers may take before the daemon is ready all the same.
 const FIRST_PASS: Duration = Duration::from_millis(500);
-/// Clients that wait at systemd's sockets start the daemon again at once: this long is between two tries.
-const BEFORE_GIVING_UP: Duration = Duration::from_secs(1);
 /// How often `systemctl status` is told new numbers.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -53,11 +50,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
     let boot = match boot(&file) {
         Ok(boot) => boot,
         Err(problem) => {
-            eprint!("{problem}");
-            notify::status("the configuration cannot be used; `toolgated check` says why");
-            if notify::is_heard() {
-                thread::sleep(BEFORE_GIVING_UP);
-            }
+            refused::refuse(&file, &problem);
             return ExitCode::from(EX_CONFIG);
         }
     };
@@ -99,6 +92,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     let _watchdog = Watchdog::start(cores.clone(), progresses(admin.heartbeat()))
         .map_err(|problem| format!("the watchdog cannot be fed: {problem}"))?;
     notify::ready(&status::line(&gate));
+    refused::forget(&settings.daemon.state_dir);
     info!(revision = settings.revision, version = env!("CARGO_PKG_VERSION"), "serving");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

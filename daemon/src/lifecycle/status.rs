@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::config::Settings;
-use crate::config::settings::AuthMethod;
+use crate::config::settings::{AuthMethod, Server};
 use crate::gate::Gate;
 
 /// The line.
@@ -14,11 +14,32 @@ pub(super) fn line(gate: &Gate) -> String {
     let settings = gate.settings.load();
     let (calls, sessions) = (gate.calls.load(Ordering::Relaxed), gate.sessions.len());
     let numbers = format!("{calls} calls in flight, {sessions} sessions");
-    match (settings.from_history(), next_step(&settings)) {
+    match (warning(&settings), next_step(&settings)) {
         (Some(sentence), _) => format!("{sentence}; {numbers}"),
         (None, Some(step)) => format!("revision {}: {step}", settings.revision),
         (None, None) => format!("revision {}: {numbers}", settings.revision),
     }
+}
+
+/// What is served otherwise than the files ask for.
+fn warning(settings: &Settings) -> Option<String> {
+    let from_history = settings.from_history();
+    let lacking: Vec<_> = enabled(settings).filter_map(|server| Some((&server.name, server.lacks()?))).collect();
+    let lacking = match lacking[..] {
+        [] => return from_history,
+        [(name, why)] => format!("the server {name} cannot be called: {why}"),
+        [(name, _), ..] => {
+            format!("{} servers cannot be called, {name} among them: a secret is missing", lacking.len())
+        }
+    };
+    Some(match from_history {
+        Some(sentence) => format!("{sentence}; {lacking}"),
+        None => format!("revision {}: {lacking}", settings.revision),
+    })
+}
+
+fn enabled(settings: &Settings) -> impl Iterator<Item = &Server> {
+    settings.servers.values().map(AsRef::as_ref).filter(|server| server.enabled)
 }
 
 /// What an operator has to do before anybody can make a call.
@@ -41,10 +62,32 @@ fn next_step(settings: &Settings) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::{self, Environment, Scrutiny};
 
     fn step(text: &str) -> Option<String> {
         next_step(&config::from_text(text).unwrap())
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_called_comes_first() {
+        let told = |text: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let main = folder.path().join("toolgate.toml");
+            std::fs::write(&main, text).unwrap();
+            let environment = Environment { scrutiny: Scrutiny::Start, ..Environment::default() };
+            warning(&config::load(&main, &environment).unwrap().0)
+        };
+        let server = |name: &str| {
+            format!("[server.{name}]\nendpoints = \"http://127.0.0.1:1/mcp\"\nbearer = \"credential:token\"\n")
+        };
+        let one = told(&format!("version = 1\n{}", server("a"))).unwrap();
+        assert!(
+            one.starts_with("revision 1: the server a cannot be called: there is no credential \"token\""),
+            "{one}"
+        );
+        let two = told(&format!("version = 1\n{}{}", server("a"), server("b"))).unwrap();
+        assert_eq!(two, "revision 1: 2 servers cannot be called, a among them: a secret is missing");
+        assert_eq!(told(&format!("version = 1\n{}enabled = false\n", server("a"))), None);
     }
 
     #[test]

@@ -37,6 +37,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
                 pool: settings::Pool { max_connections: 1, idle_timeout: Duration::ZERO },
                 headers: Vec::new(),
                 tls: settings::UpstreamTls::default(),
+                lacks: None,
                 forward_client: false,
             }),
             tools: settings::Filter::default(),

@@ -6,6 +6,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::socket_acceptconn;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
@@ -21,6 +23,13 @@ impl Passed {
         let passed = sd_listen_fds::get().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         let named = passed.into_iter().map(|(name, fd)| (name.unwrap_or_default(), fd.into_std()));
         Ok(Self(named.collect()))
+    }
+
+    /// Whether a connection waits at a listening socket; its client may be gone.
+    pub fn is_awaited(&self) -> bool {
+        let listening = self.0.iter().filter(|(_, fd)| socket_acceptconn(fd).unwrap_or(false));
+        let mut sockets: Vec<_> = listening.map(|(_, fd)| PollFd::new(fd, PollFlags::IN)).collect();
+        poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// The listening TCP sockets of this name.
@@ -62,4 +71,23 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_is_waiting_from_the_handshake_on_also_when_its_client_is_gone() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (kept, mut instance) = std::os::unix::net::UnixStream::pair().unwrap();
+        let passed = Passed(vec![("local".into(), listener.into()), ("instance.a.1".into(), kept.into())]);
+        io::Write::write_all(&mut instance, b"what an instance says is no client").unwrap();
+        assert!(!passed.is_awaited());
+        drop(TcpStream::connect(address).unwrap());
+        assert!(passed.is_awaited());
+    }
 }

@@ -290,6 +290,12 @@ fn unsent(server: &Server, error: &SendError) -> Failure {
             Failure::new(Kind::ServerGarbage, format!("The server {name} answered with something that is not HTTP."))
         }
         SendErrorKind::Request => Failure::new(Kind::InvalidRequest, "A header of this request cannot be passed on."),
+        SendErrorKind::Secret => Failure::new(
+            Kind::ServerUnavailable,
+            format!(
+                "The server {name} cannot be called: the gate lacks its credential. Nothing was done; its operator has to mend it."
+            ),
+        ),
         SendErrorKind::Resolve | SendErrorKind::Connect | SendErrorKind::ConnectTimeout | SendErrorKind::Tls => {
             Failure::new(
                 Kind::ServerUnavailable,
@@ -304,8 +310,8 @@ fn unsent(server: &Server, error: &SendError) -> Failure {
             ),
         ),
     };
-    // What the request or the pool's bound is to blame for says nothing about the server.
-    if !matches!(error.kind, SendErrorKind::Request | SendErrorKind::Bound) {
+    // What the request, the pool's bound or the configuration is to blame for says nothing about the server.
+    if !matches!(error.kind, SendErrorKind::Request | SendErrorKind::Bound | SendErrorKind::Secret) {
         server.fitness.failed(name, in_a_word(error.kind));
     }
     failure.because(error)

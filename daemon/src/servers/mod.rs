@@ -204,8 +204,10 @@ impl Server {
 
     /// Why calls to it are likely to fail now; `None` when nothing speaks against it.
     pub fn trouble(&self) -> Option<String> {
-        self.instances()
-            .and_then(|instances| instances.trouble())
+        self.settings
+            .lacks()
+            .map(str::to_owned)
+            .or_else(|| self.instances().and_then(|instances| instances.trouble()))
             .or_else(|| self.fitness.trouble())
             .or_else(|| self.discovery.trouble())
     }

@@ -1,6 +1,9 @@
 //! A start with files that cannot be used.
 
 use rustix::process::Signal;
+use serde_json::json;
+use toolgate_tests::http::Era;
+use toolgate_tests::mcp::Client;
 use toolgate_tests::site::Site;
 use toolgate_tests::wait;
 
@@ -100,4 +103,73 @@ async fn a_start_goes_back_one_revision_and_no_further() {
     site.write("toolgate.toml", &site.main_text());
     site.start().await;
     assert_eq!(site.control("GET", "/v1/version").await.1["revision"], 3, "its number is not given again");
+}
+
+/// A server that wants the secret of a file, on which nobody listens.
+const SEALED: &str =
+    "[server.sealed]\nendpoints = \"http://127.0.0.1:1/mcp\"\ncritical = true\nbearer = \"file:../token\"\n";
+
+#[tokio::test]
+async fn a_secret_that_is_missing_at_the_start_costs_its_own_server() {
+    let mut site = Site::new();
+    site.write("conf.d/a.toml", &format!("{SEALED}{}", server(1)));
+    site.start().await;
+    let (_, health) = site.page("/health").await;
+    let check = &health["checks"]["server:sealed"];
+    let message = check["message"].as_str().expect("a message");
+    assert_eq!((&check["status"], &health["checks"]["server:s1"]["status"]), (&"warning".into(), &"healthy".into()));
+    assert!(message.contains("token cannot be read") && message.contains("create it"), "{message}");
+    assert_eq!(health["checks"].get("config"), None, "the files are what serves: {health}");
+    assert_eq!(site.page("/ready").await.0, 503, "it is critical");
+    assert!(site.log().contains("cannot be called: a secret is missing"), "{}", site.log());
+
+    let mut client = Client::connect(&site.target(), "/mcp/sealed", None, Era::Modern).await.expect("connects");
+    let answer = client.call("x", json!({})).await.expect("an answer");
+    let said = answer.body.to_string();
+    assert!(said.contains("The server sealed cannot be called") && !said.contains("token"), "{said}");
+    assert_eq!(answer.head.status, 503, "{said}");
+
+    // Whoever is there to read the answer is told, and what serves goes on.
+    let refused = site.toolgate(&["config", "reload"]);
+    assert!(refused.code == 78 && refused.err.contains("a.toml:4:10"), "{refused:?}");
+    site.write("token", "abc\n");
+    site.toolgate(&["config", "reload"]).done();
+    let (_, health) = site.page("/health").await;
+    assert!(health["checks"]["server:sealed"].get("message").is_none_or(|now| now != message), "{health}");
+    let answer = client.call("x", json!({})).await.expect("an answer");
+    assert!(answer.body.to_string().contains("cannot be reached"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn the_last_revision_is_served_without_a_secret_that_is_gone() {
+    let mut site = Site::new();
+    site.write("token", "abc\n");
+    site.write("conf.d/a.toml", &format!("{SEALED}{}", server(1)));
+    site.start().await;
+    site.stop().await;
+    std::fs::remove_file(site.path("token")).expect("the secret");
+    site.write("conf.d/b.toml", "[server.x]\ncomand = [\"x\"]\n");
+    site.start().await;
+    let (_, health) = site.page("/health").await;
+    let messages = ["config", "server:sealed"].map(|check| health["checks"][check]["message"].to_string());
+    assert!(messages[0].contains("serving revision 1 from history"), "{health}");
+    assert!(messages[1].contains("token cannot be read"), "{health}");
+}
+
+#[tokio::test]
+async fn the_same_refusal_is_told_once() {
+    let mut site = Site::new();
+    site.write("conf.d/a.toml", "[server.x]\ncomand = [\"x\"]\n");
+    let told = |site: &Site| (site.log().matches("a.toml:2:1").count(), site.log().matches("still cannot").count());
+    for wanted in [(1, 0), (1, 1)] {
+        assert_eq!(site.start_in_vain().await.code(), Some(78));
+        assert_eq!(told(&site), wanted, "{}", site.log());
+    }
+    std::fs::remove_file(site.path("conf.d/a.toml")).expect("the file");
+    site.start().await;
+    site.stop().await;
+    std::fs::remove_dir_all(site.path("state/config")).expect("the history");
+    site.write("conf.d/a.toml", "[server.x]\ncomand = [\"x\"]\n");
+    assert_eq!(site.start_in_vain().await.code(), Some(78));
+    assert_eq!(told(&site), (2, 1), "it served meanwhile: {}", site.log());
 }

@@ -29,7 +29,6 @@ struct Plan {
 pub(super) async fn run(context: &Context, rollback: &Rollback) -> Result<Exit, Failure> {
     let place = Place::find(&context.runtime_dir, rollback.edit.config.as_deref()).await?;
     let mut past = Past::open_texts(context, &rollback.past).await?;
-    let _lock = if rollback.edit.dry_run { None } else { Some(place.lock().await?) };
     let now = place.read()?;
     let revision = match rollback.revision {
         Some(number) => past.revision(number).await?,
@@ -51,6 +50,9 @@ pub(super) async fn run(context: &Context, rollback: &Rollback) -> Result<Exit, 
     let outcome = if rollback.edit.dry_run {
         None
     } else {
+        // Not before the answer: nobody is kept waiting for a person who thinks.
+        let _lock = place.lock().await?;
+        unchanged(&now, &place.read()?)?;
         let mut change = Change::default();
         if let Err(failure) = plan.carry_out(&asides, &mut change) {
             change.undo();
@@ -99,6 +101,15 @@ async fn last(past: &mut Past, now: &[FileText]) -> Result<Revision, Failure> {
         None => Err(Failure::new(Exit::Failed, "There is no earlier revision to go back to.")
             .remedy("`toolgate config history` lists what was accepted.")),
     }
+}
+
+/// What was shown and asked for must be what happens.
+fn unchanged(shown: &[FileText], now: &[FileText]) -> Result<(), Failure> {
+    if same(shown, now) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Failed, "Somebody has changed the files since they were compared.")
+        .remedy("Nothing was changed. Run the command again to see what it would do now."))
 }
 
 fn same(one: &[FileText], other: &[FileText]) -> bool {
@@ -178,6 +189,15 @@ mod tests {
 
     fn file(name: &str, text: &str) -> FileText {
         FileText { name: name.into(), text: text.into(), mode: Some(0o644) }
+    }
+
+    #[test]
+    fn files_that_changed_while_somebody_was_asked_are_left_alone() {
+        let shown = [file("toolgate.toml", "m"), file("conf.d/a.toml", "a")];
+        assert!(unchanged(&shown, &shown.clone()).is_ok());
+        for now in [&shown[..1], &[file("toolgate.toml", "m"), file("conf.d/a.toml", "b")]] {
+            assert_eq!(unchanged(&shown, now).expect_err("changed").exit, Exit::Failed);
+        }
     }
 
     #[test]

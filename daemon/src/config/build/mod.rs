@@ -13,7 +13,7 @@ mod server;
 mod stdio;
 mod tls;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,6 +36,9 @@ pub struct Parts {
     pub listeners: Vec<Arc<Listener>>,
     /// In the order of the files, disabled ones included.
     pub servers: Vec<Arc<Server>>,
+    /// Credentials that the gate reads for servers that are not among them because of an error: the
+    /// configuration that is served meanwhile may name them too.
+    pub left_out: BTreeSet<String>,
 }
 
 /// What the builders share.
@@ -114,6 +117,7 @@ pub(super) fn parts(tree: &Table, environment: &Environment, report: &mut Report
         daemon: daemon(Section::new(table(tree, "daemon"), "daemon"), environment),
         listeners: Vec::new(),
         servers: Vec::new(),
+        left_out: BTreeSet::new(),
     };
     for (entry, table) in named(tree, "listener").filter(|(entry, _)| units::is_name(&entry.key)) {
         shape::thing("listener.*", entry, report);
@@ -123,14 +127,32 @@ pub(super) fn parts(tree: &Table, environment: &Environment, report: &mut Report
             parts.listeners.push(Arc::new(listener));
         }
     }
+    // The name of their section may be what is wrong with them.
+    for table in tree.entries.iter().filter(|entry| entry.key != "server").filter_map(|entry| entry.node.table()) {
+        mention(table, &mut parts.left_out);
+    }
     for (entry, table) in named(tree, "server") {
         let before = report.errors();
         shape::thing("server.*", entry, report);
         let server = server::server(entry, table, &mut Context { environment, report });
         // Without what an operator meant to write, it might run with more than it was meant to have.
-        parts.servers.extend(server.filter(|_| report.errors() == before).map(Arc::new));
+        match server.filter(|_| report.errors() == before) {
+            Some(server) => parts.servers.push(Arc::new(server)),
+            None => mention(table, &mut parts.left_out),
+        }
     }
     parts
+}
+
+/// Adds all credentials that a table names at whatever key, which may be misspelt, but for those of a command's
+/// environment: the gate does not read them.
+pub(super) fn mention(table: &Table, credentials: &mut BTreeSet<String>) {
+    for entry in table.entries.iter().filter(|entry| entry.key != "env") {
+        if let Some(table) = entry.node.table() {
+            mention(table, credentials);
+        }
+        credentials.extend(entry.node.text().and_then(|text| text.strip_prefix("credential:")).map(str::to_owned));
+    }
 }
 
 fn table<'a>(tree: &'a Table, name: &str) -> Option<&'a Table> {

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::environment::{Reader, Scrutiny};
+use super::super::problem::Problem;
 use super::super::secret::{CREDENTIALS, Secret, is_stored, looks_secret};
 use super::super::tree::{Entry, Node};
 use super::Context;
@@ -14,29 +15,61 @@ use super::Context;
 /// Bytes of a secret's file; a larger one is some other file.
 const LARGEST: u64 = 64 << 10;
 
-/// The value of an entry that may be a secret; problems are reported. To whom it is none of their
-/// business, it is the reference that was written, with a file's path made absolute.
-pub(super) fn secret(entry: &Entry, reader: Reader, context: &mut Context<'_>) -> Option<Secret> {
+/// Why there is no value: what the report says, and what stands in its stead at a start.
+pub(super) struct Fault {
+    code: &'static str,
+    message: String,
+    help: String,
+}
+
+impl Fault {
+    fn new(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { code, message: message.into(), help: help.into() }
+    }
+
+    /// As one sentence.
+    pub(super) fn sentence(&self) -> String {
+        format!("{}; {}", self.message, self.help)
+    }
+}
+
+/// The value of an entry that may be a secret; none where nothing is written. Problems are reported. To whom it is
+/// none of their business, it is the reference that was written, with a file's path made absolute.
+pub(super) fn secret(entry: &Entry, reader: Reader, context: &mut Context<'_>) -> Option<Result<Secret, Fault>> {
     let node = &entry.node;
     let text = node.text().filter(|text| !text.is_empty())?;
-    match text.split_once(':') {
+    let found = match text.split_once(':') {
         Some(("file", path)) if !context.environment.scrutiny.concerns(reader) => {
-            Some(Secret::new(format!("file:{}", context.path(path, node.place).display())))
+            Ok(Secret::new(format!("file:{}", context.path(path, node.place).display())))
         }
         Some(("credential" | "env", _)) if !context.environment.scrutiny.concerns(reader) => {
-            Some(Secret::new(text.to_owned()))
+            Ok(Secret::new(text.to_owned()))
+        }
+        Some(("credential", name)) if !is_name(name) => {
+            let help = "write \"credential:NAME\", after the name of its file in /etc/toolgate/credentials";
+            context.error("invalid-value", node.place, "a credential has a name without slashes", help);
+            return None;
         }
         Some(("credential", name)) => credential(node, name, context),
-        Some(("file", path)) => {
-            let path = context.path(path, node.place);
-            from_file(node, &path, None, context)
-        }
+        Some(("file", path)) => from_file(node, &context.path(path, node.place), None, context),
         Some(("env", name)) => variable(node, name, context),
         _ => {
             literal(entry, text, context);
-            usable(node, text.to_owned(), context)
+            usable(text.to_owned()).or_else(|fault| {
+                context.error(fault.code, node.place, fault.message, fault.help);
+                Ok(Secret::new(String::new()))
+            })
         }
+    };
+    if let Err(fault) = &found {
+        let problem = if context.environment.scrutiny.does_without() { Problem::warning } else { Problem::error };
+        context.report.push(problem(fault.code, node.place, &fault.message, &fault.help));
     }
+    Some(found)
+}
+
+fn is_name(credential: &str) -> bool {
+    !credential.is_empty() && !credential.contains('/')
 }
 
 fn literal(entry: &Entry, text: &str, context: &mut Context<'_>) {
@@ -52,111 +85,84 @@ fn literal(entry: &Entry, text: &str, context: &mut Context<'_>) {
     );
 }
 
-fn credential(node: &Node, name: &str, context: &mut Context<'_>) -> Option<Secret> {
-    if name.is_empty() || name.contains('/') {
-        context.error(
-            "invalid-value",
-            node.place,
-            "a credential has a name without slashes",
-            "write \"credential:NAME\", after the name of its file in /etc/toolgate/credentials",
-        );
-        return None;
-    }
+fn credential(node: &Node, name: &str, context: &mut Context<'_>) -> Result<Secret, Fault> {
     let help = format!("write it to {CREDENTIALS}/{name}, then run `systemctl daemon-reload`, and restart who uses it");
     let Some(folder) = context.environment.credentials() else {
-        let message = format!("there is no credential {name:?} here");
-        let scrutiny = context.environment.scrutiny;
-        return match is_stored(name).filter(|_| !scrutiny.is_final()) {
-            Some(true) => Some(Secret::new(String::new())),
-            Some(false) if scrutiny == Scrutiny::Operator => {
-                context.error("missing-secret", node.place, message, help);
-                None
-            }
-            _ => hidden(node, message, help, context),
-        };
+        if !context.environment.scrutiny.is_final() && is_stored(name) == Some(true) {
+            return Ok(Secret::new(String::new()));
+        }
+        return hidden(
+            node,
+            Fault::new("missing-secret", format!("there is no credential {name:?} here"), help),
+            context,
+        );
     };
     from_file(node, &folder.join(name), Some(&help), context)
 }
 
-fn variable(node: &Node, name: &str, context: &mut Context<'_>) -> Option<Secret> {
+fn variable(node: &Node, name: &str, context: &mut Context<'_>) -> Result<Secret, Fault> {
     if let Some(value) = context.environment.variables.get(name).cloned() {
-        return usable(node, value, context);
+        return usable(value);
     }
     let message = format!("the variable {name:?} is not set here");
     let help = format!("set {name} in the daemon's environment (EnvironmentFile= of its unit), or write \"file:PATH\"");
-    hidden(node, message, help, context)
+    hidden(node, Fault::new("missing-secret", message, help), context)
 }
 
-/// Something that only the daemon can see: an error for itself, a warning for everybody else.
-fn hidden(node: &Node, message: String, help: String, context: &mut Context<'_>) -> Option<Secret> {
+/// Something that only the daemon can see: missing for itself, a warning for everybody else.
+fn hidden(node: &Node, fault: Fault, context: &mut Context<'_>) -> Result<Secret, Fault> {
     if context.environment.scrutiny.is_final() {
-        context.error("missing-secret", node.place, message, help);
-        return None;
+        return Err(fault);
     }
-    context.warning("missing-secret", node.place, message, help);
-    Some(Secret::new(String::new()))
+    context.warning(fault.code, node.place, fault.message, fault.help);
+    Ok(Secret::new(String::new()))
 }
 
-fn from_file(node: &Node, path: &Path, absent: Option<&str>, context: &mut Context<'_>) -> Option<Secret> {
+/// `absent` is what helps where a credential is not there, or says nothing.
+fn from_file(node: &Node, path: &Path, absent: Option<&str>, context: &mut Context<'_>) -> Result<Secret, Fault> {
     if context.environment.scrutiny == Scrutiny::Text {
-        return Some(Secret::new(String::new()));
+        return Ok(Secret::new(String::new()));
     }
     let shown = path.display();
-    let fail = |context: &mut Context<'_>, message: String, help: &str| {
-        context.error("unreadable-secret", node.place, message, help);
+    let unreadable = |error: &std::io::Error| {
+        let help = absent.filter(|_| error.kind() == ErrorKind::NotFound).unwrap_or(remedy(error.kind()));
+        Fault::new("unreadable-secret", format!("{shown} cannot be read: {error}"), help)
     };
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => metadata,
-        Ok(_) => {
-            fail(context, format!("{shown} is not a file"), "name the file that holds the secret and nothing else");
-            return None;
-        }
-        Err(error) => {
-            let help = absent.filter(|_| error.kind() == ErrorKind::NotFound).unwrap_or(remedy(error.kind()));
-            fail(context, format!("{shown} cannot be read: {error}"), help);
-            return None;
-        }
+    let other = |message: String| {
+        Fault::new("unreadable-secret", message, "name the file that holds the secret and nothing else")
     };
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
+    if !metadata.is_file() {
+        return Err(other(format!("{shown} is not a file")));
+    }
     if metadata.len() > LARGEST {
-        fail(context, format!("{shown} is larger than 64 KiB"), "name the file that holds the secret and nothing else");
-        return None;
+        return Err(other(format!("{shown} is larger than 64 KiB")));
     }
     if metadata.permissions().mode() & 0o004 != 0 {
         let message = format!("every user of this machine can read {shown}");
         context.warning("readable-secret", node.place, message, format!("run: chmod o= {shown}"));
     }
-    match std::fs::read_to_string(path) {
-        Ok(text) => {
-            let trimmed = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
-            // Units give an empty credential where its file is absent.
-            if let (true, Some(help)) = (trimmed.is_empty(), absent) {
-                context.error("missing-secret", node.place, format!("the credential {shown} is empty"), help);
-                return None;
-            }
-            if trimmed.is_empty() {
-                context.warning("empty-secret", node.place, format!("{shown} is empty"), "write the secret into it");
-            }
-            usable(node, trimmed.to_owned(), context)
-        }
-        Err(error) => {
-            fail(context, format!("{shown} cannot be read: {error}"), remedy(error.kind()));
-            None
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+    let trimmed = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    match (trimmed.is_empty(), absent) {
+        (false, _) => usable(trimmed.to_owned()),
+        // Units give an empty credential where its file is absent.
+        (true, Some(help)) => Err(Fault::new("missing-secret", format!("the credential {shown} is empty"), help)),
+        // As an instance does whose secret systemd has read.
+        (true, None) => {
+            let help = "write the secret into it: nothing is started or sent without one";
+            Err(Fault::new("missing-secret", format!("{shown} is empty"), help))
         }
     }
 }
 
 /// Neither a header nor a variable can carry NUL or a line end.
-fn usable(node: &Node, value: String, context: &mut Context<'_>) -> Option<Secret> {
+fn usable(value: String) -> Result<Secret, Fault> {
     if value.contains(['\0', '\n', '\r']) {
-        context.error(
-            "invalid-secret",
-            node.place,
-            "this value has several lines, or a NUL",
-            "write one line; only a line end at the very end is left out",
-        );
-        return None;
+        let help = "write one line; only a line end at the very end is left out";
+        return Err(Fault::new("invalid-secret", "this value has several lines, or a NUL", help));
     }
-    Some(Secret::new(value))
+    Ok(Secret::new(value))
 }
 
 fn remedy(kind: ErrorKind) -> &'static str {

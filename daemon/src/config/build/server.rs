@@ -13,7 +13,7 @@ use super::super::tree::{Entry, Table};
 use super::super::{kind::Kind, units, url};
 use super::limits::limits;
 use super::listener::{header_name, pair};
-use super::secrets::{certificate_path, secret};
+use super::secrets::{Fault, certificate_path, secret};
 use super::stdio::stdio;
 use super::{Context, references, tls};
 
@@ -105,15 +105,7 @@ fn foreign(section: Section<'_>, keys: &[&str], kind: &str, context: &mut Contex
 }
 
 fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
-    let mut headers = Vec::new();
-    for entry in section.entries("headers") {
-        if let (Some(name), Some(value)) = (header_name(entry, context), secret(entry, Reader::Front, context)) {
-            headers.push((name, value));
-        }
-    }
-    if let Some(token) = section.entry("bearer").and_then(|entry| secret(entry, Reader::Front, context)) {
-        headers.push(("authorization".into(), Secret::new(format!("Bearer {}", token.expose()))));
-    }
+    let (headers, lacks) = headers(section, context);
     let client = pair(section, "tls.client.chain", "tls.client.key", context);
     Http {
         endpoints: section.list("endpoints", |text| url::endpoint(text).ok()),
@@ -122,9 +114,30 @@ fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
             idle_timeout: section.duration("pool.idle_timeout"),
         },
         headers,
+        lacks,
         tls: UpstreamTls { ca: authorities(section, context), client, server_name: section.text("tls.server_name") },
         forward_client: section.bool("forward_client"),
     }
+}
+
+/// The headers of every request, and why there can be none where one of their secrets is missing.
+fn headers(section: Section<'_>, context: &mut Context<'_>) -> (Vec<(String, Secret)>, Option<String>) {
+    let mut headers = Vec::new();
+    let mut lacks = None;
+    let mut add = |name: String, found: Result<Secret, Fault>| match found {
+        Ok(value) => headers.push((name, value)),
+        Err(fault) => lacks = Some(fault.sentence()),
+    };
+    for entry in section.entries("headers") {
+        if let (Some(name), Some(found)) = (header_name(entry, context), secret(entry, Reader::Front, context)) {
+            add(name, found);
+        }
+    }
+    if let Some(found) = section.entry("bearer").and_then(|entry| secret(entry, Reader::Front, context)) {
+        let of_scheme = |token: Secret| Secret::new(format!("Bearer {}", token.expose()));
+        add("authorization".into(), found.map(of_scheme));
+    }
+    (headers, lacks)
 }
 
 fn authorities(section: Section<'_>, context: &mut Context<'_>) -> Option<PathBuf> {

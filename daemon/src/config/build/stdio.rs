@@ -44,7 +44,7 @@ fn command(section: Section<'_>, context: &mut Context<'_>) -> Vec<String> {
 fn environment(section: Section<'_>, context: &mut Context<'_>) -> Vec<(String, Secret)> {
     let mut environment = Vec::new();
     for entry in section.entries("env") {
-        if let (true, Some(value)) = (is_variable(entry, context), secret(entry, Reader::Keeper, context)) {
+        if let (true, Some(Ok(value))) = (is_variable(entry, context), secret(entry, Reader::Keeper, context)) {
             environment.push((entry.key.clone(), value));
         }
     }

@@ -13,6 +13,8 @@ use crate::coding::decode::Problem;
 pub enum SendErrorKind {
     /// The request itself cannot be written: a header with a control character, an unknown endpoint.
     Request,
+    /// A secret that the server wants with every request is missing.
+    Secret,
     /// The server's bound of connections was reached for the whole connect timeout.
     Bound,
     /// The endpoint's name has no address.
@@ -39,6 +41,7 @@ impl SendErrorKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Request => "request",
+            Self::Secret => "secret",
             Self::Bound => "bound",
             Self::Resolve => "resolve",
             Self::Connect => "connect",

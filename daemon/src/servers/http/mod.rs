@@ -41,6 +41,8 @@ pub struct HttpServer {
     pool: Arc<Pool>,
     bounds: settings::Pool,
     timeout: settings::Timeouts,
+    /// Why nothing can be sent.
+    lacks: Option<Arc<str>>,
 }
 
 struct Endpoint {
@@ -72,6 +74,7 @@ impl HttpServer {
             pool: Pool::new(cores, &http.pool, timeout.connect),
             bounds: http.pool.clone(),
             timeout: timeout.clone(),
+            lacks: http.lacks.as_deref().map(Arc::from),
         }))
     }
 
@@ -83,6 +86,7 @@ impl HttpServer {
             pool: Pool::new(1, &self.bounds, self.timeout.connect),
             bounds: self.bounds.clone(),
             timeout: settings::Timeouts { total: None, ..self.timeout.clone() },
+            lacks: self.lacks.clone(),
         };
         Arc::new(server).client(0)
     }
@@ -117,6 +121,9 @@ impl HttpClient {
         let Some(endpoint) = server.endpoints.get(request.endpoint) else {
             return Err(SendError::unsent(SendErrorKind::Request, "the server has no such endpoint"));
         };
+        if let Some(why) = &server.lacks {
+            return Err(SendError::unsent(SendErrorKind::Secret, why.to_string()));
+        }
         let started = Instant::now();
         let total = server.timeout.total.map(|total| started + total);
         match self.attempt(endpoint, &request, started, total, true).await {

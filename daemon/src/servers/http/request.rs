@@ -202,6 +202,7 @@ mod tests {
             pool: settings::Pool { max_connections: 1, idle_timeout: Duration::from_secs(1) },
             headers: vec![("Authorization".to_owned(), Secret::new("Bearer s".to_owned()))],
             tls: settings::UpstreamTls::default(),
+            lacks: None,
             forward_client: false,
         };
         Template::new(&endpoint, &http).unwrap()

@@ -7,6 +7,25 @@ async fn failure(raw: &Raw) -> SendError {
 }
 
 #[test]
+fn without_its_secret_nothing_is_sent() {
+    on_a_core(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server =
+            server(listener.local_addr().unwrap(), |http, _| http.lacks = Some("the token is missing".to_owned()));
+        for client in [server.client(0), server.apart()] {
+            let error = client.send(post(&[b"{}"])).await.unwrap_err();
+            assert_eq!(
+                (error.kind, error.sent, error.to_string()),
+                (SendErrorKind::Secret, false, "the token is missing".to_owned())
+            );
+        }
+        settle().await;
+        let nobody = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+        assert!(nobody.is_err(), "somebody has connected");
+    });
+}
+
+#[test]
 fn nobody_listens() {
     on_a_core(async {
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

@@ -77,6 +77,7 @@ fn server(address: SocketAddr, change: impl FnOnce(&mut settings::Http, &mut set
         pool: settings::Pool { max_connections: 8, idle_timeout: Duration::from_secs(60) },
         headers: Vec::new(),
         tls: settings::UpstreamTls::default(),
+        lacks: None,
         forward_client: false,
     };
     let mut timeout =
