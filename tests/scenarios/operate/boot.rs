@@ -2,8 +2,7 @@
 
 use rustix::process::Signal;
 use serde_json::json;
-use toolgate_tests::http::Era;
-use toolgate_tests::mcp::Client;
+use toolgate_tests::mcp::{Client, Era};
 use toolgate_tests::site::Site;
 use toolgate_tests::wait;
 
