@@ -100,7 +100,8 @@ fn files(parts: &Parts) -> usize {
 fn credentials(parts: &Parts) -> (String, Vec<String>) {
     let mut lines = BTreeMap::new();
     let mut problems = Vec::new();
-    // What is wrong with their servers is said already.
+    // What is wrong with their servers is said already. The history, which may name others, is not asked: the gate
+    // writes it, and must not choose what root loads for it.
     for name in &parts.left_out {
         lines.extend(load_credential(name).ok().map(|line| (name.clone(), line)));
     }

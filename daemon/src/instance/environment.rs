@@ -58,11 +58,7 @@ fn pair(bytes: &[u8]) -> Option<(OsString, OsString)> {
 
 fn read_credential(secret: &str) -> Result<(OsString, OsString), String> {
     let (variable, name) = pair(secret.as_bytes()).ok_or_else(|| format!("--secret {secret}: write VAR=CREDENTIAL"))?;
-    let mut value = credential(&name).map_err(|e| format!("--secret {secret}: {e}"))?;
-    // An editor's line end is no part of a secret.
-    if value.pop_if(|last| *last == b'\n').is_some() {
-        value.pop_if(|last| *last == b'\r');
-    }
+    let value = without_line_end(credential(&name).map_err(|e| format!("--secret {secret}: {e}"))?);
     // The unit gives an empty one where the file is absent; the checker counts both as missing.
     if value.is_empty() {
         return Err(format!("--secret {secret}: the credential is empty, or its file is absent"));
@@ -71,6 +67,14 @@ fn read_credential(secret: &str) -> Result<(OsString, OsString), String> {
         return Err(format!("--secret {secret}: the credential contains NUL, which no environment can hold"));
     }
     Ok((variable, OsString::from_vec(value)))
+}
+
+/// An editor's line end is no part of a secret; the checker leaves out the same.
+fn without_line_end(mut value: Vec<u8>) -> Vec<u8> {
+    if value.pop_if(|last| *last == b'\n').is_some() {
+        value.pop_if(|last| *last == b'\r');
+    }
+    value
 }
 
 /// The content of a credential of the unit.
@@ -94,6 +98,15 @@ mod tests {
         assert_eq!(pair(b"A="), Some(("A".into(), "".into())));
         assert_eq!(pair(b"=b"), None);
         assert_eq!(pair(b""), None);
+    }
+
+    #[test]
+    fn one_line_end_is_left_out() {
+        for (written, value) in
+            [("a", "a"), ("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a\r", "a\r"), ("\r\n", ""), ("", "")]
+        {
+            assert_eq!(without_line_end(written.into()), value.as_bytes(), "{written:?}");
+        }
     }
 
     #[test]

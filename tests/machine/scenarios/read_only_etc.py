@@ -17,4 +17,6 @@ def run(machine: Machine) -> None:
     machine.run("systemctl", "reload", "toolgated")
     machine.run("systemctl", "daemon-reload")
     machine.run("toolgated", "check")
+    change = machine.run("toolgate", "key", "create", "--owner", "me", "--write", check=False)
+    expect(change.returncode != 0 and "Read-only file system" in change.stdout, f"a change says: {change.stdout}")
     expect(machine.healthy(), "the service does not run")

@@ -88,14 +88,16 @@ fn literal(entry: &Entry, text: &str, context: &mut Context<'_>) {
 fn credential(node: &Node, name: &str, context: &mut Context<'_>) -> Result<Secret, Fault> {
     let help = format!("write it to {CREDENTIALS}/{name}, then run `systemctl daemon-reload`, and restart who uses it");
     let Some(folder) = context.environment.credentials() else {
-        if !context.environment.scrutiny.is_final() && is_stored(name) == Some(true) {
-            return Ok(Secret::new(String::new()));
+        let message = format!("there is no credential {name:?} here");
+        if context.environment.scrutiny.is_final() {
+            return Err(Fault::new("missing-secret", message, help));
         }
-        return hidden(
-            node,
-            Fault::new("missing-secret", format!("there is no credential {name:?} here"), help),
-            context,
-        );
+        // Whether a drop-in of an operator has systemd load it from elsewhere is not to be seen.
+        if is_stored(name) != Some(true) {
+            let help = format!("{help}, unless a drop-in loads it from elsewhere");
+            context.warning("missing-secret", node.place, message, help);
+        }
+        return Ok(Secret::new(String::new()));
     };
     from_file(node, &folder.join(name), Some(&help), context)
 }
