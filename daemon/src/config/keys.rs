@@ -166,6 +166,7 @@ pub static KEYS: &[Key] = &[
     key("server.*.queue.max_size", Count(0, 1_000_000), "1000", Live, "Calls that wait at once."),
     key("server.*.queue.timeout", Duration(0, 3600), "\"5s\"", Live, "Longest wait."),
     key("server.*.max_calls", ANY, "1000", Live, "Calls in flight at once."),
+    key("server.*.max_calls_per_client", ANY, "", Live, "Calls of one client in flight at once; its others wait for them. Absent: no bound of its own."),
     key("server.*.breaker.failures", ANY, "", Later, "Failures in a row that open the breaker."),
     key("server.*.breaker.open_for", Duration(1, DAY), "", Later, "How long it stays open before it probes."),
     key("server.*.limits", Tables("limit[]"), "", Live, "Limits that apply to this server."),
@@ -207,6 +208,7 @@ pub static KEYS: &[Key] = &[
     key("key.*.owner", Text, "", Live, "The client's name in logs and limits; absent: the key's id."),
     key("key.*.tier", Reference("tier"), "", Live, "Set of limits."),
     key("key.*.scopes", List(&Pattern), "[]", Live, "What it may call, as server/tool with * and ?; empty: everything."),
+    key("tier.*.weight", Count(1, 10_000), "1", Live, "Its share where calls wait for a server: a tier of weight 4 is served four times as often as one of weight 1."),
     key("tier.*.limits", Tables("limit[]"), "", Live, "Limits of whoever has this tier."),
     // Limits
     key("limit", Tables("limit[]"), "", Live, "Limits that apply to everyone."),

@@ -330,6 +330,8 @@ pub struct Server {
     pub queue: Queue,
     /// Calls in flight at once.
     pub max_calls: usize,
+    /// Calls of one client in flight at once; its others wait. 0: no bound of its own.
+    pub max_calls_per_client: usize,
     /// Limits that apply to this server.
     pub limits: Vec<Arc<Limit>>,
 }
@@ -540,6 +542,8 @@ pub struct Key {
 pub struct Tier {
     /// The table's name.
     pub name: String,
+    /// Its share of a server's time where calls wait, in relation to other tiers.
+    pub weight: u32,
     /// Its limits.
     pub limits: Vec<Arc<Limit>>,
 }

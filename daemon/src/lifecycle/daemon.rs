@@ -157,6 +157,7 @@ impl Daemon {
         self.gate.policy.store(Arc::clone(&policy));
         for server in policy.servers.values() {
             server.queue.set_cap(server.settings.max_calls);
+            server.queue.set_per_client(server.settings.max_calls_per_client);
         }
         let trouble = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).reload(&settings);
         for problem in &trouble {

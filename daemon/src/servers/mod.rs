@@ -121,7 +121,12 @@ impl Server {
         Ok(Self {
             generation: NEXT_GENERATION.fetch_add(1, Ordering::Relaxed),
             tools: Names::new(&settings.tools),
-            queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
+            queue: Queue::for_clients(
+                settings.max_calls,
+                settings.max_calls_per_client,
+                settings.queue.max_size,
+                settings.queue.timeout,
+            ),
             fitness: Arc::default(),
             discovery: Arc::default(),
             left_out: Arc::default(),

@@ -39,6 +39,7 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
         tool_timeouts: tool_timeouts(section),
         queue: Queue { max_size: section.count("queue.max_size"), timeout: section.duration("queue.timeout") },
         max_calls: section.count("max_calls"),
+        max_calls_per_client: section.count("max_calls_per_client"),
         limits: limits(table.get("limits"), &format!("server.{}", entry.key), context),
         transport: transport(entry, section, context)?,
     })
