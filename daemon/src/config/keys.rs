@@ -108,6 +108,14 @@ pub static KEYS: &[Key] = &[
     key("daemon.max_sessions", ANY, "10000", Live, "Sessions of the legacy era in all."),
     key("daemon.max_sessions_per_client", ANY, "1000", Live, "Sessions of one client; at it the longest idle one gives way."),
     key("daemon.session_timeout", Duration(1, 30 * DAY), "\"24h\"", Live, "A session without a call or stream ends after this."),
+    // What the gate does when it has too much to do
+    key("overload.cpu", Percent(1, 100), "\"80%\"", Live, "Processor time of the gate, of what its cores may use. The section [overload], if only its head, switches all of this on."),
+    key("overload.memory", Percent(1, 100), "\"85%\"", Live, "Memory of the gate, of memory_limit."),
+    key("overload.memory_limit", Size(1 << 20, 1 << 50), "", Live, "Bytes that the gate may use; absent: what its unit or else the machine has."),
+    key("overload.descriptors", Percent(1, 100), "\"85%\"", Live, "Open descriptors, of the process's limit."),
+    key("overload.lag", Duration(1, 60), "\"100ms\"", Live, "How long a task that is ready waits for its core; what takes longer than 500ms counts as that."),
+    key("overload.queue_age", Duration(1, 3600), "", Live, "How long the longest waiting call of all queues has waited; absent: not looked at, for one slow server would count for all."),
+    key("overload.shrink", Percent(10, 99), "\"70%\"", Live, "What is left to each server of its calls at once when refusing has not been enough, and again after each further 3 s, four times at most."),
     // The log
     key("log.level", Kind::Level, "\"info\"", Live, "error, warn, info, debug, trace, or directives such as \"info,toolgated::listen=debug\"."),
     key("log.format", OneOf(&["auto", "journald", "json", "pretty"]), "\"auto\"", Restart, "auto: journald under systemd, colours on a terminal, JSON otherwise."),
@@ -167,6 +175,8 @@ pub static KEYS: &[Key] = &[
     key("server.*.queue.timeout", Duration(0, 3600), "\"5s\"", Live, "Longest wait."),
     key("server.*.max_calls", ANY, "1000", Live, "Calls in flight at once."),
     key("server.*.max_calls_per_client", ANY, "", Live, "Calls of one client in flight at once; its others wait for them. Absent: no bound of its own."),
+    key("server.*.adaptive.min", ANY, "10", Live, "Calls in flight that are always allowed. With adaptive, if only {}, calls at once follow how long they take, up to max_calls."),
+    key("server.*.adaptive.tolerance", Percent(110, 1000), "\"150%\"", Live, "How long a call may take, of what it takes while the server has little to do."),
     key("server.*.breaker.failures", ANY, "", Later, "Failures in a row that open the breaker."),
     key("server.*.breaker.open_for", Duration(1, DAY), "", Later, "How long it stays open before it probes."),
     key("server.*.limits", Tables("limit[]"), "", Live, "Limits that apply to this server."),

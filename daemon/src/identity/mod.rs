@@ -29,6 +29,9 @@ pub struct Client {
 }
 
 impl Client {
+    /// The weight of clients without a tier.
+    pub const WEIGHT: u32 = 1;
+
     /// The client behind an API key.
     pub fn of_key(key: &Key) -> Self {
         let id = format!("key:{}", key.id);
@@ -75,11 +78,11 @@ impl Client {
     }
 }
 
-/// Clients without a tier count as one tier of weight 1.
+/// Clients without a tier count as one tier.
 fn flow(client: u64, tier: Option<&Tier>) -> Flow {
     match tier {
         Some(tier) => Flow { tier: number(&tier.name), weight: tier.weight, client },
-        None => Flow { tier: 0, weight: 1, client },
+        None => Flow { tier: 0, weight: Client::WEIGHT, client },
     }
 }
 

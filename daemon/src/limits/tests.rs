@@ -45,6 +45,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             aliases: Aliases::default(),
             queue: settings::Queue { max_size: 0, timeout: Duration::ZERO },
             max_calls_per_client: 0,
+            adaptive: None,
             max_calls: 1,
             limits: limits.to_vec(),
         };
@@ -54,6 +55,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
     Settings {
         revision: 1,
         origin: settings::Origin::Files,
+        overload: None,
         files: Vec::new(),
         listeners: Vec::new(),
         servers: BTreeMap::from([server("s", at_server), server("t", &[])]),

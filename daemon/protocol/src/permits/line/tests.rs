@@ -14,7 +14,9 @@ fn flow(tier: u64, weight: u32, client: u64) -> Flow {
 fn served(flows: &[Flow], steps: usize) -> BTreeMap<(u64, u64), usize> {
     let mut line = Line::default();
     for _ in 0..3 {
-        flows.iter().for_each(|flow| drop(line.push(*flow, *flow)));
+        for flow in flows {
+            line.push(*flow, *flow);
+        }
     }
     let mut counts = BTreeMap::new();
     for _ in 0..steps {
