@@ -136,7 +136,7 @@ pub static KEYS: &[Key] = &[
     key("listener.*.key_in_path", Bool, "false", Live, "Accept /mcp/tg_… as a credential."),
     key("listener.*.lenient", Bool, "false", Live, "Accept POSTs without Accept."),
     key("listener.*.compression", List(&OneOf(&["zstd", "br", "gzip"])), "[]", Live, "Codings for JSON answers of 1 KiB and more, the best first; empty: none. See security.md before switching it on."),
-    key("listener.*.refusal_status", OneOf(&["auto", "200", "429", "503"]), "\"auto\"", Live, "HTTP status of requests that a limit, a queue, the drain or a lack of room refuses; auto: 200 to legacy requests, else 503."),
+    key("listener.*.refusal_status", OneOf(&["auto", "200", "429", "503"]), "\"auto\"", Live, "HTTP status of requests that a limit, a queue, an overload, the drain or a lack of room refuses; auto: 200 to legacy requests, else 503."),
     key("listener.*.tls.certificates", Tables("listener.*.tls.certificates[]"), "", NewConnections, "Certificate chains with their keys; the first serves clients that name no other."),
     key("listener.*.tls.certificates[].chain", Certificate, "", NewConnections, "PEM file, leaf first."),
     key("listener.*.tls.certificates[].key", Certificate, "", NewConnections, "PEM file: PKCS#8, PKCS#1 or SEC1."),

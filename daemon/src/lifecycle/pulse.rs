@@ -107,9 +107,9 @@ impl Beat {
         self.gate.overload.set(level, pressure);
         let step = words(overload::Step::of(level));
         match self.gate.overload.told() {
-            Some(told) if level > before => warn!(level, reason = told.reason, "overload: {step}"),
-            Some(told) => info!(level, reason = told.reason, "overload eases: {step}"),
-            None => info!(level, "the overload is over: {step}"),
+            Some(told) if level > before => warn!(overload = level, reason = told.reason, "overload: {step}"),
+            Some(told) => info!(overload = level, reason = told.reason, "the overload eases: {step}"),
+            None => info!("the overload is over: {step}"),
         }
     }
 }
