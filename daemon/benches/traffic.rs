@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use toolgated::config::settings::{
-    Daemon, Endpoint, Http, Limit, LimitScope, Log, LogFormat, Measure, OnBadConfig, Origin, Pool, Settings, Tier,
+    Daemon, Endpoint, Http, Key, Limit, LimitScope, Log, LogFormat, Measure, OnBadConfig, Origin, Pool, Settings, Tier,
     Timeouts, UpstreamTls,
 };
+use toolgated::identity::Client;
 use toolgated::limits::{Keys, Limits};
 use toolgated::servers::http::{HttpServer, Method, Outgoing};
 use toolgated::servers::queue::{Flow, Queue};
@@ -31,11 +32,14 @@ fn main() {
     decide("global, client rate, client calls", &Limits::new(&settings(&global, &tier), None));
 
     let queue = Queue::new(10, 10, second);
-    report("permit taken and given back", 10_000_000, || drop(black_box(queue.try_enter())));
+    report("permit taken and given back", 10_000_000, || drop(black_box(queue.try_enter(None))));
+    let key = Key { id: "k".into(), sha256: [0; 32], owner: "k".into(), tier: None, scopes: Vec::new() };
+    let (bounded, client) = (Queue::for_clients(10, 5, 10, second), Client::of_key(&key));
+    report("the same, of a client with a bound", 3_000_000, || drop(black_box(bounded.try_enter(Some(&client)))));
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(tokio::task::LocalSet::new().run_until(async {
-        assert!(queue.enter(Flow(0)).await.is_ok());
+        assert!(queue.enter(Flow::default()).await.is_ok());
         calls(stand_in()).await;
     }));
 }
@@ -128,10 +132,11 @@ fn stand_in() -> SocketAddr {
 }
 
 fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>]) -> Settings {
-    let tier = Tier { name: "free".to_owned(), limits: free.to_vec() };
+    let tier = Tier { weight: 1, name: "free".to_owned(), limits: free.to_vec() };
     Settings {
         revision: 1,
         origin: Origin::Files,
+        overload: None,
         files: Vec::new(),
         listeners: Vec::new(),
         servers: BTreeMap::new(),

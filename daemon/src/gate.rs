@@ -7,6 +7,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Settings;
+use crate::overload::Overload;
 use crate::policy::Policy;
 use crate::relay::crossing::parked::Parked;
 use crate::seal::Seal;
@@ -25,6 +26,8 @@ pub struct Gate {
     pub calls: AtomicUsize,
     /// Set at SIGTERM: not ready any more.
     pub draining: AtomicBool,
+    /// How far the gate lets go of work because it has too much.
+    pub overload: Overload,
     /// Calls that wait for a modern client to answer a legacy server.
     pub parked: Parked,
     /// What systemd's units lack, with the command that mends it.
@@ -74,6 +77,7 @@ impl Gate {
             sessions: sessions::Table::kept_by(state.clone()),
             calls: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            overload: Overload::default(),
             parked: Parked::default(),
             units: ArcSwapOption::empty(),
             seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),

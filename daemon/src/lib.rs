@@ -24,6 +24,7 @@ pub mod limits;
 pub mod listen;
 pub mod message;
 pub mod observe;
+pub mod overload;
 pub mod pages;
 pub mod pipeline;
 pub mod policy;

@@ -68,6 +68,9 @@ pub fn health(gate: &Gate) -> (StatusCode, String) {
     if let Some(message) = policy.settings.from_history() {
         checks.insert("config".to_owned(), serde_json::json!({ "status": "warning", "message": message }));
     }
+    if let Some(told) = gate.overload.told() {
+        checks.insert("overload".to_owned(), serde_json::json!({ "status": "warning", "message": told.sentence() }));
+    }
     if let Some(message) = gate.units.load().as_deref() {
         checks.insert("units".to_owned(), serde_json::json!({ "status": "warning", "message": message }));
     }

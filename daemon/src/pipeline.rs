@@ -17,7 +17,7 @@ use crate::listen::connection::Connection;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
-    address, batch, compress, contain, ending, forward, identify, limit, read, route, secure, session, unread,
+    address, batch, compress, contain, ending, forward, identify, limit, read, route, secure, session, shed, unread,
 };
 
 /// Takes up one HTTP request, for [`serve`].
@@ -98,6 +98,8 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
 async fn message(call: &mut Call) -> Result<Response<Body>, Failure> {
     // A legacy session is found before anything is counted against its server.
     session::find(call)?;
+    // What an overloaded gate lets go of, before it works for it.
+    shed::shed(call)?;
     // Where a name leads and who may use it; denied and unknown look the same.
     route::route(call)?;
     // What may be held against the client is held against it before the server is disturbed.

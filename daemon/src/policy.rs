@@ -35,6 +35,8 @@ pub struct Policy {
     entrances: Named<Entrance>,
     views: Named<View>,
     clients: Named<Client>,
+    /// The weight of those who are let go of first; none where all clients have the same.
+    lowest: Option<u32>,
 }
 
 /// A listener as calls need it.
@@ -161,14 +163,16 @@ impl Policy {
             .map(|server| Ok((server.name.clone(), running(server, &settings, before, state.as_ref())?)))
             .collect::<Result<_, String>>()?;
         let views = views(&settings, &servers);
-        let clients = settings.keys.values().map(|key| (key.id.clone(), Arc::new(Client::of_key(key)))).collect();
+        let clients: Named<Client> =
+            settings.keys.values().map(|key| (key.id.clone(), Arc::new(Client::of_key(key)))).collect();
         let entrances = settings
             .listeners
             .iter()
             .map(|listener| (listener.name.clone(), Arc::new(Entrance::new(Arc::clone(listener)))))
             .collect();
         let limits = Limits::new(&settings, before.map(|before| &before.limits));
-        Ok(Self { settings, limits, servers, state, entrances, views, clients })
+        let lowest = lowest(&settings, &clients);
+        Ok(Self { settings, limits, servers, state, entrances, views, clients, lowest })
     }
 
     /// Whether instances of stdio servers outlive the process.
@@ -186,10 +190,22 @@ impl Policy {
         self.views.get(name)
     }
 
+    /// Whether a client is of those who are let go of first.
+    pub fn is_lowest(&self, client: &Client) -> bool {
+        self.lowest == Some(client.flow.weight)
+    }
+
     /// The client of a key id.
     pub fn client(&self, key: &str) -> Option<&Arc<Client>> {
         self.clients.get(key)
     }
+}
+
+/// The least weight that a client may have, where another may have more.
+fn lowest(settings: &Settings, clients: &Named<Client>) -> Option<u32> {
+    let anybody = settings.listeners.iter().any(|listener| listener.serve.mcp && listener.auth.is_empty());
+    let weights = || clients.values().map(|client| client.flow.weight).chain(anybody.then_some(Client::WEIGHT));
+    weights().min().filter(|least| weights().any(|weight| weight > *least))
 }
 
 fn running(

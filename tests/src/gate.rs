@@ -103,8 +103,14 @@ impl Setup {
 
     /// Takes such a key out again.
     #[must_use]
-    pub fn without_key(mut self, id: &str) -> Self {
-        self.tables.retain(|table| !table.starts_with(&format!("[key.{id}]")));
+    pub fn without_key(self, id: &str) -> Self {
+        self.without_table(&format!("[key.{id}]"))
+    }
+
+    /// Takes tables out again that begin with this.
+    #[must_use]
+    pub fn without_table(mut self, head: &str) -> Self {
+        self.tables.retain(|table| !table.starts_with(head));
         self
     }
 

@@ -4,6 +4,7 @@
 //! Talks to loopback only, and knows the gate by its command line and its sockets alone.
 
 pub mod caller;
+pub mod callers;
 pub mod certificates;
 pub mod counter;
 pub mod fake;

@@ -141,6 +141,11 @@ impl Client {
         Ok(self.connection.exchange(&raw).await?.0.status)
     }
 
+    /// Calls at another path from now on, on the same connection.
+    pub fn go_to(&mut self, path: &str) {
+        path.clone_into(&mut self.path);
+    }
+
     /// The bytes of a `tools/call` that may be sent again and again, for load; `padding` lengthens its argument.
     #[must_use]
     pub fn raw_call(&self, tool: &str, padding: usize) -> Vec<u8> {

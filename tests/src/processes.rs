@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, kill_process_group, setrlimit};
 
 /// Marks programs: `MARK_NAME=value` in their environment.
 pub const MARK_NAME: &str = "TOOLGATE_TEST_MARK";
@@ -56,6 +56,27 @@ pub fn memory(pid: u32) -> (u64, u64) {
     let line =
         |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
     (line("VmRSS:").expect("a number"), line("VmHWM:").expect("a number"))
+}
+
+/// User and system time of a process so far, in seconds.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn cpu_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+    let ticks: u32 = fields.filter_map(|field| field.parse::<u32>().ok()).sum();
+    f64::from(ticks) / 100.0
+}
+
+/// Raises the limit of open descriptors, of this process and those that it starts, as far as it may be.
+///
+/// # Panics
+/// When the kernel refuses what it says is allowed.
+pub fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("the soft limit up to the hard one");
 }
 
 /// Ends a process that leads a group, and then whatever is left of the group.

@@ -1,9 +1,11 @@
 //! A stand-in MCP server that costs next to nothing, so that a benchmark measures what is before it.
 //!
 //! The binary `standin` and scenarios start it, over HTTP or stdio. It speaks both eras (at `/legacy` and `/modern`
-//! one only), keeps connections, and answers `tools/call` with 296 bytes; tools `fail`, `slow` and `stream` do what they say.
+//! one only), keeps connections, and answers `tools/call` with 296 bytes; tools `fail`, `slow` and `stream` do what they say,
+//! and `wait-50` takes 50 ms, or whatever number it ends with.
 
 use std::io::{self, BufRead, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -15,6 +17,21 @@ use tokio::net::{TcpListener, TcpStream};
 pub const ANSWER_BYTES: usize = 296;
 /// How long the tool `slow` takes.
 pub const SLOW: Duration = Duration::from_millis(500);
+
+/// Calls that this process's stand-ins wait with, and the most at once so far.
+static WAITING: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
+
+/// The most calls of `slow` and `wait-…` at once, of all stand-ins of this process.
+#[must_use]
+pub fn busiest() -> usize {
+    WAITING.1.load(Ordering::Relaxed)
+}
+
+async fn wait(time: Duration) {
+    WAITING.1.fetch_max(WAITING.0.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+    tokio::time::sleep(time).await;
+    WAITING.0.fetch_sub(1, Ordering::Relaxed);
+}
 
 /// Serves until the listener fails.
 pub async fn serve(listener: TcpListener) -> io::Result<()> {
@@ -69,8 +86,10 @@ async fn serve_connection(mut socket: TcpStream) -> io::Result<()> {
                 if call.method == "subscriptions/listen" {
                     return hold_stream(&mut socket).await;
                 }
-                if call.params.as_ref().and_then(|params| params.name) == Some("slow") {
-                    tokio::time::sleep(SLOW).await;
+                let name = call.params.as_ref().and_then(|params| params.name).unwrap_or_default();
+                let waits = name.strip_prefix("wait-").and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+                if let Some(time) = waits.or((name == "slow").then_some(SLOW)) {
+                    wait(time).await;
                 }
                 match call.id.filter(|_| Some(call.method) == request.unknown) {
                     Some(id) => write_json(&mut out, "404 Not Found", "", not_found(id).as_bytes()),

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::instances::Instances;
+use crate::queues::OverloadStatus;
 
 /// Who answers, and which interface it speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,9 @@ pub struct Status {
     pub sessions: u64,
     /// Calls in flight, waiting ones included.
     pub calls_in_flight: u64,
+    /// What the gate lets go of because it has too much to do; absent while it serves everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overload: Option<OverloadStatus>,
     /// In the order of the file.
     pub listeners: Vec<ListenerStatus>,
     /// By name, disabled ones included.

@@ -4,13 +4,16 @@
 //! everything that takes a [`Line`] must run under the lock that guards that line.
 //!
 //! What must hold: in flight never grows beyond the cap; a permit is never lost, so nobody waits while one is
-//! free; nobody overtakes a waiter. The number of waiters in the word equals the line's length whenever the
+//! free; nobody overtakes a waiter but in the [`Line`]'s own order. The number of waiters in the word equals the line's length whenever the
 //! lock is free.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Place;
-use std::hash::Hash;
+mod line;
+mod pace;
+
 use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use line::{Flow, Line, MAX_WEIGHT, Ticket};
+pub use pace::Pace;
 
 /// The largest cap, and the largest number of waiters.
 pub const MAX: usize = (1 << BITS) - 1;
@@ -59,18 +62,18 @@ pub enum Release {
 }
 
 /// What became of a call that did not get a permit at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
+#[derive(Debug, PartialEq, Eq)]
+pub enum Entry<T> {
     /// A permit became free in the meantime.
     Admitted,
     /// It waits.
     Waiting {
         /// Names it until it is handed a permit or leaves.
         ticket: Ticket,
-        /// How many are before it.
-        position: usize,
+        /// The waiter of a fuller flow that lost its place to this one in a full line.
+        displaced: Option<T>,
     },
-    /// The line is full.
+    /// The line is full, and nobody in it has more than its share.
     Full {
         /// How many wait.
         waiting: usize,
@@ -115,10 +118,7 @@ impl Permits {
     }
 
     /// Under the lock: takes a permit, or a place in a line of at most `max`. `waiter` is only called for a place.
-    pub fn enter<F, T>(&self, line: &mut Line<F, T>, flow: F, max: usize, waiter: impl FnOnce() -> T) -> Entry
-    where
-        F: Eq + Hash,
-    {
+    pub fn enter<T>(&self, line: &mut Line<T>, flow: Flow, max: usize, waiter: impl FnOnce() -> T) -> Entry<T> {
         // A release either has freed its permit before this, and is seen here, or sees the waiter.
         let before = self.update(|load| match load {
             load if load.has_room() && load.waiting == 0 => Some(Load { in_flight: load.in_flight + 1, ..load }),
@@ -126,17 +126,18 @@ impl Permits {
             _ => None,
         });
         match before {
-            Err(load) => Entry::Full { waiting: load.waiting },
             Ok(load) if load.has_room() && load.waiting == 0 => Entry::Admitted,
-            Ok(load) => Entry::Waiting { ticket: line.push(flow, waiter()), position: load.waiting },
+            Ok(_) => Entry::Waiting { ticket: line.push(flow, waiter()), displaced: None },
+            // One comes and one goes: the number in the word stays.
+            Err(load) => match line.displace(flow) {
+                Some(displaced) => Entry::Waiting { ticket: line.push(flow, waiter()), displaced: Some(displaced) },
+                None => Entry::Full { waiting: load.waiting },
+            },
         }
     }
 
     /// Under the lock, with an owed permit: the waiter that gets it, or `None` when the permit is free again.
-    pub fn hand_over<F, T>(&self, line: &mut Line<F, T>) -> Option<T>
-    where
-        F: Eq + Hash,
-    {
+    pub fn hand_over<T>(&self, line: &mut Line<T>) -> Option<T> {
         // Deciding and freeing are one step: another release may bring the number in flight below the cap.
         if self.free() {
             return None;
@@ -146,21 +147,15 @@ impl Permits {
     }
 
     /// Under the lock: a waiter gives up. `None` when it has been taken out of the line before: then it was,
-    /// or is about to be, handed a permit.
-    pub fn leave<F, T>(&self, line: &mut Line<F, T>, ticket: Ticket) -> Option<T>
-    where
-        F: Eq + Hash,
-    {
+    /// or is about to be, handed a permit, or was displaced.
+    pub fn leave<T>(&self, line: &mut Line<T>, ticket: Ticket) -> Option<T> {
         let waiter = line.remove(ticket)?;
         self.forget_waiter();
         Some(waiter)
     }
 
     /// Under the lock: a waiter that gets a free permit, after the cap was raised. To be called until `None`.
-    pub fn hand_out<F, T>(&self, line: &mut Line<F, T>) -> Option<T>
-    where
-        F: Eq + Hash,
-    {
+    pub fn hand_out<T>(&self, line: &mut Line<T>) -> Option<T> {
         self.update(|load| {
             (load.has_room() && load.waiting > 0).then(|| Load {
                 in_flight: load.in_flight + 1,
@@ -187,74 +182,6 @@ impl Permits {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| change(Load::unpack(word)).map(Load::pack))
             .map(Load::unpack)
             .map_err(Load::unpack)
-    }
-}
-
-/// Names a place in a [`Line`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket {
-    /// What the discipline sorts by; the smallest is next.
-    rank: u64,
-    /// Decides between equal ranks: who came first.
-    number: u64,
-}
-
-/// Who waits, in the order in which permits are handed over.
-///
-/// `F` is the flow that a call belongs to, such as its client. The discipline today is first come, first served,
-/// over all flows; a fair one gives each push a rank from its flow's past and changes nothing else.
-#[derive(Debug)]
-pub struct Line<F, T> {
-    waiting: BTreeMap<Ticket, (F, T)>,
-    next: u64,
-}
-
-impl<F, T> Default for Line<F, T> {
-    fn default() -> Self {
-        Self { waiting: BTreeMap::new(), next: 0 }
-    }
-}
-
-impl<F: Eq + Hash, T> Line<F, T> {
-    /// How many wait.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// Whether nobody waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Who waits, the next one first, with the flow of each.
-    pub fn iter(&self) -> impl Iterator<Item = (Ticket, &F, &T)> {
-        self.waiting.iter().map(|(ticket, (flow, waiter))| (*ticket, flow, waiter))
-    }
-
-    /// How many are before `ticket`; `None` when it has left the line. Walks the line.
-    #[must_use]
-    pub fn position(&self, ticket: Ticket) -> Option<usize> {
-        self.waiting.contains_key(&ticket).then(|| self.waiting.range(..ticket).count())
-    }
-
-    fn push(&mut self, flow: F, waiter: T) -> Ticket {
-        let ticket = Ticket { rank: 0, number: self.next };
-        self.next += 1;
-        self.waiting.insert(ticket, (flow, waiter));
-        ticket
-    }
-
-    fn pop(&mut self) -> Option<T> {
-        self.waiting.pop_first().map(|(_, (_, waiter))| waiter)
-    }
-
-    fn remove(&mut self, ticket: Ticket) -> Option<T> {
-        match self.waiting.entry(ticket) {
-            Place::Occupied(place) => Some(place.remove().1),
-            Place::Vacant(_) => None,
-        }
     }
 }
 

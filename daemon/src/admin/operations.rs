@@ -6,8 +6,8 @@
 use std::fmt;
 
 use toolgate_admin_api::{
-    ApiError, CheckOutcome, ConfigView, HistoryView, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest,
-    Revision, ServerStatus, ServerTools, Status, Version,
+    ApiError, CheckOutcome, ConfigView, HistoryView, Queues, ReloadOutcome, ReloadRequest, RestartOutcome,
+    RestartRequest, Revision, ServerStatus, ServerTools, Status, Version,
 };
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
@@ -18,6 +18,9 @@ pub trait Operations: Send + Sync {
 
     /// The daemon at a glance, from snapshots.
     fn status(&self) -> Status;
+
+    /// Who waits for which server.
+    fn queues(&self) -> Queues;
 
     /// The running configuration and its files.
     fn config(&self) -> ConfigView;

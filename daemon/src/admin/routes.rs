@@ -39,6 +39,7 @@ pub(super) struct Route {
 pub(super) static ROUTES: &[Route] = &[
     get("/v1/version", |daemon, _| json(&daemon.version())),
     get("/v1/status", |daemon, _| json(&daemon.status())),
+    get("/v1/queues", |daemon, _| json(&daemon.queues())),
     get("/v1/config", |daemon, _| json(&daemon.config())),
     get("/v1/config/history", |daemon, _| json(&daemon.history())),
     guarded("/v1/config/history/{}", |daemon, request| json(&daemon.revision(number(request)?)?)),

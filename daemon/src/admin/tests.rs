@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use toolgate_admin_api::{
-    ApiError, CheckOutcome, ConfigView, ErrorCode, HistoryView, ReloadOutcome, ReloadRequest, RestartOutcome,
+    ApiError, CheckOutcome, ConfigView, ErrorCode, HistoryView, Queues, ReloadOutcome, ReloadRequest, RestartOutcome,
     RestartRequest, Revision, ServerStatus, ServerTools, Status, Version,
 };
 
@@ -35,6 +35,10 @@ impl Operations for Fake {
             "calls_in_flight": 0, "listeners": [], "servers": [],
         }))
         .expect("a status")
+    }
+
+    fn queues(&self) -> Queues {
+        Queues { servers: Vec::new() }
     }
 
     fn config(&self) -> ConfigView {

@@ -80,6 +80,7 @@ impl Settings {
             &mut changes,
         );
         single("limit", old.limits != new.limits, Cost::Nothing, &mut changes);
+        single("overload", old.overload != new.overload, Cost::Nothing, &mut changes);
         single(
             "log",
             old.log != new.log,
@@ -237,6 +238,9 @@ mod tests {
             ("a/*", "b/*", "key.alice", Cost::Nothing),
             ("[\"http\", \"stdio\"]", "[\"http\"]", "profile.both", Cost::Nothing),
             ("5/s", "6/s", "limit", Cost::Nothing),
+            ("[log]", "[overload]\ncpu = \"70%\"\n[log]", "overload", Cost::Nothing),
+            ("queue.max_size = 7", "queue.max_size = 7\nadaptive = {}", "server.http", Cost::Nothing),
+            ("queue.max_size = 7", "queue.max_size = 7\nmax_calls_per_client = 3", "server.http", Cost::Nothing),
         ];
         let old = settings(BASE);
         for (from, to, path, cost) in table {

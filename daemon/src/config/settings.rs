@@ -37,6 +37,8 @@ pub struct Settings {
     pub tiers: BTreeMap<String, Arc<Tier>>,
     /// Limits that apply beside those of tiers.
     pub limits: Vec<Arc<Limit>>,
+    /// When the gate lets go of work; absent: never.
+    pub overload: Option<Overload>,
     /// What concerns the process as a whole.
     pub daemon: Daemon,
     /// Where log lines go.
@@ -111,6 +113,25 @@ impl Daemon {
             count => count,
         }
     }
+}
+
+/// `[overload]`: from where on the gate has too much to do. Shares are hundredths of what it may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overload {
+    /// Processor time.
+    pub cpu: u64,
+    /// Memory.
+    pub memory: u64,
+    /// Bytes of which that is a share; absent: the group's limit, or the machine's memory.
+    pub memory_limit: Option<u64>,
+    /// Open descriptors.
+    pub descriptors: u64,
+    /// How long a task that is ready may wait for its core.
+    pub lag: Duration,
+    /// How long a call may wait in a queue; absent: as long as that queue allows.
+    pub queue_age: Option<Duration>,
+    /// What each of the last steps leaves servers of their calls at once.
+    pub shrink: u64,
 }
 
 /// `[log]`
@@ -330,6 +351,10 @@ pub struct Server {
     pub queue: Queue,
     /// Calls in flight at once.
     pub max_calls: usize,
+    /// Calls of one client in flight at once; its others wait. 0: no bound of its own.
+    pub max_calls_per_client: usize,
+    /// How calls in flight follow what the server takes; absent: there may always be `max_calls`.
+    pub adaptive: Option<Adaptive>,
     /// Limits that apply to this server.
     pub limits: Vec<Arc<Limit>>,
 }
@@ -343,6 +368,15 @@ impl Server {
             Transport::Stdio(_) => None,
         }
     }
+}
+
+/// `adaptive` of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adaptive {
+    /// Calls in flight that it is never kept from.
+    pub min: usize,
+    /// How long a call may take, in hundredths of what it takes while the server has little to do.
+    pub tolerance: u64,
 }
 
 /// How a server is reached.
@@ -553,6 +587,8 @@ pub struct Key {
 pub struct Tier {
     /// The table's name.
     pub name: String,
+    /// Its share of a server's time where calls wait, in relation to other tiers.
+    pub weight: u32,
     /// Its limits.
     pub limits: Vec<Arc<Limit>>,
 }

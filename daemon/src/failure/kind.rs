@@ -79,6 +79,8 @@ pub enum Kind {
     EventsLost,
     /// The gate is going away.
     Draining,
+    /// The gate has too much to do, and does not begin this.
+    Overloaded,
     /// The gate has no room for another session.
     NoRoom,
     /// A defect of the gate.
@@ -112,6 +114,7 @@ impl Kind {
             Self::Limited
             | Self::QueueFull
             | Self::QueueTimeout
+            | Self::Overloaded
             | Self::Draining
             | Self::NoRoom
             | Self::ServerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -147,6 +150,7 @@ impl Kind {
                 | Self::Limited
                 | Self::QueueFull
                 | Self::QueueTimeout
+                | Self::Overloaded
                 | Self::ServerUnavailable
                 | Self::ServerTimeout
                 | Self::ServerGarbage
@@ -161,14 +165,22 @@ impl Kind {
     /// Whether it is the gate that does not want a call now, which might be answered at another time: the listener
     /// decides on the HTTP status.
     pub fn is_refusal(self) -> bool {
-        matches!(self, Self::Limited | Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom)
+        matches!(
+            self,
+            Self::Limited | Self::QueueFull | Self::QueueTimeout | Self::Overloaded | Self::Draining | Self::NoRoom
+        )
     }
 
     /// Who has to change something.
     pub fn side(self) -> Side {
         match self {
             Self::ServerUnavailable | Self::ServerTimeout | Self::ServerGarbage => Side::Server,
-            Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom | Self::Internal => Side::Gateway,
+            Self::QueueFull
+            | Self::QueueTimeout
+            | Self::Overloaded
+            | Self::Draining
+            | Self::NoRoom
+            | Self::Internal => Side::Gateway,
             _ => Side::Client,
         }
     }
@@ -206,6 +218,7 @@ impl Kind {
             Self::Cancelled => "cancelled",
             Self::EventUnknown => "event-unknown",
             Self::EventsLost => "events-lost",
+            Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::NoRoom => "no-room",
             Self::Internal => "internal",

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use toolgate_protocol::names::Pattern;
+use toolgate_protocol::permits::Flow;
 
 use crate::config::settings::{Key, Tier};
 
@@ -21,15 +22,21 @@ pub struct Client {
     pub owner: Arc<str>,
     /// Set of limits.
     pub tier: Option<Arc<Tier>>,
+    /// Whom its calls count for where they wait.
+    pub flow: Flow,
     /// What it may use; empty: everything.
     scopes: Vec<Pattern>,
 }
 
 impl Client {
+    /// The weight of clients without a tier.
+    pub const WEIGHT: u32 = 1;
+
     /// The client behind an API key.
     pub fn of_key(key: &Key) -> Self {
         let id = format!("key:{}", key.id);
         Self {
+            flow: flow(number(&id), key.tier.as_deref()),
             number: number(&id),
             id: id.into(),
             owner: key.owner.as_str().into(),
@@ -42,7 +49,8 @@ impl Client {
     pub fn of_address(address: IpAddr) -> Self {
         let text = address.to_canonical().to_string();
         let id = format!("address:{text}");
-        Self { number: number(&id), id: id.into(), owner: text.into(), tier: None, scopes: Vec::new() }
+        let number = number(&id);
+        Self { number, id: id.into(), owner: text.into(), tier: None, flow: flow(number, None), scopes: Vec::new() }
     }
 
     /// Whether some names are closed to it.
@@ -67,6 +75,14 @@ impl Client {
                 // A pattern without a slash matches across it.
                 None => true,
             })
+    }
+}
+
+/// Clients without a tier count as one tier.
+fn flow(client: u64, tier: Option<&Tier>) -> Flow {
+    match tier {
+        Some(tier) => Flow { tier: number(&tier.name), weight: tier.weight, client },
+        None => Flow { tier: 0, weight: Client::WEIGHT, client },
     }
 }
 

@@ -13,7 +13,7 @@ use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
 use super::history::History;
-use super::{instances, notify, status, units};
+use super::{instances, notify, queues, status, units};
 use crate::admin::{Operations, Peer};
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
@@ -156,7 +156,8 @@ impl Daemon {
         let policy = Arc::new(policy);
         self.gate.policy.store(Arc::clone(&policy));
         for server in policy.servers.values() {
-            server.queue.set_cap(server.settings.max_calls);
+            server.allow(self.gate.overload.share(settings.overload.as_ref()));
+            server.queue.set_per_client(server.settings.max_calls_per_client);
         }
         let trouble = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).reload(&settings);
         for problem in &trouble {
@@ -180,7 +181,16 @@ impl Daemon {
         let settings = policy.settings.warnings.iter().cloned();
         let units = self.gate.units.load().as_deref().cloned();
         let kept = unkept.into_iter().chain(unwritten(policy));
-        unused.into_iter().chain(settings).chain(units).chain(left_out(policy)).chain(kept).chain(defects()).collect()
+        let overload = self.gate.overload.told().map(|told| told.sentence());
+        unused
+            .into_iter()
+            .chain(overload)
+            .chain(settings)
+            .chain(units)
+            .chain(left_out(policy))
+            .chain(kept)
+            .chain(defects())
+            .collect()
     }
 
     fn listener_status(&self, settings: &Settings) -> Vec<api::ListenerStatus> {
@@ -318,10 +328,15 @@ impl Operations for Daemon {
             connections,
             sessions: self.gate.sessions.len() as u64,
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
+            overload: queues::overload(&self.gate.overload),
             listeners: self.listener_status(&policy.settings),
             servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
             warnings: self.warnings(&policy),
         }
+    }
+
+    fn queues(&self) -> api::Queues {
+        queues::queues(&self.gate.policy.load())
     }
 
     fn config(&self) -> api::ConfigView {

@@ -7,6 +7,8 @@ mod instances;
 pub mod notify;
 mod offer;
 mod past;
+mod pulse;
+mod queues;
 mod refused;
 pub mod run;
 pub mod shutdown;

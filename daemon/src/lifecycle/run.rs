@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use super::boot::{Boot, boot};
 use super::daemon::Daemon;
+use super::pulse::Pulse;
 use super::signals::{self, Request};
 use super::watchdog::Watchdog;
 use super::{notify, refused, shutdown, status, sweep};
@@ -88,6 +89,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     }
     daemon.look_at_units();
     sweep::start(&cores);
+    let _pulse = Pulse::start(&gate, &cores).map_err(|problem| format!("the load cannot be watched: {problem}"))?;
     greet_critical(&gate, &cores);
     let _watchdog = Watchdog::start(cores.clone(), progresses(admin.heartbeat()))
         .map_err(|problem| format!("the watchdog cannot be fed: {problem}"))?;

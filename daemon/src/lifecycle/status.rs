@@ -13,7 +13,8 @@ use crate::gate::Gate;
 pub(super) fn line(gate: &Gate) -> String {
     let settings = gate.settings.load();
     let (calls, sessions) = (gate.calls.load(Ordering::Relaxed), gate.sessions.len());
-    let numbers = format!("{calls} calls in flight, {sessions} sessions");
+    let overload = gate.overload.told().map_or_else(String::new, |told| format!("; {}", told.sentence()));
+    let numbers = format!("{calls} calls in flight, {sessions} sessions{overload}");
     match (warning(&settings), next_step(&settings)) {
         (Some(sentence), _) => format!("{sentence}; {numbers}"),
         (None, Some(step)) => format!("revision {}: {step}", settings.revision),

@@ -61,7 +61,10 @@ fn sweep(core: &Rc<Core>) {
         state.retry();
     }
     policy.limits.sweep(crate::clock::nanos());
-    policy.servers.values().for_each(|server| server.kept.sweep());
+    policy.servers.values().for_each(|server| {
+        server.kept.sweep();
+        server.queue.sweep();
+    });
     for instances in policy.servers.values().filter_map(|server| server.instances()) {
         instances.sweep();
         if !core.gate.draining.load(Ordering::Relaxed) {

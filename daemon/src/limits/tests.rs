@@ -45,15 +45,18 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             tool_timeouts: BTreeMap::new(),
             aliases: Aliases::default(),
             queue: settings::Queue { max_size: 0, timeout: Duration::ZERO },
+            max_calls_per_client: 0,
+            adaptive: None,
             max_calls: 1,
             limits: limits.to_vec(),
         };
         (name.to_owned(), Arc::new(value))
     };
-    let tier = settings::Tier { name: "free".to_owned(), limits: free.to_vec() };
+    let tier = settings::Tier { weight: 1, name: "free".to_owned(), limits: free.to_vec() };
     Settings {
         revision: 1,
         origin: settings::Origin::Files,
+        overload: None,
         files: Vec::new(),
         listeners: Vec::new(),
         servers: BTreeMap::from([server("s", at_server), server("t", &[])]),

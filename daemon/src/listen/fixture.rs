@@ -114,6 +114,7 @@ pub(crate) fn listener(name: &str) -> Listener {
 
 pub(crate) fn settings(listeners: Vec<Listener>) -> Settings {
     Settings {
+        overload: None,
         revision: 1,
         origin: Origin::Files,
         files: Vec::new(),

@@ -2,6 +2,7 @@
 //!
 //! One value per server lives as long as its configuration does not change, across reloads.
 
+pub mod adaptive;
 pub mod catalog;
 pub mod discovery;
 pub mod eras;
@@ -36,6 +37,7 @@ use crate::failure::Failure;
 use crate::policy::Names;
 use crate::sessions::Hosted;
 use crate::state::{State, Verdicts};
+use adaptive::Adaptive;
 use catalog::Catalog;
 use discovery::Discovery;
 use eras::Eras;
@@ -71,6 +73,8 @@ pub struct Server {
     pub tools: Names,
     /// Calls in flight and waiting.
     pub queue: Arc<Queue>,
+    /// How many of them it was found to take at once.
+    adaptive: Arc<Adaptive>,
     /// Whether it answers.
     pub fitness: Arc<Fitness>,
     /// What it said of itself.
@@ -121,7 +125,13 @@ impl Server {
         Ok(Self {
             generation: NEXT_GENERATION.fetch_add(1, Ordering::Relaxed),
             tools: Names::new(&settings.tools),
-            queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
+            queue: Queue::for_clients(
+                settings.max_calls,
+                settings.max_calls_per_client,
+                settings.queue.max_size,
+                settings.queue.timeout,
+            ),
+            adaptive: Arc::default(),
             fitness: Arc::default(),
             discovery: Arc::default(),
             left_out: Arc::default(),
@@ -157,6 +167,7 @@ impl Server {
             generation: self.generation,
             tools: Names::new(&new.tools),
             queue: Arc::clone(&self.queue),
+            adaptive: Arc::clone(&self.adaptive),
             fitness: Arc::clone(&self.fitness),
             discovery: Arc::clone(&self.discovery),
             // Other aliases, other names.

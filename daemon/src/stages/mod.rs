@@ -16,4 +16,5 @@ pub mod record;
 pub mod route;
 pub mod secure;
 pub mod session;
+pub mod shed;
 pub mod unread;

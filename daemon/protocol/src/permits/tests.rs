@@ -2,13 +2,16 @@
 
 use super::*;
 
+const ANYBODY: Flow = Flow { tier: 0, weight: 1, client: 0 };
+
 #[test]
 fn a_waiter_is_never_overtaken() {
     let (permits, mut line) = (Permits::new(1), Line::default());
     assert!(permits.try_acquire());
     assert_eq!(permits.load(), Load { in_flight: 1, waiting: 0, cap: 1 });
-    let Entry::Waiting { position: 0, .. } = permits.enter(&mut line, 'a', 9, || 1) else { panic!() };
-    let Entry::Waiting { position: 1, .. } = permits.enter(&mut line, 'a', 9, || 2) else { panic!() };
+    for waiter in [1, 2] {
+        assert!(matches!(permits.enter(&mut line, ANYBODY, 9, || waiter), Entry::Waiting { .. }));
+    }
     assert_eq!(permits.release(), Release::Owed);
     assert!(!permits.try_acquire(), "a permit on its way to a waiter is not free");
     assert_eq!(permits.hand_over(&mut line), Some(1));
@@ -21,17 +24,17 @@ fn a_waiter_is_never_overtaken() {
 #[test]
 fn a_full_line_refuses_and_an_empty_one_admits() {
     let (permits, mut line) = (Permits::new(1), Line::default());
-    assert_eq!(permits.enter(&mut line, (), 0, || ()), Entry::Admitted);
-    assert_eq!(permits.enter(&mut line, (), 0, || ()), Entry::Full { waiting: 0 });
-    assert!(matches!(permits.enter(&mut line, (), 1, || ()), Entry::Waiting { .. }));
-    assert_eq!(permits.enter(&mut line, (), 1, || ()), Entry::Full { waiting: 1 });
+    assert_eq!(permits.enter(&mut line, ANYBODY, 0, || ()), Entry::Admitted);
+    assert_eq!(permits.enter(&mut line, ANYBODY, 0, || ()), Entry::Full { waiting: 0 });
+    assert!(matches!(permits.enter(&mut line, ANYBODY, 1, || ()), Entry::Waiting { .. }));
+    assert_eq!(permits.enter(&mut line, ANYBODY, 1, || ()), Entry::Full { waiting: 1 });
 }
 
 #[test]
 fn one_who_leaves_frees_the_place_and_not_the_permit() {
     let (permits, mut line) = (Permits::new(1), Line::default());
     assert!(permits.try_acquire());
-    let Entry::Waiting { ticket, .. } = permits.enter(&mut line, (), 1, || 'a') else { panic!() };
+    let Entry::Waiting { ticket, .. } = permits.enter(&mut line, ANYBODY, 1, || 'a') else { panic!() };
     let owed = permits.release();
     assert_eq!(permits.leave(&mut line, ticket), Some('a'));
     assert_eq!(permits.leave(&mut line, ticket), None);
@@ -44,7 +47,7 @@ fn the_cap_changes_under_way() {
     let (permits, mut line) = (Permits::new(2), Line::default());
     assert!(permits.try_acquire() && permits.try_acquire());
     for waiter in 0..3 {
-        assert!(matches!(permits.enter(&mut line, (), 9, || waiter), Entry::Waiting { .. }));
+        assert!(matches!(permits.enter(&mut line, ANYBODY, 9, || waiter), Entry::Waiting { .. }));
     }
     permits.set_cap(1);
     assert_eq!(permits.release(), Release::Freed, "above the cap nobody inherits");
@@ -88,8 +91,10 @@ impl Dice {
 
 struct World {
     permits: Permits,
-    line: Line<usize, usize>,
+    line: Line<usize>,
     calls: Vec<Call>,
+    flows: Vec<Flow>,
+    displaced: usize,
     max: usize,
     /// Lowered once below: calls in flight may then exceed the cap until they end.
     ceiling: usize,
@@ -102,9 +107,17 @@ impl World {
         self.calls[at] = match self.calls[at] {
             Call::Arrives if self.permits.try_acquire() => Call::Holds,
             Call::Arrives => Call::Queues,
-            Call::Queues => match self.permits.enter(&mut self.line, at, self.max, || at) {
+            Call::Queues => match self.permits.enter(&mut self.line, self.flows[at], self.max, || at) {
                 Entry::Admitted => Call::Holds,
-                Entry::Waiting { ticket, .. } => Call::Waits(ticket),
+                Entry::Waiting { ticket, displaced } => {
+                    if let Some(victim) = displaced {
+                        assert!(matches!(self.calls[victim], Call::Waits(_)), "the displaced one does not wait");
+                        self.calls[victim] = Call::Ended;
+                        self.refused += 1;
+                        self.displaced += 1;
+                    }
+                    Call::Waits(ticket)
+                }
                 Entry::Full { .. } => {
                     self.refused += 1;
                     Call::Ended
@@ -158,14 +171,22 @@ impl World {
 
 #[test]
 fn ten_thousand_schedules_lose_no_permit() {
-    let (mut served, mut refused) = (0, 0);
+    let (mut served, mut refused, mut displaced) = (0, 0, 0);
     for seed in 1..=10_000_u64 {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let (cap, max) = (1 + dice.below(4), dice.below(6));
+        let calls = 1 + dice.below(14);
+        let flow = |dice: &mut Dice| {
+            let tier = dice.below(3) as u64;
+            Flow { tier, weight: [1, 3, 7][dice.below(3)], client: 10 * tier + dice.below(3) as u64 }
+        };
+        let flows = (0..calls).map(|_| flow(&mut dice)).collect();
         let mut world = World {
             permits: Permits::new(cap),
             line: Line::default(),
-            calls: vec![Call::Arrives; 1 + dice.below(14)],
+            calls: vec![Call::Arrives; calls],
+            flows,
+            displaced: 0,
             max,
             ceiling: cap,
             refused: 0,
@@ -187,6 +208,10 @@ fn ten_thousand_schedules_lose_no_permit() {
         assert_eq!((load.in_flight, load.waiting), (0, 0), "seed {seed}");
         served += world.served;
         refused += world.refused;
+        displaced += world.displaced;
     }
-    assert!(served > 10_000 && refused > 1_000, "the schedules are too tame: {served} served, {refused} refused");
+    assert!(
+        served > 10_000 && refused > 1_000 && displaced > 500,
+        "the schedules are too tame: {served} served, {refused} refused, {displaced} of them displaced"
+    );
 }

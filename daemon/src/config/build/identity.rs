@@ -12,7 +12,8 @@ use super::{Context, references};
 
 pub(super) fn tier(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Tier {
     let owner = format!("tier.{}", entry.key);
-    Tier { name: entry.key.clone(), limits: limits(table.get("limits"), &owner, context) }
+    let weight = Section::new(Some(table), "tier.*").count("weight");
+    Tier { name: entry.key.clone(), weight, limits: limits(table.get("limits"), &owner, context) }
 }
 
 /// A key, unless its hash is missing or broken.

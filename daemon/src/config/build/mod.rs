@@ -22,7 +22,7 @@ pub(crate) use listener::{HEADERS, HSTS};
 use super::environment::Environment;
 use super::problem::{Problem, Report, Severity};
 use super::section::Section;
-use super::settings::{Daemon, Listener, Log, LogFormat, OnBadConfig, Origin, Server, Settings};
+use super::settings::{Daemon, Listener, Log, LogFormat, OnBadConfig, Origin, Overload, Server, Settings};
 use super::source::Place;
 use super::tree::{Entry, Node, Table};
 use super::{shape, units};
@@ -104,6 +104,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         keys,
         tiers,
         limits: limits::limits(tree.get("limit"), "limit", context),
+        overload: tree.get("overload").is_some().then(|| overload(Section::new(table(tree, "overload"), "overload"))),
         daemon,
         log: log(Section::new(table(tree, "log"), "log")),
         warnings: Vec::new(),
@@ -181,6 +182,18 @@ fn daemon(section: Section<'_>, environment: &Environment) -> Daemon {
         max_sessions: section.count("max_sessions"),
         max_sessions_per_client: section.count("max_sessions_per_client"),
         session_timeout: section.duration("session_timeout"),
+    }
+}
+
+fn overload(section: Section<'_>) -> Overload {
+    Overload {
+        cpu: section.maybe_percent("cpu").unwrap_or_default(),
+        memory: section.maybe_percent("memory").unwrap_or_default(),
+        memory_limit: section.maybe_size("memory_limit"),
+        descriptors: section.maybe_percent("descriptors").unwrap_or_default(),
+        lag: section.duration("lag"),
+        queue_age: section.maybe_duration("queue_age"),
+        shrink: section.maybe_percent("shrink").unwrap_or_default(),
     }
 }
 

@@ -8,7 +8,7 @@ use toolgate_protocol::names::{Aliases, MAX_MERGED, is_alias, join};
 use super::super::environment::Reader;
 use super::super::secret::Secret;
 use super::super::section::Section;
-use super::super::settings::{Http, Pool, Queue, Server, Timeouts, Transport, UpstreamTls};
+use super::super::settings::{Adaptive, Http, Pool, Queue, Server, Timeouts, Transport, UpstreamTls};
 use super::super::tree::{Entry, Table};
 use super::super::{kind::Kind, units, url};
 use super::limits::limits;
@@ -39,9 +39,18 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
         tool_timeouts: tool_timeouts(section),
         queue: Queue { max_size: section.count("queue.max_size"), timeout: section.duration("queue.timeout") },
         max_calls: section.count("max_calls"),
+        max_calls_per_client: section.count("max_calls_per_client"),
+        adaptive: section.written("adaptive").map(|_| adaptive(section)),
         limits: limits(table.get("limits"), &format!("server.{}", entry.key), context),
         transport: transport(entry, section, context)?,
     })
+}
+
+fn adaptive(section: Section<'_>) -> Adaptive {
+    Adaptive {
+        min: section.count("adaptive.min"),
+        tolerance: section.maybe_percent("adaptive.tolerance").unwrap_or_default(),
+    }
 }
 
 fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> Option<Transport> {

@@ -297,7 +297,7 @@ impl Run {
     /// Takes a place at the server again.
     pub(super) async fn take_place(&mut self) -> Result<(), Failure> {
         if self.permit.is_none() {
-            self.permit = Some(queue::wait(&self.kept.leg.server, self.flow).await?);
+            self.permit = Some(queue::wait(&self.kept.leg.server, self.flow.clone()).await?);
         }
         Ok(())
     }

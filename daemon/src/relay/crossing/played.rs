@@ -259,7 +259,7 @@ impl Played {
             Wanted::Ask(questions) => self.obey(playback::Step::Ask(questions)).await,
             Wanted::Update(_) => {
                 let entered = tokio::select! {
-                    entered = enter_again(&mut self.permit, &self.leg, self.flow) => entered,
+                    entered = enter_again(&mut self.permit, &self.leg, self.flow.clone()) => entered,
                     () = self.running.stopped() => Err(cancelled(&self.leg.server)),
                 };
                 entered.err().map(Step::Lost)
@@ -311,7 +311,7 @@ impl Played {
         let request = read(request)?;
         let round = async {
             sleep(Duration::from_millis(after)).await;
-            enter_again(&mut self.permit, &self.leg, self.flow).await?;
+            enter_again(&mut self.permit, &self.leg, self.flow.clone()).await?;
             self.leg.call(&self.core, &request, &self.from).await
         };
         tokio::select! {

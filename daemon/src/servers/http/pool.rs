@@ -79,7 +79,7 @@ impl Pool {
 
     /// The right to a connection, where it is to be had at once.
     pub(super) fn try_permit(&self) -> Option<Permit> {
-        self.users.try_enter()
+        self.users.try_enter(None)
     }
 
     /// The right to a connection, in the order of asking.
