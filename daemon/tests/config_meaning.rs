@@ -80,6 +80,7 @@ fn a_missing_secret_keeps_no_start_from_serving_and_refuses_everybody_else() {
     std::fs::create_dir(&given).expect("a folder");
     std::fs::write(given.join("empty"), "\n").expect("a credential");
     std::fs::write(folder.path().join("empty"), "\r\n").expect("a file");
+    std::fs::write(folder.path().join("garbled"), "a\u{1b}b\n").expect("a file");
     let variables = [("CREDENTIALS_DIRECTORY".to_owned(), given.display().to_string())];
     for (secret, told) in [
         ("credential:none", "/none cannot be read"),
@@ -87,6 +88,7 @@ fn a_missing_secret_keeps_no_start_from_serving_and_refuses_everybody_else() {
         ("file:none", "/none cannot be read"),
         ("file:empty", "/empty is empty"),
         ("env:NONE", "\"NONE\" is not set"),
+        ("file:garbled", "a control character"),
     ] {
         for line in ["bearer", "headers.x-key"] {
             let text =

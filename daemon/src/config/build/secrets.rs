@@ -6,6 +6,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use toolgate_protocol::framing::is_value;
+
 use super::super::environment::{Reader, Scrutiny};
 use super::super::problem::Problem;
 use super::super::secret::{CREDENTIALS, Secret, is_stored, looks_secret};
@@ -38,6 +40,13 @@ impl Fault {
 pub(super) fn secret(entry: &Entry, reader: Reader, context: &mut Context<'_>) -> Option<Result<Secret, Fault>> {
     let node = &entry.node;
     let text = node.text().filter(|text| !text.is_empty())?;
+    let fits = |value: Secret| match reader {
+        Reader::Front if !is_value(value.expose().as_bytes()) => {
+            let message = "this value has a control character, which no header can carry";
+            Err(Fault::new("invalid-secret", message, "write it anew, as text alone"))
+        }
+        Reader::Front | Reader::Keeper => Ok(value),
+    };
     let found = match text.split_once(':') {
         Some(("file", path)) if !context.environment.scrutiny.concerns(reader) => {
             Ok(Secret::new(format!("file:{}", context.path(path, node.place).display())))
@@ -50,12 +59,12 @@ pub(super) fn secret(entry: &Entry, reader: Reader, context: &mut Context<'_>) -
             context.error("invalid-value", node.place, "a credential has a name without slashes", help);
             return None;
         }
-        Some(("credential", name)) => credential(node, name, context),
-        Some(("file", path)) => from_file(node, &context.path(path, node.place), None, context),
-        Some(("env", name)) => variable(node, name, context),
+        Some(("credential", name)) => credential(node, name, context).and_then(fits),
+        Some(("file", path)) => from_file(node, &context.path(path, node.place), None, context).and_then(fits),
+        Some(("env", name)) => variable(node, name, context).and_then(fits),
         _ => {
             literal(entry, text, context);
-            usable(text.to_owned()).or_else(|fault| {
+            usable(text.to_owned()).and_then(fits).or_else(|fault| {
                 context.error(fault.code, node.place, fault.message, fault.help);
                 Ok(Secret::new(String::new()))
             })
