@@ -64,13 +64,13 @@ mod tests {
         shares
     }
 
-    fn idle(weight: u32) -> Option<Candidate> {
-        Some(Candidate { weight, outstanding: 0 })
+    fn idle(weight: u32) -> Candidate {
+        Candidate { weight, outstanding: 0 }
     }
 
     #[test]
     fn idle_endpoints_share_by_weight() {
-        let got = shares(&[idle(1), None, idle(3)], 40_000);
+        let got = shares(&[Some(idle(1)), None, Some(idle(3))], 40_000);
         assert!(got[1] == 0 && (9_500..10_500).contains(&got[0]), "{got:?}");
         assert_eq!(shares(&[None, None], 10), [0, 0]);
     }

@@ -38,12 +38,12 @@ pub struct Breaker {
     in_a_row: AtomicU32,
     window: Window,
     /// Held for every change of state.
-    past: Mutex<Past>,
+    memory: Mutex<Memory>,
 }
 
 /// What changes of state need to know of earlier ones.
 #[derive(Debug)]
-struct Past {
+struct Memory {
     chance: Chance,
     /// Probes that failed since it was closed.
     doublings: u32,
@@ -160,7 +160,7 @@ impl Breaker {
             until: AtomicU64::new(0),
             in_a_row: AtomicU32::new(0),
             window: Window::default(),
-            past: Mutex::new(Past { chance: Chance::new(seed), doublings: 0, cause: None, opened: 0 }),
+            memory: Mutex::new(Memory { chance: Chance::new(seed), doublings: 0, cause: None, opened: 0 }),
         }
     }
 
@@ -190,7 +190,7 @@ impl Breaker {
 
     /// The one call that sees whether it works again, unless another was faster.
     fn probe(&self, seen: u64) -> Verdict {
-        let _past = self.past();
+        let _memory = self.memory();
         if self.word.load(Ordering::Relaxed) != seen {
             return Verdict::Refused { millis: Some(WHILE_PROBING) };
         }
@@ -206,14 +206,14 @@ impl Breaker {
         match State::of(word) {
             State::Closed => {
                 let cause = self.count(rules, outcome, now)?;
-                let past = self.past_of(pass)?;
-                Some(self.open(past, rules, cause, 0, now))
+                let memory = self.memory_of(pass)?;
+                Some(self.open(memory, rules, cause, 0, now))
             }
             State::HalfOpen => {
-                let past = self.past_of(pass)?;
-                let Some(cause) = rules.condemn(outcome) else { return Some(self.close(past)) };
-                let doublings = past.doublings.saturating_add(1).min(MOST_DOUBLINGS);
-                Some(self.open(past, rules, cause, doublings, now))
+                let memory = self.memory_of(pass)?;
+                let Some(cause) = rules.condemn(outcome) else { return Some(self.close(memory)) };
+                let doublings = memory.doublings.saturating_add(1).min(MOST_DOUBLINGS);
+                Some(self.open(memory, rules, cause, doublings, now))
             }
             State::Open | State::ForcedOpen | State::ForcedClosed => None,
         }
@@ -224,7 +224,7 @@ impl Breaker {
         if !pass.probe {
             return;
         }
-        let Some(_past) = self.past_of(pass) else { return };
+        let Some(_memory) = self.memory_of(pass) else { return };
         // The next call probes at once: nothing speaks against it.
         self.until.store(0, Ordering::Relaxed);
         self.enter(State::Open);
@@ -232,31 +232,31 @@ impl Breaker {
 
     /// Lets calls through, as if nothing had happened.
     pub fn reset(&self) {
-        self.close(self.past());
+        self.close(self.memory());
     }
 
     /// Refuses all calls until the operator says otherwise.
     pub fn force_open(&self) {
-        let mut past = self.past();
-        past.cause = None;
+        let mut memory = self.memory();
+        memory.cause = None;
         self.enter(State::ForcedOpen);
     }
 
     /// Lets all calls through until the operator says otherwise.
     pub fn force_closed(&self) {
-        let mut past = self.past();
-        past.cause = None;
+        let mut memory = self.memory();
+        memory.cause = None;
         self.enter(State::ForcedClosed);
     }
 
     /// What the operator sees at `now`.
     #[must_use]
     pub fn glance(&self, now: u64) -> Glance {
-        let past = self.past();
+        let memory = self.memory();
         let state = State::of(self.word.load(Ordering::Relaxed));
         let left = self.until.load(Ordering::Relaxed).saturating_sub(now);
         let millis = (state == State::Open).then_some(left);
-        Glance { state, millis, cause: past.cause, opened: past.opened }
+        Glance { state, millis, cause: memory.cause, opened: memory.opened }
     }
 
     /// What makes an outcome one too many.
@@ -277,45 +277,45 @@ impl Breaker {
         if (failed || slow) && rules.needs_window() { rules.judge(self.window.sum(rules.window, now)) } else { None }
     }
 
-    fn open(&self, mut past: Held<'_>, rules: &Rules, cause: Cause, doublings: u32, now: u64) -> Change {
+    fn open(&self, mut memory: Held<'_>, rules: &Rules, cause: Cause, doublings: u32, now: u64) -> Change {
         let wait = rules.open_for.saturating_mul(1 << doublings).min(rules.max_open.max(rules.open_for));
-        let millis = wait - past.chance.below(wait / 100 * JITTER_PERCENT + 1);
-        past.doublings = doublings;
-        past.cause = Some(cause);
-        past.opened += 1;
+        let millis = wait - memory.chance.below(wait / 100 * JITTER_PERCENT + 1);
+        memory.doublings = doublings;
+        memory.cause = Some(cause);
+        memory.opened += 1;
         self.until.store(now.saturating_add(millis), Ordering::Relaxed);
         self.enter(State::Open);
         Change::Opened { cause, millis }
     }
 
-    fn close(&self, mut past: Held<'_>) -> Change {
-        past.doublings = 0;
-        past.cause = None;
+    fn close(&self, mut memory: Held<'_>) -> Change {
+        memory.doublings = 0;
+        memory.cause = None;
         self.in_a_row.store(0, Ordering::Relaxed);
         self.window.clear();
         self.enter(State::Closed);
         Change::Closed
     }
 
-    /// Begins a period. Whoever calls holds the past.
+    /// Begins a period. Whoever calls holds the memory.
     fn enter(&self, state: State) -> u64 {
         let next = period(self.word.load(Ordering::Relaxed)) + 1;
         self.word.store((next << STATE_BITS) | state as u64, Ordering::Release);
         next
     }
 
-    /// The past, where the period of `pass` goes on.
-    fn past_of(&self, pass: &Pass) -> Option<Held<'_>> {
-        let past = self.past();
-        (period(self.word.load(Ordering::Relaxed)) == pass.period).then_some(past)
+    /// The memory, where the period of `pass` goes on.
+    fn memory_of(&self, pass: &Pass) -> Option<Held<'_>> {
+        let memory = self.memory();
+        (period(self.word.load(Ordering::Relaxed)) == pass.period).then_some(memory)
     }
 
-    fn past(&self) -> Held<'_> {
-        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> Held<'_> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-type Held<'a> = MutexGuard<'a, Past>;
+type Held<'a> = MutexGuard<'a, Memory>;
 
 #[cfg(test)]
 mod tests;

@@ -266,11 +266,7 @@ impl Schedule {
             assert_eq!(change, None, "it does not count");
             return;
         }
-        match (outcome, change) {
-            (_, Some(_)) => self.row = 0,
-            (Outcome::Failed, None) => self.row += 1,
-            _ => self.row = 0,
-        }
+        self.row = if outcome == Outcome::Failed && change.is_none() { self.row + 1 } else { 0 };
         if state == State::HalfOpen {
             assert!(change.is_some(), "a probe decides");
         }

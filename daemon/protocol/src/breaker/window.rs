@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const SLOTS: u64 = 10;
+const PLACES: usize = 10;
 const TURN_BITS: u32 = 10;
 const COUNT_BITS: u32 = 18;
 const COUNT: u64 = (1 << COUNT_BITS) - 1;
@@ -20,7 +21,7 @@ pub(super) struct Sum {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Window([AtomicU64; SLOTS as usize]);
+pub(super) struct Window([AtomicU64; PLACES]);
 
 impl Sum {
     fn unpack(word: u64) -> Self {
@@ -78,7 +79,7 @@ impl Window {
     }
 
     fn slot(&self, number: u64) -> &AtomicU64 {
-        &self.0[(number % SLOTS) as usize]
+        &self.0[usize::try_from(number % SLOTS).unwrap_or(0)]
     }
 }
 
