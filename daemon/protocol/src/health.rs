@@ -26,6 +26,12 @@ impl Health {
         !self.out
     }
 
+    /// Whether it is in service, and the last that was found speaks for it.
+    #[must_use]
+    pub fn is_sure(&self) -> bool {
+        !self.out && self.against == 0
+    }
+
     /// Takes in what was found; whether it is in service now, where that has changed.
     pub fn note(&mut self, good: bool, thresholds: Thresholds) -> Option<bool> {
         if good != self.out {

@@ -65,6 +65,8 @@ pub enum Kind {
     QueueFull,
     /// Waited too long.
     QueueTimeout,
+    /// The server has failed so often that it gets no calls for a while.
+    BreakerOpen,
     /// The server is known to be broken or ended.
     ServerUnavailable,
     /// The server did not answer in time.
@@ -114,6 +116,7 @@ impl Kind {
             | Self::QueueTimeout
             | Self::Draining
             | Self::NoRoom
+            | Self::BreakerOpen
             | Self::ServerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::ServerTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::ServerGarbage => StatusCode::BAD_GATEWAY,
@@ -147,6 +150,7 @@ impl Kind {
                 | Self::Limited
                 | Self::QueueFull
                 | Self::QueueTimeout
+                | Self::BreakerOpen
                 | Self::ServerUnavailable
                 | Self::ServerTimeout
                 | Self::ServerGarbage
@@ -161,13 +165,16 @@ impl Kind {
     /// Whether it is the gate that does not want a call now, which might be answered at another time: the listener
     /// decides on the HTTP status.
     pub fn is_refusal(self) -> bool {
-        matches!(self, Self::Limited | Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom)
+        matches!(
+            self,
+            Self::Limited | Self::QueueFull | Self::QueueTimeout | Self::BreakerOpen | Self::Draining | Self::NoRoom
+        )
     }
 
     /// Who has to change something.
     pub fn side(self) -> Side {
         match self {
-            Self::ServerUnavailable | Self::ServerTimeout | Self::ServerGarbage => Side::Server,
+            Self::BreakerOpen | Self::ServerUnavailable | Self::ServerTimeout | Self::ServerGarbage => Side::Server,
             Self::QueueFull | Self::QueueTimeout | Self::Draining | Self::NoRoom | Self::Internal => Side::Gateway,
             _ => Side::Client,
         }
@@ -200,6 +207,7 @@ impl Kind {
             Self::Limited => "limited",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
+            Self::BreakerOpen => "breaker-open",
             Self::ServerUnavailable => "server-unavailable",
             Self::ServerTimeout => "server-timeout",
             Self::ServerGarbage => "server-garbage",

@@ -157,6 +157,7 @@ impl Daemon {
         self.gate.policy.store(Arc::clone(&policy));
         for server in policy.servers.values() {
             server.queue.set_cap(server.settings.max_calls);
+            server.endpoints.follow(&server.settings);
         }
         let trouble = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).reload(&settings);
         for problem in &trouble {
@@ -213,13 +214,14 @@ impl Daemon {
                 api::ServerState::CrashLoop
             }
             (Some(_), Some(_)) => api::ServerState::Down,
+            (Some(server), None) if server.endpoints.degradation().is_some() => api::ServerState::Degraded,
             (Some(server), None) if server.was_used() => api::ServerState::Up,
             (Some(_), None) => api::ServerState::Idle,
         };
         api::ServerStatus {
             name: settings.name.clone(),
             state,
-            reason: trouble,
+            reason: trouble.or_else(|| running.and_then(|server| server.endpoints.degradation())),
             transport: match &settings.transport {
                 config::settings::Transport::Http(_) | config::settings::Transport::Sse(_) => api::Transport::Http,
                 config::settings::Transport::Stdio(_) => api::Transport::Stdio,

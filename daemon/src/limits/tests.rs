@@ -45,6 +45,10 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             aliases: Aliases::default(),
             queue: settings::Queue { max_size: 0, timeout: Duration::ZERO },
             max_calls: 1,
+            breaker: None,
+            retry: None,
+            health: None,
+            weights: Vec::new(),
             limits: limits.to_vec(),
         };
         (name.to_owned(), Arc::new(value))

@@ -196,6 +196,8 @@ pub async fn bare(
     if let Some(event) = last_event {
         lines.push(("last-event-id", event.as_bytes()));
     }
-    let sent = http_call::send(core, server, method, conversation.endpoint, &lines, &[], None).await;
+    let request =
+        http_call::Request { method, to: conversation.to(), headers: &lines, message: None, first_byte: None };
+    let sent = http_call::send(core, server, &request).await;
     sent.inspect_err(|failure| debug!(server = server.settings.name, %failure, "no stream of a server")).ok()
 }

@@ -4,17 +4,20 @@
 
 pub mod catalog;
 pub mod discovery;
+pub mod endpoints;
 pub mod eras;
 pub mod exchange;
 pub mod fitness;
 pub mod http;
 pub mod http_call;
 pub mod http_reply;
+pub mod http_retry;
 pub mod http_stream;
 pub mod kept;
 pub mod left_out;
 pub mod leg;
 pub mod news;
+pub mod probe;
 pub mod queue;
 pub mod readable;
 pub mod stdio;
@@ -38,6 +41,7 @@ use crate::sessions::Hosted;
 use crate::state::{State, Verdicts};
 use catalog::Catalog;
 use discovery::Discovery;
+use endpoints::Endpoints;
 use eras::Eras;
 use fitness::Fitness;
 use kept::{Holder, KeptSessions};
@@ -73,6 +77,8 @@ pub struct Server {
     pub queue: Arc<Queue>,
     /// Whether it answers.
     pub fitness: Arc<Fitness>,
+    /// Where calls go, and which of these places take them.
+    pub endpoints: Arc<Endpoints>,
     /// What it said of itself.
     pub discovery: Arc<Discovery>,
     /// Names that merged views leave out.
@@ -123,6 +129,7 @@ impl Server {
             tools: Names::new(&settings.tools),
             queue: Queue::new(settings.max_calls, settings.queue.max_size, settings.queue.timeout),
             fitness: Arc::default(),
+            endpoints: Arc::new(Endpoints::new(&settings)),
             discovery: Arc::default(),
             left_out: Arc::default(),
             eras: Arc::new(match (&settings.transport, state) {
@@ -158,6 +165,7 @@ impl Server {
             tools: Names::new(&new.tools),
             queue: Arc::clone(&self.queue),
             fitness: Arc::clone(&self.fitness),
+            endpoints: Arc::clone(&self.endpoints),
             discovery: Arc::clone(&self.discovery),
             // Other aliases, other names.
             left_out: if old.aliases == new.aliases { Arc::clone(&self.left_out) } else { Arc::default() },
@@ -206,6 +214,7 @@ impl Server {
     pub fn trouble(&self) -> Option<String> {
         self.instances()
             .and_then(|instances| instances.trouble())
+            .or_else(|| self.endpoints.trouble())
             .or_else(|| self.fitness.trouble())
             .or_else(|| self.discovery.trouble())
     }
@@ -246,6 +255,7 @@ impl Server {
     /// A leg that legacy sessions of one client share, not yet introduced.
     async fn sessions_leg(self: &Arc<Self>, client: &str, revision: Revision) -> Result<Leg, Failure> {
         let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
+        endpoints::admit_new(self)?;
         let link = instances.shared_by_sessions(&format!("sessions {revision} {client}")).await?;
         Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
     }
@@ -253,6 +263,7 @@ impl Server {
     /// A leg for a session that is held for modern calls of one client, not yet introduced.
     async fn client_leg(self: &Arc<Self>, client: &str, revision: Revision, serves: Serves) -> Result<Leg, Failure> {
         let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
+        endpoints::admit_new(self)?;
         let link = instances.shared(&format!("legacy {revision} {client}"), serves).await?;
         Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
     }
@@ -262,6 +273,7 @@ impl Server {
         match &*self.by {
             By::Http(_) => Ok(self.http_leg(Era::Legacy)),
             By::Instances(instances) => {
+                endpoints::admit_new(self)?;
                 let link = instances.dedicated(unasked).await?;
                 Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
             }
@@ -271,6 +283,7 @@ impl Server {
     /// A leg for a modern client's calls.
     pub async fn modern_leg(self: &Arc<Self>, client: &str, capabilities: &[u8]) -> Result<Leg, Failure> {
         let Transport::Stdio(stdio) = &self.settings.transport else { return Ok(self.http_leg(Era::Modern)) };
+        endpoints::admit_new(self)?;
         let (owner, serves) = match stdio.instances.per {
             None | Some(Per::All) => (EVERYBODY.to_owned(), Serves::Everybody),
             Some(Per::Client) => (format!("modern {client}"), Serves::Client),
@@ -292,7 +305,7 @@ impl Server {
     }
 
     fn http_leg(self: &Arc<Self>, era: Era) -> Leg {
-        Leg::http(Arc::clone(self), era, http_call::Conversation::unintroduced(self))
+        Leg::http(Arc::clone(self), era, http_call::Conversation::default())
     }
 
     /// Opens and introduces the leg of a hosted session; what an instance says outside of calls
