@@ -37,6 +37,7 @@ pub struct Setup {
     log: Vec<String>,
     listener: Vec<String>,
     tables: Vec<String>,
+    hosts: Option<PathBuf>,
 }
 
 impl Setup {
@@ -91,6 +92,13 @@ impl Setup {
     #[must_use]
     pub fn table(mut self, text: &str) -> Self {
         self.tables.push(text.to_owned());
+        self
+    }
+
+    /// Has the daemon read this file as `/etc/hosts`, in a mount namespace of its own. Needs root.
+    #[must_use]
+    pub fn hosts(mut self, file: &Path) -> Self {
+        self.hosts = Some(file.to_owned());
         self
     }
 
@@ -174,7 +182,10 @@ impl Setup {
         });
         let process = match &manager {
             Some(manager) => manager.start(folder.path(), &config),
-            None => start("run", folder.path(), &config),
+            None => match &self.hosts {
+                Some(hosts) => start_with_hosts(hosts, folder.path(), &config),
+                None => start("run", folder.path(), &config),
+            },
         };
         let gate = Gate {
             process,
@@ -414,6 +425,14 @@ fn start(command: &str, folder: &Path, config: &Path) -> Child {
         .stdin(Stdio::null())
         .spawn()
         .expect("toolgated")
+}
+
+/// The daemon with another `/etc/hosts`, in a mount namespace.
+fn start_with_hosts(hosts: &Path, folder: &Path, config: &Path) -> Child {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]);
+    command.arg(hosts).arg(program("toolgated"));
+    prepared(command, "run", folder, config).spawn().expect("the daemon in a mount namespace")
 }
 
 /// A command of toolgated that logs to the folder, behind what earlier ones logged.

@@ -7,6 +7,7 @@ pub mod caller;
 pub mod certificates;
 pub mod counter;
 pub mod fake;
+pub mod faulty;
 pub mod framing;
 pub mod gate;
 pub mod h2;

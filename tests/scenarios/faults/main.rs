@@ -1,0 +1,4 @@
+//! Servers that fail: breakers that open in time and close again, endpoints that take over, calls that are repeated.
+
+mod breakers;
+mod stage;
