@@ -37,6 +37,8 @@ pub enum To {
     AnyBut(usize),
     /// The one that knows the call's session.
     Session(usize),
+    /// The same, to be told that the session is over: whatever speaks against it.
+    Farewell(usize),
 }
 
 /// The endpoints of a server, at least one.
@@ -80,6 +82,11 @@ impl Endpoints {
         let watched = settings.breaker.is_some() || settings.health.is_some() || settings.retry.is_some();
         self.watched.store(watched || self.are_several(), Ordering::Release);
         self.retried.store(settings.retry.is_some(), Ordering::Release);
+    }
+
+    /// Whether somebody wants to know which endpoint has a call.
+    pub fn are_counted(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
     }
 
     /// When a call is made once more.
@@ -135,11 +142,6 @@ impl Endpoints {
         self.each.len() > 1
     }
 
-    /// The one with this URL.
-    pub fn find(&self, url: &str) -> Option<&Endpoint> {
-        self.each.iter().find(|endpoint| endpoint.label == url)
-    }
-
     /// A number by chance.
     pub fn chance(&self) -> u64 {
         self.choices.fetch_add(1, Ordering::Relaxed)
@@ -179,6 +181,7 @@ pub fn admit(
 ) -> Result<(usize, Option<Box<Attempt>>), Failure> {
     let endpoints = &server.endpoints;
     let lone = match to {
+        To::Farewell(endpoint) => return Ok((endpoint, None)),
         To::Session(endpoint) => Some(endpoint),
         To::Any | To::AnyBut(_) if !endpoints.are_several() => Some(0),
         To::Any | To::AnyBut(_) => None,

@@ -75,7 +75,8 @@ impl Standing {
 
     /// The deadline of a change has come; whether that change still holds.
     pub(super) fn close(&self, change: u64) -> bool {
-        let closed = |word: u64| (word >> CHANGES == change && word & MAINTENANCE != 0).then_some(word | CLOSED);
+        let closed =
+            |word: u64| (word >> CHANGES == change && word & (DRAIN | MAINTENANCE) != 0).then_some(word | CLOSED);
         self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, closed).is_ok()
     }
 
