@@ -78,3 +78,42 @@ pub(crate) async fn call(client: &Caller) -> Value {
 pub(crate) fn is_refused(answer: &Value) -> bool {
     answer["error"]["data"]["reason"] == "breaker-open"
 }
+
+/// A gate before `/mcp/two`, a server with two endpoints, of which each can be broken.
+pub(crate) struct Two {
+    pub(crate) gate: Gate,
+    pub(crate) faulty: [Faulty; 2],
+    /// What is behind the faults.
+    pub(crate) behind: [Http; 2],
+}
+
+impl Two {
+    /// `weights` of the endpoints, and further lines of the server's table.
+    pub(crate) async fn start(speaks: Speaks, weights: [u32; 2], lines: &str) -> Self {
+        let behind = [Http::start(speaks).await, Http::start(speaks).await];
+        let faulty = [Faulty::before(address(&behind[0])).await, Faulty::before(address(&behind[1])).await];
+        let endpoint = |at: usize| format!("{{ url = \"{}\", weight = {} }}", url(&faulty[at]), weights[at]);
+        let lines = format!("endpoints = [{}, {}]\n{lines}\n", endpoint(0), endpoint(1));
+        let gate = Setup::default().server("two", &lines).start().await;
+        Self { gate, faulty, behind }
+    }
+
+    /// Calls of tools that each endpoint has had.
+    pub(crate) fn shares(&self) -> [usize; 2] {
+        [0, 1].map(|at| self.behind[at].record.of("tools/call").len())
+    }
+
+    /// What the operator sees of each.
+    pub(crate) async fn endpoints(&self) -> [Value; 2] {
+        let (_, server) = self.gate.control("GET", "/v1/servers/two").await;
+        [0, 1].map(|at| server["endpoints"][at].clone())
+    }
+
+    pub(crate) fn url(&self, at: usize) -> String {
+        url(&self.faulty[at])
+    }
+}
+
+fn url(faulty: &Faulty) -> String {
+    format!("http://{}/mcp", faulty.address)
+}

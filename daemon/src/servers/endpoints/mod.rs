@@ -110,15 +110,17 @@ impl Endpoints {
         (troubles.len() == self.each.len()).then(|| troubles.into_iter().next()).flatten()
     }
 
-    /// What is wrong with some endpoints while others work.
+    /// What is wrong with some endpoints while others work. What the operator wants so is not wrong.
     pub fn degradation(&self) -> Option<String> {
         if !self.are_several() {
             return None;
         }
         let (rules, all) = (self.settings(), self.each.len());
         let trouble = |endpoint: &Endpoint| endpoint.trouble(&rules).or_else(|| endpoint.fitness.trouble());
-        let told = |(at, endpoint)| Some(format!("endpoint {} of {all} {}", at + 1, trouble(endpoint)?));
-        let told: Vec<_> = self.each.iter().enumerate().filter_map(told).collect();
+        let wanted = self.each.iter().enumerate().filter(|(_, endpoint)| endpoint.mode() == Mode::Ready);
+        let told: Vec<_> = wanted
+            .filter_map(|(at, endpoint)| Some(format!("endpoint {} of {all} {}", at + 1, trouble(endpoint)?)))
+            .collect();
         (!told.is_empty()).then(|| told.join("; "))
     }
 
