@@ -53,7 +53,8 @@ pub fn health(gate: &Gate) -> (StatusCode, String) {
         .values()
         .map(|server| {
             let left_out = server.left_out.told();
-            let trouble = server.trouble().or_else(|| (!left_out.is_empty()).then(|| left_out.join("\n")));
+            let trouble = server.trouble().or_else(|| server.endpoints.degradation());
+            let trouble = trouble.or_else(|| (!left_out.is_empty()).then(|| left_out.join("\n")));
             let status = if trouble.is_none() { "healthy" } else { "warning" };
             let mut check = serde_json::json!({ "status": status });
             if let Some(trouble) = trouble {

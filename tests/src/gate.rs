@@ -37,6 +37,7 @@ pub struct Setup {
     log: Vec<String>,
     listener: Vec<String>,
     tables: Vec<String>,
+    hosts: Option<PathBuf>,
 }
 
 impl Setup {
@@ -91,6 +92,13 @@ impl Setup {
     #[must_use]
     pub fn table(mut self, text: &str) -> Self {
         self.tables.push(text.to_owned());
+        self
+    }
+
+    /// Has the daemon read this file as `/etc/hosts`, in a mount namespace of its own. Needs root.
+    #[must_use]
+    pub fn hosts(mut self, file: &Path) -> Self {
+        self.hosts = Some(file.to_owned());
         self
     }
 
@@ -180,7 +188,10 @@ impl Setup {
         });
         let process = match &manager {
             Some(manager) => manager.start(folder.path(), &config),
-            None => start("run", folder.path(), &config),
+            None => match &self.hosts {
+                Some(hosts) => start_with_hosts(hosts, folder.path(), &config),
+                None => start("run", folder.path(), &config),
+            },
         };
         let gate = Gate {
             process,
@@ -271,6 +282,12 @@ impl Gate {
         self.keeper.as_ref().map(Child::id)
     }
 
+    /// The folder of its admin sockets.
+    #[must_use]
+    pub fn runtime_dir(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
     /// Load on one server.
     #[must_use]
     pub fn aim(&self, path: &str, era: Era) -> Aim {
@@ -308,11 +325,19 @@ impl Gate {
     /// # Panics
     /// When the socket does not answer.
     pub async fn control(&self, method: &str, path: &str) -> (u16, Value) {
+        self.control_with(method, path, &serde_json::json!({})).await
+    }
+
+    /// The same with a body.
+    ///
+    /// # Panics
+    /// When the socket does not answer.
+    pub async fn control_with(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let socket = self.folder.path().join("run/control/control.sock");
         // It is opened after the listeners.
         let mut connection = wait::until("the control socket", async || Connection::unix(&socket).await.ok()).await;
         let headers = [("Content-Type", "application/json")];
-        let raw = request(method, path, "localhost", &headers, b"{}");
+        let raw = request(method, path, "localhost", &headers, body.to_string().as_bytes());
         let (head, body) = connection.exchange(&raw).await.expect("an answer");
         (head.status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
@@ -420,6 +445,14 @@ fn start(command: &str, folder: &Path, config: &Path) -> Child {
         .stdin(Stdio::null())
         .spawn()
         .expect("toolgated")
+}
+
+/// The daemon with another `/etc/hosts`, in a mount namespace.
+fn start_with_hosts(hosts: &Path, folder: &Path, config: &Path) -> Child {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]);
+    command.arg(hosts).arg(program("toolgated"));
+    prepared(command, "run", folder, config).spawn().expect("the daemon in a mount namespace")
 }
 
 /// A command of toolgated that logs to the folder, behind what earlier ones logged.

@@ -8,6 +8,7 @@ pub mod callers;
 pub mod certificates;
 pub mod counter;
 pub mod fake;
+pub mod faulty;
 pub mod framing;
 pub mod gate;
 pub mod h2;

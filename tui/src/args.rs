@@ -5,6 +5,7 @@
 #![expect(clippy::doc_markdown, reason = "these comments are help texts, which are no Markdown")]
 
 mod config;
+mod endpoints;
 mod server;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 use toolgate_admin_api::paths;
 
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
+pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 
 /// Look at and steer a running toolgated.
@@ -61,6 +63,10 @@ pub(crate) enum Command {
     /// Add, try and remove MCP servers behind the gate.
     #[command(subcommand)]
     Server(Server),
+
+    /// Open, close and reset the circuit breakers of a server.
+    #[command(subcommand)]
+    Breaker(Breaker),
 
     /// Make keys for clients.
     #[command(subcommand)]

@@ -4,6 +4,7 @@
 //! ignore fields and accept enum words that they do not know; requests with unknown fields are refused.
 
 pub mod config;
+pub mod endpoints;
 pub mod error;
 pub mod exit;
 pub mod history;
@@ -15,6 +16,10 @@ pub mod status;
 pub mod tools;
 
 pub use config::{CheckOutcome, ConfigProblem, ConfigValue, ConfigView, ReloadOutcome, ReloadRequest, Severity};
+pub use endpoints::{
+    BreakerOutcome, BreakerRequest, BreakerState, BreakerStatus, CheckStatus, EndpointMode, EndpointStatus,
+    ModeOutcome, ModeRequest,
+};
 pub use error::{ApiError, ErrorCode};
 pub use exit::Exit;
 pub use history::{Accepted, FileText, HistoryView, Revision};

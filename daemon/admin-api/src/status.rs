@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::endpoints::EndpointStatus;
 use crate::instances::Instances;
 use crate::queues::OverloadStatus;
 
@@ -111,6 +112,9 @@ pub struct ServerStatus {
     /// Sessions that this server has part in; absent where they are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u64>,
+    /// In the order of the file; the place of all instances stands for those of a command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<EndpointStatus>,
     /// Only of a stdio server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Instances>,

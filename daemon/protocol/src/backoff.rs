@@ -3,6 +3,8 @@
 //! Whoever starts instances keeps one `Backoff` per server, asks before each start and tells how it
 //! went. Pure: times are milliseconds of any monotonic clock, and chance comes from the seed.
 
+use crate::chance::Chance;
+
 /// The wait after the first failure; each further one doubles it.
 const FIRST_MILLIS: u64 = 500;
 
@@ -39,14 +41,14 @@ pub struct Backoff {
     failures: u32,
     /// Nothing starts before this.
     next: u64,
-    chance: u64,
+    chance: Chance,
 }
 
 impl Backoff {
     /// A server that has not failed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { failures: 0, next: 0, chance: seed }
+        Self { failures: 0, next: 0, chance: Chance::new(seed) }
     }
 
     /// Whether an instance may be started at `now`.
@@ -86,15 +88,7 @@ impl Backoff {
 
     fn jittered(&mut self, wait: u64) -> u64 {
         let spread = wait * JITTER_PERCENT / 100;
-        wait - spread + self.random() % (2 * spread + 1)
-    }
-
-    /// The `SplitMix64` generator: every seed, zero included, yields an even sequence.
-    fn random(&mut self) -> u64 {
-        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.chance ^ (self.chance >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        wait - spread + self.chance.below(2 * spread + 1)
     }
 }
 

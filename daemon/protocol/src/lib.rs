@@ -3,7 +3,10 @@
 //! Must hold: no sockets, no clock, no task; time and bytes are passed in.
 
 pub mod backoff;
+pub mod balance;
+pub mod breaker;
 pub mod bridge;
+pub mod chance;
 pub mod coding;
 pub mod envelope;
 pub mod error;
@@ -12,6 +15,7 @@ pub mod forwarded;
 pub mod framing;
 pub mod gradient;
 pub mod header_value;
+pub mod health;
 pub mod json;
 pub mod limiter;
 pub mod list;
@@ -21,6 +25,7 @@ pub mod overload;
 pub mod permits;
 pub mod proxy_protocol;
 pub mod replay;
+pub mod retry;
 pub mod revision;
 pub mod spaced;
 pub mod splice;

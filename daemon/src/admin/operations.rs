@@ -6,9 +6,12 @@
 use std::fmt;
 
 use toolgate_admin_api::{
-    ApiError, CheckOutcome, ConfigView, HistoryView, Queues, ReloadOutcome, ReloadRequest, RestartOutcome,
-    RestartRequest, Revision, ServerStatus, ServerTools, Status, Version,
+    ApiError, BreakerOutcome, BreakerRequest, CheckOutcome, ConfigView, HistoryView, ModeOutcome, ModeRequest, Queues,
+    ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, Revision, ServerStatus, ServerTools, Status, Version,
 };
+use toolgate_protocol::breaker::State;
+
+use crate::servers::endpoints::Mode;
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
 /// and may be called at the same time.
@@ -39,6 +42,23 @@ pub trait Operations: Send + Sync {
 
     /// Replaces the instances of a server, or with `dry_run` says how many that would be.
     fn restart(&self, peer: &Peer, name: &str, request: &RestartRequest) -> Result<RestartOutcome, ApiError>;
+
+    /// All servers as [`Operations::server`] shows one, without what their instances wrote.
+    fn servers(&self) -> Vec<ServerStatus> {
+        self.status().servers
+    }
+
+    /// Drains endpoints of a server, takes them into maintenance, or has them serve again.
+    fn mode(&self, peer: &Peer, name: &str, mode: Mode, request: &ModeRequest) -> Result<ModeOutcome, ApiError>;
+
+    /// Forces breakers of a server open or closed, or with [`State::Closed`] has them forget everything.
+    fn breaker(
+        &self,
+        peer: &Peer,
+        name: &str,
+        wanted: State,
+        request: &BreakerRequest,
+    ) -> Result<BreakerOutcome, ApiError>;
 
     /// Reads the files on disk and says what is wrong with them; changes nothing.
     fn check(&self) -> CheckOutcome;

@@ -7,8 +7,10 @@ use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toolgate_admin_api::{ApiError, ErrorCode, Socket};
+use toolgate_protocol::breaker::State;
 
 use super::operations::{Operations, Peer};
+use crate::servers::endpoints::Mode;
 
 /// What a route gets to see.
 pub(super) struct Request {
@@ -43,11 +45,18 @@ pub(super) static ROUTES: &[Route] = &[
     get("/v1/config", |daemon, _| json(&daemon.config())),
     get("/v1/config/history", |daemon, _| json(&daemon.history())),
     guarded("/v1/config/history/{}", |daemon, request| json(&daemon.revision(number(request)?)?)),
+    get("/v1/servers", |daemon, _| json(&daemon.servers())),
     guarded("/v1/servers/{}/tools", |daemon, request| json(&daemon.tools(&request.named)?)),
     guarded("/v1/servers/{}", |daemon, request| json(&daemon.server(&request.named)?)),
     post("/v1/servers/{}/restart", |daemon, request| {
         json(&daemon.restart(&request.peer, &request.named, &body(request)?)?)
     }),
+    post("/v1/servers/{}/drain", |daemon, request| mode(daemon, request, Mode::Drain)),
+    post("/v1/servers/{}/maintenance", |daemon, request| mode(daemon, request, Mode::Maintenance)),
+    post("/v1/servers/{}/resume", |daemon, request| mode(daemon, request, Mode::Ready)),
+    post("/v1/breakers/{}/open", |daemon, request| breaker(daemon, request, State::ForcedOpen)),
+    post("/v1/breakers/{}/close", |daemon, request| breaker(daemon, request, State::ForcedClosed)),
+    post("/v1/breakers/{}/reset", |daemon, request| breaker(daemon, request, State::Closed)),
     post("/v1/config/check", |daemon, _| json(&daemon.check())),
     post("/v1/config/reload", |daemon, request| {
         json(&daemon.reload(&request.peer, &body(request)?, request.if_match)?)
@@ -104,6 +113,14 @@ pub(super) fn find<'a>(
         ));
     }
     Ok((route, route.named(path).unwrap_or_default()))
+}
+
+fn mode(daemon: &dyn Operations, request: &Request, mode: Mode) -> Answer {
+    json(&daemon.mode(&request.peer, &request.named, mode, &body(request)?)?)
+}
+
+fn breaker(daemon: &dyn Operations, request: &Request, wanted: State) -> Answer {
+    json(&daemon.breaker(&request.peer, &request.named, wanted, &body(request)?)?)
 }
 
 /// The revision that the path names.

@@ -8,11 +8,14 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use toolgate_admin_api::{
-    ApiError, CheckOutcome, ConfigView, ErrorCode, HistoryView, Queues, ReloadOutcome, ReloadRequest, RestartOutcome,
-    RestartRequest, Revision, ServerStatus, ServerTools, Status, Version,
+    ApiError, BreakerOutcome, BreakerRequest, BreakerState, CheckOutcome, ConfigView, EndpointMode, ErrorCode,
+    HistoryView, ModeOutcome, ModeRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest,
+    Revision, ServerStatus, ServerTools, Status, Version,
 };
+use toolgate_protocol::breaker::State;
 
 use super::*;
+use crate::servers::endpoints::Mode;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -70,6 +73,24 @@ impl Operations for Fake {
 
     fn restart(&self, _peer: &Peer, name: &str, request: &RestartRequest) -> Result<RestartOutcome, ApiError> {
         Ok(RestartOutcome { server: name.into(), applied: !request.dry_run, ended: 0, leaving: 1 })
+    }
+
+    fn mode(&self, _peer: &Peer, name: &str, mode: Mode, request: &ModeRequest) -> Result<ModeOutcome, ApiError> {
+        let drains = mode == Mode::Drain;
+        let mode = if drains { EndpointMode::Drain } else { EndpointMode::Ready };
+        let (server, applied) = (name.into(), !request.dry_run);
+        Ok(ModeOutcome { server, applied, mode, endpoints: Vec::new(), left: 1, deadline_ms: request.deadline_ms })
+    }
+
+    fn breaker(
+        &self,
+        _peer: &Peer,
+        name: &str,
+        wanted: State,
+        request: &BreakerRequest,
+    ) -> Result<BreakerOutcome, ApiError> {
+        let state = if wanted == State::ForcedOpen { BreakerState::ForcedOpen } else { BreakerState::Closed };
+        Ok(BreakerOutcome { server: name.into(), applied: !request.dry_run, state, endpoints: Vec::new() })
     }
 
     fn check(&self) -> CheckOutcome {
@@ -331,4 +352,22 @@ fn the_heartbeat_beats_and_the_end_removes_the_sockets() {
     drop(gate.admin);
     assert!(!Socket::View.path(gate.base.path()).exists());
     assert!(!Socket::Control.path(gate.base.path()).exists());
+}
+
+#[test]
+fn endpoints_and_breakers_are_steered_from_the_control_socket_only() {
+    let gate = start(Fake::default());
+    let drained = gate.post(Socket::Control, "/v1/servers/weather/drain", "", r#"{"deadline_ms":5000}"#);
+    assert_eq!(
+        (drained.status, &drained.body["mode"], &drained.body["deadline_ms"]),
+        (200, &json!("drain"), &json!(5000))
+    );
+    let opened = gate.post(Socket::Control, "/v1/breakers/weather/open", "", r#"{"dry_run":true}"#);
+    assert_eq!(
+        (opened.status, &opened.body["state"], &opened.body["applied"]),
+        (200, &json!("forced_open"), &json!(false))
+    );
+    assert_eq!(gate.post(Socket::View, "/v1/breakers/weather/reset", "", "").status, 403);
+    assert_eq!(gate.post(Socket::Control, "/v1/servers/weather/drain", "", r#"{"when":5}"#).status, 400);
+    assert_eq!(gate.get(Socket::View, "/v1/servers").body, json!([]));
 }

@@ -86,8 +86,8 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, effect: Effe
 
 use Effect::{Later, Live, NewConnections, Restart, Server};
 use Kind::{
-    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Hash, HeaderValue, Host, List, Network,
-    OneOf, Origin, Path, Pattern, Percent, Rate, Reference, Secret, Size, Tables, Text, Url,
+    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Endpoint, Hash, HeaderValue, Host, List,
+    Network, OneOf, Origin, Path, Pattern, Percent, Rate, Reference, Secret, Size, Tables, Text, Url,
 };
 
 const DAY: u64 = 86_400;
@@ -161,7 +161,9 @@ pub static KEYS: &[Key] = &[
     // Servers
     key("server.*.enabled", Bool, "true", Live, "A disabled server is known, and answers that it is disabled."),
     key("server.*.critical", Bool, "false", Live, "/ready requires it."),
-    key("server.*.endpoints", List(&Url), "", Server, "URLs of an MCP server over Streamable HTTP."),
+    key("server.*.endpoints", List(&Endpoint), "", Server, "URLs of an MCP server over Streamable HTTP; a table { url, weight } for one with a weight."),
+    key("server.*.endpoints[].url", Url, "", Server, "The URL."),
+    key("server.*.endpoints[].weight", Count(1, 256), "1", Live, "Its share of calls, against the weights of the others."),
     key("server.*.transport", OneOf(&["streamable-http", "sse"]), "\"streamable-http\"", Server, "How the endpoints are spoken to; sse: HTTP+SSE of 2024-11-05, with the URLs of its streams."),
     key("server.*.command", List(&Text), "", Server, "Program and arguments of an MCP server over stdio."),
     key("server.*.tools.allow", List(&Pattern), "[]", Live, "Tools that exist, with * and ?; empty: all."),
@@ -177,11 +179,25 @@ pub static KEYS: &[Key] = &[
     key("server.*.max_calls_per_client", ANY, "", Live, "Calls of one client in flight at once; its others wait for them. Absent: no bound of its own."),
     key("server.*.adaptive.min", ANY, "10", Live, "Calls in flight that are always allowed. With adaptive, if only {}, calls at once follow how long they take, up to max_calls."),
     key("server.*.adaptive.tolerance", Percent(110, 1000), "\"150%\"", Live, "How long a call may take, of what it takes while the server has little to do."),
-    key("server.*.breaker.failures", ANY, "", Later, "Failures in a row that open the breaker."),
-    key("server.*.breaker.open_for", Duration(1, DAY), "", Later, "How long it stays open before it probes."),
+    key("server.*.breaker.failures", Count(0, 1_000_000), "", Live, "Failures in a row that open the breaker; 0: none do. Absent: 5 where another key of breaker is written, else there is no breaker."),
+    key("server.*.breaker.failure_rate", Percent(1, 100), "", Live, "Share of calls within breaker.window that opens it by failing."),
+    key("server.*.breaker.slow", Duration(1, DAY), "", Live, "An answer that begins later than this is slow. Absent: 10s."),
+    key("server.*.breaker.slow_rate", Percent(1, 100), "", Live, "Share of slow calls within breaker.window that opens it. Absent: 50% where breaker.slow is written, else none."),
+    key("server.*.breaker.window", Duration(1, DAY), "", Live, "How long a call counts for the two shares. Absent: 30s."),
+    key("server.*.breaker.min_calls", ANY, "", Live, "Calls within breaker.window below which a share means nothing. Absent: 10."),
+    key("server.*.breaker.open_for", Duration(1, DAY), "", Live, "How long it stays open before one call is let through to see; doubled each time that this one fails. Absent: 30s."),
+    key("server.*.breaker.max_open", Duration(1, DAY), "", Live, "The longest that it stays open. Absent: 5m."),
+    key("server.*.retry.attempts", Count(1, 10), "", Live, "Tries of a call in all, where nothing was sent or the tool may be repeated. Absent: 2 where another key of retry is written or there are several endpoints, else 1."),
+    key("server.*.retry.budget", Percent(0, 100), "", Live, "Further tries, as a share of calls. Absent: 10%."),
+    key("server.*.retry.idempotent", List(&Pattern), "[]", Live, "Tools that may be called once more after they were sent, where the server itself annotates them so."),
     key("server.*.limits", Tables("limit[]"), "", Live, "Limits that apply to this server."),
     key("server.*.forward_client", Bool, "false", Live, "Tell the server who calls, in X-Toolgate-Client and X-Toolgate-Tier."),
     // Servers over HTTP
+    key("server.*.health.active", Bool, "", Live, "Ask each endpoint from time to time, and send no calls to one that does not answer. Absent: true where another key of health is written, else false."),
+    key("server.*.health.interval", Duration(1, DAY), "", Live, "Between two checks. Absent: 30s."),
+    key("server.*.health.timeout", Duration(1, 3600), "", Live, "How long a check may take. Absent: 5s."),
+    key("server.*.health.rise", Count(1, 1000), "", Live, "Good checks in a row that take an endpoint back in. Absent: 2."),
+    key("server.*.health.fall", Count(1, 1000), "", Live, "Bad checks or calls in a row that take an endpoint out. Absent: 3."),
     key("server.*.pool.max_connections", ANY, "1000", Server, "Open connections, in use or idle."),
     key("server.*.pool.idle_timeout", Duration(1, DAY), "\"30s\"", Server, "An idle connection is closed after this."),
     key("server.*.bearer", Secret, "", Server, "The gate's own credential at the server: Authorization: Bearer."),

@@ -41,6 +41,8 @@ pub enum Kind {
     Origin,
     /// `http://…` or `https://…`.
     Url,
+    /// The same, or a table with it.
+    Endpoint,
     /// A path of the file system.
     Path,
     /// A PEM file: `file:PATH`, or the path alone; never a credential.
@@ -97,6 +99,7 @@ impl Kind {
             Self::Host => "a host name, such as \"mcp.example.org\"".into(),
             Self::Origin => "an origin, such as \"https://app.example.org\"".into(),
             Self::Url => "a URL, such as \"http://127.0.0.1:3001/mcp\"".into(),
+            Self::Endpoint => "a URL, such as \"http://127.0.0.1:3001/mcp\", or a table with url and weight".into(),
             Self::Path => "a path".into(),
             Self::Certificate => "a file, such as \"file:/etc/toolgate/tls/fullchain.pem\"".into(),
             Self::Secret => "a reference to a secret, such as \"credential:NAME\"".into(),
@@ -119,7 +122,8 @@ impl Kind {
         match (self, &node.value) {
             (Self::Version, Value::Integer(1))
             | (Self::Bool, Value::Bool(_))
-            | (Self::HeaderValue, Value::Bool(false)) => Ok(()),
+            | (Self::HeaderValue, Value::Bool(false))
+            | (Self::Endpoint, Value::Table(_)) => Ok(()),
             (Self::Version, _) => fault(
                 "this version reads format 1 only",
                 "write `version = 1`, or install the version that the file was written for",
@@ -167,7 +171,7 @@ impl Kind {
             Self::Origin => {
                 super::url::origin(text).map(drop).or_else(|help| fault(format!("{text:?} is not an origin"), help))
             }
-            Self::Url => {
+            Self::Url | Self::Endpoint => {
                 super::url::endpoint(text).map(drop).or_else(|help| fault("this is not the URL of a server", help))
             }
             Self::Certificate => certificate(text),

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use toolgate_protocol::breaker;
 use toolgate_protocol::coding::Coding;
 use toolgate_protocol::forwarded::Header;
+use toolgate_protocol::health::Thresholds;
 use toolgate_protocol::names::Aliases;
 
 use super::secret::Secret;
@@ -355,6 +357,14 @@ pub struct Server {
     pub max_calls_per_client: usize,
     /// How calls in flight follow what the server takes; absent: there may always be `max_calls`.
     pub adaptive: Option<Adaptive>,
+    /// When calls to it are refused because they would fail.
+    pub breaker: Option<breaker::Rules>,
+    /// When a call is made once more.
+    pub retry: Option<Retry>,
+    /// How its endpoints are looked after.
+    pub health: Option<Health>,
+    /// The weight of each endpoint, in their order.
+    pub weights: Vec<u32>,
     /// Limits that apply to this server.
     pub limits: Vec<Arc<Limit>>,
 }
@@ -377,6 +387,34 @@ pub struct Adaptive {
     pub min: usize,
     /// How long a call may take, in hundredths of what it takes while the server has little to do.
     pub tolerance: u64,
+}
+
+/// `retry` of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries in all.
+    pub attempts: u32,
+    /// Further tries, in percent of calls.
+    pub budget: u64,
+    /// Tools that may be repeated after they were sent.
+    pub idempotent: Filter,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: 2, budget: 10, idempotent: Filter::default() }
+    }
+}
+
+/// `health` of a server, with `active` true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Between two checks.
+    pub interval: Duration,
+    /// How long a check may take.
+    pub timeout: Duration,
+    /// What takes an endpoint out, and back in.
+    pub thresholds: Thresholds,
 }
 
 /// How a server is reached.

@@ -49,7 +49,7 @@ fn inner(node: &Node, pattern: &str, report: &mut Report) {
 fn leaf(key: &Key, entry: &Entry, report: &mut Report) {
     let before = report.problems.len();
     match key.kind {
-        Kind::List(element) => list(&entry.node, element, report),
+        Kind::List(element) => list(&entry.node, key, element, report),
         Kind::Tables(pattern) => tables(&entry.node, pattern, report),
         kind => scalar(&entry.node, &kind, report),
     }
@@ -67,7 +67,7 @@ fn scalar(node: &Node, kind: &Kind, report: &mut Report) {
     if let Err(fault) = kind.check(node) {
         // A password in a URL, or a key in place of its hash, must not reach a log with its line.
         let secret = matches!(kind, Kind::Hash | Kind::Secret)
-            || (matches!(kind, Kind::Url) && node.text().is_some_and(|url| url.contains('@')));
+            || (matches!(kind, Kind::Url | Kind::Endpoint) && node.text().is_some_and(|url| url.contains('@')));
         if secret && node.text().is_some() {
             report.sources.mask(node.place);
         }
@@ -76,9 +76,12 @@ fn scalar(node: &Node, kind: &Kind, report: &mut Report) {
     }
 }
 
-fn list(node: &Node, element: &Kind, report: &mut Report) {
+fn list(node: &Node, key: &Key, element: &Kind, report: &mut Report) {
     for item in node.elements() {
-        scalar(item, element, report);
+        match (element, item.table()) {
+            (Kind::Endpoint, Some(_)) => inner(item, &format!("{}[]", key.path), report),
+            _ => scalar(item, element, report),
+        }
     }
 }
 

@@ -65,6 +65,8 @@ pub enum Kind {
     QueueFull,
     /// Waited too long.
     QueueTimeout,
+    /// The server has failed so often that it gets no calls for a while.
+    BreakerOpen,
     /// The server is known to be broken or ended.
     ServerUnavailable,
     /// The server did not answer in time.
@@ -117,6 +119,7 @@ impl Kind {
             | Self::Overloaded
             | Self::Draining
             | Self::NoRoom
+            | Self::BreakerOpen
             | Self::ServerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::ServerTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::ServerGarbage => StatusCode::BAD_GATEWAY,
@@ -151,6 +154,7 @@ impl Kind {
                 | Self::QueueFull
                 | Self::QueueTimeout
                 | Self::Overloaded
+                | Self::BreakerOpen
                 | Self::ServerUnavailable
                 | Self::ServerTimeout
                 | Self::ServerGarbage
@@ -167,14 +171,20 @@ impl Kind {
     pub fn is_refusal(self) -> bool {
         matches!(
             self,
-            Self::Limited | Self::QueueFull | Self::QueueTimeout | Self::Overloaded | Self::Draining | Self::NoRoom
+            Self::Limited
+                | Self::QueueFull
+                | Self::QueueTimeout
+                | Self::Overloaded
+                | Self::BreakerOpen
+                | Self::Draining
+                | Self::NoRoom
         )
     }
 
     /// Who has to change something.
     pub fn side(self) -> Side {
         match self {
-            Self::ServerUnavailable | Self::ServerTimeout | Self::ServerGarbage => Side::Server,
+            Self::BreakerOpen | Self::ServerUnavailable | Self::ServerTimeout | Self::ServerGarbage => Side::Server,
             Self::QueueFull
             | Self::QueueTimeout
             | Self::Overloaded
@@ -212,6 +222,7 @@ impl Kind {
             Self::Limited => "limited",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
+            Self::BreakerOpen => "breaker-open",
             Self::ServerUnavailable => "server-unavailable",
             Self::ServerTimeout => "server-timeout",
             Self::ServerGarbage => "server-garbage",

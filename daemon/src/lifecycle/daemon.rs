@@ -10,10 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
 use toolgate_admin_api as api;
+use toolgate_protocol::breaker::State;
 use tracing::{error, info, warn};
 
 use super::history::History;
-use super::{instances, notify, queues, status, units};
+use super::{endpoints, instances, notify, queues, status, units};
 use crate::admin::{Operations, Peer};
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
@@ -25,6 +26,7 @@ use crate::pages;
 use crate::policy::Policy;
 use crate::relay::farewell;
 use crate::servers::Server;
+use crate::servers::endpoints::Mode;
 
 /// The daemon, for those who operate it.
 pub struct Daemon {
@@ -158,6 +160,7 @@ impl Daemon {
         for server in policy.servers.values() {
             server.allow(self.gate.overload.share(settings.overload.as_ref()));
             server.queue.set_per_client(server.settings.max_calls_per_client);
+            server.endpoints.follow(&server.settings);
         }
         let trouble = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).reload(&settings);
         for problem in &trouble {
@@ -213,7 +216,11 @@ impl Daemon {
             .collect()
     }
 
-    pub(super) fn server_status(policy: &Policy, settings: &config::settings::Server) -> api::ServerStatus {
+    pub(super) fn server_status(
+        gate: &Gate,
+        policy: &Policy,
+        settings: &config::settings::Server,
+    ) -> api::ServerStatus {
         let running = policy.servers.get(&settings.name);
         let load = running.map(|server| server.queue.snapshot());
         let trouble = running.and_then(|server| server.trouble());
@@ -223,13 +230,14 @@ impl Daemon {
                 api::ServerState::CrashLoop
             }
             (Some(_), Some(_)) => api::ServerState::Down,
+            (Some(server), None) if server.endpoints.degradation().is_some() => api::ServerState::Degraded,
             (Some(server), None) if server.was_used() => api::ServerState::Up,
             (Some(_), None) => api::ServerState::Idle,
         };
         api::ServerStatus {
             name: settings.name.clone(),
             state,
-            reason: trouble,
+            reason: trouble.or_else(|| running.and_then(|server| server.endpoints.degradation())),
             transport: match &settings.transport {
                 config::settings::Transport::Http(_) | config::settings::Transport::Sse(_) => api::Transport::Http,
                 config::settings::Transport::Stdio(_) => api::Transport::Stdio,
@@ -239,6 +247,7 @@ impl Daemon {
             in_flight: load.map_or(0, |load| load.in_flight as u64),
             waiting: load.map_or(0, |load| load.waiting as u64),
             sessions: None,
+            endpoints: running.map(|server| endpoints::status(gate, server)).unwrap_or_default(),
             instances: running.and_then(|server| server.instances()).map(|known| instances::status(known, false)),
         }
     }
@@ -330,7 +339,12 @@ impl Operations for Daemon {
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             overload: queues::overload(&self.gate.overload),
             listeners: self.listener_status(&policy.settings),
-            servers: policy.settings.servers.values().map(|server| Self::server_status(&policy, server)).collect(),
+            servers: policy
+                .settings
+                .servers
+                .values()
+                .map(|server| Self::server_status(&self.gate, &policy, server))
+                .collect(),
             warnings: self.warnings(&policy),
         }
     }
@@ -362,6 +376,26 @@ impl Operations for Daemon {
         request: &api::RestartRequest,
     ) -> Result<api::RestartOutcome, api::ApiError> {
         self.restart_server(peer, name, request)
+    }
+
+    fn mode(
+        &self,
+        peer: &Peer,
+        name: &str,
+        mode: Mode,
+        request: &api::ModeRequest,
+    ) -> Result<api::ModeOutcome, api::ApiError> {
+        self.set_mode(peer, name, mode, request)
+    }
+
+    fn breaker(
+        &self,
+        peer: &Peer,
+        name: &str,
+        wanted: State,
+        request: &api::BreakerRequest,
+    ) -> Result<api::BreakerOutcome, api::ApiError> {
+        self.set_breaker(peer, name, wanted, request)
     }
 
     fn check(&self) -> api::CheckOutcome {

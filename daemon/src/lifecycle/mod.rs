@@ -2,6 +2,7 @@
 
 mod boot;
 pub mod daemon;
+mod endpoints;
 mod history;
 mod instances;
 pub mod notify;

@@ -48,6 +48,10 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             max_calls_per_client: 0,
             adaptive: None,
             max_calls: 1,
+            breaker: None,
+            retry: None,
+            health: None,
+            weights: Vec::new(),
             limits: limits.to_vec(),
         };
         (name.to_owned(), Arc::new(value))

@@ -61,6 +61,7 @@ async fn tell_all(core: Rc<Core>, sessions: Vec<Mirrored>) {
 }
 
 async fn end(core: Rc<Core>, session: Mirrored) {
-    let conversation = Conversation { endpoint: session.endpoint, session: Some(session.upstream), revision: None };
+    let conversation =
+        Conversation { endpoint: Some(session.endpoint), session: Some(session.upstream), revision: None };
     bare(&core, &session.server, &conversation, Method::Delete, None).await;
 }

@@ -19,9 +19,10 @@ use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::servers::Server;
+use crate::servers::endpoints::{Attempt, To};
 use crate::servers::exchange::Exchange;
-use crate::servers::http::{self as upstream, Answer};
-use crate::servers::http_call::{self, Conversation, Lines, Told, Upstream};
+use crate::servers::http::{self as upstream, Answer, AnswerBody};
+use crate::servers::http_call::{self, Conversation, Lines, Told};
 use crate::servers::http_reply::{HttpReply, undecodable};
 use crate::servers::leg::Leg;
 use crate::servers::readable::{self, Readable};
@@ -41,8 +42,7 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     if call.method == Method::POST {
         queue::admit(call, server).await?;
     }
-    let endpoint = endpoint(call, server);
-    let answer = pass(call, server, endpoint).await?;
+    let answer = pass(call, server).await?;
     call.times.first_byte = Some(answer.arrived.into_std());
     if matches!(answer.status, 400 | 404 | 405) && introduces(call) {
         // It does not take the greeting of an era that it spoke.
@@ -51,7 +51,7 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     if let (Some(list), 200) = (filtered, answer.status) {
         return Box::pin(filter(call, server, answer, list)).await;
     }
-    finish(call, server, endpoint, answer)
+    finish(call, server, answer)
 }
 
 fn introduces(call: &Call) -> bool {
@@ -66,13 +66,7 @@ fn filtered(call: &Call, server: &Server) -> Option<Mcp> {
     (!call.view().offers_all(call.client(), server)).then_some(list)
 }
 
-/// A session stays with the endpoint that opened it; other calls go round.
-fn endpoint(call: &Call, server: &Server) -> usize {
-    let known = call.session.as_ref().and_then(|(session, _)| mirrored(session));
-    known.map_or_else(|| server.http().map_or(0, Upstream::choose), |known| known.endpoint)
-}
-
-async fn pass(call: &Call, server: &Arc<Server>, endpoint: usize) -> Result<Answer, Failure> {
+async fn pass(call: &Call, server: &Arc<Server>) -> Result<Answer, Failure> {
     let told = Told::of_call(call, server);
     let mirrored = call.session.as_ref().and_then(|(session, _)| mirrored(session));
     let mut lines: Lines<'_> = Vec::with_capacity(16);
@@ -92,13 +86,20 @@ async fn pass(call: &Call, server: &Arc<Server>, endpoint: usize) -> Result<Answ
         lines.push(("mcp-session-id", mirrored.upstream.as_bytes()));
     }
     told.push(&mut lines);
-    let (method, body, tool) = match &call.message {
-        Some(message) => (upstream::Method::Post, &message.bytes[..], message.envelope.name_str(&message.bytes)),
-        None if call.method == Method::DELETE => (upstream::Method::Delete, &[][..], None),
-        None => (upstream::Method::Get, &[][..], None),
+    let method = match &call.message {
+        Some(_) => upstream::Method::Post,
+        None if call.method == Method::DELETE => upstream::Method::Delete,
+        None => upstream::Method::Get,
     };
-    let wait = Some(server.first_byte(tool.as_deref()));
-    http_call::send(&call.core, server, method, endpoint, &lines, body, wait).await
+    let message = call.message.as_ref();
+    let first_byte = {
+        let tool = message.and_then(|message| message.envelope.name_str(&message.bytes));
+        Some(server.first_byte(tool.as_deref()))
+    };
+    // A session stays with the endpoint that opened it.
+    let to = mirrored.map_or(To::Any, |mirrored| To::Session(mirrored.endpoint));
+    let request = http_call::Request { method, to, headers: &lines, message, first_byte };
+    http_call::send(&call.core, server, &request).await
 }
 
 /// Whether a request header concerns the server.
@@ -114,7 +115,7 @@ fn mirrored(session: &sessions::Session) -> Option<&Mirrored> {
 }
 
 /// Turns the server's answer into ours.
-fn finish(call: &Call, server: &Arc<Server>, endpoint: usize, answer: Answer) -> Result<Response<Body>, Failure> {
+fn finish(call: &Call, server: &Arc<Server>, answer: Answer) -> Result<Response<Body>, Failure> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
@@ -127,7 +128,7 @@ fn finish(call: &Call, server: &Arc<Server>, endpoint: usize, answer: Answer) ->
             response.headers_mut().entry(name).or_insert(value);
         }
     }
-    follow_session(call, server, endpoint, &answer, &mut response)?;
+    follow_session(call, server, &answer, &mut response)?;
     *response.body_mut() = body(call, server, answer, response.headers_mut())?;
     Ok(response)
 }
@@ -151,7 +152,11 @@ fn body(call: &Call, server: &Server, mut answer: Answer, headers: &mut HeaderMa
         }
     }
     if coding == Encoded::Plain {
-        return Ok(passed(answer.body.take_whole(), answer.body));
+        let whole = answer.body.take_whole();
+        if let Some(attempt) = answer.attempt.take() {
+            judge(attempt, headers.get(CONTENT_TYPE), whole.as_ref(), &mut answer.body);
+        }
+        return Ok(passed(whole, answer.body));
     }
     let undecodable = |problem| undecodable(server, problem);
     let mut decoded = Readable::new(&answer.headers, answer.body).map_err(undecodable)?;
@@ -169,6 +174,28 @@ where
     }
 }
 
+/// What an answer that passes as it came says of its endpoint. It is not read; but what begins neither an object nor a
+/// list is no message, and what is no stream of events must end well.
+fn judge(mut attempt: Box<Attempt>, kind: Option<&HeaderValue>, whole: Option<&Bytes>, rest: &mut AnswerBody) {
+    let kind = kind.map_or(&b""[..], HeaderValue::as_bytes);
+    match whole {
+        Some(whole) if whole.is_empty() => attempt.answered(),
+        Some(whole) => {
+            let first = whole.iter().find(|byte| !byte.is_ascii_whitespace());
+            let message = kind.starts_with(b"text/event-stream") || matches!(first, Some(b'{' | b'['));
+            if message { attempt.answered() } else { attempt.failed() }
+        }
+        None if kind.starts_with(b"text/event-stream") => {
+            attempt.answered();
+            rest.hold(attempt);
+        }
+        None => {
+            attempt.takes_its_time();
+            rest.hold(attempt);
+        }
+    }
+}
+
 fn allowed(call: &Call, coding: Coding) -> bool {
     Accepted::new(call.headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes)).allows(coding)
 }
@@ -177,7 +204,6 @@ fn allowed(call: &Call, coding: Coding) -> bool {
 fn follow_session(
     call: &Call,
     server: &Arc<Server>,
-    endpoint: usize,
     answer: &Answer,
     response: &mut Response<Body>,
 ) -> Result<(), Failure> {
@@ -201,7 +227,7 @@ fn follow_session(
     let upstream = HeaderValue::from_bytes(upstream).map_err(|problem| {
         Failure::new(Kind::ServerGarbage, "The server's session id cannot be used.").because(problem)
     })?;
-    let mirrored = Mirrored { server: Arc::clone(server), endpoint, upstream };
+    let mirrored = Mirrored { server: Arc::clone(server), endpoint: answer.endpoint, upstream };
     let session = open(call, sessions::Kind::Mirrored(mirrored.clone()));
     // The server has opened its own already.
     let session = session.inspect_err(|_| farewell::tell(&call.core, vec![mirrored]))?;
@@ -235,7 +261,7 @@ fn no_room(full: Full, bounds: Bounds) -> Failure {
 }
 
 async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp) -> Result<Response<Body>, Failure> {
-    let leg = Leg::http(Arc::clone(server), call.era, Conversation::unintroduced(server));
+    let leg = Leg::http(Arc::clone(server), call.era, Conversation::default());
     let reply = HttpReply::new(server, answer)?;
     let exchange = Exchange::http(leg, call.message(), reply);
     let whole = answer::whole(call, exchange, server.first_byte(None)).await?;

@@ -50,6 +50,8 @@ pub struct Tool {
     pub params: Vec<HeaderParam>,
     /// Whether a legacy server only runs it as a task.
     pub needs_task: bool,
+    /// Whether the server says that calling it twice does no more than calling it once.
+    pub may_be_repeated: bool,
 }
 
 impl Catalog {
@@ -137,7 +139,8 @@ async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure>
     let mut tools = Tools::new();
     each_tool(core, server, |text, tool| {
         let wants = wants(text, tool.span);
-        if let Some(name) = tool.name.filter(|_| wants.needs_task || !wants.params.is_empty()) {
+        let says = wants.needs_task || wants.may_be_repeated || !wants.params.is_empty();
+        if let Some(name) = tool.name.filter(|_| says) {
             tools.insert(json::decode_str(name.of(text)).into_owned(), wants);
         }
     })
@@ -177,7 +180,18 @@ pub async fn each_tool(
 fn wants(text: &[u8], tool: json::Span) -> Tool {
     let schema = json::get(text, tool, "inputSchema");
     let params = schema.and_then(|schema| header_value::header_params(text, schema).ok());
-    Tool { params: params.unwrap_or_default(), needs_task: legacy::is_required(text, tool) }
+    Tool {
+        params: params.unwrap_or_default(),
+        needs_task: legacy::is_required(text, tool),
+        may_be_repeated: may_be_repeated(text, tool),
+    }
+}
+
+/// `annotations.idempotentHint`, or `readOnlyHint`: what changes nothing may be done twice.
+fn may_be_repeated(text: &[u8], tool: json::Span) -> bool {
+    let Some(annotations) = json::get(text, tool, "annotations") else { return false };
+    let says = |hint| json::get(text, annotations, hint).is_some_and(|value| value.of(text) == b"true");
+    says("idempotentHint") || says("readOnlyHint")
 }
 
 /// Whether a tool of a modern server breaks the rules of the annotation: it is then hidden, as an

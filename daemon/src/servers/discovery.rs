@@ -274,7 +274,7 @@ impl Discovery {
                 let mut known = self.of(revision);
                 known.state = State::Unknown;
                 // A gate without room for the question knows nothing of the server.
-                if !matches!(failure.kind, Kind::QueueTimeout | Kind::NoRoom) {
+                if !matches!(failure.kind, Kind::QueueTimeout | Kind::NoRoom | Kind::BreakerOpen) {
                     known.trouble = Some(trouble.clone());
                 }
                 Err(trouble)
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn trouble_of_the_gate_or_of_another_era_does_not_speak_against_a_server() {
         let discovery = Discovery::default();
-        for kind in [Kind::QueueTimeout, Kind::NoRoom] {
+        for kind in [Kind::QueueTimeout, Kind::NoRoom, Kind::BreakerOpen] {
             assert_eq!(discovery.settle(MODERN, refused(kind)).unwrap_err().kind, kind);
             assert!(discovery.of(MODERN).recent_trouble().is_ok(), "{kind:?}");
         }

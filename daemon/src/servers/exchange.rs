@@ -14,6 +14,7 @@ use toolgate_protocol::flatten;
 use toolgate_protocol::revision::Era;
 
 use super::Server;
+use super::endpoints::Attempt;
 use super::http_reply::HttpReply;
 use super::leg::Leg;
 use super::stdio::link::{Arrival, Reply};
@@ -46,6 +47,8 @@ pub struct Exchange {
     id_there: Option<Bytes>,
     /// Where the client's cancellation finds it.
     running: Option<Running>,
+    /// What is to be told how it goes.
+    attempt: Option<Box<Attempt>>,
 }
 
 #[derive(Debug)]
@@ -74,14 +77,30 @@ impl Exchange {
     }
 
     /// A request that runs over HTTP; `request` as the client wrote it.
-    pub fn http(leg: Leg, request: &Message, reply: HttpReply) -> Self {
-        Self::new(leg, request, Source::Http(Box::new(reply)))
+    pub fn http(leg: Leg, request: &Message, mut reply: HttpReply) -> Self {
+        let attempt = reply.take_attempt();
+        Self::new(leg, request, Source::Http(Box::new(reply))).attempted(attempt)
+    }
+
+    /// Has it told how the request goes.
+    #[must_use]
+    pub fn attempted(mut self, attempt: Option<Box<Attempt>>) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Which endpoint of an HTTP server has answered.
+    pub fn endpoint(&self) -> Option<usize> {
+        match &self.source {
+            Source::Http(reply) => Some(reply.endpoint()),
+            Source::Stdio(_) => None,
+        }
     }
 
     fn new(leg: Leg, request: &Message, source: Source) -> Self {
         let id = request.id_bytes();
         let token = request.envelope.progress_token.map(|span| request.bytes.slice_ref(span.of(&request.bytes)));
-        Self { leg, source, id, token, id_there: None, running: None }
+        Self { leg, source, id, token, id_there: None, running: None, attempt: None }
     }
 
     /// The same for a request that was sent with another id and progress token.
@@ -138,6 +157,9 @@ impl Exchange {
             },
             None => said.await,
         };
+        if let Some(attempt) = &mut self.attempt {
+            heed(attempt, &self.leg, &step);
+        }
         match step {
             Step::Final(message) => self.restore_answer(message),
             Step::Related(message) => Step::Related(self.restore_related(message)),
@@ -196,6 +218,15 @@ impl Exchange {
             (Some(token), Some(span)) if span.of(&message) == id_there => related.with(&[(Some(span), token)]).into(),
             _ => message,
         }
+    }
+}
+
+/// What a step says of the server: whatever it says is a sign of life, unless nothing came.
+fn heed(attempt: &mut Attempt, leg: &Leg, step: &Step) {
+    match step {
+        Step::Related(_) | Step::Final(_) => attempt.answered(),
+        Step::Lost(failure) if failure.kind == Kind::Cancelled || leg.was_told_to_end() => attempt.says_nothing(),
+        Step::Lost(_) => attempt.failed(),
     }
 }
 

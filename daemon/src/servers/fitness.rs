@@ -31,6 +31,11 @@ impl Fitness {
         }
     }
 
+    /// Whether the last that was tried failed.
+    pub fn is_ill(&self) -> bool {
+        self.ill.load(Ordering::Relaxed)
+    }
+
     /// Why calls are likely to fail.
     pub fn trouble(&self) -> Option<String> {
         if !self.ill.load(Ordering::Relaxed) {

@@ -3,19 +3,21 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::header_value;
+use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::{self, Era};
 
-use super::Server;
+use super::endpoints::{self, Attempt, To};
 use super::http::{Answer, HttpClient, HttpServer, Method, Outgoing, SendError, SendErrorKind};
 use super::http_reply::HttpReply;
+use super::{Server, http_retry};
 use crate::call::{Call, CallId};
+use crate::clock;
 use crate::config::settings::{self, Daemon};
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
@@ -23,13 +25,11 @@ use crate::identity::Client;
 use crate::message::Message;
 use crate::provenance::Provenance;
 
-/// The endpoints of an HTTP server.
+/// An HTTP server as it is reached.
 #[derive(Debug)]
 pub struct Upstream {
     server: Arc<HttpServer>,
-    endpoints: usize,
     forward_client: bool,
-    next: AtomicUsize,
 }
 
 impl Upstream {
@@ -40,15 +40,8 @@ impl Upstream {
     pub fn new(settings: &settings::Server, http: &settings::Http, daemon: &Daemon) -> Result<Self, String> {
         Ok(Self {
             server: HttpServer::new(http, &settings.timeout, daemon.core_count())?,
-            endpoints: http.endpoints.len(),
             forward_client: http.forward_client,
-            next: AtomicUsize::new(0),
         })
-    }
-
-    /// The endpoint for a call that belongs to no session: each in turn.
-    pub fn choose(&self) -> usize {
-        if self.endpoints == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints }
     }
 
     /// Whether the server is told who calls.
@@ -65,8 +58,8 @@ impl Upstream {
 /// What a conversation with an HTTP server needs beside the messages.
 #[derive(Debug, Default)]
 pub struct Conversation {
-    /// Which of the server's endpoints; a session stays with the one that opened it.
-    pub endpoint: usize,
+    /// Which of the server's endpoints, where one knows the session; a session stays with the one that opened it.
+    pub endpoint: Option<usize>,
     /// What the server calls the session.
     pub session: Option<HeaderValue>,
     /// The legacy revision that was agreed on.
@@ -74,44 +67,177 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// A conversation that the server knows nothing of.
-    pub fn unintroduced(server: &Server) -> Self {
-        Self { endpoint: server.http().map_or(0, Upstream::choose), session: None, revision: None }
+    /// Where its next request goes.
+    pub fn to(&self) -> To {
+        self.endpoint.map_or(To::Any, To::Session)
     }
 }
 
 /// Headers of a request, borrowed until it is sent.
 pub type Lines<'a> = Vec<(&'a str, &'a [u8])>;
 
-/// Sends what a request needs and gives back the server's answer, whatever its status.
-pub async fn send(
-    core: &Rc<Core>,
-    server: &Arc<Server>,
-    method: Method,
-    endpoint: usize,
-    headers: &[(&str, &[u8])],
-    body: &[u8],
-    first_byte: Option<Duration>,
-) -> Result<Answer, Failure> {
-    let upstream = server.http().expect("only HTTP servers are called over HTTP");
-    let outgoing = Outgoing { method, endpoint, headers, target: None, body: &[body], first_byte };
-    let sent = upstream.client(core.index).send(outgoing).await;
-    let answer = sent.map_err(|error| unsent(server, &error))?;
-    if server.fitness.answered(&server.settings.name) {
-        // Another program may have come back in its place.
-        server.ask_anew();
+/// A request to a server, borrowed until it is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: Method,
+    /// Which endpoint it may go to.
+    pub to: To,
+    /// See [`Outgoing::headers`].
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// The message; none opens a stream or ends a session.
+    pub message: Option<&'a Message>,
+    /// Time to the first byte of the answer, instead of the server's.
+    pub first_byte: Option<Duration>,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn outgoing<'b>(&'b self, endpoint: usize, body: &'b [&'b [u8]]) -> Outgoing<'b> {
+        Outgoing {
+            method: self.method,
+            endpoint,
+            headers: self.headers,
+            target: None,
+            body,
+            first_byte: self.first_byte,
+        }
     }
+
+    pub(super) fn body(&self) -> &'a [u8] {
+        self.message.map_or(&[], |message| &message.bytes)
+    }
+
+    /// The tool that it calls.
+    pub(super) fn tool(&self) -> Option<Cow<'a, str>> {
+        let message = self.message.filter(|message| message.envelope.known_method == Some(Mcp::ToolsCall))?;
+        message.envelope.name_str(&message.bytes)
+    }
+}
+
+/// Sends what a request needs and gives back the server's answer, whatever its status.
+pub async fn send(core: &Rc<Core>, server: &Arc<Server>, request: &Request<'_>) -> Result<Answer, Failure> {
+    let may_follow = server.endpoints.begin_call();
+    let (endpoint, attempt) = admit(server, request)?;
+    let sent = way_in(core, server).send(request.outgoing(endpoint, &[request.body()])).await;
+    let first = settle(server, request.method, (endpoint, attempt), sent);
+    let is_missed = first.as_ref().map_or(true, |answer| http_retry::is_missed(answer.status));
+    let answer = if may_follow && is_missed {
+        // Boxed, so that a call that succeeds does not carry what it takes to repeat it.
+        Box::pin(http_retry::follow(core, server, request, Box::new(first))).await?
+    } else {
+        first.map_err(|unanswered| unanswered.failure)?
+    };
+    accept(server, answer)
+}
+
+/// What the gate itself has to mend is no answer to a client.
+fn accept(server: &Server, answer: Answer) -> Result<Answer, Failure> {
+    let name = &server.settings.name;
     match answer.status {
         401 | 407 => Err(Failure::new(
             Kind::ServerUnavailable,
-            format!("The server {} refused the gate's credential. Its operator has to mend it.", server.settings.name),
+            format!("The server {name} refused the gate's credential. Its operator has to mend it."),
         )),
         300..=399 => Err(Failure::new(
             Kind::ServerGarbage,
-            format!("The server {} answered with a redirect, which the gate does not follow.", server.settings.name),
+            format!("The server {name} answered with a redirect, which the gate does not follow."),
         )),
         _ => Ok(answer),
     }
+}
+
+/// A request that brought no answer.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    pub(super) failure: Failure,
+    /// Where it was tried.
+    pub(super) endpoint: usize,
+    /// What went wrong there.
+    pub(super) kind: SendErrorKind,
+    /// Whether any byte of the request may have left.
+    pub(super) sent: bool,
+    /// When it began, by our clock, in milliseconds.
+    pub(super) began: u64,
+}
+
+/// Where one try goes, and what is to be told how it goes.
+pub(super) type Trying = (usize, Option<Box<Attempt>>);
+
+pub(super) fn admit(server: &Arc<Server>, request: &Request<'_>) -> Result<Trying, Failure> {
+    endpoints::admit(server, request.to, request.first_byte.unwrap_or(server.settings.timeout.first_byte))
+}
+
+pub(super) fn way_in(core: &Rc<Core>, server: &Server) -> HttpClient {
+    server.http().expect("only HTTP servers are called over HTTP").client(core.index)
+}
+
+/// What one try says of the endpoint, and means for its caller.
+pub(super) fn settle(
+    server: &Arc<Server>,
+    method: Method,
+    (endpoint, mut attempt): Trying,
+    sent: Result<Answer, SendError>,
+) -> Result<Answer, Box<Unanswered>> {
+    let error = match sent {
+        Ok(mut answer) => {
+            answered(server, endpoint);
+            if let Some(attempt) = &mut attempt {
+                judge(attempt, method, answer.status);
+            }
+            answer.attempt = attempt;
+            return Ok(answer);
+        }
+        Err(error) => error,
+    };
+    // What the request or the pool's bound is to blame for says nothing about the server.
+    let blameless = matches!(error.kind, SendErrorKind::Request | SendErrorKind::Bound | SendErrorKind::Secret);
+    if !blameless {
+        missed(server, endpoint, in_a_word(error.kind));
+    }
+    match &mut attempt {
+        Some(attempt) if blameless => attempt.says_nothing(),
+        Some(attempt) => attempt.failed(),
+        None => {}
+    }
+    let began = attempt.map_or_else(clock::millis, |attempt| attempt.began());
+    let failure = unsent(server, &error);
+    Err(Box::new(Unanswered { failure, endpoint, kind: error.kind, sent: error.sent, began }))
+}
+
+/// What the head of an answer says of its endpoint: an error of the server's own, or a sign of life.
+fn judge(attempt: &mut Attempt, method: Method, status: u16) {
+    attempt.begins();
+    match status {
+        300..=399 | 500..=599 => attempt.failed(),
+        // It may not like the request, or have too many; it works.
+        400..=499 => attempt.answered(),
+        // A stream is there as soon as its head is.
+        _ if method == Method::Get => attempt.answered(),
+        _ => {}
+    }
+}
+
+fn answered(server: &Arc<Server>, endpoint: usize) {
+    let name = &server.settings.name;
+    if server.endpoints.are_several() {
+        server.endpoints.get(endpoint).fitness.answered(name);
+    }
+    if server.fitness.answered(name) {
+        // Another program may have come back in its place.
+        server.ask_anew();
+    }
+}
+
+/// A server with several endpoints does not answer when none of them does.
+fn missed(server: &Server, endpoint: usize, why: &str) {
+    let (name, endpoints) = (&server.settings.name, &server.endpoints);
+    if endpoints.are_several() {
+        endpoints.get(endpoint).fitness.failed(name, why);
+        if !endpoints.each().iter().all(|endpoint| endpoint.fitness.is_ill()) {
+            return;
+        }
+    }
+    server.fitness.failed(name, why);
 }
 
 /// Sends a request on a leg, in its era.
@@ -183,7 +309,14 @@ async fn post(
     told.push(&mut lines);
     let tool = message.envelope.name_str(&message.bytes);
     let wait = server.first_byte(tool.as_deref());
-    send(core, server, Method::Post, conversation.endpoint, &lines, &message.bytes, Some(wait)).await
+    let request = Request {
+        method: Method::Post,
+        to: conversation.to(),
+        headers: &lines,
+        message: Some(message),
+        first_byte: Some(wait),
+    };
+    send(core, server, &request).await
 }
 
 /// `Mcp-Name` as the message that is sent demands it, which an edited name may have changed.
@@ -310,9 +443,5 @@ fn unsent(server: &Server, error: &SendError) -> Failure {
             ),
         ),
     };
-    // What the request, the pool's bound or the configuration is to blame for says nothing about the server.
-    if !matches!(error.kind, SendErrorKind::Request | SendErrorKind::Bound | SendErrorKind::Secret) {
-        server.fitness.failed(name, in_a_word(error.kind));
-    }
     failure.because(error)
 }

@@ -12,6 +12,7 @@ use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::sse;
 
 use super::Server;
+use super::endpoints::Attempt;
 use super::exchange::Step;
 use super::http::{Answer, BodyError};
 use super::readable::Readable;
@@ -28,6 +29,8 @@ pub struct HttpReply {
     server: Arc<Server>,
     status: u16,
     session: Option<HeaderValue>,
+    endpoint: usize,
+    attempt: Option<Box<Attempt>>,
     body: Readable,
     form: Form,
 }
@@ -59,13 +62,24 @@ impl HttpReply {
             Form::Other
         };
         let session = answer.headers.get("mcp-session-id").and_then(|value| HeaderValue::from_bytes(value).ok());
+        let Answer { status, endpoint, attempt, .. } = answer;
         let body = Readable::new(&answer.headers, answer.body).map_err(|problem| undecodable(server, problem))?;
-        Ok(Self { server: Arc::clone(server), status: answer.status, session, body, form })
+        Ok(Self { server: Arc::clone(server), status, session, endpoint, attempt, body, form })
     }
 
     /// Whether the server knows nothing of the session: then nothing was done.
     pub fn lost_session(&self) -> bool {
         self.status == 404
+    }
+
+    /// Which endpoint has answered.
+    pub fn endpoint(&self) -> usize {
+        self.endpoint
+    }
+
+    /// What is to be told how the answer ends, for whoever reads it.
+    pub fn take_attempt(&mut self) -> Option<Box<Attempt>> {
+        self.attempt.take()
     }
 
     /// The session that the server opened.

@@ -16,6 +16,7 @@ use toolgate_protocol::sse::{Event, Parser};
 use tracing::debug;
 
 use super::Server;
+use super::endpoints::To;
 use super::http::{Answer, Method};
 use super::http_call::{self, Conversation, Lines};
 use super::http_reply::MAX_MESSAGE;
@@ -196,6 +197,11 @@ pub async fn bare(
     if let Some(event) = last_event {
         lines.push(("last-event-id", event.as_bytes()));
     }
-    let sent = http_call::send(core, server, method, conversation.endpoint, &lines, &[], None).await;
+    let to = match conversation.endpoint {
+        Some(endpoint) if method == Method::Delete => To::Farewell(endpoint),
+        _ => conversation.to(),
+    };
+    let request = http_call::Request { method, to, headers: &lines, message: None, first_byte: None };
+    let sent = http_call::send(core, server, &request).await;
     sent.inspect_err(|failure| debug!(server = server.settings.name, %failure, "no stream of a server")).ok()
 }

@@ -12,6 +12,7 @@ use http::HeaderValue;
 use toolgate_protocol::revision::Era;
 
 use super::Server;
+use super::endpoints::{self, To};
 use super::exchange::{Exchange, one_line};
 use super::http_call::{self, Conversation};
 use super::news::News;
@@ -113,9 +114,11 @@ impl Leg {
             By::Stdio(link) => {
                 let tool = request.envelope.name_str(&request.bytes);
                 let wait = self.server.first_byte(tool.as_deref());
+                // An instance that runs is the call's session: draining keeps new ones from starting.
+                let (_, attempt) = endpoints::admit(&self.server, To::Session(0), wait)?;
                 let reply = link.request(named.0, one_line(renamed), wait).await;
                 let reply = reply.map_err(|unsent| self.unsent(unsent))?;
-                Ok(Exchange::stdio(self.clone(), request, reply).renamed(ours))
+                Ok(Exchange::stdio(self.clone(), request, reply).renamed(ours).attempted(attempt))
             }
         }
     }
@@ -152,7 +155,8 @@ impl Leg {
         let leg = match (&self.by, exchange.session()) {
             (By::Http(conversation), session) => {
                 let revision = agreed_revision(&answer);
-                let known = Conversation { endpoint: conversation.endpoint, session, revision };
+                let endpoint = exchange.endpoint().or(conversation.endpoint);
+                let known = Conversation { endpoint, session, revision };
                 Self { by: By::Http(Arc::new(known)), ..self }
             }
             (By::Stdio(_), _) => self,
@@ -176,7 +180,9 @@ impl Leg {
     pub fn is_open(&self) -> bool {
         match &self.by {
             By::Stdio(link) => link.is_open(),
-            By::Http(_) => true,
+            By::Http(conversation) => {
+                conversation.endpoint.is_none_or(|endpoint| !self.server.endpoints.get(endpoint).is_closed())
+            }
         }
     }
 
@@ -193,7 +199,7 @@ impl Leg {
         match &self.by {
             By::Stdio(link) => Some(entry::Leg::Instance(link.keep()?.number())),
             By::Http(conversation) => Some(entry::Leg::Http {
-                endpoint: self.server.endpoint_url(conversation.endpoint)?.to_owned(),
+                endpoint: self.server.endpoint_url(conversation.endpoint?)?.to_owned(),
                 session: conversation.session.as_ref().map(|session| session.as_bytes().into()),
                 revision: conversation.revision.as_ref().and_then(|revision| revision.to_str().ok()).map(str::to_owned),
             }),

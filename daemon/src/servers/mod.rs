@@ -5,17 +5,20 @@
 pub mod adaptive;
 pub mod catalog;
 pub mod discovery;
+pub mod endpoints;
 pub mod eras;
 pub mod exchange;
 pub mod fitness;
 pub mod http;
 pub mod http_call;
 pub mod http_reply;
+pub mod http_retry;
 pub mod http_stream;
 pub mod kept;
 pub mod left_out;
 pub mod leg;
 pub mod news;
+pub mod probe;
 pub mod queue;
 pub mod readable;
 pub mod stdio;
@@ -40,6 +43,7 @@ use crate::state::{State, Verdicts};
 use adaptive::Adaptive;
 use catalog::Catalog;
 use discovery::Discovery;
+use endpoints::Endpoints;
 use eras::Eras;
 use fitness::Fitness;
 use kept::{Holder, KeptSessions};
@@ -77,6 +81,8 @@ pub struct Server {
     adaptive: Arc<Adaptive>,
     /// Whether it answers.
     pub fitness: Arc<Fitness>,
+    /// Where calls go, and which of these places take them.
+    pub endpoints: Arc<Endpoints>,
     /// What it said of itself.
     pub discovery: Arc<Discovery>,
     /// Names that merged views leave out.
@@ -133,6 +139,7 @@ impl Server {
             ),
             adaptive: Arc::default(),
             fitness: Arc::default(),
+            endpoints: Arc::new(Endpoints::new(&settings)),
             discovery: Arc::default(),
             left_out: Arc::default(),
             eras: Arc::new(match (&settings.transport, state) {
@@ -169,6 +176,7 @@ impl Server {
             queue: Arc::clone(&self.queue),
             adaptive: Arc::clone(&self.adaptive),
             fitness: Arc::clone(&self.fitness),
+            endpoints: Arc::clone(&self.endpoints),
             discovery: Arc::clone(&self.discovery),
             // Other aliases, other names.
             left_out: if old.aliases == new.aliases { Arc::clone(&self.left_out) } else { Arc::default() },
@@ -219,6 +227,7 @@ impl Server {
             .lacks()
             .map(str::to_owned)
             .or_else(|| self.instances().and_then(|instances| instances.trouble()))
+            .or_else(|| self.endpoints.trouble())
             .or_else(|| self.fitness.trouble())
             .or_else(|| self.discovery.trouble())
     }
@@ -259,6 +268,7 @@ impl Server {
     /// A leg that legacy sessions of one client share, not yet introduced.
     async fn sessions_leg(self: &Arc<Self>, client: &str, revision: Revision) -> Result<Leg, Failure> {
         let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
+        endpoints::admit_new(self)?;
         let link = instances.shared_by_sessions(&format!("sessions {revision} {client}")).await?;
         Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
     }
@@ -266,6 +276,7 @@ impl Server {
     /// A leg for a session that is held for modern calls of one client, not yet introduced.
     async fn client_leg(self: &Arc<Self>, client: &str, revision: Revision, serves: Serves) -> Result<Leg, Failure> {
         let Some(instances) = self.instances() else { return Ok(self.http_leg(Era::Legacy)) };
+        endpoints::admit_new(self)?;
         let link = instances.shared(&format!("legacy {revision} {client}"), serves).await?;
         Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
     }
@@ -275,6 +286,7 @@ impl Server {
         match &*self.by {
             By::Http(_) => Ok(self.http_leg(Era::Legacy)),
             By::Instances(instances) => {
+                endpoints::admit_new(self)?;
                 let link = instances.dedicated(unasked).await?;
                 Ok(Leg::stdio(Arc::clone(self), Era::Legacy, link))
             }
@@ -284,6 +296,7 @@ impl Server {
     /// A leg for a modern client's calls.
     pub async fn modern_leg(self: &Arc<Self>, client: &str, capabilities: &[u8]) -> Result<Leg, Failure> {
         let Transport::Stdio(stdio) = &self.settings.transport else { return Ok(self.http_leg(Era::Modern)) };
+        endpoints::admit_new(self)?;
         let (owner, serves) = match stdio.instances.per {
             None | Some(Per::All) => (EVERYBODY.to_owned(), Serves::Everybody),
             Some(Per::Client) => (format!("modern {client}"), Serves::Client),
@@ -305,7 +318,7 @@ impl Server {
     }
 
     fn http_leg(self: &Arc<Self>, era: Era) -> Leg {
-        Leg::http(Arc::clone(self), era, http_call::Conversation::unintroduced(self))
+        Leg::http(Arc::clone(self), era, http_call::Conversation::default())
     }
 
     /// Opens and introduces the leg of a hosted session; what an instance says outside of calls

@@ -176,6 +176,12 @@ impl Table {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// How many there are that fit.
+    #[must_use]
+    pub fn count_of(&self, fits: impl Fn(&Session) -> bool) -> usize {
+        self.shards.iter().map(|shard| lock(shard).values().filter(|session| fits(session)).count()).sum()
+    }
+
     /// Whether no session is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

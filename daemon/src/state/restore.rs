@@ -228,5 +228,5 @@ fn conversation(
 ) -> Option<Conversation> {
     let session = session.map(|session| HeaderValue::from_bytes(&session.0)).transpose().ok()?;
     let revision = revision.map(|revision| HeaderValue::from_str(revision)).transpose().ok()?;
-    Some(Conversation { endpoint: server.endpoint_of(endpoint)?, session, revision })
+    Some(Conversation { endpoint: Some(server.endpoint_of(endpoint)?), session, revision })
 }

@@ -184,6 +184,8 @@ pub struct Offer {
     pub silent: bool,
     /// The tools' `inputSchema`; null for any object.
     pub schema: Value,
+    /// The tools' `annotations`; null for none.
+    pub annotations: Value,
     /// What the server says that its version is; 1 where that is nothing.
     pub version: Option<String>,
 }

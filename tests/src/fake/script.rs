@@ -228,7 +228,13 @@ fn list(request: &Request, out: &Out) {
 fn offered(request: &Request, offer: &Offer, out: &Out) {
     let member = request.method.split('/').next().unwrap_or_default();
     let schema = if offer.schema.is_null() { json!({"type": "object"}) } else { offer.schema.clone() };
-    let entry = |name: &String| json!({"name": name, "inputSchema": schema});
+    let entry = |name: &String| {
+        let mut entry = json!({"name": name, "inputSchema": schema});
+        if !offer.annotations.is_null() {
+            entry["annotations"] = offer.annotations.clone();
+        }
+        entry
+    };
     let mut page = json!({"resultType": "complete", "ttlMs": 60000, "cacheScope": "public"});
     page[member] = offer.names.iter().map(entry).collect();
     if let Some(cursor) = &offer.cursor {

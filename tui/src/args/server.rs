@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Edit;
+use super::{Edit, ModeChange};
 
 /// `toolgate server`
 #[derive(Debug, Subcommand)]
@@ -50,6 +50,18 @@ Without --rolling all instances end at once, and what is in flight is answered w
 each goes on with what is in flight, and new calls go to new instances. Sessions live on in both
 cases; what a program remembered of them is lost.")]
     Restart(ServerRestart),
+
+    /// Send nothing new to a server or one of its endpoints; sessions go on.
+    #[command(after_help = "\
+Calls without a session go to other endpoints, where the server has some; else they are refused.
+With --deadline, sessions that only a drained endpoint knows end then.")]
+    Drain(ModeChange),
+
+    /// The same, and end its sessions at a deadline: after a minute, unless --deadline says otherwise.
+    Maintenance(ModeChange),
+
+    /// Have it serve again.
+    Resume(ModeChange),
 }
 
 /// `toolgate server restart`
@@ -222,7 +234,7 @@ pub(crate) struct ServerRemove {
 }
 
 /// The rule for names that clients see in paths: `[a-z][a-z0-9-]{0,23}`.
-fn server_name(text: &str) -> Result<String, String> {
+pub(super) fn server_name(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.len() > 24 || !text.starts_with(|first: char| first.is_ascii_lowercase()) || !text.bytes().all(fits) {
         return Err("use a lower-case letter, then up to 23 of a-z, 0-9 and -".into());

@@ -3,6 +3,7 @@
 //! A command gets its arguments and prints; it returns the exit status, or a failure that `main`
 //! prints. Nothing here draws or keeps state.
 
+mod breaker;
 mod client_config;
 mod config;
 mod diff;
@@ -47,6 +48,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Config(Config::Diff(diff))) => block_on(diff::run(&context, &diff)),
         Some(Command::Config(Config::Rollback(rollback))) => block_on(rollback::run(&context, &rollback)),
         Some(Command::Server(server)) => server::run(&context, server),
+        Some(Command::Breaker(breaker)) => block_on(breaker::run(&context, breaker)),
         Some(Command::Key(Key::Create(create))) => block_on(key::create(&context, &create)),
         Some(Command::Bridge(bridge)) => bridge::run(&bridge),
         Some(Command::ClientConfig(config)) => client_config::run(&context, &config),

@@ -8,6 +8,7 @@ mod limits;
 mod listener;
 mod proxies;
 mod references;
+mod resilience;
 mod secrets;
 mod server;
 mod stdio;

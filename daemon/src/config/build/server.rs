@@ -8,23 +8,24 @@ use toolgate_protocol::names::{Aliases, MAX_MERGED, is_alias, join};
 use super::super::environment::Reader;
 use super::super::secret::Secret;
 use super::super::section::Section;
-use super::super::settings::{Adaptive, Http, Pool, Queue, Server, Timeouts, Transport, UpstreamTls};
-use super::super::tree::{Entry, Table};
+use super::super::settings::{Adaptive, Endpoint, Http, Pool, Queue, Server, Timeouts, Transport, UpstreamTls};
+use super::super::tree::{Entry, Node, Table};
 use super::super::{kind::Kind, units, url};
 use super::limits::limits;
 use super::listener::{header_name, pair};
 use super::secrets::{Fault, certificate_path, secret};
 use super::stdio::stdio;
-use super::{Context, references, tls};
+use super::{Context, references, resilience, tls};
 
 /// Keys that only one of the two kinds of server has.
-const HTTP_ONLY: &[&str] = &["transport", "pool", "bearer", "headers", "tls", "forward_client"];
+const HTTP_ONLY: &[&str] = &["transport", "pool", "bearer", "headers", "tls", "forward_client", "health", "retry"];
 const STDIO_ONLY: &[&str] =
     &["env", "directory", "network", "network_allow", "read", "write", "groups", "line_bytes", "instances"];
 
 /// A server, unless nothing says how it is reached.
 pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Option<Server> {
     let section = Section::new(Some(table), "server.*");
+    let endpoints = endpoints(section, context);
     Some(Server {
         name: entry.key.clone(),
         enabled: section.bool("enabled"),
@@ -41,8 +42,12 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
         max_calls: section.count("max_calls"),
         max_calls_per_client: section.count("max_calls_per_client"),
         adaptive: section.written("adaptive").map(|_| adaptive(section)),
+        breaker: resilience::breaker(section),
+        retry: resilience::retry(section, endpoints.len()),
+        health: resilience::health(section),
+        weights: endpoints.iter().map(|(_, weight)| *weight).collect(),
         limits: limits(table.get("limits"), &format!("server.{}", entry.key), context),
-        transport: transport(entry, section, context)?,
+        transport: transport(entry, section, endpoints, context)?,
     })
 }
 
@@ -53,7 +58,12 @@ fn adaptive(section: Section<'_>) -> Adaptive {
     }
 }
 
-fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> Option<Transport> {
+fn transport(
+    entry: &Entry,
+    section: Section<'_>,
+    endpoints: Vec<(Endpoint, u32)>,
+    context: &mut Context<'_>,
+) -> Option<Transport> {
     match (section.written("endpoints"), section.written("command")) {
         (Some(_), Some(command)) => {
             context.error(
@@ -84,17 +94,20 @@ fn transport(entry: &Entry, section: Section<'_>, context: &mut Context<'_>) -> 
                     "write at least one URL, or set enabled = false",
                 );
             }
-            let http = http(section, context);
+            let http = http(section, endpoints, context);
             if section.text("transport").as_deref() != Some("sse") {
                 return Some(Transport::Http(http));
             }
-            if let Some(node) = section.written("forward_client").filter(|_| http.forward_client) {
-                context.error(
-                    "conflict",
-                    node.place,
-                    "a server over SSE is not told who calls",
-                    "remove it, or use streamable-http",
-                );
+            for (key, what) in [
+                ("forward_client", "is not told who calls"),
+                ("health", "is not checked: its sessions tell"),
+                ("retry", "is called once"),
+            ] {
+                let asked = key != "forward_client" || http.forward_client;
+                if let Some(node) = section.written(key).filter(|_| asked) {
+                    let message = format!("a server over SSE {what}");
+                    context.error("conflict", node.place, message, "remove it, or use streamable-http");
+                }
             }
             Some(Transport::Sse(http))
         }
@@ -113,11 +126,11 @@ fn foreign(section: Section<'_>, keys: &[&str], kind: &str, context: &mut Contex
     }
 }
 
-fn http(section: Section<'_>, context: &mut Context<'_>) -> Http {
+fn http(section: Section<'_>, endpoints: Vec<(Endpoint, u32)>, context: &mut Context<'_>) -> Http {
     let (headers, lacks) = headers(section, context);
     let client = pair(section, "tls.client.chain", "tls.client.key", context);
     Http {
-        endpoints: section.list("endpoints", |text| url::endpoint(text).ok()),
+        endpoints: endpoints.into_iter().map(|(endpoint, _)| endpoint).collect(),
         pool: Pool {
             max_connections: section.count("pool.max_connections"),
             idle_timeout: section.duration("pool.idle_timeout"),
@@ -147,6 +160,22 @@ fn headers(section: Section<'_>, context: &mut Context<'_>) -> (Vec<(String, Sec
         add("authorization".into(), found.map(of_scheme));
     }
     (headers, lacks)
+}
+
+/// Each endpoint with its weight.
+fn endpoints(section: Section<'_>, context: &mut Context<'_>) -> Vec<(Endpoint, u32)> {
+    let mut all = Vec::new();
+    for node in section.written("endpoints").map_or(&[][..], Node::elements) {
+        let table = Section::new(node.table(), "server.*.endpoints[]");
+        if node.table().is_some() && table.lacks("url") {
+            context.error("missing-key", node.place, "this endpoint has no URL", "add url = \"http://…/mcp\"");
+        }
+        let written = node.text().map(str::to_owned).or_else(|| table.text("url"));
+        if let Some(endpoint) = written.and_then(|text| url::endpoint(&text).ok()) {
+            all.push((endpoint, table.count("weight")));
+        }
+    }
+    all
 }
 
 fn authorities(section: Section<'_>, context: &mut Context<'_>) -> Option<PathBuf> {

@@ -17,6 +17,7 @@ use super::conn::Conn;
 use super::error::BodyError;
 use super::head::{Framing, Headers};
 use super::pool::Pool;
+use crate::servers::endpoints::Attempt;
 use crate::servers::queue::Permit;
 
 /// An answer whose head has arrived.
@@ -34,6 +35,10 @@ pub struct Answer {
     pub arrived: Instant,
     /// Where the time went until the head was there.
     pub timing: Timing,
+    /// Which endpoint it is from.
+    pub endpoint: usize,
+    /// What is to be told how the answer ends.
+    pub attempt: Option<Box<Attempt>>,
 }
 
 /// Where the time of a call went.
@@ -74,6 +79,8 @@ pub(super) struct Checkout {
     pub(super) core: usize,
     pub(super) endpoint: usize,
     pub(super) keep_alive: bool,
+    /// Told how the answer ends.
+    pub(super) attempt: Option<Box<Attempt>>,
 }
 
 impl std::fmt::Debug for Checkout {
@@ -84,7 +91,10 @@ impl std::fmt::Debug for Checkout {
 
 impl Checkout {
     /// Keeps the connection, unless it must close or something follows the answer that nobody asked for.
-    fn finish(self, now: Instant) {
+    fn finish(mut self, now: Instant) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.answered();
+        }
         if self.keep_alive && self.conn.input.is_empty() {
             self.pool.put(self.core, self.endpoint, self.conn, now);
             drop(self.permit);
@@ -166,6 +176,14 @@ impl AnswerBody {
         }
     }
 
+    /// Has the attempt told how the body ends; one that has arrived has ended well.
+    pub fn hold(&mut self, mut attempt: Box<Attempt>) {
+        match &mut self.0 {
+            State::Reading(reading) => reading.checkout.attempt = Some(attempt),
+            State::Done | State::Whole(_) => attempt.answered(),
+        }
+    }
+
     fn end(&mut self) {
         if let State::Reading(reading) = std::mem::replace(&mut self.0, State::Done) {
             reading.checkout.finish(Instant::now());
@@ -173,7 +191,11 @@ impl AnswerBody {
     }
 
     fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.0 = State::Done;
+        if let State::Reading(reading) = std::mem::replace(&mut self.0, State::Done)
+            && let Some(mut attempt) = reading.checkout.attempt
+        {
+            attempt.failed();
+        }
         Poll::Ready(Some(Err(error)))
     }
 }

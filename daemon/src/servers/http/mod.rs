@@ -127,7 +127,10 @@ impl HttpClient {
         let started = Instant::now();
         let total = server.timeout.total.map(|total| started + total);
         match self.attempt(endpoint, &request, started, total, true).await {
-            Err(error) if error.reused && !error.sent => self.attempt(endpoint, &request, started, total, false).await,
+            // Boxed, since few calls come here.
+            Err(error) if error.reused && !error.sent => {
+                Box::pin(self.attempt(endpoint, &request, started, total, false)).await
+            }
             result => result,
         }
     }
@@ -159,11 +162,22 @@ impl HttpClient {
             core: self.core,
             endpoint: request.endpoint,
             keep_alive: head.keep_alive,
+            attempt: None,
         };
         let total = total.map(|total| Box::pin(tokio::time::sleep_until(total)));
         let body = AnswerBody::new(head.framing, checkout, arrived, total)
             .map_err(|error| SendError { reused, ..SendError::sent(SendErrorKind::Malformed, error.to_string()) })?;
-        Ok(Answer { status: head.status, headers: head.headers, body, reused, arrived, timing })
+        let endpoint = request.endpoint;
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+            reused,
+            arrived,
+            timing,
+            endpoint,
+            attempt: None,
+        })
     }
 
     /// The right to a connection, and when it was had; waits where the server has as many as it may have.

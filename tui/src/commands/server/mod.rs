@@ -4,6 +4,7 @@ mod add;
 mod attempt;
 mod import;
 mod list;
+mod mode;
 mod remove;
 mod restart;
 mod show;
@@ -30,6 +31,9 @@ pub(super) fn run(context: &Context, server: Server) -> Result<Exit, Failure> {
         Server::List => block_on(list::run(context)),
         Server::Show { name } => block_on(show::run(context, &name)),
         Server::Restart(restart) => block_on(restart::run(context, restart)),
+        Server::Drain(change) => block_on(mode::run(context, "drain", change)),
+        Server::Maintenance(change) => block_on(mode::run(context, "maintenance", change)),
+        Server::Resume(change) => block_on(mode::run(context, "resume", change)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `toolgate server show`: one server and its instances.
 
-use toolgate_admin_api::{Exit, Instance, InstanceEnd, Instances, ServerStatus, Shown};
+use toolgate_admin_api::{EndpointMode, EndpointStatus, Exit, Instance, InstanceEnd, Instances, ServerStatus, Shown};
 
 use super::last_words;
 use crate::client::admin::AdminClient;
@@ -22,6 +22,7 @@ pub(super) async fn run(context: &Context, name: &str) -> Result<Exit, Failure> 
 
 fn print(server: &ServerStatus) {
     output::raw(output::table(&[status::server_head(), status::server(server)]).as_bytes());
+    endpoints(server);
     let Some(instances) = &server.instances else { return };
     if !instances.each.is_empty() {
         output::line("");
@@ -31,6 +32,41 @@ fn print(server: &ServerStatus) {
         output::line("");
         last_end(end);
     }
+}
+
+/// Where there is more to say of them than the server's own row does.
+fn endpoints(server: &ServerStatus) {
+    let plain = |endpoint: &EndpointStatus| {
+        endpoint.mode == EndpointMode::Ready && endpoint.breaker.is_none() && endpoint.last_check.is_none()
+    };
+    if server.endpoints.len() < 2 && server.endpoints.iter().all(plain) {
+        return;
+    }
+    let head = ["ENDPOINT", "MODE", "WEIGHT", "IN FLIGHT", "SESSIONS", "BREAKER", "LAST CHECK", "TROUBLE"];
+    let rows = std::iter::once(head.map(String::from).to_vec()).chain(server.endpoints.iter().map(endpoint));
+    output::line("");
+    output::raw(output::table(&rows.collect::<Vec<_>>()).as_bytes());
+}
+
+fn endpoint(endpoint: &EndpointStatus) -> Vec<String> {
+    let count = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let check = endpoint.last_check.as_ref().map_or_else(
+        || "-".to_owned(),
+        |check| {
+            let found = if check.problem.is_some() { "bad" } else { "good" };
+            format!("{found}, {} ago", status::duration(check.age_ms / 1000))
+        },
+    );
+    vec![
+        Shown(endpoint.url.as_deref().unwrap_or("instances")).to_string(),
+        endpoint.mode.word().into(),
+        endpoint.weight.to_string(),
+        count(endpoint.in_flight),
+        count(endpoint.sessions),
+        endpoint.breaker.as_ref().map_or("-", |breaker| breaker.state.word()).into(),
+        check,
+        Shown(endpoint.trouble.as_deref().unwrap_or_default()).to_string(),
+    ]
 }
 
 fn each(instances: &Instances) -> Vec<Vec<String>> {

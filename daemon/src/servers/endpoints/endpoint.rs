@@ -1,0 +1,137 @@
+//! What is known of one endpoint.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use toolgate_protocol::breaker::{Breaker, Change, Glance, Outcome, Pass, State};
+use tracing::{info, warn};
+
+use super::checks::Checks;
+use super::standing::{Mode, Standing};
+use crate::clock;
+use crate::config::settings;
+use crate::servers::fitness::Fitness;
+
+/// One endpoint, or the place of all instances.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Its URL; empty for the place of all instances.
+    pub label: String,
+    /// Whether it answers calls.
+    pub fitness: Fitness,
+    pub(super) breaker: Breaker,
+    pub(super) standing: Standing,
+    pub(super) checks: Mutex<Checks>,
+    /// Whether the last that was found did not speak for it, so that a call that goes well has something to say.
+    pub(super) doubted: AtomicBool,
+    outstanding: AtomicUsize,
+}
+
+impl Endpoint {
+    pub(super) fn new((label, seed): (String, u64)) -> Self {
+        Self {
+            label,
+            fitness: Fitness::default(),
+            breaker: Breaker::new(seed),
+            standing: Standing::default(),
+            checks: Mutex::default(),
+            doubted: AtomicBool::new(false),
+            outstanding: AtomicUsize::new(0),
+        }
+    }
+
+    /// Calls that are with it, as far as somebody wants to know.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn enter(&self) {
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn leave(&self) {
+        self.outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether neither operator nor checks have anything against it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.standing.is_plain()
+    }
+
+    /// Whether it takes a call without a session at `now`.
+    pub(super) fn takes_new(&self, rules: &settings::Server, now: u64) -> bool {
+        self.standing.allows(false).is_ok() && (rules.breaker.is_none() || self.breaker.would_admit(now))
+    }
+
+    /// What the operator wants of it.
+    pub fn mode(&self) -> Mode {
+        self.standing.mode()
+    }
+
+    /// Takes the operator's word; the number of this change, for [`Endpoint::close`].
+    pub fn set_mode(&self, mode: Mode) -> u64 {
+        self.standing.set_mode(mode)
+    }
+
+    /// The deadline of a maintenance has come; whether it still holds, so that sessions are to be ended.
+    pub fn close(&self, change: u64) -> bool {
+        self.standing.close(change)
+    }
+
+    /// Whether its sessions are over.
+    pub fn is_closed(&self) -> bool {
+        self.standing.is_closed()
+    }
+
+    /// Whether it answers checks, as far as they are made.
+    pub fn is_fit(&self) -> bool {
+        self.standing.is_fit()
+    }
+
+    /// The breaker, to be forced.
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// What the breaker does.
+    pub fn glance(&self) -> Glance {
+        self.breaker.glance(clock::millis())
+    }
+
+    /// Why it takes no calls, in words that say nothing of addresses.
+    pub fn trouble(&self, rules: &settings::Server) -> Option<String> {
+        match self.mode() {
+            Mode::Maintenance => return Some("is in maintenance".to_owned()),
+            Mode::Drain => return Some("is being drained".to_owned()),
+            Mode::Ready => {}
+        }
+        if !self.is_fit() {
+            return Some("does not answer checks".to_owned());
+        }
+        rules.breaker.as_ref()?;
+        let glance = self.glance();
+        let cause = glance.cause.map_or_else(String::new, |cause| format!(": {cause}"));
+        match glance.state {
+            State::Closed | State::ForcedClosed => None,
+            State::ForcedOpen => Some("is refused calls by its operator: the breaker was opened by hand".to_owned()),
+            State::HalfOpen => Some(format!("is being tried again{cause}")),
+            State::Open => {
+                let seconds = glance.millis.unwrap_or(0).div_ceil(1000);
+                Some(format!("is refused calls for another {seconds} s{cause}"))
+            }
+        }
+    }
+
+    /// Tells the breaker how a call went, and the log what that changed.
+    pub(super) fn record(&self, rules: &settings::Server, pass: &Pass, outcome: Outcome, now: u64) {
+        let Some(breaker) = &rules.breaker else { return self.breaker.abandon(pass) };
+        let (name, endpoint) = (&rules.name, &self.label);
+        match self.breaker.record(breaker, pass, outcome, now) {
+            None => {}
+            Some(Change::Opened { cause, millis }) => {
+                warn!(server = name, endpoint, %cause, for_ms = millis, "a breaker opens: calls are refused");
+            }
+            Some(Change::Closed) => info!(server = name, endpoint, "a breaker closes: calls go through again"),
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Where calls to a server go: its endpoints over HTTP, or the one place that all of its instances stand for.
+//!
+//! Whoever sends asks for an [`Attempt`] first, and tells it how the call went. What is known of an endpoint lives as
+//! long as its server runs, across reloads; rules and weights are those of the call's own configuration.
+
+mod attempt;
+pub mod checks;
+mod endpoint;
+mod refusal;
+mod standing;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+
+use toolgate_protocol::balance::{self, Candidate};
+use toolgate_protocol::breaker::Verdict;
+use toolgate_protocol::chance::Chance;
+use toolgate_protocol::retry::Budget;
+
+use super::Server;
+use crate::clock;
+use crate::config::settings;
+use crate::failure::Failure;
+pub use attempt::Attempt;
+pub use checks::Checked;
+pub use endpoint::Endpoint;
+pub use standing::Mode;
+
+/// Which endpoint a call may go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// Whichever is best.
+    Any,
+    /// Whichever is best, but another one than this where there is one.
+    AnyBut(usize),
+    /// The one that knows the call's session.
+    Session(usize),
+    /// The same, to be told that the session is over: whatever speaks against it.
+    Farewell(usize),
+}
+
+/// The endpoints of a server, at least one.
+#[derive(Debug)]
+pub struct Endpoints {
+    each: Box<[Endpoint]>,
+    /// Legs outlive the policy that they were opened under, but not the rules that hold for them.
+    settings: ArcSwap<settings::Server>,
+    /// Whether somebody wants to know how calls go.
+    watched: AtomicBool,
+    /// Whether calls may be made once more.
+    retried: AtomicBool,
+    /// Choices made: the place in the sequence of chance.
+    choices: AtomicU64,
+    /// What further tries may cost.
+    pub budget: Budget,
+}
+
+impl Endpoints {
+    /// Those of a server that was configured so.
+    pub fn new(settings: &Arc<settings::Server>) -> Self {
+        let labels = match &settings.transport {
+            settings::Transport::Http(http) => http.endpoints.iter().map(|endpoint| endpoint.url.clone()).collect(),
+            settings::Transport::Sse(_) | settings::Transport::Stdio(_) => vec![String::new()],
+        };
+        let endpoints = Self {
+            each: labels.into_iter().zip(clock::unix_millis()..).map(Endpoint::new).collect(),
+            settings: ArcSwap::from(Arc::clone(settings)),
+            watched: AtomicBool::new(false),
+            retried: AtomicBool::new(false),
+            choices: AtomicU64::new(0),
+            budget: Budget::default(),
+        };
+        endpoints.follow(settings);
+        endpoints
+    }
+
+    /// Goes on under other rules and weights.
+    pub fn follow(&self, settings: &Arc<settings::Server>) {
+        self.settings.store(Arc::clone(settings));
+        let watched = settings.breaker.is_some() || settings.health.is_some() || settings.retry.is_some();
+        self.watched.store(watched || self.are_several(), Ordering::Release);
+        self.retried.store(settings.retry.is_some(), Ordering::Release);
+    }
+
+    /// Whether somebody wants to know which endpoint has a call.
+    pub fn are_counted(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// When a call is made once more.
+    pub fn retry(&self) -> Option<settings::Retry> {
+        if self.retried.load(Ordering::Relaxed) { self.settings().retry.clone() } else { None }
+    }
+
+    /// A call is made; whether another try may follow.
+    pub fn begin_call(&self) -> bool {
+        let retried = self.retried.load(Ordering::Relaxed);
+        if retried && let Some(retry) = &self.settings().retry {
+            self.budget.earn(retry.budget);
+        }
+        retried
+    }
+
+    /// Why calls are likely to fail: no endpoint takes them.
+    pub fn trouble(&self) -> Option<String> {
+        let rules = self.settings();
+        let troubles: Vec<_> = self.each.iter().map_while(|endpoint| endpoint.trouble(&rules)).collect();
+        (troubles.len() == self.each.len()).then(|| troubles.into_iter().next()).flatten()
+    }
+
+    /// What is wrong with some endpoints while others work. What the operator wants so is not wrong.
+    pub fn degradation(&self) -> Option<String> {
+        if !self.are_several() {
+            return None;
+        }
+        let (rules, all) = (self.settings(), self.each.len());
+        let trouble = |endpoint: &Endpoint| endpoint.trouble(&rules).or_else(|| endpoint.fitness.trouble());
+        let wanted = self.each.iter().enumerate().filter(|(_, endpoint)| endpoint.mode() == Mode::Ready);
+        let told: Vec<_> = wanted
+            .filter_map(|(at, endpoint)| Some(format!("endpoint {} of {all} {}", at + 1, trouble(endpoint)?)))
+            .collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+
+    /// The rules in force.
+    fn settings(&self) -> Guard<Arc<settings::Server>> {
+        self.settings.load()
+    }
+
+    /// All of them, in the order of the configuration.
+    pub fn each(&self) -> &[Endpoint] {
+        &self.each
+    }
+
+    /// One of them; the first where there is no such.
+    pub fn get(&self, endpoint: usize) -> &Endpoint {
+        self.each.get(endpoint).unwrap_or(&self.each[0])
+    }
+
+    /// Whether there is a choice.
+    pub fn are_several(&self) -> bool {
+        self.each.len() > 1
+    }
+
+    /// A number by chance.
+    pub fn chance(&self) -> u64 {
+        self.choices.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Which endpoint a call of no session goes to at `now`; `None` where none takes it.
+    fn choose(&self, avoided: Option<usize>, now: u64) -> Option<usize> {
+        let settings = self.settings();
+        let candidate = |at: usize| {
+            let endpoint = &self.each[at];
+            let takes = Some(at) != avoided && endpoint.takes_new(&settings, now);
+            let weight = settings.weights.get(at).copied().unwrap_or(1);
+            takes.then(|| Candidate { weight, outstanding: endpoint.outstanding() })
+        };
+        balance::pick(self.each.len(), candidate, &mut Chance::new(self.chance()))
+    }
+}
+
+/// Whether something new may begin with a server that is reached through instances.
+///
+/// # Errors
+/// Where its operator keeps that from it.
+pub fn admit_new(server: &Server) -> Result<(), Failure> {
+    let place = server.endpoints.get(0);
+    place.standing.allows(false).map_err(|why| refusal::standing(server, place, why))
+}
+
+/// Leave to make a call, and which endpoint it goes to. There is no attempt to tell where nobody wants to know how it
+/// went.
+///
+/// # Errors
+/// Where every endpoint that the call could go to refuses calls.
+pub fn admit(
+    server: &Arc<Server>,
+    to: To,
+    patience: std::time::Duration,
+) -> Result<(usize, Option<Box<Attempt>>), Failure> {
+    let endpoints = &server.endpoints;
+    let lone = match to {
+        To::Farewell(endpoint) => return Ok((endpoint, None)),
+        To::Session(endpoint) => Some(endpoint),
+        To::Any | To::AnyBut(_) if !endpoints.are_several() => Some(0),
+        To::Any | To::AnyBut(_) => None,
+    };
+    if let Some(at) = lone
+        && !endpoints.watched.load(Ordering::Acquire)
+        && endpoints.get(at).is_plain()
+    {
+        return Ok((at, None));
+    }
+    let now = clock::millis();
+    let at = match (lone, to) {
+        (Some(at), _) => at,
+        (None, To::AnyBut(avoided)) => {
+            let other = endpoints.choose(Some(avoided), now).or_else(|| endpoints.choose(None, now));
+            other.ok_or_else(|| refusal::of_all(server, now))?
+        }
+        (None, _) => endpoints.choose(None, now).ok_or_else(|| refusal::of_all(server, now))?,
+    };
+    let endpoint = endpoints.get(at);
+    endpoint.standing.allows(matches!(to, To::Session(_))).map_err(|why| refusal::standing(server, endpoint, why))?;
+    let pass = match &endpoints.settings().breaker {
+        None => None,
+        Some(_) => match endpoint.breaker.admit(now) {
+            Verdict::Pass(pass) => Some(pass),
+            Verdict::Refused { millis } => return Err(refusal::broken(server, endpoint, millis)),
+        },
+    };
+    Ok((at, Some(Box::new(Attempt::new(server, at, pass, patience, now)))))
+}

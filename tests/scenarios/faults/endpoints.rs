@@ -1,0 +1,131 @@
+//! Several endpoints of one server: calls are shared out, sessions stick, and one that fails is left out.
+
+use serde_json::json;
+use toolgate_tests::caller::Caller;
+use toolgate_tests::fake::Speaks;
+use toolgate_tests::faulty::Fault;
+use toolgate_tests::wait;
+
+use crate::stage::{Two, call, health};
+
+const CALLS: usize = 120;
+
+async fn works(client: &Caller) {
+    let answer = call(client).await;
+    assert!(answer.get("result").is_some(), "{answer}");
+}
+
+#[tokio::test]
+async fn calls_are_shared_out_by_weight_and_sessions_stick() {
+    let two = Two::start(Speaks::Both, [1, 3], "").await;
+    let client = Caller::modern(&two.gate, "/mcp/two");
+    for _ in 0..CALLS {
+        works(&client).await;
+    }
+    let [light, heavy] = two.shares();
+    assert!(light + heavy == CALLS && (10..=50).contains(&light), "{light} and {heavy}");
+    for at in 0..6 {
+        two.behind.iter().for_each(|behind| behind.record.clear());
+        let client = Caller::legacy(&two.gate, "/mcp/two").await;
+        for _ in 0..10 {
+            works(&client).await;
+        }
+        let shares = two.shares();
+        assert!(shares.contains(&10) && shares.contains(&0), "session {at}: {shares:?}");
+    }
+}
+
+#[tokio::test]
+async fn busy_endpoints_get_less() {
+    let two = Two::start(Speaks::Both, [1, 1], "").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let go = folder.path().join("go");
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        let client = Caller::modern(&two.gate, "/mcp/two");
+        let arguments = json!({ "until": go });
+        let mut reply = client.call_with_progress("1", "1", "hold", arguments).await;
+        reply.message().await;
+        held.push(reply);
+    }
+    // Of two the less busy one is taken: they cannot drift apart.
+    let [one, other] = two.shares();
+    assert!(one.abs_diff(other) <= 1, "{one} and {other}");
+    std::fs::write(&go, "").expect("a file");
+    for reply in held {
+        assert!(reply.answer().await.get("result").is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_breaker_is_open_gets_no_calls_and_the_server_goes_on() {
+    let lines = "breaker = { failures = 3, open_for = \"200ms\", max_open = \"300ms\" }\nretry.attempts = 1";
+    let two = Two::start(Speaks::Both, [1, 1], lines).await;
+    let client = Caller::modern(&two.gate, "/mcp/two");
+    works(&client).await;
+    two.faulty[0].set(Fault::Fails);
+    wait::until("an open breaker", || async {
+        call(&client).await;
+        (two.endpoints().await[0]["breaker"]["state"] == "open").then_some(())
+    })
+    .await;
+    let told = health(&two.gate).await["checks"]["server:two"].clone();
+    assert!(
+        told["message"].as_str().is_some_and(|text| text.starts_with("endpoint 1 of 2 is refused calls")),
+        "{told}"
+    );
+    let (_, status) = two.gate.control("GET", "/v1/servers").await;
+    assert_eq!(status[0]["state"], "degraded", "{status}");
+    two.faulty[0].set(Fault::None);
+    wait::until("a closed breaker", || async {
+        works(&client).await;
+        (two.endpoints().await[0]["breaker"]["state"] == "closed").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn checks_take_an_endpoint_out_and_back_in_and_leave_no_session_behind() {
+    let lines = "health = { interval = \"100ms\", timeout = \"200ms\", fall = 2, rise = 2 }\n\
+                 timeout = { connect = \"1s\", first_byte = \"20s\" }\nretry.attempts = 1";
+    for (speaks, asked) in [(Speaks::Legacy, "ping"), (Speaks::Modern, "server/discover")] {
+        let two = Two::start(speaks, [1, 1], lines).await;
+        // It becomes known which era it speaks.
+        let client = match speaks {
+            Speaks::Legacy => Caller::legacy(&two.gate, "/mcp/two").await,
+            _ => Caller::modern(&two.gate, "/mcp/two"),
+        };
+        works(&client).await;
+        for behind in &two.behind {
+            wait::until("a check", || async { (!behind.record.of(asked).is_empty()).then_some(()) }).await;
+        }
+        for fault in [Fault::Hangs, Fault::Gone, Fault::Babbles, Fault::Fails] {
+            two.faulty[1].set(fault);
+            wait::until("an endpoint that is out", || async {
+                let trouble = two.endpoints().await[1]["trouble"].clone();
+                (trouble == "does not answer checks").then_some(())
+            })
+            .await;
+            let client = Caller::new(&two.gate, "/mcp/two", toolgate_tests::mcp::Era::Modern);
+            for _ in 0..10 {
+                works(&client).await;
+            }
+            two.faulty[1].set(Fault::None);
+            wait::until("an endpoint that is back", || async {
+                let endpoint = two.endpoints().await[1].clone();
+                (endpoint.get("trouble").is_none() && endpoint["last_check"].get("problem").is_none()).then_some(())
+            })
+            .await;
+        }
+        if speaks == Speaks::Legacy {
+            let opened = two.behind[0].record.of("initialize").len();
+            wait::until("sessions that were ended", || async {
+                let ended = two.behind[0].record.all().iter().filter(|said| said.message["http"] == "DELETE").count();
+                (ended + 3 >= opened).then_some(())
+            })
+            .await;
+        }
+        let changes = two.gate.log().matches("an endpoint does not answer").count();
+        assert_eq!(changes, 4, "told on change only");
+    }
+}

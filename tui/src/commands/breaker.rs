@@ -1,0 +1,61 @@
+//! `toolgate breaker`: circuit breakers opened, closed and reset by hand.
+
+use toolgate_admin_api::{BreakerOutcome, BreakerRequest, BreakerState, Exit, Shown};
+
+use super::Context;
+use crate::args::{Breaker, BreakerChange};
+use crate::client::admin::AdminClient;
+use crate::failure::Failure;
+use crate::output;
+
+/// Has the daemon do it.
+pub(super) async fn run(context: &Context, breaker: Breaker) -> Result<Exit, Failure> {
+    let (verb, change) = match breaker {
+        Breaker::Open(change) => ("open", change),
+        Breaker::Close(change) => ("close", change),
+        Breaker::Reset(change) => ("reset", change),
+    };
+    let BreakerChange { name, endpoint, dry_run, reason } = change;
+    let request = BreakerRequest { endpoint, dry_run, reason };
+    let mut client = AdminClient::control(&context.runtime_dir).await?;
+    let outcome: BreakerOutcome = client.post(&format!("/v1/breakers/{name}/{verb}"), &request, None).await?.read()?;
+    if context.json {
+        output::json(&outcome);
+    } else {
+        output::line(&sentence(&outcome));
+    }
+    Ok(Exit::Done)
+}
+
+fn sentence(outcome: &BreakerOutcome) -> String {
+    let name = Shown(&outcome.server).to_string();
+    let before = |endpoint: &toolgate_admin_api::EndpointStatus| {
+        endpoint.breaker.as_ref().map_or(BreakerState::Unknown, |breaker| breaker.state).word()
+    };
+    let before: Vec<_> = outcome.endpoints.iter().map(before).collect();
+    let what = match outcome.state {
+        BreakerState::ForcedOpen => "refuses all calls until it is closed or reset",
+        BreakerState::ForcedClosed => "lets all calls through until it is opened or reset",
+        _ => "lets calls through, and counts from here on",
+    };
+    let beginning = if outcome.applied { "" } else { "Nothing was changed. It would be: " };
+    format!("{beginning}the breaker of {name} {what}; it was {}.", before.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_it_did_and_what_it_would_do() {
+        let mut outcome = BreakerOutcome {
+            server: "web".into(),
+            applied: true,
+            state: BreakerState::ForcedOpen,
+            endpoints: Vec::new(),
+        };
+        assert!(sentence(&outcome).starts_with("the breaker of web refuses all calls"));
+        (outcome.applied, outcome.state) = (false, BreakerState::Closed);
+        assert!(sentence(&outcome).starts_with("Nothing was changed. It would be: the breaker of web lets calls"));
+    }
+}
