@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use toolgate_protocol::limiter::Unit;
 use toolgated::config::settings::{
-    Daemon, Endpoint, Http, Key, Limit, LimitScope, Log, LogFormat, Measure, OnBadConfig, Origin, Pool, Settings, Tier,
-    Timeouts, UpstreamTls,
+    Counted, Daemon, Endpoint, Http, Key, Limit, LimitScope, Log, LogFormat, Loops, Measure, OnBadConfig, Origin, Pool,
+    Prefix, Settings, Tier, Timeouts, UpstreamTls,
 };
 use toolgated::identity::Client;
 use toolgated::limits::{Keys, Limits};
@@ -23,12 +24,24 @@ use toolgated::servers::queue::{Flow, Queue};
 fn main() {
     let (plenty, second) = (1_000_000_000, Duration::from_secs(1));
     let rate = Measure::Rate { count: plenty, period: second, burst: plenty };
-    let limit = |name: &str, per, measure| Arc::new(Limit { name: name.to_owned(), per, measure, message: None });
-    let one = [limit("client", LimitScope::Client, rate)];
-    let tier = [one[0].clone(), limit("calls", LimitScope::Client, Measure::Concurrent(100))];
+    let limit = |name: &str, per, measure| {
+        let (prefix, counted) = (Prefix { v4: 32, v6: 64 }, Counted::Calls);
+        Arc::new(Limit { name: name.to_owned(), per, prefix, measure, counted, message: None })
+    };
+    let one = [limit("client", LimitScope::CLIENT, rate)];
+    let tier = [one[0].clone(), limit("calls", LimitScope::CLIENT, Measure::Concurrent(100))];
     decide("no limit", &Limits::new(&settings(&[], &[]), None));
     decide("one rate per client", &Limits::new(&settings(&one, &[]), None));
-    let global = [limit("global", LimitScope::Global, rate)];
+    for (what, measure) in [
+        ("one sliding window per client", Measure::Window { count: plenty, period: second }),
+        ("one quota per client", Measure::Quota { count: plenty, unit: Unit::Day }),
+        ("one number in flight per client", Measure::Concurrent(100)),
+    ] {
+        decide(what, &Limits::new(&settings(&[limit("client", LimitScope::CLIENT, measure)], &[]), None));
+    }
+    let pair = [limit("pair", LimitScope::CLIENT | LimitScope::TOOL, rate)];
+    decide("one rate per client and tool", &Limits::new(&settings(&pair, &[]), None));
+    let global = [limit("global", LimitScope::GLOBAL, rate)];
     decide("global, client rate, client calls", &Limits::new(&settings(&global, &tier), None));
 
     let queue = Queue::new(10, 10, second);
@@ -52,6 +65,7 @@ fn decide(what: &str, limits: &Limits) {
         tier: Some("free"),
         server: Some("weather"),
         tool: Some("forecast"),
+        tell: true,
     };
     let mut now = 1_000_000_000_000;
     report(what, 3_000_000, || {
@@ -144,6 +158,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>]) -> Settings {
         keys: BTreeMap::new(),
         tiers: BTreeMap::from([("free".to_owned(), Arc::new(tier))]),
         limits: everywhere.to_vec(),
+        loops: Loops::default(),
         daemon: Daemon {
             cores: 1,
             runtime_dir: PathBuf::new(),

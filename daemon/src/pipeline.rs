@@ -47,6 +47,7 @@ pub async fn serve(mut entry: Box<Entry>, body: Incoming) -> Response<Body> {
         }
     };
     secure::stamp(&entry.call, &mut response);
+    limit::tell(&entry.call, &mut response);
     compress::answer(&entry.call, &mut response);
     entry.finish(response)
 }
