@@ -5,6 +5,7 @@
 #![expect(clippy::doc_markdown, reason = "these comments are help texts, which are no Markdown")]
 
 mod config;
+mod limits;
 mod server;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 use toolgate_admin_api::paths;
 
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
+pub(crate) use limits::{LimitRevert, LimitSet, Limits};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 
 /// Look at and steer a running toolgated.
@@ -61,6 +63,13 @@ pub(crate) enum Command {
     /// Add, try and remove MCP servers behind the gate.
     #[command(subcommand)]
     Server(Server),
+
+    /// Show limits with what they count, and set one to another value for a time.
+    #[command(args_conflicts_with_subcommands = true)]
+    Limits {
+        #[command(subcommand)]
+        change: Option<Limits>,
+    },
 
     /// Make keys for clients.
     #[command(subcommand)]

@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use toolgate_admin_api::{
-    ApiError, CheckOutcome, ConfigView, ErrorCode, HistoryView, Queues, ReloadOutcome, ReloadRequest, RestartOutcome,
-    RestartRequest, Revision, ServerStatus, ServerTools, Status, Version,
+    ApiError, CheckOutcome, ConfigView, ErrorCode, HistoryView, LimitsView, OverrideOutcome, OverrideRequest, Queues,
+    ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools,
+    Status, Version,
 };
 
 use super::*;
@@ -70,6 +71,36 @@ impl Operations for Fake {
 
     fn restart(&self, _peer: &Peer, name: &str, request: &RestartRequest) -> Result<RestartOutcome, ApiError> {
         Ok(RestartOutcome { server: name.into(), applied: !request.dry_run, ended: 0, leaving: 1 })
+    }
+
+    fn limits(&self) -> LimitsView {
+        LimitsView { revision: 7, limits: Vec::new() }
+    }
+
+    fn override_limit(
+        &self,
+        _peer: &Peer,
+        name: &str,
+        request: &OverrideRequest,
+        _if_match: Option<u64>,
+    ) -> Result<OverrideOutcome, ApiError> {
+        Ok(OverrideOutcome {
+            name: name.into(),
+            applied: !request.dry_run,
+            before: "10/min".into(),
+            after: request.value.clone(),
+            expires_in_seconds: Some(request.seconds),
+        })
+    }
+
+    fn revert_limit(
+        &self,
+        _peer: &Peer,
+        name: &str,
+        _request: &RevertRequest,
+        _if_match: Option<u64>,
+    ) -> Result<OverrideOutcome, ApiError> {
+        Err(ApiError::new(ErrorCode::NotFound, format!("There is no limit {name}.")))
     }
 
     fn check(&self) -> CheckOutcome {

@@ -43,7 +43,7 @@ pub struct Daemon {
     started: SystemTime,
     loaded: Mutex<SystemTime>,
     /// Held for the length of a reload.
-    turn: Mutex<()>,
+    pub(super) turn: Mutex<()>,
 }
 
 impl Daemon {
@@ -362,6 +362,30 @@ impl Operations for Daemon {
         request: &api::RestartRequest,
     ) -> Result<api::RestartOutcome, api::ApiError> {
         self.restart_server(peer, name, request)
+    }
+
+    fn limits(&self) -> api::LimitsView {
+        self.look_at_limits()
+    }
+
+    fn override_limit(
+        &self,
+        peer: &Peer,
+        name: &str,
+        request: &api::OverrideRequest,
+        if_match: Option<u64>,
+    ) -> Result<api::OverrideOutcome, api::ApiError> {
+        self.set_limit(peer, name, request, if_match)
+    }
+
+    fn revert_limit(
+        &self,
+        peer: &Peer,
+        name: &str,
+        request: &api::RevertRequest,
+        if_match: Option<u64>,
+    ) -> Result<api::OverrideOutcome, api::ApiError> {
+        self.unset_limit(peer, name, request, if_match)
     }
 
     fn check(&self) -> api::CheckOutcome {

@@ -4,6 +4,7 @@ mod boot;
 pub mod daemon;
 mod history;
 mod instances;
+mod limits;
 pub mod notify;
 mod offer;
 mod past;

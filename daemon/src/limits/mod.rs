@@ -24,6 +24,7 @@ use toolgate_protocol::limiter::{Cell, Meter, Over};
 
 pub use advert::Told;
 pub use refusal::Refusal;
+pub use report::text;
 
 use crate::config::settings::{Counted, Limit, LimitScope, Settings};
 use applied::{Applied, Bound, Names};

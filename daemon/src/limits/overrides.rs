@@ -71,10 +71,11 @@ impl Limits {
                 let (count, period) = units::rate(value).map_err(wrong)?;
                 Ok(Measure::Rate { count, period, burst: burst.unwrap_or(count) })
             }
-            Measure::Window { .. } => {
-                let (count, period) = units::rate(value).map_err(wrong)?;
-                Ok(Measure::Window { count, period })
-            }
+            // Its end comes without anybody's doing, and times in another window's ticks would mean something else.
+            Measure::Window { period: configured, .. } => match units::rate(value).map_err(wrong)? {
+                (count, period) if period == configured => Ok(Measure::Window { count, period }),
+                _ => Err(wrong("a sliding window keeps its time: write another count for the same time")),
+            },
             Measure::Quota { unit: configured, .. } => match units::quota(value).map_err(wrong)? {
                 (count, unit) if unit == configured => Ok(Measure::Quota { count, unit }),
                 _ => Err(wrong("a quota keeps its period: write the same one, day or month")),

@@ -7,6 +7,7 @@ use toolgate_protocol::limiter::Unit;
 
 use super::Limits;
 use super::applied::Applied;
+use super::overrides::Unfit;
 use crate::clock;
 use crate::config::settings::{Counted, Measure};
 
@@ -17,6 +18,22 @@ impl Limits {
         let mut all: Vec<_> = self.all().map(|applied| self.status(applied, now)).collect();
         all.sort_by(|one, other| (&one.place, &one.name).cmp(&(&other.place, &other.name)));
         all
+    }
+
+    /// What a limit bounds now, in words.
+    ///
+    /// # Errors
+    /// Where not exactly one limit has this name.
+    pub fn effective(&self, name: &str, now: u64) -> Result<String, Unfit> {
+        Ok(text(self.named(name)?.bound(now).measure))
+    }
+
+    /// What a limit bounds by its configuration, in words.
+    ///
+    /// # Errors
+    /// As [`Limits::effective`].
+    pub fn configured(&self, name: &str) -> Result<String, Unfit> {
+        Ok(text(self.named(name)?.limit.measure))
     }
 
     fn status(&self, applied: &Applied, now: u64) -> api::LimitStatus {
@@ -55,7 +72,8 @@ impl Limits {
 }
 
 /// What is bounded, as configurations write it.
-pub(crate) fn text(measure: Measure) -> String {
+#[must_use]
+pub fn text(measure: Measure) -> String {
     match measure {
         Measure::Rate { count, period, burst } if burst == count => format!("{count}/{}", span(period)),
         Measure::Rate { count, period, burst } => format!("{count}/{} burst {burst}", span(period)),
