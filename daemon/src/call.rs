@@ -136,6 +136,8 @@ pub struct Call {
     pub held: Option<Held>,
     /// Where the client stands below a limit, for the headers of its answer.
     pub told: Option<Told>,
+    /// What its result says of the client's repeating itself: an object of JSON.
+    pub warning: Option<String>,
     /// Times of the stages.
     pub times: Times,
 }
@@ -197,6 +199,7 @@ impl Call {
             permits: Vec::new(),
             held: None,
             told: None,
+            warning: None,
             times: Times::begun(now),
         }
     }
@@ -260,6 +263,7 @@ impl Call {
             permits: Vec::new(),
             held: None,
             told: None,
+            warning: None,
             times: self.times,
         }
     }

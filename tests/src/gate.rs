@@ -308,11 +308,19 @@ impl Gate {
     /// # Panics
     /// When the socket does not answer.
     pub async fn control(&self, method: &str, path: &str) -> (u16, Value) {
+        self.control_with(method, path, &serde_json::json!({})).await
+    }
+
+    /// The same with a body.
+    ///
+    /// # Panics
+    /// When the socket does not answer.
+    pub async fn control_with(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let socket = self.folder.path().join("run/control/control.sock");
         // It is opened after the listeners.
         let mut connection = wait::until("the control socket", async || Connection::unix(&socket).await.ok()).await;
         let headers = [("Content-Type", "application/json")];
-        let raw = request(method, path, "localhost", &headers, b"{}");
+        let raw = request(method, path, "localhost", &headers, body.to_string().as_bytes());
         let (head, body) = connection.exchange(&raw).await.expect("an answer");
         (head.status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }

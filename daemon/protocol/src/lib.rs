@@ -15,6 +15,7 @@ pub mod header_value;
 pub mod json;
 pub mod limiter;
 pub mod list;
+pub mod loops;
 pub mod method;
 pub mod names;
 pub mod overload;

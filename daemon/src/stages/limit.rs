@@ -83,7 +83,7 @@ fn keep(call: &mut Call, counted: Result<Held, Refusal>) -> Result<(), Failure> 
         Err(refusal) => {
             let failure = Failure::new(Kind::Limited, refusal.to_string());
             let failure = failure.retry_after(refusal.retry_after).with_data(refusal.data());
-            call.told = Some(refusal.told);
+            call.told = Some(refusal.told).filter(|_| call.entrance.listener.rate_headers);
             Err(failure)
         }
     }

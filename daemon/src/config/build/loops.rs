@@ -15,9 +15,8 @@ pub(super) fn loops(table: Option<&Table>, context: &mut Context<'_>) -> Loops {
         delay: section.duration("delay"),
         except: section.texts("except"),
     };
-    let acts = !loops.same.are_none() || !loops.surge.are_none();
     for key in ["window", "delay", "except"] {
-        if let Some(node) = section.written(key).filter(|_| !acts) {
+        if let Some(node) = section.written(key).filter(|_| !loops.act()) {
             context.warning(
                 "no-effect",
                 node.place,

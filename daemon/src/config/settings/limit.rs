@@ -5,6 +5,7 @@ use std::ops::BitOr;
 use std::time::Duration;
 
 use toolgate_protocol::limiter::Unit;
+pub use toolgate_protocol::loops::Levels;
 
 /// One limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,21 +162,10 @@ pub struct Loops {
     pub except: Vec<String>,
 }
 
-/// From which count on something is done; `None`: never.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Levels {
-    /// The result says so.
-    pub warn: Option<u32>,
-    /// The call waits first.
-    pub slow: Option<u32>,
-    /// The call is refused.
-    pub refuse: Option<u32>,
-}
-
-impl Levels {
-    /// Whether nothing is ever done.
+impl Loops {
+    /// Whether anything is ever done.
     #[must_use]
-    pub fn are_none(&self) -> bool {
-        *self == Self::default()
+    pub fn act(&self) -> bool {
+        !self.same.are_none() || !self.surge.are_none()
     }
 }
