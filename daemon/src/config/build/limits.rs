@@ -105,7 +105,10 @@ fn measure(node: &Node, section: Section<'_>, context: &mut Context<'_>) -> Opti
             Some(Measure::Quota { count, unit })
         }
         _ => {
-            foreign(section, "count", bound, context);
+            if let Some(node) = section.written("count") {
+                let message = "`count` belongs to a rate or a quota: a call in flight is one, whatever it costs";
+                context.error("conflict", node.place, message, "remove it");
+            }
             section.maybe_count("concurrent").map(Measure::Concurrent)
         }
     }
