@@ -1,40 +1,23 @@
-//! What one call costs on its way out: the limits' decision, a permit, and the HTTP client against a bare server.
+//! What one call costs on its way out: a permit, and the HTTP client against a bare server.
 //!
 //! `cargo bench -p toolgated --bench traffic` prints a table; it judges nothing. The stand-in server runs on a thread
 //! of its own, so that the client thread's CPU time is the client's alone.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use toolgated::config::settings::{
-    Daemon, Endpoint, Http, Key, Limit, LimitScope, Log, LogFormat, Measure, OnBadConfig, Origin, Pool, Settings, Tier,
-    Timeouts, UpstreamTls,
-};
+use toolgated::config::settings::{Endpoint, Http, Key, Pool, Timeouts, UpstreamTls};
 use toolgated::identity::Client;
-use toolgated::limits::{Keys, Limits};
 use toolgated::servers::http::{HttpServer, Method, Outgoing};
 use toolgated::servers::queue::{Flow, Queue};
 
 fn main() {
-    let (plenty, second) = (1_000_000_000, Duration::from_secs(1));
-    let rate = Measure::Rate { count: plenty, period: second, burst: plenty };
-    let limit = |name: &str, per, measure| Arc::new(Limit { name: name.to_owned(), per, measure, message: None });
-    let one = [limit("client", LimitScope::Client, rate)];
-    let tier = [one[0].clone(), limit("calls", LimitScope::Client, Measure::Concurrent(100))];
-    decide("no limit", &Limits::new(&settings(&[], &[]), None));
-    decide("one rate per client", &Limits::new(&settings(&one, &[]), None));
-    let global = [limit("global", LimitScope::Global, rate)];
-    decide("global, client rate, client calls", &Limits::new(&settings(&global, &tier), None));
-
-    let queue = Queue::new(10, 10, second);
+    let queue = Queue::new(10, 10, Duration::from_secs(1));
     report("permit taken and given back", 10_000_000, || drop(black_box(queue.try_enter(None))));
     let key = Key { id: "k".into(), sha256: [0; 32], owner: "k".into(), tier: None, scopes: Vec::new() };
-    let (bounded, client) = (Queue::for_clients(10, 5, 10, second), Client::of_key(&key));
+    let (bounded, client) = (Queue::for_clients(10, 5, 10, Duration::from_secs(1)), Client::of_key(&key));
     report("the same, of a client with a bound", 3_000_000, || drop(black_box(bounded.try_enter(Some(&client)))));
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -42,22 +25,6 @@ fn main() {
         assert!(queue.enter(Flow::default()).await.is_ok());
         calls(stand_in()).await;
     }));
-}
-
-fn decide(what: &str, limits: &Limits) {
-    let keys = Keys {
-        listener: "public",
-        address: [10, 0, 0, 1].into(),
-        client: "a client with a name",
-        tier: Some("free"),
-        server: Some("weather"),
-        tool: Some("forecast"),
-    };
-    let mut now = 1_000_000_000_000;
-    report(what, 3_000_000, || {
-        now += 1000;
-        assert!(limits.check(black_box(&keys), now).is_ok());
-    });
 }
 
 fn report(what: &str, times: u32, mut work: impl FnMut()) {
@@ -129,34 +96,4 @@ fn stand_in() -> SocketAddr {
         }
     });
     address
-}
-
-fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>]) -> Settings {
-    let tier = Tier { weight: 1, name: "free".to_owned(), limits: free.to_vec() };
-    Settings {
-        revision: 1,
-        origin: Origin::Files,
-        overload: None,
-        files: Vec::new(),
-        listeners: Vec::new(),
-        servers: BTreeMap::new(),
-        profiles: BTreeMap::new(),
-        keys: BTreeMap::new(),
-        tiers: BTreeMap::from([("free".to_owned(), Arc::new(tier))]),
-        limits: everywhere.to_vec(),
-        daemon: Daemon {
-            cores: 1,
-            runtime_dir: PathBuf::new(),
-            state_dir: PathBuf::new(),
-            on_bad_config: OnBadConfig::LastGood,
-            drain_timeout: Duration::ZERO,
-            lame_duck: Duration::ZERO,
-            max_connections: 1,
-            max_sessions: 1,
-            max_sessions_per_client: 1,
-            session_timeout: Duration::ZERO,
-        },
-        log: Log { level: "info".to_owned(), format: LogFormat::Auto, access: false },
-        warnings: Vec::new(),
-    }
 }

@@ -18,7 +18,7 @@ use toolgate_protocol::revision::Era;
 
 use crate::core::Core;
 use crate::identity::Client;
-use crate::limits::Held;
+use crate::limits::{Held, Told};
 use crate::listen::connection::Connection;
 use crate::message::Message;
 use crate::policy::{Entrance, Policy, View};
@@ -134,6 +134,10 @@ pub struct Call {
     pub permits: Vec<Permit>,
     /// Places below limits, given back when the answer has ended.
     pub held: Option<Held>,
+    /// Where the client stands below a limit, for the headers of its answer.
+    pub told: Option<Told>,
+    /// What its result says of the client's repeating itself: an object of JSON.
+    pub warning: Option<String>,
     /// Times of the stages.
     pub times: Times,
 }
@@ -194,6 +198,8 @@ impl Call {
             cut: false,
             permits: Vec::new(),
             held: None,
+            told: None,
+            warning: None,
             times: Times::begun(now),
         }
     }
@@ -256,6 +262,8 @@ impl Call {
             cut: false,
             permits: Vec::new(),
             held: None,
+            told: None,
+            warning: None,
             times: self.times,
         }
     }

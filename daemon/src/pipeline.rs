@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tokio::time::sleep;
 
 use crate::body::Body;
 use crate::call::Call;
@@ -17,7 +18,8 @@ use crate::listen::connection::Connection;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
-    address, batch, compress, contain, ending, forward, identify, limit, read, route, secure, session, shed, unread,
+    address, batch, compress, contain, ending, forward, identify, limit, loops, read, route, secure, session, shed,
+    unread,
 };
 
 /// Takes up one HTTP request, for [`serve`].
@@ -46,7 +48,9 @@ pub async fn serve(mut entry: Box<Entry>, body: Incoming) -> Response<Body> {
             failure::answer(&entry.call, &failure)
         }
     };
+    loops::warn(&entry.call, &mut response);
     secure::stamp(&entry.call, &mut response);
+    limit::tell(&entry.call, &mut response);
     compress::answer(&entry.call, &mut response);
     entry.finish(response)
 }
@@ -62,10 +66,11 @@ pub async fn part(call: Call) -> Response<Body> {
         });
         ending::unless_cut_off(&core, protocol, pin!(contain::contained(id, work))).await
     };
-    let response = outcome.unwrap_or_else(|failure| {
+    let mut response = outcome.unwrap_or_else(|failure| {
         entry.failed(&failure);
         failure::answer(&entry.call, &failure)
     });
+    loops::warn(&entry.call, &mut response);
     entry.finish(response)
 }
 
@@ -104,6 +109,10 @@ async fn message(call: &mut Call) -> Result<Response<Body>, Failure> {
     route::route(call)?;
     // What may be held against the client is held against it before the server is disturbed.
     limit::check(call)?;
+    // Whoever goes round in circles is told, slowed, or stopped.
+    if let Some(delay) = loops::heed(call)? {
+        Box::pin(sleep(delay)).await;
+    }
     // Who answers: the gate itself, one server, or several; with the server's queue in front.
     forward::forward(call).await
 }

@@ -15,6 +15,7 @@ use crate::config::settings::{Filter, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
 use crate::identity::Client;
 use crate::limits::Limits;
+use crate::loops::Loops;
 use crate::servers::Server;
 use crate::state::State;
 
@@ -22,12 +23,14 @@ use crate::state::State;
 type Named<T> = HashMap<String, Arc<T>, RandomState>;
 
 /// A configuration in force.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     /// The configuration itself.
     pub settings: Arc<Settings>,
     /// Its limits, with what was counted under the configuration before.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
+    /// What is done about clients that repeat themselves, where anything is.
+    pub loops: Option<Arc<Loops>>,
     /// The running side of each enabled server, by name.
     pub servers: HashMap<String, Arc<Server>>,
     /// Where what outlives the process is kept.
@@ -170,9 +173,16 @@ impl Policy {
             .iter()
             .map(|listener| (listener.name.clone(), Arc::new(Entrance::new(Arc::clone(listener)))))
             .collect();
-        let limits = Limits::new(&settings, before.map(|before| &before.limits));
+        let limits = Arc::new(Limits::new(&settings, before.map(|before| &*before.limits)));
+        let loops = Loops::new(&settings.loops, before.and_then(|before| before.loops.as_deref())).map(Arc::new);
         let lowest = lowest(&settings, &clients);
-        Ok(Self { settings, limits, servers, state, entrances, views, clients, lowest })
+        Ok(Self { settings, limits, loops, servers, state, entrances, views, clients, lowest })
+    }
+
+    /// The same configuration with limits as overrides have them now.
+    #[must_use]
+    pub fn with_limits_anew(&self) -> Self {
+        Self { limits: Arc::new(Limits::new(&self.settings, Some(&self.limits))), ..self.clone() }
     }
 
     /// Whether instances of stdio servers outlive the process.

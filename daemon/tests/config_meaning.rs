@@ -38,6 +38,17 @@ fn the_example_of_the_design_means_what_it_says() {
     assert_eq!(free[0].measure, Measure::Rate { count: 100, period: Duration::from_secs(60), burst: 20 });
     assert_eq!(free[1].measure, Measure::Concurrent(10));
     assert_eq!(settings.limits[0].name, "limit.1");
+    assert_eq!(settings.limits[0].measure, Measure::Window { count: 1000, period: Duration::from_secs(60) });
+}
+
+#[test]
+fn the_most_telling_cost_comes_first() {
+    let settings = read(
+        "version = 1\n[listener.a]\naddress = \"127.0.0.1:1\"\nauth = \"key\"\n[server.x]\nendpoints = \"http://127.0.0.1:1/mcp\"\n\
+         tools.cost = { \"*\" = 2, \"search_*\" = 5, \"search_all\" = 50, free = 0 }\n",
+    );
+    let costs: Vec<_> = settings.servers["x"].costs.iter().map(|(name, cost)| (name.as_str(), *cost)).collect();
+    assert_eq!(costs, [("search_all", 50), ("free", 0), ("search_*", 5), ("*", 2)]);
 }
 
 #[test]

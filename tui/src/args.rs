@@ -6,6 +6,7 @@
 
 mod config;
 mod endpoints;
+mod limits;
 mod server;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use toolgate_admin_api::paths;
 
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
+pub(crate) use limits::{LimitRevert, LimitSet, Limits};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 
 /// Look at and steer a running toolgated.
@@ -67,6 +69,13 @@ pub(crate) enum Command {
     /// Open, close and reset the circuit breakers of a server.
     #[command(subcommand)]
     Breaker(Breaker),
+
+    /// Show limits with what they count, and set one to another value for a time.
+    #[command(args_conflicts_with_subcommands = true)]
+    Limits {
+        #[command(subcommand)]
+        change: Option<Limits>,
+    },
 
     /// Make keys for clients.
     #[command(subcommand)]

@@ -19,6 +19,7 @@ pub mod health;
 pub mod json;
 pub mod limiter;
 pub mod list;
+pub mod loops;
 pub mod method;
 pub mod names;
 pub mod overload;

@@ -103,6 +103,19 @@ pub fn set_meta(text: &[u8], envelope: &Envelope, entries: &[(&str, &[u8])]) -> 
     }
 }
 
+/// The edits that put members under `result._meta`, which is made where it is absent or no object; `None` where there
+/// is no result that is an object.
+#[must_use]
+pub fn set_result_meta(text: &[u8], envelope: &Envelope, entries: &[(&str, &[u8])]) -> Option<Vec<Edit<'static>>> {
+    let result = envelope.result.filter(|result| is_object(text, *result))?;
+    if let Some(meta) = json::get(text, result, "_meta").filter(|meta| is_object(text, *meta)) {
+        return Some(set_members(text, meta, entries));
+    }
+    let mut meta = Vec::new();
+    object(&mut meta, entries);
+    Some(set_members(text, result, &[("_meta", &meta)]))
+}
+
 /// The edits that put members into an object, replacing the values of those that are there.
 #[must_use]
 pub fn set_members(text: &[u8], object: Span, entries: &[(&str, &[u8])]) -> Vec<Edit<'static>> {

@@ -6,8 +6,9 @@
 use std::fmt;
 
 use toolgate_admin_api::{
-    ApiError, BreakerOutcome, BreakerRequest, CheckOutcome, ConfigView, HistoryView, ModeOutcome, ModeRequest, Queues,
-    ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, Revision, ServerStatus, ServerTools, Status, Version,
+    ApiError, BreakerOutcome, BreakerRequest, CheckOutcome, ConfigView, HistoryView, LimitsView, ModeOutcome,
+    ModeRequest, OverrideOutcome, OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome,
+    RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, Status, Version,
 };
 use toolgate_protocol::breaker::State;
 
@@ -59,6 +60,28 @@ pub trait Operations: Send + Sync {
         wanted: State,
         request: &BreakerRequest,
     ) -> Result<BreakerOutcome, ApiError>;
+
+    /// Limits with what they have counted. It looks at every key.
+    fn limits(&self) -> LimitsView;
+
+    /// Sets a limit to another value for a time, or with `dry_run` says what that would change. In turn with reloads,
+    /// so that `if_match` is compared with the revision that the override is for.
+    fn override_limit(
+        &self,
+        peer: &Peer,
+        name: &str,
+        request: &OverrideRequest,
+        if_match: Option<u64>,
+    ) -> Result<OverrideOutcome, ApiError>;
+
+    /// Takes the override of a limit away again.
+    fn revert_limit(
+        &self,
+        peer: &Peer,
+        name: &str,
+        request: &RevertRequest,
+        if_match: Option<u64>,
+    ) -> Result<OverrideOutcome, ApiError>;
 
     /// Reads the files on disk and says what is wrong with them; changes nothing.
     fn check(&self) -> CheckOutcome;

@@ -57,6 +57,13 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/breakers/{}/open", |daemon, request| breaker(daemon, request, State::ForcedOpen)),
     post("/v1/breakers/{}/close", |daemon, request| breaker(daemon, request, State::ForcedClosed)),
     post("/v1/breakers/{}/reset", |daemon, request| breaker(daemon, request, State::Closed)),
+    get("/v1/limits", |daemon, _| json(&daemon.limits())),
+    change(Method::PUT, "/v1/limits/{}/override", |daemon, request| {
+        json(&daemon.override_limit(&request.peer, &name(request)?, &body(request)?, request.if_match)?)
+    }),
+    change(Method::DELETE, "/v1/limits/{}/override", |daemon, request| {
+        json(&daemon.revert_limit(&request.peer, &name(request)?, &body(request)?, request.if_match)?)
+    }),
     post("/v1/config/check", |daemon, _| json(&daemon.check())),
     post("/v1/config/reload", |daemon, request| {
         json(&daemon.reload(&request.peer, &body(request)?, request.if_match)?)
@@ -73,7 +80,11 @@ const fn guarded(path: &'static str, run: fn(&dyn Operations, &Request) -> Answe
 }
 
 const fn post(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
-    Route { method: Method::POST, path, socket: Socket::Control, run }
+    change(Method::POST, path, run)
+}
+
+const fn change(method: Method, path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
+    Route { method, path, socket: Socket::Control, run }
 }
 
 impl Route {
@@ -130,6 +141,24 @@ fn number(request: &Request) -> Result<u64, ApiError> {
             .remedy("End it with a number, such as /v1/config/history/7.")
             .field("path")
     })
+}
+
+/// The name that the path has, which an operator has chosen: what a path cannot have stands there as `%` and two digits.
+fn name(request: &Request) -> Result<String, ApiError> {
+    let mut bytes = Vec::new();
+    let mut pieces = request.named.split('%');
+    bytes.extend(pieces.next().unwrap_or_default().bytes());
+    for piece in pieces {
+        let escaped = piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let Some(byte) = escaped else { return Err(unnamed()) };
+        bytes.push(byte);
+        bytes.extend(&piece.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).map_err(|_| unnamed())
+}
+
+fn unnamed() -> ApiError {
+    ApiError::new(ErrorCode::BadRequest, "The path's name is not percent-encoded UTF-8.").field("path")
 }
 
 fn json(value: &impl Serialize) -> Answer {

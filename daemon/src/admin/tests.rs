@@ -9,8 +9,8 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use toolgate_admin_api::{
     ApiError, BreakerOutcome, BreakerRequest, BreakerState, CheckOutcome, ConfigView, EndpointMode, ErrorCode,
-    HistoryView, ModeOutcome, ModeRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest,
-    Revision, ServerStatus, ServerTools, Status, Version,
+    HistoryView, LimitsView, ModeOutcome, ModeRequest, OverrideOutcome, OverrideRequest, Queues, ReloadOutcome,
+    ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, Status, Version,
 };
 use toolgate_protocol::breaker::State;
 
@@ -91,6 +91,36 @@ impl Operations for Fake {
     ) -> Result<BreakerOutcome, ApiError> {
         let state = if wanted == State::ForcedOpen { BreakerState::ForcedOpen } else { BreakerState::Closed };
         Ok(BreakerOutcome { server: name.into(), applied: !request.dry_run, state, endpoints: Vec::new() })
+    }
+
+    fn limits(&self) -> LimitsView {
+        LimitsView { revision: 7, limits: Vec::new() }
+    }
+
+    fn override_limit(
+        &self,
+        _peer: &Peer,
+        name: &str,
+        request: &OverrideRequest,
+        _if_match: Option<u64>,
+    ) -> Result<OverrideOutcome, ApiError> {
+        Ok(OverrideOutcome {
+            name: name.into(),
+            applied: !request.dry_run,
+            before: "10/min".into(),
+            after: request.value.clone(),
+            expires_in_seconds: Some(request.seconds),
+        })
+    }
+
+    fn revert_limit(
+        &self,
+        _peer: &Peer,
+        name: &str,
+        _request: &RevertRequest,
+        _if_match: Option<u64>,
+    ) -> Result<OverrideOutcome, ApiError> {
+        Err(ApiError::new(ErrorCode::NotFound, format!("There is no limit {name}.")))
     }
 
     fn check(&self) -> CheckOutcome {

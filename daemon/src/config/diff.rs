@@ -81,6 +81,7 @@ impl Settings {
         );
         single("limit", old.limits != new.limits, Cost::Nothing, &mut changes);
         single("overload", old.overload != new.overload, Cost::Nothing, &mut changes);
+        single("loops", old.loops != new.loops, Cost::Nothing, &mut changes);
         single(
             "log",
             old.log != new.log,
@@ -241,6 +242,7 @@ mod tests {
             ("[log]", "[overload]\ncpu = \"70%\"\n[log]", "overload", Cost::Nothing),
             ("queue.max_size = 7", "queue.max_size = 7\nadaptive = {}", "server.http", Cost::Nothing),
             ("queue.max_size = 7", "queue.max_size = 7\nmax_calls_per_client = 3", "server.http", Cost::Nothing),
+            ("[log]", "[loops]\n        warn = 5\n        [log]", "loops", Cost::Nothing),
         ];
         let old = settings(BASE);
         for (from, to, path, cost) in table {

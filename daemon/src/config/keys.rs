@@ -92,6 +92,7 @@ use Kind::{
 
 const DAY: u64 = 86_400;
 const ANY: Kind = Count(1, 1_000_000);
+const LOOPS: Kind = Count(2, 1_000_000);
 
 /// Every key, in the order of the manual. One line per key, for the sake of reading down a column.
 #[rustfmt::skip]
@@ -137,6 +138,7 @@ pub static KEYS: &[Key] = &[
     key("listener.*.lenient", Bool, "false", Live, "Accept POSTs without Accept."),
     key("listener.*.compression", List(&OneOf(&["zstd", "br", "gzip"])), "[]", Live, "Codings for JSON answers of 1 KiB and more, the best first; empty: none. See security.md before switching it on."),
     key("listener.*.refusal_status", OneOf(&["auto", "200", "429", "503"]), "\"auto\"", Live, "HTTP status of requests that a limit, a queue, an overload, the drain or a lack of room refuses; auto: 200 to legacy requests, else 503."),
+    key("listener.*.rate_headers", Bool, "true", Live, "Tell clients where they stand in RateLimit and RateLimit-Policy, where a limit counts them alone."),
     key("listener.*.tls.certificates", Tables("listener.*.tls.certificates[]"), "", NewConnections, "Certificate chains with their keys; the first serves clients that name no other."),
     key("listener.*.tls.certificates[].chain", Certificate, "", NewConnections, "PEM file, leaf first."),
     key("listener.*.tls.certificates[].key", Certificate, "", NewConnections, "PEM file: PKCS#8, PKCS#1 or SEC1."),
@@ -168,6 +170,7 @@ pub static KEYS: &[Key] = &[
     key("server.*.command", List(&Text), "", Server, "Program and arguments of an MCP server over stdio."),
     key("server.*.tools.allow", List(&Pattern), "[]", Live, "Tools that exist, with * and ?; empty: all."),
     key("server.*.tools.deny", List(&Pattern), "[]", Live, "Tools that do not exist; wins over allow."),
+    key("server.*.tools.cost.*", Count(0, 1_000_000), "", Live, "What a call of tools of this name or pattern costs limits with count = \"cost\"; the name itself wins, then the longest pattern; none: 1."),
     key("server.*.aliases.*", Text, "", Live, "The own name of a tool or prompt that merged views offer as server__alias."),
     key("server.*.tool.*.timeout.first_byte", Duration(1, DAY), "", Live, "Instead of timeout.first_byte for this tool."),
     key("server.*.timeout.connect", Duration(1, 3600), "\"2s\"", Live, "Until the connection stands, TLS included; for a command, until the instance answers."),
@@ -239,12 +242,26 @@ pub static KEYS: &[Key] = &[
     // Limits
     key("limit", Tables("limit[]"), "", Live, "Limits that apply to everyone."),
     key("limit[].name", Text, "", Live, "How it is called in refusals and metrics; absent: made from where it stands."),
-    key("limit[].per", OneOf(&["global", "listener", "address", "client", "server", "tool", "client-tool"]), "", Live, "What is counted together."),
+    key("limit[].per", List(&OneOf(&["global", "listener", "address", "client", "tier", "server", "tool", "client-tool"])), "", Live, "What is counted together: calls that are alike in all that is named, such as [\"client\", \"tool\"]; \"client-tool\" is the same as that."),
     key("limit[].rate", Rate, "", Live, "Calls per time, such as \"100/min\"."),
     key("limit[].burst", ANY, "", Live, "Calls at once under rate; absent: the rate's count."),
+    key("limit[].quota", Kind::Quota, "", Live, "Calls per day or month of the calendar in UTC, such as \"10000/day\"; what was used survives a restart."),
     key("limit[].concurrent", ANY, "", Live, "Calls in flight at once."),
-    key("limit[].algorithm", Algorithm, "\"token-bucket\"", Live, "How rate is counted."),
-    key("limit[].message", Text, "", Live, "Replaces the text of a refusal."),
+    key("limit[].algorithm", Algorithm, "\"token-bucket\"", Live, "How rate is counted; sliding-window: never more than its count in any span of its time, without burst."),
+    key("limit[].count", OneOf(&["calls", "cost"]), "\"calls\"", Live, "What rate and quota count; cost: each call as many times as server.NAME.tools.cost says."),
+    key("limit[].prefix_v4", Count(1, 32), "32", Live, "Bits of an IPv4 address that per = \"address\" looks at."),
+    key("limit[].prefix_v6", Count(1, 128), "64", Live, "The same of IPv6."),
+    key("limit[].message", Text, "", Live, "Replaces the first sentence of a refusal; when to come back always follows."),
+    // Loops
+    key("loops.warn", LOOPS, "", Live, "Same calls of a client within window, of which the next result warns in its _meta; absent, as for the next two: never."),
+    key("loops.slow", LOOPS, "", Live, "Same calls from which on each waits for delay first."),
+    key("loops.refuse", LOOPS, "", Live, "Same calls from which on each is refused."),
+    key("loops.window", Duration(1, DAY), "\"60s\"", Live, "The time in which same calls are counted: same client, tool and arguments."),
+    key("loops.delay", Duration(1, 60), "\"2s\"", Live, "How long a slowed call waits."),
+    key("loops.surge.warn", LOOPS, "", Live, "Calls of a client in a minute, as a multiple of its own mean of the last hour; not below 60 calls, nor for the first ten minutes."),
+    key("loops.surge.slow", LOOPS, "", Live, "The same for slowing."),
+    key("loops.surge.refuse", LOOPS, "", Live, "The same for refusing."),
+    key("loops.except", List(&Pattern), "[]", Live, "Tools that are meant to be asked again and again, as server/tool with * and ?."),
 ];
 
 #[cfg(test)]

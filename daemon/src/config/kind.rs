@@ -27,6 +27,8 @@ pub enum Kind {
     Percent(u64, u64),
     /// Calls per time.
     Rate,
+    /// Calls per day or month.
+    Quota,
     /// Any text that is not empty.
     Text,
     /// One of these words.
@@ -93,6 +95,7 @@ impl Kind {
             Self::Size(..) => "a size, such as \"10MiB\"".into(),
             Self::Percent(low, high) => format!("a percentage from \"{low}%\" to \"{high}%\""),
             Self::Rate => "calls per time, such as \"100/min\"".into(),
+            Self::Quota => "calls per day or month, such as \"10000/day\"".into(),
             Self::OneOf(words) => format!("one of {}", quoted(words)),
             Self::Address => "an address and a port, such as \"127.0.0.1:8080\"".into(),
             Self::Network => "a network, such as \"10.0.0.0/8\"".into(),
@@ -162,6 +165,7 @@ impl Kind {
                 Err(help) => fault(format!("{text:?} is not a percentage"), help),
             },
             Self::Rate => units::rate(text).map(drop).or_else(|help| fault(format!("{text:?} is not a rate"), help)),
+            Self::Quota => units::quota(text).map(drop).or_else(|help| fault(format!("{text:?} is not a quota"), help)),
             Self::OneOf(words) => one_of(text, words),
             Self::Algorithm => one_of(text, &["token-bucket", "sliding-window"]),
             Self::Auth => one_of(text, &["key", "jwt", "none"]),

@@ -87,7 +87,7 @@ fn section(key: &Key) -> &'static str {
 fn heading(section: &str) -> String {
     match section {
         "version" => "The file".to_owned(),
-        "daemon" | "log" | "overload" => format!("`[{section}]`"),
+        "daemon" | "log" | "loops" | "overload" => format!("`[{section}]`"),
         "limit" => "`[[limit]]`, and `limits` of listeners, servers and tiers".to_owned(),
         named => format!("`[{named}.NAME]`"),
     }

@@ -18,6 +18,10 @@ use toolgate_protocol::names::Aliases;
 
 use super::secret::Secret;
 
+mod limit;
+
+pub use limit::{Counted, Levels, Limit, LimitScope, Loops, Measure, Prefix};
+
 /// Everything the operator decided, resolved so that a call only follows references.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -41,6 +45,8 @@ pub struct Settings {
     pub limits: Vec<Arc<Limit>>,
     /// When the gate lets go of work; absent: never.
     pub overload: Option<Overload>,
+    /// What is done about clients that repeat themselves.
+    pub loops: Loops,
     /// What concerns the process as a whole.
     pub daemon: Daemon,
     /// Where log lines go.
@@ -196,6 +202,8 @@ pub struct Listener {
     pub compression: Vec<Coding>,
     /// HTTP status of requests that are refused for want of room.
     pub refusal_status: RefusalStatus,
+    /// Tell clients where they stand below limits of their own.
+    pub rate_headers: bool,
     /// Sizes, times and counts that bound what a client may cost.
     pub bounds: Bounds,
     /// Headers set on every answer: name in lower case, value; a removed one is absent.
@@ -367,6 +375,8 @@ pub struct Server {
     pub weights: Vec<u32>,
     /// Limits that apply to this server.
     pub limits: Vec<Arc<Limit>>,
+    /// What calls of its tools cost where it is not 1: patterns, the most telling first.
+    pub costs: Vec<(String, u64)>,
 }
 
 impl Server {
@@ -629,52 +639,4 @@ pub struct Tier {
     pub weight: u32,
     /// Its limits.
     pub limits: Vec<Arc<Limit>>,
-}
-
-/// One limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limit {
-    /// How it is named in refusals, metrics and the console.
-    pub name: String,
-    /// What is counted together.
-    pub per: LimitScope,
-    /// What is bounded.
-    pub measure: Measure,
-    /// Replaces the standard text of a refusal.
-    pub message: Option<String>,
-}
-
-/// What a limit counts together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LimitScope {
-    /// All calls.
-    Global,
-    /// Calls on one listener.
-    Listener,
-    /// Calls from one address.
-    Address,
-    /// Calls of one client.
-    Client,
-    /// Calls to one server.
-    Server,
-    /// Calls to one tool.
-    Tool,
-    /// Calls of one client to one tool.
-    ClientTool,
-}
-
-/// What a limit bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
-    /// Token bucket (GCRA): `count` calls per `period`, `burst` at once.
-    Rate {
-        /// Calls.
-        count: u64,
-        /// Per this time.
-        period: Duration,
-        /// At once.
-        burst: u64,
-    },
-    /// In flight at once.
-    Concurrent(u64),
 }

@@ -4,10 +4,13 @@
 
 use std::time::Duration;
 
+use toolgate_protocol::limiter::Unit;
+
 const DURATION_HELP: &str = "write a number and a unit, such as \"500ms\", \"30s\", \"15m\", \"24h\" or \"7d\"";
 const SIZE_HELP: &str = "write a number of bytes, or a number and a unit, such as \"64K\", \"10MiB\" or \"1G\"";
 const PERCENT_HELP: &str = "write a whole number and the sign, such as \"80%\"";
 const RATE_HELP: &str = "write calls per time, such as \"10/s\", \"100/min\", \"1000/h\" or \"100/15min\"";
+const QUOTA_HELP: &str = "write calls per day or month, such as \"10000/day\" or \"200000/month\"";
 
 /// `"2s"`, `"500ms"`, `"15m"`, `"1h"`, `"1d"`; several parts may follow each other: `"1h30m"`.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
@@ -53,7 +56,7 @@ pub(super) fn size(text: &str) -> Result<u64, &'static str> {
 }
 
 /// `"100/min"`, `"10/s"`, `"10r/s"` (nginx), `"100/15min"`: calls and their period.
-pub(super) fn rate(text: &str) -> Result<(u64, Duration), &'static str> {
+pub(crate) fn rate(text: &str) -> Result<(u64, Duration), &'static str> {
     let (count, after) = leading_number(text.trim()).ok_or(RATE_HELP)?;
     let period = after.trim_start().trim_start_matches('r').trim_start().strip_prefix('/').ok_or(RATE_HELP)?.trim();
     let period = match unit(period) {
@@ -66,6 +69,17 @@ pub(super) fn rate(text: &str) -> Result<(u64, Duration), &'static str> {
         );
     }
     Ok((count, period))
+}
+
+/// `"10000/day"`, `"200000/month"`: calls and the calendar's period.
+pub(crate) fn quota(text: &str) -> Result<(u64, Unit), &'static str> {
+    let (count, after) = leading_number(text.trim()).ok_or(QUOTA_HELP)?;
+    let unit = match after.trim_start().strip_prefix('/').map(str::trim_start) {
+        Some("d" | "day") => Unit::Day,
+        Some("month") => Unit::Month,
+        _ => return Err(QUOTA_HELP),
+    };
+    if count == 0 { Err("a quota is at least one call; disable the server to stop calls") } else { Ok((count, unit)) }
 }
 
 /// `"80%"`: the number before the sign.
@@ -145,6 +159,15 @@ mod tests {
         assert_eq!(rate("100/15min"), Ok((100, Duration::from_secs(900))));
         for text in ["", "100", "/min", "100/", "0/s", "5/0s", "5/x"] {
             assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotas_have_a_count_and_a_period_of_the_calendar() {
+        assert_eq!(quota("10000/day"), Ok((10_000, Unit::Day)));
+        assert_eq!(quota(" 5 / month"), Ok((5, Unit::Month)));
+        for text in ["", "5", "/day", "0/day", "5/week", "5/min", "5/days"] {
+            assert!(quota(text).is_err(), "{text}");
         }
     }
 

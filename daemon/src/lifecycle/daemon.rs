@@ -45,7 +45,7 @@ pub struct Daemon {
     started: SystemTime,
     loaded: Mutex<SystemTime>,
     /// Held for the length of a reload.
-    turn: Mutex<()>,
+    pub(super) turn: Mutex<()>,
 }
 
 impl Daemon {
@@ -396,6 +396,30 @@ impl Operations for Daemon {
         request: &api::BreakerRequest,
     ) -> Result<api::BreakerOutcome, api::ApiError> {
         self.set_breaker(peer, name, wanted, request)
+    }
+
+    fn limits(&self) -> api::LimitsView {
+        self.look_at_limits()
+    }
+
+    fn override_limit(
+        &self,
+        peer: &Peer,
+        name: &str,
+        request: &api::OverrideRequest,
+        if_match: Option<u64>,
+    ) -> Result<api::OverrideOutcome, api::ApiError> {
+        self.set_limit(peer, name, request, if_match)
+    }
+
+    fn revert_limit(
+        &self,
+        peer: &Peer,
+        name: &str,
+        request: &api::RevertRequest,
+        if_match: Option<u64>,
+    ) -> Result<api::OverrideOutcome, api::ApiError> {
+        self.unset_limit(peer, name, request, if_match)
     }
 
     fn check(&self) -> api::CheckOutcome {

@@ -5,6 +5,7 @@ pub mod daemon;
 mod endpoints;
 mod history;
 mod instances;
+mod limits;
 pub mod notify;
 mod offer;
 mod past;

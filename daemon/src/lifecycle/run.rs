@@ -22,6 +22,7 @@ use crate::admin::Admin;
 use crate::config::check::{EX_CONFIG, STANDARD_PATH};
 use crate::cores::Cores;
 use crate::gate::Gate;
+use crate::limits::quotas;
 use crate::listen::bind::Passed;
 use crate::listen::listeners::Listeners;
 use crate::observe::logging::Logging;
@@ -78,6 +79,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
         .map_err(|problem| format!("the cores cannot be started: {problem}"))?;
     let mut passed =
         Passed::from_systemd().map_err(|problem| format!("systemd's sockets cannot be taken over: {problem}"))?;
+    let quotas = quotas::Keeper::start(&gate, &settings.daemon.state_dir);
     restore::restore(&gate, &cores, left.unwrap_or_default(), passed.take(state::is_ours));
     let listeners = Listeners::open(&gate.settings, &cores, &mut passed)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
@@ -108,6 +110,8 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     drop(admin);
     cores.stop();
     gate.settle();
+    // Its last write has what the last calls counted.
+    drop(quotas);
     info!("ended");
     daemon.flush_log();
     Ok(())

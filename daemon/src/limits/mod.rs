@@ -3,28 +3,41 @@
 //! The limit stage checks and keeps what is held with the call; a reload makes a new [`Limits`] from the old one.
 //! A call that any limit refuses has used up nothing of the others.
 
+mod advert;
+mod applied;
+mod calendars;
+mod costs;
+mod counters;
+pub mod overrides;
+pub mod quotas;
 mod refusal;
+mod report;
 mod table;
+mod tally;
 
 use std::collections::HashMap;
-use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use toolgate_protocol::limiter::{Cell, Meter, Over, Rate};
+use toolgate_protocol::limiter::{Cell, Meter, Over};
 
+pub use advert::Told;
 pub use refusal::Refusal;
+pub use report::text;
 
-use crate::config::settings::{Limit, LimitScope, Measure, Settings};
-use table::Table;
+use crate::config::settings::{Counted, Limit, LimitScope, Settings};
+use applied::{Applied, Bound, Names};
+use calendars::Calendars;
+use costs::Costs;
+use overrides::Overrides;
 
 /// What a call is counted by.
 #[derive(Debug, Clone, Copy)]
 pub struct Keys<'a> {
     /// The listener's name.
     pub listener: &'a str,
-    /// Where the call comes from; IPv6 counts by /64.
+    /// Where the call comes from.
     pub address: IpAddr,
     /// Whoever was identified.
     pub client: &'a str,
@@ -34,6 +47,8 @@ pub struct Keys<'a> {
     pub server: Option<&'a str>,
     /// The tool's own name, where the call is one of a tool.
     pub tool: Option<&'a str>,
+    /// Whether the client is to be told where it stands.
+    pub tell: bool,
 }
 
 /// All limits of one configuration. Where a limit stands decides which calls meet it, its scope what is counted
@@ -44,105 +59,157 @@ pub struct Limits {
     listeners: Places,
     tiers: Places,
     servers: Places,
+    costs: Costs,
+    shared: Arc<Shared>,
 }
 
 type Places = HashMap<String, Vec<Applied>, RandomState>;
 
-/// A limit at its place.
-#[derive(Debug)]
-struct Applied {
-    limit: Arc<Limit>,
-    meter: Meter,
-    counters: Arc<Counters>,
-}
-
-/// The cells of a limit. Those whose keys are known at reload are found without a lock.
-#[derive(Debug)]
-enum Counters {
-    One(Arc<Cell>),
-    Named(HashMap<String, Arc<Cell>, RandomState>),
-    Keyed(Box<Table>),
+/// What goes on from one configuration to the next.
+#[derive(Debug, Default)]
+struct Shared {
+    calendars: Calendars,
+    overrides: Overrides,
 }
 
 /// What a call holds while it is in flight; given back when dropped.
 #[derive(Debug, Default)]
 #[must_use = "a limit of calls in flight only counts calls whose `Held` is kept"]
-pub struct Held(Vec<(Meter, Arc<Cell>)>);
+pub struct Held {
+    cells: Vec<Cell>,
+    /// Where the client stands below the strictest of the limits that count it alone.
+    pub told: Option<Told>,
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
-        for (meter, cell) in &self.0 {
-            meter.give_back(cell);
+        for cell in &self.cells {
+            Meter::Concurrent { max: 0 }.give_back(cell, 1, 0);
         }
     }
 }
 
+/// What a call has taken below one limit.
+struct Taken<'a> {
+    applied: &'a Applied,
+    bound: &'a Bound,
+    meter: Meter,
+    cell: Cell,
+    cost: u64,
+}
+
 impl Limits {
-    /// The limits of `settings`. What has been counted `before` goes on where a limit is still the same.
+    /// The limits of `settings`. What has been counted `before` goes on where a limit is still of the same kind.
     #[must_use]
     pub fn new(settings: &Settings, before: Option<&Self>) -> Self {
+        Self::at(settings, before, crate::clock::nanos())
+    }
+
+    fn at(settings: &Settings, before: Option<&Self>, now: u64) -> Self {
+        let shared = before.map(|before| Arc::clone(&before.shared)).unwrap_or_default();
         let names = Names {
             listeners: settings.listeners.iter().map(|listener| listener.name.as_str()).collect(),
             servers: settings.servers.keys().map(String::as_str).collect(),
         };
-        let apply = |limits: &[Arc<Limit>], before: Option<&Vec<Applied>>| -> Vec<Applied> {
+        let apply = |place: &str, limits: &[Arc<Limit>], before: Option<&Vec<Applied>>| -> Vec<Applied> {
             let before = before.map_or(&[][..], Vec::as_slice);
-            limits.iter().map(|limit| Applied::new(limit, before, &names)).collect()
+            limits.iter().map(|limit| Applied::new(place, limit, before, &names, &shared, now)).collect()
         };
         let listeners = settings.listeners.iter().map(|listener| {
             let before = before.and_then(|before| before.listeners.get(&listener.name));
-            (listener.name.clone(), apply(&listener.limits, before))
+            (listener.name.clone(), apply(&format!("listener.{}", listener.name), &listener.limits, before))
         });
-        let tiers = settings
-            .tiers
-            .iter()
-            .map(|(name, tier)| (name.clone(), apply(&tier.limits, before.and_then(|before| before.tiers.get(name)))));
+        let tiers = settings.tiers.iter().map(|(name, tier)| {
+            let before = before.and_then(|before| before.tiers.get(name));
+            (name.clone(), apply(&format!("tier.{name}"), &tier.limits, before))
+        });
         let servers = settings.servers.iter().map(|(name, server)| {
-            (name.clone(), apply(&server.limits, before.and_then(|before| before.servers.get(name))))
+            let before = before.and_then(|before| before.servers.get(name));
+            (name.clone(), apply(&format!("server.{name}"), &server.limits, before))
         });
         Self {
-            everywhere: apply(&settings.limits, before.map(|before| &before.everywhere)),
+            everywhere: apply("limit", &settings.limits, before.map(|before| &before.everywhere)),
             listeners: listeners.filter(|(_, limits)| !limits.is_empty()).collect(),
             tiers: tiers.filter(|(_, limits)| !limits.is_empty()).collect(),
             servers: servers.filter(|(_, limits)| !limits.is_empty()).collect(),
+            costs: Costs::new(settings),
+            shared,
         }
     }
 
     /// Counts a call, or refuses it for the limit that will hold it off for longest. `now` is [`crate::clock::nanos`].
+    ///
+    /// # Errors
+    /// When a limit has not enough left.
     pub fn check(&self, keys: &Keys<'_>, now: u64) -> Result<Held, Refusal> {
-        let mut taken = Held::default();
+        let mut taken: Vec<Taken<'_>> = Vec::new();
         let mut limits = self.of(keys);
         while let Some(applied) = limits.next() {
-            let Some(cell) = applied.counters.cell(applied.limit.per, keys, &applied.meter, now) else { continue };
-            match applied.meter.take(&cell, now) {
-                Ok(()) => taken.0.push((applied.meter, cell)),
-                // What is held gives back what the limits before this one have counted.
-                Err(over) => return Err(strictest(applied, over, limits, keys, now)),
+            let Some(mut next) = self.weigh(applied, keys, now) else { continue };
+            match next.meter.take(&next.cell, next.cost, now) {
+                Ok(()) => taken.push(next),
+                Err(over) => {
+                    for one in &taken {
+                        one.meter.give_back(&one.cell, one.cost, now);
+                    }
+                    next.cost = next.cost.min(next.meter.capacity());
+                    return Err(self.strictest(next, over, limits, keys, now));
+                }
             }
         }
-        taken.0.retain(|(meter, _)| matches!(meter, Meter::Concurrent { .. }));
-        Ok(taken)
+        let told = if keys.tell { strictest_standing(&taken, now) } else { None };
+        let held = taken.into_iter().filter(|taken| matches!(taken.meter, Meter::Concurrent { .. }));
+        Ok(Held { cells: held.map(|taken| taken.cell).collect(), told })
+    }
+
+    /// A limit's cell, meter and cost of a call, where the limit applies to it.
+    fn weigh<'a>(&'a self, applied: &'a Applied, keys: &Keys<'_>, now: u64) -> Option<Taken<'a>> {
+        let bound = applied.bound(now);
+        let meter = bound.meter_now(&self.shared.calendars, now);
+        let cell = applied.counters.cell(&applied.limit, keys, &meter, now)?;
+        let cost = match applied.limit.counted {
+            Counted::Calls => 1,
+            Counted::Cost => self.costs.of(keys),
+        };
+        Some(Taken { applied, bound, meter, cell, cost })
+    }
+
+    /// The refusal of whichever limit makes the call wait for longest: `first` has refused, `rest` is only asked.
+    fn strictest<'a>(
+        &'a self,
+        first: Taken<'a>,
+        over: Over,
+        rest: impl Iterator<Item = &'a Applied>,
+        keys: &Keys<'_>,
+        now: u64,
+    ) -> Refusal {
+        let mut worst = (first, over);
+        for applied in rest {
+            let Some(asked) = self.weigh(applied, keys, now) else { continue };
+            if let Err(over) = asked.meter.peek(&asked.cell, asked.cost, now)
+                && over.wait > worst.1.wait
+            {
+                worst = (asked, over);
+            }
+        }
+        let (Taken { applied, bound, meter, cell, cost }, over) = worst;
+        applied.tally.refused(|| counters::describe(applied.limit.per, applied.limit.prefix, keys));
+        let standing = meter.standing(&cell, now);
+        Refusal::new(&applied.limit, bound, cost, standing, over)
     }
 
     /// Forgets keys that no longer count. To be called now and then, for it looks at every key. A flood of new keys
     /// is bounded without it.
     pub fn sweep(&self, now: u64) {
         for applied in self.all() {
-            if let Counters::Keyed(table) = &*applied.counters {
-                table.sweep(&applied.meter, now);
-            }
+            applied.counters.sweep(&applied.meter_now(&self.shared.calendars, now), now);
         }
     }
 
     /// Keys that are remembered, over all limits.
     #[must_use]
     pub fn keys(&self) -> usize {
-        let keyed = self.all().map(|applied| match &*applied.counters {
-            Counters::One(_) => 1,
-            Counters::Named(cells) => cells.len(),
-            Counters::Keyed(table) => table.len(),
-        });
-        keyed.sum()
+        self.all().map(|applied| applied.counters.len()).sum()
     }
 
     /// Whether there are none.
@@ -168,101 +235,10 @@ impl Limits {
     }
 }
 
-/// The refusal of whichever limit makes the call wait for longest: `first` has refused, `rest` is only asked.
-fn strictest<'a>(
-    first: &'a Applied,
-    over: Over,
-    rest: impl Iterator<Item = &'a Applied>,
-    keys: &Keys<'_>,
-    now: u64,
-) -> Refusal {
-    let mut worst = (first, over);
-    for applied in rest {
-        let Some(cell) = applied.counters.cell(applied.limit.per, keys, &applied.meter, now) else { continue };
-        if let Err(over) = applied.meter.peek(&cell, now)
-            && over.wait > worst.1.wait
-        {
-            worst = (applied, over);
-        }
-    }
-    Refusal::new(&worst.0.limit, worst.1)
-}
-
-/// Names that a limit's cells may have.
-struct Names<'a> {
-    listeners: Vec<&'a str>,
-    servers: Vec<&'a str>,
-}
-
-impl Applied {
-    fn new(limit: &Arc<Limit>, before: &[Self], names: &Names<'_>) -> Self {
-        let meter = match limit.measure {
-            Measure::Rate { count, period, burst } => Meter::Rate(Rate::new(count, period, burst)),
-            Measure::Concurrent(max) => Meter::Concurrent { max },
-        };
-        let same = before.iter().find(|old| {
-            let counts_alike = match (old.meter, meter) {
-                (Meter::Concurrent { .. }, Meter::Concurrent { .. }) => true,
-                // A debt in the old rate's tokens means nothing in the new one's.
-                (old, new) => old == new,
-            };
-            old.limit.name == limit.name && old.limit.per == limit.per && counts_alike
-        });
-        let counters = match (limit.per, same.map(|old| &old.counters)) {
-            (LimitScope::Listener, old) => Arc::new(Counters::named(&names.listeners, old)),
-            (LimitScope::Server, old) => Arc::new(Counters::named(&names.servers, old)),
-            (_, Some(old)) => Arc::clone(old),
-            (LimitScope::Global, None) => Arc::new(Counters::One(Arc::default())),
-            (_, None) => Arc::new(Counters::Keyed(Box::new(Table::new()))),
-        };
-        Self { limit: Arc::clone(limit), meter, counters }
-    }
-}
-
-impl Counters {
-    fn named(names: &[&str], old: Option<&Arc<Self>>) -> Self {
-        let old = match old.map(|old| &**old) {
-            Some(Self::Named(cells)) => Some(cells),
-            _ => None,
-        };
-        let cell = |name: &str| old.and_then(|old| old.get(name)).map(Arc::clone).unwrap_or_default();
-        Self::Named(names.iter().map(|name| ((*name).to_owned(), cell(name))).collect())
-    }
-
-    /// The cell of a call; `None` where the call has no such key: a list has no tool.
-    fn cell(&self, scope: LimitScope, keys: &Keys<'_>, meter: &Meter, now: u64) -> Option<Arc<Cell>> {
-        let table = match self {
-            Self::One(cell) => return Some(Arc::clone(cell)),
-            Self::Named(cells) => {
-                let name = if scope == LimitScope::Listener { Some(keys.listener) } else { keys.server };
-                return name.and_then(|name| cells.get(name)).map(Arc::clone);
-            }
-            Self::Keyed(table) => table,
-        };
-        Some(match scope {
-            LimitScope::Address => table.cell(|hasher| write_address(hasher, keys.address), meter, now),
-            LimitScope::Tool | LimitScope::ClientTool => {
-                let (server, tool) = (keys.server.unwrap_or_default(), keys.tool?);
-                let client = if scope == LimitScope::Tool { "" } else { keys.client };
-                table.cell(|hasher| [client, server, tool].iter().for_each(|text| write(hasher, text)), meter, now)
-            }
-            _ => table.cell(|hasher| write(hasher, keys.client), meter, now),
-        })
-    }
-}
-
-/// With its length, so that texts that follow each other cannot be cut elsewhere.
-fn write(hasher: &mut dyn Hasher, text: &str) {
-    hasher.write_usize(text.len());
-    hasher.write(text.as_bytes());
-}
-
-fn write_address(hasher: &mut dyn Hasher, address: IpAddr) {
-    match address.to_canonical() {
-        IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
-        // Whoever has one address of a /64 has all of them.
-        IpAddr::V6(address) => hasher.write_u64((address.to_bits() >> 64) as u64),
-    }
+/// Of what was counted for the client alone, where it stands worst. What others use is not told.
+fn strictest_standing(taken: &[Taken<'_>], now: u64) -> Option<Told> {
+    let own = taken.iter().filter(|taken| taken.applied.limit.per.has(LimitScope::CLIENT | LimitScope::ADDRESS));
+    own.map(|taken| Told::new(taken.bound, taken.meter.standing(&taken.cell, now))).min_by_key(|told| told.remaining)
 }
 
 #[cfg(test)]

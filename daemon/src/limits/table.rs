@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use toolgate_protocol::limiter::{Cell, Meter};
 
@@ -21,11 +21,23 @@ const FEW: usize = 16;
 pub(super) struct Table {
     keyed: RandomState,
     shards: [Mutex<Shard>; SHARDS],
+    /// Of quotas, which survive the process: keys have their words as well.
+    ledger: Option<Mutex<Restored>>,
+}
+
+/// What the last process counted, by the words of its key, until a call comes for it.
+#[derive(Debug, Default)]
+struct Restored {
+    /// Of the period.
+    number: u64,
+    used: HashMap<Box<str>, u64>,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
-    cells: HashMap<u64, Arc<Cell>, BuildHasherDefault<Hashed>>,
+    cells: HashMap<u64, Cell, BuildHasherDefault<Hashed>>,
+    /// The words of keys, where they are wanted.
+    words: HashMap<u64, Box<str>, BuildHasherDefault<Hashed>>,
     /// Grown to this, a shard first forgets: twice what was left, so that forgetting costs each key once.
     sweep_at: usize,
 }
@@ -49,44 +61,114 @@ impl Hasher for Hashed {
 }
 
 impl Table {
-    pub(super) fn new() -> Self {
-        Self { keyed: RandomState::new(), shards: std::array::from_fn(|_| Mutex::default()) }
+    /// An empty table; `keeps_words` where keys are to be known by their words as well.
+    pub(super) fn new(keeps_words: bool) -> Self {
+        Self {
+            keyed: RandomState::new(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            ledger: keeps_words.then(Mutex::default),
+        }
     }
 
-    /// The cell of the key that `write` writes; a new one where it has none.
-    pub(super) fn cell(&self, write: impl FnOnce(&mut dyn Hasher), meter: &Meter, now: u64) -> Arc<Cell> {
+    /// The cell of the key that `write` writes and `words` tells; a new one where it has none.
+    pub(super) fn cell(
+        &self,
+        write: impl FnOnce(&mut dyn Hasher),
+        words: impl FnOnce() -> String,
+        meter: &Meter,
+        now: u64,
+    ) -> Cell {
         let mut hasher = self.keyed.build_hasher();
         write(&mut hasher);
         let hash = hasher.finish();
         // The table uses the low bits and the seven highest.
         let shard = &self.shards[(hash >> 40) as usize % SHARDS];
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = lock(shard);
         if let Some(cell) = shard.cells.get(&hash) {
-            return Arc::clone(cell);
+            return cell.clone();
         }
         if shard.cells.len() >= shard.sweep_at.max(FEW) {
             shard.sweep(meter, now);
         }
-        Arc::clone(shard.cells.entry(hash).or_default())
+        let cell = shard.cells.entry(hash).or_insert_with(|| meter.cell()).clone();
+        if let Some(ledger) = &self.ledger {
+            let words = words().into_boxed_str();
+            if let Meter::Quota(quota, period) = meter
+                && let Some(used) = lock(ledger).take(&words, period.number)
+            {
+                quota.restore(&cell, used, *period);
+            }
+            shard.words.insert(hash, words);
+        }
+        cell
+    }
+
+    /// What an earlier process counted for the key of these words in a period.
+    pub(super) fn restore(&self, words: &str, used: u64, number: u64) {
+        if let Some(ledger) = &self.ledger {
+            let mut ledger = lock(ledger);
+            ledger.number = number;
+            ledger.used.insert(words.into(), used);
+        }
+    }
+
+    /// What was restored of a period and no call has come for yet.
+    pub(super) fn restored(&self, number: u64) -> Vec<(Box<str>, u64)> {
+        let Some(ledger) = &self.ledger else { return Vec::new() };
+        let mut ledger = lock(ledger);
+        ledger.turn(number);
+        ledger.used.iter().map(|(words, used)| (words.clone(), *used)).collect()
     }
 
     /// Forgets idle keys.
     pub(super) fn sweep(&self, meter: &Meter, now: u64) {
         for shard in &self.shards {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).sweep(meter, now);
+            lock(shard).sweep(meter, now);
         }
     }
 
     /// Keys that have a cell.
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).cells.len()).sum()
+        self.shards.iter().map(|shard| lock(shard).cells.len()).sum()
     }
+
+    /// Every cell, with the words of its key where they are kept. Each shard is locked for its turn.
+    pub(super) fn each(&self, mut look: impl FnMut(Option<&str>, &Cell)) {
+        for shard in &self.shards {
+            let shard = lock(shard);
+            for (hash, cell) in &shard.cells {
+                look(shard.words.get(hash).map(|words| &**words), cell);
+            }
+        }
+    }
+}
+
+impl Restored {
+    /// Forgets what belongs to another period.
+    fn turn(&mut self, number: u64) {
+        if self.number != number {
+            self.used = HashMap::new();
+        }
+    }
+
+    fn take(&mut self, words: &str, number: u64) -> Option<u64> {
+        self.turn(number);
+        self.used.remove(words)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shard {
     fn sweep(&mut self, meter: &Meter, now: u64) {
         // A cell that somebody else holds is about to be used. It was given out under this lock.
-        self.cells.retain(|_, cell| Arc::strong_count(cell) > 1 || !meter.is_idle(cell, now));
+        self.cells.retain(|_, cell| {
+            meter.settle(cell, now);
+            cell.is_shared() || !meter.is_idle(cell, now)
+        });
+        self.words.retain(|hash, _| self.cells.contains_key(hash));
         self.sweep_at = self.cells.len() * 2;
         if self.cells.capacity() > self.sweep_at.max(FEW) * 2 {
             self.cells.shrink_to(self.sweep_at);
@@ -104,11 +186,16 @@ mod tests {
 
     #[test]
     fn keys_have_cells_of_their_own_and_keep_them() {
-        let (table, meter) = (Table::new(), Meter::Concurrent { max: 1 });
-        let cell = |key: u64| table.cell(|hasher| hasher.write_u64(key), &meter, 0);
+        let (table, meter) = (Table::new(false), Meter::Concurrent { max: 1 });
+        let cell = |key: u64| table.cell(|hasher| hasher.write_u64(key), String::new, &meter, 0);
         let held: Vec<_> = (0..1000).map(cell).collect();
         assert_eq!(table.len(), 1000);
-        assert!(held.iter().zip(0..).all(|(held, key)| Arc::ptr_eq(held, &cell(key))));
+        assert!(
+            held.iter()
+                .zip(0..)
+                .all(|(held, key)| meter.take(&cell(key), 1, 0).is_ok() && meter.take(held, 1, 0).is_err())
+        );
+        held.iter().for_each(|held| meter.give_back(held, 1, 0));
         table.sweep(&meter, 0);
         assert_eq!(table.len(), 1000, "what is held is not forgotten");
         drop(held);
@@ -118,12 +205,12 @@ mod tests {
 
     #[test]
     fn a_flood_of_keys_leaves_only_those_that_still_count() {
-        let (table, second) = (Table::new(), 1_000_000_000);
+        let (table, second) = (Table::new(false), 1_000_000_000);
         let meter = Meter::Rate(Rate::new(1, Duration::from_secs(1), 1));
         for key in 0..100_000_u64 {
             // A thousand new keys per second, each idle after one.
             let now = second + key * second / 1000;
-            meter.take(&table.cell(|hasher| hasher.write_u64(key), &meter, now), now).unwrap();
+            meter.take(&table.cell(|hasher| hasher.write_u64(key), String::new, &meter, now), 1, now).unwrap();
         }
         assert!((1000..10_000).contains(&table.len()), "{} keys are left", table.len());
     }

@@ -8,13 +8,14 @@ use toolgate_protocol::forwarded::Header;
 use toolgate_protocol::names::Aliases;
 
 use super::*;
-use crate::config::settings;
+use crate::config::settings::{self, Measure};
 
 const SECOND: u64 = 1_000_000_000;
 const NOW: u64 = 100 * SECOND;
 
 fn limit(name: &str, per: LimitScope, measure: Measure) -> Arc<Limit> {
-    Arc::new(Limit { name: name.to_owned(), per, measure, message: None })
+    let prefix = settings::Prefix { v4: 32, v6: 64 };
+    Arc::new(Limit { name: name.to_owned(), per, prefix, measure, counted: Counted::Calls, message: None })
 }
 
 fn per_minute(name: &str, per: LimitScope, count: u64) -> Arc<Limit> {
@@ -53,6 +54,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             health: None,
             weights: Vec::new(),
             limits: limits.to_vec(),
+            costs: Vec::new(),
         };
         (name.to_owned(), Arc::new(value))
     };
@@ -68,6 +70,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
         keys: BTreeMap::new(),
         tiers: BTreeMap::from([("free".to_owned(), Arc::new(tier))]),
         limits: everywhere.to_vec(),
+        loops: settings::Loops::default(),
         daemon: settings::Daemon {
             cores: 1,
             runtime_dir: PathBuf::new(),
@@ -92,6 +95,7 @@ const ANA: Keys<'static> = Keys {
     tier: Some("free"),
     server: Some("s"),
     tool: Some("echo"),
+    tell: true,
 };
 
 /// How many of 20 calls pass.
@@ -101,23 +105,22 @@ fn passing(limits: &Limits, keys: &Keys<'_>) -> usize {
 
 #[test]
 fn no_limits_let_everything_pass() {
-    assert_eq!(passing(&Limits::new(&settings(&[], &[], &[]), None), &ANA), 20);
+    assert_eq!(passing(&Limits::at(&settings(&[], &[], &[]), None, NOW), &ANA), 20);
 }
 
 #[test]
 fn what_is_counted_together_is_the_scopes_business() {
-    use LimitScope::{Address, Client, ClientTool, Global, Server, Tool};
     let other = IpAddr::from([198, 51, 100, 1]);
     for (scope, client, address, server, tool) in [
-        (Global, 3, 3, 3, 3),
-        (Address, 3, 6, 3, 3),
-        (Client, 6, 3, 3, 3),
-        (Server, 3, 3, 6, 3),
-        (Tool, 3, 3, 6, 6),
-        (ClientTool, 6, 3, 6, 6),
+        (LimitScope::GLOBAL, 3, 3, 3, 3),
+        (LimitScope::ADDRESS, 3, 6, 3, 3),
+        (LimitScope::CLIENT, 6, 3, 3, 3),
+        (LimitScope::SERVER, 3, 3, 6, 3),
+        (LimitScope::TOOL, 3, 3, 6, 6),
+        (LimitScope::CLIENT | LimitScope::TOOL, 6, 3, 6, 6),
     ] {
         let both = |changed: Keys<'_>| {
-            let limits = Limits::new(&settings(&[per_minute("l", scope, 3)], &[], &[]), None);
+            let limits = Limits::at(&settings(&[per_minute("l", scope, 3)], &[], &[]), None, NOW);
             passing(&limits, &ANA) + passing(&limits, &changed)
         };
         assert_eq!(both(Keys { client: "bo", ..ANA }), client, "{scope:?} by client");
@@ -159,15 +162,16 @@ fn listeners_count_each_on_its_own() {
             lenient: false,
             compression: Vec::new(),
             refusal_status: settings::RefusalStatus::Auto,
+            rate_headers: false,
             bounds: bounds.clone(),
             security_headers: Vec::new(),
             limits,
         })
     };
-    let own = vec![per_minute("own", LimitScope::Client, 2)];
+    let own = vec![per_minute("own", LimitScope::CLIENT, 2)];
     let listeners = vec![listener("public", Vec::new()), listener("partner", own)];
-    let all = [per_minute("each", LimitScope::Listener, 3)];
-    let limits = Limits::new(&Settings { listeners, ..settings(&all, &[], &[]) }, None);
+    let all = [per_minute("each", LimitScope::LISTENER, 3)];
+    let limits = Limits::at(&Settings { listeners, ..settings(&all, &[], &[]) }, None, NOW);
     assert_eq!(passing(&limits, &ANA), 3);
     assert_eq!(passing(&limits, &Keys { listener: "partner", ..ANA }), 2);
     assert_eq!(passing(&limits, &Keys { listener: "partner", client: "bo", ..ANA }), 1);
@@ -175,16 +179,16 @@ fn listeners_count_each_on_its_own() {
 
 #[test]
 fn a_limit_without_its_key_does_not_apply() {
-    let limits = Limits::new(&settings(&[per_minute("l", LimitScope::Tool, 1)], &[], &[]), None);
+    let limits = Limits::at(&settings(&[per_minute("l", LimitScope::TOOL, 1)], &[], &[]), None, NOW);
     assert_eq!(passing(&limits, &Keys { tool: None, ..ANA }), 20);
-    let limits = Limits::new(&settings(&[per_minute("l", LimitScope::Server, 1)], &[], &[]), None);
+    let limits = Limits::at(&settings(&[per_minute("l", LimitScope::SERVER, 1)], &[], &[]), None, NOW);
     assert_eq!(passing(&limits, &Keys { server: None, ..ANA }), 20);
 }
 
 #[test]
 fn a_limit_applies_where_it_stands() {
-    let limits = settings(&[], &[per_minute("tier", LimitScope::Client, 2)], &[per_minute("s", LimitScope::Global, 5)]);
-    let limits = Limits::new(&limits, None);
+    let limits = settings(&[], &[per_minute("tier", LimitScope::CLIENT, 2)], &[per_minute("s", LimitScope::GLOBAL, 5)]);
+    let limits = Limits::at(&limits, None, NOW);
     assert_eq!(passing(&limits, &ANA), 2);
     assert_eq!(passing(&limits, &Keys { tier: None, ..ANA }), 3, "the server's limit has two less");
     assert_eq!(passing(&limits, &Keys { tier: None, server: Some("t"), ..ANA }), 20);
@@ -192,7 +196,7 @@ fn a_limit_applies_where_it_stands() {
 
 #[test]
 fn the_addresses_of_one_network_count_as_one() {
-    let limits = Limits::new(&settings(&[per_minute("l", LimitScope::Address, 2)], &[], &[]), None);
+    let limits = Limits::at(&settings(&[per_minute("l", LimitScope::ADDRESS, 2)], &[], &[]), None, NOW);
     let from = |address: &str| passing(&limits, &Keys { address: address.parse().unwrap(), ..ANA });
     assert_eq!((from("2001:db8::1"), from("2001:db8::ffff"), from("2001:db8:0:1::1")), (2, 0, 2));
     assert_eq!((from("192.0.2.7"), from("::ffff:192.0.2.7")), (2, 0));
@@ -202,9 +206,9 @@ fn the_addresses_of_one_network_count_as_one() {
 fn a_refused_call_uses_up_nothing_and_the_longest_wait_is_told() {
     let limits = Limits::new(
         &settings(
-            &[per_minute("wide", LimitScope::Client, 10)],
-            &[per_minute("narrow", LimitScope::ClientTool, 1)],
-            &[per_minute("narrowest", LimitScope::Server, 1), at_once("calls", LimitScope::Client, 1)],
+            &[per_minute("wide", LimitScope::CLIENT, 10)],
+            &[per_minute("narrow", LimitScope::CLIENT | LimitScope::TOOL, 1)],
+            &[per_minute("narrowest", LimitScope::SERVER, 1), at_once("calls", LimitScope::CLIENT, 1)],
         ),
         None,
     );
@@ -220,8 +224,8 @@ fn a_refused_call_uses_up_nothing_and_the_longest_wait_is_told() {
 #[test]
 fn the_strictest_of_several_limits_answers() {
     let slow =
-        limit("slow", LimitScope::Client, Measure::Rate { count: 1, period: Duration::from_secs(3600), burst: 1 });
-    let limits = Limits::new(&settings(&[per_minute("fast", LimitScope::Client, 1), slow], &[], &[]), None);
+        limit("slow", LimitScope::CLIENT, Measure::Rate { count: 1, period: Duration::from_secs(3600), burst: 1 });
+    let limits = Limits::at(&settings(&[per_minute("fast", LimitScope::CLIENT, 1), slow], &[], &[]), None, NOW);
     drop(limits.check(&ANA, NOW).unwrap());
     let refusal = limits.check(&ANA, NOW).unwrap_err();
     assert_eq!((refusal.limit.name.as_str(), refusal.retry_after_seconds()), ("slow", 3600));
@@ -229,7 +233,7 @@ fn the_strictest_of_several_limits_answers() {
 
 #[test]
 fn calls_in_flight_count_until_they_end() {
-    let limits = Limits::new(&settings(&[at_once("l", LimitScope::Client, 2)], &[], &[]), None);
+    let limits = Limits::at(&settings(&[at_once("l", LimitScope::CLIENT, 2)], &[], &[]), None, NOW);
     let held = (limits.check(&ANA, NOW).unwrap(), limits.check(&ANA, NOW).unwrap());
     assert_eq!(limits.check(&ANA, NOW).unwrap_err().retry_after_seconds(), 1);
     assert!(limits.check(&Keys { client: "bo", ..ANA }, NOW).is_ok());
@@ -239,23 +243,23 @@ fn calls_in_flight_count_until_they_end() {
 
 #[test]
 fn counters_survive_a_reload_where_the_limit_stays() {
-    let everywhere = [per_minute("rate", LimitScope::Client, 3), at_once("calls", LimitScope::Server, 5)];
-    let before = Limits::new(&settings(&everywhere, &[], &[]), None);
+    let everywhere = [per_minute("rate", LimitScope::CLIENT, 3), at_once("calls", LimitScope::SERVER, 5)];
+    let before = Limits::at(&settings(&everywhere, &[], &[]), None, NOW);
     let held = before.check(&ANA, NOW).unwrap();
-    let after = Limits::new(&settings(&everywhere, &[], &[]), Some(&before));
+    let after = Limits::at(&settings(&everywhere, &[], &[]), Some(&before), NOW);
     drop(before);
     assert_eq!(passing(&after, &ANA), 2, "one of three is used up");
 
-    let raised = [per_minute("rate", LimitScope::Client, 6), at_once("calls", LimitScope::Server, 1)];
-    let raised = Limits::new(&settings(&raised, &[], &[]), Some(&after));
+    let raised = [per_minute("rate", LimitScope::CLIENT, 6), at_once("calls", LimitScope::SERVER, 1)];
+    let raised = Limits::at(&settings(&raised, &[], &[]), Some(&after), NOW);
     assert_eq!(raised.check(&ANA, NOW).unwrap_err().limit.name, "calls", "a call from before still counts");
     drop(held);
-    assert_eq!(passing(&raised, &ANA), 6);
+    assert_eq!(passing(&raised, &ANA), 3, "of six, three are used up");
 }
 
 #[test]
 fn idle_keys_are_forgotten() {
-    let limits = Limits::new(&settings(&[per_minute("l", LimitScope::Client, 1)], &[], &[]), None);
+    let limits = Limits::at(&settings(&[per_minute("l", LimitScope::CLIENT, 1)], &[], &[]), None, NOW);
     for client in 0..500 {
         drop(limits.check(&Keys { client: &client.to_string(), ..ANA }, NOW).unwrap());
     }
@@ -267,11 +271,152 @@ fn idle_keys_are_forgotten() {
 
 #[test]
 fn a_refusal_tells_an_agent_what_to_do() {
-    let limits = Limits::new(&settings(&[per_minute("free", LimitScope::Client, 1)], &[], &[]), None);
+    let limits = Limits::at(&settings(&[per_minute("free", LimitScope::CLIENT, 1)], &[], &[]), None, NOW);
     drop(limits.check(&ANA, NOW).unwrap());
     assert_eq!(
         limits.check(&ANA, NOW).unwrap_err().to_string(),
         "The limit `free` is reached: 1 call per minute for you. Nothing was executed. \
          Wait 60 s, then repeat the call; do not repeat it sooner."
     );
+}
+
+#[test]
+fn pairs_of_scopes_count_what_is_alike_in_both() {
+    let pair = |per| Limits::at(&settings(&[per_minute("l", per, 3)], &[], &[]), None, NOW);
+    let (bo, other) = (Keys { client: "bo", ..ANA }, Keys { server: Some("t"), ..ANA });
+    let limits = pair(LimitScope::CLIENT | LimitScope::SERVER);
+    assert_eq!((passing(&limits, &ANA), passing(&limits, &bo), passing(&limits, &other)), (3, 3, 3));
+    assert_eq!(passing(&limits, &Keys { tool: Some("add"), ..ANA }), 0);
+    let limits = pair(LimitScope::TIER | LimitScope::SERVER);
+    assert_eq!((passing(&limits, &ANA), passing(&limits, &bo), passing(&limits, &other)), (3, 0, 3));
+    assert_eq!(passing(&limits, &Keys { tier: None, ..ANA }), 20, "no tier, no limit of it");
+    let limits = pair(LimitScope::ADDRESS | LimitScope::TOOL);
+    assert_eq!((passing(&limits, &ANA), passing(&limits, &bo)), (3, 0));
+    assert_eq!(passing(&limits, &Keys { address: [198, 51, 100, 1].into(), ..ANA }), 3);
+}
+
+#[test]
+fn a_prefix_says_how_much_of_an_address_counts() {
+    let wide =
+        Limit { prefix: settings::Prefix { v4: 24, v6: 48 }, ..(*per_minute("l", LimitScope::ADDRESS, 2)).clone() };
+    let limits = Limits::at(&settings(&[Arc::new(wide)], &[], &[]), None, NOW);
+    let from = |address: &str| passing(&limits, &Keys { address: address.parse().unwrap(), ..ANA });
+    assert_eq!((from("192.0.2.7"), from("192.0.2.200"), from("192.0.3.7")), (2, 0, 2));
+    assert_eq!((from("2001:db8:0:1::1"), from("2001:db8:0:2::1"), from("2001:db8:1::1")), (2, 0, 2));
+    assert_eq!(
+        counters::describe(LimitScope::ADDRESS, settings::Prefix { v4: 24, v6: 48 }, &ANA),
+        "address=192.0.2.0/24"
+    );
+}
+
+#[test]
+fn a_budget_counts_what_tools_cost() {
+    let budget = Limit { counted: Counted::Cost, ..(*per_minute("budget", LimitScope::CLIENT, 100)).clone() };
+    let mut settings = settings(&[Arc::new(budget)], &[], &[]);
+    let server = Arc::get_mut(settings.servers.get_mut("s").unwrap()).unwrap();
+    server.costs = vec![("echo".to_owned(), 30), ("free*".to_owned(), 0), ("*".to_owned(), 2)];
+    let limits = Limits::at(&settings, None, NOW);
+    assert_eq!(passing(&limits, &ANA), 3);
+    let refusal = limits.check(&ANA, NOW).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "The limit `budget` is reached: a cost of 100 per minute for you, and this call costs 30. Nothing was \
+         executed. Wait 12 s, then repeat the call; do not repeat it sooner."
+    );
+    assert_eq!(passing(&limits, &Keys { tool: Some("free-for-all"), ..ANA }), 20);
+    assert_eq!(passing(&limits, &Keys { tool: Some("add"), ..ANA }), 5);
+    assert_eq!(passing(&limits, &Keys { tool: None, ..ANA }), 0);
+}
+
+#[test]
+fn a_client_is_told_of_what_counts_it_alone() {
+    let everywhere = [per_minute("all", LimitScope::GLOBAL, 2), per_minute("mine", LimitScope::CLIENT, 5)];
+    let limits = Limits::at(&settings(&everywhere, &[], &[]), None, NOW);
+    let told = limits.check(&ANA, NOW).unwrap().told.clone().unwrap();
+    assert_eq!(
+        (told.policy(), told.standing()),
+        ("\"mine\";q=5;w=60".parse().unwrap(), "\"mine\";r=4;t=12".parse().unwrap())
+    );
+    assert!(limits.check(&Keys { tell: false, ..ANA }, NOW).unwrap().told.is_none());
+    let refusal = limits.check(&ANA, NOW).unwrap_err();
+    assert_eq!(refusal.told.standing(), "\"all\";r=0;t=60", "whoever is refused is told by what");
+}
+
+#[test]
+fn a_quota_goes_on_in_the_next_process() {
+    let quota = |per| limit("daily", per, Measure::Quota { count: 5, unit: toolgate_protocol::limiter::Unit::Day });
+    for per in [LimitScope::GLOBAL, LimitScope::SERVER, LimitScope::CLIENT | LimitScope::TOOL] {
+        let settings = settings(&[quota(per)], &[], &[]);
+        let first = Limits::at(&settings, None, NOW);
+        for _ in 0..3 {
+            drop(first.check(&ANA, NOW).unwrap());
+        }
+        let saved = serde_json::to_string(&first.saved(NOW)).unwrap();
+        let second = Limits::at(&settings, None, NOW);
+        second.restore(&serde_json::from_str(&saved).unwrap(), NOW);
+        assert_eq!(serde_json::to_string(&second.saved(NOW)).unwrap(), saved, "what nobody came for is kept");
+        assert_eq!(passing(&second, &ANA), 2, "{per}");
+        let refusal = second.check(&ANA, NOW).unwrap_err().to_string();
+        assert!(refusal.starts_with("The limit `daily` is reached: 5 calls per day (UTC) "), "{refusal}");
+        // A new period begins anew.
+        let tomorrow = NOW + 25 * 3600 * SECOND;
+        assert!(second.check(&ANA, tomorrow).is_ok());
+    }
+}
+
+#[test]
+fn an_override_holds_for_its_time_and_over_reloads() {
+    let settings =
+        settings(&[per_minute("free", LimitScope::CLIENT, 10)], &[per_minute("x", LimitScope::CLIENT, 99)], &[]);
+    let limits = Limits::at(&settings, None, NOW);
+    assert_eq!(passing(&limits, &ANA), 10);
+    let measure = limits.read_override("free", "30/min", None).unwrap();
+    let value = overrides::Override { measure, until: NOW + 20 * SECOND, who: "uid 0".to_owned(), reason: None };
+    limits.set_override("free", value);
+    let set = Limits::at(&settings, Some(&limits), NOW);
+    assert_eq!(passing(&set, &ANA), 20, "of thirty, ten are used");
+    let report = set.report(NOW);
+    assert_eq!((report[0].configured.as_str(), report[0].effective.as_str()), ("10/min", "30/min"));
+    assert_eq!((report[0].used, report[0].rejected, report[0].top[0].rejected), (30, 10, 10));
+    let reloaded = Limits::at(&settings, Some(&set), NOW);
+    assert_eq!(reloaded.report(NOW)[0].effective, "30/min");
+    assert_eq!(reloaded.report(NOW + 20 * SECOND)[0].effective, "10/min", "it ends without anybody's doing");
+    assert!(limits.revert_override("free").is_some());
+    assert_eq!(Limits::at(&settings, Some(&reloaded), NOW).report(NOW)[0].effective, "10/min");
+    for (name, value, burst, unfit) in [
+        ("none", "1/s", None, overrides::Unfit::Unknown),
+        ("free", "5", None, overrides::Unfit::Value(String::new())),
+        ("free", "0/s", None, overrides::Unfit::Value(String::new())),
+    ] {
+        let refused = limits.read_override(name, value, burst).unwrap_err();
+        assert_eq!(std::mem::discriminant(&refused), std::mem::discriminant(&unfit), "{name} {value}");
+    }
+}
+
+#[test]
+fn the_operators_own_words_are_followed_by_when_to_come_back() {
+    for (message, begins) in [("Server is busy", "Server is busy. "), ("Too many!", "Too many! ")] {
+        let own = Limit { message: Some(message.to_owned()), ..(*per_minute("l", LimitScope::CLIENT, 1)).clone() };
+        let limits = Limits::at(&settings(&[Arc::new(own)], &[], &[]), None, NOW);
+        drop(limits.check(&ANA, NOW).unwrap());
+        let words = limits.check(&ANA, NOW).unwrap_err().to_string();
+        assert_eq!(
+            words.strip_prefix(begins),
+            Some("Nothing was executed. Wait 60 s, then repeat the call; do not repeat it sooner.")
+        );
+    }
+}
+
+#[test]
+fn each_kind_of_limit_admits_what_it_says() {
+    let minute = Duration::from_secs(60);
+    let window = limit("w", LimitScope::CLIENT, Measure::Window { count: 7, period: minute });
+    let limits = Limits::at(&settings(&[window], &[per_minute("r", LimitScope::CLIENT, 15)], &[]), None, NOW);
+    assert_eq!(passing(&limits, &ANA), 7);
+    assert!(limits.check(&ANA, NOW + 59 * SECOND).is_err(), "no token comes back meanwhile");
+    assert!(limits.check(&ANA, NOW + 61 * SECOND).is_ok());
+    limits.sweep(NOW + 61 * SECOND);
+    assert_eq!(limits.keys(), 2);
+    limits.sweep(NOW + 200 * SECOND);
+    assert_eq!(limits.keys(), 0);
 }

@@ -59,6 +59,7 @@ static LISTENER: LazyLock<Arc<Listener>> = LazyLock::new(|| {
         lenient: false,
         compression: Vec::new(),
         refusal_status: RefusalStatus::Auto,
+        rate_headers: false,
         bounds: Bounds {
             head_bytes: 1024,
             headers: 8,

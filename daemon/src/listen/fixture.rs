@@ -106,6 +106,7 @@ pub(crate) fn listener(name: &str) -> Listener {
         lenient: false,
         compression: Vec::new(),
         refusal_status: RefusalStatus::Auto,
+        rate_headers: false,
         bounds: bounds(),
         security_headers: vec![("x-frame-options".into(), "DENY".into())],
         limits: Vec::new(),
@@ -124,6 +125,7 @@ pub(crate) fn settings(listeners: Vec<Listener>) -> Settings {
         keys: BTreeMap::new(),
         tiers: BTreeMap::new(),
         limits: Vec::new(),
+        loops: Loops::default(),
         daemon: Daemon {
             cores: 2,
             runtime_dir: PathBuf::new(),

@@ -6,17 +6,22 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use http::{HeaderName, Response};
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::header_value;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Era;
 
+use crate::body::Body;
 use crate::call::Call;
 use crate::clock;
 use crate::failure::{Failure, Kind};
-use crate::limits::{Held, Keys};
+use crate::limits::{Held, Keys, Refusal};
 use crate::relay::{lists, names};
 use crate::servers::Server;
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const STANDING: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Counts a modern call by what its headers say of it, before its body is read; `read` confirms that they say the same.
 /// What only the body tells, or the client may not use, is left to those who read it.
@@ -31,9 +36,8 @@ pub fn early(call: &mut Call) -> Result<(), Failure> {
     };
     let name = call.headers.get("mcp-name").and_then(|name| header_value::decode(name.as_bytes()));
     let Some((server, own)) = name.as_deref().and_then(|name| names::leads(call, method, name)) else { return Ok(()) };
-    let held = count(call, Some(server), Some(own).filter(|_| method == Method::ToolsCall))?;
-    call.held = Some(held);
-    Ok(())
+    let counted = count(call, Some(server), Some(own).filter(|_| method == Method::ToolsCall));
+    keep(call, counted)
 }
 
 /// Counts a call against every limit that applies to it, unless it was counted [`early`].
@@ -50,12 +54,11 @@ pub fn check(call: &mut Call) -> Result<(), Failure> {
         None => message.envelope.target_str(&message.bytes),
     };
     let server = call.view().single().or_else(|| call.routed.as_ref().map(|routed| &routed.server));
-    let held = count(call, server, own.as_deref().filter(|_| method == Some(Method::ToolsCall)))?;
-    call.held = Some(held);
-    Ok(())
+    let counted = count(call, server, own.as_deref().filter(|_| method == Some(Method::ToolsCall)));
+    keep(call, counted)
 }
 
-fn count(call: &Call, server: Option<&Arc<Server>>, tool: Option<&str>) -> Result<Held, Failure> {
+fn count(call: &Call, server: Option<&Arc<Server>>, tool: Option<&str>) -> Result<Held, Refusal> {
     let client = call.client();
     let keys = Keys {
         listener: &call.entrance.listener.name,
@@ -64,9 +67,35 @@ fn count(call: &Call, server: Option<&Arc<Server>>, tool: Option<&str>) -> Resul
         tier: client.tier.as_ref().map(|tier| tier.name.as_str()),
         server: server.map(|server| server.settings.name.as_str()),
         tool,
+        tell: call.entrance.listener.rate_headers,
     };
-    let checked = call.policy.limits.check(&keys, clock::nanos_at(call.times.read));
-    checked.map_err(|refusal| Failure::new(Kind::Limited, refusal.to_string()).retry_after(refusal.retry_after))
+    call.policy.limits.check(&keys, clock::nanos_at(call.times.read))
+}
+
+/// Keeps what the call holds, and what its client is to be told.
+fn keep(call: &mut Call, counted: Result<Held, Refusal>) -> Result<(), Failure> {
+    match counted {
+        Ok(mut held) => {
+            call.told = held.told.take();
+            call.held = Some(held);
+            Ok(())
+        }
+        Err(refusal) => {
+            let failure = Failure::new(Kind::Limited, refusal.to_string());
+            let failure = failure.retry_after(refusal.retry_after).with_data(refusal.data());
+            call.told = Some(refusal.told).filter(|_| call.entrance.listener.rate_headers);
+            Err(failure)
+        }
+    }
+}
+
+/// Tells the client where it stands, where a limit of its own applied or one refused the call.
+pub fn tell(call: &Call, response: &mut Response<Body>) {
+    if let Some(told) = &call.told {
+        let headers = response.headers_mut();
+        headers.insert(POLICY, told.policy());
+        headers.insert(STANDING, told.standing());
+    }
 }
 
 fn is_free(method: Method) -> bool {

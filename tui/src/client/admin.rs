@@ -115,9 +115,28 @@ impl AdminClient {
         body: &impl Serialize,
         if_match: Option<u64>,
     ) -> Result<Answer, Failure> {
+        self.change(Method::POST, route, body, if_match).await
+    }
+
+    /// Sets something.
+    pub(crate) async fn put(&mut self, route: &str, body: &impl Serialize) -> Result<Answer, Failure> {
+        self.change(Method::PUT, route, body, None).await
+    }
+
+    /// Takes something away.
+    pub(crate) async fn delete(&mut self, route: &str, body: &impl Serialize) -> Result<Answer, Failure> {
+        self.change(Method::DELETE, route, body, None).await
+    }
+
+    async fn change(
+        &mut self,
+        method: Method,
+        route: &str,
+        body: &impl Serialize,
+        if_match: Option<u64>,
+    ) -> Result<Answer, Failure> {
         let body = serde_json::to_vec(body).map_err(|error| Failure::local("The request cannot be written", error))?;
-        let mut request =
-            Request::builder().method(Method::POST).uri(route).header(header::CONTENT_TYPE, "application/json");
+        let mut request = Request::builder().method(method).uri(route).header(header::CONTENT_TYPE, "application/json");
         if let Some(revision) = if_match {
             request = request.header(header::IF_MATCH, format!("\"{revision}\""));
         }

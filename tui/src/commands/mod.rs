@@ -11,6 +11,7 @@ mod generate;
 mod history;
 mod interrupt;
 mod key;
+mod limits;
 mod probe;
 mod rollback;
 mod server;
@@ -49,6 +50,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Config(Config::Rollback(rollback))) => block_on(rollback::run(&context, &rollback)),
         Some(Command::Server(server)) => server::run(&context, server),
         Some(Command::Breaker(breaker)) => block_on(breaker::run(&context, breaker)),
+        Some(Command::Limits { change }) => block_on(limits::run(&context, change)),
         Some(Command::Key(Key::Create(create))) => block_on(key::create(&context, &create)),
         Some(Command::Bridge(bridge)) => bridge::run(&bridge),
         Some(Command::ClientConfig(config)) => client_config::run(&context, &config),

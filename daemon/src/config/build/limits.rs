@@ -1,14 +1,17 @@
 //! Limits: `[[limit]]`, and `limits` of listeners, servers and tiers.
 //!
-//! One entry bounds one thing: a rate or a number in flight.
+//! One entry bounds one thing: a rate, a quota, or a number in flight.
 
 use std::sync::Arc;
 
 use super::super::section::Section;
-use super::super::settings::{Limit, LimitScope, Measure};
+use super::super::settings::{Counted, Limit, LimitScope, Measure, Prefix};
 use super::super::tree::{Node, Table};
 use super::super::units;
 use super::Context;
+
+/// Keys of which a limit has one: what it bounds.
+const BOUNDS: [&str; 3] = ["rate", "quota", "concurrent"];
 
 /// The limits of a list; `owner` begins the names of those that have none written.
 pub(super) fn limits(node: Option<&Node>, owner: &str, context: &mut Context<'_>) -> Vec<Arc<Limit>> {
@@ -22,7 +25,7 @@ pub(super) fn limits(node: Option<&Node>, owner: &str, context: &mut Context<'_>
 
 fn limit(node: &Node, table: &Table, standard_name: &str, context: &mut Context<'_>) -> Option<Limit> {
     let section = Section::new(Some(table), "limit[]");
-    if section.lacks("per") {
+    if section.lacks("per") || section.written("per").is_some_and(|per| per.elements().is_empty()) {
         context.error(
             "missing-key",
             node.place,
@@ -30,77 +33,102 @@ fn limit(node: &Node, table: &Table, standard_name: &str, context: &mut Context<
             "add `per`, such as per = \"client\" or per = \"global\"",
         );
     }
-    check_algorithm(section, context);
+    let per = scope(section, context);
     Some(Limit {
         name: section.text("name").unwrap_or_else(|| standard_name.to_owned()),
-        per: scope(&section.text("per").unwrap_or_default())?,
+        per,
+        prefix: prefix(section, per, context),
         measure: measure(node, section, context)?,
+        counted: if section.text("count").as_deref() == Some("cost") { Counted::Cost } else { Counted::Calls },
         message: section.text("message"),
     })
 }
 
+/// All that is named; a tool is one of a server, and everything has to be alike in it.
+fn scope(section: Section<'_>, context: &mut Context<'_>) -> LimitScope {
+    let named = section.list("per", LimitScope::parse);
+    if let Some(per) = section.written("per").filter(|_| named.len() > 1 && named.contains(&LimitScope::GLOBAL)) {
+        context.error(
+            "conflict",
+            per.place,
+            "what is counted for everybody together cannot be counted by anything else as well",
+            "leave \"global\" out, or write two limits",
+        );
+    }
+    named.into_iter().fold(LimitScope::GLOBAL, |all, one| all | one)
+}
+
+fn prefix(section: Section<'_>, per: LimitScope, context: &mut Context<'_>) -> Prefix {
+    for key in ["prefix_v4", "prefix_v6"] {
+        if let Some(node) = section.written(key).filter(|_| !per.has(LimitScope::ADDRESS)) {
+            let message = format!("`{key}` belongs to a limit per address, and this one is not");
+            context.error("conflict", node.place, message, "remove it, or add \"address\" to `per`");
+        }
+    }
+    Prefix { v4: section.count("prefix_v4"), v6: section.count("prefix_v6") }
+}
+
 fn measure(node: &Node, section: Section<'_>, context: &mut Context<'_>) -> Option<Measure> {
-    match (section.written("rate"), section.written("concurrent")) {
-        (Some(_), None) => {
-            let (count, period) = units::rate(&section.text("rate")?).ok()?;
-            Some(Measure::Rate { count, period, burst: section.maybe_count("burst").unwrap_or(count) })
-        }
-        (None, Some(_)) => {
-            if let Some(burst) = section.written("burst") {
-                context.error(
-                    "conflict",
-                    burst.place,
-                    "`burst` belongs to a rate, and this limit has none",
-                    "remove it, or write `rate` instead of `concurrent`",
-                );
-            }
-            section.maybe_count("concurrent").map(Measure::Concurrent)
-        }
-        (Some(_), Some(concurrent)) => {
-            context.error(
-                "conflict",
-                concurrent.place,
-                "one limit bounds one thing",
-                "write `rate` and `concurrent` as two limits",
-            );
-            None
-        }
-        (None, None) if !section.lacks("rate") || !section.lacks("concurrent") => None,
-        (None, None) => {
+    let written: Vec<_> = BOUNDS.iter().filter_map(|key| Some((*key, section.written(key)?))).collect();
+    let [(bound, _)] = written[..] else {
+        if let Some((key, second)) = written.get(1) {
+            let help = format!("write `{}` and `{key}` as two limits", written[0].0);
+            context.error("conflict", second.place, "one limit bounds one thing", help);
+        } else if BOUNDS.iter().all(|key| section.lacks(key)) {
             context.error(
                 "missing-key",
                 node.place,
                 "this limit bounds nothing",
-                "add rate = \"100/min\" or concurrent = 10",
+                "add rate = \"100/min\", quota = \"10000/day\" or concurrent = 10",
             );
-            None
+        }
+        return None;
+    };
+    let is_window = section.text("algorithm").as_deref() == Some("sliding-window");
+    if bound != "rate" {
+        foreign(section, "burst", bound, context);
+        useless(section, "algorithm", "only a rate has an algorithm", context);
+    } else if is_window {
+        useless(section, "burst", "in a sliding window all of the count may come at once", context);
+    }
+    match bound {
+        "rate" => {
+            let (count, period) = units::rate(&section.text("rate")?).ok()?;
+            Some(if is_window {
+                Measure::Window { count, period }
+            } else {
+                Measure::Rate { count, period, burst: section.maybe_count("burst").unwrap_or(count) }
+            })
+        }
+        "quota" => {
+            let (count, unit) = units::quota(&section.text("quota")?).ok()?;
+            Some(Measure::Quota { count, unit })
+        }
+        _ => {
+            if let Some(node) = section.written("count") {
+                let message = "`count` belongs to a rate or a quota: a call in flight is one, whatever it costs";
+                context.error("conflict", node.place, message, "remove it");
+            }
+            section.maybe_count("concurrent").map(Measure::Concurrent)
         }
     }
 }
 
-fn check_algorithm(section: Section<'_>, context: &mut Context<'_>) {
-    let Some(node) = section.written("algorithm") else {
-        return;
-    };
-    if node.text() == Some("sliding-window") {
-        context.warning(
-            "no-effect",
+/// A key that contradicts what the limit bounds.
+fn foreign(section: Section<'_>, key: &str, bound: &str, context: &mut Context<'_>) {
+    if let Some(node) = section.written(key) {
+        context.error(
+            "conflict",
             node.place,
-            "`sliding-window` is counted as `token-bucket` in this version",
-            "it may stay; with burst = 1 calls are spread evenly instead",
+            format!("`{key}` belongs to a rate, and this limit has none"),
+            format!("remove it, or write `rate` instead of `{bound}`"),
         );
     }
 }
 
-fn scope(text: &str) -> Option<LimitScope> {
-    Some(match text {
-        "global" => LimitScope::Global,
-        "listener" => LimitScope::Listener,
-        "address" => LimitScope::Address,
-        "client" => LimitScope::Client,
-        "server" => LimitScope::Server,
-        "tool" => LimitScope::Tool,
-        "client-tool" => LimitScope::ClientTool,
-        _ => return None,
-    })
+/// A key that changes nothing, and may stay.
+fn useless(section: Section<'_>, key: &str, why: &str, context: &mut Context<'_>) {
+    if let Some(node) = section.written(key) {
+        context.warning("no-effect", node.place, format!("`{key}` has no effect here: {why}"), "remove it");
+    }
 }

@@ -63,6 +63,7 @@ pub(super) fn listener(entry: &Entry, table: &Table, state_dir: &Path, context: 
         lenient: section.bool("lenient"),
         compression: compression(section, context),
         refusal_status: refusal_status(section),
+        rate_headers: section.bool("rate_headers"),
         bounds: bounds(section),
         security_headers: headers(section, tls.is_some(), context),
         limits: limits(table.get("limits"), &format!("listener.{}", entry.key), context),

@@ -6,6 +6,7 @@
 mod identity;
 mod limits;
 mod listener;
+mod loops;
 mod proxies;
 mod references;
 mod resilience;
@@ -106,6 +107,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         tiers,
         limits: limits::limits(tree.get("limit"), "limit", context),
         overload: tree.get("overload").is_some().then(|| overload(Section::new(table(tree, "overload"), "overload"))),
+        loops: loops::loops(table(tree, "loops"), context),
         daemon,
         log: log(Section::new(table(tree, "log"), "log")),
         warnings: Vec::new(),

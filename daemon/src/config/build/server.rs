@@ -9,7 +9,7 @@ use super::super::environment::Reader;
 use super::super::secret::Secret;
 use super::super::section::Section;
 use super::super::settings::{Adaptive, Endpoint, Http, Pool, Queue, Server, Timeouts, Transport, UpstreamTls};
-use super::super::tree::{Entry, Node, Table};
+use super::super::tree::{Entry, Node, Table, Value};
 use super::super::{kind::Kind, units, url};
 use super::limits::limits;
 use super::listener::{header_name, pair};
@@ -47,6 +47,7 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
         health: resilience::health(section),
         weights: endpoints.iter().map(|(_, weight)| *weight).collect(),
         limits: limits(table.get("limits"), &format!("server.{}", entry.key), context),
+        costs: costs(section),
         transport: transport(entry, section, endpoints, context)?,
     })
 }
@@ -56,6 +57,19 @@ fn adaptive(section: Section<'_>) -> Adaptive {
         min: section.count("adaptive.min"),
         tolerance: section.maybe_percent("adaptive.tolerance").unwrap_or_default(),
     }
+}
+
+/// Names before patterns, and longer ones first: the first that matches is the most telling.
+fn costs(section: Section<'_>) -> Vec<(String, u64)> {
+    let entries = section.entries("tools.cost").iter();
+    let mut costs: Vec<_> = entries
+        .filter_map(|entry| match entry.node.value {
+            Value::Integer(cost) => Some((entry.key.clone(), u64::try_from(cost).ok()?)),
+            _ => None,
+        })
+        .collect();
+    costs.sort_by_key(|(name, _)| (name.contains(['*', '?']), std::cmp::Reverse(name.len()), name.clone()));
+    costs
 }
 
 fn transport(

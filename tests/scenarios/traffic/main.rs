@@ -1,0 +1,5 @@
+//! What bounds clients, and what clients are told of it.
+
+mod limits;
+mod loops;
+mod overrides;
