@@ -343,7 +343,8 @@ async fn greet(
         client: owner.client.clone(),
         capabilities: owner.capabilities[..].into(),
         answer: introduction.bytes[..].into(),
-    });
+    })
+    .await;
     let kept = Arc::new(Kept::new(leg, introduction));
     *lock(&kept.early) = Some(kept.hear());
     let young = Arc::downgrade(&kept);

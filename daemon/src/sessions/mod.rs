@@ -92,7 +92,7 @@ pub struct Session {
     /// Where it outlives the process.
     record: Option<Record>,
     /// When its record says that it was used last, in milliseconds since 1970. Held while what the record
-    /// says is gathered and written, so that an older word never comes last.
+    /// says is gathered and handed over, so that an older word never comes last.
     said: Mutex<u64>,
 }
 
@@ -139,9 +139,16 @@ impl Session {
         clock::millis_since(self.last_used.load(Ordering::Relaxed))
     }
 
-    /// Writes its record anew; to be called before a client or a server relies on what changed.
+    /// Has its record say what changed; [`Session::kept`] tells when a client or a server may rely on it.
     pub fn save(&self) {
         self.write(false);
+    }
+
+    /// Waits until what was saved is written, but not for long.
+    pub async fn kept(&self) {
+        if let Some(record) = &self.record {
+            record.written().await;
+        }
     }
 
     /// Writes it for the last time: the process ends in good order.
@@ -155,7 +162,7 @@ impl Session {
         let used = clock::unix_millis().saturating_sub(self.idle_millis());
         if let Some(entry) = self.entry(used, settles) {
             *said = used;
-            record.write(&Entry::Session(entry));
+            record.write(Entry::Session(entry));
         } else {
             record.withhold();
         }

@@ -9,22 +9,27 @@ pub mod entry;
 mod file;
 mod folder;
 mod keep;
+mod place;
+mod queue;
 mod record;
 pub mod restore;
-mod unwritten;
+mod storage;
+mod writer;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 pub use self::descriptors::is_ours;
 use self::entry::Entry;
-use self::file::Records;
 use self::folder::Folder;
 pub use self::keep::{Keep, MAX_ID};
-use self::unwritten::{Place, Unwritten};
+use self::place::Place;
+use self::storage::Open;
+use self::writer::Writer;
 use crate::config::settings::{Access, Daemon, Instances, Stdio};
 
 /// Epochs that an id over HTTP has room for, and ids of one epoch: some servers take no more than 31 bits.
@@ -33,11 +38,14 @@ const IDS: u64 = 1 << 20;
 /// Events of one epoch.
 const EVENTS: u64 = 1 << 32;
 
+/// The longest that a start, or an end, waits for the disk.
+const BOUND: Duration = Duration::from_secs(2);
+
 /// The state of this process, as the next one will find it.
 #[derive(Debug)]
 pub struct State {
-    folder: Folder,
-    records: Unwritten,
+    folder: Arc<Folder>,
+    writer: Writer,
     epoch: u32,
     /// An earlier process that never took over has used numbers that no record tells of.
     skips: bool,
@@ -80,51 +88,40 @@ impl State {
     }
 
     fn open_in(path: &std::path::Path, keeps_connections: bool) -> io::Result<(Arc<Self>, Left)> {
-        let folder = Folder::take(path)?;
+        Self::open_on(path, keeps_connections, Box::new(storage::open))
+    }
+
+    /// The same on the disk that `open` makes files on.
+    fn open_on(path: &std::path::Path, keeps_connections: bool, open: Open) -> io::Result<(Arc<Self>, Left)> {
+        let folder = Arc::new(Folder::take(path)?);
         let loaded = folder.load()?;
         let skips = folder.new_records().exists();
         let epoch = loaded.epoch.wrapping_add(1 + u32::from(skips));
-        let records = Unwritten::default();
         let likeness = hmac::Key::new(hmac::HMAC_SHA256, &folder.key("likeness"));
         let left = Left::of(&loaded.payloads);
-        let state = Self { folder, records, epoch, skips, likeness, keeps_connections };
-        if let Err(problem) = state.create() {
-            warn!("what changes now in sessions and instances is not kept across a restart: {problem}");
-        }
-        Ok((Arc::new(state), left))
-    }
-
-    fn create(&self) -> io::Result<()> {
-        let key = record::Key::new(&self.folder.key("records"));
-        self.records.write_to(Records::create(&self.folder.new_records(), key, self.epoch)?);
-        Ok(())
+        let writer = Writer::start(&folder, epoch, open)?;
+        Ok((Arc::new(Self { folder, writer, epoch, skips, likeness, keeps_connections }), left))
     }
 
     /// From now on the next process finds what this one writes, instead of what the last one left: as soon
-    /// as all of that is written anew.
+    /// as all of that is written anew. Waits for it, but not for long.
     fn take_over(&self) {
-        if self.records.are_written()
-            && let Err(problem) =
-                std::fs::rename(self.folder.new_records(), self.folder.records()).map(|()| self.records.are_found())
-        {
-            error!("what changes now in sessions and instances is not kept across a restart: {problem}");
+        self.writer.queue.take_over();
+        self.flush();
+    }
+
+    /// Waits until what was said is written, or cannot be; not for long where the disk does not answer.
+    pub fn flush(&self) {
+        if !self.writer.queue.flush(BOUND) {
+            warn!("the state is not written within {BOUND:?}: the disk is slow, or does not answer");
         }
     }
 
-    /// Writes what could not be written when it changed; to be called now and then, after the restoration.
+    /// Has what could not be written tried again; to be called now and then.
     pub fn retry(&self) {
-        if self.trouble().is_none() {
-            return;
-        }
-        // Whether the disk is still full shows in what can be written.
-        if self.records.has_file() || self.create().is_ok() {
-            self.records.retry();
-            if !self.records.is_found() {
-                self.take_over();
-            }
-        }
-        if self.trouble().is_none() {
-            info!("what changes in sessions and instances is kept across a restart again");
+        if !self.writer.queue.is_kept() {
+            self.writer.queue.look();
+            self.writer.queue.retry();
         }
     }
 
@@ -196,8 +193,7 @@ impl State {
 
     /// What keeps changes from being kept.
     pub fn trouble(&self) -> Option<&'static str> {
-        let failing = !(self.records.are_written() && self.records.is_found());
-        failing.then_some(
+        (!self.writer.queue.is_kept()).then_some(
             "the state cannot be written: what changed in sessions since then ends with the process; the log says why",
         )
     }
@@ -223,19 +219,30 @@ impl Record {
         Self { state: Arc::clone(state), place: Arc::default() }
     }
 
-    /// Writes what it says from now on.
-    pub fn write(&self, entry: &Entry) {
-        self.state.records.write(&self.place, entry);
+    /// Has it say this from now on: it is written as soon as the disk takes it.
+    pub fn write(&self, entry: Entry) {
+        self.state.writer.queue.write(&self.place, entry);
     }
 
-    /// Says nothing, until something is written again: no later process finds it.
+    /// Whether what it was told to say so far is written. Waits for that, for a second at most: whoever waits
+    /// goes on all the same, and the thing is not kept until the disk has taken it.
+    pub async fn written(&self) -> bool {
+        self.state.writer.queue.written(&self.place).await
+    }
+
+    /// Whether the next process looks where this one writes.
+    fn is_found(&self) -> bool {
+        self.state.writer.queue.is_found()
+    }
+
+    /// Says nothing, until something is said again: no later process finds it.
     pub fn withhold(&self) {
-        self.state.records.withhold(&self.place);
+        self.state.writer.queue.withhold(&self.place);
     }
 
     /// The thing is no more.
     pub fn erase(&self) {
-        self.state.records.erase(&self.place);
+        self.state.writer.queue.erase(&self.place);
     }
 }
 
@@ -253,17 +260,16 @@ impl Verdicts {
     /// Keeps what is known from now on.
     pub fn keep(&self, legacy: Option<bool>, modern: Option<bool>) {
         if let Some((record, server)) = &self.0 {
-            record.write(&Entry::Server(entry::Server { legacy, modern, ..server.clone() }));
+            record.write(Entry::Server(entry::Server { legacy, modern, ..server.clone() }));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use toolgate_protocol::revision::LATEST_LEGACY;
 
+    use super::storage::tests::{Disk, Mood};
     use super::*;
     use crate::config::secret::Secret;
     use crate::config::settings::Wear;
@@ -327,7 +333,10 @@ mod tests {
         let (state, _) = State::open_in(folder.path(), false).unwrap();
         state.take_over();
         let key = record::Key::new(&state.folder.key("records"));
-        let kept = || file::load(&state.folder.records(), &key).unwrap().payloads.len();
+        let kept = || {
+            state.flush();
+            file::load(&state.folder.records(), &key).unwrap().payloads.len()
+        };
         let table = Table::kept_by(Some(Arc::clone(&state)));
         let session = open(&table);
         assert_eq!(kept(), 1);
@@ -362,21 +371,23 @@ mod tests {
             let table = Table::kept_by(Some(Arc::clone(&state)));
             assert_eq!(left.entries.len(), 1, "what the last process left goes on");
             let record = Record::new(&state);
-            record.write(&left.entries[0]);
+            record.write(left.entries[0].clone());
             open(&table);
             state.take_over();
             state.retry();
+            state.flush();
             assert!(state.trouble().is_some());
         }
         let (state, left) = State::open_in(folder.path(), false).unwrap();
         let table = Table::kept_by(Some(Arc::clone(&state)));
         let record = Record::new(&state);
-        record.write(&left.entries[0]);
+        record.write(left.entries[0].clone());
         let (ended, other) = (open(&table), open(&Table::kept_by(Some(Arc::clone(&state)))));
         table.end(ended.id);
         state.take_over();
         std::fs::remove_dir(&new).unwrap();
         state.retry();
+        state.flush();
         assert_eq!(state.trouble(), None);
         drop((table, record, other, ended, state));
         assert_eq!(found(folder.path()), 2);
@@ -389,10 +400,13 @@ mod tests {
         open(&Table::kept_by(Some(Arc::clone(&state))));
         state.take_over();
         drop(state);
-        let (state, left) = State::open_in(folder.path(), false).unwrap();
-        state.records.fill();
+        let disk = Disk::default();
+        let on = disk.clone();
+        let (state, left) = State::open_on(folder.path(), false, Box::new(move |path| on.open(path))).unwrap();
+        state.flush();
+        disk.set(Mood::Full);
         let record = Record::new(&state);
-        record.write(&left.entries[0]);
+        record.write(left.entries[0].clone());
         state.take_over();
         assert!(state.trouble().is_some());
         drop((record, state));
@@ -420,6 +434,7 @@ mod tests {
                     threads.spawn(move || hosted.set_log_level(format!("{round} {thread}").into()));
                 }
             });
+            state.flush();
             let loaded = file::load(&state.folder.new_records(), &key).unwrap();
             let Ok(Entry::Session(session)) = Entry::of_payload(&loaded.payloads[0]) else { panic!("a session") };
             let entry::Kind::Hosted(written) = session.kind else { panic!("a hosted one") };

@@ -293,6 +293,9 @@ impl Instances {
         let place = loop {
             let ready = self.spares.ready();
             if let Some(link) = self.take_spare(&serves, &role) {
+                if let Some(keep) = link.keep() {
+                    keep.serves_for_sure().await;
+                }
                 return Ok(link);
             }
             tokio::select! {
