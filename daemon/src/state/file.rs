@@ -18,6 +18,8 @@ pub(super) struct Records {
     file: Box<dyn Storage>,
     key: Key,
     room: Room,
+    /// What is to be freed and could not be.
+    owed: Vec<Run>,
     generation: u64,
 }
 
@@ -80,7 +82,7 @@ impl Records {
     pub(super) fn begin(file: Box<dyn Storage>, key: Key, epoch: u32) -> io::Result<Self> {
         file.write(&record::head(&key, epoch), 0)?;
         let room = Room { end: 1, reserved: 1, free: std::array::from_fn(|_| Vec::new()) };
-        Ok(Self { file, key, room, generation: 1 })
+        Ok(Self { file, key, room, owed: Vec::new(), generation: 1 })
     }
 
     /// Writes what a thing's record says from now on.
@@ -126,9 +128,24 @@ impl Records {
 
     /// A record whose mark is gone is none; its room is found again only afterwards.
     fn free(&mut self, run: Run) {
-        if self.file.write(&[0; 4], offset(run.cell)).is_ok() {
-            self.room.free[run.class as usize].push(run.cell);
+        if self.clear(run).is_err() {
+            self.owed.push(run);
         }
+    }
+
+    fn clear(&mut self, run: Run) -> io::Result<()> {
+        self.file.write(&[0; 4], offset(run.cell))?;
+        self.room.free[run.class as usize].push(run.cell);
+        Ok(())
+    }
+
+    /// Frees what could not be freed before.
+    pub(super) fn tidy(&mut self) -> io::Result<()> {
+        while let Some(run) = self.owed.last().copied() {
+            self.clear(run)?;
+            self.owed.pop();
+        }
+        Ok(())
     }
 }
 

@@ -173,6 +173,12 @@ impl Queue {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
+    /// Records that wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.line).waiting.len()
+    }
+
     /// Whether the next process finds the file, and not the one of the last.
     pub(super) fn is_found(&self) -> bool {
         self.is_found.load(Ordering::Relaxed)
@@ -256,10 +262,11 @@ impl Queue {
         line.takes_over && line.failed.is_empty() && line.waiting.is_empty()
     }
 
-    /// The writer has done what it can. `is_found`: the next process finds its file.
-    pub(super) fn rest(&self, is_found: bool) {
+    /// The writer has done what it can. `is_found`: the next process finds its file; `is_tidy`: and in it nothing
+    /// that is over.
+    pub(super) fn rest(&self, is_found: bool, is_tidy: bool) {
         let mut line = lock(&self.line);
-        let is_kept = is_found && line.failed.is_empty();
+        let is_kept = is_found && is_tidy && line.failed.is_empty();
         self.is_found.store(is_found, Ordering::Relaxed);
         self.is_kept.store(is_kept, Ordering::Relaxed);
         line.busy = !line.waiting.is_empty() || line.again || line.closed;

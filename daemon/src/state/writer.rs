@@ -61,7 +61,12 @@ impl Desk {
             if !self.is_found && self.records.is_some() && self.queue.is_to_be_found() {
                 self.take_over();
             }
-            self.queue.rest(self.is_found);
+            // What was erased and could not be is found by the next process.
+            let tidied = self.records.as_mut().map_or(Ok(()), Records::tidy);
+            if let Err(problem) = &tidied {
+                self.queue.complain(problem);
+            }
+            self.queue.rest(self.is_found, tidied.is_ok());
         }
         let queue = Arc::clone(&self.queue);
         // With it the folder's lock goes, which the next process waits for.
