@@ -47,8 +47,8 @@ pub fn states_of_threads(pid: u32) -> Vec<(String, char)> {
     let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
     stats
         .filter_map(|stat| {
-            let (before, state) = stat.rsplit_once(") ")?;
-            Some((before.split_once('(')?.1.to_owned(), state.chars().next()?))
+            let (name, fields) = stat.rsplit_once(") ")?;
+            Some((name.split_once('(')?.1.to_owned(), fields.chars().next()?))
         })
         .collect()
 }

@@ -50,6 +50,8 @@ struct Says {
     entry: entry::Instance,
     /// Gathered while the process ends, for [`Keep::settle`].
     left: Left,
+    /// Where a later process begins, as far as that is written.
+    written_ids: u64,
     /// Messages that follow what is left to be written.
     unsent: Vec<Bytes>,
     ended: bool,
@@ -99,12 +101,13 @@ impl Keep {
     pub(super) fn with(state: &Arc<State>, mut entry: entry::Instance) -> Arc<Self> {
         let record = Record::new(state);
         let first_id = if state.skips { entry.ids + SKIPPED } else { entry.ids };
-        entry.ids = after(first_id);
+        let written_ids = after(first_id);
+        entry.ids = written_ids;
         record.write(Entry::Instance(entry.clone()));
         Arc::new(Self {
             record,
             first_id,
-            says: Mutex::new(Says { entry, left: Left::default(), unsent: Vec::new(), ended: false }),
+            says: Mutex::new(Says { entry, left: Left::default(), written_ids, unsent: Vec::new(), ended: false }),
         })
     }
 
@@ -146,8 +149,13 @@ impl Keep {
             return;
         }
         self.change(|entry| entry.ids = after(id));
+        if self.written().await {
+            self.lock().written_ids = after(id);
+            return;
+        }
         // A process that finds an older file passes ids over.
-        if !self.written().await && self.record.is_found() {
+        let runs_out = self.lock().written_ids < id + 2 * BLOCK;
+        if runs_out && self.record.is_found() {
             self.give_up().await;
         }
     }
@@ -263,6 +271,12 @@ impl Keep {
         }
         self.record.erase();
         Some(self.name())
+    }
+
+    /// Whether no later process goes on with it.
+    #[cfg(test)]
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().ended
     }
 
     fn name(&self) -> String {

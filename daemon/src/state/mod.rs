@@ -39,7 +39,7 @@ const IDS: u64 = 1 << 20;
 const EVENTS: u64 = 1 << 32;
 
 /// The longest that a start, or an end, waits for the disk.
-const BOUND: Duration = Duration::from_secs(2);
+const BOUND: Duration = Duration::from_secs(5);
 
 /// The state of this process, as the next one will find it.
 #[derive(Debug)]

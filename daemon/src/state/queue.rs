@@ -51,8 +51,17 @@ struct Line {
     takes_over: bool,
     /// The writer has not come to rest since there was something to do.
     busy: bool,
-    closed: bool,
-    ended: bool,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Open,
+    /// The writer ends with what waits.
+    Closing,
+    /// It has ended.
+    Over,
 }
 
 #[derive(Debug)]
@@ -157,15 +166,15 @@ impl Queue {
 
     /// Waits until the writer has done what it can; `false` where it takes longer than `bound`. Blocks.
     pub(super) fn flush(&self, bound: Duration) -> bool {
-        self.until(bound, |line| !line.busy || line.ended)
+        self.until(bound, |line| !line.busy || line.stage == Stage::Over)
     }
 
     /// Has the writer end with what waits; waits until it has, but not for long. Blocks.
     pub(super) fn close(&self) {
         let mut line = lock(&self.line);
-        line.closed = true;
+        line.stage = Stage::Closing;
         self.wake(line);
-        self.until(PATIENCE, |line| line.ended);
+        self.until(PATIENCE, |line| line.stage == Stage::Over);
     }
 
     fn until(&self, bound: Duration, reached: impl Fn(&Line) -> bool) -> bool {
@@ -226,7 +235,7 @@ impl Queue {
             let failed = std::mem::take(&mut line.failed);
             line.waiting.extend(failed.into_iter().map(|(turn, place)| (turn, Waiting { place, since: now })));
         }
-        !(line.closed && line.waiting.is_empty())
+        line.stage == Stage::Open || !line.waiting.is_empty()
     }
 
     /// The place whose turn it is.
@@ -269,7 +278,7 @@ impl Queue {
         let is_kept = is_found && is_tidy && line.failed.is_empty();
         self.is_found.store(is_found, Ordering::Relaxed);
         self.is_kept.store(is_kept, Ordering::Relaxed);
-        line.busy = !line.waiting.is_empty() || line.again || line.closed;
+        line.busy = !line.waiting.is_empty() || line.again || line.stage == Stage::Closing;
         if line.busy {
             return;
         }
@@ -283,7 +292,7 @@ impl Queue {
 
     /// The writer is no more.
     pub(super) fn end(&self) {
-        lock(&self.line).ended = true;
+        lock(&self.line).stage = Stage::Over;
         self.rest.notify_all();
     }
 }
