@@ -12,7 +12,7 @@ mod table;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;
 
@@ -23,6 +23,7 @@ pub use streams::{Found, Stream, Streams, overrun};
 pub use table::{Bounds, Earlier, Full, Opened, Table};
 
 use crate::clock;
+use crate::lock::lock;
 use crate::servers::Server;
 use crate::state::Record;
 use crate::state::entry::{self, Entry};
@@ -214,8 +215,4 @@ impl Drop for Busy {
         self.0.last_used.store(clock::millis(), Ordering::Relaxed);
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,7 +10,9 @@ use std::sync::{Arc, Weak};
 use toolgate_protocol::envelope::{self, Shape};
 use toolgate_protocol::revision::Revision;
 
-use super::{Answerer, Hosted, lock};
+use super::{Answerer, Hosted};
+use crate::lock::lock;
+
 use crate::message::Message;
 use crate::servers::leg::Leg;
 use crate::sessions::{Outbox, Session, Streams};
