@@ -66,6 +66,9 @@ impl Gate {
         self.sessions.settle();
         let policy = self.policy.load();
         policy.servers.values().filter_map(|server| server.instances()).for_each(|instances| instances.settle());
+        if let Some(state) = &policy.state {
+            state.flush();
+        }
     }
 
     /// A gate in force with this policy.

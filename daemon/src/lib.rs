@@ -22,6 +22,7 @@ pub mod keeper;
 pub mod lifecycle;
 pub mod limits;
 pub mod listen;
+pub mod lock;
 pub mod loops;
 pub mod message;
 pub mod observe;

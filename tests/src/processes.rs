@@ -40,6 +40,19 @@ pub fn zombies(parent: u32) -> Vec<u32> {
         .collect()
 }
 
+/// The threads of a process: name, and state as in `proc_pid_stat(5)`.
+#[must_use]
+pub fn states_of_threads(pid: u32) -> Vec<(String, char)> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    stats
+        .filter_map(|stat| {
+            let (name, fields) = stat.rsplit_once(") ")?;
+            Some((name.split_once('(')?.1.to_owned(), fields.chars().next()?))
+        })
+        .collect()
+}
+
 /// Open descriptors of a process.
 #[must_use]
 pub fn descriptors(pid: u32) -> usize {

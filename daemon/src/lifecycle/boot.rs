@@ -66,12 +66,19 @@ fn last_good(file: &Path, report: &Report, environment: &Environment) -> Result<
 }
 
 impl Boot {
-    /// Logs that the files cannot be used, and which servers cannot be called; to be called once the log is there.
+    /// Logs what an operator has to know: the files cannot be used, a server cannot be called, or the past cannot be
+    /// gone back to. To be called once the log is there.
     pub(super) fn complain(&self) {
         for server in self.settings.servers.values().filter(|server| server.enabled) {
             if let Some(why) = server.lacks() {
                 warn!(server = server.name, why, "the server cannot be called: a secret is missing");
             }
+        }
+        if let Some(revision) = self.history.unreadable() {
+            warn!(
+                revision,
+                "revision {revision}, which was accepted last, cannot be read by this release: no start can go back to it"
+            );
         }
         if let Some(complaint) = &self.complaint {
             error!("{complaint}");

@@ -97,6 +97,7 @@ impl Daemon {
         if_match: Option<u64>,
     ) -> Result<api::ReloadOutcome, api::ApiError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _told = notify::reloading(|| status::line(&self.gate));
         let running = self.gate.policy.load_full();
         let previous = running.settings.revision;
         if if_match.is_some_and(|wanted| wanted != previous) {
@@ -451,10 +452,7 @@ impl Operations for Daemon {
         request: &api::ReloadRequest,
         if_match: Option<u64>,
     ) -> Result<api::ReloadOutcome, api::ApiError> {
-        notify::reloading();
-        let outcome = self.transact(&peer.to_string(), request, if_match);
-        notify::ready(&status::line(&self.gate));
-        outcome
+        self.transact(&peer.to_string(), request, if_match)
     }
 }
 

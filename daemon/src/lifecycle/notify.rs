@@ -12,11 +12,23 @@ pub fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// A reload begins; [`ready`] ends it, whatever came of it.
-pub fn reloading() {
+/// A reload begins. It ends when this is dropped, whatever came of it; `line` is the status from then on.
+#[must_use]
+pub fn reloading<L: Fn() -> String>(line: L) -> Reloading<L> {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!("systemd is not told of the reload: {error}"),
+    }
+    Reloading(line)
+}
+
+/// A reload that runs.
+#[derive(Debug)]
+pub struct Reloading<L: Fn() -> String>(L);
+
+impl<L: Fn() -> String> Drop for Reloading<L> {
+    fn drop(&mut self) {
+        ready(&(self.0)());
     }
 }
 

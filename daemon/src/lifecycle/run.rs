@@ -177,12 +177,10 @@ async fn until_the_end(mut requests: Receiver<Request>, daemon: &Arc<Daemon>, co
 
 /// The files are read on a thread of their own, so that a second signal is not kept waiting.
 async fn reload(daemon: &Arc<Daemon>) {
-    notify::reloading();
     let turn = Arc::clone(daemon);
     match spawn_blocking(move || turn.reload_files("SIGHUP", None)).await {
         // The log was told already what came of it.
         Ok(_) => {}
         Err(problem) => error!(%problem, "the reload ended by panic; the running configuration is kept"),
     }
-    notify::ready(&status::line(&daemon.gate));
 }

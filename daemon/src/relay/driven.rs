@@ -186,6 +186,8 @@ impl Driver {
 
     /// Passes on what precedes the answer.
     async fn say(&self, hosted: &Hosted, course: &Course, message: Bytes) -> Result<(), Failure> {
+        // What it asks is kept before anybody can answer it.
+        hosted.kept().await;
         self.opening.streams();
         let line = &self.opening.stream.line;
         if !line.is_within_reach() {

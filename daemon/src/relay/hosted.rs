@@ -72,7 +72,7 @@ async fn open(call: &mut Call) -> Result<Response<Body>, Failure> {
     let revision = revision.unwrap_or(LATEST_LEGACY);
     let greeting = greet::initialize(call, revision).await?;
     let hosted = Hosted::new(greeting.revision, call.message().clone(), call.view().single().is_none());
-    let session = mirror::open(call, Served::Hosted(Box::new(hosted)))?;
+    let session = mirror::open(call, Served::Hosted(Box::new(hosted))).await?;
     let mut response = answer::json_answer(Era::Legacy, greeting.answer);
     let id = HeaderValue::from_str(&session.id.to_string()).expect("hex digits are a header value");
     response.headers_mut().insert("mcp-session-id", id);
@@ -115,6 +115,7 @@ async fn watch(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Res
     }
     watched::subscribe(call, hosted, &leg, &own).await?;
     hosted.save();
+    hosted.kept().await;
     Ok(local(&message))
 }
 
@@ -196,7 +197,7 @@ async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, 
                 announce::follow_instance(&call.core, news.subscribe(), session, hosted);
             }
             // Before the first call on it: a later process goes on with what that one began.
-            hosted.note_leg(&leg);
+            hosted.note_leg(&leg).await;
             let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
             if leg.conversation().is_some() {
                 tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), session));
@@ -225,6 +226,7 @@ async fn list(call: &mut Call, hosted: &Hosted, method: Method) -> Result<Respon
 /// The level holds for every server of the session, those that join later included.
 async fn set_level(call: &Call, hosted: &Hosted, message: &Message) -> Result<Response<Body>, Failure> {
     hosted.set_log_level(message.bytes.clone());
+    hosted.kept().await;
     for leg in hosted.living_legs().await.into_iter().filter(|leg| leg.era == Era::Legacy) {
         let server = Arc::clone(&leg.server);
         // A server that does not take it keeps its own level; the others must not be kept from theirs.

@@ -51,7 +51,7 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     if let (Some(list), 200) = (filtered, answer.status) {
         return Box::pin(filter(call, server, answer, list)).await;
     }
-    finish(call, server, answer)
+    finish(call, server, answer).await
 }
 
 fn introduces(call: &Call) -> bool {
@@ -115,7 +115,7 @@ fn mirrored(session: &sessions::Session) -> Option<&Mirrored> {
 }
 
 /// Turns the server's answer into ours.
-fn finish(call: &Call, server: &Arc<Server>, answer: Answer) -> Result<Response<Body>, Failure> {
+async fn finish(call: &Call, server: &Arc<Server>, answer: Answer) -> Result<Response<Body>, Failure> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
@@ -128,7 +128,7 @@ fn finish(call: &Call, server: &Arc<Server>, answer: Answer) -> Result<Response<
             response.headers_mut().entry(name).or_insert(value);
         }
     }
-    follow_session(call, server, &answer, &mut response)?;
+    follow_session(call, server, &answer, &mut response).await?;
     *response.body_mut() = body(call, server, answer, response.headers_mut())?;
     Ok(response)
 }
@@ -201,7 +201,7 @@ fn allowed(call: &Call, coding: Coding) -> bool {
 }
 
 /// Opens our session where the server opened one, and ends ours where the server's has ended.
-fn follow_session(
+async fn follow_session(
     call: &Call,
     server: &Arc<Server>,
     answer: &Answer,
@@ -228,15 +228,15 @@ fn follow_session(
         Failure::new(Kind::ServerGarbage, "The server's session id cannot be used.").because(problem)
     })?;
     let mirrored = Mirrored { server: Arc::clone(server), endpoint: answer.endpoint, upstream };
-    let session = open(call, sessions::Kind::Mirrored(mirrored.clone()));
+    let session = open(call, sessions::Kind::Mirrored(mirrored.clone())).await;
     // The server has opened its own already.
     let session = session.inspect_err(|_| farewell::tell(&call.core, vec![mirrored]))?;
     response.headers_mut().insert(SESSION, session.header.clone());
     Ok(())
 }
 
-/// Opens a session of the call's client on its path.
-pub fn open(call: &Call, kind: sessions::Kind) -> Result<Arc<sessions::Session>, Failure> {
+/// Opens a session of the call's client on its path, and waits until it is kept, but not for long.
+pub async fn open(call: &Call, kind: sessions::Kind) -> Result<Arc<sessions::Session>, Failure> {
     let daemon = &call.policy.settings.daemon;
     let bounds = Bounds { all: daemon.max_sessions, per_client: daemon.max_sessions_per_client };
     let opened = call.core.gate.sessions.open(&call.client().id, &call.view().name, kind, bounds);
@@ -245,6 +245,7 @@ pub fn open(call: &Call, kind: sessions::Kind) -> Result<Arc<sessions::Session>,
         info!(client = %call.client().owner, ended = ?ended.id, "a session ends: its client has as many as it may");
         farewell::begin(&call.core, [ended]);
     }
+    opened.session.kept().await;
     Ok(opened.session)
 }
 

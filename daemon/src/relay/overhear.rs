@@ -37,7 +37,7 @@ pub async fn follow(core: Rc<Core>, leg: Leg, session: Weak<Session>) {
         match heard {
             Unasked::Message(message) => {
                 let Some(session) = session.upgrade() else { break };
-                deliver(message, &core, &leg, &session);
+                deliver(message, &core, &leg, &session).await;
             }
             Unasked::Reopened => {}
             Unasked::Refused | Unasked::Lost => {
@@ -59,7 +59,7 @@ async fn gone(session: &Weak<Session>) {
 pub async fn pass_on(core: Rc<Core>, mut said: mpsc::Receiver<Bytes>, leg: Leg, session: Weak<Session>) {
     while let Some(message) = said.recv().await {
         let Some(session) = session.upgrade() else { return };
-        deliver(message, &core, &leg, &session);
+        deliver(message, &core, &leg, &session).await;
     }
     if leg.is_ended()
         && let Some(session) = session.upgrade()
@@ -69,10 +69,13 @@ pub async fn pass_on(core: Rc<Core>, mut said: mpsc::Receiver<Bytes>, leg: Leg, 
     }
 }
 
-fn deliver(message: Bytes, core: &Rc<Core>, leg: &Leg, session: &Arc<Session>) {
+async fn deliver(message: Bytes, core: &Rc<Core>, leg: &Leg, session: &Arc<Session>) {
     let Kind::Hosted(hosted) = &session.kind else { return };
     let Some(message) = hosted.with_own_token(leg, message) else { return };
-    match hosted.outward(leg, message) {
+    let outward = hosted.outward(leg, message);
+    // What it asks is kept before anybody can answer it.
+    hosted.kept().await;
+    match outward {
         Outward::Pass(message) => match envelope::scan(&message).ok().as_ref().and_then(announced) {
             Some(list) => announce::tell(core, session, list, message),
             None => say(core, hosted, &message),

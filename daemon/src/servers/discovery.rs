@@ -8,7 +8,7 @@ mod own;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -21,6 +21,7 @@ use super::Server;
 use super::leg::Leg;
 use crate::clock;
 use crate::failure::{Failure, Kind};
+use crate::lock::lock;
 use crate::message::Message;
 
 pub use asking::{greet_shared, introduce_session, introduced, introduced_within, shared_leg};
@@ -292,10 +293,6 @@ pub fn forget_all(server: &Server) {
             known.state = State::Unknown;
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod aside;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use aside::{Aside, Calls};
@@ -31,6 +31,7 @@ use super::stdio::link::Serves;
 use crate::clock;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
+use crate::lock::lock;
 use crate::message::Message;
 use crate::state::entry::Introduction;
 
@@ -343,7 +344,8 @@ async fn greet(
         client: owner.client.clone(),
         capabilities: owner.capabilities[..].into(),
         answer: introduction.bytes[..].into(),
-    });
+    })
+    .await;
     let kept = Arc::new(Kept::new(leg, introduction));
     *lock(&kept.early) = Some(kept.hear());
     let young = Arc::downgrade(&kept);
@@ -375,10 +377,6 @@ fn initialize(holder: &Holder<'_>) -> Message {
     let text = [head.as_bytes(), &capabilities, br#","clientInfo":"#, info, b"}}"].concat();
     // What the client wrote was scanned with its message.
     Message::parse(Bytes::from(text)).unwrap_or_else(|_| discovery::own_initialize(LATEST_LEGACY))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -207,11 +207,12 @@ impl Leg {
     }
 
     /// Has a later process know what was negotiated on an instance that several share.
-    pub fn introduced(&self, introduction: impl FnOnce() -> entry::Introduction) {
+    pub async fn introduced(&self, introduction: impl FnOnce() -> entry::Introduction) {
         if let By::Stdio(link) = &self.by
             && let Some(keep) = link.keep()
         {
             keep.introduced(introduction());
+            keep.written().await;
         }
     }
 

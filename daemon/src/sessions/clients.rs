@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use foldhash::fast::RandomState;
 
-use super::{SessionId, lock};
+use super::SessionId;
+use crate::lock::lock;
 
 /// A power of two.
 const SHARDS: usize = 64;

@@ -8,7 +8,7 @@ mod recorded;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
@@ -19,6 +19,7 @@ use toolgate_protocol::revision::Revision;
 use toolgate_protocol::spaced::Spaced;
 
 use super::{Outbox, Session, Streams};
+use crate::lock::lock;
 use crate::message::Message;
 use crate::relay::crossing::watched::Watched;
 use crate::relay::links;
@@ -412,8 +413,4 @@ impl Drop for Hosted {
     fn drop(&mut self) {
         self.end_legs();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

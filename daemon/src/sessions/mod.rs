@@ -12,7 +12,7 @@ mod table;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;
 
@@ -23,6 +23,7 @@ pub use streams::{Found, Stream, Streams, overrun};
 pub use table::{Bounds, Earlier, Full, Opened, Table};
 
 use crate::clock;
+use crate::lock::lock;
 use crate::servers::Server;
 use crate::state::Record;
 use crate::state::entry::{self, Entry};
@@ -92,7 +93,7 @@ pub struct Session {
     /// Where it outlives the process.
     record: Option<Record>,
     /// When its record says that it was used last, in milliseconds since 1970. Held while what the record
-    /// says is gathered and written, so that an older word never comes last.
+    /// says is gathered and handed over, so that an older word never comes last.
     said: Mutex<u64>,
 }
 
@@ -139,9 +140,16 @@ impl Session {
         clock::millis_since(self.last_used.load(Ordering::Relaxed))
     }
 
-    /// Writes its record anew; to be called before a client or a server relies on what changed.
+    /// Has its record say what changed; [`Session::kept`] tells when a client or a server may rely on it.
     pub fn save(&self) {
         self.write(false);
+    }
+
+    /// Waits until what was saved is written, but not for long.
+    pub async fn kept(&self) {
+        if let Some(record) = &self.record {
+            record.written().await;
+        }
     }
 
     /// Writes it for the last time: the process ends in good order.
@@ -155,7 +163,7 @@ impl Session {
         let used = clock::unix_millis().saturating_sub(self.idle_millis());
         if let Some(entry) = self.entry(used, settles) {
             *said = used;
-            record.write(&Entry::Session(entry));
+            record.write(Entry::Session(entry));
         } else {
             record.withhold();
         }
@@ -207,8 +215,4 @@ impl Drop for Busy {
         self.0.last_used.store(clock::millis(), Ordering::Relaxed);
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

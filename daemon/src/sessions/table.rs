@@ -13,7 +13,9 @@ use foldhash::fast::RandomState;
 use http::HeaderValue;
 
 use super::clients::{Clients, Refused};
-use super::{Hosted, Kind, Session, SessionId, lock};
+use super::{Hosted, Kind, Session, SessionId};
+use crate::lock::lock;
+
 use crate::clock;
 use crate::state::{Record, State};
 

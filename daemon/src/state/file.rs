@@ -1,18 +1,13 @@
 //! The file of records: each thing that is kept has one, rewritten in another place before the old one goes.
 //!
 //! Nothing here is synced: what was written outlives the process, which is all that is promised.
-//! Whoever writes holds no lock but that of its own record, and one for as long as room is found.
+//! The writer owns the file, and calls everything here that writes.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-use rustix::fs::{FallocateFlags, fallocate};
 
 use super::record::{self, CELL, Key, MAX_PAYLOAD, Unreadable};
+use super::storage::Storage;
 
 /// Cells that the file grows by.
 const STEP: u32 = 2048;
@@ -20,23 +15,17 @@ const STEP: u32 = 2048;
 /// An open file.
 #[derive(Debug)]
 pub(super) struct Records {
-    file: File,
+    file: Box<dyn Storage>,
     key: Key,
-    room: Mutex<Room>,
-    generation: AtomicU64,
+    room: Room,
+    /// What is to be freed and could not be.
+    owed: Vec<Run>,
+    generation: u64,
 }
 
-/// The place of one thing's record. What is written to one that was erased is dropped.
+/// Where one thing's record is.
 #[derive(Debug, Default)]
-pub(super) struct Slot(Mutex<Place>);
-
-#[derive(Debug, Default, Clone, Copy)]
-enum Place {
-    #[default]
-    None,
-    At(Run),
-    Erased,
-}
+pub(super) struct Slot(Option<Run>);
 
 /// Cells in a row, as many as a power of two.
 #[derive(Debug, Clone, Copy)]
@@ -89,63 +78,40 @@ pub(super) fn load(path: &Path, key: &Key) -> Result<Loaded, LoadError> {
 }
 
 impl Records {
-    /// Makes a file without records, in the place of any that is there.
-    pub(super) fn create(path: &Path, key: Key, epoch: u32) -> io::Result<Self> {
-        let mut options = std::fs::OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        file.write_all_at(&record::head(&key, epoch), 0)?;
+    /// Begins an empty file.
+    pub(super) fn begin(file: Box<dyn Storage>, key: Key, epoch: u32) -> io::Result<Self> {
+        file.write(&record::head(&key, epoch), 0)?;
         let room = Room { end: 1, reserved: 1, free: std::array::from_fn(|_| Vec::new()) };
-        Ok(Self { file, key, room: Mutex::new(room), generation: AtomicU64::new(1) })
+        Ok(Self { file, key, room, owed: Vec::new(), generation: 1 })
     }
 
     /// Writes what a thing's record says from now on.
-    pub(super) fn write(&self, slot: &Slot, payload: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, slot: &mut Slot, payload: &[u8]) -> io::Result<()> {
         if payload.len() > MAX_PAYLOAD {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too long to be kept"));
         }
-        let mut place = slot.lock();
-        if matches!(*place, Place::Erased) {
-            return Ok(());
-        }
         let run = self.take(record::cells(payload.len()).next_power_of_two().ilog2())?;
-        let generation = self.generation.fetch_add(1, Ordering::Relaxed);
-        let text = record::write(&self.key, run.cell, generation, payload);
-        if let Err(error) = self.file.write_all_at(&text, offset(run.cell)) {
+        let text = record::write(&self.key, run.cell, self.generation, payload);
+        self.generation += 1;
+        if let Err(error) = self.file.write(&text, offset(run.cell)) {
             self.free(run);
             return Err(error);
         }
-        if let Place::At(old) = std::mem::replace(&mut *place, Place::At(run)) {
+        if let Some(old) = slot.0.replace(run) {
             self.free(old);
         }
         Ok(())
     }
 
-    /// Erases a thing's record for good.
-    pub(super) fn erase(&self, slot: &Slot) {
-        if let Place::At(run) = std::mem::replace(&mut *slot.lock(), Place::Erased) {
+    /// Has a thing's record say nothing.
+    pub(super) fn erase(&mut self, slot: &mut Slot) {
+        if let Some(run) = slot.0.take() {
             self.free(run);
         }
     }
 
-    /// Has no room for anything more.
-    #[cfg(test)]
-    pub(super) fn fill(&self) {
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        room.end = u32::MAX;
-        room.free.iter_mut().for_each(Vec::clear);
-    }
-
-    /// Has a thing's record say nothing, until it is written again.
-    pub(super) fn withhold(&self, slot: &Slot) {
-        let mut place = slot.lock();
-        if let Place::At(run) = *place {
-            *place = Place::None;
-            self.free(run);
-        }
-    }
-
-    fn take(&self, class: u32) -> io::Result<Run> {
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take(&mut self, class: u32) -> io::Result<Run> {
+        let room = &mut self.room;
         if let Some(cell) = room.free[class as usize].pop() {
             return Ok(Run { cell, class });
         }
@@ -153,33 +119,33 @@ impl Records {
         let end = cell.checked_add(1 << class).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
         if end > room.reserved {
             let reserved = end.next_multiple_of(STEP);
-            let grown = fallocate(&self.file, FallocateFlags::empty(), 0, u64::from(reserved) * CELL as u64);
-            match grown {
-                // Not every file system can; then the file grows with what is written.
-                Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => room.reserved = reserved,
-                Err(errno) => return Err(errno.into()),
-            }
+            self.file.reserve(u64::from(reserved) * CELL as u64)?;
+            room.reserved = reserved;
         }
         room.end = end;
         Ok(Run { cell, class })
     }
 
     /// A record whose mark is gone is none; its room is found again only afterwards.
-    fn free(&self, run: Run) {
-        if self.file.write_all_at(&[0; 4], offset(run.cell)).is_ok() {
-            self.room.lock().unwrap_or_else(PoisonError::into_inner).free[run.class as usize].push(run.cell);
+    fn free(&mut self, run: Run) {
+        if self.clear(run).is_err() {
+            self.owed.push(run);
         }
     }
-}
 
-impl Slot {
-    /// A thing that is no more before anything was written of it.
-    pub(super) fn close(&self) {
-        *self.lock() = Place::Erased;
+    fn clear(&mut self, run: Run) -> io::Result<()> {
+        self.file.write(&[0; 4], offset(run.cell))?;
+        self.room.free[run.class as usize].push(run.cell);
+        Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Place> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Frees what could not be freed before.
+    pub(super) fn tidy(&mut self) -> io::Result<()> {
+        while let Some(run) = self.owed.last().copied() {
+            self.clear(run)?;
+            self.owed.pop();
+        }
+        Ok(())
     }
 }
 
@@ -198,6 +164,7 @@ fn offset(cell: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::storage;
 
     fn key() -> Key {
         Key::new(&[7; 32])
@@ -214,17 +181,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("records");
         assert_eq!(said(&path), [""; 0], "a file that does not exist is empty");
-        let records = Records::create(&path, key(), 5).unwrap();
-        let [one, two, three] = std::array::from_fn(|_| Slot::default());
-        records.write(&one, b"one").unwrap();
-        records.write(&two, "two ".repeat(500).as_bytes()).unwrap();
-        records.write(&three, b"three").unwrap();
-        records.write(&one, b"one again").unwrap();
-        records.withhold(&two);
+        let mut records = Records::begin(storage::open(&path).unwrap(), key(), 5).unwrap();
+        let [mut one, mut two, mut three] = std::array::from_fn(|_| Slot::default());
+        records.write(&mut one, b"one").unwrap();
+        records.write(&mut two, "two ".repeat(500).as_bytes()).unwrap();
+        records.write(&mut three, b"three").unwrap();
+        records.write(&mut one, b"one again").unwrap();
+        records.erase(&mut two);
         assert_eq!(said(&path), ["three", "one again"]);
-        records.write(&two, b"two again").unwrap();
-        records.erase(&three);
-        records.write(&three, b"three, too late").unwrap();
+        records.write(&mut two, b"two again").unwrap();
+        records.erase(&mut three);
         assert_eq!(said(&path), ["one again", "two again"]);
         assert_eq!(load(&path, &key()).unwrap().epoch, 5);
     }
@@ -233,12 +199,12 @@ mod tests {
     fn room_is_used_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("records");
-        let records = Records::create(&path, key(), 1).unwrap();
+        let mut records = Records::begin(storage::open(&path).unwrap(), key(), 1).unwrap();
         for number in 0..10_000_u32 {
-            let slot = Slot::default();
-            records.write(&slot, &vec![b'x'; number as usize % 3000]).unwrap();
-            records.write(&slot, b"shorter").unwrap();
-            records.erase(&slot);
+            let mut slot = Slot::default();
+            records.write(&mut slot, &vec![b'x'; number as usize % 3000]).unwrap();
+            records.write(&mut slot, b"shorter").unwrap();
+            records.erase(&mut slot);
         }
         assert!(std::fs::metadata(&path).unwrap().len() <= u64::from(STEP) * CELL as u64);
         assert_eq!(said(&path), [""; 0]);

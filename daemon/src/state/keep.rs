@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::entry::{self, Entry, Introduction, Left, Role};
 use super::{Record, State, descriptors};
@@ -26,6 +26,9 @@ const INTRODUCTION: usize = 64 << 10;
 /// stay below 31 bits, the most that some servers take, for many thousand restarts.
 const BLOCK: u64 = 1 << 14;
 
+/// Blocks that are taken at once: more than anybody uses up while the record is written.
+const AHEAD: u64 = 4;
+
 /// Ids that are passed over where an earlier process could not write down which it took.
 const SKIPPED: u64 = 1 << 20;
 
@@ -39,7 +42,7 @@ pub struct Keep {
 
 /// Where a later process begins when this id was taken.
 fn after(id: u64) -> u64 {
-    (id / BLOCK + 2) * BLOCK
+    (id / BLOCK + AHEAD) * BLOCK
 }
 
 #[derive(Debug)]
@@ -47,6 +50,8 @@ struct Says {
     entry: entry::Instance,
     /// Gathered while the process ends, for [`Keep::settle`].
     left: Left,
+    /// Where a later process begins, as far as that is written.
+    written_ids: u64,
     /// Messages that follow what is left to be written.
     unsent: Vec<Bytes>,
     ended: bool,
@@ -84,7 +89,8 @@ impl Keep {
             let connection = connection;
             descriptors::store(&name, std::os::fd::AsFd::as_fd(&connection))
         });
-        if let Err(problem) = stored.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
+        let (stored, _) = tokio::join!(stored, keep.written());
+        if let Err(problem) = stored.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
             keep.end();
             return Err(problem);
         }
@@ -95,13 +101,35 @@ impl Keep {
     pub(super) fn with(state: &Arc<State>, mut entry: entry::Instance) -> Arc<Self> {
         let record = Record::new(state);
         let first_id = if state.skips { entry.ids + SKIPPED } else { entry.ids };
-        entry.ids = after(first_id);
-        record.write(&Entry::Instance(entry.clone()));
+        let written_ids = after(first_id);
+        entry.ids = written_ids;
+        record.write(Entry::Instance(entry.clone()));
         Arc::new(Self {
             record,
             first_id,
-            says: Mutex::new(Says { entry, left: Left::default(), unsent: Vec::new(), ended: false }),
+            says: Mutex::new(Says { entry, left: Left::default(), written_ids, unsent: Vec::new(), ended: false }),
         })
+    }
+
+    /// Waits until all that was told is written, but not for long.
+    pub async fn written(&self) -> bool {
+        self.record.written().await
+    }
+
+    /// The same for whom it serves: a later process that finds an older word would have one client served by
+    /// another's instance.
+    pub async fn serves_for_sure(&self) {
+        if !(self.written().await && self.record.is_found()) {
+            self.give_up().await;
+        }
+    }
+
+    /// What a later process must not find out of date is not written: the connection is taken back, and the
+    /// instance ends with this process.
+    async fn give_up(&self) {
+        let Some(name) = self.over() else { return };
+        warn!(name, "an instance will end with the gate: what became of it cannot be written");
+        drop(tokio::task::spawn_blocking(move || descriptors::remove(&name)).await);
     }
 
     /// What tells the instance from all others.
@@ -114,11 +142,21 @@ impl Keep {
         self.first_id
     }
 
-    /// An id is taken. The first of a block has a later process begin behind the block after it, which
-    /// is written before anybody gets so far.
-    pub fn takes(&self, id: u64) {
-        if id.is_multiple_of(BLOCK) {
-            self.change(|entry| entry.ids = entry.ids.max(after(id)));
+    /// An id is about to be used. The first of a block has a later process begin some blocks behind it, where
+    /// there are enough for those who go on meanwhile.
+    pub async fn uses(&self, id: u64) {
+        if !id.is_multiple_of(BLOCK) || after(id) <= self.lock().entry.ids {
+            return;
+        }
+        self.change(|entry| entry.ids = after(id));
+        if self.written().await {
+            self.lock().written_ids = after(id);
+            return;
+        }
+        // A process that finds an older file passes ids over.
+        let runs_out = self.lock().written_ids < id + 2 * BLOCK;
+        if runs_out && self.record.is_found() {
+            self.give_up().await;
         }
     }
 
@@ -218,16 +256,27 @@ impl Keep {
 
     /// The instance ends, or has ended.
     pub fn end(&self) {
-        if std::mem::replace(&mut self.lock().ended, true) {
-            return;
-        }
-        self.record.erase();
-        let name = self.name();
+        let Some(name) = self.over() else { return };
         // systemd may be slow to take what it is told, and a core must not wait.
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(move || descriptors::remove(&name))),
             Err(_) => descriptors::remove(&name),
         }
+    }
+
+    /// No later process goes on with it; gives back the name of its connection, once.
+    fn over(&self) -> Option<String> {
+        if std::mem::replace(&mut self.lock().ended, true) {
+            return None;
+        }
+        self.record.erase();
+        Some(self.name())
+    }
+
+    /// Whether no later process goes on with it.
+    #[cfg(test)]
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().ended
     }
 
     fn name(&self) -> String {
@@ -239,7 +288,7 @@ impl Keep {
         let mut says = self.lock();
         change(&mut says.entry);
         // Under the lock, so that an older word never comes last.
-        self.record.write(&Entry::Instance(says.entry.clone()));
+        self.record.write(Entry::Instance(says.entry.clone()));
     }
 
     fn lock(&self) -> MutexGuard<'_, Says> {
@@ -287,16 +336,27 @@ mod tests {
         left.entries.into_iter().filter_map(instance).collect()
     }
 
+    /// Runs on a core of its own.
+    fn ready<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
     #[test]
     fn no_process_uses_an_id_that_an_earlier_one_used() {
         let ids = |taken: u64| {
-            let found = found_after(|_, keep| (1..=taken).for_each(|id| keep.takes(id)));
+            let found = found_after(|_, keep| {
+                ready(async {
+                    for id in 1..=taken {
+                        keep.uses(id).await;
+                    }
+                });
+            });
             assert!(found[0].ids > taken);
             found[0].ids
         };
         assert_eq!(ids(0), ids(BLOCK - 1));
         assert!(ids(BLOCK) > ids(BLOCK - 1));
-        // Of the block that follows some may be taken before that is written.
+        // Of the blocks that follow some may be taken before that is written.
         assert!(ids(0) >= 2 * BLOCK && ids(BLOCK) >= 3 * BLOCK);
     }
 

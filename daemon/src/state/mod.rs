@@ -9,22 +9,27 @@ pub mod entry;
 mod file;
 mod folder;
 mod keep;
+mod place;
+mod queue;
 mod record;
 pub mod restore;
-mod unwritten;
+mod storage;
+mod writer;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 pub use self::descriptors::is_ours;
 use self::entry::Entry;
-use self::file::Records;
 use self::folder::Folder;
 pub use self::keep::{Keep, MAX_ID};
-use self::unwritten::{Place, Unwritten};
+use self::place::Place;
+use self::storage::Open;
+use self::writer::Writer;
 use crate::config::settings::{Access, Daemon, Instances, Stdio};
 
 /// Epochs that an id over HTTP has room for, and ids of one epoch: some servers take no more than 31 bits.
@@ -33,11 +38,14 @@ const IDS: u64 = 1 << 20;
 /// Events of one epoch.
 const EVENTS: u64 = 1 << 32;
 
+/// The longest that a start, or an end, waits for the disk.
+const BOUND: Duration = Duration::from_secs(5);
+
 /// The state of this process, as the next one will find it.
 #[derive(Debug)]
 pub struct State {
-    folder: Folder,
-    records: Unwritten,
+    folder: Arc<Folder>,
+    writer: Writer,
     epoch: u32,
     /// An earlier process that never took over has used numbers that no record tells of.
     skips: bool,
@@ -80,51 +88,40 @@ impl State {
     }
 
     fn open_in(path: &std::path::Path, keeps_connections: bool) -> io::Result<(Arc<Self>, Left)> {
-        let folder = Folder::take(path)?;
+        Self::open_on(path, keeps_connections, Box::new(storage::open))
+    }
+
+    /// The same on the disk that `open` makes files on.
+    fn open_on(path: &std::path::Path, keeps_connections: bool, open: Open) -> io::Result<(Arc<Self>, Left)> {
+        let folder = Arc::new(Folder::take(path)?);
         let loaded = folder.load()?;
         let skips = folder.new_records().exists();
         let epoch = loaded.epoch.wrapping_add(1 + u32::from(skips));
-        let records = Unwritten::default();
         let likeness = hmac::Key::new(hmac::HMAC_SHA256, &folder.key("likeness"));
         let left = Left::of(&loaded.payloads);
-        let state = Self { folder, records, epoch, skips, likeness, keeps_connections };
-        if let Err(problem) = state.create() {
-            warn!("what changes now in sessions and instances is not kept across a restart: {problem}");
-        }
-        Ok((Arc::new(state), left))
-    }
-
-    fn create(&self) -> io::Result<()> {
-        let key = record::Key::new(&self.folder.key("records"));
-        self.records.write_to(Records::create(&self.folder.new_records(), key, self.epoch)?);
-        Ok(())
+        let writer = Writer::start(&folder, epoch, open)?;
+        Ok((Arc::new(Self { folder, writer, epoch, skips, likeness, keeps_connections }), left))
     }
 
     /// From now on the next process finds what this one writes, instead of what the last one left: as soon
-    /// as all of that is written anew.
+    /// as all of that is written anew. Waits for it, but not for long.
     fn take_over(&self) {
-        if self.records.are_written()
-            && let Err(problem) =
-                std::fs::rename(self.folder.new_records(), self.folder.records()).map(|()| self.records.are_found())
-        {
-            error!("what changes now in sessions and instances is not kept across a restart: {problem}");
+        self.writer.queue.take_over();
+        self.flush();
+    }
+
+    /// Waits until what was said is written, or cannot be; not for long where the disk does not answer.
+    pub fn flush(&self) {
+        if !self.writer.queue.flush(BOUND) {
+            warn!("the state is not written within {BOUND:?}: the disk is slow, or does not answer");
         }
     }
 
-    /// Writes what could not be written when it changed; to be called now and then, after the restoration.
+    /// Has what could not be written tried again; to be called now and then.
     pub fn retry(&self) {
-        if self.trouble().is_none() {
-            return;
-        }
-        // Whether the disk is still full shows in what can be written.
-        if self.records.has_file() || self.create().is_ok() {
-            self.records.retry();
-            if !self.records.is_found() {
-                self.take_over();
-            }
-        }
-        if self.trouble().is_none() {
-            info!("what changes in sessions and instances is kept across a restart again");
+        if !self.writer.queue.is_kept() {
+            self.writer.queue.look();
+            self.writer.queue.retry();
         }
     }
 
@@ -196,8 +193,7 @@ impl State {
 
     /// What keeps changes from being kept.
     pub fn trouble(&self) -> Option<&'static str> {
-        let failing = !(self.records.are_written() && self.records.is_found());
-        failing.then_some(
+        (!self.writer.queue.is_kept()).then_some(
             "the state cannot be written: what changed in sessions since then ends with the process; the log says why",
         )
     }
@@ -223,19 +219,30 @@ impl Record {
         Self { state: Arc::clone(state), place: Arc::default() }
     }
 
-    /// Writes what it says from now on.
-    pub fn write(&self, entry: &Entry) {
-        self.state.records.write(&self.place, entry);
+    /// Has it say this from now on: it is written as soon as the disk takes it.
+    pub fn write(&self, entry: Entry) {
+        self.state.writer.queue.write(&self.place, entry);
     }
 
-    /// Says nothing, until something is written again: no later process finds it.
+    /// Whether what it was told to say so far is written. Waits for that, for a second at most: whoever waits
+    /// goes on all the same, and the thing is not kept until the disk has taken it.
+    pub async fn written(&self) -> bool {
+        self.state.writer.queue.written(&self.place).await
+    }
+
+    /// Whether the next process looks where this one writes.
+    fn is_found(&self) -> bool {
+        self.state.writer.queue.is_found()
+    }
+
+    /// Says nothing, until something is said again: no later process finds it.
     pub fn withhold(&self) {
-        self.state.records.withhold(&self.place);
+        self.state.writer.queue.withhold(&self.place);
     }
 
     /// The thing is no more.
     pub fn erase(&self) {
-        self.state.records.erase(&self.place);
+        self.state.writer.queue.erase(&self.place);
     }
 }
 
@@ -253,190 +260,10 @@ impl Verdicts {
     /// Keeps what is known from now on.
     pub fn keep(&self, legacy: Option<bool>, modern: Option<bool>) {
         if let Some((record, server)) = &self.0 {
-            record.write(&Entry::Server(entry::Server { legacy, modern, ..server.clone() }));
+            record.write(Entry::Server(entry::Server { legacy, modern, ..server.clone() }));
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use toolgate_protocol::revision::LATEST_LEGACY;
-
-    use super::*;
-    use crate::config::secret::Secret;
-    use crate::config::settings::Wear;
-    use crate::message::Message;
-    use crate::sessions::{Bounds, Hosted, Kind, Session, Table};
-
-    fn stdio(change: impl FnOnce(&mut Stdio)) -> Stdio {
-        let instances = Instances {
-            per: None,
-            max: 1,
-            spares: 0,
-            idle: Duration::from_secs(1),
-            memory: None,
-            tasks: None,
-            cpu: None,
-            wear: Wear::default(),
-        };
-        let mut stdio = Stdio {
-            command: vec!["server".to_owned(), "/srv".to_owned()],
-            environment: vec![("TOKEN".to_owned(), Secret::new("one".to_owned()))],
-            directory: None,
-            access: Access::default(),
-            instances,
-            line_bytes: 1,
-        };
-        change(&mut stdio);
-        stdio
-    }
-
-    #[test]
-    fn instances_are_alike_where_the_same_processes_would_be_made() {
-        let folder = tempfile::tempdir().unwrap();
-        let of = |change: fn(&mut Stdio)| State::open_in(folder.path(), true).unwrap().0.likeness(&stdio(change));
-        let same = of(|_| {});
-        assert_eq!(of(|stdio| stdio.instances.max = 9), same, "another process knows it by the same key");
-        assert_eq!(of(|stdio| stdio.line_bytes = 9), same);
-        for (place, changed) in [
-            of(|stdio| stdio.command[1] = "/srv2".to_owned()),
-            of(|stdio| stdio.command = vec!["server/srv".to_owned()]),
-            of(|stdio| stdio.environment[0].1 = Secret::new("two".to_owned())),
-            of(|stdio| stdio.environment.clear()),
-            of(|stdio| stdio.directory = Some("/".into())),
-            of(|stdio| stdio.access.network = true),
-            of(|stdio| stdio.access.read = vec!["/srv".into()]),
-            of(|stdio| stdio.access.write = vec!["/srv".into()]),
-            of(|stdio| stdio.access.groups = vec!["media".to_owned()]),
-            of(|stdio| stdio.instances.cpu = Some(1)),
-            of(|stdio| stdio.instances.memory = Some(1)),
-            of(|stdio| stdio.instances.tasks = Some(1)),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            assert_ne!(changed, same, "{place}");
-        }
-    }
-
-    #[test]
-    fn a_session_whose_client_said_too_much_is_not_kept_until_it_says_less() {
-        let folder = tempfile::tempdir().unwrap();
-        let (state, _) = State::open_in(folder.path(), false).unwrap();
-        state.take_over();
-        let key = record::Key::new(&state.folder.key("records"));
-        let kept = || file::load(&state.folder.records(), &key).unwrap().payloads.len();
-        let table = Table::kept_by(Some(Arc::clone(&state)));
-        let session = open(&table);
-        assert_eq!(kept(), 1);
-        let hosted = session.hosted().unwrap();
-        hosted.set_log_level(vec![b'x'; 64 << 10].into());
-        assert_eq!((kept(), state.trouble()), (0, None));
-        hosted.set_log_level("debug".into());
-        assert_eq!(kept(), 1);
-        table.end(session.id);
-        hosted.set_log_level("info".into());
-        assert_eq!(kept(), 0);
-    }
-
-    /// Sessions that a process finds which begins now.
-    fn found(folder: &std::path::Path) -> usize {
-        State::open_in(folder, false).unwrap().1.entries.len()
-    }
-
-    #[test]
-    fn a_disk_that_is_full_at_a_start_costs_no_session() {
-        let folder = tempfile::tempdir().unwrap();
-        {
-            let (state, _) = State::open_in(folder.path(), false).unwrap();
-            open(&Table::kept_by(Some(Arc::clone(&state))));
-            state.take_over();
-        }
-        // In the place of a full disk: nothing can be made there.
-        let new = folder.path().join("sessions/records.new");
-        std::fs::create_dir(&new).unwrap();
-        for _ in 0..2 {
-            let (state, left) = State::open_in(folder.path(), false).unwrap();
-            let table = Table::kept_by(Some(Arc::clone(&state)));
-            assert_eq!(left.entries.len(), 1, "what the last process left goes on");
-            let record = Record::new(&state);
-            record.write(&left.entries[0]);
-            open(&table);
-            state.take_over();
-            state.retry();
-            assert!(state.trouble().is_some());
-        }
-        let (state, left) = State::open_in(folder.path(), false).unwrap();
-        let table = Table::kept_by(Some(Arc::clone(&state)));
-        let record = Record::new(&state);
-        record.write(&left.entries[0]);
-        let (ended, other) = (open(&table), open(&Table::kept_by(Some(Arc::clone(&state)))));
-        table.end(ended.id);
-        state.take_over();
-        std::fs::remove_dir(&new).unwrap();
-        state.retry();
-        assert_eq!(state.trouble(), None);
-        drop((table, record, other, ended, state));
-        assert_eq!(found(folder.path()), 2);
-    }
-
-    #[test]
-    fn the_last_process_s_file_stays_until_all_of_it_is_written_anew() {
-        let folder = tempfile::tempdir().unwrap();
-        let (state, _) = State::open_in(folder.path(), false).unwrap();
-        open(&Table::kept_by(Some(Arc::clone(&state))));
-        state.take_over();
-        drop(state);
-        let (state, left) = State::open_in(folder.path(), false).unwrap();
-        state.records.fill();
-        let record = Record::new(&state);
-        record.write(&left.entries[0]);
-        state.take_over();
-        assert!(state.trouble().is_some());
-        drop((record, state));
-        assert_eq!(found(folder.path()), 1);
-    }
-
-    fn open(table: &Table) -> Arc<Session> {
-        let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#;
-        let hosted = Hosted::new(LATEST_LEGACY, Message::parse(initialize.into()).unwrap(), false);
-        let bounds = Bounds { all: 1, per_client: 1 };
-        table.open(&"key:ann".into(), "", Kind::Hosted(Box::new(hosted)), bounds).unwrap().session
-    }
-
-    #[test]
-    fn a_session_that_two_cores_change_at_once_is_written_as_it_is_in_the_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let (state, _) = State::open_in(folder.path(), false).unwrap();
-        let table = Table::kept_by(Some(Arc::clone(&state)));
-        let session = open(&table);
-        let hosted = session.hosted().unwrap();
-        let key = record::Key::new(&state.folder.key("records"));
-        for round in 0..500 {
-            std::thread::scope(|threads| {
-                for thread in 0..2 {
-                    threads.spawn(move || hosted.set_log_level(format!("{round} {thread}").into()));
-                }
-            });
-            let loaded = file::load(&state.folder.new_records(), &key).unwrap();
-            let Ok(Entry::Session(session)) = Entry::of_payload(&loaded.payloads[0]) else { panic!("a session") };
-            let entry::Kind::Hosted(written) = session.kind else { panic!("a hosted one") };
-            assert_eq!(written.log_level.unwrap().0, hosted.log_level().unwrap(), "{round}");
-        }
-    }
-
-    #[test]
-    fn each_process_has_ids_and_events_of_its_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let next = || {
-            let (state, _) = State::open_in(folder.path(), false).unwrap();
-            state.take_over();
-            (state.first_id(), state.first_event())
-        };
-        let (one, two) = (next(), next());
-        assert!(two.0 > one.0 && two.1 > one.1);
-        assert!(two.0 < 1 << 31, "some servers take no more than 31 bits");
-    }
-}
+mod tests;

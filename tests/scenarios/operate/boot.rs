@@ -102,6 +102,10 @@ async fn a_start_goes_back_one_revision_and_no_further() {
     site.write("toolgate.toml", &site.main_text());
     site.start().await;
     assert_eq!(site.control("GET", "/v1/version").await.1["revision"], 3, "its number is not given again");
+    wait::until("what cannot be gone back to in the log", async || {
+        site.log().contains("no start can go back to it").then_some(())
+    })
+    .await;
 }
 
 /// A server that wants the secret of a file, on which nobody listens.

@@ -3,6 +3,7 @@
 //! `tests/machine` shows the same with a real systemd; here a player of it keeps what the gate hands over.
 
 mod damage;
+mod hangs;
 mod restarts;
 mod streams;
 mod workers;

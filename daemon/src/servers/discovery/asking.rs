@@ -148,7 +148,8 @@ async fn ask(core: &Rc<Core>, server: &Arc<Server>, revision: Revision) -> Resul
         let said_so = answer.envelope.result.is_some() || speaks_of_the_era(&answer);
         return Err(Refused { failure: other_era(server, revision), said_so });
     }
-    leg.introduced(|| Introduction::Own { revision: revision.as_str().to_owned(), answer: answer.bytes[..].into() });
+    leg.introduced(|| Introduction::Own { revision: revision.as_str().to_owned(), answer: answer.bytes[..].into() })
+        .await;
     unfinished.finish();
     Ok(Introduced { leg, answer })
 }
@@ -225,7 +226,7 @@ pub async fn shared_leg(
 async fn greet_client(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, client: &str) -> Result<Leg, Failure> {
     let leg = server.sessions_leg(client, revision).await?;
     let (leg, _) = greet_shared(core, leg, revision, &own::initialize(revision)).await?;
-    leg.introduced(|| Introduction::Client { client: client.to_owned(), revision: revision.as_str().to_owned() });
+    leg.introduced(|| Introduction::Client { client: client.to_owned(), revision: revision.as_str().to_owned() }).await;
     Ok(leg)
 }
 

@@ -47,9 +47,10 @@ impl Back {
 
     /// What an instance asks is to be answered even by a later process. Only what somebody is about to
     /// be handed is noted, so that what is refused at once costs no record.
-    fn note_question(&self, envelope: &Envelope, message: &[u8]) {
+    async fn note_question(&self, envelope: &Envelope, message: &[u8]) {
         if let (Some(keep), Shape::Request, Some(id)) = (&self.shared.keep, envelope.shape, envelope.id) {
             keep.asks(id.of(message));
+            keep.written().await;
         }
     }
 
@@ -118,7 +119,7 @@ pub(super) async fn deliver(
     };
     let reply = id.and_then(|id| Some((id, waiting.borrow().find(id)?)));
     if let Some((id, reply)) = reply.filter(|(_, reply)| !reply.is_gone()) {
-        back.note_question(&envelope, &message);
+        back.note_question(&envelope, &message).await;
         if !hand(&reply, Arrival::Related(message.clone()), bytes, serves).await {
             back.refuse(&envelope, &message);
             // What follows would follow a gap.
@@ -138,7 +139,7 @@ pub(super) async fn deliver(
                 back.refuse(&envelope, &message);
                 return;
             };
-            back.note_question(&envelope, &message);
+            back.note_question(&envelope, &message).await;
             place.send(message);
         }
         _ => {

@@ -8,7 +8,7 @@ mod room;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use crate::clock;
 use crate::config::settings::{Queue, Stdio, Wear};
 use crate::failure::{Failure, Kind};
 use crate::instance::notice::Exit;
+use crate::lock::lock;
 use crate::observe::Shown;
 use crate::state::entry;
 use room::Room;
@@ -293,6 +294,9 @@ impl Instances {
         let place = loop {
             let ready = self.spares.ready();
             if let Some(link) = self.take_spare(&serves, &role) {
+                if let Some(keep) = link.keep() {
+                    keep.serves_for_sure().await;
+                }
                 return Ok(link);
             }
             tokio::select! {
@@ -424,10 +428,6 @@ impl Instances {
     pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<u64, Slot>> {
         lock(&self.running)
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn seed() -> u64 {

@@ -197,11 +197,7 @@ impl Link {
 
     /// An id that no other request on this connection has.
     pub fn mint(&self) -> u64 {
-        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
-        if let Some(keep) = &self.shared.keep {
-            keep.takes(id);
-        }
-        id
+        self.shared.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Sends a request whose id is `id`, from [`Link::mint`]; waits at most `wait` for room.
@@ -211,6 +207,9 @@ impl Link {
         self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         self.touch();
         let pending = Reply { link: self.clone(), id, arrivals, begun, finished: false };
+        if let Some(keep) = &self.shared.keep {
+            keep.uses(id).await;
+        }
         self.put(message.len(), wait, |room| Command::Request { id, message, reply, room }).await?;
         Ok(pending)
     }

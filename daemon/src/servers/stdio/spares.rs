@@ -12,7 +12,9 @@ use tokio::sync::futures::Notified;
 use toolgate_protocol::backoff::{Backoff, Verdict};
 use tracing::{info, warn};
 
-use super::instances::{Instances, Role, lock, seed};
+use super::instances::{Instances, Role, seed};
+use crate::lock::lock;
+
 use super::link::{Link, Serves};
 use crate::clock;
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::instances::{Instances, Role, Slot, lock};
+use super::instances::{Instances, Role, Slot};
+use crate::lock::lock;
+
 use super::link::Link;
 use crate::cgroup;
 use crate::clock;

@@ -173,6 +173,7 @@ impl Outgoing {
         if self.batch.remaining() > WHOLE {
             self.cut = true;
             keep.may_be_cut(true);
+            keep.written().await;
         }
         stream.write_all_buf(&mut self.batch).await?;
         if std::mem::take(&mut self.cut) {

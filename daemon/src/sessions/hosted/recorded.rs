@@ -10,7 +10,9 @@ use std::sync::{Arc, Weak};
 use toolgate_protocol::envelope::{self, Shape};
 use toolgate_protocol::revision::Revision;
 
-use super::{Answerer, Hosted, lock};
+use super::{Answerer, Hosted};
+use crate::lock::lock;
+
 use crate::message::Message;
 use crate::servers::leg::Leg;
 use crate::sessions::{Outbox, Session, Streams};
@@ -51,10 +53,17 @@ impl Hosted {
         drop(self.session.set(Arc::downgrade(session)));
     }
 
-    /// Has its record say what has changed, before a client or a server relies on it.
+    /// Has its record say what has changed; [`Hosted::kept`] tells when a client or a server may rely on it.
     pub fn save(&self) {
         if let Some(session) = self.session.get().and_then(Weak::upgrade) {
             session.save();
+        }
+    }
+
+    /// Waits until what was saved is written, but not for long.
+    pub async fn kept(&self) {
+        if let Some(session) = self.session.get().and_then(Weak::upgrade) {
+            session.kept().await;
         }
     }
 
@@ -65,13 +74,14 @@ impl Hosted {
     }
 
     /// Has a later process go on with this leg.
-    pub fn note_leg(&self, leg: &Leg) {
+    pub async fn note_leg(&self, leg: &Leg) {
         let name = leg.server.settings.name.clone();
         match leg.entry() {
             Some(entry) => drop(lock(&self.noted).insert(name, entry)),
             None => drop(lock(&self.noted).remove(&name)),
         }
         self.save();
+        self.kept().await;
     }
 
     /// What its record says. While the process runs, what waits for the client is no part of it: it may

@@ -13,7 +13,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
-use super::{Instances, Role, Slot, lock};
+use super::{Instances, Role, Slot};
+use crate::lock::lock;
+
 use crate::failure::{Failure, Kind};
 use crate::servers::stdio::link::Link;
 
