@@ -168,6 +168,7 @@ pub enum LogFormat {
 
 /// `[listener.NAME]`: an address that clients connect to.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, as the file writes them")]
 pub struct Listener {
     /// The table's name.
     pub name: String,

@@ -30,7 +30,7 @@ pub(super) enum Counters {
 impl Counters {
     /// The counters of a scope, with the cells that there were before.
     pub(super) fn new(per: LimitScope, meter: &Meter, names: &Names<'_>, old: Option<&Arc<Self>>) -> Arc<Self> {
-        let named = match per {
+        let keys = match per {
             LimitScope::LISTENER => &names.listeners,
             LimitScope::SERVER => &names.servers,
             _ => {
@@ -46,7 +46,7 @@ impl Counters {
             _ => None,
         };
         let cell = |name: &str| old.and_then(|old| old.get(name)).cloned().unwrap_or_else(|| meter.cell());
-        Arc::new(Self::Named(named.iter().map(|name| ((*name).to_owned(), cell(name))).collect()))
+        Arc::new(Self::Named(keys.iter().map(|name| ((*name).to_owned(), cell(name))).collect()))
     }
 
     /// The cell of a call; `None` where the call lacks what the limit counts by: a list has no tool.

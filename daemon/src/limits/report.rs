@@ -91,8 +91,8 @@ fn span(period: Duration) -> String {
         (60, 0) => "min".into(),
         (3600, 0) => "h".into(),
         (86_400, 0) => "d".into(),
-        (_, 0) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        (_, 0) if seconds % 60 == 0 => format!("{}min", seconds / 60),
+        (_, 0) if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        (_, 0) if seconds.is_multiple_of(60) => format!("{}min", seconds / 60),
         (_, 0) => format!("{seconds}s"),
         _ => format!("{}ms", period.as_millis()),
     }

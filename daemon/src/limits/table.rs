@@ -195,7 +195,9 @@ mod tests {
                 .zip(0..)
                 .all(|(held, key)| meter.take(&cell(key), 1, 0).is_ok() && meter.take(held, 1, 0).is_err())
         );
-        held.iter().for_each(|held| meter.give_back(held, 1, 0));
+        for cell in &held {
+            meter.give_back(cell, 1, 0);
+        }
         table.sweep(&meter, 0);
         assert_eq!(table.len(), 1000, "what is held is not forgotten");
         drop(held);

@@ -63,7 +63,8 @@ async fn set(context: &Context, set: LimitSet) -> Result<Exit, Failure> {
     let request = OverrideRequest { value, burst, seconds, dry_run: how.dry_run, reason: how.reason };
     let mut client = AdminClient::control(&context.runtime_dir).await?;
     let answer = client.put(&route(&name), &request).await?;
-    told(context, &answer.read()?)
+    told(context, &answer.read()?);
+    Ok(Exit::Done)
 }
 
 async fn revert(context: &Context, revert: LimitRevert) -> Result<Exit, Failure> {
@@ -71,16 +72,16 @@ async fn revert(context: &Context, revert: LimitRevert) -> Result<Exit, Failure>
     let request = RevertRequest { dry_run: how.dry_run, reason: how.reason };
     let mut client = AdminClient::control(&context.runtime_dir).await?;
     let answer = client.delete(&route(&name), &request).await?;
-    told(context, &answer.read()?)
+    told(context, &answer.read()?);
+    Ok(Exit::Done)
 }
 
-fn told(context: &Context, outcome: &OverrideOutcome) -> Result<Exit, Failure> {
+fn told(context: &Context, outcome: &OverrideOutcome) {
     if context.json {
         output::json(outcome);
     } else {
         output::line(&Shown(&sentence(outcome)).to_string());
     }
-    Ok(Exit::Done)
 }
 
 fn sentence(outcome: &OverrideOutcome) -> String {
@@ -103,8 +104,8 @@ fn route(name: &str) -> String {
 /// `1h30m`
 fn span(seconds: u64) -> String {
     let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
-    let text: String =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
+    let text = parts.collect::<Vec<_>>().concat();
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 

@@ -148,9 +148,9 @@ fn begin(unit: Unit, number: u64) -> u64 {
 
 /// Months since January 1970 of a day since 1970-01-01.
 fn month_of(days: u64) -> u64 {
-    // No month is longer than 31 days, and 12 of them are at least 365: the guess is too low by few.
-    let guess = (days / 31).max(days / 366 * 12);
-    (guess..).take_while(|month| begin(Unit::Month, *month) <= days).last().unwrap_or(guess)
+    // 400 years have 146,097 days and 4,800 months, so by the mean a month is missed by one at most.
+    let near = days * 4800 / 146_097;
+    (near.saturating_sub(1)..=near + 1).rev().find(|month| begin(Unit::Month, *month) <= days).unwrap_or(near)
 }
 
 #[cfg(test)]

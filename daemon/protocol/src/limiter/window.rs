@@ -58,6 +58,13 @@ impl Run {
     fn age(self, now: u32) -> u32 {
         now.wrapping_sub(self.tick).cast_signed().max(0).cast_unsigned()
     }
+
+    /// Ticks until it leaves the window.
+    fn left(self, now: u32) -> u32 {
+        // One that has just begun, or that another core has begun a little later, is ahead.
+        let age = now.wrapping_sub(self.tick).cast_signed();
+        TICKS.saturating_add_signed(age.saturating_neg())
+    }
 }
 
 impl Window {
@@ -82,7 +89,7 @@ impl Window {
             |used: u64| if used + u64::from(cost) <= self.count() { Ok(used + u64::from(cost)) } else { Err(()) };
         let tick = self.tick_of(now);
         if cell.update(fits).is_err() {
-            self.expire(cell, tick);
+            expire(cell, tick);
             cell.update(fits).map_err(|()| self.over(cell, cost, now))?;
         }
         // A call at any time within a tick counts from the tick's end.
@@ -124,7 +131,7 @@ impl Window {
 
     pub(super) fn standing(self, cell: &Cell, now: u64) -> Standing {
         let tick = self.tick_of(now);
-        let youngest = runs(cell).map(|(_, run)| self.left(run, tick)).max().unwrap_or_default();
+        let youngest = runs(cell).map(|(_, run)| run.left(tick)).max().unwrap_or_default();
         Standing {
             remaining: self.count().saturating_sub(self.used(cell, now)),
             reset: Some(self.nanos(youngest, now)),
@@ -133,7 +140,7 @@ impl Window {
 
     /// All that counts, counts from now on: when it happened cannot be told in other ticks.
     pub(super) fn adopt(self, cell: &Cell, before: &Self, now: u64) {
-        before.expire(cell, before.tick_of(now));
+        expire(cell, before.tick_of(now));
         let tick = self.tick_of(now).wrapping_add(1);
         for (word, run) in runs(cell) {
             let moved = Run { tick, ..run };
@@ -151,13 +158,6 @@ impl Window {
         tick
     }
 
-    /// Ticks until a run leaves the window.
-    fn left(self, run: Run, tick: u32) -> u32 {
-        // One that has just begun, or that another core has begun a little later, is ahead.
-        let age = tick.wrapping_sub(run.tick).cast_signed();
-        TICKS.saturating_add_signed(age.saturating_neg())
-    }
-
     /// Nanoseconds until this many ticks have begun.
     fn nanos(self, ticks: u32, now: u64) -> u64 {
         if ticks == 0 { 0 } else { u64::from(ticks).saturating_mul(self.tick).saturating_sub(now % self.tick) }
@@ -166,15 +166,14 @@ impl Window {
     /// What counts now.
     fn used(self, cell: &Cell, now: u64) -> u64 {
         let tick = self.tick_of(now);
-        let gone: u64 =
-            runs(cell).filter(|(_, run)| self.left(*run, tick) == 0).map(|(_, run)| u64::from(run.count)).sum();
+        let gone: u64 = runs(cell).filter(|(_, run)| run.left(tick) == 0).map(|(_, run)| u64::from(run.count)).sum();
         cell.word().load(Ordering::Relaxed).saturating_sub(gone)
     }
 
     /// The refusal of a call: when enough of the oldest runs have left the window.
     fn over(self, cell: &Cell, cost: u32, now: u64) -> Over {
         let tick = self.tick_of(now);
-        let mut leaving: Vec<_> = runs(cell).map(|(_, run)| (self.left(run, tick), run.count)).collect();
+        let mut leaving: Vec<_> = runs(cell).map(|(_, run)| (run.left(tick), run.count)).collect();
         leaving.sort_unstable();
         let room = self.count() - u64::from(cost);
         let mut used = cell.word().load(Ordering::Relaxed);
@@ -189,36 +188,25 @@ impl Window {
 
     /// Empties runs that have left the window, before their ticks come round.
     pub(super) fn settle(self, cell: &Cell, now: u64) {
-        self.expire(cell, self.tick_of(now));
-    }
-
-    /// Empties runs that have left the window. Who empties one subtracts it, so that it is subtracted once.
-    fn expire(self, cell: &Cell, tick: u32) {
-        for (word, run) in runs(cell) {
-            if self.left(run, tick) == 0
-                && word.compare_exchange(run.word(), 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-            {
-                cell.word().fetch_sub(u64::from(run.count), Ordering::Relaxed);
-            }
-        }
+        expire(cell, self.tick_of(now));
     }
 
     /// Notes an admitted call: in the latest run while it has room, else in an empty word, else in the latest after all.
-    fn add(self, cell: &Cell, call: Run) {
+    fn add(self, cell: &Cell, admitted: Run) {
         loop {
-            let latest = runs(cell).min_by_key(|(_, run)| run.age(call.tick));
+            let latest = runs(cell).min_by_key(|(_, run)| run.age(admitted.tick));
             let joins = |run: &Run| {
-                run.count.saturating_add(call.count) <= self.run
-                    && (run.age(call.tick) < GAP || !self.may_begin(cell, call))
+                run.count.saturating_add(admitted.count) <= self.run
+                    && (run.age(admitted.tick) < GAP || !self.may_begin(cell, admitted))
             };
             let (word, before) = match latest {
                 Some((word, run)) if joins(&run) => (word, run),
-                latest => match self.empty(cell, call.tick).or(latest) {
+                latest => match empty(cell, admitted.tick).or(latest) {
                     Some(found) => found,
                     None => continue,
                 },
             };
-            let after = Run { count: before.count.saturating_add(call.count), tick: later(before, call) };
+            let after = Run { count: before.count.saturating_add(admitted.count), tick: later(before, admitted) };
             if word.compare_exchange(before.word(), after.word(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
                 return;
             }
@@ -227,30 +215,38 @@ impl Window {
 
     /// Whether a call long after the latest run may have its own, which then need not wait for it: where the words
     /// that are left have room for all that may still be admitted.
-    fn may_begin(self, cell: &Cell, call: Run) -> bool {
+    fn may_begin(self, cell: &Cell, admitted: Run) -> bool {
         // The call's own tick is not over yet.
-        self.expire(cell, call.tick.wrapping_sub(1));
+        expire(cell, admitted.tick.wrapping_sub(1));
         let free = (RUNS - runs(cell).count()) as u64;
-        let room = (free * u64::from(self.run)).saturating_sub(u64::from(call.count));
+        let room = (free * u64::from(self.run)).saturating_sub(u64::from(admitted.count));
         room >= self.count().saturating_sub(cell.word().load(Ordering::Relaxed))
-    }
-
-    /// A word without a run, or whose run has left the window.
-    fn empty(self, cell: &Cell, tick: u32) -> Option<(&AtomicU64, Run)> {
-        let free = || {
-            cell.0[1..].iter().map(|word| (word, Run::of(word.load(Ordering::Relaxed)))).find(|(_, run)| run.count == 0)
-        };
-        free().or_else(|| {
-            self.expire(cell, tick.wrapping_sub(1));
-            free()
-        })
     }
 }
 
 /// The tick of the later one; an empty run has none.
-fn later(before: Run, call: Run) -> u32 {
-    let is_ahead = before.count > 0 && before.tick.wrapping_sub(call.tick).cast_signed() > 0;
-    if is_ahead { before.tick } else { call.tick }
+fn later(before: Run, admitted: Run) -> u32 {
+    let is_ahead = before.count > 0 && before.tick.wrapping_sub(admitted.tick).cast_signed() > 0;
+    if is_ahead { before.tick } else { admitted.tick }
+}
+
+/// Empties runs that have left the window. Who empties one subtracts it, so that it is subtracted once.
+fn expire(cell: &Cell, tick: u32) {
+    for (word, run) in runs(cell) {
+        if run.left(tick) == 0 && word.compare_exchange(run.word(), 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            cell.word().fetch_sub(u64::from(run.count), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A word without a run, or whose run has left the window.
+fn empty(cell: &Cell, tick: u32) -> Option<(&AtomicU64, Run)> {
+    let free =
+        || cell.0[1..].iter().map(|word| (word, Run::of(word.load(Ordering::Relaxed)))).find(|(_, run)| run.count == 0);
+    free().or_else(|| {
+        expire(cell, tick.wrapping_sub(1));
+        free()
+    })
 }
 
 /// Words that have a run.
