@@ -45,7 +45,7 @@ async fn calls(address: SocketAddr) {
     };
     let http = Http {
         endpoints: vec![endpoint],
-        pool: Pool { max_connections: 64, idle_timeout: Duration::from_secs(30) },
+        pool: Pool { max_connections: 64, idle_timeout: Duration::from_secs(30), max_age: None, min_idle: 0 },
         headers: Vec::new(),
         tls: UpstreamTls::default(),
         lacks: None,

@@ -203,6 +203,8 @@ pub static KEYS: &[Key] = &[
     key("server.*.health.fall", Count(1, 1000), "", Live, "Bad checks or calls in a row that take an endpoint out. Absent: 3."),
     key("server.*.pool.max_connections", ANY, "1000", Server, "Open connections, in use or idle."),
     key("server.*.pool.idle_timeout", Duration(1, DAY), "\"30s\"", Server, "An idle connection is closed after this."),
+    key("server.*.pool.max_age", Duration(1, 30 * DAY), "", Server, "A connection that is older is closed once it is idle, so that names are resolved anew; absent: none is."),
+    key("server.*.pool.min_idle", Count(0, 1000), "0", Server, "Idle connections to each endpoint that each core keeps open in advance, within max_connections."),
     key("server.*.bearer", Secret, "", Server, "The gate's own credential at the server: Authorization: Bearer."),
     key("server.*.headers.*", Secret, "", Server, "A header added to every request."),
     key("server.*.tls.ca", Certificate, "", Server, "Trusted authorities in PEM, instead of the machine's."),

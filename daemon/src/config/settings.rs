@@ -488,6 +488,10 @@ pub struct Pool {
     pub max_connections: usize,
     /// An idle connection is closed after this.
     pub idle_timeout: Duration,
+    /// A connection that is older is not kept.
+    pub max_age: Option<Duration>,
+    /// Idle connections to each endpoint that each core opens in advance.
+    pub min_idle: usize,
 }
 
 /// TLS towards a server.

@@ -27,7 +27,7 @@ use crate::listen::bind::Passed;
 use crate::listen::listeners::Listeners;
 use crate::observe::logging::Logging;
 use crate::policy::Policy;
-use crate::servers::endpoints::checks;
+use crate::servers::endpoints::{checks, warm};
 use crate::state::{self, State, restore};
 
 /// Exit code where the machine refuses what the daemon needs (`sysexits.h`, `EX_OSERR`).
@@ -94,6 +94,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     sweep::start(&cores);
     let _pulse = Pulse::start(&gate, &cores).map_err(|problem| format!("the load cannot be watched: {problem}"))?;
     checks::start(&cores);
+    warm::start(&cores);
     greet_critical(&gate, &cores);
     let _watchdog = Watchdog::start(cores.clone(), progresses(admin.heartbeat()))
         .map_err(|problem| format!("the watchdog cannot be fed: {problem}"))?;

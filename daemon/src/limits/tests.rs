@@ -35,7 +35,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             critical: false,
             transport: settings::Transport::Http(settings::Http {
                 endpoints: Vec::new(),
-                pool: settings::Pool { max_connections: 1, idle_timeout: Duration::ZERO },
+                pool: settings::Pool { max_connections: 1, idle_timeout: Duration::ZERO, max_age: None, min_idle: 0 },
                 headers: Vec::new(),
                 tls: settings::UpstreamTls::default(),
                 lacks: None,

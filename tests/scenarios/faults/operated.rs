@@ -95,7 +95,7 @@ async fn a_deadline_that_was_taken_back_ends_nothing() {
 async fn breakers_are_opened_and_closed_by_hand_and_stay_so_over_a_reload() {
     let mut stage = Stage::start(Speaks::Both).await;
     let client = Caller::modern(&stage.gate, "/mcp/bad");
-    let state = async |gate: &Gate| -> Value {
+    let breaker = async |gate: &Gate| -> Value {
         gate.control("GET", "/v1/servers/bad").await.1["endpoints"][0]["breaker"]["state"].clone()
     };
     let said = toolgate(&stage.gate, &["breaker", "open", "bad", "--reason", "a test"]).await;
@@ -104,7 +104,7 @@ async fn breakers_are_opened_and_closed_by_hand_and_stay_so_over_a_reload() {
     stage.gate.change(|setup| setup.daemon("lame_duck = \"0s\""));
     stage.gate.reload().await;
     assert!(is_refused(&call(&client).await));
-    assert_eq!(state(&stage.gate).await, "forced_open");
+    assert_eq!(breaker(&stage.gate).await, "forced_open");
     toolgate(&stage.gate, &["breaker", "close", "bad"]).await;
     stage.faulty.set(toolgate_tests::faulty::Fault::Fails);
     for _ in 0..6 {

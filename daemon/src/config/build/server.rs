@@ -148,6 +148,8 @@ fn http(section: Section<'_>, endpoints: Vec<(Endpoint, u32)>, context: &mut Con
         pool: Pool {
             max_connections: section.count("pool.max_connections"),
             idle_timeout: section.duration("pool.idle_timeout"),
+            max_age: section.maybe_duration("pool.max_age"),
+            min_idle: section.count("pool.min_idle"),
         },
         headers,
         lacks,

@@ -8,6 +8,7 @@ pub mod checks;
 mod endpoint;
 mod refusal;
 mod standing;
+pub mod warm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -58,6 +58,8 @@ pub(super) struct Conn {
     timer: Pin<Box<Sleep>>,
     /// Whether it has served a call before.
     pub(super) reused: bool,
+    /// When it was opened.
+    pub(super) born: Instant,
     /// How long the server says that it keeps it idle.
     pub(super) idle: Option<Duration>,
     _slot: Slot,
@@ -81,6 +83,7 @@ impl Conn {
             deadline: now,
             timer: Box::pin(tokio::time::sleep_until(now)),
             reused: false,
+            born: now,
             idle: None,
             _slot: slot,
         }

@@ -135,6 +135,21 @@ impl HttpClient {
         }
     }
 
+    /// Opens connections until this core has as many idle ones to an endpoint as are wanted in advance.
+    ///
+    /// # Errors
+    /// Where the endpoint does not take them.
+    pub async fn warm(&self, endpoint: usize) -> Result<(), SendError> {
+        let server = &*self.server;
+        let Some(there) = server.endpoints.get(endpoint) else { return Ok(()) };
+        while server.pool.kept(self.core, endpoint, Instant::now()) < server.bounds.min_idle && server.pool.has_room() {
+            let Some(_permit) = server.pool.try_permit() else { return Ok(()) };
+            let (conn, now) = self.connection(there, endpoint, Instant::now(), None, false).await?;
+            server.pool.put(self.core, endpoint, conn, now);
+        }
+        Ok(())
+    }
+
     async fn attempt(
         &self,
         endpoint: &Endpoint,

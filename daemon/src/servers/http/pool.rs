@@ -36,6 +36,7 @@ pub(super) struct Pool {
     users: Arc<Queue>,
     cores: Box<[Core]>,
     idle_timeout: Duration,
+    max_age: Option<Duration>,
 }
 
 /// What a call gets that may have a connection.
@@ -69,6 +70,7 @@ impl Pool {
             users: Queue::new(bound, permits::MAX, patience),
             cores: (0..cores.max(1)).map(core).collect(),
             idle_timeout: settings.idle_timeout,
+            max_age: settings.max_age,
         })
     }
 
@@ -85,6 +87,16 @@ impl Pool {
     /// The right to a connection, in the order of asking.
     pub(super) async fn permit(&self) -> Result<Permit, Refusal> {
         self.users.enter(Flow::default()).await
+    }
+
+    /// Whether there is room for a connection that no call needs yet.
+    pub(super) fn has_room(&self) -> bool {
+        self.open() < self.bound
+    }
+
+    /// Idle connections to `endpoint` on this core that will be so for a moment yet.
+    pub(super) fn kept(&self, core: usize, endpoint: usize, now: Instant) -> usize {
+        self.idle(core).iter().filter(|idle| idle.endpoint == endpoint && idle.until > now).count()
     }
 
     /// A connection to `endpoint` or room for one, for the holder of a permit. `kept` allows one that was used before.
@@ -155,7 +167,10 @@ impl Pool {
     pub(super) fn put(self: &Arc<Self>, core: usize, endpoint: usize, mut conn: Conn, now: Instant) {
         // The margin keeps a call from meeting the server's own close.
         let announced = conn.idle.map(|idle| idle.saturating_sub(Duration::from_secs(1)));
-        let keep = announced.map_or(self.idle_timeout, |announced| announced.min(self.idle_timeout));
+        let mut keep = announced.map_or(self.idle_timeout, |announced| announced.min(self.idle_timeout));
+        if let Some(max_age) = self.max_age {
+            keep = keep.min(max_age.saturating_sub(now.saturating_duration_since(conn.born)));
+        }
         if keep.is_zero() {
             return;
         }

@@ -199,7 +199,12 @@ mod tests {
         };
         let http = settings::Http {
             endpoints: vec![endpoint.clone()],
-            pool: settings::Pool { max_connections: 1, idle_timeout: Duration::from_secs(1) },
+            pool: settings::Pool {
+                max_connections: 1,
+                idle_timeout: Duration::from_secs(1),
+                max_age: None,
+                min_idle: 0,
+            },
             headers: vec![("Authorization".to_owned(), Secret::new("Bearer s".to_owned()))],
             tls: settings::UpstreamTls::default(),
             lacks: None,

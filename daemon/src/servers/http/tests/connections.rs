@@ -115,6 +115,32 @@ fn an_idle_connection_is_closed_after_its_time() {
 }
 
 #[test]
+fn an_old_connection_serves_no_further_call() {
+    on_a_core(async {
+        let raw = Raw::answering(OK).await;
+        let server = server(raw.address, |http, _| http.pool.max_age = Some(Duration::from_millis(20)));
+        assert_eq!(call(&server.client(0)).await.1, "ok");
+        eventually("the old connection is closed", || server.open_connections() == 0).await;
+        assert_eq!(call(&server.client(0)).await.1, "ok");
+        assert_eq!(raw.connections.get(), 2);
+    });
+}
+
+#[test]
+fn connections_are_opened_in_advance_within_the_bound() {
+    on_a_core(async {
+        let raw = Raw::answering(OK).await;
+        let server = server(raw.address, |http, _| (http.pool.min_idle, http.pool.max_connections) = (5, 3));
+        let client = server.client(0);
+        client.warm(0).await.unwrap();
+        assert_eq!(server.open_connections(), 3);
+        assert_eq!(call(&client).await.1, "ok");
+        client.warm(0).await.unwrap();
+        assert_eq!((server.open_connections(), raw.connections.get()), (3, 3));
+    });
+}
+
+#[test]
 fn the_servers_own_idle_time_is_honoured() {
     on_a_core(async {
         let raw = Raw::answering(b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok").await;

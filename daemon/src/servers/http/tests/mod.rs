@@ -74,7 +74,7 @@ fn server(address: SocketAddr, change: impl FnOnce(&mut settings::Http, &mut set
     };
     let mut http = settings::Http {
         endpoints: vec![endpoint],
-        pool: settings::Pool { max_connections: 8, idle_timeout: Duration::from_secs(60) },
+        pool: settings::Pool { max_connections: 8, idle_timeout: Duration::from_secs(60), max_age: None, min_idle: 0 },
         headers: Vec::new(),
         tls: settings::UpstreamTls::default(),
         lacks: None,
