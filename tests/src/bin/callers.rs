@@ -4,6 +4,8 @@
 //! refusals where few may, and what a paying caller notices of a flood in rounds with and without it. Exits with 1
 //! where a bar is missed.
 
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
 use std::process::ExitCode;
 use std::time::Duration;
 

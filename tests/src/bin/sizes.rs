@@ -3,6 +3,8 @@
 //! Starts a gate of its own; `tests/bench/sizes` builds and runs it. Prints errors, p50, p99, CPU and memory of each,
 //! and exits with 1 where a call failed.
 
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
