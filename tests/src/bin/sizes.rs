@@ -62,8 +62,8 @@ async fn gate() -> Gate {
         .server(
             "standin",
             &format!(
-                "endpoints = [{url:?}]\nmax_calls = 100\nmax_calls_per_client = 100\nadaptive = {{}}\n\
-                 pool = {{ max_connections = 100 }}"
+                "endpoints = [{url:?}]\nmax_calls = 100\nmax_calls_per_client = 10000\nadaptive = {{}}\n\
+                 queue = {{ max_size = 10000, timeout = \"10s\" }}\npool = {{ max_connections = 100 }}"
             ),
         )
         .daemon("max_connections = 20000\nmax_sessions = 20000\nmax_sessions_per_client = 20000")
