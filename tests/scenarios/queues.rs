@@ -102,10 +102,10 @@ async fn a_flood_of_one_client_holds_up_others_by_a_call_each() {
         let answer = call.await.expect("a caller");
         assert!(answer.succeeded(), "{answer:?}\n{}", gate.log());
     }
-    let served = server.record.of("tools/call");
-    let served: Vec<_> = served.iter().filter_map(|call| call.message["params"]["arguments"]["who"].as_str()).collect();
-    assert_eq!(served[1..4], foretold[..3], "served as it was foretold");
-    assert_eq!(served.len(), 22);
+    let reached = server.record.of("tools/call");
+    let order: Vec<_> = reached.iter().filter_map(|call| call.message["params"]["arguments"]["who"].as_str()).collect();
+    assert_eq!(order[1..4], foretold[..3], "served as it was foretold");
+    assert_eq!(order.len(), 22);
 }
 
 #[tokio::test]

@@ -65,11 +65,11 @@ pub struct Status {
 }
 
 impl Status {
-    /// Whether something that should work does not: the daemon is not ready, or an enabled server
-    /// is down, crash-looping or degraded. A server that nobody used yet is not degraded.
+    /// Whether something that should work does not: the daemon is not ready, or lets go of work because it has too
+    /// much, or an enabled server is down, crash-looping or degraded. A server that nobody used yet is not degraded.
     #[must_use]
     pub fn degraded(&self) -> bool {
-        !self.ready || self.servers.iter().any(|server| server.state.is_bad())
+        !self.ready || self.overload.is_some() || self.servers.iter().any(|server| server.state.is_bad())
     }
 }
 

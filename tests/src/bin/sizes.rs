@@ -3,6 +3,8 @@
 //! Starts a gate of its own; `tests/bench/sizes` builds and runs it. Prints errors, p50, p99, CPU and memory of each,
 //! and exits with 1 where a call failed.
 
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -60,8 +62,8 @@ async fn gate() -> Gate {
         .server(
             "standin",
             &format!(
-                "endpoints = [{url:?}]\nmax_calls = 100\nmax_calls_per_client = 100\nadaptive = {{}}\n\
-                 pool = {{ max_connections = 100 }}"
+                "endpoints = [{url:?}]\nmax_calls = 100\nmax_calls_per_client = 10000\nadaptive = {{}}\n\
+                 queue = {{ max_size = 10000, timeout = \"10s\" }}\npool = {{ max_connections = 100 }}"
             ),
         )
         .daemon("max_connections = 20000\nmax_sessions = 20000\nmax_sessions_per_client = 20000")

@@ -1,5 +1,12 @@
 //! Against a model of a server: as fast for `knee` calls at once as for one, and slower in proportion beyond.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a model of small counts"
+)]
+
 use super::*;
 
 const BOUNDS: Bounds = Bounds { min: 4, max: 1000, tolerance: 1.5 };

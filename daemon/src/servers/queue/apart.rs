@@ -78,7 +78,10 @@ impl PerClient {
     pub(super) fn set_max(&self, max: usize) {
         self.max.store(max, Ordering::Relaxed);
         let queues: Vec<_> = self.all().flat_map(|shard| shard.values().cloned().collect::<Vec<_>>()).collect();
-        queues.iter().for_each(|queue| queue.set_cap(cap(max)));
+        // Without a lock of ours: whoever is let in goes on at once.
+        for queue in queues {
+            queue.set_cap(cap(max));
+        }
     }
 
     pub(super) fn sweep(&self) {

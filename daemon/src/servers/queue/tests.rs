@@ -14,13 +14,12 @@ fn client(number: u64) -> Flow {
     Flow::of(&Arc::new(Client::of_key(&key)))
 }
 
+type Entering<'a> = Pin<Box<dyn Future<Output = Result<Permit, Refusal>> + 'a>>;
+
 /// Calls of these clients that wait in this order.
-fn line_up<'a>(
-    queue: &'a Arc<Queue>,
-    clients: &[u64],
-) -> Vec<(u64, Pin<Box<dyn Future<Output = Result<Permit, Refusal>> + 'a>>)> {
-    let mut waiting: Vec<(u64, Pin<Box<dyn Future<Output = _> + 'a>>)> =
-        clients.iter().map(|number| (*number, Box::pin(queue.enter(client(*number))) as _)).collect();
+fn line_up<'a>(queue: &'a Arc<Queue>, clients: &[u64]) -> Vec<(u64, Entering<'a>)> {
+    let enter = |number: &u64| -> (u64, Entering<'a>) { (*number, Box::pin(queue.enter(client(*number)))) };
+    let mut waiting: Vec<_> = clients.iter().map(enter).collect();
     for (_, entered) in &mut waiting {
         assert!(entered.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
