@@ -7,7 +7,7 @@ use toolgate_protocol::revision::LATEST_LEGACY;
 use super::storage::tests::{Disk, Mood};
 use super::*;
 use crate::config::secret::Secret;
-use crate::config::settings::Wear;
+use crate::config::settings::{Access, Instances, Wear};
 use crate::message::Message;
 use crate::sessions::{Bounds, Hosted, Kind, Session, Table};
 

@@ -4,6 +4,8 @@
 //! every core may hold. Ids and progress tokens on the connection are minted here, so clients
 //! that number their requests alike never meet (`1` is not `"1"`, and neither is ours).
 
+mod halves;
+
 use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -14,26 +16,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::calls::{Arrivals, Caller, Waiting, caller, share};
-use super::connection::{Incoming, Line, Writer};
-use super::delivery::{Back, deliver, lose_oversized};
-use super::writer::answered;
+use super::connection::{Incoming, Writer};
+use super::delivery::Back;
 use crate::clock;
 use crate::instance::notice::Exit;
-use crate::observe::Shown;
 use crate::servers::news::News;
 use crate::state::Keep;
 
 pub use super::calls::Arrival;
+pub(super) use halves::epitaph;
 
 /// Messages on their way to the instance.
 const COMMANDS: usize = 256;
 /// Bytes on their way to the instance; a longer message goes alone.
 const COMMAND_BYTES: usize = 64 << 20;
-/// Lines that came in one read and are handed on before others of the core have their turn: each may cost a record.
-const LINES_AT_ONCE: usize = 16;
 /// How long a message that is no request may wait for room.
 const SEND_TIME: Duration = Duration::from_secs(30);
 
@@ -157,9 +156,9 @@ impl Link {
         });
         let waiting = Rc::new(RefCell::new(Waiting::default()));
         let serves = Rc::new(OnceCell::new());
-        tokio::task::spawn_local(write(inbox, writer, Rc::clone(&waiting), Rc::clone(&serves), keep));
+        tokio::task::spawn_local(halves::write(inbox, writer, Rc::clone(&waiting), Rc::clone(&serves), keep));
         let back = Back { shared: Arc::clone(&shared), commands: commands.downgrade() };
-        tokio::task::spawn_local(read(reader, waiting, serves, back, place));
+        tokio::task::spawn_local(halves::read(reader, waiting, serves, back, place));
         Self { shared, commands }
     }
 
@@ -379,130 +378,4 @@ pub(super) fn try_send(commands: &mpsc::Sender<Command>, shared: &Shared, messag
         return;
     }
     debug!(pid = shared.pid, "an instance takes no messages; one was dropped");
-}
-
-/// Messages on their way to the writer.
-struct Inbox {
-    commands: mpsc::Receiver<Command>,
-    /// A notification or a response that the writer is about to take.
-    taken: Option<Bytes>,
-    keep: Option<Arc<Keep>>,
-}
-
-impl Drop for Inbox {
-    /// The process ends: what a client has been told is accepted is for the next one to write. Requests
-    /// are not, for nobody waits for their answers any more.
-    fn drop(&mut self) {
-        let Some(keep) = &self.keep else { return };
-        let mut left: Vec<Bytes> = self.taken.take().into_iter().collect();
-        while let Ok(command) = self.commands.try_recv() {
-            if let Command::Send(message, _) = command {
-                left.push(message);
-            }
-        }
-        left.iter().filter_map(answered).for_each(|id| keep.answered(&id));
-        keep.leave_unsent(&left);
-    }
-}
-
-async fn write(
-    commands: mpsc::Receiver<Command>,
-    writer: Writer,
-    waiting: Rc<RefCell<Waiting>>,
-    serves: Rc<OnceCell<Serves>>,
-    keep: Option<Arc<Keep>>,
-) {
-    let mut inbox = Inbox { commands, taken: None, keep: keep.clone() };
-    while let Some(command) = inbox.commands.recv().await {
-        let (message, _room) = match command {
-            Command::Request { id, message, reply, room } => {
-                waiting.borrow_mut().add(id, reply);
-                (message, room)
-            }
-            Command::Send(message, room) => {
-                inbox.taken = Some(message.clone());
-                (message, room)
-            }
-            Command::Serve(whom) => {
-                drop(serves.set(whom));
-                continue;
-            }
-            Command::Forget(id) => {
-                waiting.borrow_mut().remove(id);
-                continue;
-            }
-            Command::End => break,
-        };
-        if writer.send(message).await.is_err() {
-            break;
-        }
-        inbox.taken = None;
-    }
-    writer.end();
-    if let Some(keep) = keep {
-        keep.end();
-    }
-}
-
-async fn read(
-    mut reader: Incoming,
-    waiting: Rc<RefCell<Waiting>>,
-    serves: Rc<OnceCell<Serves>>,
-    back: Back,
-    place: OwnedSemaphorePermit,
-) {
-    let shared = &back.shared;
-    let mut unread = 0;
-    let mut exit = None;
-    let mut endless = false;
-    let mut lines = 0_usize;
-    while let Some(line) = reader.next().await {
-        lines = lines.wrapping_add(1);
-        if lines.is_multiple_of(LINES_AT_ONCE) {
-            tokio::task::yield_now().await;
-        }
-        match line {
-            Line::Message(message) => deliver(message, &waiting, serves.get(), &back, &mut unread).await,
-            Line::Oversized { prefix } => lose_oversized(&prefix, &waiting),
-            Line::Noise => warn!("a stdio server wrote a long line to stdout that is no message; it was dropped"),
-            Line::Endless => endless = true,
-            Line::Exited(reason) => exit = Some(reason),
-        }
-    }
-    if let Some(keep) = &shared.keep {
-        keep.end();
-    }
-    let reason = match reader {
-        Incoming::Instance(_) if endless => "it wrote a line that has no end".into(),
-        Incoming::Instance(_) => epitaph(exit.as_ref()),
-        Incoming::Events(_) => "its stream of events ended".into(),
-    };
-    // Before the end is noted: whoever finds it ended finds out how.
-    if let Some(exit) = exit {
-        drop(shared.exit.set(exit));
-    }
-    shared.ended.store(true, Ordering::Relaxed);
-    shared.news.retire();
-    debug!(pid = shared.pid, %reason, "an instance ended");
-    waiting.borrow_mut().lose_all(&reason);
-    // Who waits for what it says holds a handle, and would keep the connection for ever.
-    back.end();
-    // Whoever waits for the place finds the end noted.
-    shared.left.store(true, Ordering::Relaxed);
-    drop(place);
-}
-
-/// What callers read when the instance ended under them.
-pub(super) fn epitaph(exit: Option<&Exit>) -> Arc<str> {
-    match exit {
-        // 137 is how a shell says that its child was killed.
-        Some(Exit { oom_kills: 1.., signal: Some(9), .. } | Exit { oom_kills: 1.., status: Some(137), .. }) => {
-            "its memory ran out".into()
-        }
-        Some(Exit { status: Some(status), .. }) => format!("its process ended with status {status}").into(),
-        Some(Exit { signal: Some(signal), .. }) => format!("its process was ended by signal {signal}").into(),
-        // The wrapper's line, or what the server wrote to look like it.
-        Some(Exit { error: Some(error), .. }) => format!("its process could not be started: {}", Shown(error)).into(),
-        Some(_) | None => "its process ended".into(),
-    }
 }
