@@ -288,11 +288,11 @@ fn not_kept(message: String) -> api::ConfigProblem {
     }
 }
 
-/// Names that merged views leave out, and how to mend each.
+/// Names that merged views leave out and how to mend each, and what is wrong with tools.
 fn left_out(policy: &Policy) -> impl Iterator<Item = String> {
     let mut servers: Vec<_> = policy.servers.values().collect();
     servers.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
-    servers.into_iter().flat_map(|server| server.left_out.told())
+    servers.into_iter().flat_map(|server| server.left_out.told().into_iter().chain(server.answers.told()))
 }
 
 /// What the operator should know where the state cannot be written.

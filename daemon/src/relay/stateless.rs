@@ -15,6 +15,7 @@ use super::crossing::held::Held;
 use super::crossing::{self, parked};
 use super::hosted::{destination, empty};
 use super::{answer, greet, lists, subscribe};
+use crate::answers;
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -63,6 +64,9 @@ async fn listens_straight(call: &Call) -> bool {
 
 async fn run(call: &mut Call, method: Option<Method>, message: Message) -> Result<Response<Body>, Failure> {
     let (server, message) = destination(call, message)?;
+    if let Some(answer) = answers::before(call, &server, &message).await? {
+        return Ok(answer);
+    }
     let wait = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
     if let Some(place) = parked::continued(call, &server, &message) {
         let continued = parked::resume(call, &message, place).await?;

@@ -33,6 +33,7 @@ use tokio::sync::mpsc;
 use toolgate_protocol::bridge::listen::List;
 use toolgate_protocol::revision::{Era, Revision};
 
+use crate::answers::Answers;
 use crate::clock;
 use crate::config::settings::{self, Daemon, Per, Transport};
 use crate::core::Core;
@@ -93,6 +94,8 @@ pub struct Server {
     pub kept: Arc<KeptSessions>,
     /// What its tools want in headers.
     pub catalog: Arc<Catalog>,
+    /// What its tools and answers are held to.
+    pub answers: Answers,
     /// What it announces outside of calls.
     pub news: Arc<News>,
     used: Arc<AtomicBool>,
@@ -151,6 +154,7 @@ impl Server {
             }),
             kept: Arc::default(),
             catalog: Arc::default(),
+            answers: Answers::new(&settings.answers),
             news: Arc::default(),
             used: Arc::default(),
             by: Arc::new(by),
@@ -183,6 +187,7 @@ impl Server {
             eras: Arc::clone(&self.eras),
             kept: Arc::clone(&self.kept),
             catalog: Arc::clone(&self.catalog),
+            answers: self.answers.under(&new.answers),
             news: Arc::clone(&self.news),
             used: Arc::clone(&self.used),
             by: Arc::clone(&self.by),
