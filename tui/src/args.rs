@@ -8,6 +8,7 @@ mod config;
 mod endpoints;
 mod limits;
 mod server;
+mod tools;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ use toolgate_admin_api::paths;
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
 pub(crate) use limits::{LimitRevert, LimitSet, Limits};
+pub(crate) use tools::{Tools, ToolsApprove};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 
 /// Look at and steer a running toolgated.
@@ -76,6 +78,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         change: Option<Limits>,
     },
+
+    /// See how tools have changed since they were accepted, and approve what they are now.
+    #[command(subcommand)]
+    Tools(Tools),
 
     /// Make keys for clients.
     #[command(subcommand)]

@@ -30,7 +30,7 @@ pub use paths::Socket;
 pub use queues::{AdaptiveStatus, OverloadStatus, QueueStatus, QueuedCall, QueuedTier, Queues};
 pub use shown::{Shown, is_unfit};
 pub use status::{Era, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version};
-pub use tools::{ServerTools, ServerTrouble, Tool};
+pub use tools::{ApproveOutcome, ApproveRequest, ServerTools, ServerTrouble, Tool, ToolChange, ToolChanges};
 
 /// The newest version of the interface that this build speaks: the `1` in `/v1`.
 pub const API_VERSION: u32 = 1;

@@ -25,6 +25,7 @@ pub mod method;
 pub mod names;
 pub mod overload;
 pub mod permits;
+pub mod pins;
 pub mod proxy_protocol;
 pub mod replay;
 pub mod retry;

@@ -297,7 +297,7 @@ fn left_out(policy: &Policy) -> impl Iterator<Item = String> {
 
 /// What the operator should know where the state cannot be written.
 fn unwritten(policy: &Policy) -> Option<String> {
-    policy.state.as_ref().and_then(|state| state.trouble()).map(str::to_owned)
+    policy.state.as_ref().and_then(|state| state.trouble()).map(str::to_owned).or_else(|| policy.pins.trouble())
 }
 
 /// What is known of a server's era.
@@ -444,6 +444,19 @@ impl Operations for Daemon {
 
     fn tools(&self, server: &str) -> Result<api::ServerTools, api::ApiError> {
         self.offer(server)
+    }
+
+    fn tool_changes(&self) -> api::ToolChanges {
+        self.changed_tools()
+    }
+
+    fn approve_tool(
+        &self,
+        peer: &Peer,
+        server: &str,
+        request: &api::ApproveRequest,
+    ) -> Result<api::ApproveOutcome, api::ApiError> {
+        self.approve(peer, server, request)
     }
 
     fn reload(

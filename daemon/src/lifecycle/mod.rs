@@ -1,5 +1,6 @@
 //! From start to end: what a start serves, signals, what systemd is told, reload, drain, and the watchdog.
 
+mod approvals;
 mod boot;
 pub mod daemon;
 mod endpoints;

@@ -298,6 +298,9 @@ fn permits(
     if method != Method::ToolsList {
         return client.may_use(&server.settings.name, &own);
     }
+    if server.answers.withholds(&own) {
+        return false;
+    }
     if bare {
         return view.offers(client, server, &own, &own);
     }

@@ -57,7 +57,7 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
 /// Whether the subscription passes as it is to the one server behind the path.
 async fn listens_straight(call: &Call) -> bool {
     match call.view().single() {
-        Some(server) => eras::speaks(&call.core, server, Era::Modern).await,
+        Some(server) => !server.answers.blocks() && eras::speaks(&call.core, server, Era::Modern).await,
         None => false,
     }
 }

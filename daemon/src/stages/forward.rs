@@ -33,7 +33,8 @@ pub async fn forward(call: &mut Call) -> Result<Response<Body>, Failure> {
 /// The one HTTP server whose conversation passes message for message, since it speaks the client's
 /// era. A session goes on in the way in which it began.
 async fn mirrored(call: &Call) -> Option<Arc<Server>> {
-    let server = call.view().single().filter(|server| server.http().is_some())?;
+    // Where tools can be withheld, the gate has to be able to say on its own streams that they are back.
+    let server = call.view().single().filter(|server| server.http().is_some() && !server.answers.blocks())?;
     let passes = match &call.session {
         Some((session, _)) => matches!(session.kind, sessions::Kind::Mirrored(_)),
         None => match server.eras.speaks(call.era) {

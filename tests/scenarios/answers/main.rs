@@ -1,4 +1,5 @@
 //! What the gate does with arguments, answers and tools that change, as clients of both eras and operators see it.
 
 mod guard;
+mod pins;
 mod stage;

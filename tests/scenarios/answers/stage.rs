@@ -96,6 +96,15 @@ impl Stage {
         }
     }
 
+    /// Has all servers offer `echo` with this description.
+    pub(crate) fn describe(&self, description: &str) {
+        let names = vec!["echo".to_owned(), "other".to_owned()];
+        let offer = Offer { names, description: description.into(), ..Offer::default() };
+        for record in [&self.web.record, &self.old.record, &self.new.record] {
+            record.offer(&offer);
+        }
+    }
+
     /// How often a tool was really called.
     pub(crate) fn calls(&self, way: Way, tool: &str) -> usize {
         let calls = self.record(way).of("tools/call");

@@ -233,6 +233,9 @@ fn offered(request: &Request, offer: &Offer, out: &Out) {
         if !offer.annotations.is_null() {
             entry["annotations"] = offer.annotations.clone();
         }
+        if !offer.description.is_null() {
+            entry["description"] = offer.description.clone();
+        }
         entry
     };
     let mut page = json!({"resultType": "complete", "ttlMs": 60000, "cacheScope": "public"});

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::digest;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use tokio::sync::{Notify, Semaphore};
@@ -23,6 +22,7 @@ use toolgate_protocol::list::Item;
 use tracing::{debug, warn};
 
 use self::schema::{Compiled, Effort, Violations, compile};
+use super::hash;
 use crate::clock;
 use crate::observe::Shown;
 
@@ -183,12 +183,6 @@ async fn off_core(schema: Arc<Schema>, arguments: Bytes) -> Result<(), Violation
     });
     // A validator that panics has found nothing.
     checked.await.unwrap_or(Ok(()))
-}
-
-fn hash(text: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, text).as_ref());
-    hash
 }
 
 #[cfg(test)]
