@@ -4,6 +4,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are help texts, which are no Markdown")]
 
+mod cache;
 mod config;
 mod endpoints;
 mod limits;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use toolgate_admin_api::paths;
 
+pub(crate) use cache::Cache;
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
 pub(crate) use limits::{LimitRevert, LimitSet, Limits};
@@ -78,6 +80,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         change: Option<Limits>,
     },
+
+    /// See what answers are kept, and forget them.
+    #[command(subcommand)]
+    Cache(Cache),
 
     /// See how tools have changed since they were accepted, and approve what they are now.
     #[command(subcommand)]

@@ -3,6 +3,7 @@
 //! The daemon's `admin` module writes them, `tui/src/client` reads them. `/v1` only grows: readers
 //! ignore fields and accept enum words that they do not know; requests with unknown fields are refused.
 
+pub mod cache;
 pub mod config;
 pub mod endpoints;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod shown;
 pub mod status;
 pub mod tools;
 
+pub use cache::{CacheStatus, Caches, ClearOutcome, ClearRequest};
 pub use config::{CheckOutcome, ConfigProblem, ConfigValue, ConfigView, ReloadOutcome, ReloadRequest, Severity};
 pub use endpoints::{
     BreakerOutcome, BreakerRequest, BreakerState, BreakerStatus, CheckStatus, EndpointMode, EndpointStatus,

@@ -15,6 +15,7 @@ pub mod flatten;
 pub mod forwarded;
 pub mod framing;
 pub mod gradient;
+pub mod freshness;
 pub mod header_value;
 pub mod health;
 pub mod json;

@@ -446,6 +446,19 @@ impl Operations for Daemon {
         self.offer(server)
     }
 
+    fn caches(&self) -> api::Caches {
+        self.kept_answers()
+    }
+
+    fn clear_cache(
+        &self,
+        peer: &Peer,
+        server: &str,
+        request: &api::ClearRequest,
+    ) -> Result<api::ClearOutcome, api::ApiError> {
+        self.clear_answers(peer, server, request)
+    }
+
     fn tool_changes(&self) -> api::ToolChanges {
         self.changed_tools()
     }

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod boot;
+mod caches;
 pub mod daemon;
 mod endpoints;
 mod history;

@@ -16,7 +16,7 @@ use toolgate_protocol::revision::Era;
 use super::course::Course;
 use super::links::Links;
 use super::stream::{Events, KEEP_ALIVE};
-use crate::answers::Reception;
+use crate::answers::{self, Reception};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{self, Failure, Kind};
@@ -36,11 +36,14 @@ pub async fn relay(
     let mut end = End::of(call, server);
     let first = match step {
         Ok(Step::Final(answer)) => return Ok(json_answer(call.era, end.answer(answer))),
-        Ok(Step::Lost(failure)) => return Err(failure),
+        Ok(Step::Lost(failure)) => return end.rescue(call, server, failure),
         Ok(Step::Related(first)) => Some(first),
         // The time is the server's to answer in, and it has; the stream tells the client that its call lives.
         Err(_) if course.is_task() => None,
-        Err(_) => return Err(too_late(call, server, &course, wait).await),
+        Err(_) => {
+            let failure = too_late(call, server, &course, wait).await;
+            return end.rescue(call, server, failure);
+        }
     };
     let (events, response) = Events::open();
     let lost = failure::in_stream(call, &call.message().id_bytes());
@@ -59,6 +62,20 @@ impl End {
     /// What a call's answer needs.
     pub(super) fn of(call: &mut Call, server: &Arc<Server>) -> Self {
         Self { reception: call.reception.take(), links: Links::of(call, server) }
+    }
+
+    /// What stands in for an answer that does not come, before the client has seen anything.
+    fn rescue(self, call: &mut Call, server: &Arc<Server>, failure: Failure) -> Result<Response<Body>, Failure> {
+        call.reception = self.reception;
+        answers::rescue(call, server, failure)
+    }
+
+    /// The same as a message.
+    pub(super) fn failed(&mut self, failure: Failure) -> Result<Bytes, Failure> {
+        match self.reception.take().and_then(|reception| reception.failed(&failure)) {
+            Some(stale) => Ok(self.answer(stale.answer)),
+            None => Err(failure),
+        }
     }
 
     /// The answer as its client is to see it, with the URIs of its view.
@@ -152,7 +169,8 @@ impl Feed {
                     return;
                 }
                 Step::Lost(failure) => {
-                    drop(self.events.message(&self.lost.body(&failure)).await);
+                    let last = self.end.failed(failure).unwrap_or_else(|failure| self.lost.body(&failure).into());
+                    drop(self.events.message(&last).await);
                     return;
                 }
             };

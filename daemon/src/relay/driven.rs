@@ -92,10 +92,12 @@ impl Drop for Driver {
 }
 
 impl Driver {
-    async fn run(self, call: Box<Call>, message: Message) {
+    async fn run(self, mut call: Box<Call>, message: Message) {
         let Some(hosted) = self.session.hosted() else { return };
         let mut over = pin!(hosted.outbox.ended());
-        let outcome = self.drive(hosted, call, message, over.as_mut()).await;
+        let mut ending = End::of(&mut call, &self.server);
+        let outcome = self.drive(hosted, call, message, &mut ending, over.as_mut()).await;
+        let outcome = outcome.or_else(|failure| ending.failed(failure));
         self.opening.finish(outcome);
         self.settle(hosted);
     }
@@ -105,9 +107,9 @@ impl Driver {
         hosted: &Hosted,
         mut call: Box<Call>,
         message: Message,
+        ending: &mut End,
         mut over: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Bytes, Failure> {
-        let mut ending = End::of(&mut call, &self.server);
         let wait = self.server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
         let mut course = {
             // What it takes to begin is freed once it has: streams live long.

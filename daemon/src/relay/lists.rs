@@ -92,7 +92,7 @@ pub fn filter(call: &Call, (server, peer): (&Server, Era), method: Method, answe
         return answer.bytes.clone();
     };
     if method == Method::ToolsList {
-        server.answers.saw_tools(&answer.bytes, result, &server.settings.name);
+        server.saw_tools(&answer.bytes, result);
     }
     let keep = |item: &Item| {
         permits(call.client(), call.view(), server, method, item, &answer.bytes, true)
@@ -239,7 +239,7 @@ fn append(
     let (Some(result), Some(member)) = (page.envelope.result, method.list_member()) else { return };
     let name = &server.settings.name;
     if method == Method::ToolsList {
-        server.answers.saw_tools(&page.bytes, result, name);
+        server.saw_tools(&page.bytes, result);
     }
     out.limit(list::cache_hints(&page.bytes, result));
     let mut unfit = Vec::new();

@@ -16,7 +16,7 @@ use tracing::info;
 
 use super::course::Course;
 use super::{answer, farewell, lists};
-use crate::answers;
+use crate::answers::{self, Next};
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -40,11 +40,11 @@ const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 /// Relays a call.
 pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Body>, Failure> {
     let filtered = filtered(call, server);
-    if !server.answers.is_idle()
-        && let Some(message) = call.message.clone().filter(|message| message.shape() == Shape::Request)
-        && let Some(answer) = answers::before(call, server, &message).await?
-    {
-        return Ok(answer);
+    if let Some(message) = call.message.as_ref().filter(|message| message.shape() == Shape::Request) {
+        match answers::before(call, server, message).await? {
+            Next::Answer(answer) => return Ok(of_session(call, answer)),
+            Next::Ask(reception) => call.reception = reception,
+        }
     }
     // A session's stream and its end must work when the server is busy.
     if call.method == Method::POST {
@@ -59,8 +59,16 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     if let (Some(list), 200) = (filtered, answer.status) {
         return Box::pin(filter(call, server, answer, list)).await;
     }
-    if call.reception.is_some() && answer.status == 200 {
-        return Box::pin(receive(call, server, answer)).await;
+    match answer.status {
+        200 if call.reception.is_some() => return Box::pin(receive(call, server, answer)).await,
+        // What stands before the server says that it is not there.
+        502..=504 if call.reception.is_some() => {
+            let failure = Failure::new(Kind::ServerUnavailable, "The server is not there.");
+            if let Ok(stale) = answers::rescue(call, server, failure) {
+                return Ok(of_session(call, stale));
+            }
+        }
+        _ => {}
     }
     finish(call, server, answer).await
 }

@@ -164,7 +164,7 @@ pub async fn each_tool(
         }
         let page = exchange.answer().await?;
         let Some(result) = page.envelope.result else { break };
-        server.answers.saw_tools(&page.bytes, result, &server.settings.name);
+        server.saw_tools(&page.bytes, result);
         for tool in entries::items(&page.bytes, result, "tools") {
             show(&page.bytes, &tool);
         }

@@ -31,6 +31,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use toolgate_protocol::bridge::listen::List;
+use toolgate_protocol::json::Span;
 use toolgate_protocol::revision::{Era, Revision};
 
 use crate::answers::Answers;
@@ -352,6 +353,19 @@ impl Server {
         }
     }
 
+    /// Takes note of a page of its tools. Who was shown others hears that they changed.
+    pub fn saw_tools(&self, page: &Bytes, result: Span) {
+        if self.answers.saw_tools(page, result, &self.settings.name) {
+            self.news.publish_change(List::Tools);
+        }
+    }
+
+    /// One of its lists has changed: nothing that was learned from them holds, nor what it answered before.
+    pub fn lists_changed(&self) {
+        self.catalog.forget();
+        self.answers.changed();
+    }
+
     /// Forgets what it said of itself, so that the next call that needs it asks.
     ///
     /// Not more often than twice a minute: clients can cause it.
@@ -369,7 +383,7 @@ impl Server {
         let renewed = instances.renew(rolling);
         self.eras.doubt();
         discovery::forget_all(self);
-        self.catalog.forget();
+        self.lists_changed();
         self.news.publish_changes(List::ALL);
         renewed
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, Response};
 use toolgate_protocol::revision::Era;
 
+use crate::answers;
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -23,7 +24,10 @@ pub async fn forward(call: &mut Call) -> Result<Response<Body>, Failure> {
         ));
     }
     match (mirrored(call).await, call.era) {
-        (Some(server), _) => mirror::serve(call, &server).await,
+        (Some(server), _) => match mirror::serve(call, &server).await {
+            Err(failure) if call.reception.is_some() => answers::rescue(call, &server, failure),
+            answered => answered,
+        },
         // Boxed, so that a mirrored call does not carry the size of the other two ways.
         (None, Era::Legacy) => Box::pin(hosted::serve(call)).await,
         (None, Era::Modern) => Box::pin(stateless::serve(call)).await,

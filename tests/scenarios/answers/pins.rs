@@ -69,6 +69,7 @@ async fn who_listens_hears_that_a_tool_is_back() {
         stage.describe("Reads a file.");
         let client = stage.client(way).await;
         listed(&client).await;
+        client.call("1", &format!("{}other", way.2), json!({})).await.answer().await;
         let mut stream = if way.1 == Era::Legacy {
             client.stream().await
         } else {

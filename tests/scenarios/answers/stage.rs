@@ -80,11 +80,26 @@ impl Stage {
 
     /// What reached the server at the end of a way.
     pub(crate) fn record(&self, (path, _, prefix): Way) -> &Record {
-        match (path, prefix) {
-            ("/mcp/web", _) | (_, "web__") => &self.web.record,
-            ("/mcp/new", _) | (_, "new__") => &self.new.record,
+        match self.server((path, Era::Legacy, prefix)) {
+            "web" => &self.web.record,
+            "new" => &self.new.record,
             _ => &self.old.record,
         }
+    }
+
+    /// The server at the end of a way.
+    pub(crate) fn server(&self, (path, _, prefix): Way) -> &'static str {
+        match (path, prefix) {
+            ("/mcp/web", _) | (_, "web__") => "web",
+            ("/mcp/new", _) | (_, "new__") => "new",
+            _ => "old",
+        }
+    }
+
+    /// Has the server at the end of a way say for how long and for whom what is read may be kept.
+    pub(crate) fn read_hints(&self, way: Way, ttl: u64, scope: &str) {
+        let hints = json!({"ttlMs": ttl, "cacheScope": scope});
+        self.record(way).offer(&Offer { hints, ..Offer::default() });
     }
 
     /// Has all servers offer these tools with this schema.

@@ -104,8 +104,8 @@ impl Pinned {
         pinned
     }
 
-    /// Takes note of a page of tools; `blocks` where those that changed are withheld.
-    pub(super) fn see(&self, text: &[u8], tools: &[Item], blocks: bool) {
+    /// Takes note of a page of tools; `blocks` where those that changed are withheld. Gives back whether one changed.
+    pub(super) fn see(&self, text: &[u8], tools: &[Item], blocks: bool) -> bool {
         let claims: Vec<(String, Hash, Vec<u8>)> = tools
             .iter()
             .filter_map(|tool| {
@@ -141,6 +141,7 @@ impl Pinned {
         if to_write && let Some(writer) = &self.all.writer {
             writer.wake();
         }
+        to_publish
     }
 
     fn publish(&self, book: Option<&Book>) {
