@@ -25,6 +25,7 @@ use toolgate_protocol::tool_result;
 use self::cache::Cache;
 pub use self::cache::Statistics;
 use self::guard::Guard;
+pub use self::guard::Violations;
 use self::kept::Looked;
 use self::pins::{Change, NotApproved, Pinned, Pins};
 pub use self::reception::{Reception, Stale};
@@ -68,6 +69,14 @@ impl Answers {
         let new = Self::new(rules);
         let cache = if rules.cache == self.rules.cache { self.cache.clone() } else { new.cache };
         Self { guard: Arc::clone(&self.guard), pinned: self.pinned.clone(), cache, ..new }
+    }
+
+    /// Checks the arguments of a call against what is known of its tool.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub async fn check(&self, tool: &str, arguments: &Bytes) -> Result<(), Violations> {
+        self.guard.check(tool, arguments, self.rules.guard == Rule::Strict).await
     }
 
     /// Whether lists of this kind have to be read on their way.
@@ -256,10 +265,10 @@ async fn guarded(call: &Call, server: &Arc<Server>, tool: &str, message: &Messag
         // A server that cannot be asked will not run the call either.
         let _ = Box::pin(catalog::tools_again(&call.core, server)).await;
     }
-    let mut violations = guard.check(tool, &arguments, strict).await.err()?;
+    let mut violations = server.answers.check(tool, &arguments).await.err()?;
     if strict && Box::pin(catalog::tools_again(&call.core, server)).await.is_some() {
         // What is known may be what the tool wanted before it was changed.
-        violations = guard.check(tool, &arguments, true).await.err()?;
+        violations = server.answers.check(tool, &arguments).await.err()?;
     }
     guard.log(name, tool, &call.client().owner, &violations, strict);
     if !strict {

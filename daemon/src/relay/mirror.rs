@@ -15,6 +15,7 @@ use toolgate_protocol::revision::Era;
 use tracing::info;
 
 use super::course::Course;
+use super::noticed::noticed;
 use super::{answer, farewell, lists};
 use crate::answers::{self, Next};
 use crate::body::{Body, BodyError};
@@ -148,7 +149,8 @@ async fn finish(call: &Call, server: &Arc<Server>, answer: Answer) -> Result<Res
         }
     }
     follow_session(call, server, &answer, &mut response).await?;
-    *response.body_mut() = body(call, server, answer, response.headers_mut())?;
+    let body = body(call, server, answer, response.headers_mut())?;
+    *response.body_mut() = noticed(server, body);
     Ok(response)
 }
 

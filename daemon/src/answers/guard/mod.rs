@@ -21,7 +21,8 @@ use toolgate_protocol::json;
 use toolgate_protocol::list::Item;
 use tracing::{debug, warn};
 
-use self::schema::{Compiled, Effort, Violations, compile};
+pub use self::schema::Violations;
+use self::schema::{Compiled, Effort, compile};
 use super::hash;
 use crate::clock;
 use crate::observe::Shown;

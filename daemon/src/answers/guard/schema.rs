@@ -44,7 +44,7 @@ pub(super) enum Effort {
 
 /// What is wrong with arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::answers) struct Violations {
+pub struct Violations {
     /// For the caller: a line for each, with where and what.
     pub(in crate::answers) told: String,
     /// For the log, where arguments do not belong: the first's place and keyword.
