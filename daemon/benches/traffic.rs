@@ -40,11 +40,14 @@ async fn guard() {
         "days":{"type":"integer","minimum":1,"maximum":14},"units":{"enum":["metric","imperial"]}},"required":["city"],"additionalProperties":false}}]}"#,
     );
     assert!(!answers.saw_tools(&page, Span::new(0, page.len()), "weather"));
-    let (fits, wrong) = (Bytes::from_static(br#"{"city":"Lisbon","days":3,"units":"metric"}"#), Bytes::from_static(b"{}"));
+    let (fits, wrong) =
+        (Bytes::from_static(br#"{"city":"Lisbon","days":3,"units":"metric"}"#), Bytes::from_static(b"{}"));
     while answers.check("forecast", &wrong).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    for (what, tool) in [("guard: arguments of a tool checked", "forecast"), ("guard: a tool that nothing is known of", "none")] {
+    for (what, tool) in
+        [("guard: arguments of a tool checked", "forecast"), ("guard: a tool that nothing is known of", "none")]
+    {
         const TIMES: u32 = 1_000_000;
         let started = Instant::now();
         for _ in 0..TIMES {

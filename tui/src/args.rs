@@ -21,8 +21,8 @@ pub(crate) use cache::Cache;
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
 pub(crate) use limits::{LimitRevert, LimitSet, Limits};
-pub(crate) use tools::{Tools, ToolsApprove};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
+pub(crate) use tools::{Tools, ToolsApprove};
 
 /// Look at and steer a running toolgated.
 #[derive(Debug, Parser)]

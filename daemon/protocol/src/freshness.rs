@@ -36,9 +36,13 @@ mod tests {
 
     #[test]
     fn an_answer_lives_up_to_its_time_and_not_on_it() {
-        for (age, expected) in
-            [(0, Freshness::Fresh), (9, Freshness::Fresh), (10, Freshness::Stale), (14, Freshness::Stale), (15, Freshness::Expired)]
-        {
+        for (age, expected) in [
+            (0, Freshness::Fresh),
+            (9, Freshness::Fresh),
+            (10, Freshness::Stale),
+            (14, Freshness::Stale),
+            (15, Freshness::Expired),
+        ] {
             assert_eq!(Freshness::of(age, 10, 5), expected, "{age}");
         }
         assert_eq!(Freshness::of(0, 0, 0), Freshness::Expired);

@@ -249,7 +249,9 @@ fn withheld(tool: &str) -> Failure {
     let tool = brief(tool);
     Failure::new(
         Kind::NameUnknown,
-        format!("The tool {tool} is not what it was when it was accepted, and is withheld until its operator has approved the change. Do without it."),
+        format!(
+            "The tool {tool} is not what it was when it was accepted, and is withheld until its operator has approved the change. Do without it."
+        ),
     )
 }
 

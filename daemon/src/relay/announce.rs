@@ -65,8 +65,8 @@ impl Follower {
                 let Kind::Hosted(hosted) = &session.kind else { return };
                 // A session with a leg of its own hears it there; on a modern leg nothing comes unasked, and of tools
                 // that are withheld only the gate can tell.
-                let hears = hosted.living_leg(&server).await.is_some_and(|leg| leg.era == Era::Legacy);
-                if !hears || server.answers.blocks() {
+                let has_leg = hosted.living_leg(&server).await.is_some_and(|leg| leg.era == Era::Legacy);
+                if !has_leg || server.answers.blocks() {
                     self.pass_on(&session, word);
                 }
             }

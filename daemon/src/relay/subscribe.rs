@@ -140,7 +140,12 @@ impl Opening {
         if !eras::speaks(core, &server, Era::Modern).await {
             let holder = Holder { client, capabilities, info: message.raw(message.envelope.client_info) };
             let listened = Listened::open(core, &server, holder, wanted).await?;
-            return Ok(Ear { granted: listened.granted.clone(), server, by: By::Legacy(Box::new(listened)), gate: None });
+            return Ok(Ear {
+                granted: listened.granted.clone(),
+                server,
+                by: By::Legacy(Box::new(listened)),
+                gate: None,
+            });
         }
         let leg = server.modern_leg(client, capabilities).await?;
         let mut exchange = leg.call(core, &with_filter(message, wanted), from).await?;
@@ -281,7 +286,7 @@ async fn tools_changed(gate: &mut Option<Heard>) {
             }
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 impl By {

@@ -12,7 +12,13 @@ use crate::stage::{Stage, WAYS, Way};
 
 const KEPT: &str = "tool.echo.cache = {}\ntool.\"st*\".cache = { ttl = \"1h\", shared = true }\ntool.fail.cache = {}\ntool.hold.cache = { shared = true }\n";
 
-async fn called(client: &Caller, (_, _, prefix): Way, id: &str, tool: &str, arguments: Value) -> (Option<String>, Value) {
+async fn called(
+    client: &Caller,
+    (_, _, prefix): Way,
+    id: &str,
+    tool: &str,
+    arguments: Value,
+) -> (Option<String>, Value) {
     let reply = client.call(id, &format!("{prefix}{tool}"), arguments).await;
     let status = reply.head.header("cache-status").map(ToOwned::to_owned);
     (status, reply.answer().await)
@@ -42,7 +48,9 @@ async fn an_answer_is_given_again_to_whom_it_was_made_for() {
         assert_eq!(stage.calls(way, "echo"), 1, "{way:?}");
         // Another client, other arguments, another number: not the same.
         let other = stage.other(way).await;
-        for (client, arguments) in [(&other, json!({"b": 1.0, "a": "x"})), (&client, json!({"b": 1, "a": "x"})), (&client, json!({}))] {
+        for (client, arguments) in
+            [(&other, json!({"b": 1.0, "a": "x"})), (&client, json!({"b": 1, "a": "x"})), (&client, json!({}))]
+        {
             assert_eq!(called(client, way, "3", "echo", arguments).await.0, None, "{way:?}");
         }
         assert_eq!(stage.calls(way, "echo"), 4, "{way:?}");
@@ -210,7 +218,10 @@ async fn while_a_server_is_away_its_last_answers_stand_in_and_say_so() {
         web.kill();
         let stale = wait::until("a stale answer", async || {
             let reply = client.call("\"late\"", &echo, json!({"n": 1})).await;
-            let headers = (reply.head.header("age").map(ToOwned::to_owned), reply.head.header("cache-status").map(ToOwned::to_owned));
+            let headers = (
+                reply.head.header("age").map(ToOwned::to_owned),
+                reply.head.header("cache-status").map(ToOwned::to_owned),
+            );
             let answer = reply.answer().await;
             answer["result"]["_meta"]["toolgate/stale"].is_object().then_some((headers, answer))
         })

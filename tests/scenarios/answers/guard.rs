@@ -111,9 +111,7 @@ async fn each_call_of_a_batch_is_checked() {
     stage.offer(&["echo"], &schema());
     for way in [WAYS[0], WAYS[2], WAYS[7]] {
         let client = stage.batching(way).await;
-        let call = |id: u32, arguments: Value| {
-            json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": format!("{}echo", way.2), "arguments": arguments}})
-        };
+        let call = |id: u32, arguments: Value| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": format!("{}echo", way.2), "arguments": arguments}});
         let batch = json!([call(1, json!({"n": 1})), call(2, json!({"n": 3}))]);
         let mut answers: Vec<Value> = Vec::new();
         let mut reply = client.post(&batch.to_string()).await;
@@ -149,7 +147,11 @@ async fn an_answer_that_is_too_long_is_replaced_also_on_a_stream() {
             assert!(told(&replaced).contains("passes on 2048 at most"), "{way:?}: {replaced}");
         }
         // What is no answer to a call is not bound by it.
-        let prompt = client.request("8", "prompts/get", json!({"name": format!("{}greet", way.2), "arguments": {"x": "x".repeat(4000)}}));
+        let prompt = client.request(
+            "8",
+            "prompts/get",
+            json!({"name": format!("{}greet", way.2), "arguments": {"x": "x".repeat(4000)}}),
+        );
         assert!(prompt.await.answer().await["result"].get("isError").is_none());
     }
 }

@@ -45,7 +45,10 @@ async fn a_changed_tool_is_withheld_until_it_is_approved() {
     assert_eq!(waiting.len(), 6, "{waiting:?}");
     let change = waiting.iter().find(|change| change["server"] == "web" && change["tool"] == "echo").expect("a change");
     let text = |when: &str| serde_json::from_str::<Value>(change[when].as_str().expect("a text")).expect("JSON");
-    assert_eq!((&text("before")["description"], &text("after")["description"]), (&json!("Reads a file."), &json!("Reads a file. ")));
+    assert_eq!(
+        (&text("before")["description"], &text("after")["description"]),
+        (&json!("Reads a file."), &json!("Reads a file. "))
+    );
     assert_eq!(change["withheld"], true);
     let health = stage.health("web").await;
     assert!(health["message"].as_str().expect("a message").contains("toolgate tools approve web echo"), "{health}");
@@ -55,7 +58,10 @@ async fn a_changed_tool_is_withheld_until_it_is_approved() {
     }
     for (way, client) in &clients {
         let names = listed(client).await;
-        assert!(names.iter().all(|name| name.ends_with("echo")) && names.contains(&format!("{}echo", way.2)), "{way:?}: {names:?}");
+        assert!(
+            names.iter().all(|name| name.ends_with("echo")) && names.contains(&format!("{}echo", way.2)),
+            "{way:?}: {names:?}"
+        );
         let answer = client.call("2", &format!("{}echo", way.2), json!({})).await.answer().await;
         assert_eq!(answer["result"]["params"]["name"], "echo", "{way:?}: {answer}");
     }
@@ -80,7 +86,13 @@ async fn who_listens_hears_that_a_tool_is_back() {
             let acknowledged = stream.message().await;
             assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged", "{way:?}");
         }
-        let server = SERVERS[if way.0 == "/mcp/web" || way.2 == "web__" { 0 } else if way.0 == "/mcp/new" || way.2 == "new__" { 2 } else { 1 }];
+        let server = SERVERS[if way.0 == "/mcp/web" || way.2 == "web__" {
+            0
+        } else if way.0 == "/mcp/new" || way.2 == "new__" {
+            2
+        } else {
+            1
+        }];
         stage.describe("Sends a file.");
         listed(&client).await;
         assert_eq!(approve(&stage, server, "echo").await, 200, "{way:?}");

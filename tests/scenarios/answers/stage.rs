@@ -71,7 +71,8 @@ impl Stage {
     /// A legacy client of the revision that has batches.
     pub(crate) async fn batching(&self, (path, _, _): Way) -> Caller {
         let mut client = Caller::new(&self.gate, path, Era::Legacy).with("MCP-Protocol-Version", "");
-        let params = json!({"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
+        let params =
+            json!({"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
         let reply = client.request("0", "initialize", params).await;
         client.session = reply.head.header("mcp-session-id").map(ToOwned::to_owned);
         assert_eq!(reply.answer().await["result"]["protocolVersion"], "2025-03-26");
@@ -129,7 +130,8 @@ impl Stage {
     /// What `/health` says of a server.
     pub(crate) async fn health(&self, server: &str) -> Value {
         let mut connection = self.gate.target().connect().await.expect("a connection");
-        let (_, body) = connection.exchange(&request("GET", "/health", "localhost", &[], b"")).await.expect("an answer");
+        let (_, body) =
+            connection.exchange(&request("GET", "/health", "localhost", &[], b"")).await.expect("an answer");
         serde_json::from_slice::<Value>(&body).expect("JSON")["checks"][format!("server:{server}")].clone()
     }
 }

@@ -34,11 +34,13 @@ async fn show(context: &Context) -> Result<Exit, Failure> {
 }
 
 fn rows(caches: &Caches) -> Vec<Vec<String>> {
-    let head = ["SERVER", "ANSWERS", "BYTES", "HITS", "MISSES", "SHARED", "STALE", "EVICTED"].map(String::from).to_vec();
+    let head =
+        ["SERVER", "ANSWERS", "BYTES", "HITS", "MISSES", "SHARED", "STALE", "EVICTED"].map(String::from).to_vec();
     let rows = caches.servers.iter().map(|cache| {
         let counts = [cache.hits, cache.misses, cache.shared, cache.stale, cache.evictions];
         let share = |used: u64, most: u64| format!("{used}/{most}");
-        let begin = [cache.server.clone(), share(cache.entries, cache.max_entries), share(cache.bytes, cache.max_bytes)];
+        let begin =
+            [cache.server.clone(), share(cache.entries, cache.max_entries), share(cache.bytes, cache.max_bytes)];
         begin.into_iter().chain(counts.map(|count| count.to_string())).collect()
     });
     std::iter::once(head).chain(rows).collect()
@@ -46,12 +48,11 @@ fn rows(caches: &Caches) -> Vec<Vec<String>> {
 
 async fn clear(context: &Context, server: Option<String>, request: ClearRequest) -> Result<Exit, Failure> {
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let servers = match server {
-        Some(server) => vec![server],
-        None => {
-            let caches: Caches = client.get("/v1/cache").await?.read()?;
-            caches.servers.into_iter().map(|cache| cache.server).collect()
-        }
+    let servers = if let Some(server) = server {
+        vec![server]
+    } else {
+        let caches: Caches = client.get("/v1/cache").await?.read()?;
+        caches.servers.into_iter().map(|cache| cache.server).collect()
     };
     let mut outcomes: Vec<ClearOutcome> = Vec::new();
     for server in servers {
@@ -62,7 +63,9 @@ async fn clear(context: &Context, server: Option<String>, request: ClearRequest)
     } else if outcomes.is_empty() {
         output::line("No server has a cache.");
     } else {
-        outcomes.iter().for_each(|outcome| output::line(&sentence(outcome)));
+        for outcome in &outcomes {
+            output::line(&sentence(outcome));
+        }
     }
     Ok(Exit::Done)
 }

@@ -287,12 +287,11 @@ impl Entry {
         let whole = json::document(&self.answer).ok();
         if let Some(result) = whole.and_then(|whole| json::get(&self.answer, whole, "result")) {
             let meta = json::get(&self.answer, result, "_meta").filter(|meta| meta.of(&self.answer).starts_with(b"{"));
-            match meta {
-                Some(meta) => edits.extend(splice::set_members(&self.answer, meta, &marks)),
-                None => {
-                    let meta = format!(r#"{{"toolgate/stale":{mark}}}"#);
-                    edits.extend(splice::set_members(&self.answer, result, &[("_meta", meta.as_bytes())]));
-                }
+            if let Some(meta) = meta {
+                edits.extend(splice::set_members(&self.answer, meta, &marks));
+            } else {
+                let meta = format!(r#"{{"toolgate/stale":{mark}}}"#);
+                edits.extend(splice::set_members(&self.answer, result, &[("_meta", meta.as_bytes())]));
             }
         }
         splice::apply(&self.answer, &mut edits).into()

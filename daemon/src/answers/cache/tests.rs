@@ -35,7 +35,10 @@ fn only_the_id_of_an_answer_changes() {
     let cache = cache(10, 1 << 20);
     let odd = r#"{ "n":123456789012345678901234567890,"a":"\u0041\/", "z":1.0 }"#;
     keep(&cache, keys(1, 1), SHARED, odd);
-    assert_eq!(found(&cache, keys(1, 2), SHARED).expect("kept"), format!(r#"{{"jsonrpc":"2.0","id":7,"result":{odd}}}"#));
+    assert_eq!(
+        found(&cache, keys(1, 2), SHARED).expect("kept"),
+        format!(r#"{{"jsonrpc":"2.0","id":7,"result":{odd}}}"#)
+    );
 }
 
 #[test]

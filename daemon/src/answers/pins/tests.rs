@@ -23,7 +23,10 @@ fn a_change_is_known_until_it_is_approved_or_taken_back() {
     assert!(!pinned.is_changed("t"));
     see(&pinned, "Sends.");
     let change = pinned.changes().pop().expect("a change");
-    assert_eq!((&*change.before.text, &*change.after.text), (r#"{"description":"Reads."}"#, r#"{"description":"Sends."}"#));
+    assert_eq!(
+        (&*change.before.text, &*change.after.text),
+        (r#"{"description":"Reads."}"#, r#"{"description":"Sends."}"#)
+    );
     assert_eq!(pinned.approve("t", Some(&[0; 32]), false), Err(NotApproved::Stale));
     assert_eq!(pinned.approve("t", Some(&change.after.hash), true), Ok(()));
     assert!(pinned.is_changed("t"), "a dry run changes nothing");
@@ -66,7 +69,11 @@ fn the_thread_writes_by_itself() {
 #[test]
 fn a_file_that_cannot_be_used_is_set_aside() {
     let folder = tempfile::tempdir().expect("a folder");
-    for text in ["no JSON", r#"{"version":2,"servers":{}}"#, r#"{"version":1,"servers":{"s":{"t":{"accepted":{"hash":"x","text":"","since_ms":1}}}}}"#] {
+    for text in [
+        "no JSON",
+        r#"{"version":2,"servers":{}}"#,
+        r#"{"version":1,"servers":{"s":{"t":{"accepted":{"hash":"x","text":"","since_ms":1}}}}}"#,
+    ] {
         std::fs::write(folder.path().join("pins.json"), text).expect("a file");
         assert!(file::load(folder.path()).expect_err("unfit").contains("set aside"), "{text}");
         assert_eq!(std::fs::read_to_string(folder.path().join("pins.json.aside")).expect("aside"), text);
