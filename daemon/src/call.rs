@@ -16,6 +16,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Method};
 use toolgate_protocol::revision::Era;
 
+use crate::answers::Reception;
 use crate::core::Core;
 use crate::identity::Client;
 use crate::limits::{Held, Told};
@@ -138,6 +139,8 @@ pub struct Call {
     pub told: Option<Told>,
     /// What its result says of the client's repeating itself: an object of JSON.
     pub warning: Option<String>,
+    /// What its answer goes through, where it is not just passed on.
+    pub reception: Option<Box<Reception>>,
     /// Times of the stages.
     pub times: Times,
 }
@@ -200,6 +203,7 @@ impl Call {
             held: None,
             told: None,
             warning: None,
+            reception: None,
             times: Times::begun(now),
         }
     }
@@ -212,6 +216,7 @@ impl Call {
             session: self.session.as_ref().map(|(session, _)| (Arc::clone(session), session.enter())),
             permits: std::mem::take(&mut self.permits),
             held: self.held.take(),
+            reception: self.reception.take(),
             ..self.of_same_client()
         }
     }
@@ -264,6 +269,7 @@ impl Call {
             held: None,
             told: None,
             warning: None,
+            reception: None,
             times: self.times,
         }
     }

@@ -69,6 +69,7 @@ impl Gate {
         if let Some(state) = &policy.state {
             state.flush();
         }
+        policy.pins.settle();
     }
 
     /// A gate in force with this policy.

@@ -3,6 +3,7 @@
 //! `main.rs` only picks a command. Start reading at `pipeline.rs`.
 
 pub mod admin;
+pub mod answers;
 pub mod body;
 pub mod call;
 pub mod cgroup;

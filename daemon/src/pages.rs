@@ -52,9 +52,9 @@ pub fn health(gate: &Gate) -> (StatusCode, String) {
         .servers
         .values()
         .map(|server| {
-            let left_out = server.left_out.told();
+            let told: Vec<String> = server.left_out.told().into_iter().chain(server.answers.told()).collect();
             let trouble = server.trouble().or_else(|| server.endpoints.degradation());
-            let trouble = trouble.or_else(|| (!left_out.is_empty()).then(|| left_out.join("\n")));
+            let trouble = trouble.or_else(|| (!told.is_empty()).then(|| told.join("\n")));
             let status = if trouble.is_none() { "healthy" } else { "warning" };
             let mut check = serde_json::json!({ "status": status });
             if let Some(trouble) = trouble {

@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use toolgate_protocol::names::Pattern;
 
+use crate::answers::pins::Pins;
 use crate::config::settings::{Filter, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
 use crate::identity::Client;
@@ -35,6 +36,8 @@ pub struct Policy {
     pub servers: HashMap<String, Arc<Server>>,
     /// Where what outlives the process is kept.
     pub state: Option<Arc<State>>,
+    /// What tools were like when they were accepted.
+    pub pins: Arc<Pins>,
     entrances: Named<Entrance>,
     views: Named<View>,
     clients: Named<Client>,
@@ -159,11 +162,12 @@ impl Policy {
     }
 
     fn resolve(settings: Arc<Settings>, before: Option<&Self>, state: Option<Arc<State>>) -> Result<Self, String> {
+        let pins = before.map_or_else(|| remembered(&settings, state.as_ref()), |before| Arc::clone(&before.pins));
         let servers: HashMap<String, Arc<Server>> = settings
             .servers
             .values()
             .filter(|server| server.enabled)
-            .map(|server| Ok((server.name.clone(), running(server, &settings, before, state.as_ref())?)))
+            .map(|server| Ok((server.name.clone(), running(server, &settings, before, state.as_ref(), &pins)?)))
             .collect::<Result<_, String>>()?;
         let views = views(&settings, &servers);
         let clients: Named<Client> =
@@ -176,7 +180,7 @@ impl Policy {
         let limits = Arc::new(Limits::new(&settings, before.map(|before| &*before.limits)));
         let loops = Loops::new(&settings.loops, before.and_then(|before| before.loops.as_deref())).map(Arc::new);
         let lowest = lowest(&settings, &clients);
-        Ok(Self { settings, limits, loops, servers, state, entrances, views, clients, lowest })
+        Ok(Self { settings, limits, loops, servers, state, pins, entrances, views, clients, lowest })
     }
 
     /// The same configuration with limits as overrides have them now.
@@ -223,12 +227,21 @@ fn running(
     settings: &Settings,
     before: Option<&Policy>,
     state: Option<&Arc<State>>,
+    pins: &Arc<Pins>,
 ) -> Result<Arc<Server>, String> {
     let old = before.and_then(|policy| policy.servers.get(&server.name));
-    match old.and_then(|old| old.under(server)) {
-        Some(same) => Ok(Arc::new(same)),
-        None => Server::new(Arc::clone(server), &settings.daemon, state).map(Arc::new),
-    }
+    let mut running = match old.and_then(|old| old.under(server)) {
+        Some(same) => same,
+        None => Server::new(Arc::clone(server), &settings.daemon, state)?,
+    };
+    running.answers = running.answers.with_pins(pins, &server.name);
+    Ok(Arc::new(running))
+}
+
+/// What earlier processes remembered of tools; nothing is kept where the state is another process's.
+fn remembered(settings: &Settings, state: Option<&Arc<State>>) -> Arc<Pins> {
+    let folder = state.map(|_| settings.daemon.state_dir.join("tools"));
+    Arc::new(Pins::open(folder.as_deref()))
 }
 
 fn views(settings: &Settings, servers: &HashMap<String, Arc<Server>>) -> Named<View> {

@@ -4,10 +4,12 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are help texts, which are no Markdown")]
 
+mod cache;
 mod config;
 mod endpoints;
 mod limits;
 mod server;
+mod tools;
 
 use std::path::PathBuf;
 
@@ -15,10 +17,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use toolgate_admin_api::paths;
 
+pub(crate) use cache::Cache;
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
 pub(crate) use limits::{LimitRevert, LimitSet, Limits};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
+pub(crate) use tools::{Tools, ToolsApprove};
 
 /// Look at and steer a running toolgated.
 #[derive(Debug, Parser)]
@@ -76,6 +80,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         change: Option<Limits>,
     },
+
+    /// See what answers are kept, and forget them.
+    #[command(subcommand)]
+    Cache(Cache),
+
+    /// See how tools have changed since they were accepted, and approve what they are now.
+    #[command(subcommand)]
+    Tools(Tools),
 
     /// Make keys for clients.
     #[command(subcommand)]

@@ -3,6 +3,7 @@
 //! The daemon's `admin` module writes them, `tui/src/client` reads them. `/v1` only grows: readers
 //! ignore fields and accept enum words that they do not know; requests with unknown fields are refused.
 
+pub mod cache;
 pub mod config;
 pub mod endpoints;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod shown;
 pub mod status;
 pub mod tools;
 
+pub use cache::{CacheStatus, Caches, ClearOutcome, ClearRequest};
 pub use config::{CheckOutcome, ConfigProblem, ConfigValue, ConfigView, ReloadOutcome, ReloadRequest, Severity};
 pub use endpoints::{
     BreakerOutcome, BreakerRequest, BreakerState, BreakerStatus, CheckStatus, EndpointMode, EndpointStatus,
@@ -30,7 +32,7 @@ pub use paths::Socket;
 pub use queues::{AdaptiveStatus, OverloadStatus, QueueStatus, QueuedCall, QueuedTier, Queues};
 pub use shown::{Shown, is_unfit};
 pub use status::{Era, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version};
-pub use tools::{ServerTools, ServerTrouble, Tool};
+pub use tools::{ApproveOutcome, ApproveRequest, ServerTools, ServerTrouble, Tool, ToolChange, ToolChanges};
 
 /// The newest version of the interface that this build speaks: the `1` in `/v1`.
 pub const API_VERSION: u32 = 1;

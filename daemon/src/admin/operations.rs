@@ -6,9 +6,9 @@
 use std::fmt;
 
 use toolgate_admin_api::{
-    ApiError, BreakerOutcome, BreakerRequest, CheckOutcome, ConfigView, HistoryView, LimitsView, ModeOutcome,
+    ApiError, ApproveOutcome, ApproveRequest, Caches, ClearOutcome, ClearRequest, BreakerOutcome, BreakerRequest, CheckOutcome, ConfigView, HistoryView, LimitsView, ModeOutcome,
     ModeRequest, OverrideOutcome, OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome,
-    RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, Status, Version,
+    RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, Status, ToolChanges, Version,
 };
 use toolgate_protocol::breaker::State;
 
@@ -37,6 +37,18 @@ pub trait Operations: Send + Sync {
 
     /// What a server offers. It is asked now, which may start an instance and take ten seconds.
     fn tools(&self, server: &str) -> Result<ServerTools, ApiError>;
+
+    /// Tools that are not what they were when they were accepted.
+    fn tool_changes(&self) -> ToolChanges;
+
+    /// Accepts what a tool of a server is now.
+    fn approve_tool(&self, peer: &Peer, server: &str, request: &ApproveRequest) -> Result<ApproveOutcome, ApiError>;
+
+    /// Answers that are kept, of every server that has a cache.
+    fn caches(&self) -> Caches;
+
+    /// Forgets the answers of a server, or with `dry_run` says how many that would be.
+    fn clear_cache(&self, peer: &Peer, server: &str, request: &ClearRequest) -> Result<ClearOutcome, ApiError>;
 
     /// One server, with what its instances wrote to stderr, which may hold secrets.
     fn server(&self, name: &str) -> Result<ServerStatus, ApiError>;

@@ -46,6 +46,14 @@ pub(super) static ROUTES: &[Route] = &[
     get("/v1/config/history", |daemon, _| json(&daemon.history())),
     guarded("/v1/config/history/{}", |daemon, request| json(&daemon.revision(number(request)?)?)),
     get("/v1/servers", |daemon, _| json(&daemon.servers())),
+    get("/v1/tools/changes", |daemon, _| json(&daemon.tool_changes())),
+    post("/v1/servers/{}/tools/approve", |daemon, request| {
+        json(&daemon.approve_tool(&request.peer, &request.named, &body(request)?)?)
+    }),
+    get("/v1/cache", |daemon, _| json(&daemon.caches())),
+    post("/v1/servers/{}/cache/clear", |daemon, request| {
+        json(&daemon.clear_cache(&request.peer, &request.named, &body(request)?)?)
+    }),
     guarded("/v1/servers/{}/tools", |daemon, request| json(&daemon.tools(&request.named)?)),
     guarded("/v1/servers/{}", |daemon, request| json(&daemon.server(&request.named)?)),
     post("/v1/servers/{}/restart", |daemon, request| {

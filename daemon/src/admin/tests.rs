@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use toolgate_admin_api::{
-    ApiError, BreakerOutcome, BreakerRequest, BreakerState, CheckOutcome, ConfigView, EndpointMode, ErrorCode,
+    ApiError, ApproveOutcome, ApproveRequest, Caches, ClearOutcome, ClearRequest, BreakerOutcome, BreakerRequest, BreakerState, CheckOutcome, ConfigView, EndpointMode, ErrorCode,
     HistoryView, LimitsView, ModeOutcome, ModeRequest, OverrideOutcome, OverrideRequest, Queues, ReloadOutcome,
-    ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, Status, Version,
+    ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, Status, ToolChanges, Version,
 };
 use toolgate_protocol::breaker::State;
 
@@ -65,6 +65,22 @@ impl Operations for Fake {
 
     fn tools(&self, server: &str) -> Result<ServerTools, ApiError> {
         Ok(ServerTools { server: server.into(), ..ServerTools::default() })
+    }
+
+    fn tool_changes(&self) -> ToolChanges {
+        ToolChanges::default()
+    }
+
+    fn approve_tool(&self, _peer: &Peer, server: &str, request: &ApproveRequest) -> Result<ApproveOutcome, ApiError> {
+        Ok(ApproveOutcome { server: server.into(), tool: request.tool.clone(), applied: !request.dry_run })
+    }
+
+    fn caches(&self) -> Caches {
+        Caches::default()
+    }
+
+    fn clear_cache(&self, _peer: &Peer, server: &str, request: &ClearRequest) -> Result<ClearOutcome, ApiError> {
+        Ok(ClearOutcome { server: server.into(), applied: !request.dry_run, entries: 0, bytes: 0 })
     }
 
     fn server(&self, name: &str) -> Result<ServerStatus, ApiError> {

@@ -3,6 +3,8 @@
 //! `config::load` makes it from files; everything else only reads it. A call keeps the value
 //! that it started with, so a reload never shows one call two revisions.
 
+mod answers;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use toolgate_protocol::health::Thresholds;
 use toolgate_protocol::names::Aliases;
 
 use super::secret::Secret;
+pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
 
 mod limit;
 
@@ -378,6 +381,8 @@ pub struct Server {
     pub limits: Vec<Arc<Limit>>,
     /// What calls of its tools cost where it is not 1: patterns, the most telling first.
     pub costs: Vec<(String, u64)>,
+    /// Arguments, answers, and tools that change.
+    pub answers: Answers,
 }
 
 impl Server {

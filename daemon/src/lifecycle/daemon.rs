@@ -288,16 +288,16 @@ fn not_kept(message: String) -> api::ConfigProblem {
     }
 }
 
-/// Names that merged views leave out, and how to mend each.
+/// Names that merged views leave out and how to mend each, and what is wrong with tools.
 fn left_out(policy: &Policy) -> impl Iterator<Item = String> {
     let mut servers: Vec<_> = policy.servers.values().collect();
     servers.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
-    servers.into_iter().flat_map(|server| server.left_out.told())
+    servers.into_iter().flat_map(|server| server.left_out.told().into_iter().chain(server.answers.told()))
 }
 
 /// What the operator should know where the state cannot be written.
 fn unwritten(policy: &Policy) -> Option<String> {
-    policy.state.as_ref().and_then(|state| state.trouble()).map(str::to_owned)
+    policy.state.as_ref().and_then(|state| state.trouble()).map(str::to_owned).or_else(|| policy.pins.trouble())
 }
 
 /// What is known of a server's era.
@@ -444,6 +444,32 @@ impl Operations for Daemon {
 
     fn tools(&self, server: &str) -> Result<api::ServerTools, api::ApiError> {
         self.offer(server)
+    }
+
+    fn caches(&self) -> api::Caches {
+        self.kept_answers()
+    }
+
+    fn clear_cache(
+        &self,
+        peer: &Peer,
+        server: &str,
+        request: &api::ClearRequest,
+    ) -> Result<api::ClearOutcome, api::ApiError> {
+        self.clear_answers(peer, server, request)
+    }
+
+    fn tool_changes(&self) -> api::ToolChanges {
+        self.changed_tools()
+    }
+
+    fn approve_tool(
+        &self,
+        peer: &Peer,
+        server: &str,
+        request: &api::ApproveRequest,
+    ) -> Result<api::ApproveOutcome, api::ApiError> {
+        self.approve(peer, server, request)
     }
 
     fn reload(

@@ -1,6 +1,8 @@
 //! From start to end: what a start serves, signals, what systemd is told, reload, drain, and the watchdog.
 
+mod approvals;
 mod boot;
+mod caches;
 pub mod daemon;
 mod endpoints;
 mod history;

@@ -55,6 +55,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             weights: Vec::new(),
             limits: limits.to_vec(),
             costs: Vec::new(),
+            answers: settings::Answers::default(),
         };
         (name.to_owned(), Arc::new(value))
     };

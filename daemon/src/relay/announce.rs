@@ -63,8 +63,10 @@ impl Follower {
             while let Some(word) = heard.next().await {
                 let Some(session) = self.session.upgrade() else { return };
                 let Kind::Hosted(hosted) = &session.kind else { return };
-                // A session with a leg of its own hears it there; on a modern leg nothing comes unasked.
-                if hosted.living_leg(&server).await.is_none_or(|leg| leg.era == Era::Modern) {
+                // A session with a leg of its own hears it there; on a modern leg nothing comes unasked, and of tools
+                // that are withheld only the gate can tell.
+                let has_leg = hosted.living_leg(&server).await.is_some_and(|leg| leg.era == Era::Legacy);
+                if !has_leg || server.answers.blocks() {
                     self.pass_on(&session, word);
                 }
             }

@@ -16,6 +16,7 @@ use toolgate_protocol::revision::Era;
 use super::course::Course;
 use super::links::Links;
 use super::stream::{Events, KEEP_ALIVE};
+use crate::answers::{self, Reception};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{self, Failure, Kind};
@@ -32,27 +33,61 @@ pub async fn relay(
 ) -> Result<Response<Body>, Failure> {
     let step = timeout(course.left(wait), course.next()).await;
     call.times.first_byte = Some(Instant::now());
-    let links = Links::of(call, server);
+    let mut end = End::of(call, server);
     let first = match step {
-        Ok(Step::Final(answer)) => return Ok(json_answer(call.era, with_links(links.as_ref(), answer))),
-        Ok(Step::Lost(failure)) => return Err(failure),
+        Ok(Step::Final(answer)) => return Ok(json_answer(call.era, end.answer(answer))),
+        Ok(Step::Lost(failure)) => return end.rescue(call, server, failure),
         Ok(Step::Related(first)) => Some(first),
         // The time is the server's to answer in, and it has; the stream tells the client that its call lives.
         Err(_) if course.is_task() => None,
-        Err(_) => return Err(too_late(call, server, &course, wait).await),
+        Err(_) => {
+            let failure = too_late(call, server, &course, wait).await;
+            return end.rescue(call, server, failure);
+        }
     };
     let (events, response) = Events::open();
     let lost = failure::in_stream(call, &call.message().id_bytes());
-    let feed = Feed { era: call.era, course, events, links, lost };
+    let feed = Feed { era: call.era, course, events, end, lost };
     tokio::task::spawn_local(feed.run(first));
     Ok(response)
 }
 
-/// An answer with the URIs of the call's view.
-pub(super) fn with_links(links: Option<&Links>, answer: Bytes) -> Bytes {
-    match links {
-        Some(links) => links.answer(answer),
-        None => answer,
+/// What the answer to a call goes through before its client gets it.
+pub(super) struct End {
+    reception: Option<Box<Reception>>,
+    links: Option<Links>,
+}
+
+impl End {
+    /// What a call's answer needs.
+    pub(super) fn of(call: &mut Call, server: &Arc<Server>) -> Self {
+        Self { reception: call.reception.take(), links: Links::of(call, server) }
+    }
+
+    /// What stands in for an answer that does not come, before the client has seen anything.
+    fn rescue(self, call: &mut Call, server: &Arc<Server>, failure: Failure) -> Result<Response<Body>, Failure> {
+        call.reception = self.reception;
+        answers::rescue(call, server, failure)
+    }
+
+    /// The same as a message.
+    pub(super) fn failed(&mut self, failure: Failure) -> Result<Bytes, Failure> {
+        match self.reception.take().and_then(|reception| reception.failed(&failure)) {
+            Some(stale) => Ok(self.answer(stale.answer)),
+            None => Err(failure),
+        }
+    }
+
+    /// The answer as its client is to see it, with the URIs of its view.
+    pub(super) fn answer(&mut self, answer: Bytes) -> Bytes {
+        let answer = match self.reception.take() {
+            Some(reception) => reception.answer(answer),
+            None => answer,
+        };
+        match &self.links {
+            Some(links) => links.answer(answer),
+            None => answer,
+        }
     }
 }
 
@@ -111,7 +146,7 @@ struct Feed {
     era: Era,
     course: Course,
     events: Events,
-    links: Option<Links>,
+    end: End,
     lost: failure::InStream,
 }
 
@@ -129,12 +164,13 @@ impl Feed {
             let sent = match step {
                 Step::Related(message) => self.events.message(&message).await,
                 Step::Final(answer) => {
-                    let answer = with_links(self.links.as_ref(), answer);
+                    let answer = self.end.answer(answer);
                     drop(self.events.message(&answer).await);
                     return;
                 }
                 Step::Lost(failure) => {
-                    drop(self.events.message(&self.lost.body(&failure)).await);
+                    let last = self.end.failed(failure).unwrap_or_else(|failure| self.lost.body(&failure).into());
+                    drop(self.events.message(&last).await);
                     return;
                 }
             };

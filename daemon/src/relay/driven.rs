@@ -20,9 +20,8 @@ use toolgate_protocol::envelope::{self, Shape};
 use toolgate_protocol::revision::{Era, LATEST_LEGACY, Revision};
 
 use self::opening::{Opening, Waiting};
-use super::answer::{too_late, with_links};
+use super::answer::{End, too_late};
 use super::course::Course;
-use super::links::Links;
 use super::{hosted, overhear};
 use crate::body::Body;
 use crate::call::Call;
@@ -93,10 +92,12 @@ impl Drop for Driver {
 }
 
 impl Driver {
-    async fn run(self, call: Box<Call>, message: Message) {
+    async fn run(self, mut call: Box<Call>, message: Message) {
         let Some(hosted) = self.session.hosted() else { return };
         let mut over = pin!(hosted.outbox.ended());
-        let outcome = self.drive(hosted, call, message, over.as_mut()).await;
+        let mut ending = End::of(&mut call, &self.server);
+        let outcome = self.drive(hosted, call, message, &mut ending, over.as_mut()).await;
+        let outcome = outcome.or_else(|failure| ending.failed(failure));
         self.opening.finish(outcome);
         self.settle(hosted);
     }
@@ -106,9 +107,9 @@ impl Driver {
         hosted: &Hosted,
         mut call: Box<Call>,
         message: Message,
+        ending: &mut End,
         mut over: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Bytes, Failure> {
-        let links = Links::of(&call, &self.server);
         let wait = self.server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
         let mut course = {
             // What it takes to begin is freed once it has: streams live long.
@@ -157,7 +158,7 @@ impl Driver {
                         () = &mut over => return self.end(hosted).await,
                     }
                 }
-                Step::Final(answer) => return Ok(with_links(links.as_ref(), answer)),
+                Step::Final(answer) => return Ok(ending.answer(answer)),
                 Step::Lost(failure) => return Err(failure),
             }
         }

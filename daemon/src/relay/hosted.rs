@@ -21,6 +21,7 @@ use super::course::Course;
 use super::crossing::played::Played;
 use super::crossing::{self, watched};
 use super::{announce, answer, driven, greet, lists, mirror, names, overhear, resumed, stream};
+use crate::answers::{self, Next};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -122,6 +123,10 @@ async fn watch(call: &mut Call, hosted: &Hosted, message: Message) -> Result<Res
 /// A request that only a server can answer.
 async fn run(call: &mut Call, message: Message) -> Result<Response<Body>, Failure> {
     let (server, message) = destination(call, message)?;
+    match answers::before(call, &server, &message).await? {
+        Next::Answer(answer) => return Ok(answer),
+        Next::Ask(reception) => call.reception = reception,
+    }
     driven::serve(call, server, message).await
 }
 

@@ -76,7 +76,8 @@ pub async fn single(
         exchange = leg.call(&call.core, &request, &call.provenance()).await?;
     }
     let wait = server.first_byte(None);
-    if leg.era == call.era && call.view().offers_all(call.client(), server) {
+    let passes = call.view().offers_all(call.client(), server) && !server.answers.reads(method);
+    if leg.era == call.era && passes {
         return answer::relay(call, server, Course::straight(&call.core, exchange, None), wait).await;
     }
     let whole = crossing::answer(call, &leg, answer::whole(call, exchange, wait).await?)?;
@@ -90,6 +91,9 @@ pub fn filter(call: &Call, (server, peer): (&Server, Era), method: Method, answe
     let (Some(result), Some(member)) = (answer.envelope.result, method.list_member()) else {
         return answer.bytes.clone();
     };
+    if method == Method::ToolsList {
+        server.saw_tools(&answer.bytes, result);
+    }
     let keep = |item: &Item| {
         permits(call.client(), call.view(), server, method, item, &answer.bytes, true)
             && !catalog::is_unfit(peer, &answer.bytes, item.span)
@@ -234,6 +238,9 @@ fn append(
 ) {
     let (Some(result), Some(member)) = (page.envelope.result, method.list_member()) else { return };
     let name = &server.settings.name;
+    if method == Method::ToolsList {
+        server.saw_tools(&page.bytes, result);
+    }
     out.limit(list::cache_hints(&page.bytes, result));
     let mut unfit = Vec::new();
     for item in list::items(&page.bytes, result, member) {
@@ -290,6 +297,9 @@ fn permits(
     let own = json::decode_str(span.of(text));
     if method != Method::ToolsList {
         return client.may_use(&server.settings.name, &own);
+    }
+    if server.answers.withholds(&own) {
+        return false;
     }
     if bare {
         return view.offers(client, server, &own, &own);

@@ -14,7 +14,10 @@ use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::Era;
 use tracing::info;
 
+use super::course::Course;
+use super::noticed::noticed;
 use super::{answer, farewell, lists};
+use crate::answers::{self, Next};
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -38,6 +41,12 @@ const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 /// Relays a call.
 pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Body>, Failure> {
     let filtered = filtered(call, server);
+    if let Some(message) = call.message.as_ref().filter(|message| message.shape() == Shape::Request) {
+        match answers::before(call, server, message).await? {
+            Next::Answer(answer) => return Ok(of_session(call, answer)),
+            Next::Ask(reception) => call.reception = reception,
+        }
+    }
     // A session's stream and its end must work when the server is busy.
     if call.method == Method::POST {
         queue::admit(call, server).await?;
@@ -51,6 +60,17 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     if let (Some(list), 200) = (filtered, answer.status) {
         return Box::pin(filter(call, server, answer, list)).await;
     }
+    match answer.status {
+        200 if call.reception.is_some() => return Box::pin(receive(call, server, answer)).await,
+        // What stands before the server says that it is not there.
+        502..=504 if call.reception.is_some() => {
+            let failure = Failure::new(Kind::ServerUnavailable, "The server is not there.");
+            if let Ok(stale) = answers::rescue(call, server, failure) {
+                return Ok(of_session(call, stale));
+            }
+        }
+        _ => {}
+    }
     finish(call, server, answer).await
 }
 
@@ -63,7 +83,7 @@ fn introduces(call: &Call) -> bool {
 fn filtered(call: &Call, server: &Server) -> Option<Mcp> {
     let message = call.message.as_ref().filter(|message| message.shape() == Shape::Request)?;
     let list = message.envelope.known_method.filter(|method| lists::is_list(*method))?;
-    (!call.view().offers_all(call.client(), server)).then_some(list)
+    (!call.view().offers_all(call.client(), server) || server.answers.reads(list)).then_some(list)
 }
 
 async fn pass(call: &Call, server: &Arc<Server>) -> Result<Answer, Failure> {
@@ -129,7 +149,8 @@ async fn finish(call: &Call, server: &Arc<Server>, answer: Answer) -> Result<Res
         }
     }
     follow_session(call, server, &answer, &mut response).await?;
-    *response.body_mut() = body(call, server, answer, response.headers_mut())?;
+    let body = body(call, server, answer, response.headers_mut())?;
+    *response.body_mut() = noticed(server, body);
     Ok(response)
 }
 
@@ -261,11 +282,32 @@ fn no_room(full: Full, bounds: Bounds) -> Failure {
     Failure::new(Kind::NoRoom, text).retry_after(std::time::Duration::from_secs(30))
 }
 
-async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp) -> Result<Response<Body>, Failure> {
+/// The answer to a call that has to be read before its client gets it.
+async fn receive(call: &mut Call, server: &Arc<Server>, answer: Answer) -> Result<Response<Body>, Failure> {
+    let exchange = read(call, server, answer)?;
+    let wait = server.first_byte(None);
+    let course = Course::straight(&call.core, exchange, None);
+    let response = answer::relay(call, server, course, wait).await?;
+    Ok(of_session(call, response))
+}
+
+/// A server's answer as messages.
+fn read(call: &Call, server: &Arc<Server>, answer: Answer) -> Result<Exchange, Failure> {
     let leg = Leg::http(Arc::clone(server), call.era, Conversation::default());
-    let reply = HttpReply::new(server, answer)?;
-    let exchange = Exchange::http(leg, call.message(), reply);
+    Ok(Exchange::http(leg, call.message(), HttpReply::new(server, answer)?))
+}
+
+/// An answer of the gate's own making, in the session that it belongs to.
+fn of_session(call: &Call, mut response: Response<Body>) -> Response<Body> {
+    if let Some((session, _)) = &call.session {
+        response.headers_mut().insert(SESSION, session.header.clone());
+    }
+    response
+}
+
+async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp) -> Result<Response<Body>, Failure> {
+    let exchange = read(call, server, answer)?;
     let whole = answer::whole(call, exchange, server.first_byte(None)).await?;
     let filtered = lists::filter(call, (server, Era::Legacy), list, &whole);
-    Ok(answer::json_answer(call.era, filtered))
+    Ok(of_session(call, answer::json_answer(call.era, filtered)))
 }

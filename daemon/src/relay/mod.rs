@@ -16,6 +16,7 @@ pub mod links;
 pub mod lists;
 pub mod mirror;
 pub mod names;
+pub mod noticed;
 pub mod overhear;
 pub mod resumed;
 pub mod stateless;

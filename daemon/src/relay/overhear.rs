@@ -77,7 +77,10 @@ async fn deliver(message: Bytes, core: &Rc<Core>, leg: &Leg, session: &Arc<Sessi
     hosted.kept().await;
     match outward {
         Outward::Pass(message) => match envelope::scan(&message).ok().as_ref().and_then(announced) {
-            Some(list) => announce::tell(core, session, list, message),
+            Some(list) => {
+                leg.server.answers.changed();
+                announce::tell(core, session, list, message);
+            }
             None => say(core, hosted, &message),
         },
         Outward::Refuse(asked) => refuse(core, asked),

@@ -15,6 +15,7 @@ use super::crossing::held::Held;
 use super::crossing::{self, parked};
 use super::hosted::{destination, empty};
 use super::{answer, greet, lists, subscribe};
+use crate::answers::{self, Next};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -56,19 +57,33 @@ pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
 /// Whether the subscription passes as it is to the one server behind the path.
 async fn listens_straight(call: &Call) -> bool {
     match call.view().single() {
-        Some(server) => eras::speaks(&call.core, server, Era::Modern).await,
+        Some(server) => !server.answers.blocks() && eras::speaks(&call.core, server, Era::Modern).await,
         None => false,
     }
 }
 
 async fn run(call: &mut Call, method: Option<Method>, message: Message) -> Result<Response<Body>, Failure> {
     let (server, message) = destination(call, message)?;
-    let wait = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
-    if let Some(place) = parked::continued(call, &server, &message) {
-        let continued = parked::resume(call, &message, place).await?;
-        return answer::relay(call, &server, Course::Resumed(continued), wait).await;
+    match answers::before(call, &server, &message).await? {
+        Next::Answer(answer) => return Ok(answer),
+        Next::Ask(reception) => call.reception = reception,
     }
-    let straight = eras::speaks(&call.core, &server, Era::Modern).await;
+    let answered = run_at(call, &server, method, message).await;
+    answered.or_else(|failure| answers::rescue(call, &server, failure))
+}
+
+async fn run_at(
+    call: &mut Call,
+    server: &Arc<Server>,
+    method: Option<Method>,
+    message: Message,
+) -> Result<Response<Body>, Failure> {
+    let wait = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
+    if let Some(place) = parked::continued(call, server, &message) {
+        let continued = parked::resume(call, &message, place).await?;
+        return answer::relay(call, server, Course::Resumed(continued), wait).await;
+    }
+    let straight = eras::speaks(&call.core, server, Era::Modern).await;
     if !straight {
         crossing::refuse_tasks(method, Era::Legacy)?;
     }
@@ -78,16 +93,16 @@ async fn run(call: &mut Call, method: Option<Method>, message: Message) -> Resul
     }
     // A subscription lives long and does nothing; it must not take a caller's place.
     if method != Some(Method::Listen) {
-        queue::admit(call, &server).await?;
+        queue::admit(call, server).await?;
     }
     let course = if straight {
-        let leg = leg(call, &server).await?;
+        let leg = leg(call, server).await?;
         Course::straight(&call.core, leg.call(&call.core, &message, &call.provenance()).await?, None)
     } else {
         not_declined(&message)?;
-        Course::Held(Box::new(Held::begin(call, &server, &message).await?))
+        Course::Held(Box::new(Held::begin(call, server, &message).await?))
     };
-    answer::relay(call, &server, course, wait).await
+    answer::relay(call, server, course, wait).await
 }
 
 /// A retry that says that the user did not visit a URL would be asked for the same again.

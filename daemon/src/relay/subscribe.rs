@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use toolgate_protocol::bridge::listen::{self, Filter, List};
+use toolgate_protocol::envelope;
 use toolgate_protocol::json;
 use toolgate_protocol::names;
 use toolgate_protocol::revision::Era;
@@ -31,6 +32,7 @@ use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::exchange::{Exchange, Step};
 use crate::servers::kept::Holder;
+use crate::servers::news::{Heard, Word, announced};
 use crate::servers::{Server, eras};
 use crate::sessions::CHANGE_GAP;
 
@@ -48,6 +50,8 @@ struct Ear {
     server: Arc<Server>,
     granted: Filter,
     by: By,
+    /// What the gate itself has to say of a server that it withholds tools of.
+    gate: Option<Heard>,
 }
 
 enum By {
@@ -136,7 +140,12 @@ impl Opening {
         if !eras::speaks(core, &server, Era::Modern).await {
             let holder = Holder { client, capabilities, info: message.raw(message.envelope.client_info) };
             let listened = Listened::open(core, &server, holder, wanted).await?;
-            return Ok(Ear { granted: listened.granted.clone(), server, by: By::Legacy(Box::new(listened)) });
+            return Ok(Ear {
+                granted: listened.granted.clone(),
+                server,
+                by: By::Legacy(Box::new(listened)),
+                gate: None,
+            });
         }
         let leg = server.modern_leg(client, capabilities).await?;
         let mut exchange = leg.call(core, &with_filter(message, wanted), from).await?;
@@ -145,7 +154,10 @@ impl Opening {
                 let acknowledged = Message::parse(acknowledged).ok();
                 let granted =
                     acknowledged.and_then(|message| Filter::of_request(&message.bytes, &message.envelope).ok());
-                Ok(Ear { server, granted: granted.unwrap_or_default(), by: By::Modern(Box::new(exchange)) })
+                let granted = granted.unwrap_or_default();
+                let speaks = server.answers.blocks() && granted.wants(List::Tools);
+                let gate = speaks.then(|| server.news.subscribe());
+                Ok(Ear { server, granted, by: By::Modern(Box::new(exchange)), gate })
             }
             Step::Lost(failure) => Err(failure),
             Step::Final(_) => Err(Failure::new(Kind::ServerGarbage, "The server acknowledged no subscription.")),
@@ -250,6 +262,7 @@ impl Ear {
         loop {
             let said = tokio::select! {
                 said = self.by.next() => said,
+                () = tools_changed(&mut self.gate) => Some(listen::announcement(List::Tools).into()),
                 () = sender.closed() => return,
             };
             let Some(said) = said else { return };
@@ -261,6 +274,19 @@ impl Ear {
             }
         }
     }
+}
+
+/// Waits until the gate has another view of a server's tools than before.
+async fn tools_changed(gate: &mut Option<Heard>) {
+    if let Some(heard) = gate {
+        while let Some(word) = heard.next().await {
+            let Word::Said(message) = word else { return };
+            if envelope::scan(&message).is_ok_and(|envelope| announced(&envelope) == Some(List::Tools)) {
+                return;
+            }
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 impl By {

@@ -164,6 +164,7 @@ pub async fn each_tool(
         }
         let page = exchange.answer().await?;
         let Some(result) = page.envelope.result else { break };
+        server.saw_tools(&page.bytes, result);
         for tool in entries::items(&page.bytes, result, "tools") {
             show(&page.bytes, &tool);
         }

@@ -17,6 +17,7 @@ use super::Server;
 use super::endpoints::Attempt;
 use super::http_reply::HttpReply;
 use super::leg::Leg;
+use super::news::announced;
 use super::stdio::link::{Arrival, Reply};
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
@@ -212,6 +213,9 @@ impl Exchange {
             return message;
         }
         if related.envelope.subscription_id.is_some() {
+            if announced(&related.envelope).is_some() {
+                self.leg.server.answers.changed();
+            }
             return related.with(&[(related.envelope.subscription_id, &self.id)]).into();
         }
         match (&self.token, related.envelope.progress_token) {

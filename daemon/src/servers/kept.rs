@@ -348,6 +348,9 @@ async fn greet(
     .await;
     let kept = Arc::new(Kept::new(leg, introduction));
     *lock(&kept.early) = Some(kept.hear());
+    if server.answers.keeps() {
+        tokio::task::spawn_local(kept.hear().forget_answers(Arc::clone(server)));
+    }
     let young = Arc::downgrade(&kept);
     tokio::task::spawn_local(async move {
         sleep(EARLY).await;

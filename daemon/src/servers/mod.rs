@@ -31,8 +31,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use toolgate_protocol::bridge::listen::List;
+use toolgate_protocol::json::Span;
 use toolgate_protocol::revision::{Era, Revision};
 
+use crate::answers::Answers;
 use crate::clock;
 use crate::config::settings::{self, Daemon, Per, Transport};
 use crate::core::Core;
@@ -93,6 +95,8 @@ pub struct Server {
     pub kept: Arc<KeptSessions>,
     /// What its tools want in headers.
     pub catalog: Arc<Catalog>,
+    /// What its tools and answers are held to.
+    pub answers: Answers,
     /// What it announces outside of calls.
     pub news: Arc<News>,
     used: Arc<AtomicBool>,
@@ -151,6 +155,7 @@ impl Server {
             }),
             kept: Arc::default(),
             catalog: Arc::default(),
+            answers: Answers::new(&settings.answers),
             news: Arc::default(),
             used: Arc::default(),
             by: Arc::new(by),
@@ -183,6 +188,7 @@ impl Server {
             eras: Arc::clone(&self.eras),
             kept: Arc::clone(&self.kept),
             catalog: Arc::clone(&self.catalog),
+            answers: self.answers.under(&new.answers),
             news: Arc::clone(&self.news),
             used: Arc::clone(&self.used),
             by: Arc::clone(&self.by),
@@ -347,6 +353,19 @@ impl Server {
         }
     }
 
+    /// Takes note of a page of its tools. Who was shown others hears that they changed.
+    pub fn saw_tools(&self, page: &Bytes, result: Span) {
+        if self.answers.saw_tools(page, result, &self.settings.name) {
+            self.news.publish_change(List::Tools);
+        }
+    }
+
+    /// One of its lists has changed: nothing that was learned from them holds, nor what it answered before.
+    pub fn lists_changed(&self) {
+        self.catalog.forget();
+        self.answers.changed();
+    }
+
     /// Forgets what it said of itself, so that the next call that needs it asks.
     ///
     /// Not more often than twice a minute: clients can cause it.
@@ -364,7 +383,7 @@ impl Server {
         let renewed = instances.renew(rolling);
         self.eras.doubt();
         discovery::forget_all(self);
-        self.catalog.forget();
+        self.lists_changed();
         self.news.publish_changes(List::ALL);
         renewed
     }

@@ -6,16 +6,18 @@
 mod follow;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast};
 use toolgate_protocol::bridge::listen::{self, List};
-use toolgate_protocol::envelope::Envelope;
+use toolgate_protocol::envelope::{self, Envelope};
 use toolgate_protocol::revision::Revision;
 
 pub use follow::hear;
+
+use super::Server;
 
 /// Messages that one reader may have unread.
 const UNREAD: usize = 16;
@@ -53,6 +55,19 @@ pub enum Word {
 }
 
 impl Heard {
+    /// Has answers that a server gave earlier forgotten whenever one of its lists changes, until nothing more comes.
+    pub async fn forget_answers(mut self, server: Arc<Server>) {
+        while let Some(word) = self.next().await {
+            let changes = match &word {
+                Word::Said(message) => envelope::scan(message).is_ok_and(|envelope| announced(&envelope).is_some()),
+                Word::Lagged => true,
+            };
+            if changes {
+                server.answers.changed();
+            }
+        }
+    }
+
     /// The next word; `None` once the server is gone. A dropped future has taken nothing.
     pub async fn next(&mut self) -> Option<Word> {
         match self.0.recv().await {

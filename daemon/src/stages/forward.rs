@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, Response};
 use toolgate_protocol::revision::Era;
 
+use crate::answers;
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -23,7 +24,10 @@ pub async fn forward(call: &mut Call) -> Result<Response<Body>, Failure> {
         ));
     }
     match (mirrored(call).await, call.era) {
-        (Some(server), _) => mirror::serve(call, &server).await,
+        (Some(server), _) => match mirror::serve(call, &server).await {
+            Err(failure) if call.reception.is_some() => answers::rescue(call, &server, failure),
+            answered => answered,
+        },
         // Boxed, so that a mirrored call does not carry the size of the other two ways.
         (None, Era::Legacy) => Box::pin(hosted::serve(call)).await,
         (None, Era::Modern) => Box::pin(stateless::serve(call)).await,
@@ -33,7 +37,8 @@ pub async fn forward(call: &mut Call) -> Result<Response<Body>, Failure> {
 /// The one HTTP server whose conversation passes message for message, since it speaks the client's
 /// era. A session goes on in the way in which it began.
 async fn mirrored(call: &Call) -> Option<Arc<Server>> {
-    let server = call.view().single().filter(|server| server.http().is_some())?;
+    // Where tools can be withheld, the gate has to be able to say on its own streams that they are back.
+    let server = call.view().single().filter(|server| server.http().is_some() && !server.answers.blocks())?;
     let passes = match &call.session {
         Some((session, _)) => matches!(session.kind, sessions::Kind::Mirrored(_)),
         None => match server.eras.speaks(call.era) {

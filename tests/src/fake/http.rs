@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::record::Record;
 use super::{Fake, Incoming, Said, Speaks, lock};
@@ -23,6 +24,7 @@ pub struct Http {
     fake: Arc<Fake>,
     sessions: Arc<Mutex<HashSet<String>>>,
     task: tokio::task::JoinHandle<()>,
+    connections: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Http {
@@ -45,14 +47,16 @@ impl Http {
         let fake = Arc::new(Fake::new(speaks, record.clone()));
         let sessions = Arc::<Mutex<HashSet<String>>>::default();
         let (known, shared) = (Arc::clone(&sessions), Arc::clone(&fake));
+        let connections = Arc::<Mutex<JoinSet<()>>>::default();
+        let opened = Arc::clone(&connections);
         let task = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let server = Server { fake: Arc::clone(&shared), sessions: Arc::clone(&known) };
                 // A client that goes away in the middle is its own business.
-                tokio::spawn(async move { server.serve(socket).await.ok() });
+                lock(&opened).spawn(async move { drop(server.serve(socket).await) });
             }
         });
-        Self { record, url, fake, sessions, task }
+        Self { record, url, fake, sessions, task, connections }
     }
 
     /// The line of its table that says where it is.
@@ -69,6 +73,12 @@ impl Http {
     /// Ends every stream for what belongs to no request.
     pub fn cut_streams(&self) {
         lock(&self.fake.streams).retain(|(subscription, _)| subscription.is_some());
+    }
+
+    /// Is gone, with all its connections, as a process that was killed.
+    pub fn kill(&self) {
+        self.stop();
+        lock(&self.connections).abort_all();
     }
 
     /// Listens no more.

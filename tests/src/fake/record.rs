@@ -182,6 +182,8 @@ pub struct Offer {
     pub hints: Value,
     /// It does not answer.
     pub silent: bool,
+    /// What it says of each tool; null for nothing.
+    pub description: Value,
     /// The tools' `inputSchema`; null for any object.
     pub schema: Value,
     /// The tools' `annotations`; null for none.

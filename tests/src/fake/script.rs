@@ -37,6 +37,7 @@ impl Fake {
                 Some(offer) if matches!(method, "tools/list" | "prompts/list") => offered(request, &offer, out),
                 _ => list(request, out),
             },
+            "resources/read" => read(request, self.record.offered(), out),
             _ => echo(request, out),
         }
     }
@@ -233,6 +234,9 @@ fn offered(request: &Request, offer: &Offer, out: &Out) {
         if !offer.annotations.is_null() {
             entry["annotations"] = offer.annotations.clone();
         }
+        if !offer.description.is_null() {
+            entry["description"] = offer.description.clone();
+        }
         entry
     };
     let mut page = json!({"resultType": "complete", "ttlMs": 60000, "cacheScope": "public"});
@@ -244,6 +248,18 @@ fn offered(request: &Request, offer: &Offer, out: &Out) {
         page[hint] = value.clone();
     }
     result(request, out, &page.to_string());
+}
+
+/// A resource is what was asked; its hints are those of the offer.
+fn read(request: &Request, offer: Option<Offer>, out: &Out) {
+    let hints = offer.map(|offer| offer.hints).filter(|_| request.modern);
+    let Some(hints) = hints.as_ref().and_then(Value::as_object) else { return echo(request, out) };
+    let uri = &request.params["uri"];
+    let mut contents = json!({"resultType": "complete", "contents": [{"uri": uri, "text": "t"}]});
+    for (hint, value) in hints {
+        contents[hint] = value.clone();
+    }
+    result(request, out, &contents.to_string());
 }
 
 /// A round trip of the modern era: the first answer wants input, the second repeats what came.

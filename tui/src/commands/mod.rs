@@ -4,6 +4,7 @@
 //! prints. Nothing here draws or keeps state.
 
 mod breaker;
+mod cache;
 mod client_config;
 mod config;
 mod diff;
@@ -18,6 +19,7 @@ mod server;
 mod starter;
 mod status;
 mod takeover;
+mod tools;
 
 use std::path::PathBuf;
 
@@ -51,6 +53,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Server(server)) => server::run(&context, server),
         Some(Command::Breaker(breaker)) => block_on(breaker::run(&context, breaker)),
         Some(Command::Limits { change }) => block_on(limits::run(&context, change)),
+        Some(Command::Cache(cache)) => block_on(cache::run(&context, cache)),
+        Some(Command::Tools(tools)) => block_on(tools::run(&context, tools)),
         Some(Command::Key(Key::Create(create))) => block_on(key::create(&context, &create)),
         Some(Command::Bridge(bridge)) => bridge::run(&bridge),
         Some(Command::ClientConfig(config)) => client_config::run(&context, &config),

@@ -3,6 +3,7 @@
 //! Called once per load. Every part reports and goes on; the value is only used when no error
 //! was reported.
 
+mod answers;
 mod identity;
 mod limits;
 mod listener;

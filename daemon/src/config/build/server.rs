@@ -11,6 +11,7 @@ use super::super::section::Section;
 use super::super::settings::{Adaptive, Endpoint, Http, Pool, Queue, Server, Timeouts, Transport, UpstreamTls};
 use super::super::tree::{Entry, Node, Table, Value};
 use super::super::{kind::Kind, units, url};
+use super::answers::answers;
 use super::limits::limits;
 use super::listener::{header_name, pair};
 use super::secrets::{Fault, certificate_path, secret};
@@ -48,6 +49,7 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
         weights: endpoints.iter().map(|(_, weight)| *weight).collect(),
         limits: limits(table.get("limits"), &format!("server.{}", entry.key), context),
         costs: costs(section),
+        answers: answers(section),
         transport: transport(entry, section, endpoints, context)?,
     })
 }

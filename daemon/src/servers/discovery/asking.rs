@@ -266,7 +266,7 @@ fn heed_change(core: &Rc<Core>, server: &Arc<Server>, revision: Revision, answer
     info!(server = server.settings.name, "the program of a server has changed: what is known of it is forgotten");
     known.leg.leave();
     forget_all(server);
-    server.catalog.forget();
+    server.lists_changed();
     let (core, server) = (Rc::clone(core), Arc::clone(server));
     // Whoever listens learns of the change when the gate has introduced itself anew.
     tokio::task::spawn_local(async move { introduced(&core, &server, revision).await.map(drop) });

@@ -104,7 +104,7 @@ async fn anew(server: &Server, revision: Revision, known: &Arc<Introduced>) {
 fn pass_on(server: &Server, message: &[u8]) {
     if let Some(list) = envelope::scan(message).ok().as_ref().and_then(announced) {
         // Before anybody hears of it and asks.
-        server.catalog.forget();
+        server.lists_changed();
         server.news.publish_change(list);
     }
 }

@@ -1,0 +1,291 @@
+//! What happens to a call before its server is disturbed, and to its answer before its client gets it.
+//!
+//! The relays ask [`before`] once they know server and message: it refuses, answers by itself, or puts a [`Reception`]
+//! into the call, which the answer goes through. Where nothing is configured that is one branch.
+
+mod cache;
+mod guard;
+mod kept;
+pub mod pins;
+mod reception;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use http::Response;
+use toolgate_protocol::json::Span;
+use toolgate_protocol::list;
+use toolgate_protocol::method::Method;
+use toolgate_protocol::names::Pattern;
+use toolgate_protocol::pins::Hash;
+use toolgate_protocol::tool_result;
+
+use self::cache::Cache;
+pub use self::cache::Statistics;
+use self::guard::Guard;
+pub use self::guard::Violations;
+use self::kept::Looked;
+use self::pins::{Change, NotApproved, Pinned, Pins};
+pub use self::reception::{Reception, Stale};
+use crate::body::Body;
+use crate::call::Call;
+use crate::config::settings::{self, Guard as Rule, Pin};
+use crate::failure::{Failure, Kind};
+use crate::message::Message;
+use crate::relay::answer::json_answer;
+use crate::relay::names::brief;
+use crate::servers::{Server, catalog};
+
+/// What one server's tools and answers are held to, and what is known of them.
+#[derive(Debug)]
+pub struct Answers {
+    rules: settings::Answers,
+    guard: Arc<Guard>,
+    pinned: Option<Pinned>,
+    cache: Option<Arc<Cache>>,
+    cached: Vec<(String, Pattern, cache::Rule)>,
+}
+
+impl Answers {
+    /// Rules of a server of which nothing is known yet.
+    pub fn new(rules: &settings::Answers) -> Self {
+        let keeps = rules.cache.hints || !rules.cache.tools.is_empty();
+        let cache = keeps.then(|| Arc::new(Cache::new(&rules.cache)));
+        Self { rules: rules.clone(), guard: Arc::default(), pinned: None, cache, cached: cached(&rules.cache) }
+    }
+
+    /// The same, with what all servers' tools were like.
+    #[must_use]
+    pub fn with_pins(self, pins: &Arc<Pins>, server: &str) -> Self {
+        let pinned = self.pinned.or_else(|| Some(Pinned::new(pins, server))).filter(|_| self.rules.pin != Pin::Off);
+        Self { pinned, ..self }
+    }
+
+    /// The same knowledge under other rules.
+    #[must_use]
+    pub fn under(&self, rules: &settings::Answers) -> Self {
+        let new = Self::new(rules);
+        let cache = if rules.cache == self.rules.cache { self.cache.clone() } else { new.cache };
+        Self { guard: Arc::clone(&self.guard), pinned: self.pinned.clone(), cache, ..new }
+    }
+
+    /// Checks the arguments of a call against what is known of its tool.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub async fn check(&self, tool: &str, arguments: &Bytes) -> Result<(), Violations> {
+        self.guard.check(tool, arguments, self.rules.guard == Rule::Strict).await
+    }
+
+    /// Whether lists of this kind have to be read on their way.
+    pub fn reads(&self, list: Method) -> bool {
+        list == Method::ToolsList && (self.rules.guard != Rule::Off || self.pinned.is_some())
+    }
+
+    /// Learns from a page of tools what they are.
+    ///
+    /// Gives back whether one was withheld or given back by it.
+    #[must_use]
+    pub fn saw_tools(&self, page: &Bytes, result: Span, server: &str) -> bool {
+        if !self.reads(Method::ToolsList) {
+            return false;
+        }
+        let tools = list::items(page, result, "tools");
+        if self.rules.guard != Rule::Off {
+            self.guard.learn(page, &tools, server);
+        }
+        self.pinned.as_ref().is_some_and(|pinned| pinned.see(page, &tools, self.blocks())) && self.blocks()
+    }
+
+    /// Whether tools that change are withheld: then the gate has to be able to say that they are back.
+    pub fn blocks(&self) -> bool {
+        self.rules.pin == Pin::Block
+    }
+
+    /// Whether a tool is kept from clients, since it is not what was accepted.
+    pub fn withholds(&self, tool: &str) -> bool {
+        self.blocks() && self.pinned.as_ref().is_some_and(|pinned| pinned.is_changed(tool))
+    }
+
+    /// Changed tools that wait for approval.
+    pub fn changes(&self) -> Vec<Change> {
+        self.pinned.as_ref().map(Pinned::changes).unwrap_or_default()
+    }
+
+    /// Accepts what a tool claims now; with `dry_run` only says whether that could be.
+    pub fn approve(&self, tool: &str, hash: Option<&Hash>, dry_run: bool) -> Result<(), NotApproved> {
+        self.pinned.as_ref().ok_or(NotApproved::Unchanged)?.approve(tool, hash, dry_run)
+    }
+
+    /// What an operator should know, a sentence each.
+    pub fn told(&self) -> Vec<String> {
+        let changed = self.pinned.iter().flat_map(|pinned| pinned.told(self.blocks()));
+        let unchecked = (self.rules.guard != Rule::Off).then(|| self.guard.told());
+        changed.chain(unchecked.into_iter().flatten()).collect()
+    }
+
+    /// The cache that answers of a tool are kept in, and how.
+    fn cache_of(&self, tool: &str) -> Option<(&Arc<Cache>, cache::Rule)> {
+        let cache = self.cache.as_ref()?;
+        let named = self.cached.iter().find(|(name, ..)| name == tool);
+        let (.., rule) = named.or_else(|| self.cached.iter().find(|(_, pattern, _)| pattern.matches(tool)))?;
+        Some((cache, *rule))
+    }
+
+    /// Whether answers are kept.
+    pub fn keeps(&self) -> bool {
+        self.cache.is_some()
+    }
+
+    /// The server offers something else than before: what it answered may not be true any more.
+    pub fn changed(&self) {
+        if let Some(cache) = &self.cache {
+            cache.clear();
+        }
+    }
+
+    /// Forgets all answers, and says what they were; `None` where none are kept.
+    pub fn clear(&self) -> Option<Statistics> {
+        self.cache.as_ref().map(|cache| cache.clear())
+    }
+
+    /// How often answers were kept and given; `None` where none are.
+    pub fn statistics(&self) -> Option<Statistics> {
+        self.cache.as_ref().map(|cache| cache.statistics())
+    }
+
+    /// Calls whose arguments did not fit.
+    pub fn violations(&self) -> u64 {
+        self.guard.violations()
+    }
+
+    /// Whether calls pass as if nothing of this were there.
+    fn is_idle(&self) -> bool {
+        self.rules.guard == Rule::Off && self.rules.max_result.is_none() && !self.blocks() && self.cache.is_none()
+    }
+}
+
+/// Which tools' answers are kept, and how.
+fn cached(rules: &settings::Cache) -> Vec<(String, Pattern, cache::Rule)> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let tools = rules.tools.iter().map(|(name, tool)| {
+        let grace = tool.stale.map_or(0, millis);
+        (name.clone(), Pattern::new(name), cache::Rule::Told { ttl: millis(tool.ttl), shared: tool.shared, grace })
+    });
+    tools.collect()
+}
+
+/// What is to be done about a request.
+pub enum Next {
+    /// This is all that its client gets.
+    Answer(Response<Body>),
+    /// Its server is asked; the answer goes through this.
+    Ask(Option<Box<Reception>>),
+}
+
+/// Looks at a request before its server is disturbed, `message` as that server knows its names.
+pub async fn before(call: &Call, server: &Arc<Server>, message: &Message) -> Result<Next, Failure> {
+    if server.answers.is_idle() {
+        return Ok(Next::Ask(None));
+    }
+    match message.envelope.known_method {
+        Some(Method::ToolsCall) => tool_call(call, server, message).await,
+        Some(Method::ResourcesRead) => Ok(Box::pin(read(call, server, message)).await),
+        _ => Ok(Next::Ask(None)),
+    }
+}
+
+async fn tool_call(call: &Call, server: &Arc<Server>, message: &Message) -> Result<Next, Failure> {
+    let Some(tool) = message.envelope.name_str(&message.bytes) else { return Ok(Next::Ask(None)) };
+    let answers = &server.answers;
+    if answers.blocks() {
+        // Known to be what it was a minute ago at most, or since the server last said that something changed.
+        let _ = Box::pin(catalog::tools(&call.core, server)).await;
+        if answers.withholds(&tool) {
+            return Err(withheld(&tool));
+        }
+    }
+    if answers.rules.guard != Rule::Off
+        && let Some(answer) = guarded(call, server, &tool, message).await
+    {
+        return Ok(Next::Answer(json_answer(call.era, answer)));
+    }
+    let mut keeping = None;
+    if let Some((cache, rule)) = answers.cache_of(&tool) {
+        match Box::pin(kept::look(call, server, message, (cache, rule))).await {
+            Looked::Answered(answer) => return Ok(Next::Answer(answer)),
+            Looked::Asks(asks) => keeping = asks,
+        }
+    }
+    let most = answers.rules.max_result;
+    let receives = most.is_some() || keeping.is_some();
+    Ok(Next::Ask(receives.then(|| Box::new(Reception::new(call, server, &tool, most, keeping)))))
+}
+
+/// A resource is kept where its server says so.
+async fn read(call: &Call, server: &Arc<Server>, message: &Message) -> Next {
+    let cache = server.answers.cache.as_ref().filter(|_| server.answers.rules.cache.hints);
+    let Some(cache) = cache else { return Next::Ask(None) };
+    match kept::look(call, server, message, (cache, cache::Rule::Hinted)).await {
+        Looked::Answered(answer) => Next::Answer(answer),
+        Looked::Asks(keeping) => {
+            let uri = message.envelope.uri_str(&message.bytes).unwrap_or_default();
+            Next::Ask(keeping.map(|keeping| Box::new(Reception::new(call, server, &uri, None, Some(keeping)))))
+        }
+    }
+}
+
+/// What the client of a call gets that failed: a stale answer, where there may be one.
+pub fn rescue(call: &mut Call, server: &Arc<Server>, failure: Failure) -> Result<Response<Body>, Failure> {
+    match call.reception.take().and_then(|reception| reception.failed(&failure)) {
+        Some(stale) => Ok(kept::stale(call, server, stale)),
+        None => Err(failure),
+    }
+}
+
+fn withheld(tool: &str) -> Failure {
+    let tool = brief(tool);
+    Failure::new(
+        Kind::NameUnknown,
+        format!(
+            "The tool {tool} is not what it was when it was accepted, and is withheld until its operator has approved the change. Do without it."
+        ),
+    )
+}
+
+/// What the caller is told of arguments that do not fit, where they must.
+async fn guarded(call: &Call, server: &Arc<Server>, tool: &str, message: &Message) -> Option<Bytes> {
+    let (guard, name) = (&server.answers.guard, &server.settings.name);
+    let strict = server.answers.rules.guard == Rule::Strict;
+    let arguments = match message.envelope.arguments {
+        Some(span) => message.bytes.slice(span.range()),
+        None => Bytes::from_static(b"{}"),
+    };
+    if strict && !guard.knows(tool) {
+        // A server that cannot be asked will not run the call either.
+        let _ = Box::pin(catalog::tools_again(&call.core, server)).await;
+    }
+    let mut violations = server.answers.check(tool, &arguments).await.err()?;
+    if strict && Box::pin(catalog::tools_again(&call.core, server)).await.is_some() {
+        // What is known may be what the tool wanted before it was changed.
+        violations = server.answers.check(tool, &arguments).await.err()?;
+    }
+    guard.log(name, tool, &call.client().owner, &violations, strict);
+    if !strict {
+        return None;
+    }
+    let text = format!(
+        "The arguments do not fit the input schema of {tool}, so it was not called. Mend them and call it again:{}",
+        violations.told
+    );
+    Some(tool_result::execution_error(call.era, message.id().unwrap_or(b"null"), &text).into())
+}
+
+/// SHA-256.
+fn hash(text: &[u8]) -> Hash {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, text).as_ref());
+    hash
+}

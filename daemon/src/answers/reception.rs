@@ -1,0 +1,82 @@
+//! What an answer goes through on its way from the server to its client, and what stands in for one that does not come.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use toolgate_protocol::revision::Era;
+use toolgate_protocol::tool_result;
+use tracing::{debug, warn};
+
+use super::cache::{Entry, Keeping};
+use crate::call::Call;
+use crate::failure::{Failure, Kind};
+use crate::observe::Shown;
+use crate::servers::Server;
+
+/// Waits for the answer to one request. It is in the client's era and has its id, and the server's own names.
+#[derive(Debug)]
+pub struct Reception {
+    server: Arc<Server>,
+    /// The tool or resource.
+    name: String,
+    era: Era,
+    /// Of the client's request, raw.
+    id: Bytes,
+    /// Bytes that the answer may have.
+    most: Option<usize>,
+    keeping: Option<Keeping>,
+}
+
+/// An answer past its time.
+#[derive(Debug)]
+pub struct Stale {
+    /// With the client's id, marked.
+    pub answer: Bytes,
+    pub(super) entry: Arc<Entry>,
+}
+
+impl Reception {
+    pub(super) fn new(
+        call: &Call,
+        server: &Arc<Server>,
+        name: &str,
+        most: Option<usize>,
+        keeping: Option<Keeping>,
+    ) -> Self {
+        let id = call.message().id_bytes();
+        Self { server: Arc::clone(server), name: name.to_owned(), era: call.era, id, most, keeping }
+    }
+
+    /// What the client gets for this answer.
+    pub fn answer(self, answer: Bytes) -> Bytes {
+        let answer = self.bounded(answer);
+        if let Some(keeping) = self.keeping {
+            keeping.land(&answer);
+        }
+        answer
+    }
+
+    fn bounded(&self, answer: Bytes) -> Bytes {
+        let Some(most) = self.most.filter(|most| answer.len() > *most) else { return answer };
+        let (server, tool, bytes) = (&self.server.settings.name, Shown(&self.name), answer.len());
+        warn!(server, %tool, bytes, most, "an answer is longer than max_result, and was replaced");
+        let text = format!(
+            "{} has run, but its result has {bytes} bytes and this gate passes on {most} at most. Ask for less: a narrower query, a smaller range or a page of it.",
+            self.name
+        );
+        tool_result::execution_error(self.era, &self.id, &text).into()
+    }
+
+    /// What stands in for an answer that does not come, where the server could not be reached.
+    pub fn failed(self, failure: &Failure) -> Option<Stale> {
+        // Nobody said anything about the server: whoever waits for the same takes this call's place.
+        if matches!(failure.kind, Kind::Cancelled | Kind::SessionUnknown) {
+            return None;
+        }
+        let unreachable = matches!(failure.kind, Kind::ServerUnavailable | Kind::ServerTimeout);
+        let entry = self.keeping?.fail(unreachable)?;
+        let (server, name) = (&self.server.settings.name, Shown(&self.name));
+        debug!(server, %name, %failure, "a stale answer stands in");
+        Some(Stale { answer: entry.stale_answer(&self.id), entry })
+    }
+}

@@ -1,0 +1,6 @@
+//! What the gate does with arguments, answers and tools that change, as clients of both eras and operators see it.
+
+mod cache;
+mod guard;
+mod pins;
+mod stage;

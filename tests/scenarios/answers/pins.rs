@@ -1,0 +1,162 @@
+//! Tools that become something else than what was accepted.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use toolgate_tests::mcp::Era;
+use toolgate_tests::wait;
+
+use crate::stage::{Stage, WAYS, listed};
+
+const SERVERS: [&str; 3] = ["web", "old", "new"];
+
+/// Changes that wait for approval, as (server, tool).
+async fn changes(stage: &Stage) -> Vec<Value> {
+    let (status, body) = stage.gate.control("GET", "/v1/tools/changes").await;
+    assert_eq!(status, 200, "{body}");
+    body["changes"].as_array().expect("changes").clone()
+}
+
+async fn approve(stage: &Stage, server: &str, tool: &str) -> u16 {
+    let path = format!("/v1/servers/{server}/tools/approve");
+    stage.gate.control_with("POST", &path, &json!({"tool": tool, "reason": "read it"})).await.0
+}
+
+#[tokio::test]
+async fn a_changed_tool_is_withheld_until_it_is_approved() {
+    let stage = Stage::new("pin = \"block\"\n").await;
+    stage.describe("Reads a file.");
+    let mut clients = Vec::new();
+    for way in WAYS {
+        let client = stage.client(way).await;
+        assert!(listed(&client).await.contains(&format!("{}echo", way.2)), "{way:?}");
+        clients.push((way, client));
+    }
+    // A space is enough.
+    stage.describe("Reads a file. ");
+    for (way, client) in &clients {
+        let names = listed(client).await;
+        assert!(names.is_empty(), "{way:?}: {names:?}");
+        let refused = client.call("1", &format!("{}echo", way.2), json!({})).await.answer().await;
+        let said = refused["error"]["message"].as_str().unwrap_or_default();
+        assert!(refused["error"]["code"] == -32602 && said.contains("withheld"), "{way:?}: {refused}");
+        assert_eq!(stage.calls(*way, "echo"), 0);
+    }
+    let waiting = changes(&stage).await;
+    assert_eq!(waiting.len(), 6, "{waiting:?}");
+    let change = waiting.iter().find(|change| change["server"] == "web" && change["tool"] == "echo").expect("a change");
+    let text = |when: &str| serde_json::from_str::<Value>(change[when].as_str().expect("a text")).expect("JSON");
+    assert_eq!(
+        (&text("before")["description"], &text("after")["description"]),
+        (&json!("Reads a file."), &json!("Reads a file. "))
+    );
+    assert_eq!(change["withheld"], true);
+    let health = stage.health("web").await;
+    assert!(health["message"].as_str().expect("a message").contains("toolgate tools approve web echo"), "{health}");
+    for server in SERVERS {
+        assert_eq!(approve(&stage, server, "echo").await, 200);
+        assert_eq!(approve(&stage, server, "echo").await, 404, "it is approved already");
+    }
+    for (way, client) in &clients {
+        let names = listed(client).await;
+        assert!(
+            names.iter().all(|name| name.ends_with("echo")) && names.contains(&format!("{}echo", way.2)),
+            "{way:?}: {names:?}"
+        );
+        let answer = client.call("2", &format!("{}echo", way.2), json!({})).await.answer().await;
+        assert_eq!(answer["result"]["params"]["name"], "echo", "{way:?}: {answer}");
+    }
+    assert_eq!(changes(&stage).await.len(), 3);
+}
+
+#[tokio::test]
+async fn who_listens_hears_that_a_tool_is_back() {
+    let stage = Stage::new("pin = \"block\"\n").await;
+    for way in WAYS {
+        stage.describe("Reads a file.");
+        let client = stage.client(way).await;
+        listed(&client).await;
+        client.call("1", &format!("{}other", way.2), json!({})).await.answer().await;
+        let mut stream = if way.1 == Era::Legacy {
+            client.stream().await
+        } else {
+            let listen = json!({"notifications": {"toolsListChanged": true}});
+            client.request("9", "subscriptions/listen", listen).await
+        };
+        if way.1 == Era::Modern {
+            let acknowledged = stream.message().await;
+            assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged", "{way:?}");
+        }
+        let server = SERVERS[if way.0 == "/mcp/web" || way.2 == "web__" {
+            0
+        } else if way.0 == "/mcp/new" || way.2 == "new__" {
+            2
+        } else {
+            1
+        }];
+        stage.describe("Sends a file.");
+        listed(&client).await;
+        assert_eq!(approve(&stage, server, "echo").await, 200, "{way:?}");
+        loop {
+            let message = stream.message().await;
+            if message["method"] == "notifications/tools/list_changed" {
+                break;
+            }
+        }
+        assert!(listed(&client).await.contains(&format!("{}echo", way.2)), "{way:?}");
+        assert_eq!(approve(&stage, server, "other").await, 200);
+        // As it was at first, for the next way.
+        stage.describe("Reads a file.");
+        listed(&client).await;
+        for tool in ["echo", "other"] {
+            assert_eq!(approve(&stage, server, tool).await, 200, "{way:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn by_default_a_change_is_announced_and_nothing_else() {
+    let stage = Stage::new("").await;
+    stage.describe("Reads a file.");
+    for way in [WAYS[0], WAYS[3], WAYS[9]] {
+        let client = stage.client(way).await;
+        listed(&client).await;
+        stage.describe("Sends a file.");
+        assert!(listed(&client).await.contains(&format!("{}echo", way.2)), "{way:?}");
+        let answer = client.call("1", &format!("{}echo", way.2), json!({})).await.answer().await;
+        assert_eq!(answer["result"]["params"]["name"], "echo", "{way:?}: {answer}");
+        stage.describe("Reads a file.");
+        listed(&client).await;
+    }
+    let told = stage.gate.log().matches("a tool is not what it was").count();
+    assert_eq!(told, 8, "once per change of each tool:\n{}", stage.gate.log());
+    assert!(changes(&stage).await.is_empty(), "all are what they were");
+}
+
+#[tokio::test]
+async fn a_server_that_changes_while_the_gate_is_down_is_found_out() {
+    let mut stage = Stage::new("pin = \"block\"\n").await;
+    stage.describe("Reads a file.");
+    for (signal, way) in [(Signal::TERM, WAYS[1]), (Signal::KILL, WAYS[5])] {
+        let before = stage.client(way).await;
+        listed(&before).await;
+        let file = stage.gate.folder().join("state/tools/pins.json");
+        let server = way.0.trim_start_matches("/mcp/");
+        wait::until("the file", async || {
+            let text = std::fs::read_to_string(&file).ok()?;
+            text.contains(&format!("\"{server}\":{{\"echo\"")).then_some(())
+        })
+        .await;
+        stage.describe("Sends a file.");
+        stage.gate.restart(signal).await;
+        // Nobody lists: the call itself must not get through.
+        let client = stage.client(way).await;
+        let refused = client.call("1", "echo", json!({})).await.answer().await;
+        assert!(refused["error"]["message"].as_str().unwrap_or_default().contains("withheld"), "{way:?}: {refused}");
+        assert_eq!(approve(&stage, server, "echo").await, 200);
+        stage.gate.restart(Signal::KILL).await;
+        let client = stage.client(way).await;
+        let answer = client.call("2", "echo", json!({})).await.answer().await;
+        assert_eq!(answer["result"]["params"]["name"], "echo", "an approval outlives a crash: {answer}");
+        stage.describe("Reads a file.");
+    }
+}

@@ -1,0 +1,27 @@
+//! `toolgate cache`: answers that are kept.
+
+use clap::Subcommand;
+
+use super::server::server_name;
+
+/// `toolgate cache`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cache {
+    /// Show what is kept of each server's answers, and how often it was of use.
+    Show,
+
+    /// Forget kept answers; the next call of each kind goes to the server.
+    Clear {
+        /// Of this server; absent: of all.
+        #[arg(value_parser = server_name)]
+        server: Option<String>,
+
+        /// Say what would happen, change nothing.
+        #[arg(long)]
+        dry_run: bool,
+
+        /// Why, for the record of changes.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}

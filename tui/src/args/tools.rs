@@ -1,0 +1,41 @@
+//! `toolgate tools`: tools that are not what they were.
+
+use clap::{Args, Subcommand};
+
+use super::server::server_name;
+
+/// `toolgate tools`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tools {
+    /// Show tools that are not what they were when they were accepted, with what changed.
+    Changes,
+
+    /// Accept what a tool is now; where it was withheld, clients get it again.
+    #[command(after_help = "\
+Look at `toolgate tools changes` first. A description is read by models as an instruction: one that was
+changed can make them do something else, with all that they may use.")]
+    Approve(ToolsApprove),
+}
+
+/// `toolgate tools approve`
+#[derive(Debug, Args)]
+pub(crate) struct ToolsApprove {
+    /// The server.
+    #[arg(value_parser = server_name)]
+    pub(crate) server: String,
+
+    /// The server's own name for the tool.
+    pub(crate) tool: String,
+
+    /// Accept it only if it is what `toolgate tools changes` showed under this hash.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) hash: Option<String>,
+
+    /// Say what would happen, change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Why, for the record of changes.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
