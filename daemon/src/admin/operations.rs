@@ -6,9 +6,10 @@
 use std::fmt;
 
 use toolgate_admin_api::{
-    ApiError, ApproveOutcome, ApproveRequest, Caches, ClearOutcome, ClearRequest, BreakerOutcome, BreakerRequest, CheckOutcome, ConfigView, HistoryView, LimitsView, ModeOutcome,
-    ModeRequest, OverrideOutcome, OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome,
-    RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, Status, ToolChanges, Version,
+    ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, Caches, CheckOutcome, ClearOutcome,
+    ClearRequest, ConfigView, HistoryView, LimitsView, ModeOutcome, ModeRequest, OverrideOutcome, OverrideRequest,
+    Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus,
+    ServerTools, Status, ToolChanges, Version,
 };
 use toolgate_protocol::breaker::State;
 

@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use toolgate_admin_api::{
-    ApiError, ApproveOutcome, ApproveRequest, Caches, ClearOutcome, ClearRequest, BreakerOutcome, BreakerRequest, BreakerState, CheckOutcome, ConfigView, EndpointMode, ErrorCode,
-    HistoryView, LimitsView, ModeOutcome, ModeRequest, OverrideOutcome, OverrideRequest, Queues, ReloadOutcome,
-    ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, Status, ToolChanges, Version,
+    ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, BreakerState, Caches, CheckOutcome,
+    ClearOutcome, ClearRequest, ConfigView, EndpointMode, ErrorCode, HistoryView, LimitsView, ModeOutcome, ModeRequest,
+    OverrideOutcome, OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest,
+    RevertRequest, Revision, ServerStatus, ServerTools, Status, ToolChanges, Version,
 };
 use toolgate_protocol::breaker::State;
 

@@ -73,7 +73,7 @@ impl Reception {
         if matches!(failure.kind, Kind::Cancelled | Kind::SessionUnknown) {
             return None;
         }
-        let unreachable = matches!(failure.kind, Kind::ServerUnavailable | Kind::ServerTimeout);
+        let unreachable = matches!(failure.kind, Kind::BreakerOpen | Kind::ServerUnavailable | Kind::ServerTimeout);
         let entry = self.keeping?.fail(unreachable)?;
         let (server, name) = (&self.server.settings.name, Shown(&self.name));
         debug!(server, %name, %failure, "a stale answer stands in");
