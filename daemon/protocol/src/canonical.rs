@@ -89,8 +89,8 @@ mod tests {
     /// The same value as another writer would put it: members turned round, space everywhere, all escaped.
     fn otherwise(value: &Value) -> String {
         let escaped = |text: &str| {
-            let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
-            format!("\"{units}\"")
+            let units: Vec<String> = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+            format!("\"{}\"", units.concat())
         };
         match value {
             Value::Object(members) => {

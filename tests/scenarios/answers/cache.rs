@@ -8,7 +8,7 @@ use toolgate_tests::gate::{Gate, Setup};
 use toolgate_tests::mcp::Era;
 use toolgate_tests::wait;
 
-use crate::stage::{Stage, WAYS, Way};
+use crate::stage::{Stage, WAYS, Way, server_of};
 
 const KEPT: &str = "tool.echo.cache = {}\ntool.\"st*\".cache = { ttl = \"1h\", shared = true }\ntool.fail.cache = {}\ntool.hold.cache = { shared = true }\n";
 
@@ -29,7 +29,7 @@ async fn an_answer_is_given_again_to_whom_it_was_made_for() {
     let stage = Stage::new(KEPT).await;
     for way in WAYS {
         stage.record(way).clear();
-        stage.gate.control("POST", &format!("/v1/servers/{}/cache/clear", stage.server(way))).await;
+        stage.gate.control("POST", &format!("/v1/servers/{}/cache/clear", server_of(way))).await;
         let client = stage.client(way).await;
         let (first, answer) = called(&client, way, "1", "echo", json!({"b": 1.0, "a": "x"})).await;
         assert_eq!(first, None, "{way:?}");
@@ -106,7 +106,7 @@ async fn calls_at_once_share_one_flight_and_a_cancelled_one_takes_nobody_along()
 async fn the_operator_a_reload_and_the_server_make_answers_void() {
     let mut stage = Stage::new(KEPT).await;
     for way in [WAYS[0], WAYS[1], WAYS[4], WAYS[7], WAYS[8]] {
-        let server = stage.server(way);
+        let server = server_of(way);
         let client = stage.client(way).await;
         let calls = async |expected: usize, why: &str| {
             called(&client, way, "1", "echo", json!({"way": format!("{way:?}")})).await;
@@ -174,7 +174,7 @@ async fn resources_are_kept_as_their_server_says() {
     let stage = Stage::new("cache.hints = true\n").await;
     for (way, read) in [(WAYS[1], "mem://one"), (WAYS[5], "mem://one"), (WAYS[8], "web+mem://one")] {
         stage.record(way).clear();
-        stage.gate.control("POST", &format!("/v1/servers/{}/cache/clear", stage.server(way))).await;
+        stage.gate.control("POST", &format!("/v1/servers/{}/cache/clear", server_of(way))).await;
         stage.read_hints(way, 60_000, "private");
         let (client, other) = (stage.client(way).await, stage.other(way).await);
         let reads = || stage.record(way).of("resources/read").len();
@@ -183,7 +183,7 @@ async fn resources_are_kept_as_their_server_says() {
             assert!(answer.get("result").is_some(), "{way:?}: {answer}");
             assert_eq!(reads(), expected, "{way:?}");
         }
-        stage.gate.control("POST", &format!("/v1/servers/{}/cache/clear", stage.server(way))).await;
+        stage.gate.control("POST", &format!("/v1/servers/{}/cache/clear", server_of(way))).await;
         stage.read_hints(way, 60_000, "public");
         for (client, expected) in [(&client, 3), (&other, 3)] {
             client.request("1", "resources/read", json!({"uri": read})).await.answer().await;

@@ -36,6 +36,15 @@ pub(crate) const WAYS: [Way; 10] = [
     ("/mcp/duo", Era::Modern, "new__"),
 ];
 
+/// The server at the end of a way.
+pub(crate) fn server_of((path, _, prefix): Way) -> &'static str {
+    match (path, prefix) {
+        ("/mcp/web", _) | (_, "web__") => "web",
+        ("/mcp/new", _) | (_, "new__") => "new",
+        _ => "old",
+    }
+}
+
 impl Stage {
     /// `lines` go into each server's table.
     pub(crate) async fn new(lines: &str) -> Self {
@@ -81,19 +90,10 @@ impl Stage {
 
     /// What reached the server at the end of a way.
     pub(crate) fn record(&self, (path, _, prefix): Way) -> &Record {
-        match self.server((path, Era::Legacy, prefix)) {
+        match server_of((path, Era::Legacy, prefix)) {
             "web" => &self.web.record,
             "new" => &self.new.record,
             _ => &self.old.record,
-        }
-    }
-
-    /// The server at the end of a way.
-    pub(crate) fn server(&self, (path, _, prefix): Way) -> &'static str {
-        match (path, prefix) {
-            ("/mcp/web", _) | (_, "web__") => "web",
-            ("/mcp/new", _) | (_, "new__") => "new",
-            _ => "old",
         }
     }
 

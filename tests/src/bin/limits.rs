@@ -78,7 +78,7 @@ async fn measured(options: &Options, url: &str, kind: (&'static str, String, &'s
     for task in tasks {
         seen.add(&task.await.expect("a client's task"));
     }
-    let admitted = u32::try_from(seen.admitted).map(f64::from).unwrap_or(f64::MAX);
+    let admitted = u32::try_from(seen.admitted).map_or(f64::MAX, f64::from);
     json!({"limit": name, "admitted": seen.admitted, "exact": exact, "difference_percent": (admitted / exact - 1.0) * 100.0,
         "refused": seen.refused, "other": seen.other})
 }

@@ -180,7 +180,7 @@ mod tests {
         assert_eq!((period.number, period.ends), (20_000, (5 + 43_200) * SECOND));
         let hour = Duration::from_secs(3600);
         // At its end the clock may be an hour behind or ahead: the day is over all the same, and only one is.
-        for wall in [DAY * 20_001 - hour, DAY * 20_001, DAY * 20_001 + hour] {
+        for wall in [DAY * 20_000 + hour * 23, DAY * 20_001, DAY * 20_001 + hour] {
             let next = calendar.turned(period.ends, wall).period();
             assert_eq!(next.number, 20_001, "{wall:?}");
             let ends_at = wall + Duration::from_nanos(next.ends - period.ends);
