@@ -249,7 +249,8 @@ async fn follow_session(
         Failure::new(Kind::ServerGarbage, "The server's session id cannot be used.").because(problem)
     })?;
     let mirrored = Mirrored { server: Arc::clone(server), endpoint: answer.endpoint, upstream };
-    let session = open(call, sessions::Kind::Mirrored(mirrored.clone())).await;
+    // Boxed, so that calls do not carry what it takes to open a session.
+    let session = Box::pin(open(call, sessions::Kind::Mirrored(mirrored.clone()))).await;
     // The server has opened its own already.
     let session = session.inspect_err(|_| farewell::tell(&call.core, vec![mirrored]))?;
     response.headers_mut().insert(SESSION, session.header.clone());

@@ -325,11 +325,10 @@ proptest! {
     }
 
     #[test]
-    fn a_clock_that_steps_back_admits_nothing_more(jumps in prop::collection::vec(0..4 * SECOND, 1..200)) {
-        for meter in [rate(5, 1, 5), window(5, 1)] {
-            let cell = meter.cell();
-            let admitted = jumps.iter().filter(|jump| meter.take(&cell, 1, **jump).is_ok()).count() as u64;
-            prop_assert!(admitted <= 5 + 5 * 4);
-        }
+    fn a_clock_that_steps_back_admits_nothing_more_at_a_rate(jumps in prop::collection::vec(0..4 * SECOND, 1..200)) {
+        let meter = rate(5, 1, 5);
+        let cell = meter.cell();
+        let admitted = jumps.iter().filter(|jump| meter.take(&cell, 1, **jump).is_ok()).count() as u64;
+        prop_assert!(admitted <= 5 + 5 * 4);
     }
 }

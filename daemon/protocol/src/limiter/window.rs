@@ -8,6 +8,9 @@
 //! where the textbook's log has more than `count - run` calls, with `run` = `count / RUNS` rounded up, less one. Up
 //! to a count of `RUNS` it is the textbook's log.
 //!
+//! Time is that of a monotonic clock, as all cores see it: whoever tells an earlier time than another core did has what
+//! has left the window since then counted no more.
+//!
 //! The first word is what all runs have together, and calls that are about to be in one; it decides. The others are
 //! runs. What one core does between the two words only makes calls count longer.
 
