@@ -16,6 +16,7 @@ use tracing::info;
 
 use super::course::Course;
 use super::noticed::noticed;
+use super::stream::Events;
 use super::{answer, farewell, lists};
 use crate::answers::{self, Next};
 use crate::body::{Body, BodyError};
@@ -307,8 +308,16 @@ fn of_session(call: &Call, mut response: Response<Body>) -> Response<Body> {
 }
 
 async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp) -> Result<Response<Body>, Failure> {
+    let streamed = answer.headers.get("content-type").is_some_and(|kind| kind.starts_with(b"text/event-stream"));
     let exchange = read(call, server, answer)?;
     let whole = answer::whole(call, exchange, server.first_byte(None)).await?;
     let filtered = lists::filter(call, (server, Era::Legacy), list, &whole);
-    Ok(of_session(call, answer::json_answer(call.era, filtered)))
+    if !streamed {
+        return Ok(of_session(call, answer::json_answer(call.era, filtered)));
+    }
+    // In the form that the server chose.
+    let (events, response) = Events::open();
+    // A client that is gone needs no answer.
+    let _ = events.message(&filtered).await;
+    Ok(of_session(call, response))
 }
