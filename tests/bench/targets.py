@@ -126,8 +126,41 @@ backend standin
     return Server(stage, "haproxy", process, port, tls / "ca.pem", None, "/mcp")
 
 
-def gate(stage: Stage, upstream: int, cores: str = "0", servers: str = "", path: str = "/mcp/standin") -> Server:
-    """The gate with what it has switched on: keys, tiers, limits, pools, queues. `servers` are further ones."""
+# What may be switched on: lines of its own tables, of the tier, and of the server that is called.
+FEATURES = {
+    "limits": (
+        '[[limit]]\nper = "global"\nrate = "1000000/s"\nburst = 1000000\n'
+        '[[limit]]\nper = ["client", "tool"]\nrate = "60000000/min"\nalgorithm = "sliding-window"\n'
+        '[[limit]]\nper = "client"\nquota = "1000000000/day"\n',
+        '{ per = "client", rate = "1000000/s", burst = 1000000 }, { per = "client", concurrent = 100000 },',
+        "",
+    ),
+    "loops": ("[loops]\nwindow = \"1s\"\nrefuse = 1000000\nsurge.refuse = 1000000\n", "", ""),
+    "overload": ("[overload]\ncpu = \"100%\"\nlag = \"60s\"\n", "", ""),
+    "queues": ("", "", "max_calls_per_client = 10000\nadaptive = { min = 10000 }\n"),
+    "endpoints": (
+        "",
+        "",
+        'breaker = { failures = 5, failure_rate = "50%", slow = "10s" }\nhealth = { interval = "30s" }\n'
+        "retry = { attempts = 2 }\n",
+    ),
+    "guard": ("", "", 'guard = "strict"\npin = "warn"\nmax_result = "1MiB"\n'),
+    # Of another tool: an answer that is kept costs the server's whole call less.
+    "cache": ("", "", 'tool."other".cache = { ttl = "5m" }\n'),
+}
+
+
+def gate(
+    stage: Stage,
+    upstream: int,
+    cores: str = "0",
+    servers: str = "",
+    path: str = "/mcp/standin",
+    features: tuple[str, ...] = tuple(FEATURES),
+) -> Server:
+    """The gate with all that a call can meet switched on, or only `features`. `servers` are further ones."""
+    off = "" if "guard" in features else 'guard = "off"\npin = "off"\n'
+    tables, tier, called = ("".join(FEATURES[name][part] for name in features) for part in range(3))
     port, tls, secret = free_port(), stage.certificates(), secrets.token_hex(32)
     folder = stage.folder / f"gate-{port}"
     (folder / "run").mkdir(parents=True, exist_ok=True)
@@ -159,22 +192,15 @@ owner = "bench"
 tier = "bench"
 
 [tier.bench]
-limits = [
-    {{ per = "client", rate = "1000000/s", burst = 1000000 }},
-    {{ per = "client", concurrent = 100000 }},
-]
+limits = [{tier}]
 
-[[limit]]
-per = "global"
-rate = "1000000/s"
-burst = 1000000
-
+{tables}
 [server.standin]
 endpoints = ["http://127.0.0.1:{upstream}/mcp"]
 pool = {{ max_connections = 10000, idle_timeout = "1h" }}
 max_calls = 10000
 queue = {{ max_size = 10000, timeout = "10s" }}
-
+{called}{off}
 {servers}
 """)
     if "command =" in servers:

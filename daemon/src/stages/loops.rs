@@ -23,7 +23,9 @@ pub fn heed(call: &mut Call) -> Result<Option<Duration>, Failure> {
     let Some(loops) = &call.policy.loops else { return Ok(None) };
     let loops = Arc::clone(loops);
     let is_call = call.message.as_ref().filter(|message| {
-        message.shape() == Shape::Request && message.envelope.known_method == Some(Method::ToolsCall)
+        // A call that goes on after a question is the same call by intent, and has run so far.
+        let goes_on = message.envelope.request_state.is_some();
+        message.shape() == Shape::Request && message.envelope.known_method == Some(Method::ToolsCall) && !goes_on
     });
     let Some(message) = is_call else { return Ok(None) };
     let server = call.view().single().or_else(|| call.routed.as_ref().map(|routed| &routed.server));

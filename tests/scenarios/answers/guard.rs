@@ -44,8 +44,8 @@ async fn a_call_that_does_not_fit_never_reaches_its_server() {
 }
 
 #[tokio::test]
-async fn by_default_it_is_only_logged() {
-    let stage = Stage::new("").await;
+async fn it_may_only_be_logged() {
+    let stage = Stage::new("guard = \"log\"\n").await;
     stage.offer(&["echo"], &schema());
     for way in [WAYS[0], WAYS[5], WAYS[7], WAYS[8]] {
         let client = stage.client(way).await;

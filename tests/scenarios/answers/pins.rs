@@ -114,8 +114,8 @@ async fn who_listens_hears_that_a_tool_is_back() {
 }
 
 #[tokio::test]
-async fn by_default_a_change_is_announced_and_nothing_else() {
-    let stage = Stage::new("").await;
+async fn with_a_warning_a_change_is_announced_and_nothing_else() {
+    let stage = Stage::new("pin = \"warn\"\n").await;
     stage.describe("Reads a file.");
     for way in [WAYS[0], WAYS[3], WAYS[9]] {
         let client = stage.client(way).await;

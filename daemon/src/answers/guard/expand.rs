@@ -36,7 +36,7 @@ const NAMED: &[&str] = &["properties", "patternProperties", "dependentSchemas", 
 /// Keywords that are used up by following references, or name places for them.
 const GONE: &[&str] = &["$defs", "definitions", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"];
 /// References that depend on who asks.
-const FOREIGN: &[&str] = &["$dynamicRef", "$recursiveRef"];
+const FOREIGN: &[&str] = &["$dynamicRef", "$recursiveRef", "unevaluatedProperties", "unevaluatedItems"];
 
 /// A schema that is a tree, and how many values it has.
 #[derive(Debug)]

@@ -7,15 +7,15 @@ use super::super::settings::{Answers, Cache, CachedTool, Guard, Pin};
 pub(super) fn answers(section: Section<'_>) -> Answers {
     Answers {
         guard: match section.text("guard").as_deref() {
-            Some("off") => Guard::Off,
+            Some("log") => Guard::Log,
             Some("strict") => Guard::Strict,
-            _ => Guard::Log,
+            _ => Guard::Off,
         },
         max_result: section.maybe_size("max_result").and_then(|bytes| usize::try_from(bytes).ok()),
         pin: match section.text("pin").as_deref() {
-            Some("off") => Pin::Off,
+            Some("warn") => Pin::Warn,
             Some("block") => Pin::Block,
-            _ => Pin::Warn,
+            _ => Pin::Off,
         },
         cache: Cache {
             hints: section.bool("cache.hints"),
