@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use toolgate_protocol::bridge::digest;
@@ -13,6 +13,7 @@ use toolgate_protocol::loops::{Repeats, Step, Surge, Surges};
 use toolgate_protocol::names::Pattern;
 
 use crate::config::settings;
+use crate::lock::lock;
 use crate::message::Message;
 
 /// Locks among which calls and clients are spread.
@@ -175,10 +176,6 @@ impl Seen<'_> {
 fn shard(number: u64) -> usize {
     // The maps use the low bits and the seven highest.
     (number >> 40) as usize % SHARDS
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod forwarded;
 pub mod framing;
 pub mod freshness;
 pub mod gradient;
+pub mod hashed;
 pub mod header_value;
 pub mod health;
 pub mod json;

@@ -2,8 +2,7 @@
 //! `toolgated` notes every call of a tool here, with the time; calls and clients are numbers that it hashed.
 //! Must hold: memory is bounded whatever is called; what was last noted a window ago counts for nothing.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use crate::hashed::Map;
 
 /// From which number on something is done; `None`: never.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,26 +44,6 @@ impl Levels {
         steps.into_iter().find(reached).map_or(Step::Pass, |(_, step)| step)
     }
 }
-
-/// Numbers that were hashed with a secret already.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-}
-
-type Map<T> = HashMap<u64, T, BuildHasherDefault<Hashed>>;
 
 /// Entries by number, of which those that were not touched for a while are forgotten: two generations, the younger of
 /// which becomes the older one after that while, or when it is full.

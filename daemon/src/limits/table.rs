@@ -5,10 +5,13 @@
 //! any two share a cell is one in forty million.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Mutex;
 
+use toolgate_protocol::hashed::Map;
 use toolgate_protocol::limiter::{Cell, Meter};
+
+use crate::lock::lock;
 
 /// Locks among which keys are spread: so many that forgetting one shard's idle keys out of a million
 /// takes well under a millisecond.
@@ -35,29 +38,11 @@ struct Restored {
 
 #[derive(Debug, Default)]
 struct Shard {
-    cells: HashMap<u64, Cell, BuildHasherDefault<Hashed>>,
+    cells: Map<Cell>,
     /// The words of keys, where they are wanted.
-    words: HashMap<u64, Box<str>, BuildHasherDefault<Hashed>>,
+    words: Map<Box<str>>,
     /// Grown to this, a shard first forgets: twice what was left, so that forgetting costs each key once.
     sweep_at: usize,
-}
-
-/// Takes a key's hash as it is.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }
 
 impl Table {
@@ -155,10 +140,6 @@ impl Restored {
         self.turn(number);
         self.used.remove(words)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shard {
