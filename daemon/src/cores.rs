@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
@@ -16,6 +16,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::core::{Core, Load};
 use crate::gate::Gate;
+use crate::lock::lock;
 use crate::observe::panics;
 
 /// Pieces of work that may wait for a core to take them up.
@@ -132,7 +133,7 @@ impl Cores {
         for handle in self.handles.iter() {
             handle.stop.notify_one();
         }
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a core's thread ended by panic");

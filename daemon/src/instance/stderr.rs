@@ -7,10 +7,11 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::process::ChildStderr;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::lock::lock;
 use crate::observe::is_unfit;
 
 /// Bytes of a line; the rest of it is cut.
@@ -65,10 +66,6 @@ impl Drain {
         let _ = self.copied.recv_timeout(COPY_TIME);
         lock(&self.kept).iter().cloned().collect()
     }
-}
-
-fn lock(kept: &Kept) -> MutexGuard<'_, VecDeque<String>> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn copy(waiting: &Receiver<String>, prefix: &str) {

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
@@ -20,6 +20,7 @@ use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapsho
 use crate::cores::Cores;
 use crate::gate::Gate;
 use crate::listen::listeners::Listeners;
+use crate::lock::lock;
 use crate::observe::logging::Logging;
 use crate::observe::panics;
 use crate::pages;
@@ -76,7 +77,7 @@ impl Daemon {
 
     /// Takes what waits, then accepts no more.
     pub fn stop_accepting(&self) {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).stop_accepting();
+        lock(&self.listeners).stop_accepting();
     }
 
     /// Waits until what was logged is written.
@@ -96,7 +97,7 @@ impl Daemon {
         request: &api::ReloadRequest,
         if_match: Option<u64>,
     ) -> Result<api::ReloadOutcome, api::ApiError> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = lock(&self.turn);
         let _told = notify::reloading(|| status::line(&self.gate));
         let running = self.gate.policy.load_full();
         let previous = running.settings.revision;
@@ -134,7 +135,7 @@ impl Daemon {
             self.with_history(|history| history.withdraw(before));
         }
         outcome.problems.extend(self.keep(written, who, reason).map(not_kept));
-        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
+        *lock(&self.loaded) = SystemTime::now();
         info!(
             who,
             reason = reason.unwrap_or(""),
@@ -163,7 +164,7 @@ impl Daemon {
             server.queue.set_per_client(server.settings.max_calls_per_client);
             server.endpoints.follow(&server.settings);
         }
-        let trouble = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).reload(&settings);
+        let trouble = lock(&self.listeners).reload(&settings);
         for problem in &trouble {
             error!("{problem}");
         }
@@ -198,7 +199,7 @@ impl Daemon {
     }
 
     fn listener_status(&self, settings: &Settings) -> Vec<api::ListenerStatus> {
-        let open = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = lock(&self.listeners);
         let connections = |name: &str| {
             open.all()
                 .find(|(known, _)| *known == name)
@@ -358,7 +359,7 @@ impl Operations for Daemon {
         let settings = self.gate.settings.load();
         api::ConfigView {
             revision: settings.revision,
-            loaded_at_ms: millis(*self.loaded.lock().unwrap_or_else(PoisonError::into_inner)),
+            loaded_at_ms: millis(*lock(&self.loaded)),
             files: settings.files.iter().map(|file| file.display().to_string()).collect(),
             warnings: settings.warnings.clone(),
             from_history: settings.from_history(),

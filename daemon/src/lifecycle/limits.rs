@@ -2,7 +2,7 @@
 //!
 //! An override is a new policy of the same configuration, made in turn with reloads.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toolgate_admin_api as api;
@@ -13,6 +13,7 @@ use crate::admin::Peer;
 use crate::clock;
 use crate::limits::Limits;
 use crate::limits::overrides::{Override, Unfit};
+use crate::lock::lock;
 
 /// The longest that an override may hold: what is to stay belongs into the configuration.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
@@ -77,7 +78,7 @@ impl Daemon {
         length: Option<Duration>,
         change: impl FnOnce(&Limits) -> Result<String, Unfit>,
     ) -> Result<api::OverrideOutcome, api::ApiError> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = lock(&self.turn);
         let policy = self.gate.policy.load_full();
         let revision = policy.settings.revision;
         if if_match.is_some_and(|wanted| wanted != revision) {

@@ -6,6 +6,7 @@ use tracing::warn;
 use super::daemon::Daemon;
 use super::history::History;
 use crate::config::Snapshot;
+use crate::lock::lock;
 
 impl Daemon {
     /// Keeps what serves from now on; the answer says why it could not be kept.
@@ -39,6 +40,6 @@ impl Daemon {
     }
 
     pub(super) fn with_history<T>(&self, what: impl FnOnce(&mut History) -> T) -> T {
-        what(&mut self.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        what(&mut lock(&self.history))
     }
 }

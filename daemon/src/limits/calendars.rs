@@ -2,13 +2,14 @@
 //!
 //! A reader compares one number; whoever finds a period ended asks the wall clock, once for all.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use toolgate_protocol::limiter::{Calendar, Period, Unit};
 
 use crate::clock;
+use crate::lock::lock;
 
 /// The period of each unit.
 #[derive(Debug, Default)]
@@ -42,7 +43,7 @@ impl Calendars {
 
 impl Turning {
     fn turned(&self, unit: Unit, now: u64) -> Period {
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn = lock(&self.turn);
         let wall = Duration::from_millis(clock::unix_millis());
         let calendar = match *turn {
             // Another core was first.

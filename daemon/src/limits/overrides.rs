@@ -4,12 +4,13 @@
 //! process. An override bounds the same kind of thing as the limit does.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::Limits;
 use super::applied::Applied;
 use crate::config::settings::Measure;
 use crate::config::units;
+use crate::lock::lock;
 
 /// A number that holds for a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(super) struct Overrides(Mutex<BTreeMap<String, Override>>);
 
 impl Overrides {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Override>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// What holds for a limit now, and until when.

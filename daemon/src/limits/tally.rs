@@ -1,7 +1,9 @@
 //! What a limit has refused, and whom most.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use crate::lock::lock;
 
 /// Keys of which refusals are told.
 const TOP: usize = 16;
@@ -37,7 +39,7 @@ impl Tally {
 
     /// Keys that were refused most, with about how often.
     pub(super) fn top(&self) -> Vec<(String, u64)> {
-        let mut top = self.top.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut top = lock(&self.top).clone();
         top.sort_by(|(one, few), (other, many)| many.cmp(few).then_with(|| one.cmp(other)));
         top
     }

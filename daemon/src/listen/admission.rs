@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
 use super::open::OpenListener;
 use crate::config::Settings;
 use crate::config::settings::Listener;
+use crate::lock::lock;
 
 /// Places among all connections and their listener's, and their address's where it is known,
 /// until dropped.
@@ -117,7 +118,7 @@ struct Addresses {
 impl Addresses {
     /// A place for a connection from `peer`, already counted, if its bound leaves one.
     fn enter(&self, peer: IpAddr, bound: usize, all: &AtomicUsize) -> Option<Arc<AtomicUsize>> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = lock(&self.counts);
         // A sweep is paid for by the addresses that came since the last one.
         if counts.len() > 2 * all.load(Ordering::Relaxed) + 64 {
             counts.retain(|_, count| count.load(Ordering::Relaxed) > 0);

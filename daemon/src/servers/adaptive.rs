@@ -1,12 +1,13 @@
 //! How many calls a server may have at once: what is configured, less what it was found not to take, less what an
 //! overloaded gate takes from all.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use toolgate_protocol::gradient::{Bounds, Gradient, Window};
 
 use super::Server;
+use crate::lock::lock;
 use crate::overload::hundredths;
 
 /// The limit that was found; none where it is not looked for.
@@ -67,7 +68,7 @@ impl Server {
     }
 
     fn gradient(&self) -> std::sync::MutexGuard<'_, Option<Gradient>> {
-        self.adaptive.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.adaptive.0)
     }
 }
 

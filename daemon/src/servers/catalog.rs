@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::timeout;
 use toolgate_protocol::bridge::tasks::legacy;
@@ -23,6 +23,7 @@ use super::eras::introduced_in_any;
 use crate::clock;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
+use crate::lock::lock;
 use crate::provenance::Provenance;
 
 /// What was learned is asked for again after this, in milliseconds.
@@ -72,7 +73,7 @@ impl Catalog {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<(u64, Arc<Tools>)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 

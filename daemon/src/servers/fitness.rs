@@ -1,9 +1,11 @@
 //! Whether a server answers, as calls and checks find it: readiness and health read this.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use tracing::{info, warn};
+
+use crate::lock::lock;
 
 /// What is known of a server's fitness. A server that answers costs one atomic read per call.
 #[derive(Debug, Default)]
@@ -17,7 +19,7 @@ impl Fitness {
     pub fn answered(&self, server: &str) -> bool {
         let recovered = self.ill.load(Ordering::Relaxed) && self.ill.swap(false, Ordering::Relaxed);
         if recovered {
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *lock(&self.trouble) = None;
             info!(server, "the server answers again");
         }
         recovered
@@ -25,7 +27,7 @@ impl Fitness {
 
     /// The server could not be reached, or gave no answer.
     pub fn failed(&self, server: &str, why: &str) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+        *lock(&self.trouble) = Some(why.to_owned());
         if !self.ill.swap(true, Ordering::Relaxed) {
             warn!(server, why, "the server does not answer");
         }
@@ -41,7 +43,7 @@ impl Fitness {
         if !self.ill.load(Ordering::Relaxed) {
             return None;
         }
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.trouble).clone()
     }
 }
 

@@ -4,12 +4,13 @@
 //! names collide within one server only, so they are the same in every view.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use toolgate_protocol::names::{Aliases, Unfit};
 use tracing::warn;
 
 use crate::clock;
+use crate::lock::lock;
 use crate::observe::Shown;
 
 /// Names kept per list; a server that has more is told of these.
@@ -97,7 +98,7 @@ impl LeftOut {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Lost>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -6,7 +6,7 @@
 mod follow;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::broadcast::error::RecvError;
@@ -18,6 +18,8 @@ use toolgate_protocol::revision::Revision;
 pub use follow::hear;
 
 use super::Server;
+
+use crate::lock::lock;
 
 /// Messages that one reader may have unread.
 const UNREAD: usize = 16;
@@ -148,7 +150,7 @@ impl News {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -9,7 +9,7 @@ mod meter;
 mod seen;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -21,6 +21,7 @@ pub use seen::{Snapshot, TierSeen, WaitingSeen};
 
 use crate::clock;
 use crate::identity::Client;
+use crate::lock::lock;
 use apart::{Aside, PerClient};
 use meter::Meter;
 
@@ -289,7 +290,7 @@ impl Queue {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.line)
     }
 }
 

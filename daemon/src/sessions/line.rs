@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +15,7 @@ use toolgate_protocol::replay::{Bounds, EventId, Next, Stream, Unresumable};
 use toolgate_protocol::{flatten, sse};
 
 use crate::clock;
+use crate::lock::lock;
 
 /// What a kept event takes besides its text.
 const OVERHEAD: usize = 64;
@@ -275,7 +276,7 @@ impl Line {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

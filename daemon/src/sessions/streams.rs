@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use toolgate_protocol::replay::{Bounds, EventId, Unresumable};
 
 use super::line::{Line, Reading, Tally};
 use crate::failure::{Failure, InStream, Kind};
+use crate::lock::lock;
 
 /// What one stream keeps.
 const BOUNDS: Bounds = Bounds { events: 256, bytes: 1 << 20 };
@@ -167,7 +168,7 @@ impl Streams {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Stream>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 

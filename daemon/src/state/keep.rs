@@ -4,7 +4,7 @@
 //! costs nothing here. Must hold: it is written before the instance or a client learns of it.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tracing::{debug, warn};
@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 use super::entry::{self, Entry, Introduction, Left, Role};
 use super::{Record, State, descriptors};
 use crate::clock;
+use crate::lock::lock;
 
 /// Requests of an instance that are remembered while they wait for an answer; beyond it the oldest is forgotten.
 const ASKED: usize = 256;
@@ -292,7 +293,7 @@ impl Keep {
     }
 
     fn lock(&self) -> MutexGuard<'_, Says> {
-        self.says.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.says)
     }
 }
 

@@ -4,13 +4,15 @@
 //! one that fails, or whose answer cannot be kept, lets them all go their own ways.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
 use super::Entry;
 use super::key::Key;
+
+use crate::lock::lock;
 
 /// Calls under way by what they ask.
 #[derive(Debug, Default)]
@@ -68,7 +70,7 @@ impl Flights {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Landing>, RandomState>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

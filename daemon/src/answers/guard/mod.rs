@@ -8,7 +8,7 @@ mod schema;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -25,6 +25,7 @@ pub use self::schema::Violations;
 use self::schema::{Compiled, Effort, compile};
 use super::hash;
 use crate::clock;
+use crate::lock::lock;
 use crate::observe::Shown;
 
 /// Tools of a server that are remembered.
@@ -63,7 +64,7 @@ impl Guard {
     /// Learns the schemas of a list's tools. Those that are new are compiled on another thread.
     pub(super) fn learn(&self, text: &Bytes, tools: &[Item], server: &str) {
         let mut new = Vec::new();
-        let _learning = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        let _learning = lock(&self.learning);
         let known = self.known.load();
         for tool in tools {
             let (Some(name), Some(span)) = (tool.name, json::get(text, tool.span, "inputSchema")) else { continue };

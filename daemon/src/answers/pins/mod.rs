@@ -8,7 +8,7 @@ mod writer;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
@@ -21,6 +21,7 @@ pub use self::file::{from_hex, to_hex};
 use self::writer::Writer;
 use super::hash;
 use crate::clock;
+use crate::lock::lock;
 use crate::observe::Shown;
 
 /// Sentences of health about changed tools of one server.
@@ -85,7 +86,7 @@ impl Pins {
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.books)
     }
 }
 

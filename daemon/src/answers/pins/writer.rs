@@ -10,6 +10,8 @@ use tracing::{error, info};
 
 use super::{Books, file};
 
+use crate::lock::lock;
+
 /// What changes within this is written at once.
 const GATHER: Duration = Duration::from_millis(100);
 /// Between two tries where it could not be written.
@@ -92,10 +94,10 @@ impl Shared {
     }
 
     fn write(&self) {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = lock(&self.writing);
         self.lock().dirty = false;
         // Copied, so that a core that learns of a tool does not wait until all is text.
-        let books = self.books.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let books = lock(&self.books).clone();
         let text = file::text(&books);
         let saved = file::save(&self.folder, &text);
         let mut state = self.lock();
@@ -117,6 +119,6 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -19,6 +19,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::settings::CertificateFiles;
+use crate::lock::lock;
 
 /// Why a pair of files is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +170,7 @@ impl Certificates {
     }
 
     fn refresh(&self, due: impl Fn(&mut Slot, Stamps) -> bool) -> Vec<CertificateError> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = lock(&self.slots);
         let mut errors = Vec::new();
         let mut changed = false;
         for slot in slots.iter_mut() {
@@ -201,7 +202,7 @@ impl Certificates {
 
     /// Those that have come within 30, 7 or 1 days of their end, each once.
     pub fn expiring(&self, now: SystemTime) -> Vec<Expiring> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = lock(&self.slots);
         let mut expiring = Vec::new();
         for slot in slots.iter_mut() {
             let left = slot.pair.not_after.duration_since(now).unwrap_or_default();
@@ -219,7 +220,7 @@ impl Certificates {
 
     /// What is served, in the order of the configuration.
     pub fn status(&self) -> Vec<CertificateStatus> {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = lock(&self.slots);
         let status = |slot: &Slot| CertificateStatus {
             chain: slot.files.chain.clone(),
             names: slot.pair.names.clone(),

@@ -6,7 +6,7 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -22,6 +22,7 @@ use crate::clock;
 use crate::failure::{Failure, Kind};
 use crate::gate::Gate;
 use crate::identity::Client;
+use crate::lock::lock;
 use crate::message::Message;
 use crate::servers::Server;
 use crate::servers::exchange::Step;
@@ -83,7 +84,7 @@ impl Default for Parked {
 
 impl Parked {
     fn lock(&self) -> MutexGuard<'_, Places> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -6,7 +6,7 @@
 //! (see `announce`), since all sessions share them.
 
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::listen::drain::Phase;
+use crate::lock::lock;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::relay::{links, overhear};
@@ -61,7 +62,7 @@ impl Watched {
     }
 
     fn lock(&self) -> MutexGuard<'_, listen::Session> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -4,7 +4,7 @@
 //! JSON, and the call's stream otherwise. Decided once, the rest of the call is on the stream.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use http::Response;
@@ -15,6 +15,7 @@ use super::primes;
 use crate::body::Body;
 use crate::call::{Call, Times};
 use crate::failure::Failure;
+use crate::lock::lock;
 use crate::relay::answer::json_answer;
 use crate::relay::{overhear, stream};
 use crate::sessions::{Hosted, Reading, Stream};
@@ -44,7 +45,7 @@ enum Phase {
 
 impl Opening {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Notes how far the call has come.

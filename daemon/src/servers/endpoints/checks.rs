@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::{interval, sleep, timeout};
@@ -20,6 +20,7 @@ use crate::clock;
 use crate::config::settings;
 use crate::core::Core;
 use crate::cores::Cores;
+use crate::lock::lock;
 use crate::servers::{Server, probe};
 
 /// How soon a server that a reload brought is checked.
@@ -48,7 +49,7 @@ pub struct Checked {
 
 impl Endpoint {
     fn checks(&self) -> MutexGuard<'_, Checks> {
-        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.checks)
     }
 
     /// The last check.

@@ -7,7 +7,7 @@
 //! and no connection finds room for a new one, or an idle one somewhere: it never has to wait.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use toolgate_protocol::permits;
 
 use super::conn::Conn;
+use crate::lock::lock;
 use crate::servers::queue::{Flow, Permit, Queue, Refusal};
 
 /// A place among the server's connections, held from connecting to closing.
@@ -160,7 +161,7 @@ impl Pool {
     }
 
     fn idle(&self, core: usize) -> MutexGuard<'_, Vec<Idle>> {
-        self.cores[core].idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.cores[core].idle)
     }
 
     /// Keeps a connection whose answer was read to its clean end.

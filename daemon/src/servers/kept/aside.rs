@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use toolgate_protocol::method::Method;
 
 use super::Kept;
 use crate::core::Core;
+use crate::lock::lock;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::exchange::refusal;
@@ -78,7 +79,7 @@ impl Calls {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<Bytes>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 }
 

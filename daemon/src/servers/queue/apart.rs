@@ -5,13 +5,15 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use toolgate_protocol::permits;
 
 use super::Queue;
+
+use crate::lock::lock;
 
 /// Locks among which clients are spread, so that calls of different clients seldom meet.
 const SHARDS: usize = 16;
@@ -97,10 +99,10 @@ impl PerClient {
     fn shard(&self, client: u64) -> MutexGuard<'_, Shard> {
         // The numbers are hashes already.
         let at = usize::try_from(client % SHARDS as u64).unwrap_or(0);
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shards[at])
     }
 
     fn all(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
-        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+        self.shards.iter().map(lock)
     }
 }
