@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use toolgate_admin_api::Socket;
 
-pub use operations::{Operations, Peer};
+pub use operations::{CacheOperations, EndpointOperations, LimitOperations, Operations, Peer, ToolOperations};
 use serve::Door;
 use socket::Bound;
 

@@ -17,7 +17,7 @@ use crate::servers::endpoints::Mode;
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
 /// and may be called at the same time.
-pub trait Operations: Send + Sync {
+pub trait Operations: ToolOperations + CacheOperations + EndpointOperations + LimitOperations + Send + Sync {
     /// Who answers, and which revision runs. Called for every answer: a few atomic reads.
     fn version(&self) -> Version;
 
@@ -39,18 +39,6 @@ pub trait Operations: Send + Sync {
     /// What a server offers. It is asked now, which may start an instance and take ten seconds.
     fn tools(&self, server: &str) -> Result<ServerTools, ApiError>;
 
-    /// Tools that are not what they were when they were accepted.
-    fn tool_changes(&self) -> ToolChanges;
-
-    /// Accepts what a tool of a server is now.
-    fn approve_tool(&self, peer: &Peer, server: &str, request: &ApproveRequest) -> Result<ApproveOutcome, ApiError>;
-
-    /// Answers that are kept, of every server that has a cache.
-    fn caches(&self) -> Caches;
-
-    /// Forgets the answers of a server, or with `dry_run` says how many that would be.
-    fn clear_cache(&self, peer: &Peer, server: &str, request: &ClearRequest) -> Result<ClearOutcome, ApiError>;
-
     /// One server, with what its instances wrote to stderr, which may hold secrets.
     fn server(&self, name: &str) -> Result<ServerStatus, ApiError>;
 
@@ -62,6 +50,37 @@ pub trait Operations: Send + Sync {
         self.status().servers
     }
 
+    /// Reads the files on disk and says what is wrong with them; changes nothing.
+    fn check(&self) -> CheckOutcome;
+
+    /// Takes the files on disk over, or with `dry_run` says what that would change.
+    ///
+    /// The implementation lets one reload run at a time (SIGHUP's too), compares `if_match` with the
+    /// running revision inside that turn ([`ApiError::stale`]), keeps the running configuration when
+    /// anything is wrong ([`ApiError::bad_configuration`]), and records `peer` and the reason.
+    fn reload(&self, peer: &Peer, request: &ReloadRequest, if_match: Option<u64>) -> Result<ReloadOutcome, ApiError>;
+}
+
+/// What may be asked about tools that changed.
+pub trait ToolOperations {
+    /// Tools that are not what they were when they were accepted.
+    fn tool_changes(&self) -> ToolChanges;
+
+    /// Accepts what a tool of a server is now.
+    fn approve_tool(&self, peer: &Peer, server: &str, request: &ApproveRequest) -> Result<ApproveOutcome, ApiError>;
+}
+
+/// What may be asked about answers that are kept.
+pub trait CacheOperations {
+    /// Answers that are kept, of every server that has a cache.
+    fn caches(&self) -> Caches;
+
+    /// Forgets the answers of a server, or with `dry_run` says how many that would be.
+    fn clear_cache(&self, peer: &Peer, server: &str, request: &ClearRequest) -> Result<ClearOutcome, ApiError>;
+}
+
+/// What may be asked about endpoints and their breakers.
+pub trait EndpointOperations {
     /// Drains endpoints of a server, takes them into maintenance, or has them serve again.
     fn mode(&self, peer: &Peer, name: &str, mode: Mode, request: &ModeRequest) -> Result<ModeOutcome, ApiError>;
 
@@ -73,7 +92,10 @@ pub trait Operations: Send + Sync {
         wanted: State,
         request: &BreakerRequest,
     ) -> Result<BreakerOutcome, ApiError>;
+}
 
+/// What may be asked about limits.
+pub trait LimitOperations {
     /// Limits with what they have counted. It looks at every key.
     fn limits(&self) -> LimitsView;
 
@@ -95,16 +117,6 @@ pub trait Operations: Send + Sync {
         request: &RevertRequest,
         if_match: Option<u64>,
     ) -> Result<OverrideOutcome, ApiError>;
-
-    /// Reads the files on disk and says what is wrong with them; changes nothing.
-    fn check(&self) -> CheckOutcome;
-
-    /// Takes the files on disk over, or with `dry_run` says what that would change.
-    ///
-    /// The implementation lets one reload run at a time (SIGHUP's too), compares `if_match` with the
-    /// running revision inside that turn ([`ApiError::stale`]), keeps the running configuration when
-    /// anything is wrong ([`ApiError::bad_configuration`]), and records `peer` and the reason.
-    fn reload(&self, peer: &Peer, request: &ReloadRequest, if_match: Option<u64>) -> Result<ReloadOutcome, ApiError>;
 }
 
 /// Who is at the other end of an admin connection, as the kernel says: for the record only. Who may

@@ -27,6 +27,78 @@ struct Fake {
     slow: Option<(Sender<()>, Mutex<Receiver<()>>)>,
 }
 
+impl ToolOperations for Fake {
+    fn tool_changes(&self) -> ToolChanges {
+        ToolChanges::default()
+    }
+
+    fn approve_tool(&self, _peer: &Peer, server: &str, request: &ApproveRequest) -> Result<ApproveOutcome, ApiError> {
+        Ok(ApproveOutcome { server: server.into(), tool: request.tool.clone(), applied: !request.dry_run })
+    }
+}
+
+impl CacheOperations for Fake {
+    fn caches(&self) -> Caches {
+        Caches::default()
+    }
+
+    fn clear_cache(&self, _peer: &Peer, server: &str, request: &ClearRequest) -> Result<ClearOutcome, ApiError> {
+        Ok(ClearOutcome { server: server.into(), applied: !request.dry_run, entries: 0, bytes: 0 })
+    }
+}
+
+impl EndpointOperations for Fake {
+    fn mode(&self, _peer: &Peer, name: &str, mode: Mode, request: &ModeRequest) -> Result<ModeOutcome, ApiError> {
+        let drains = mode == Mode::Drain;
+        let mode = if drains { EndpointMode::Drain } else { EndpointMode::Ready };
+        let (server, applied) = (name.into(), !request.dry_run);
+        Ok(ModeOutcome { server, applied, mode, endpoints: Vec::new(), left: 1, deadline_ms: request.deadline_ms })
+    }
+
+    fn breaker(
+        &self,
+        _peer: &Peer,
+        name: &str,
+        wanted: State,
+        request: &BreakerRequest,
+    ) -> Result<BreakerOutcome, ApiError> {
+        let state = if wanted == State::ForcedOpen { BreakerState::ForcedOpen } else { BreakerState::Closed };
+        Ok(BreakerOutcome { server: name.into(), applied: !request.dry_run, state, endpoints: Vec::new() })
+    }
+}
+
+impl LimitOperations for Fake {
+    fn limits(&self) -> LimitsView {
+        LimitsView { revision: 7, limits: Vec::new() }
+    }
+
+    fn override_limit(
+        &self,
+        _peer: &Peer,
+        name: &str,
+        request: &OverrideRequest,
+        _if_match: Option<u64>,
+    ) -> Result<OverrideOutcome, ApiError> {
+        Ok(OverrideOutcome {
+            name: name.into(),
+            applied: !request.dry_run,
+            before: "10/min".into(),
+            after: request.value.clone(),
+            expires_in_seconds: Some(request.seconds),
+        })
+    }
+
+    fn revert_limit(
+        &self,
+        _peer: &Peer,
+        name: &str,
+        _request: &RevertRequest,
+        _if_match: Option<u64>,
+    ) -> Result<OverrideOutcome, ApiError> {
+        Err(ApiError::new(ErrorCode::NotFound, format!("There is no limit {name}.")))
+    }
+}
+
 impl Operations for Fake {
     fn version(&self) -> Version {
         Version { version: "0.1.0".into(), instance: "i-1".into(), api: 1, api_minimum: 1, revision: 7 }
@@ -68,76 +140,12 @@ impl Operations for Fake {
         Ok(ServerTools { server: server.into(), ..ServerTools::default() })
     }
 
-    fn tool_changes(&self) -> ToolChanges {
-        ToolChanges::default()
-    }
-
-    fn approve_tool(&self, _peer: &Peer, server: &str, request: &ApproveRequest) -> Result<ApproveOutcome, ApiError> {
-        Ok(ApproveOutcome { server: server.into(), tool: request.tool.clone(), applied: !request.dry_run })
-    }
-
-    fn caches(&self) -> Caches {
-        Caches::default()
-    }
-
-    fn clear_cache(&self, _peer: &Peer, server: &str, request: &ClearRequest) -> Result<ClearOutcome, ApiError> {
-        Ok(ClearOutcome { server: server.into(), applied: !request.dry_run, entries: 0, bytes: 0 })
-    }
-
     fn server(&self, name: &str) -> Result<ServerStatus, ApiError> {
         Err(ApiError::new(ErrorCode::NotFound, format!("There is no server {name}.")))
     }
 
     fn restart(&self, _peer: &Peer, name: &str, request: &RestartRequest) -> Result<RestartOutcome, ApiError> {
         Ok(RestartOutcome { server: name.into(), applied: !request.dry_run, ended: 0, leaving: 1 })
-    }
-
-    fn mode(&self, _peer: &Peer, name: &str, mode: Mode, request: &ModeRequest) -> Result<ModeOutcome, ApiError> {
-        let drains = mode == Mode::Drain;
-        let mode = if drains { EndpointMode::Drain } else { EndpointMode::Ready };
-        let (server, applied) = (name.into(), !request.dry_run);
-        Ok(ModeOutcome { server, applied, mode, endpoints: Vec::new(), left: 1, deadline_ms: request.deadline_ms })
-    }
-
-    fn breaker(
-        &self,
-        _peer: &Peer,
-        name: &str,
-        wanted: State,
-        request: &BreakerRequest,
-    ) -> Result<BreakerOutcome, ApiError> {
-        let state = if wanted == State::ForcedOpen { BreakerState::ForcedOpen } else { BreakerState::Closed };
-        Ok(BreakerOutcome { server: name.into(), applied: !request.dry_run, state, endpoints: Vec::new() })
-    }
-
-    fn limits(&self) -> LimitsView {
-        LimitsView { revision: 7, limits: Vec::new() }
-    }
-
-    fn override_limit(
-        &self,
-        _peer: &Peer,
-        name: &str,
-        request: &OverrideRequest,
-        _if_match: Option<u64>,
-    ) -> Result<OverrideOutcome, ApiError> {
-        Ok(OverrideOutcome {
-            name: name.into(),
-            applied: !request.dry_run,
-            before: "10/min".into(),
-            after: request.value.clone(),
-            expires_in_seconds: Some(request.seconds),
-        })
-    }
-
-    fn revert_limit(
-        &self,
-        _peer: &Peer,
-        name: &str,
-        _request: &RevertRequest,
-        _if_match: Option<u64>,
-    ) -> Result<OverrideOutcome, ApiError> {
-        Err(ApiError::new(ErrorCode::NotFound, format!("There is no limit {name}.")))
     }
 
     fn check(&self) -> CheckOutcome {

@@ -5,14 +5,13 @@ use toolgate_protocol::bridge::listen::List;
 use tracing::info;
 
 use super::daemon::Daemon;
-use super::offer::unknown;
-use crate::admin::Peer;
+use super::offer::known;
+use crate::admin::{Peer, ToolOperations};
 use crate::answers::pins::{NotApproved, from_hex, to_hex};
 use crate::observe::Shown;
 
-impl Daemon {
-    /// All changes that wait for approval.
-    pub(super) fn changed_tools(&self) -> api::ToolChanges {
+impl ToolOperations for Daemon {
+    fn tool_changes(&self) -> api::ToolChanges {
         let policy = self.gate.policy.load_full();
         let mut servers: Vec<_> = policy.servers.values().collect();
         servers.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
@@ -32,16 +31,14 @@ impl Daemon {
         api::ToolChanges { changes: servers.into_iter().flat_map(of_server).collect() }
     }
 
-    /// Accepts what a tool is now; clients hear that it is back where it was withheld.
-    pub(super) fn approve(
+    fn approve_tool(
         &self,
         peer: &Peer,
         name: &str,
         request: &api::ApproveRequest,
     ) -> Result<api::ApproveOutcome, api::ApiError> {
         let policy = self.gate.policy.load_full();
-        let server =
-            policy.servers.get(name).ok_or_else(|| unknown(name, policy.settings.servers.contains_key(name)))?;
+        let server = known(&policy, name)?;
         let hash = request.hash.as_deref().map(|hash| {
             from_hex(hash).ok_or_else(|| {
                 api::ApiError::new(api::ErrorCode::BadRequest, "This is no hash.")

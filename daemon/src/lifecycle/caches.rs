@@ -4,29 +4,26 @@ use toolgate_admin_api as api;
 use tracing::info;
 
 use super::daemon::Daemon;
-use super::offer::unknown;
-use crate::admin::Peer;
+use super::offer::known;
+use crate::admin::{CacheOperations, Peer};
 use crate::servers::Server;
 
-impl Daemon {
-    /// The caches of all servers that have one, by name.
-    pub(super) fn kept_answers(&self) -> api::Caches {
+impl CacheOperations for Daemon {
+    fn caches(&self) -> api::Caches {
         let policy = self.gate.policy.load_full();
         let mut servers: Vec<_> = policy.servers.values().filter_map(|server| status(server)).collect();
         servers.sort_by(|one, other| one.server.cmp(&other.server));
         api::Caches { servers }
     }
 
-    /// Forgets the answers of a server.
-    pub(super) fn clear_answers(
+    fn clear_cache(
         &self,
         peer: &Peer,
         name: &str,
         request: &api::ClearRequest,
     ) -> Result<api::ClearOutcome, api::ApiError> {
         let policy = self.gate.policy.load_full();
-        let server =
-            policy.servers.get(name).ok_or_else(|| unknown(name, policy.settings.servers.contains_key(name)))?;
+        let server = known(&policy, name)?;
         let answers = &server.answers;
         // Where nothing is kept there is nothing to forget, which is what was asked for.
         let before = if request.dry_run { answers.statistics() } else { answers.clear() }.unwrap_or_default();

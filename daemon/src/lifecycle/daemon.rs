@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
 use toolgate_admin_api as api;
-use toolgate_protocol::breaker::State;
 use tracing::{error, info, warn};
 
 use super::history::History;
@@ -27,7 +26,6 @@ use crate::pages;
 use crate::policy::Policy;
 use crate::relay::farewell;
 use crate::servers::Server;
-use crate::servers::endpoints::Mode;
 
 /// The daemon, for those who operate it.
 pub struct Daemon {
@@ -380,50 +378,6 @@ impl Operations for Daemon {
         self.restart_server(peer, name, request)
     }
 
-    fn mode(
-        &self,
-        peer: &Peer,
-        name: &str,
-        mode: Mode,
-        request: &api::ModeRequest,
-    ) -> Result<api::ModeOutcome, api::ApiError> {
-        self.set_mode(peer, name, mode, request)
-    }
-
-    fn breaker(
-        &self,
-        peer: &Peer,
-        name: &str,
-        wanted: State,
-        request: &api::BreakerRequest,
-    ) -> Result<api::BreakerOutcome, api::ApiError> {
-        self.set_breaker(peer, name, wanted, request)
-    }
-
-    fn limits(&self) -> api::LimitsView {
-        self.look_at_limits()
-    }
-
-    fn override_limit(
-        &self,
-        peer: &Peer,
-        name: &str,
-        request: &api::OverrideRequest,
-        if_match: Option<u64>,
-    ) -> Result<api::OverrideOutcome, api::ApiError> {
-        self.set_limit(peer, name, request, if_match)
-    }
-
-    fn revert_limit(
-        &self,
-        peer: &Peer,
-        name: &str,
-        request: &api::RevertRequest,
-        if_match: Option<u64>,
-    ) -> Result<api::OverrideOutcome, api::ApiError> {
-        self.unset_limit(peer, name, request, if_match)
-    }
-
     fn check(&self) -> api::CheckOutcome {
         let (ok, report) = match self.load() {
             Ok((_, report)) => (true, report),
@@ -445,32 +399,6 @@ impl Operations for Daemon {
 
     fn tools(&self, server: &str) -> Result<api::ServerTools, api::ApiError> {
         self.offer(server)
-    }
-
-    fn caches(&self) -> api::Caches {
-        self.kept_answers()
-    }
-
-    fn clear_cache(
-        &self,
-        peer: &Peer,
-        server: &str,
-        request: &api::ClearRequest,
-    ) -> Result<api::ClearOutcome, api::ApiError> {
-        self.clear_answers(peer, server, request)
-    }
-
-    fn tool_changes(&self) -> api::ToolChanges {
-        self.changed_tools()
-    }
-
-    fn approve_tool(
-        &self,
-        peer: &Peer,
-        server: &str,
-        request: &api::ApproveRequest,
-    ) -> Result<api::ApproveOutcome, api::ApiError> {
-        self.approve(peer, server, request)
     }
 
     fn reload(

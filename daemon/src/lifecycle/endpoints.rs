@@ -7,8 +7,8 @@ use toolgate_protocol::breaker::State;
 use tracing::{info, warn};
 
 use super::daemon::Daemon;
-use super::offer::unknown;
-use crate::admin::Peer;
+use super::offer::known;
+use crate::admin::{EndpointOperations, Peer};
 use crate::clock;
 use crate::config::settings::Transport;
 use crate::gate::Gate;
@@ -94,9 +94,8 @@ fn is_at(session: &sessions::Session, server: &Server, at: usize) -> bool {
     }
 }
 
-impl Daemon {
-    /// Drains endpoints, takes them into maintenance, or has them serve again.
-    pub(super) fn set_mode(
+impl EndpointOperations for Daemon {
+    fn mode(
         &self,
         peer: &Peer,
         name: &str,
@@ -137,37 +136,7 @@ impl Daemon {
         Ok(outcome)
     }
 
-    /// Ends the sessions of an endpoint at a deadline, unless its operator changes his mind before.
-    fn close_after(&self, deadline: Duration, server: &Server, (at, change): (usize, u64)) {
-        let (name, generation) = (server.settings.name.clone(), server.generation);
-        let closing = self.cores.try_spawn(0, move |core| async move {
-            tokio::time::sleep(deadline).await;
-            let policy = core.policy();
-            let Some(server) = policy.servers.get(&name).filter(|server| server.generation == generation) else {
-                return;
-            };
-            if !server.endpoints.get(at).close(change) {
-                return;
-            }
-            let ended = core.gate.sessions.sweep(Duration::MAX, |session| is_at(session, server, at));
-            info!(
-                server = name,
-                endpoint = server.endpoints.get(at).label,
-                ended = ended.len(),
-                "sessions end: their deadline has come"
-            );
-            farewell::begin(&core, ended);
-            if let Some(instances) = server.instances() {
-                server.restart(instances, false);
-            }
-        });
-        if let Err(problem) = closing {
-            warn!("the sessions of an endpoint will not be ended: {problem}");
-        }
-    }
-
-    /// Opens breakers, closes them, or has them forget.
-    pub(super) fn set_breaker(
+    fn breaker(
         &self,
         peer: &Peer,
         name: &str,
@@ -204,9 +173,40 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    /// Ends the sessions of an endpoint at a deadline, unless its operator changes his mind before.
+    fn close_after(&self, deadline: Duration, server: &Server, (at, change): (usize, u64)) {
+        let (name, generation) = (server.settings.name.clone(), server.generation);
+        let closing = self.cores.try_spawn(0, move |core| async move {
+            tokio::time::sleep(deadline).await;
+            let policy = core.policy();
+            let Some(server) = policy.servers.get(&name).filter(|server| server.generation == generation) else {
+                return;
+            };
+            if !server.endpoints.get(at).close(change) {
+                return;
+            }
+            let ended = core.gate.sessions.sweep(Duration::MAX, |session| is_at(session, server, at));
+            info!(
+                server = name,
+                endpoint = server.endpoints.get(at).label,
+                ended = ended.len(),
+                "sessions end: their deadline has come"
+            );
+            farewell::begin(&core, ended);
+            if let Some(instances) = server.instances() {
+                server.restart(instances, false);
+            }
+        });
+        if let Err(problem) = closing {
+            warn!("the sessions of an endpoint will not be ended: {problem}");
+        }
+    }
+}
+
 /// A running server, and which of its endpoints a request is about.
 fn chosen<'p>(policy: &'p Policy, name: &str, url: Option<&str>) -> Result<(&'p Server, Vec<usize>), api::ApiError> {
-    let server = policy.servers.get(name).ok_or_else(|| unknown(name, policy.settings.servers.contains_key(name)))?;
+    let server = known(policy, name)?;
     let Some(wanted) = url else { return Ok((server, (0..server.endpoints.each().len()).collect())) };
     let each = server.endpoints.each();
     if let Some(at) = each.iter().position(|endpoint| endpoint.label == wanted || url_is(endpoint, wanted)) {

@@ -4,7 +4,7 @@ use toolgate_admin_api as api;
 use tracing::info;
 
 use super::daemon::Daemon;
-use super::offer::unknown;
+use super::offer::{known, unknown};
 use crate::admin::Peer;
 use crate::servers::Server;
 use crate::servers::stdio::glance::Glance;
@@ -75,8 +75,7 @@ impl Daemon {
         request: &api::RestartRequest,
     ) -> Result<api::RestartOutcome, api::ApiError> {
         let policy = self.gate.policy.load_full();
-        let server =
-            policy.servers.get(name).ok_or_else(|| unknown(name, policy.settings.servers.contains_key(name)))?;
+        let server = known(&policy, name)?;
         let instances = commands(server).ok_or_else(|| {
             api::ApiError::new(api::ErrorCode::BadRequest, format!("The gate does not start the server {name}."))
                 .remedy("Restart it where it runs; the gate opens its connections anew by itself.")

@@ -9,7 +9,7 @@ use toolgate_admin_api as api;
 use tracing::info;
 
 use super::daemon::Daemon;
-use crate::admin::Peer;
+use crate::admin::{LimitOperations, Peer};
 use crate::clock;
 use crate::limits::Limits;
 use crate::limits::overrides::{Override, Unfit};
@@ -18,15 +18,13 @@ use crate::lock::lock;
 /// The longest that an override may hold: what is to stay belongs into the configuration.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 
-impl Daemon {
-    /// All limits.
-    pub(super) fn look_at_limits(&self) -> api::LimitsView {
+impl LimitOperations for Daemon {
+    fn limits(&self) -> api::LimitsView {
         let policy = self.gate.policy.load_full();
         api::LimitsView { revision: policy.settings.revision, limits: policy.limits.report(clock::nanos()) }
     }
 
-    /// Sets a limit to another value for a time.
-    pub(super) fn set_limit(
+    fn override_limit(
         &self,
         peer: &Peer,
         name: &str,
@@ -52,8 +50,7 @@ impl Daemon {
         })
     }
 
-    /// Takes the override of a limit away.
-    pub(super) fn unset_limit(
+    fn revert_limit(
         &self,
         peer: &Peer,
         name: &str,
@@ -68,7 +65,9 @@ impl Daemon {
             limits.configured(name)
         })
     }
+}
 
+impl Daemon {
     /// Changes one limit's override; `change` answers what holds afterwards.
     fn change_limit(
         &self,

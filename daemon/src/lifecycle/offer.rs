@@ -16,6 +16,7 @@ use super::daemon::{Daemon, era};
 use crate::core::Core;
 use crate::failure::Failure;
 use crate::instance::notice::{Cause, Exit};
+use crate::policy::Policy;
 use crate::servers::Server;
 use crate::servers::catalog::each_tool;
 
@@ -30,8 +31,7 @@ impl Daemon {
     /// Asks a server for its tools now.
     pub(super) fn offer(&self, name: &str) -> Result<api::ServerTools, api::ApiError> {
         let policy = self.gate.policy.load_full();
-        let server =
-            policy.servers.get(name).ok_or_else(|| unknown(name, policy.settings.servers.contains_key(name)))?;
+        let server = known(&policy, name)?;
         let Ok(_permit) = self.asking.try_acquire() else {
             return Err(api::ApiError::new(
                 api::ErrorCode::Unavailable,
@@ -53,6 +53,11 @@ impl Daemon {
         };
         Ok(api::ServerTools { server: name.to_owned(), era: era(server), tools, trouble })
     }
+}
+
+/// A running server by its name.
+pub(super) fn known<'p>(policy: &'p Policy, name: &str) -> Result<&'p Arc<Server>, api::ApiError> {
+    policy.servers.get(name).ok_or_else(|| unknown(name, policy.settings.servers.contains_key(name)))
 }
 
 pub(super) fn unknown(name: &str, disabled: bool) -> api::ApiError {
