@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use toolgate_tests::caller::Caller;
-use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
 use toolgate_tests::fake::record::{Offer, Record};
 use toolgate_tests::fake::stdio::Stdio;
+use toolgate_tests::fake::three::Three;
 use toolgate_tests::gate::{Gate, Setup};
 use toolgate_tests::http::request;
 use toolgate_tests::mcp::Era;
@@ -52,16 +52,9 @@ impl Stage {
     }
 
     pub(crate) async fn with(more: impl FnOnce(Setup) -> Setup, lines: &str) -> Self {
-        let web = Http::start(Speaks::Both).await;
-        let (old, new) = (Stdio::new(Speaks::Legacy), Stdio::new(Speaks::Both));
-        let setup = Setup::default()
-            .server("web", &(web.endpoints() + lines))
-            .server("old", &(old.command() + lines))
-            .server("new", &(new.command() + lines))
-            .table("[profile.pair]\nservers = [\"web\", \"old\"]\n")
-            .table("[profile.duo]\nservers = [\"web\", \"new\"]\n")
-            .key("other", "");
-        Self { gate: more(setup).start().await, web, old, new }
+        let (Three { web, old, new }, setup) = Three::start(lines).await;
+        let setup = more(setup);
+        Self { gate: setup.start().await, web, old, new }
     }
 
     /// A client on its way, with a session where its era has them.

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 use toolgate_tests::caller::Caller;
-use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
 use toolgate_tests::fake::record::Record;
 use toolgate_tests::fake::stdio::Stdio;
+use toolgate_tests::fake::three::Three;
 use toolgate_tests::gate::{Gate, Setup};
 
 /// A gate before three servers.
@@ -34,17 +34,9 @@ pub(crate) async fn stage() -> Stage {
 impl Stage {
     /// The same with more in its configuration; `lines` go into each server's table.
     pub(crate) async fn with(more: impl FnOnce(Setup) -> Setup, lines: &str) -> Self {
-        let web = Http::start(Speaks::Both).await;
-        let (old, new) = (Stdio::new(Speaks::Legacy), Stdio::new(Speaks::Both));
-        let setup = Setup::default()
-            .server("web", &(web.endpoints() + lines))
-            .server("old", &(old.command() + lines))
-            .server("new", &(new.command() + lines))
-            .table("[profile.pair]\nservers = [\"web\", \"old\"]\n")
-            .table("[profile.duo]\nservers = [\"web\", \"new\"]\n")
-            .table("[profile.solo]\nservers = [\"old\"]\n")
-            .key("other", "");
-        Self { gate: more(setup).start().await, web, old, new }
+        let (Three { web, old, new }, setup) = Three::start(lines).await;
+        let setup = more(setup.table("[profile.solo]\nservers = [\"old\"]\n"));
+        Self { gate: setup.start().await, web, old, new }
     }
 
     /// A legacy client with a session.

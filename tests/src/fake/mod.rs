@@ -10,6 +10,7 @@ pub mod sse;
 mod tasks;
 
 pub mod stdio;
+pub mod three;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
