@@ -16,26 +16,15 @@ const FOLLOWED: [usize; 5] = [16, 8, 4, 2, 1];
 const PATTERN: usize = 200;
 
 /// Keywords that hold one schema.
-const ONE: &[&str] = &[
-    "not",
-    "if",
-    "then",
-    "else",
-    "items",
-    "additionalItems",
-    "additionalProperties",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-    "contains",
-    "propertyNames",
-];
+const ONE: &[&str] =
+    &["not", "if", "then", "else", "items", "additionalItems", "additionalProperties", "contains", "propertyNames"];
 /// Keywords that hold a list of schemas. `items` did once.
 const SEVERAL: &[&str] = &["allOf", "anyOf", "oneOf", "prefixItems", "items"];
 /// Keywords that hold schemas by name. A list among `dependencies` is of names.
 const NAMED: &[&str] = &["properties", "patternProperties", "dependentSchemas", "dependencies"];
 /// Keywords that are used up by following references, or name places for them.
 const GONE: &[&str] = &["$defs", "definitions", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"];
-/// References that depend on who asks.
+/// References that depend on who asks, and keywords that have schemas beside them look at a value once more.
 const FOREIGN: &[&str] = &["$dynamicRef", "$recursiveRef", "unevaluatedProperties", "unevaluatedItems"];
 
 /// A schema that is a tree, and how many values it has.

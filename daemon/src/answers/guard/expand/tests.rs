@@ -60,6 +60,8 @@ fn what_cannot_be_followed_is_said() {
         (json!({"$ref": "#name"}), "outside of itself"),
         (json!({"$ref": "#/$defs/none"}), "not there"),
         (json!({"items": {"$dynamicRef": "#node"}}), "$dynamicRef"),
+        (json!({"allOf": [{"unevaluatedProperties": {}}]}), "unevaluatedProperties"),
+        (json!({"unevaluatedItems": false}), "unevaluatedItems"),
         (json!({"enum": (0..BUDGET).collect::<Vec<_>>()}), "more than"),
     ] {
         let why = expand(&schema).expect_err("unfit");
