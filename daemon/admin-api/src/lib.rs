@@ -3,21 +3,32 @@
 //! The daemon's `admin` module writes them, `tui/src/client` reads them. `/v1` only grows: readers
 //! ignore fields and accept enum words that they do not know; requests with unknown fields are refused.
 
+pub mod audit;
 pub mod cache;
+pub mod calls;
+pub mod clients;
 pub mod config;
 pub mod endpoints;
 pub mod error;
 pub mod exit;
+pub mod health;
 pub mod history;
 pub mod instances;
 pub mod limits;
 pub mod paths;
 pub mod queues;
+pub mod sessions;
 pub mod shown;
 pub mod status;
+pub mod steer;
 pub mod tools;
+pub mod traffic;
+pub mod watch;
 
+pub use audit::{Audit, AuditRecord};
 pub use cache::{CacheStatus, Caches, ClearOutcome, ClearRequest};
+pub use calls::{CallLife, CallRow, Calls, CancelOutcome, RequestLine, TailLine};
+pub use clients::{Busiest, ClientOutcome, ClientRow, Clients, SuspendRequest, Suspension};
 pub use config::{CheckOutcome, ConfigProblem, ConfigValue, ConfigView, ReloadOutcome, ReloadRequest, Severity};
 pub use endpoints::{
     BreakerOutcome, BreakerRequest, BreakerState, BreakerStatus, CheckStatus, EndpointMode, EndpointStatus,
@@ -25,14 +36,25 @@ pub use endpoints::{
 };
 pub use error::{ApiError, ErrorCode};
 pub use exit::Exit;
+pub use health::{Advice, Alert, AlertOutcome, Certificate, Certificates, Check, Health, Process, SilenceRequest};
 pub use history::{Accepted, FileText, HistoryView, Revision};
 pub use instances::{Instance, InstanceEnd, InstanceRole, Instances, RestartOutcome, RestartRequest};
 pub use limits::{LimitKey, LimitOverride, LimitStatus, LimitsView, OverrideOutcome, OverrideRequest, RevertRequest};
 pub use paths::Socket;
 pub use queues::{AdaptiveStatus, OverloadStatus, QueueStatus, QueuedCall, QueuedTier, Queues};
+pub use sessions::{EndMatching, EndOutcome, SessionDetail, SessionEvent, SessionRow, Sessions};
 pub use shown::{Shown, is_unfit};
 pub use status::{Era, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version};
+pub use steer::{
+    Change, CheckRequest, DisableRequest, EnableRequest, Explained, ExplainedLimit, LogOutcome, LogRequest,
+    PurgeRequest, QueueOutcome, QueueOverride, TemporaryLimit, ToolOutcome, WeightRequest,
+};
 pub use tools::{ApproveOutcome, ApproveRequest, ServerTools, ServerTrouble, Tool, ToolChange, ToolChanges};
+pub use traffic::{Percentiles, Phases, Traffic};
+pub use watch::{
+    Caller, HEAT_BOUNDS_US, HeatColumn, Hello, Overview, Saturation, Series, ServerRow, ToolRow, Tools, Topic,
+    WatchLine,
+};
 
 /// The newest version of the interface that this build speaks: the `1` in `/v1`.
 pub const API_VERSION: u32 = 1;
