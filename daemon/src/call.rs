@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::AsHeaderName;
@@ -22,6 +22,7 @@ use crate::identity::Client;
 use crate::limits::{Held, Told};
 use crate::listen::connection::Connection;
 use crate::message::Message;
+use crate::observe::ledger::Place;
 use crate::policy::{Entrance, Policy, View};
 use crate::provenance::Provenance;
 use crate::relay::names::Routed;
@@ -117,6 +118,8 @@ pub struct Call {
     pub message: Option<Message>,
     /// The messages instead, where there are several: a body that is an array.
     pub batch: Option<Bytes>,
+    /// It brought several messages, which are calls of their own.
+    pub batched: bool,
     /// It is one message of a batch, whose answer has no ids of events.
     pub is_part: bool,
     /// Where the message goes, where its name says so.
@@ -141,6 +144,8 @@ pub struct Call {
     pub warning: Option<String>,
     /// What its answer goes through, where it is not just passed on.
     pub reception: Option<Box<Reception>>,
+    /// Where the ledger has it while it runs.
+    pub place: Option<Place>,
     /// Times of the stages.
     pub times: Times,
 }
@@ -153,13 +158,15 @@ pub struct Times {
     pub read: Instant,
     /// A permit of the server was had.
     pub admitted: Option<Instant>,
+    /// What it took to make a connection to the server, or to start an instance of it.
+    pub connect: Duration,
     /// The first byte of the server's answer was there.
     pub first_byte: Option<Instant>,
 }
 
 impl Times {
     fn begun(now: Instant) -> Self {
-        Self { read: now, admitted: None, first_byte: None }
+        Self { read: now, admitted: None, connect: Duration::ZERO, first_byte: None }
     }
 }
 
@@ -192,6 +199,7 @@ impl Call {
             view: None,
             message: None,
             batch: None,
+            batched: false,
             is_part: false,
             routed: None,
             era: Era::Legacy,
@@ -204,6 +212,7 @@ impl Call {
             told: None,
             warning: None,
             reception: None,
+            place: None,
             times: Times::begun(now),
         }
     }
@@ -231,6 +240,7 @@ impl Call {
             headers: Arc::clone(headers),
             message: Some(message),
             is_part: true,
+            place: None,
             times: Times::begun(now),
             ..self.of_same_client()
         }
@@ -258,6 +268,7 @@ impl Call {
             authority: None,
             message: None,
             batch: None,
+            batched: false,
             is_part: self.is_part,
             routed: None,
             era: self.era,
@@ -270,6 +281,7 @@ impl Call {
             told: None,
             warning: None,
             reception: None,
+            place: self.place,
             times: self.times,
         }
     }

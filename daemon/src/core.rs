@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 
 use crate::gate::Gate;
 use crate::listen::drain::Drain;
+use crate::observe::ledger::Desk;
 use crate::policy::Policy;
 
 /// What one core holds of a value that all share: counted without atomics.
@@ -58,6 +59,8 @@ pub struct Core {
     pub drain: Drain,
     /// What all cores share.
     pub gate: Arc<Gate>,
+    /// What its calls leave behind.
+    pub desk: Desk,
     /// Encoders at work on long answers.
     pub encoders: Cell<u32>,
     policy: RefCell<Held<Policy>>,
@@ -68,7 +71,8 @@ impl Core {
     #[must_use]
     pub fn new(index: usize, load: Arc<Load>, gate: Arc<Gate>) -> Self {
         let policy = RefCell::new(held(gate.policy.load_full()));
-        Self { index, load, drain: Drain::default(), gate, encoders: Cell::new(0), policy }
+        let desk = gate.ledger.desk();
+        Self { index, load, drain: Drain::default(), gate, desk, encoders: Cell::new(0), policy }
     }
 
     /// What holds for a call that starts now; the call keeps what it took.

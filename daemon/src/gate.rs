@@ -7,6 +7,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Settings;
+use crate::observe::ledger::Ledger;
 use crate::overload::Overload;
 use crate::policy::Policy;
 use crate::relay::crossing::parked::Parked;
@@ -24,6 +25,8 @@ pub struct Gate {
     pub sessions: sessions::Table,
     /// Calls in flight on all cores.
     pub calls: AtomicUsize,
+    /// What calls leave behind.
+    pub ledger: Arc<Ledger>,
     /// Set at SIGTERM: not ready any more.
     pub draining: AtomicBool,
     /// How far the gate lets go of work because it has too much.
@@ -80,6 +83,7 @@ impl Gate {
             policy: ArcSwap::from_pointee(policy),
             sessions: sessions::Table::kept_by(state.clone()),
             calls: AtomicUsize::new(0),
+            ledger: Arc::default(),
             draining: AtomicBool::new(false),
             overload: Overload::default(),
             parked: Parked::default(),

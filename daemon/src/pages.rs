@@ -45,6 +45,11 @@ impl Page {
     }
 }
 
+/// Whether a page of the gate's own has this path, wherever it is served.
+pub fn is_page(path: &str) -> bool {
+    matches!(path, "/health" | "/ready" | "/metrics")
+}
+
 /// `/health`: what is wrong, if anything.
 pub fn health(gate: &Gate) -> (StatusCode, String) {
     let policy = gate.policy.load();

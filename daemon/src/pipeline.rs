@@ -101,6 +101,7 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
     read::heed_reset(call).await;
     // Several messages in one body, of the revision that has them, go on as calls of their own.
     if let Some(messages) = call.batch.take() {
+        call.batched = true;
         return Box::pin(batch::serve(call, messages)).await;
     }
     message(call).await
@@ -113,7 +114,9 @@ async fn message(call: &mut Call) -> Result<Response<Body>, Failure> {
     // What an overloaded gate lets go of, before it works for it.
     shed::shed(call)?;
     // Where a name leads and who may use it; denied and unknown look the same.
-    route::route(call)?;
+    let routed = route::route(call);
+    call.core.desk.learn(call);
+    routed?;
     // What may be held against the client is held against it before the server is disturbed.
     limit::check(call)?;
     // Whoever goes round in circles is told, slowed, or stopped.

@@ -209,6 +209,11 @@ impl Policy {
         self.lowest == Some(client.flow.weight)
     }
 
+    /// Those who have a key.
+    pub fn clients(&self) -> impl Iterator<Item = &Arc<Client>> {
+        self.clients.values()
+    }
+
     /// The client of a key id.
     pub fn client(&self, key: &str) -> Option<&Arc<Client>> {
         self.clients.get(key)

@@ -4,6 +4,7 @@
 //! own and waits for no core, so that it answers when the data plane is saturated.
 
 pub mod operations;
+pub mod query;
 mod routes;
 mod serve;
 mod socket;
@@ -18,7 +19,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use toolgate_admin_api::Socket;
 
-pub use operations::{CacheOperations, EndpointOperations, LimitOperations, Operations, Peer, ToolOperations};
+pub use operations::{
+    CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
+};
 use serve::Door;
 use socket::Bound;
 

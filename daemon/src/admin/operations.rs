@@ -6,18 +6,21 @@
 use std::fmt;
 
 use toolgate_admin_api::{
-    ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, Caches, CheckOutcome, ClearOutcome,
-    ClearRequest, ConfigView, HistoryView, LimitsView, ModeOutcome, ModeRequest, OverrideOutcome, OverrideRequest,
-    Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus,
-    ServerTools, Status, ToolChanges, Version,
+    ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, Caches, CallLife, Calls, CheckOutcome,
+    ClearOutcome, ClearRequest, Clients, ConfigView, HistoryView, LimitsView, ModeOutcome, ModeRequest,
+    OverrideOutcome, OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest,
+    RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions, Status, ToolChanges, Tools, Version,
 };
 use toolgate_protocol::breaker::State;
 
+use super::query::TableQuery;
 use crate::servers::endpoints::Mode;
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
 /// and may be called at the same time.
-pub trait Operations: ToolOperations + CacheOperations + EndpointOperations + LimitOperations + Send + Sync {
+pub trait Operations:
+    ToolOperations + CacheOperations + EndpointOperations + LimitOperations + LedgerOperations + Send + Sync
+{
     /// Who answers, and which revision runs. Called for every answer: a few atomic reads.
     fn version(&self) -> Version;
 
@@ -92,6 +95,27 @@ pub trait EndpointOperations {
         wanted: State,
         request: &BreakerRequest,
     ) -> Result<BreakerOutcome, ApiError>;
+}
+
+/// What may be asked about calls, and about who makes them.
+pub trait LedgerOperations {
+    /// Tools that were called.
+    fn tool_rows(&self, query: &TableQuery) -> Result<Tools, ApiError>;
+
+    /// Clients that called, and all that have a key.
+    fn clients(&self, query: &TableQuery) -> Result<Clients, ApiError>;
+
+    /// Sessions.
+    fn sessions(&self, query: &TableQuery) -> Result<Sessions, ApiError>;
+
+    /// One session, by its handle, with what went on in it.
+    fn session(&self, handle: &str) -> Result<SessionDetail, ApiError>;
+
+    /// Calls in flight.
+    fn calls(&self, query: &TableQuery) -> Result<Calls, ApiError>;
+
+    /// What is known of one call.
+    fn call(&self, id: &str) -> Result<CallLife, ApiError>;
 }
 
 /// What may be asked about limits.

@@ -10,6 +10,7 @@ use toolgate_admin_api::{ApiError, ErrorCode, Socket};
 use toolgate_protocol::breaker::State;
 
 use super::operations::{Operations, Peer};
+use super::query::{Parameters, TableQuery};
 use crate::servers::endpoints::Mode;
 
 /// What a route gets to see.
@@ -19,6 +20,8 @@ pub(super) struct Request {
     pub(super) if_match: Option<u64>,
     /// What the path has in the place of `{}`; empty where the route has none.
     pub(super) named: String,
+    /// What stands behind the `?`; empty where nothing does.
+    pub(super) query: String,
     /// Empty where none was sent.
     pub(super) body: Vec<u8>,
 }
@@ -46,6 +49,12 @@ pub(super) static ROUTES: &[Route] = &[
     get("/v1/config/history", |daemon, _| json(&daemon.history())),
     guarded("/v1/config/history/{}", |daemon, request| json(&daemon.revision(number(request)?)?)),
     get("/v1/servers", |daemon, _| json(&daemon.servers())),
+    get("/v1/tools", |daemon, request| json(&daemon.tool_rows(&table(request)?)?)),
+    get("/v1/clients", |daemon, request| json(&daemon.clients(&table(request)?)?)),
+    get("/v1/sessions", |daemon, request| json(&daemon.sessions(&table(request)?)?)),
+    guarded("/v1/sessions/{}", |daemon, request| json(&daemon.session(&request.named)?)),
+    get("/v1/calls", |daemon, request| json(&daemon.calls(&table(request)?)?)),
+    get("/v1/calls/{}", |daemon, request| json(&daemon.call(&request.named)?)),
     get("/v1/tools/changes", |daemon, _| json(&daemon.tool_changes())),
     post("/v1/servers/{}/tools/approve", |daemon, request| {
         json(&daemon.approve_tool(&request.peer, &request.named, &body(request)?)?)
@@ -167,6 +176,14 @@ fn name(request: &Request) -> Result<String, ApiError> {
 
 fn unnamed() -> ApiError {
     ApiError::new(ErrorCode::BadRequest, "The path's name is not percent-encoded UTF-8.").field("path")
+}
+
+/// How the one table of a route is wanted.
+fn table(request: &Request) -> Result<TableQuery, ApiError> {
+    let mut parameters = Parameters::parse(&request.query)?;
+    let table = parameters.take_table("")?;
+    parameters.finish()?;
+    Ok(table)
 }
 
 fn json(value: &impl Serialize) -> Answer {

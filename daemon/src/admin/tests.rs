@@ -8,13 +8,15 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use toolgate_admin_api::{
-    ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, BreakerState, Caches, CheckOutcome,
-    ClearOutcome, ClearRequest, ConfigView, EndpointMode, ErrorCode, HistoryView, LimitsView, ModeOutcome, ModeRequest,
-    OverrideOutcome, OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest,
-    RevertRequest, Revision, ServerStatus, ServerTools, Status, ToolChanges, Version,
+    ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, BreakerState, Caches, CallLife, Calls,
+    CheckOutcome, ClearOutcome, ClearRequest, Clients, ConfigView, EndpointMode, ErrorCode, HistoryView, LimitsView,
+    ModeOutcome, ModeRequest, OverrideOutcome, OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome,
+    RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions, Status, ToolChanges,
+    ToolRow, Tools, Version,
 };
 use toolgate_protocol::breaker::State;
 
+use super::query::TableQuery;
 use super::*;
 use crate::servers::endpoints::Mode;
 
@@ -64,6 +66,34 @@ impl EndpointOperations for Fake {
     ) -> Result<BreakerOutcome, ApiError> {
         let state = if wanted == State::ForcedOpen { BreakerState::ForcedOpen } else { BreakerState::Closed };
         Ok(BreakerOutcome { server: name.into(), applied: !request.dry_run, state, endpoints: Vec::new() })
+    }
+}
+
+impl LedgerOperations for Fake {
+    fn tool_rows(&self, query: &TableQuery) -> Result<Tools, ApiError> {
+        let row = |tool: &str| ToolRow { server: "weather".into(), tool: tool.into(), ..ToolRow::default() };
+        let (total, tools) = query.select(vec![row("forecast"), row("alerts")])?;
+        Ok(Tools { total, tools })
+    }
+
+    fn clients(&self, _query: &TableQuery) -> Result<Clients, ApiError> {
+        Ok(Clients::default())
+    }
+
+    fn sessions(&self, _query: &TableQuery) -> Result<Sessions, ApiError> {
+        Ok(Sessions::default())
+    }
+
+    fn session(&self, handle: &str) -> Result<SessionDetail, ApiError> {
+        Err(ApiError::new(ErrorCode::NotFound, format!("There is no session {handle}.")))
+    }
+
+    fn calls(&self, _query: &TableQuery) -> Result<Calls, ApiError> {
+        Ok(Calls::default())
+    }
+
+    fn call(&self, id: &str) -> Result<CallLife, ApiError> {
+        Err(ApiError::new(ErrorCode::NotFound, format!("There is no call {id}.")))
     }
 }
 

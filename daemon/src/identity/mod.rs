@@ -53,6 +53,11 @@ impl Client {
         Self { number, id: id.into(), owner: text.into(), tier: None, flow: flow(number, None), scopes: Vec::new() }
     }
 
+    /// What it may use, as globs; none: everything.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter().map(Pattern::as_str)
+    }
+
     /// Whether some names are closed to it.
     pub fn is_scoped(&self) -> bool {
         !self.scopes.is_empty()

@@ -7,6 +7,7 @@ pub mod daemon;
 mod endpoints;
 mod history;
 mod instances;
+mod ledger;
 mod limits;
 pub mod notify;
 mod offer;

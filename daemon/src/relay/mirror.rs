@@ -53,6 +53,7 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
         queue::admit(call, server).await?;
     }
     let answer = pass(call, server).await?;
+    call.times.connect = answer.timing.connect;
     call.times.first_byte = Some(answer.arrived.into_std());
     if matches!(answer.status, 400 | 404 | 405) && introduces(call) {
         // It does not take the greeting of an era that it spoke.

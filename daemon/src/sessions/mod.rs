@@ -4,6 +4,7 @@
 //! The kinds of sessions and their guards are here; the table that finds them stands beside it.
 
 mod clients;
+mod handle;
 mod hosted;
 mod line;
 mod outbox;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;
 
+pub use handle::Handle;
 pub use hosted::{Answerer, Asked, CHANGE_GAP, Hosted, Outward, Place, Running};
 pub use line::{Line, NoRoom, Reading};
 pub use outbox::Outbox;
@@ -79,6 +81,8 @@ impl fmt::Debug for SessionId {
 pub struct Session {
     /// Its id.
     pub id: SessionId,
+    /// What operators know it by.
+    pub handle: Handle,
     /// The id as `Mcp-Session-Id` carries it.
     pub header: HeaderValue,
     /// Whose it is; for everybody else it does not exist.

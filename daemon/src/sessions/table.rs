@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use http::HeaderValue;
 
 use super::clients::{Clients, Refused};
-use super::{Hosted, Kind, Session, SessionId};
+use super::{Handle, Hosted, Kind, Session, SessionId};
 use crate::lock::lock;
 
 use crate::clock;
@@ -125,6 +125,7 @@ impl Table {
     fn add(&self, Earlier { id, client, view, kind, idle }: Earlier) -> Arc<Session> {
         let session = Arc::new(Session {
             id,
+            handle: Handle::of(id),
             header: HeaderValue::from_str(&id.to_string()).expect("hex digits are a header value"),
             client,
             view,
@@ -182,6 +183,14 @@ impl Table {
     #[must_use]
     pub fn count_of(&self, fits: impl Fn(&Session) -> bool) -> usize {
         self.shards.iter().map(|shard| lock(shard).values().filter(|session| fits(session)).count()).sum()
+    }
+
+    /// Looks at every session, without holding up calls for longer than it takes to copy a part of the table.
+    pub fn look(&self, mut look: impl FnMut(&Session)) {
+        for shard in &self.shards {
+            let sessions: Vec<_> = lock(shard).values().cloned().collect();
+            sessions.iter().for_each(|session| look(session));
+        }
     }
 
     /// Whether no session is open.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
+use crate::observe::ledger::Stage;
 use crate::servers::Server;
 use crate::servers::queue::{Flow, Permit, Reason, Refusal};
 
@@ -13,6 +14,7 @@ pub async fn admit(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure>
     let (permit, at) = if let Some(permit) = server.queue.try_enter(Some(call.client())) {
         (permit, call.times.read)
     } else {
+        call.core.desk.stage(call, Stage::Queue);
         // Only a call that must wait pays for the means to.
         let waited = Box::pin(server.queue.enter(flow(call))).await;
         (waited.map_err(|refused| refusal(server, refused))?, Instant::now())
@@ -20,6 +22,7 @@ pub async fn admit(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure>
     server.use_now();
     call.permits.push(permit);
     call.times.admitted = Some(at);
+    call.core.desk.stage(call, Stage::Server);
     Ok(())
 }
 

@@ -1,13 +1,14 @@
-//! What remains of a call: a line in the access log, and everything released that it held.
+//! What remains of a call: its place in the ledger, a line in the access log, and everything released that it held.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::Response;
-use http_body::{Body as _, Frame, SizeHint};
+use http::header::CONTENT_TYPE;
+use http_body::{Frame, SizeHint};
 use tracing::info;
 
 use super::contain;
@@ -16,6 +17,7 @@ use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::observe::Shown;
+use crate::observe::ledger::{self, Facts, Outcome, Spent, Stage, said};
 use crate::observe::logging::ACCESS;
 use crate::observe::panics;
 
@@ -30,6 +32,10 @@ pub struct Entry {
     status: u16,
     failed: Option<(Kind, String)>,
     bytes: u64,
+    /// The answer says that the call failed.
+    is_error: bool,
+    /// The client has had all of the answer.
+    is_whole: bool,
 }
 
 impl Entry {
@@ -37,7 +43,15 @@ impl Entry {
     pub fn begin(call: Call) -> Box<Self> {
         call.core.gate.calls.fetch_add(1, Ordering::Relaxed);
         // Written where it stays: it is large.
-        Box::write(Box::new_uninit(), Self { call, status: CLIENT_GONE, failed: None, bytes: 0 })
+        let fresh = Self { call, status: CLIENT_GONE, failed: None, bytes: 0, is_error: false, is_whole: false };
+        let mut entry = Box::write(Box::new_uninit(), fresh);
+        entry.begun();
+        entry
+    }
+
+    fn begun(&mut self) {
+        let core = std::rc::Rc::clone(&self.call.core);
+        core.desk.begin(&mut self.call);
     }
 
     /// Remembers why the call failed.
@@ -48,13 +62,26 @@ impl Entry {
     /// Records the call now where its answer is whole, else at the end of the stream.
     pub fn finish(mut self: Box<Self>, response: Response<Body>) -> Response<Body> {
         self.status = response.status().as_u16();
-        if !matches!(response.body(), Body::Stream(_)) {
-            self.bytes = response.body().size_hint().lower();
-            return response;
+        match response.body() {
+            Body::Stream(_) => {}
+            Body::Full(body) => {
+                self.bytes = body.len() as u64;
+                // An answer of the gate's own that refuses the call was told already.
+                self.is_error = self.failed.is_none() && said::is_error(body);
+                self.is_whole = true;
+                return response;
+            }
+            Body::Empty => {
+                self.is_whole = true;
+                return response;
+            }
         }
+        self.call.core.desk.stage(&self.call, Stage::Stream);
+        let events =
+            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let ending = Ending::of(&self.call, &response);
         response.map(|body| match body {
-            Body::Stream(inner) => Body::stream(Recorded { inner, ending, entry: self }),
+            Body::Stream(inner) => Body::stream(Recorded { inner, ending, events, entry: self }),
             whole => whole,
         })
     }
@@ -64,25 +91,44 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let call = &self.call;
         call.core.gate.calls.fetch_sub(1, Ordering::Relaxed);
+        let spent = Spent::of(call.started, &call.times, Instant::now());
+        let outcome = self.outcome();
+        let (failure, cause) = match &self.failed {
+            Some((kind, cause)) => (kind.word(), cause.as_str()),
+            None => ("", ""),
+        };
+        let facts = Facts { outcome, status: self.status, failure, cause, bytes_out: self.bytes, spent };
+        call.core.desk.end(call, &facts);
         if call.policy.settings.log.access && call.view.is_some() {
-            self.write();
+            self.write(&facts);
         }
     }
 }
 
 impl Entry {
-    fn write(&self) {
+    fn outcome(&self) -> Outcome {
+        match &self.failed {
+            Some((kind, _)) => Outcome::of(*kind),
+            None if self.is_error || (self.is_whole && self.status >= 400) => Outcome::Error,
+            None if !self.is_whole => Outcome::Gone,
+            None => Outcome::Ok,
+        }
+    }
+
+    /// Looks at a piece of the answer on its way.
+    fn saw(&mut self, data: &[u8], events: bool) {
+        self.bytes += data.len() as u64;
+        self.is_error |= if events { said::has_error(data) } else { said::is_error(data) };
+    }
+
+    fn write(&self, facts: &Facts<'_>) {
         let call = &self.call;
         let message = call.message.as_ref();
         let method = message.map(|message| message.method()).unwrap_or_default();
         let name = message.and_then(|message| message.envelope.target_str(&message.bytes)).unwrap_or_default();
         let via = call.chain.as_ref().map(|_| tracing::field::display(call.connection.peer.ip()));
-        let queued = call.times.admitted.map_or(Duration::ZERO, |at| at - call.started);
-        let first_byte = call.times.first_byte.map_or(Duration::ZERO, |at| at - call.started);
-        let (failure, cause) = match &self.failed {
-            Some((kind, cause)) => (kind.word(), cause.as_str()),
-            None => ("", ""),
-        };
+        let server = ledger::server_of(call).map(|server| server.settings.name.as_str());
+        let spent = &facts.spent;
         info!(
             target: ACCESS,
             id = %call.id,
@@ -93,26 +139,29 @@ impl Entry {
             path = %Shown(&call.path),
             method = %Shown(&method),
             name = %Shown(&name),
+            server,
+            outcome = facts.outcome.word(),
             status = self.status,
-            failure,
-            cause = %Shown(cause),
+            failure = facts.failure,
+            cause = %Shown(facts.cause),
             bytes = self.bytes,
-            queue_us = micros(queued),
-            first_byte_us = micros(first_byte),
-            total_us = micros(call.started.elapsed()),
+            read_us = spent.read,
+            queue_us = spent.queue,
+            connect_us = spent.connect,
+            first_byte_us = spent.first_byte,
+            stream_us = spent.stream,
+            total_us = spent.total,
             "{} {} {}", call.method, Shown(&call.path), self.status,
         );
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A stream that belongs to a call until its end.
 struct Recorded {
     inner: crate::body::Stream,
     ending: Ending,
+    /// It is a stream of events.
+    events: bool,
     entry: Box<Entry>,
 }
 
@@ -126,6 +175,11 @@ impl http_body::Body for Recorded {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         if let Poll::Ready(last) = this.ending.poll(context) {
+            match &last {
+                Some(Ok(said)) => this.entry.saw(said, this.events),
+                Some(Err(_)) => {}
+                None => this.entry.is_whole = true,
+            }
             return Poll::Ready(last.map(|said| said.map(Frame::data)));
         }
         let polled = panics::catch(|| {
@@ -141,11 +195,16 @@ impl http_body::Body for Recorded {
                 return Poll::Ready(Some(Err(BodyError::new(failure.message))));
             }
         };
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-        {
-            this.entry.bytes += data.len() as u64;
-            this.ending.saw(data);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    this.entry.saw(data, this.events);
+                    this.ending.saw(data);
+                }
+                this.entry.is_whole = this.inner.is_end_stream();
+            }
+            Poll::Ready(None) => this.entry.is_whole = true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled
     }

@@ -1,0 +1,82 @@
+//! Calls and who makes them, as the admin sockets tell of them: the ledger's counts with what else is known.
+
+use std::collections::HashMap;
+
+use toolgate_admin_api as api;
+
+use super::daemon::Daemon;
+use crate::admin::query::TableQuery;
+use crate::admin::{LedgerOperations, ToolOperations};
+use crate::observe::ledger;
+
+impl LedgerOperations for Daemon {
+    fn tool_rows(&self, query: &TableQuery) -> Result<api::Tools, api::ApiError> {
+        let mut rows = self.gate.ledger.tools();
+        let mut changes: HashMap<_, _> = self
+            .tool_changes()
+            .changes
+            .into_iter()
+            .map(|change| ((change.server.clone(), change.tool.clone()), change))
+            .collect();
+        for row in &mut rows {
+            if let Some(change) = changes.remove(&(row.server.clone(), row.tool.clone())) {
+                row.changed_ms = Some(change.changed_at_ms);
+                row.withheld = change.withheld;
+            }
+        }
+        // A tool that changed may need a look before anybody calls it.
+        rows.extend(changes.into_values().map(|change| api::ToolRow {
+            server: change.server,
+            tool: change.tool,
+            changed_ms: Some(change.changed_at_ms),
+            withheld: change.withheld,
+            ..api::ToolRow::default()
+        }));
+        let (total, tools) = query.select(rows)?;
+        Ok(api::Tools { total, tools })
+    }
+
+    fn clients(&self, query: &TableQuery) -> Result<api::Clients, api::ApiError> {
+        let policy = self.gate.policy.load_full();
+        let mut rows: HashMap<String, api::ClientRow> =
+            self.gate.ledger.clients().into_iter().map(|row| (row.id.clone(), row)).collect();
+        for client in policy.clients() {
+            let row = rows.entry(client.id.to_string()).or_default();
+            row.id = client.id.to_string();
+            row.owner = api::Shown(&client.owner).to_string();
+            row.tier = client.tier.as_ref().map(|tier| tier.name.clone());
+            row.scopes = client.scopes().map(str::to_owned).collect();
+        }
+        self.gate.sessions.look(|session| {
+            if let Some(row) = rows.get_mut(&*session.client) {
+                row.sessions += 1;
+            }
+        });
+        let (total, clients) = query.select(rows.into_values().collect())?;
+        Ok(api::Clients { total, clients })
+    }
+
+    fn sessions(&self, query: &TableQuery) -> Result<api::Sessions, api::ApiError> {
+        let (total, sessions) = query.select(ledger::sessions(&self.gate))?;
+        Ok(api::Sessions { total, sessions })
+    }
+
+    fn session(&self, handle: &str) -> Result<api::SessionDetail, api::ApiError> {
+        ledger::session(&self.gate, handle).ok_or_else(|| {
+            api::ApiError::new(api::ErrorCode::NotFound, "There is no such session.")
+                .remedy("It may have ended; `GET /v1/sessions` lists those that are open.")
+        })
+    }
+
+    fn calls(&self, query: &TableQuery) -> Result<api::Calls, api::ApiError> {
+        let (total, calls) = query.select(self.gate.ledger.calls().calls)?;
+        Ok(api::Calls { total, calls })
+    }
+
+    fn call(&self, id: &str) -> Result<api::CallLife, api::ApiError> {
+        self.gate.ledger.call(id).ok_or_else(|| {
+            api::ApiError::new(api::ErrorCode::NotFound, "Nothing is known of such a call.")
+                .remedy("Only the calls that ended last are kept; the log has every call under its id.")
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! Sessions, as the admin sockets show them.
+
+use std::collections::HashMap;
+
+use toolgate_admin_api::{SessionDetail, SessionRow};
+
+use super::row::Kind;
+use crate::gate::Gate;
+use crate::observe::Shown;
+use crate::sessions::{Handle, Session};
+
+/// What runs in a session.
+#[derive(Debug, Clone, Copy, Default)]
+struct Running {
+    calls: u64,
+    streams: u64,
+}
+
+/// All sessions, in no order.
+#[must_use]
+pub fn sessions(gate: &Gate) -> Vec<SessionRow> {
+    let running = running(gate);
+    let mut rows = Vec::with_capacity(gate.sessions.len());
+    gate.sessions.look(|session| rows.push(row(session, running.get(&session.handle))));
+    rows
+}
+
+/// The session with this handle, and what went on in it.
+#[must_use]
+pub fn session(gate: &Gate, handle: &str) -> Option<SessionDetail> {
+    let mut found = None;
+    gate.sessions.look(|session| {
+        if session.handle.to_string() == handle {
+            found = Some(SessionDetail { row: row(session, None), ..SessionDetail::default() });
+        }
+    });
+    let mut detail = found?;
+    let running = running(gate).into_iter().find(|(known, _)| known.to_string() == handle);
+    let running = running.map(|(_, running)| running).unwrap_or_default();
+    (detail.row.in_flight, detail.row.streams) = (running.calls, running.streams);
+    Some(detail)
+}
+
+fn running(gate: &Gate) -> HashMap<Handle, Running> {
+    let mut running = HashMap::<Handle, Running>::new();
+    for shelf in gate.ledger.shelves() {
+        shelf.live.each(|row, _| {
+            let Some(session) = row.session else { return };
+            let running = running.entry(session).or_default();
+            match row.kind {
+                Kind::Listening => running.streams += 1,
+                kind if kind.is_call() => running.calls += 1,
+                _ => {}
+            }
+        });
+    }
+    running
+}
+
+fn row(session: &Session, running: Option<&Running>) -> SessionRow {
+    let running = running.copied().unwrap_or_default();
+    SessionRow {
+        id: session.handle.to_string(),
+        client: Shown(&session.client).to_string(),
+        view: session.view.clone(),
+        idle_seconds: session.idle_millis() / 1000,
+        in_flight: running.calls,
+        streams: running.streams,
+        ..SessionRow::default()
+    }
+}

@@ -1,0 +1,376 @@
+//! One core's side of the ledger: what its calls do to the counts.
+//!
+//! Calls come here when they begin, when the stages know what they are, and when they end. Nothing here is shared
+//! with another core; what readers see is in the [`Shelf`].
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use toolgate_protocol::busiest::Busiest;
+use toolgate_protocol::method::Method;
+
+use super::Ledger;
+use super::book::{Book, Shown, number};
+use super::count::Count;
+use super::heat::Heat;
+use super::live::{Live, Places, Stage};
+use super::outcome::Outcome;
+use super::past::Past;
+use super::row::{Ended, Kind, Row, server_of};
+use super::series::{Durations, Seen, Series, TICK_MS};
+use super::spent::Spent;
+use crate::call::Call;
+use crate::clock;
+use crate::identity::Client;
+use crate::lock::lock;
+
+/// Tools that are counted by name, on one core.
+const MAX_TOOLS: usize = 8_192;
+/// Clients that are.
+const MAX_CLIENTS: usize = 4_096;
+/// Combinations of labels of the other tables.
+const MAX_LABELS: usize = 4_096;
+/// A client by address is forgotten after this long without a call, where there are too many.
+const CLIENT_IDLE_MS: u64 = 3_600_000;
+/// Callers of a tool are told of an hour, in parts of ten minutes.
+pub(super) const CALLERS_TICK_MS: u64 = 600_000;
+/// What stands for all that have no room of their own.
+pub(super) const OTHER: &str = "_other";
+
+/// What one core has counted, for readers.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    pub(super) gate: Series,
+    pub(super) heat: Heat,
+    /// By the method's number; the last is for those that the gate does not know.
+    pub(super) methods: Box<[OnceLock<Box<Series>>]>,
+    pub(super) servers: Shown<ServerPage>,
+    pub(super) tools: Shown<ToolPage>,
+    pub(super) clients: Shown<ClientPage>,
+    pub(super) routes: Shown<RoutePage>,
+    pub(super) requests: Shown<RequestPage>,
+    pub(super) resources: Shown<ResourcePage>,
+    pub(super) live: Live,
+    pub(super) past: Mutex<Past>,
+}
+
+/// A server.
+#[derive(Debug)]
+pub(super) struct ServerPage {
+    pub(super) name: Arc<str>,
+    pub(super) series: Series,
+    /// By phase, since the process began.
+    pub(super) phases: [Durations; super::series::PHASES],
+}
+
+/// A tool of a server.
+#[derive(Debug)]
+pub(super) struct ToolPage {
+    pub(super) number: u64,
+    pub(super) server: Arc<str>,
+    pub(super) tool: Box<str>,
+    pub(super) series: Series,
+    pub(super) callers: Mutex<Busiest<16>>,
+}
+
+/// A client.
+#[derive(Debug)]
+pub(super) struct ClientPage {
+    pub(super) client: Arc<Client>,
+    pub(super) series: Series,
+    pub(super) tools: Mutex<Busiest<8>>,
+}
+
+/// Answers to HTTP requests with the same labels.
+#[derive(Debug)]
+pub(super) struct RoutePage {
+    pub(super) method: &'static str,
+    pub(super) route: Box<str>,
+    pub(super) status: u16,
+    pub(super) durations: Durations,
+}
+
+/// Calls with the same labels.
+#[derive(Debug)]
+pub(super) struct RequestPage {
+    pub(super) server: Arc<str>,
+    pub(super) method: &'static str,
+    pub(super) outcome: Outcome,
+    pub(super) durations: Durations,
+}
+
+/// Reads of resources with the same labels.
+#[derive(Debug)]
+pub(super) struct ResourcePage {
+    pub(super) server: Arc<str>,
+    pub(super) scheme: Box<str>,
+    pub(super) outcome: Outcome,
+    pub(super) reads: Count,
+}
+
+impl Shelf {
+    pub(super) fn new() -> Self {
+        Self { methods: (0..=Method::all().count()).map(|_| OnceLock::new()).collect(), ..Self::default() }
+    }
+}
+
+/// One core's side of the ledger.
+#[derive(Debug)]
+pub struct Desk {
+    ledger: Arc<Ledger>,
+    shelf: Arc<Shelf>,
+    places: Places,
+    servers: Book<ServerPage>,
+    tools: Book<ToolPage>,
+    clients: Book<ClientPage>,
+    routes: Book<RoutePage>,
+    requests: Book<RequestPage>,
+    resources: Book<ResourcePage>,
+}
+
+/// What `record` knows of a call that ends.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The HTTP status of its answer.
+    pub status: u16,
+    /// What kind of failure; empty where it went well.
+    pub failure: &'static str,
+    /// What the log says of the failure.
+    pub cause: &'a str,
+    /// Bytes of its answer.
+    pub bytes_out: u64,
+    /// What it spent its time with.
+    pub spent: Spent,
+}
+
+impl Desk {
+    pub(super) fn new(ledger: &Arc<Ledger>, shelf: Arc<Shelf>) -> Self {
+        Self {
+            ledger: Arc::clone(ledger),
+            places: Places::default(),
+            servers: Book::new(&shelf.servers, MAX_LABELS),
+            tools: Book::new(&shelf.tools, MAX_TOOLS),
+            clients: Book::new(&shelf.clients, MAX_CLIENTS),
+            routes: Book::new(&shelf.routes, MAX_LABELS),
+            requests: Book::new(&shelf.requests, MAX_LABELS),
+            resources: Book::new(&shelf.resources, MAX_LABELS),
+            shelf,
+        }
+    }
+
+    /// A call begins: its head has been read.
+    pub fn begin(&self, call: &mut Call) {
+        call.place = Some(self.places.take(&self.shelf.live, Row::begun(call.id, call.started)));
+    }
+
+    /// The stages know what the call is.
+    pub fn learn(&self, call: &Call) {
+        let Some(place) = call.place else { return };
+        self.places.change(place, |row| row.learn(call, self.server_name(call)));
+        self.places.stage(place, Stage::Limit);
+    }
+
+    /// How far the call has come.
+    pub fn stage(&self, call: &Call, stage: Stage) {
+        if let Some(place) = call.place {
+            self.places.stage(place, stage);
+        }
+    }
+
+    /// The call has ended, with its answer or without.
+    pub fn end(&self, call: &Call, facts: &Facts<'_>) {
+        let Some(mut row) = call.place.and_then(|place| self.places.give_back(place)) else { return };
+        if row.kind == Kind::Frame {
+            // It did not come as far as to be known.
+            row.learn(call, self.server_name(call));
+        }
+        self.count_route(call, facts.status, facts.spent.total);
+        if row.kind == Kind::Frame {
+            return;
+        }
+        let ended = Ended {
+            at_ms: clock::unix_millis(),
+            listener: Arc::clone(&call.entrance.listener),
+            outcome: facts.outcome,
+            status: facts.status,
+            failure: facts.failure,
+            cause: facts.cause.into(),
+            bytes_in: call.message.as_ref().map_or(0, |message| message.bytes.len() as u64),
+            bytes_out: facts.bytes_out,
+            spent: facts.spent,
+            row,
+        };
+        if ended.row.kind.is_call() {
+            self.count(&ended);
+        }
+        if self.ledger.tails.any() {
+            self.ledger.tails.say(&ended);
+        }
+        lock(&self.shelf.past).push(ended);
+    }
+
+    fn count(&self, ended: &Ended) {
+        let (row, now_ms) = (&ended.row, clock::millis());
+        let has_end = row.kind == Kind::Request && ended.outcome != Outcome::Refused;
+        let seen = Seen {
+            tick: now_ms / TICK_MS,
+            outcome: ended.outcome,
+            bytes_in: ended.bytes_in,
+            bytes_out: ended.bytes_out,
+            times: has_end.then(|| ended.spent.times()),
+        };
+        self.shelf.gate.add(&seen, now_ms);
+        if has_end {
+            self.shelf.heat.add(seen.tick, ended.spent.total);
+        }
+        let method = row.known.map_or(self.shelf.methods.len() - 1, |method| method as usize);
+        self.shelf.methods[method].get_or_init(Box::default).add(&seen, now_ms);
+        let mut tool = None;
+        if let Some(server) = &row.server {
+            self.count_server(server, &seen, now_ms);
+            tool = self.count_tool(server, ended, &seen, now_ms);
+            self.count_resource(server, ended);
+        }
+        self.count_client(row, tool, &seen, now_ms);
+        self.count_request(ended, has_end);
+    }
+
+    fn count_server(&self, name: &Arc<str>, seen: &Seen, now_ms: u64) {
+        let Some(page) = self.servers.known(number(&**name)) else { return };
+        page.series.add(seen, now_ms);
+        if let Some(times) = &seen.times {
+            page.phases.iter().zip(&times[1..]).for_each(|(phase, us)| phase.add(*us));
+        }
+    }
+
+    /// The tool's number, where the call was one.
+    fn count_tool(&self, server: &Arc<str>, ended: &Ended, seen: &Seen, now_ms: u64) -> Option<u64> {
+        let row = &ended.row;
+        let tool = row.tool()?;
+        let page = |name: &str| {
+            let number = number((&**server, name));
+            let make = || ToolPage {
+                number,
+                server: Arc::clone(server),
+                tool: name.into(),
+                series: Series::default(),
+                callers: Mutex::default(),
+            };
+            // Only what was answered is known to exist: a client can make up any number of names.
+            if ended.outcome == Outcome::Ok || name == OTHER {
+                self.tools.get(number, make)
+            } else {
+                self.tools.known(number)
+            }
+        };
+        let page = page(tool).or_else(|| page(OTHER))?;
+        page.series.add(seen, now_ms);
+        if let Some(client) = &row.client {
+            lock(&page.callers).note(client.number, now_ms / CALLERS_TICK_MS);
+        }
+        Some(page.number)
+    }
+
+    fn count_client(&self, row: &Row, tool: Option<u64>, seen: &Seen, now_ms: u64) {
+        let Some(client) = &row.client else { return };
+        let make = || ClientPage { client: Arc::clone(client), series: Series::default(), tools: Mutex::default() };
+        let page = self.clients.get(client.number, make).or_else(|| {
+            self.clients.make_room(now_ms, |page| is_idle(page, now_ms));
+            self.clients.get(client.number, make)
+        });
+        // Those that have no room are counted for the gate and their servers all the same.
+        let Some(page) = page else { return };
+        page.series.add(seen, now_ms);
+        if let Some(tool) = tool {
+            lock(&page.tools).note(tool, seen.tick);
+        }
+    }
+
+    fn count_request(&self, ended: &Ended, has_end: bool) {
+        if !has_end && ended.row.kind != Kind::Request {
+            return;
+        }
+        let server = ended.row.server.as_ref();
+        let method = ended.row.known.map_or(OTHER, Method::as_str);
+        let key = number((server.map(|server| &**server), method, ended.outcome));
+        let page = self.requests.get(key, || RequestPage {
+            server: server.cloned().unwrap_or_default(),
+            method,
+            outcome: ended.outcome,
+            durations: Durations::default(),
+        });
+        if let Some(page) = page {
+            page.durations.add(ended.spent.total);
+        }
+    }
+
+    fn count_resource(&self, server: &Arc<str>, ended: &Ended) {
+        if ended.row.known != Some(Method::ResourcesRead) {
+            return;
+        }
+        let count = |scheme: &str| {
+            let page = self.resources.get(number((&**server, scheme, ended.outcome)), || ResourcePage {
+                server: Arc::clone(server),
+                scheme: scheme.into(),
+                outcome: ended.outcome,
+                reads: Count::default(),
+            });
+            page.inspect(|page| page.reads.add(1)).is_some()
+        };
+        // As with tools: what nobody answered may be made up.
+        let scheme = ended.row.name.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| is_scheme(scheme));
+        let scheme = scheme.filter(|_| ended.outcome == Outcome::Ok).unwrap_or(OTHER);
+        let _ = count(scheme) || count(OTHER);
+    }
+
+    fn count_route(&self, call: &Call, status: u16, us: u64) {
+        let method = match call.method {
+            http::Method::POST => "POST",
+            http::Method::GET => "GET",
+            http::Method::DELETE => "DELETE",
+            _ => OTHER,
+        };
+        // Looked up by what it is made of, so that nothing is put together for every call.
+        let (place, named) = match &call.view {
+            Some(view) => ("mcp", view.name.as_str()),
+            None if crate::pages::is_page(&call.path) => ("page", call.path.as_str()),
+            None => ("", OTHER),
+        };
+        let page = self.routes.get(number((method, place, named, status)), || RoutePage {
+            method,
+            route: match (place, named) {
+                ("mcp", "") => "/mcp".into(),
+                ("mcp", name) => format!("/mcp/{name}").into(),
+                (_, path) => path.into(),
+            },
+            status,
+            durations: Durations::default(),
+        });
+        if let Some(page) = page {
+            page.durations.add(us);
+        }
+    }
+
+    /// The server's name as all that is kept of its calls shares it.
+    fn server_name(&self, call: &Call) -> Option<Arc<str>> {
+        let name = &server_of(call)?.settings.name;
+        let page = self.servers.get(number(name.as_str()), || ServerPage {
+            name: name.as_str().into(),
+            series: Series::default(),
+            phases: Default::default(),
+        })?;
+        Some(Arc::clone(&page.name))
+    }
+}
+
+fn is_idle(page: &ClientPage, now_ms: u64) -> bool {
+    now_ms.saturating_sub(page.series.last_ms.get()) > CLIENT_IDLE_MS
+}
+
+/// RFC 3986, 3.1; short enough for a label.
+fn is_scheme(text: &str) -> bool {
+    text.len() <= 24
+        && text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+}

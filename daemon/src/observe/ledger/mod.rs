@@ -1,0 +1,73 @@
+//! The ledger: what every call leaves behind, in memory. Whatever is shown of calls comes from here.
+//!
+//! Shape: each core has a [`Desk`], which its calls pass when they begin ([`Desk::begin`]), when it is known what they
+//! are ([`Desk::learn`]), at each [`Stage`], and when they end ([`Desk::end`], from `stages/record.rs`). A desk counts
+//! into a shelf of its own, without a lock that others hold for longer than it takes to copy one entry. The one
+//! [`Ledger`] of the gate sums all shelves for readers, on whichever thread asks, and gives types of the admin API:
+//!
+//! * [`Ledger::traffic`], [`Ledger::servers`], [`Ledger::server`], [`Ledger::methods`]: [`Traffic`](toolgate_admin_api::Traffic);
+//! * [`Ledger::tools`], [`Ledger::clients`], [`Ledger::heat`]: rows of tables, in no order;
+//! * [`Ledger::calls`], [`Ledger::call`]: calls in flight, and those that ended last;
+//! * [`Ledger::subscribe`]: calls as they end, for the live tail;
+//! * [`sessions`], [`session`]: conversations, with what went on in them.
+//!
+//! What counts: each JSON-RPC request, also one message of a batch, and each request that was refused before it was
+//! read. Notifications, answers of clients and streams of sessions do not; the tail and the log have them all the same.
+//! Rates are of the last minute, in parts of ten seconds. Times are of calls that were not refused.
+//!
+//! Must hold: all tables are bounded, names that clients make up make no entry, and a call costs under a microsecond.
+
+mod book;
+mod conversations;
+mod count;
+mod desk;
+mod heat;
+mod live;
+mod outcome;
+mod past;
+mod read;
+mod row;
+pub mod said;
+mod series;
+mod spent;
+mod tail;
+
+use std::sync::{Arc, Mutex};
+
+pub use conversations::{session, sessions};
+pub use desk::{Desk, Facts};
+pub use live::{Place, Stage};
+pub use outcome::Outcome;
+pub use row::server_of;
+pub use spent::Spent;
+pub use tail::{Filter, Tail};
+
+use crate::lock::lock;
+use desk::Shelf;
+use tail::Tails;
+
+/// The gate's ledger: the shelves of all cores.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    shelves: Mutex<Vec<Arc<Shelf>>>,
+    tails: Tails,
+}
+
+impl Ledger {
+    /// The side of one more core.
+    #[must_use]
+    pub fn desk(self: &Arc<Self>) -> Desk {
+        let shelf = Arc::new(Shelf::new());
+        lock(&self.shelves).push(Arc::clone(&shelf));
+        Desk::new(self, shelf)
+    }
+
+    /// Shows calls that fit as they end, until the returned value is dropped; `None` where too many watch already.
+    pub fn subscribe(&self, filter: Filter) -> Option<Tail> {
+        self.tails.subscribe(filter)
+    }
+
+    fn shelves(&self) -> Vec<Arc<Shelf>> {
+        lock(&self.shelves).clone()
+    }
+}

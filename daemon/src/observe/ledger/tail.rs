@@ -1,0 +1,138 @@
+//! The live tail: lines of calls as they end, for those who watch.
+//!
+//! A call asks one relaxed load whether anybody watches. A reader that is too slow loses lines and is told how many;
+//! one that is gone is forgotten.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::mpsc;
+use toolgate_admin_api as api;
+
+use super::outcome::Outcome;
+use super::row::Ended;
+use crate::lock::lock;
+
+/// Lines that a reader may have unread.
+const UNREAD: usize = 1024;
+/// Readers at once.
+const READERS: usize = 64;
+
+/// Which calls to show: all conditions that are set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The client's id or name.
+    pub client: Option<String>,
+    /// The session's handle.
+    pub session: Option<String>,
+    /// The server.
+    pub server: Option<String>,
+    /// The method.
+    pub method: Option<String>,
+    /// The tool, prompt or resource.
+    pub name: Option<String>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// In milliseconds: those that took as long at least.
+    pub slower_ms: Option<u64>,
+    /// Words that id, client, server, method, name or failure must contain, each of them.
+    pub words: Vec<String>,
+}
+
+impl Filter {
+    fn fits(&self, ended: &Ended) -> bool {
+        let row = &ended.row;
+        let client = row.client.as_deref();
+        let is = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
+        let client_fits = self
+            .client
+            .as_deref()
+            .is_none_or(|wanted| client.is_some_and(|client| *client.id == *wanted || *client.owner == *wanted));
+        client_fits
+            && is(&self.server, row.server.as_deref().unwrap_or_default())
+            && is(&self.method, &row.method)
+            && is(&self.name, &row.name)
+            && self.outcome.is_none_or(|wanted| wanted == ended.outcome)
+            && self.slower_ms.is_none_or(|least| ended.spent.total >= least.saturating_mul(1000))
+            && self
+                .session
+                .as_deref()
+                .is_none_or(|wanted| row.session.is_some_and(|session| session.to_string() == wanted))
+            && self.words.iter().all(|word| {
+                row.id.as_str().contains(word.as_str())
+                    || client
+                        .is_some_and(|client| client.id.contains(word.as_str()) || client.owner.contains(word.as_str()))
+                    || row.server.as_deref().is_some_and(|server| server.contains(word.as_str()))
+                    || row.method.contains(word.as_str())
+                    || row.name.contains(word.as_str())
+                    || ended.failure.contains(word.as_str())
+            })
+    }
+}
+
+/// Those who watch.
+#[derive(Debug, Default)]
+pub(super) struct Tails {
+    count: AtomicUsize,
+    readers: Mutex<Vec<Reader>>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    filter: Filter,
+    lines: mpsc::Sender<api::RequestLine>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Tails {
+    /// Whether anybody watches.
+    pub(super) fn any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
+    /// Shows a call to whoever wants to see it.
+    pub(super) fn say(&self, ended: &Ended) {
+        let mut readers = lock(&self.readers);
+        readers.retain(|reader| {
+            if reader.lines.is_closed() {
+                return false;
+            }
+            if reader.filter.fits(ended) && reader.lines.try_send(ended.shown()).is_err() {
+                reader.lost.fetch_add(1, Ordering::Relaxed);
+            }
+            true
+        });
+        self.count.store(readers.len(), Ordering::Relaxed);
+    }
+
+    /// Has a reader watch; `None` where too many do.
+    pub(super) fn subscribe(&self, filter: Filter) -> Option<Tail> {
+        let mut readers = lock(&self.readers);
+        readers.retain(|reader| !reader.lines.is_closed());
+        if readers.len() >= READERS {
+            return None;
+        }
+        let (sender, lines) = mpsc::channel(UNREAD);
+        let lost = Arc::<AtomicU64>::default();
+        readers.push(Reader { filter, lines: sender, lost: Arc::clone(&lost) });
+        self.count.store(readers.len(), Ordering::Relaxed);
+        Some(Tail { lines, lost })
+    }
+}
+
+/// A reader's end of the tail; dropping it ends the subscription.
+#[derive(Debug)]
+pub struct Tail {
+    lines: mpsc::Receiver<api::RequestLine>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Tail {
+    /// The next line: a call, or how many this reader was too slow for.
+    pub async fn next(&mut self) -> Option<api::TailLine> {
+        match self.lost.swap(0, Ordering::Relaxed) {
+            0 => self.lines.recv().await.map(api::TailLine::Request),
+            count => Some(api::TailLine::Lagged { count }),
+        }
+    }
+}
