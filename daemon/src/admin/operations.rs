@@ -9,15 +9,18 @@ use toolgate_admin_api::{
     ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, Caches, CheckOutcome, ClearOutcome,
     ClearRequest, ConfigView, HistoryView, LimitsView, ModeOutcome, ModeRequest, OverrideOutcome, OverrideRequest,
     Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus,
-    ServerTools, Status, ToolChanges, Version,
+    ServerTools, Status, ToolChanges, Topic, Version,
 };
 use toolgate_protocol::breaker::State;
 
+use super::watch::Question;
 use crate::servers::endpoints::Mode;
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
 /// and may be called at the same time.
-pub trait Operations: ToolOperations + CacheOperations + EndpointOperations + LimitOperations + Send + Sync {
+pub trait Operations:
+    ToolOperations + CacheOperations + EndpointOperations + LimitOperations + WatchOperations + Send + Sync
+{
     /// Who answers, and which revision runs. Called for every answer: a few atomic reads.
     fn version(&self) -> Version;
 
@@ -117,6 +120,12 @@ pub trait LimitOperations {
         request: &RevertRequest,
         if_match: Option<u64>,
     ) -> Result<OverrideOutcome, ApiError>;
+}
+
+/// What may be watched.
+pub trait WatchOperations {
+    /// A topic as it is now, from snapshots. Called at each beat of each watch, once for all who ask the same.
+    fn topic(&self, question: &Question) -> Topic;
 }
 
 /// Who is at the other end of an admin connection, as the kernel says: for the record only. Who may

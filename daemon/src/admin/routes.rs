@@ -113,7 +113,8 @@ pub(super) fn find<'a>(
 ) -> Result<(&'static Route, &'a str), ApiError> {
     let on_path = || ROUTES.iter().filter(|route| route.named(path).is_some());
     if on_path().next().is_none() {
-        let known: Vec<_> = ROUTES.iter().map(|route| route.path).collect();
+        let streams = super::streams::STREAMS.iter().map(|stream| stream.path);
+        let known: Vec<_> = ROUTES.iter().map(|route| route.path).chain(streams).collect();
         return Err(ApiError::new(ErrorCode::NotFound, "There is nothing at this path.")
             .remedy(format!("Known are {}.", known.join(", "))));
     }

@@ -21,3 +21,4 @@ mod status;
 pub mod sweep;
 mod units;
 pub mod watchdog;
+mod watched;
