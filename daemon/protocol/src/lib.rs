@@ -19,6 +19,7 @@ pub mod gradient;
 pub mod hashed;
 pub mod header_value;
 pub mod health;
+pub mod history;
 pub mod json;
 pub mod limiter;
 pub mod list;

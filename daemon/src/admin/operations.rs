@@ -7,11 +7,12 @@ use std::fmt;
 
 use toolgate_admin_api::{
     ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, Caches, CheckOutcome, ClearOutcome,
-    ClearRequest, ConfigView, HistoryView, LimitsView, ModeOutcome, ModeRequest, OverrideOutcome, OverrideRequest,
-    Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus,
-    ServerTools, Status, ToolChanges, Topic, Version,
+    ClearRequest, ConfigView, History, HistoryView, LimitsView, ModeOutcome, ModeRequest, OverrideOutcome,
+    OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision,
+    ServerStatus, ServerTools, Status, ToolChanges, Topic, Version,
 };
 use toolgate_protocol::breaker::State;
+use toolgate_protocol::history::Span;
 
 use super::watch::Question;
 use crate::servers::endpoints::Mode;
@@ -126,6 +127,9 @@ pub trait LimitOperations {
 pub trait WatchOperations {
     /// A topic as it is now, from snapshots. Called at each beat of each watch, once for all who ask the same.
     fn topic(&self, question: &Question) -> Topic;
+
+    /// What was: series by name, where one that ends with `*` stands for all that begin so.
+    fn past(&self, names: &[String], span: Span) -> History;
 }
 
 /// Who is at the other end of an admin connection, as the kernel says: for the record only. Who may

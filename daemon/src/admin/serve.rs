@@ -159,7 +159,13 @@ async fn ask(head: &http::request::Parts, body: Incoming, door: &Door, peer: Pee
     refuse_browsers(&head.headers)?;
     let (route, named) = routes::find(&head.method, head.uri.path(), door.socket, &door.control_path)?;
     let if_match = if_match(&head.headers)?;
-    let request = Request { peer, if_match, named: named.to_owned(), body: read(body).await? };
+    let request = Request {
+        peer,
+        if_match,
+        named: named.to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        body: read(body).await?,
+    };
     let operations = Arc::clone(&door.operations);
     let run = route.run;
     tokio::task::spawn_blocking(move || run(operations.as_ref(), &request)).await.unwrap_or_else(|error| {

@@ -16,6 +16,7 @@ use toolgate_admin_api::{
     RevertRequest, Revision, ServerStatus, ServerTools, Status, ToolChanges, Version,
 };
 use toolgate_protocol::breaker::State;
+use toolgate_protocol::history::Span;
 
 use super::*;
 use crate::servers::endpoints::Mode;
@@ -50,6 +51,16 @@ impl ToolOperations for Fake {
 impl WatchOperations for Fake {
     fn topic(&self, question: &watch::Question) -> api::Topic {
         self.topic_of(question)
+    }
+
+    fn past(&self, names: &[String], span: Span) -> api::History {
+        let series = names.iter().map(|name| api::Series {
+            name: name.clone(),
+            from_ms: span.from_ms(),
+            step_ms: span.step_ms(),
+            ..Default::default()
+        });
+        api::History { series: series.collect(), oldest_ms: 0 }
     }
 }
 

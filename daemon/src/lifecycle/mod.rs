@@ -15,6 +15,7 @@ mod pulse;
 mod queues;
 mod refused;
 pub mod run;
+mod sampled;
 pub mod shutdown;
 pub mod signals;
 mod status;

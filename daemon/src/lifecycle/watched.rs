@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use toolgate_admin_api as api;
+use toolgate_protocol::history::Span;
 
 use super::caches;
 use super::daemon::Daemon;
@@ -32,6 +33,10 @@ impl WatchOperations for Daemon {
             Subject::Config => api::Topic::Config(Box::new(self.config())),
         }
     }
+
+    fn past(&self, names: &[String], span: Span) -> api::History {
+        self.graphs.answer(names, span)
+    }
 }
 
 impl Daemon {
@@ -55,7 +60,7 @@ impl Daemon {
         }
     }
 
-    fn server_rows(&self, policy: &Policy) -> Vec<api::ServerRow> {
+    pub(super) fn server_rows(&self, policy: &Policy) -> Vec<api::ServerRow> {
         let servers = policy.settings.servers.values();
         servers
             .map(|settings| {

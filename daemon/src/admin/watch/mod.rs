@@ -5,7 +5,7 @@
 //! finds only the newest ones, and is told how many it missed. So memory does not grow with what is not read.
 
 mod feed;
-mod order;
+pub(super) mod order;
 mod pace;
 pub(super) mod question;
 mod reader;
