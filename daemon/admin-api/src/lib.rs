@@ -52,7 +52,7 @@ pub use steer::{
 pub use tools::{ApproveOutcome, ApproveRequest, ServerTools, ServerTrouble, Tool, ToolChange, ToolChanges};
 pub use traffic::{Percentiles, Phases, Traffic};
 pub use watch::{
-    Caller, HEAT_BOUNDS_US, HeatColumn, Hello, Overview, Saturation, Series, ServerRow, ToolRow, Tools, Topic,
+    Caller, HEAT_BOUNDS_US, HeatColumn, Hello, History, Overview, Saturation, Series, ServerRow, ToolRow, Tools, Topic,
     WatchLine,
 };
 

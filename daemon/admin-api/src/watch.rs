@@ -3,7 +3,8 @@
 //! `GET /v1/watch?topics=overview,servers&interval=1000` answers lines of [`WatchLine`], without end.
 //! Tables that can be long (`sessions`, `tools`, `clients`, `calls`) are sorted, filtered and cut by the daemon:
 //! `sessions.sort=idle`, `sessions.descending=true`, `sessions.filter=WORDS`, `sessions.limit=200`, and the same for the
-//! others. `GET /v1/history?series=calls,errors&from=MS&to=MS&points=N` answers [`History`].
+//! others. `GET /v1/history?series=calls,errors&from=MS&to=MS&points=N` answers [`History`];
+//! a name that ends with `*` stands for all series that begin so.
 
 use serde::{Deserialize, Serialize};
 
@@ -229,9 +230,10 @@ pub struct History {
 #[serde(default)]
 pub struct Series {
     /// Such as `calls`, `errors`, `refused`, `p50`, `p99`, `in_flight`, `waiting`, `sessions`, `connections`, `cpu`,
-    /// `memory`, with `:SERVER` behind those of one server.
+    /// `memory`, `bytes_in`, `bytes_out`, with `:SERVER` behind those of one server, `:SERVER/TOOL` and `@CLIENT` behind
+    /// those of the busiest tools and clients.
     pub name: String,
-    /// `per_second`, `us`, `bytes`, `ratio` or `count`.
+    /// `per_second`, `us`, `bytes`, `bytes_per_second`, `ratio` or `count`.
     pub unit: String,
     /// The time of the first point, in milliseconds since 1970.
     pub from_ms: u64,

@@ -20,6 +20,7 @@ pub mod gradient;
 pub mod hashed;
 pub mod header_value;
 pub mod health;
+pub mod history;
 pub mod json;
 pub mod latency;
 pub mod limiter;

@@ -3,11 +3,15 @@
 //! `lifecycle` starts this once with its [`Operations`]. It lives on an OS thread with a runtime of its
 //! own and waits for no core, so that it answers when the data plane is saturated.
 
+mod lines;
 pub mod operations;
+mod patience;
 pub mod query;
 mod routes;
 mod serve;
 mod socket;
+mod streams;
+pub mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,18 +25,21 @@ use toolgate_admin_api::Socket;
 
 pub use operations::{
     CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
+    WatchOperations,
 };
 use serve::Door;
 use socket::Bound;
+use streams::Streams;
 
 /// How often the heartbeat grows.
 pub const HEARTBEAT: Duration = Duration::from_millis(250);
 
-/// Connections in all: 48 for those who look and 16 that they cannot take from those who act.
-const CONNECTIONS: [(Socket, usize); 2] = [(Socket::View, 48), (Socket::Control, 16)];
+/// Connections in all: 96 for those who look, each console with two of them, and 32 that they cannot take from those
+/// who act.
+const CONNECTIONS: [(Socket, usize); 2] = [(Socket::View, 96), (Socket::Control, 32)];
 
 /// Operations run beside the sockets' loop, so that a slow reload does not silence `status`.
-const OPERATION_THREADS: usize = 4;
+const OPERATION_THREADS: usize = 8;
 
 /// The running admin thread; dropping it ends the thread and removes the sockets.
 #[derive(Debug)]
@@ -94,6 +101,7 @@ async fn run(
     heartbeat: Arc<AtomicU64>,
     stopped: oneshot::Receiver<()>,
 ) {
+    let streams = Arc::new(Streams { watches: watch::Hub::new(Arc::clone(&operations)) });
     let mut tasks = tokio::task::JoinSet::new();
     for (socket, bound, connections) in doors {
         let door = Door {
@@ -101,6 +109,7 @@ async fn run(
             operations: Arc::clone(&operations),
             control_path: control_path.clone(),
             permits: Arc::new(Semaphore::new(connections)),
+            streams: Arc::clone(&streams),
         };
         tasks.spawn(serve::accept(bound, Arc::new(door)));
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,9 +17,12 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use toolgate_admin_api::{ApiError, ErrorCode, INSTANCE_HEADER, Socket};
 
+use super::lines::Lines;
 use super::operations::{Operations, Peer};
+use super::patience::Patient;
 use super::routes::{self, Answer, Request};
 use super::socket::Bound;
+use super::streams::{self, Streams};
 
 /// Bytes of a request's body.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -29,6 +32,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// From the end of the head to the end of the body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A peer that takes nothing of its answer for as long is given up.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of an answer that wait for a peer, beside one piece.
+const WRITE_BUFFER: usize = 64 * 1024;
 
 /// Pause after an `accept` that failed, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,7 +57,12 @@ pub(super) struct Door {
     pub(super) operations: Arc<dyn Operations>,
     pub(super) control_path: PathBuf,
     pub(super) permits: Arc<Semaphore>,
+    /// The same for both sockets.
+    pub(super) streams: Arc<Streams>,
 }
+
+/// An answer: whole, or line by line.
+type Body = Either<Full<Bytes>, Lines>;
 
 /// Accepts until the task is dropped.
 pub(super) async fn accept(bound: Bound, door: Arc<Door>) {
@@ -101,24 +115,31 @@ async fn connection(stream: UnixStream, door: Arc<Door>) {
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
+        .max_buf_size(WRITE_BUFFER)
+        .serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIMEOUT)), service)
         .await;
     if let Err(error) = served {
         tracing::debug!(socket = door.socket.name(), %peer, %error, "An admin connection ended early");
     }
 }
 
-async fn answer(request: http::Request<Incoming>, door: &Door, peer: Peer) -> Response<Full<Bytes>> {
+async fn answer(request: http::Request<Incoming>, door: &Door, peer: Peer) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let answer = ask(&head, body, door, peer).await;
+    let answer = match streams::find(head.uri.path()) {
+        Some(stream) => refuse_browsers(&head.headers)
+            .and_then(|()| stream.begin(&door.streams, &head, door.socket))
+            .map(Either::Right),
+        None => ask(&head, body, door, peer).await.map(whole),
+    };
+    let kind = if matches!(answer, Ok(Either::Right(_))) { "application/jsonl" } else { "application/json" };
     let (status, body, close) = match answer {
         Ok(body) => (StatusCode::OK, body, false),
         Err(error) => refusal(&error),
     };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let version = door.operations.version();
     put(headers, INSTANCE_HEADER, &version.instance);
@@ -129,13 +150,22 @@ async fn answer(request: http::Request<Incoming>, door: &Door, peer: Peer) -> Re
     response
 }
 
+fn whole(body: Vec<u8>) -> Body {
+    Either::Left(Full::new(Bytes::from(body)))
+}
+
 /// Runs the route. Its function may read files, so it runs beside the sockets' loop.
 async fn ask(head: &http::request::Parts, body: Incoming, door: &Door, peer: Peer) -> Answer {
     refuse_browsers(&head.headers)?;
     let (route, named) = routes::find(&head.method, head.uri.path(), door.socket, &door.control_path)?;
     let if_match = if_match(&head.headers)?;
-    let (named, query) = (named.to_owned(), head.uri.query().unwrap_or_default().to_owned());
-    let request = Request { peer, if_match, named, query, body: read(body).await? };
+    let request = Request {
+        peer,
+        if_match,
+        named: named.to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        body: read(body).await?,
+    };
     let operations = Arc::clone(&door.operations);
     let run = route.run;
     tokio::task::spawn_blocking(move || run(operations.as_ref(), &request)).await.unwrap_or_else(|error| {
@@ -185,10 +215,10 @@ async fn read(body: Incoming) -> Result<Vec<u8>, ApiError> {
 }
 
 /// An error as an answer; after one about the body, the rest of it is not waited for.
-fn refusal(error: &ApiError) -> (StatusCode, Vec<u8>, bool) {
+fn refusal(error: &ApiError) -> (StatusCode, Body, bool) {
     let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let close = matches!(error.code, ErrorCode::Timeout | ErrorCode::TooLarge);
-    (status, serde_json::to_vec(error).unwrap_or_default(), close)
+    (status, whole(serde_json::to_vec(error).unwrap_or_default()), close)
 }
 
 fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {

@@ -3,10 +3,12 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use toolgate_admin_api as api;
 use toolgate_admin_api::{
     ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, BreakerState, Caches, CallLife, Calls,
     CheckOutcome, ClearOutcome, ClearRequest, Clients, ConfigView, EndpointMode, ErrorCode, HistoryView, LimitsView,
@@ -15,15 +17,24 @@ use toolgate_admin_api::{
     ToolRow, Tools, Version,
 };
 use toolgate_protocol::breaker::State;
+use toolgate_protocol::history::Span;
 
 use super::query::TableQuery;
 use super::*;
 use crate::servers::endpoints::Mode;
 
+mod watching;
+
 const DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct Fake {
+    /// What every topic says.
+    said: AtomicU64,
+    /// How often a topic was made.
+    made: AtomicU64,
+    /// Bytes of a topic, about.
+    length: AtomicUsize,
     reloads: Mutex<Vec<(Peer, ReloadRequest)>>,
     /// A reload says on the first that it runs, then waits for the second.
     slow: Option<(Sender<()>, Mutex<Receiver<()>>)>,
@@ -36,6 +47,22 @@ impl ToolOperations for Fake {
 
     fn approve_tool(&self, _peer: &Peer, server: &str, request: &ApproveRequest) -> Result<ApproveOutcome, ApiError> {
         Ok(ApproveOutcome { server: server.into(), tool: request.tool.clone(), applied: !request.dry_run })
+    }
+}
+
+impl WatchOperations for Fake {
+    fn topic(&self, question: &watch::Question) -> api::Topic {
+        self.topic_of(question)
+    }
+
+    fn past(&self, names: &[String], span: Span) -> api::History {
+        let series = names.iter().map(|name| api::Series {
+            name: name.clone(),
+            from_ms: span.from_ms(),
+            step_ms: span.step_ms(),
+            ..Default::default()
+        });
+        api::History { series: series.collect(), oldest_ms: 0 }
     }
 }
 
@@ -200,6 +227,16 @@ impl Operations for Fake {
             needs_restart: Vec::new(),
             problems: Vec::new(),
         })
+    }
+}
+
+impl Fake {
+    /// All topics are clients: their number says which answer it is, and their ids are long where a test wants that.
+    fn topic_of(&self, question: &watch::Question) -> api::Topic {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}{}", question.order.filter, "x".repeat(self.length.load(Ordering::Relaxed)));
+        let total = self.said.load(Ordering::Relaxed);
+        api::Topic::Clients(api::Clients { total, clients: vec![api::ClientRow { id, ..Default::default() }] })
     }
 }
 
@@ -382,7 +419,7 @@ fn a_body_over_the_limit_is_refused() {
 #[test]
 fn the_cap_on_one_socket_leaves_the_other_free() {
     let gate = start(Fake::default());
-    let idle: Vec<_> = (0..48).map(|_| gate.connect(Socket::View)).collect();
+    let idle: Vec<_> = (0..96).map(|_| gate.connect(Socket::View)).collect();
     let said = read(gate.connect(Socket::View));
     assert_eq!((said.status, &said.body["code"]), (503, &json!("unavailable")));
     assert_eq!(gate.get(Socket::Control, "/v1/status").status, 200);

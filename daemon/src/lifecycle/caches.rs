@@ -36,7 +36,7 @@ impl CacheOperations for Daemon {
     }
 }
 
-fn status(server: &Server) -> Option<api::CacheStatus> {
+pub(super) fn status(server: &Server) -> Option<api::CacheStatus> {
     let counts = server.answers.statistics()?;
     let rules = &server.settings.answers.cache;
     Some(api::CacheStatus {

@@ -38,6 +38,8 @@ pub struct Daemon {
     pub(super) history: Mutex<History>,
     /// Permits to ask a server for its tools.
     pub(super) asking: Semaphore,
+    /// The last day of what the console draws.
+    pub(super) graphs: Arc<crate::observe::history::History>,
     logging: Logging,
     pub(super) file: PathBuf,
     instance: String,
@@ -64,6 +66,7 @@ impl Daemon {
             cores,
             history: Mutex::new(history),
             asking: Semaphore::new(super::offer::AT_ONCE),
+            graphs: Arc::default(),
             logging,
             file,
             instance: crate::sessions::SessionId::random().to_string(),

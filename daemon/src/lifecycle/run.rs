@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::boot::{Boot, boot};
 use super::daemon::Daemon;
 use super::pulse::Pulse;
+use super::sampled::Samples;
 use super::signals::{self, Request};
 use super::watchdog::Watchdog;
 use super::{notify, refused, shutdown, status, sweep};
@@ -25,6 +26,7 @@ use crate::gate::Gate;
 use crate::limits::quotas;
 use crate::listen::bind::Passed;
 use crate::listen::listeners::Listeners;
+use crate::observe::history;
 use crate::observe::logging::Logging;
 use crate::policy::Policy;
 use crate::servers::endpoints::{checks, warm};
@@ -92,6 +94,8 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     }
     daemon.look_at_units();
     sweep::start(&cores);
+    let _past = history::Keeper::start(&daemon.graphs, Samples::of(&daemon), &settings.daemon.state_dir)
+        .map_err(|problem| format!("the history cannot be kept: {problem}"))?;
     let _pulse = Pulse::start(&gate, &cores).map_err(|problem| format!("the load cannot be watched: {problem}"))?;
     checks::start(&cores);
     warm::start(&cores);

@@ -1,5 +1,6 @@
 //! What the daemon tells about itself.
 
+pub mod history;
 pub mod ledger;
 pub mod logging;
 pub mod panics;

@@ -109,7 +109,8 @@ fn cpu_time() -> Duration {
 }
 
 /// Bytes of memory that the process has in use.
-fn resident() -> Option<u64> {
+#[must_use]
+pub fn resident() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)

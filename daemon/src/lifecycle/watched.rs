@@ -1,0 +1,122 @@
+//! The daemon as those see it who watch it: every topic, from what the cores publish.
+
+use std::cmp::Reverse;
+
+use toolgate_admin_api as api;
+use toolgate_protocol::history::Span;
+
+use super::caches;
+use super::daemon::Daemon;
+use crate::admin::watch::{Question, Subject};
+use crate::admin::{LimitOperations, Operations, WatchOperations};
+use crate::policy::Policy;
+use crate::servers::Server;
+
+/// Servers and tools of the overview that need a look most.
+const WORST: usize = 5;
+
+/// Things of the overview that have a bound.
+const SATURATION: usize = 12;
+
+impl WatchOperations for Daemon {
+    fn topic(&self, question: &Question) -> api::Topic {
+        match question.subject {
+            Subject::Overview => api::Topic::Overview(Box::new(self.overview())),
+            Subject::Servers => api::Topic::Servers(self.server_rows(&self.gate.policy.load())),
+            Subject::Sessions => api::Topic::Sessions(api::Sessions::default()),
+            Subject::Tools => api::Topic::Tools(api::Tools::default()),
+            Subject::Limits => api::Topic::Limits(self.limits()),
+            Subject::Clients => api::Topic::Clients(api::Clients::default()),
+            Subject::Health => api::Topic::Health(Box::default()),
+            Subject::Calls => api::Topic::Calls(api::Calls::default()),
+            Subject::Queues => api::Topic::Queues(self.queues()),
+            Subject::Config => api::Topic::Config(Box::new(self.config())),
+        }
+    }
+
+    fn past(&self, names: &[String], span: Span) -> api::History {
+        self.graphs.answer(names, span)
+    }
+}
+
+impl Daemon {
+    fn overview(&self) -> api::Overview {
+        let policy = self.gate.policy.load_full();
+        let mut servers = self.server_rows(&policy);
+        let status = api::Status { servers: Vec::new(), ..self.status() };
+        let traffic = api::Traffic { in_flight: status.calls_in_flight, ..api::Traffic::default() };
+        let saturation = self.saturation(&status, &servers, &policy);
+        servers.sort_by_key(|row| Reverse(need(row)));
+        servers.truncate(WORST);
+        api::Overview {
+            status,
+            traffic,
+            heat: Vec::new(),
+            saturation,
+            worst_servers: servers,
+            worst_tools: Vec::new(),
+            alerts: Vec::new(),
+            process: api::Process::default(),
+        }
+    }
+
+    pub(super) fn server_rows(&self, policy: &Policy) -> Vec<api::ServerRow> {
+        let servers = policy.settings.servers.values();
+        servers
+            .map(|settings| {
+                let running = policy.servers.get(&settings.name);
+                row(Self::server_status(&self.gate, policy, settings), running.map(AsRef::as_ref))
+            })
+            .collect()
+    }
+
+    fn saturation(&self, status: &api::Status, servers: &[api::ServerRow], policy: &Policy) -> Vec<api::Saturation> {
+        let bounds = &policy.settings.daemon;
+        let mut all = vec![
+            full("connections", status.connections, bounds.max_connections as u64),
+            full("sessions", self.gate.sessions.len() as u64, bounds.max_sessions as u64),
+        ];
+        for row in servers {
+            let name = &row.status.name;
+            let known =
+                [("calls", row.status.in_flight, row.max_calls), ("queue", row.status.waiting, Some(row.max_waiting))];
+            let known =
+                known.into_iter().filter_map(|(what, used, max)| Some((what, used, max.filter(|max| *max > 0)?)));
+            all.extend(known.map(|(what, used, max)| full(&format!("{what}:{name}"), used, max)));
+            let instances = row.status.instances.as_ref();
+            all.extend(instances.map(|instances| full(&format!("instances:{name}"), instances.running, instances.max)));
+        }
+        all.sort_by_key(|one| Reverse(one.used.saturating_mul(1_000_000) / one.max.max(1)));
+        all.truncate(SATURATION);
+        all
+    }
+}
+
+/// A server with what it does.
+fn row(status: api::ServerStatus, running: Option<&Server>) -> api::ServerRow {
+    let seen = running.map(|server| server.queue.snapshot());
+    let in_flight = status.in_flight;
+    api::ServerRow {
+        status,
+        traffic: api::Traffic { in_flight, ..api::Traffic::default() },
+        max_calls: seen.map(|seen| seen.cap as u64),
+        max_waiting: running.map_or(0, |server| server.settings.queue.max_size as u64),
+        oldest_ms: seen.map_or(0, |seen| u64::try_from(seen.oldest.as_millis()).unwrap_or(u64::MAX)),
+        cache: running.and_then(caches::status),
+    }
+}
+
+/// How much a server needs a look: what does not work first, then who waits, then what fails.
+fn need(row: &api::ServerRow) -> (bool, u64, u64) {
+    let failing = row.traffic.errors_per_second + row.traffic.refused_per_second;
+    (row.status.state.is_bad(), row.oldest_ms, thousandths(failing))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for sorting")]
+fn thousandths(rate: f64) -> u64 {
+    (rate * 1000.0) as u64
+}
+
+fn full(what: &str, used: u64, max: u64) -> api::Saturation {
+    api::Saturation { what: what.to_owned(), used, max }
+}
