@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use crate::gate::Gate;
 use crate::listen::drain::Drain;
 use crate::policy::Policy;
+use crate::running::Running;
 
 /// What one core holds of a value that all share: counted without atomics.
 type Held<T> = Rc<Arc<T>>;
@@ -58,6 +59,8 @@ pub struct Core {
     pub drain: Drain,
     /// What all cores share.
     pub gate: Arc<Gate>,
+    /// Calls that run here.
+    pub running: Running,
     /// Encoders at work on long answers.
     pub encoders: Cell<u32>,
     policy: RefCell<Held<Policy>>,
@@ -68,7 +71,7 @@ impl Core {
     #[must_use]
     pub fn new(index: usize, load: Arc<Load>, gate: Arc<Gate>) -> Self {
         let policy = RefCell::new(held(gate.policy.load_full()));
-        Self { index, load, drain: Drain::default(), gate, encoders: Cell::new(0), policy }
+        Self { index, load, drain: Drain::default(), gate, running: Running::default(), encoders: Cell::new(0), policy }
     }
 
     /// What holds for a call that starts now; the call keeps what it took.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
+use crate::running::Stage;
 use crate::servers::Server;
 use crate::servers::queue::{Flow, Permit, Reason, Refusal};
 
@@ -18,6 +19,7 @@ pub async fn admit(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure>
         (waited.map_err(|refused| refusal(server, refused))?, Instant::now())
     };
     server.use_now();
+    call.mark.reaches(Stage::Server);
     call.permits.push(permit);
     call.times.admitted = Some(at);
     Ok(())

@@ -18,6 +18,7 @@ use crate::failure::{Failure, Kind};
 use crate::observe::Shown;
 use crate::observe::logging::ACCESS;
 use crate::observe::panics;
+use crate::running::Stage;
 
 /// What the log says of a call whose client did not wait for the answer; no status that is sent.
 const CLIENT_GONE: u16 = 499;
@@ -52,6 +53,7 @@ impl Entry {
             self.bytes = response.body().size_hint().lower();
             return response;
         }
+        self.call.mark.reaches(Stage::Stream);
         let ending = Ending::of(&self.call, &response);
         response.map(|body| match body {
             Body::Stream(inner) => Body::stream(Recorded { inner, ending, entry: self }),
@@ -125,6 +127,10 @@ impl http_body::Body for Recorded {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(failure) = this.entry.call.mark.ordered() {
+            this.entry.failed(&failure);
+            return Poll::Ready(this.ending.cut(&this.entry.call, &failure).map(|said| said.map(Frame::data)));
+        }
         if let Poll::Ready(last) = this.ending.poll(context) {
             return Poll::Ready(last.map(|said| said.map(Frame::data)));
         }
