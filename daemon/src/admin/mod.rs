@@ -3,10 +3,12 @@
 //! `lifecycle` starts this once with its [`Operations`]. It lives on an OS thread with a runtime of its
 //! own and waits for no core, so that it answers when the data plane is saturated.
 
+pub mod audit;
 pub mod operations;
 mod routes;
 mod serve;
 mod socket;
+pub mod steer;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,9 +20,11 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use toolgate_admin_api::Socket;
 
+pub use audit::Audit;
 pub use operations::{CacheOperations, EndpointOperations, LimitOperations, Operations, Peer, ToolOperations};
 use serve::Door;
 use socket::Bound;
+pub use steer::{AuditOperations, SteerOperations};
 
 /// How often the heartbeat grows.
 pub const HEARTBEAT: Duration = Duration::from_millis(250);

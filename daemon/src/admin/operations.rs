@@ -13,11 +13,21 @@ use toolgate_admin_api::{
 };
 use toolgate_protocol::breaker::State;
 
+use super::steer::{AuditOperations, SteerOperations};
 use crate::servers::endpoints::Mode;
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
 /// and may be called at the same time.
-pub trait Operations: ToolOperations + CacheOperations + EndpointOperations + LimitOperations + Send + Sync {
+pub trait Operations:
+    ToolOperations
+    + CacheOperations
+    + EndpointOperations
+    + LimitOperations
+    + AuditOperations
+    + SteerOperations
+    + Send
+    + Sync
+{
     /// Who answers, and which revision runs. Called for every answer: a few atomic reads.
     fn version(&self) -> Version;
 

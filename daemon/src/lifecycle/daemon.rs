@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::history::History;
 use super::{endpoints, instances, notify, queues, status, units};
-use crate::admin::{Operations, Peer};
+use crate::admin::{Audit, Operations, Peer};
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
 use crate::gate::Gate;
@@ -38,7 +38,9 @@ pub struct Daemon {
     pub(super) history: Mutex<History>,
     /// Permits to ask a server for its tools.
     pub(super) asking: Semaphore,
-    logging: Logging,
+    /// Who changed what.
+    pub(super) audit: Audit,
+    pub(super) logging: Logging,
     pub(super) file: PathBuf,
     instance: String,
     started: SystemTime,
@@ -58,12 +60,14 @@ impl Daemon {
         history: History,
     ) -> Self {
         let now = SystemTime::now();
+        let audit = Audit::start(kept(&gate).as_deref());
         Self {
             gate,
             listeners: Mutex::new(listeners),
             cores,
             history: Mutex::new(history),
             asking: Semaphore::new(super::offer::AT_ONCE),
+            audit,
             logging,
             file,
             instance: crate::sessions::SessionId::random().to_string(),
@@ -193,6 +197,8 @@ impl Daemon {
             .chain(left_out(policy))
             .chain(kept)
             .chain(defects())
+            .chain(self.audit.trouble())
+            .chain(self.gate.steering.trouble())
             .collect()
     }
 
@@ -251,6 +257,12 @@ impl Daemon {
             instances: running.and_then(|server| server.instances()).map(|known| instances::status(known, false)),
         }
     }
+}
+
+/// The state folder, where this process has it.
+fn kept(gate: &Gate) -> Option<PathBuf> {
+    let policy = gate.policy.load();
+    policy.state.as_ref().map(|_| policy.settings.daemon.state_dir.clone())
 }
 
 /// What a reload would do.

@@ -18,6 +18,7 @@ pub mod run;
 pub mod shutdown;
 pub mod signals;
 mod status;
+mod steer;
 pub mod sweep;
 mod units;
 pub mod watchdog;
