@@ -26,6 +26,7 @@ use crate::observe::ledger::Place;
 use crate::policy::{Entrance, Policy, View};
 use crate::provenance::Provenance;
 use crate::relay::names::Routed;
+use crate::running::Mark;
 use crate::servers::queue::Permit;
 use crate::sessions::{Busy, Session};
 
@@ -84,6 +85,8 @@ pub struct Call {
     pub id: CallId,
     /// When its head was read.
     pub started: Instant,
+    /// Its place among the calls that run on its core.
+    pub mark: Mark,
     /// The core that serves it.
     pub core: Rc<Core>,
     /// The connection that it came on.
@@ -178,10 +181,11 @@ impl Call {
             Some(entrance) => Arc::clone(entrance),
             None => Arc::new(Entrance::new(Arc::clone(&connection.listener))),
         };
-        let now = Instant::now();
+        let (now, id) = (Instant::now(), CallId::mint());
         Self {
-            id: CallId::mint(),
+            id,
             started: now,
+            mark: Mark::new(core, id),
             core: Rc::clone(core),
             connection: Rc::clone(connection),
             address: connection.peer.ip(),
@@ -233,10 +237,13 @@ impl Call {
     /// A call of the same client for one message of the batch that this one brought.
     #[must_use]
     pub fn part(&self, headers: &Arc<HeaderMap>, message: Message) -> Self {
-        let now = Instant::now();
+        let (now, id) = (Instant::now(), CallId::mint());
+        let mark = Mark::new(&self.core, id);
+        mark.of_client(self.client().number);
         Self {
-            id: CallId::mint(),
+            id,
             started: now,
+            mark,
             headers: Arc::clone(headers),
             message: Some(message),
             is_part: true,
@@ -251,6 +258,7 @@ impl Call {
         Self {
             id: self.id,
             started: self.started,
+            mark: self.mark.again(),
             core: Rc::clone(&self.core),
             connection: Rc::clone(&self.connection),
             address: self.address,

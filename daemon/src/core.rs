@@ -14,6 +14,7 @@ use crate::gate::Gate;
 use crate::listen::drain::Drain;
 use crate::observe::ledger::Desk;
 use crate::policy::Policy;
+use crate::running::Running;
 
 /// What one core holds of a value that all share: counted without atomics.
 type Held<T> = Rc<Arc<T>>;
@@ -61,6 +62,8 @@ pub struct Core {
     pub gate: Arc<Gate>,
     /// What its calls leave behind.
     pub desk: Desk,
+    /// Calls that run here.
+    pub running: Running,
     /// Encoders at work on long answers.
     pub encoders: Cell<u32>,
     policy: RefCell<Held<Policy>>,
@@ -72,7 +75,8 @@ impl Core {
     pub fn new(index: usize, load: Arc<Load>, gate: Arc<Gate>) -> Self {
         let policy = RefCell::new(held(gate.policy.load_full()));
         let desk = gate.ledger.desk();
-        Self { index, load, drain: Drain::default(), gate, desk, encoders: Cell::new(0), policy }
+        let (drain, running) = (Drain::default(), Running::default());
+        Self { index, load, drain, gate, desk, running, encoders: Cell::new(0), policy }
     }
 
     /// What holds for a call that starts now; the call keeps what it took.

@@ -13,6 +13,7 @@ use crate::policy::Policy;
 use crate::relay::crossing::parked::Parked;
 use crate::seal::Seal;
 use crate::sessions;
+use crate::steering::Steering;
 
 /// The shared state of the daemon. Everything in it is read without waiting.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Gate {
     pub parked: Parked,
     /// What systemd's units lack, with the command that mends it.
     pub units: ArcSwapOption<String>,
+    /// What operators changed by hand.
+    pub steering: Steering,
     /// Seals cursors and other state that clients carry.
     pub seal: Seal,
     /// When the process began to serve.
@@ -78,6 +81,8 @@ impl Gate {
     /// A gate in force with this policy.
     pub fn new(policy: Policy) -> Arc<Self> {
         let state = policy.state.clone();
+        // Where another process has the state, this one keeps nothing there.
+        let kept = state.as_ref().map(|_| policy.settings.daemon.state_dir.clone());
         Arc::new(Self {
             settings: Arc::new(ArcSwap::new(Arc::clone(&policy.settings))),
             policy: ArcSwap::from_pointee(policy),
@@ -88,6 +93,7 @@ impl Gate {
             overload: Overload::default(),
             parked: Parked::default(),
             units: ArcSwapOption::empty(),
+            steering: Steering::open(kept),
             seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),
             started: Instant::now(),
         })

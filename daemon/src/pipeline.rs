@@ -14,12 +14,12 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{self, Failure};
-use crate::listen::connection::Connection;
+use crate::listen::connection::{Connection, Protocol};
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
     address, batch, compress, contain, ending, forward, identify, limit, loops, read, route, secure, session, shed,
-    unread,
+    suspended, unread,
 };
 
 /// Takes up one HTTP request, for [`serve`].
@@ -35,11 +35,12 @@ pub fn begin(
 /// Answers one HTTP request.
 pub async fn serve(mut entry: Box<Entry>, mut unread: Option<Incoming>) -> Response<Body> {
     let (core, protocol, id) = (Rc::clone(&entry.call.core), entry.call.connection.protocol, entry.call.id);
+    let at = entry.call.mark.at();
     let outcome = {
         // Pinned here and lent: handed on by value it would be held twice for as long as the call runs.
         let work = pin!(answer(&mut entry.call, &mut unread));
         // When the time to drain is up, an error now is better than a connection that breaks.
-        ending::unless_cut_off(&core, protocol, pin!(contain::contained(id, work))).await
+        ending::unless_cut_off(&core, at, protocol, pin!(contain::contained(id, work))).await
     };
     let mut response = match outcome {
         Ok(response) => response,
@@ -65,13 +66,14 @@ async fn refuse(entry: &mut Entry, unread: Option<Incoming>, failure: Failure) -
 /// Answers one message of a batch.
 pub async fn part(call: Call) -> Response<Body> {
     let mut entry = Entry::begin(call);
-    let (core, protocol, id) = (Rc::clone(&entry.call.core), entry.call.connection.protocol, entry.call.id);
+    let (core, at, id) = (Rc::clone(&entry.call.core), entry.call.mark.at(), entry.call.id);
     let outcome = {
         let work = pin!(async {
             batch::fits(&entry.call)?;
             message(&mut entry.call).await
         });
-        ending::unless_cut_off(&core, protocol, pin!(contain::contained(id, work))).await
+        // It is a task of its own, as a stream of HTTP/2 is.
+        ending::unless_cut_off(&core, at, Protocol::Http2, pin!(contain::contained(id, work))).await
     };
     let mut response = outcome.unwrap_or_else(|failure| {
         entry.failed(&failure);
@@ -97,6 +99,8 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
     limit::early(call)?;
     // The envelope: method, names, ids, era. The body stays as it came.
     read::read(call, unread).await?;
+    // Whoever the operator suspended reads why, in the form of its era.
+    suspended::check(call)?;
     // A stream that was reset meanwhile ends here, before anybody works for it.
     read::heed_reset(call).await;
     // Several messages in one body, of the revision that has them, go on as calls of their own.

@@ -104,6 +104,9 @@ pub struct ClientOutcome {
     pub applied: bool,
     /// It is suspended, or would be.
     pub suspended: bool,
+    /// It was suspended already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<bool>,
     /// Sessions that ended.
     pub sessions: u64,
     /// Calls in flight that ended.

@@ -3,6 +3,7 @@
 //! `lifecycle` starts this once with its [`Operations`]. It lives on an OS thread with a runtime of its
 //! own and waits for no core, so that it answers when the data plane is saturated.
 
+pub mod audit;
 mod lines;
 pub mod operations;
 mod patience;
@@ -10,6 +11,7 @@ pub mod query;
 mod routes;
 mod serve;
 mod socket;
+pub mod steer;
 mod streams;
 pub mod watch;
 
@@ -23,12 +25,14 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use toolgate_admin_api::Socket;
 
+pub use audit::Audit;
 pub use operations::{
     CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
     WatchOperations,
 };
 use serve::Door;
 use socket::Bound;
+pub use steer::{AuditOperations, SteerOperations};
 use streams::Streams;
 
 /// How often the heartbeat grows.

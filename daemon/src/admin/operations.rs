@@ -16,6 +16,7 @@ use toolgate_protocol::breaker::State;
 use toolgate_protocol::history::Span;
 
 use super::query::TableQuery;
+use super::steer::{AuditOperations, SteerOperations};
 use super::watch::Question;
 use crate::servers::endpoints::Mode;
 
@@ -28,6 +29,8 @@ pub trait Operations:
     + LimitOperations
     + LedgerOperations
     + WatchOperations
+    + AuditOperations
+    + SteerOperations
     + Send
     + Sync
 {

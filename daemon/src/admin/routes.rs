@@ -10,6 +10,7 @@ use toolgate_admin_api::{ApiError, ErrorCode, History, Socket};
 use toolgate_protocol::breaker::State;
 use toolgate_protocol::history::{self, Span};
 
+use super::audit;
 use super::operations::{Operations, Peer};
 use super::query::{Parameters, TableQuery};
 use super::watch::order;
@@ -86,6 +87,13 @@ pub(super) static ROUTES: &[Route] = &[
     change(Method::DELETE, "/v1/limits/{}/override", |daemon, request| {
         json(&daemon.revert_limit(&request.peer, &name(request)?, &body(request)?, request.if_match)?)
     }),
+    post("/v1/sessions/{}/end", |daemon, request| json(&daemon.end_session(&request.named, &body(request)?)?)),
+    post("/v1/sessions/end", |daemon, request| json(&daemon.end_sessions(&body(request)?)?)),
+    post("/v1/clients/{}/suspend", |daemon, request| {
+        json(&daemon.suspend(&request.peer, &name(request)?, &body(request)?)?)
+    }),
+    post("/v1/clients/{}/resume", |daemon, request| json(&daemon.resume_client(&name(request)?, &body(request)?)?)),
+    guarded("/v1/audit", |daemon, request| json(&daemon.audit(limit(request, audit::REMEMBERED)?))),
     post("/v1/config/check", |daemon, _| json(&daemon.check())),
     post("/v1/config/reload", |daemon, request| {
         json(&daemon.reload(&request.peer, &body(request)?, request.if_match)?)
@@ -110,6 +118,16 @@ const fn change(method: Method, path: &'static str, run: fn(&dyn Operations, &Re
 }
 
 impl Route {
+    /// Whether it changes something, and belongs into the record. To look at the files changes nothing.
+    pub(super) fn changes(&self) -> bool {
+        self.method != Method::GET && self.path != "/v1/config/check"
+    }
+
+    /// Does what was asked, and records it where it is a change.
+    pub(super) fn answer(&self, daemon: &dyn Operations, request: &Request) -> Answer {
+        if self.changes() { audit::watched(self, daemon, request) } else { (self.run)(daemon, request) }
+    }
+
     /// What `path` has in the place of `{}`, where it is a path of this row; a fixed path has nothing there.
     fn named<'a>(&self, path: &'a str) -> Option<&'a str> {
         let Some((before, after)) = self.path.split_once("{}") else { return (self.path == path).then_some("") };
@@ -178,6 +196,17 @@ fn breaker(daemon: &dyn Operations, request: &Request, wanted: State) -> Answer 
     json(&daemon.breaker(&request.peer, &request.named, wanted, &body(request)?)?)
 }
 
+/// `limit` of the query: how many at most.
+fn limit(request: &Request, most: usize) -> Result<usize, ApiError> {
+    let written = request.query.split('&').find_map(|part| part.strip_prefix("limit="));
+    let Some(written) = written else { return Ok(most) };
+    written.parse().map(|limit: usize| limit.min(most)).map_err(|_| {
+        ApiError::new(ErrorCode::BadRequest, "`limit` is not a number.")
+            .remedy("Write such as ?limit=20.")
+            .field("limit")
+    })
+}
+
 /// The revision that the path names.
 fn number(request: &Request) -> Result<u64, ApiError> {
     request.named.parse().map_err(|_| {
@@ -188,7 +217,7 @@ fn number(request: &Request) -> Result<u64, ApiError> {
 }
 
 /// The name that the path has, which an operator has chosen: what a path cannot have stands there as `%` and two digits.
-fn name(request: &Request) -> Result<String, ApiError> {
+pub(super) fn name(request: &Request) -> Result<String, ApiError> {
     let mut bytes = Vec::new();
     let mut pieces = request.named.split('%');
     bytes.extend(pieces.next().unwrap_or_default().bytes());

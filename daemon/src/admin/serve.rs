@@ -17,6 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use toolgate_admin_api::{ApiError, ErrorCode, INSTANCE_HEADER, Socket};
 
+use super::audit;
 use super::lines::Lines;
 use super::operations::{Operations, Peer};
 use super::patience::Patient;
@@ -157,18 +158,17 @@ fn whole(body: Vec<u8>) -> Body {
 /// Runs the route. Its function may read files, so it runs beside the sockets' loop.
 async fn ask(head: &http::request::Parts, body: Incoming, door: &Door, peer: Peer) -> Answer {
     refuse_browsers(&head.headers)?;
-    let (route, named) = routes::find(&head.method, head.uri.path(), door.socket, &door.control_path)?;
+    let path = head.uri.path();
+    let found = routes::find(&head.method, path, door.socket, &door.control_path);
+    if door.socket == Socket::View && head.method != http::Method::GET {
+        audit::refused(&peer, &head.method, path);
+    }
+    let (route, named) = found?;
     let if_match = if_match(&head.headers)?;
-    let request = Request {
-        peer,
-        if_match,
-        named: named.to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        body: read(body).await?,
-    };
+    let (named, query) = (named.to_owned(), head.uri.query().unwrap_or_default().to_owned());
+    let request = Request { peer, if_match, named, query, body: read(body).await? };
     let operations = Arc::clone(&door.operations);
-    let run = route.run;
-    tokio::task::spawn_blocking(move || run(operations.as_ref(), &request)).await.unwrap_or_else(|error| {
+    tokio::task::spawn_blocking(move || route.answer(operations.as_ref(), &request)).await.unwrap_or_else(|error| {
         tracing::error!(path = route.path, %error, "An admin operation panicked");
         Err(ApiError::new(ErrorCode::Internal, "The daemon failed at this; its log says how."))
     })

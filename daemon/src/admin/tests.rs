@@ -10,11 +10,11 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use toolgate_admin_api as api;
 use toolgate_admin_api::{
-    ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, BreakerState, Caches, CallLife, Calls,
-    CheckOutcome, ClearOutcome, ClearRequest, Clients, ConfigView, EndpointMode, ErrorCode, HistoryView, LimitsView,
-    ModeOutcome, ModeRequest, OverrideOutcome, OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome,
-    RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions, Status, ToolChanges,
-    ToolRow, Tools, Version,
+    ApiError, ApproveOutcome, ApproveRequest, Audit, AuditRecord, BreakerOutcome, BreakerRequest, BreakerState, Caches,
+    CallLife, Calls, Change, CheckOutcome, ClearOutcome, ClearRequest, ClientOutcome, Clients, ConfigView, EndMatching,
+    EndOutcome, EndpointMode, ErrorCode, HistoryView, LimitsView, ModeOutcome, ModeRequest, OverrideOutcome,
+    OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision,
+    ServerStatus, ServerTools, SessionDetail, Sessions, Status, SuspendRequest, ToolChanges, ToolRow, Tools, Version,
 };
 use toolgate_protocol::breaker::State;
 use toolgate_protocol::history::Span;
@@ -36,6 +36,7 @@ struct Fake {
     /// Bytes of a topic, about.
     length: AtomicUsize,
     reloads: Mutex<Vec<(Peer, ReloadRequest)>>,
+    records: Mutex<Vec<AuditRecord>>,
     /// A reload says on the first that it runs, then waits for the second.
     slow: Option<(Sender<()>, Mutex<Receiver<()>>)>,
 }
@@ -63,6 +64,35 @@ impl WatchOperations for Fake {
             ..Default::default()
         });
         api::History { series: series.collect(), oldest_ms: 0 }
+    }
+}
+
+impl AuditOperations for Fake {
+    fn record(&self, record: AuditRecord) {
+        self.records.lock().expect("lock").push(record);
+    }
+
+    fn audit(&self, most: usize) -> Audit {
+        let records = self.records.lock().expect("lock");
+        Audit { records: records.iter().take(most).cloned().collect() }
+    }
+}
+
+impl SteerOperations for Fake {
+    fn end_session(&self, _handle: &str, request: &Change) -> Result<EndOutcome, ApiError> {
+        Ok(EndOutcome { applied: !request.dry_run, ..EndOutcome::default() })
+    }
+
+    fn end_sessions(&self, request: &EndMatching) -> Result<EndOutcome, ApiError> {
+        Ok(EndOutcome { applied: !request.dry_run, ..EndOutcome::default() })
+    }
+
+    fn suspend(&self, _peer: &Peer, client: &str, request: &SuspendRequest) -> Result<ClientOutcome, ApiError> {
+        Ok(ClientOutcome { client: client.into(), applied: !request.dry_run, ..ClientOutcome::default() })
+    }
+
+    fn resume_client(&self, client: &str, request: &Change) -> Result<ClientOutcome, ApiError> {
+        Ok(ClientOutcome { client: client.into(), applied: !request.dry_run, ..ClientOutcome::default() })
     }
 }
 
@@ -492,4 +522,44 @@ fn endpoints_and_breakers_are_steered_from_the_control_socket_only() {
     assert_eq!(gate.post(Socket::View, "/v1/breakers/weather/reset", "", "").status, 403);
     assert_eq!(gate.post(Socket::Control, "/v1/servers/weather/drain", "", r#"{"when":5}"#).status, 400);
     assert_eq!(gate.get(Socket::View, "/v1/servers").body, json!([]));
+}
+
+/// Every route that changes something leaves a record, refused or done, and a rehearsal leaves none.
+#[test]
+fn no_change_forgets_its_record() {
+    let gate = start(Fake::default());
+    let changes: Vec<_> = routes::ROUTES.iter().filter(|route| route.changes()).collect();
+    assert!(changes.len() > 10, "{}", changes.len());
+    for route in changes {
+        let path = route.path.replace("{}", "web");
+        let ask = |body: &str, headers: &str| {
+            let (method, length) = (&route.method, body.len());
+            let head = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n{headers}");
+            gate.send(Socket::Control, &format!("{head}content-length: {length}\r\n\r\n{body}"))
+        };
+        let newest = || gate.daemon.records.lock().expect("lock").pop();
+        let said = ask(r#"{"reason":"why \u001b[2J"}"#, "");
+        let record = newest().unwrap_or_else(|| panic!("{path} left no record: {} {}", said.status, said.body));
+        assert_eq!(record.uid, rustix::process::getuid().as_raw(), "{path}");
+        assert_eq!(record.pid, i32::try_from(std::process::id()).ok(), "{path}");
+        assert_eq!(record.reason.as_deref(), Some(r"why \u{1b}[2J"), "{path}");
+        assert_eq!((record.outcome == "done"), (said.status == 200), "{path}: {}", record.outcome);
+        assert!(record.action.split_once('.').is_some_and(|(noun, verb)| !noun.is_empty() && !verb.is_empty()));
+        assert!(!path.contains("web") || record.target == "web", "{path}: {}", record.target);
+        let said = ask(r#"{"reason":"late"}"#, "if-match: \"6\"\r\n");
+        assert_eq!(said.status, 409, "{path} takes a stale revision: {}", said.body);
+        let record = newest().unwrap_or_else(|| panic!("{path} left no record of a refusal"));
+        assert_ne!(record.outcome, "done", "{path}");
+        ask(r#"{"dry_run":true}"#, "");
+        assert!(newest().is_none(), "{path} recorded a rehearsal");
+        assert_eq!(
+            gate.send(
+                Socket::View,
+                &format!("{} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n", route.method)
+            )
+            .status,
+            403
+        );
+        assert!(newest().is_none(), "{path} lets the view socket fill the record");
+    }
 }

@@ -55,6 +55,12 @@ pub enum Kind {
     EraUnsupported,
     /// A session id is required.
     SessionRequired,
+    /// The operator lets this client do nothing.
+    Suspended,
+    /// The operator ended the call.
+    Stopped,
+    /// The operator switched the tool off.
+    ToolDisabled,
     /// No such session, or another client's.
     SessionUnknown,
     /// No such tool, prompt or resource, or none that this client may use.
@@ -96,7 +102,7 @@ impl Kind {
             Self::PathUnknown | Self::SessionUnknown | Self::MethodUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::HostRefused => StatusCode::MISDIRECTED_REQUEST,
-            Self::AddressRefused | Self::OriginRefused => StatusCode::FORBIDDEN,
+            Self::AddressRefused | Self::OriginRefused | Self::Suspended => StatusCode::FORBIDDEN,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -111,7 +117,7 @@ impl Kind {
             | Self::SessionRequired
             | Self::EventUnknown => StatusCode::BAD_REQUEST,
             Self::EventsLost => StatusCode::GONE,
-            Self::InvalidParams | Self::NameUnknown | Self::Cancelled => StatusCode::OK,
+            Self::InvalidParams | Self::NameUnknown | Self::ToolDisabled | Self::Cancelled => StatusCode::OK,
             // 503 and not 429: some clients throw the body of a 429 away, and with it the words for the agent.
             Self::Limited
             | Self::QueueFull
@@ -119,6 +125,7 @@ impl Kind {
             | Self::Overloaded
             | Self::Draining
             | Self::NoRoom
+            | Self::Stopped
             | Self::BreakerOpen
             | Self::ServerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::ServerTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -133,7 +140,7 @@ impl Kind {
             Self::Parse => code::PARSE_ERROR,
             Self::InvalidRequest => code::INVALID_REQUEST,
             Self::MethodUnknown => code::METHOD_NOT_FOUND,
-            Self::InvalidParams | Self::NameUnknown | Self::MetaMissing => code::INVALID_PARAMS,
+            Self::InvalidParams | Self::NameUnknown | Self::ToolDisabled | Self::MetaMissing => code::INVALID_PARAMS,
             Self::HeaderMismatch => code::HEADER_MISMATCH,
             Self::VersionUnsupported => code::UNSUPPORTED_PROTOCOL_VERSION,
             Self::Limited => code::gateway_code(429),
@@ -150,6 +157,9 @@ impl Kind {
             Self::MethodUnknown
                 | Self::InvalidParams
                 | Self::NameUnknown
+                | Self::Suspended
+                | Self::Stopped
+                | Self::ToolDisabled
                 | Self::Limited
                 | Self::QueueFull
                 | Self::QueueTimeout
@@ -187,6 +197,9 @@ impl Kind {
             Self::BreakerOpen | Self::ServerUnavailable | Self::ServerTimeout | Self::ServerGarbage => Side::Server,
             Self::QueueFull
             | Self::QueueTimeout
+            | Self::Suspended
+            | Self::Stopped
+            | Self::ToolDisabled
             | Self::Overloaded
             | Self::Draining
             | Self::NoRoom
@@ -219,6 +232,9 @@ impl Kind {
             Self::SessionRequired => "session-required",
             Self::SessionUnknown => "session-unknown",
             Self::NameUnknown => "name-unknown",
+            Self::Suspended => "suspended",
+            Self::Stopped => "stopped",
+            Self::ToolDisabled => "tool-disabled",
             Self::Limited => "limited",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",

@@ -91,7 +91,8 @@ fn flow(client: u64, tier: Option<&Tier>) -> Flow {
     }
 }
 
-fn number(id: &str) -> u64 {
+/// A client's id as a number.
+pub fn number(id: &str) -> u64 {
     static STATE: LazyLock<foldhash::fast::RandomState> = LazyLock::new(foldhash::fast::RandomState::default);
     STATE.hash_one(id)
 }

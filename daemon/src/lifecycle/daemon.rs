@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::history::History;
 use super::{endpoints, instances, notify, queues, status, units};
-use crate::admin::{Operations, Peer};
+use crate::admin::{Audit, Operations, Peer};
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
 use crate::gate::Gate;
@@ -40,7 +40,9 @@ pub struct Daemon {
     pub(super) asking: Semaphore,
     /// The last day of what the console draws.
     pub(super) graphs: Arc<crate::observe::history::History>,
-    logging: Logging,
+    /// Who changed what.
+    pub(super) audit: Audit,
+    pub(super) logging: Logging,
     pub(super) file: PathBuf,
     instance: String,
     started: SystemTime,
@@ -60,6 +62,7 @@ impl Daemon {
         history: History,
     ) -> Self {
         let now = SystemTime::now();
+        let audit = Audit::start(kept(&gate).as_deref());
         Self {
             gate,
             listeners: Mutex::new(listeners),
@@ -67,6 +70,7 @@ impl Daemon {
             history: Mutex::new(history),
             asking: Semaphore::new(super::offer::AT_ONCE),
             graphs: Arc::default(),
+            audit,
             logging,
             file,
             instance: crate::sessions::SessionId::random().to_string(),
@@ -196,6 +200,8 @@ impl Daemon {
             .chain(left_out(policy))
             .chain(kept)
             .chain(defects())
+            .chain(self.audit.trouble())
+            .chain(self.gate.steering.trouble())
             .collect()
     }
 
@@ -254,6 +260,12 @@ impl Daemon {
             instances: running.and_then(|server| server.instances()).map(|known| instances::status(known, false)),
         }
     }
+}
+
+/// The state folder, where this process has it.
+fn kept(gate: &Gate) -> Option<PathBuf> {
+    let policy = gate.policy.load();
+    policy.state.as_ref().map(|_| policy.settings.daemon.state_dir.clone())
 }
 
 /// What a reload would do.

@@ -20,6 +20,7 @@ mod sampled;
 pub mod shutdown;
 pub mod signals;
 mod status;
+mod steer;
 pub mod sweep;
 mod units;
 pub mod watchdog;

@@ -38,6 +38,8 @@ pub(super) const NEXT_REQUEST: Duration = Duration::from_millis(300);
 pub struct Drain {
     phase: Cell<Phase>,
     began: Cell<Option<Instant>>,
+    /// How often everybody was woken in the same phase.
+    rings: Cell<u32>,
     changed: Notify,
 }
 
@@ -63,6 +65,17 @@ impl Drain {
             self.phase.set(phase);
             self.changed.notify_waiters();
         }
+    }
+
+    /// Wakes everybody in the same phase: some calls are to look at their marks.
+    pub fn ring(&self) {
+        self.rings.set(self.rings.get().wrapping_add(1));
+        self.changed.notify_waiters();
+    }
+
+    /// Resolves at the next ring or change of phase.
+    pub async fn rung(&self) {
+        self.changed.notified().await;
     }
 
     /// Until when a connection that was ready at `ready` may send its first request; none while
@@ -99,8 +112,8 @@ impl Drain {
 pub struct Changes<'a> {
     drain: &'a Drain,
     next: Pin<Box<Notified<'a>>>,
-    /// The phase at which the task was last registered.
-    seen: Option<Phase>,
+    /// The phase and the ring at which the task was last registered.
+    seen: Option<(Phase, u32)>,
 }
 
 impl Changes<'_> {
@@ -109,14 +122,14 @@ impl Changes<'_> {
     /// A connection asks in each of its turns, so this looks at nothing else while the phase is the same: the
     /// task is registered already, and stays so.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Phase {
-        let phase = self.drain.phase();
-        if self.seen == Some(phase) {
+        let (phase, ring) = (self.drain.phase(), self.drain.rings.get());
+        if self.seen == Some((phase, ring)) {
             return phase;
         }
         while phase < Phase::Ending && self.next.as_mut().poll(cx).is_ready() {
             self.next.set(self.drain.changed.notified());
         }
-        self.seen = Some(phase);
+        self.seen = Some((phase, ring));
         phase
     }
 }
@@ -159,6 +172,19 @@ mod tests {
             drain.advance(phase);
             assert_eq!(count.0.load(Ordering::Relaxed), woken);
             assert_eq!((look(), look()), (phase, phase));
+        }
+    }
+
+    #[test]
+    fn a_ring_wakes_everybody_once_and_changes_nothing_else() {
+        let (drain, count) = (Drain::default(), Arc::new(Wakes::default()));
+        let waker = Waker::from(Arc::clone(&count));
+        let mut changes = drain.changes();
+        let mut look = || changes.poll(&mut Context::from_waker(&waker));
+        for woken in 1..4 {
+            assert_eq!((look(), look()), (Phase::Serving, Phase::Serving));
+            drain.ring();
+            assert_eq!(count.0.load(Ordering::Relaxed), woken);
         }
     }
 

@@ -17,6 +17,9 @@ use crate::config::settings::{Log, LogFormat};
 /// The target of the line that every call leaves, governed by `log.access` and not by the level.
 pub const ACCESS: &str = "toolgated::access";
 
+/// The target of the record of changes, which is there at every level.
+pub const AUDIT: &str = "toolgated::audit";
+
 /// The running log.
 pub struct Logging {
     filter: reload::Handle<Targets, Registry>,
@@ -101,7 +104,10 @@ fn parse(level: &str) -> Result<Targets, String> {
 
 /// The level, with the access log switched by its own setting unless the level names it.
 fn targets(settings: &Log) -> Result<Targets, LogError> {
-    let targets = parse(&settings.level).map_err(LogError::Level)?;
+    let mut targets = parse(&settings.level).map_err(LogError::Level)?;
+    if !targets.iter().any(|(target, _)| target == AUDIT) {
+        targets = targets.with_target(AUDIT, LevelFilter::INFO);
+    }
     if targets.iter().any(|(target, _)| target == ACCESS) {
         return Ok(targets);
     }

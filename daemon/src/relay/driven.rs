@@ -94,7 +94,14 @@ impl Drop for Driver {
 impl Driver {
     async fn run(self, mut call: Box<Call>, message: Message) {
         let Some(hosted) = self.session.hosted() else { return };
-        let mut over = pin!(hosted.outbox.ended());
+        // Its own mark: the request's goes with the request.
+        let mark = call.mark.again();
+        let mut over = pin!(async {
+            tokio::select! {
+                () = hosted.outbox.ended() => gone(),
+                ordered = mark.met() => ordered,
+            }
+        });
         let mut ending = End::of(&mut call, &self.server);
         let outcome = self.drive(hosted, call, message, &mut ending, over.as_mut()).await;
         let outcome = outcome.or_else(|failure| ending.failed(failure));
@@ -108,7 +115,7 @@ impl Driver {
         mut call: Box<Call>,
         message: Message,
         ending: &mut End,
-        mut over: Pin<&mut impl Future<Output = ()>>,
+        mut over: Pin<&mut impl Future<Output = Failure>>,
     ) -> Result<Bytes, Failure> {
         let wait = self.server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
         let mut course = {
@@ -116,12 +123,12 @@ impl Driver {
             let mut beginning = Box::pin(self.begin(hosted, &mut call, message));
             tokio::select! {
                 begun = &mut beginning => begun?,
-                () = &mut over => return self.end(hosted).await,
+                why = &mut over => return self.end(hosted, why).await,
             }
         };
         let first = tokio::select! {
             first = self.in_time(hosted, timeout(wait, course.next())) => first,
-            () = &mut over => return self.end(hosted).await,
+            why = &mut over => return self.end(hosted, why).await,
         };
         let mut next = match first {
             Ok(first) => Some(first),
@@ -148,14 +155,14 @@ impl Driver {
                         self.unseen(hosted);
                         continue;
                     }
-                    () = &mut over => return self.end(hosted).await,
+                    why = &mut over => return self.end(hosted, why).await,
                 }
             };
             match step {
                 Step::Related(message) => {
                     tokio::select! {
                         said = self.say(hosted, &course, message) => said?,
-                        () = &mut over => return self.end(hosted).await,
+                        why = &mut over => return self.end(hosted, why).await,
                     }
                 }
                 Step::Final(answer) => return Ok(ending.answer(answer)),
@@ -231,8 +238,8 @@ impl Driver {
         overhear::unseen(&self.core, hosted, hosted.streams.settle());
     }
 
-    /// The session has ended while the call runs, if only on its way to the server.
-    async fn end(&self, hosted: &Hosted) -> Result<Bytes, Failure> {
+    /// The session has ended, or an operator ordered the end, while the call runs, if only on its way to the server.
+    async fn end(&self, hosted: &Hosted, why: Failure) -> Result<Bytes, Failure> {
         // A modern call is cancelled by closing it.
         let running = hosted.running(&self.opening.stream.request).filter(|place| place.leg.era == Era::Legacy);
         if let Some(place) = running {
@@ -240,7 +247,7 @@ impl Driver {
             let cancelled = place.leg.cancel(&self.core, cancellation(&place.id), &self.from);
             drop(timeout(FAREWELL, cancelled).await);
         }
-        Err(gone())
+        Err(why)
     }
 }
 

@@ -206,6 +206,11 @@ impl Hosted {
         opened.as_ref().filter(|leg| leg.leads_to(server)).cloned()
     }
 
+    /// Whether it ever reached a server.
+    pub fn has_leg(&self, server: &str) -> bool {
+        lock(&self.legs).contains_key(server)
+    }
+
     /// All legs that live; waits for those that are being opened.
     pub async fn living_legs(&self) -> Vec<Leg> {
         let all: Vec<_> = lock(&self.legs).values().cloned().collect();

@@ -193,6 +193,15 @@ impl Table {
         }
     }
 
+    /// Those that fit.
+    #[must_use]
+    pub fn filtered(&self, fits: impl Fn(&Session) -> bool) -> Vec<SessionId> {
+        let of_shard = |shard: &Mutex<Shard>| -> Vec<SessionId> {
+            lock(shard).values().filter(|session| fits(session)).map(|session| session.id).collect()
+        };
+        self.shards.iter().flat_map(of_shard).collect()
+    }
+
     /// Whether no session is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

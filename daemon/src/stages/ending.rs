@@ -74,12 +74,13 @@ impl Ending {
     }
 }
 
-/// The outcome of a call, or a failure where the time to drain is up before.
+/// The outcome of a call, or a failure where the time to drain is up before, or its end is ordered; `at` is its mark.
 ///
 /// An HTTP/1 connection polls its call again at each change of phase. A stream of HTTP/2 is a task
 /// of its own and has to wait for the change by itself, which every call would pay for.
 pub async fn unless_cut_off<T>(
     core: &Rc<Core>,
+    at: usize,
     protocol: Protocol,
     mut outcome: Pin<&mut impl Future<Output = Result<T, Failure>>>,
 ) -> Result<T, Failure> {
@@ -88,6 +89,10 @@ pub async fn unless_cut_off<T>(
         if let Poll::Ready(outcome) = outcome.as_mut().poll(context) {
             return Poll::Ready(outcome);
         }
+        // As for the time to drain: whoever orders it wakes everybody.
+        if let Some(ordered) = core.running.ordered(at) {
+            return Poll::Ready(Err(ordered));
+        }
         let cut_off = match protocol {
             Protocol::Http1 => core.drain.phase() >= Phase::Ending,
             Protocol::Http2 => reached.as_mut().poll(context).is_ready(),
@@ -95,6 +100,22 @@ pub async fn unless_cut_off<T>(
         if cut_off { Poll::Ready(Err(draining())) } else { Poll::Pending }
     })
     .await
+}
+
+impl Ending {
+    /// Ends the stream of a call whose end was ordered: with the failure as its answer, where it owes one.
+    pub fn cut(&mut self, call: &Call, failure: &Failure) -> Option<Result<Bytes, BodyError>> {
+        if std::mem::replace(&mut self.over, true) {
+            return None;
+        }
+        if !self.between {
+            return Some(Err(BodyError::new(failure.message.clone())));
+        }
+        // Where the gate's own farewell would be said, this is; a stream that only listens has none.
+        self.last.take()?;
+        let id = call.resumes.clone().or_else(|| call.message.as_ref().map(Message::id_bytes))?;
+        Some(Ok(event(&failure::in_stream(call, &id).body(failure))))
+    }
 }
 
 fn listens(call: &Call) -> bool {
@@ -115,9 +136,13 @@ fn last_message(call: &Call, listens: bool) -> Option<Bytes> {
     } else {
         failure::in_stream(call, &id).body(&draining())
     };
+    Some(event(&message))
+}
+
+fn event(message: &[u8]) -> Bytes {
     let mut event = BytesMut::with_capacity(message.len() + 32);
-    sse::write_event(&mut event, None, None, &message);
-    Some(event.freeze())
+    sse::write_event(&mut event, None, None, message);
+    event.freeze()
 }
 
 /// What a call is answered with that did not finish in time.

@@ -21,6 +21,7 @@ pub fn identify(call: &mut Call) -> Result<(), Failure> {
     } else {
         return Err(refused("This listener accepts no API keys."));
     };
+    call.mark.of_client(client.number);
     call.client = Some(client);
     Ok(())
 }

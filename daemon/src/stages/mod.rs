@@ -18,5 +18,6 @@ pub mod route;
 pub mod secure;
 pub mod session;
 pub mod shed;
+pub mod suspended;
 pub mod unread;
 mod warned;

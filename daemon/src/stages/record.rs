@@ -79,6 +79,7 @@ impl Entry {
         self.call.core.desk.stage(&self.call, Stage::Stream);
         let events =
             response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        self.call.mark.reaches(crate::running::Stage::Stream);
         let ending = Ending::of(&self.call, &response);
         response.map(|body| match body {
             Body::Stream(inner) => Body::stream(Recorded { inner, ending, events, entry: self }),
@@ -174,6 +175,10 @@ impl http_body::Body for Recorded {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(failure) = this.entry.call.mark.ordered() {
+            this.entry.failed(&failure);
+            return Poll::Ready(this.ending.cut(&this.entry.call, &failure).map(|said| said.map(Frame::data)));
+        }
         if let Poll::Ready(last) = this.ending.poll(context) {
             match &last {
                 Some(Ok(said)) => this.entry.saw(said, this.events),

@@ -27,6 +27,7 @@ pub fn find(call: &mut Call) -> Result<(), Failure> {
             "This session has ended or was never yours. Open a new one with `initialize`.",
         )
     })?;
+    call.mark.of_session(session.id);
     let busy = session.enter();
     call.session = Some((session, busy));
     Ok(())

@@ -106,6 +106,12 @@ impl<T> Line<T> {
         }
     }
 
+    /// How many of a client wait.
+    #[must_use]
+    pub fn waiting_of(&self, client: u64) -> usize {
+        self.tiers.values().map(|tier| tier.waiting_of(client)).sum()
+    }
+
     /// Takes out whoever is next.
     pub fn pop(&mut self) -> Option<T> {
         let (pass, number) = self.order.pop_first()?;

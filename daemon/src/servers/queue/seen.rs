@@ -60,6 +60,14 @@ impl Queue {
         Snapshot { in_flight, waiting, aside, cap, oldest: oldest.map_or(Duration::ZERO, |since| since.elapsed()) }
     }
 
+    /// Calls of one client that wait, for permits of the server or for its own.
+    #[must_use]
+    pub fn waiting_of(&self, client: u64) -> usize {
+        let own = self.clients.as_ref().and_then(|clients| clients.of(client));
+        let aside = own.map_or(0, |own| own.permits.load().waiting);
+        aside + self.waiting().line.waiting_of(client)
+    }
+
     /// The tiers of which somebody waits, and the first `most` calls in the order of the line.
     #[must_use]
     pub fn look(&self, most: usize) -> (Vec<TierSeen>, Vec<WaitingSeen>) {

@@ -1,0 +1,62 @@
+//! The record across restarts, full files and disks that fail.
+
+use super::file::Lines;
+use super::*;
+
+fn record(action: &str) -> AuditRecord {
+    AuditRecord { action: action.to_owned(), outcome: "done".to_owned(), ..AuditRecord::default() }
+}
+
+fn numbers(records: &[AuditRecord]) -> Vec<u64> {
+    records.iter().map(|record| record.number).collect()
+}
+
+#[test]
+fn numbers_go_on_after_a_restart_and_a_torn_line_costs_itself_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.jsonl");
+    let audit = Audit::start(Some(folder.path()));
+    for action in ["server.drain", "server.resume"] {
+        audit.add(record(action));
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 2, "written before the change is answered");
+    drop(audit);
+    let torn = std::fs::read_to_string(&file).unwrap() + "{\"number\":3,\"act";
+    std::fs::write(&file, torn).unwrap();
+    let audit = Audit::start(Some(folder.path()));
+    audit.add(record("log.set"));
+    assert_eq!(numbers(&audit.newest(10)), [1, 2, 3]);
+    assert_eq!(numbers(&audit.newest(1)), [3]);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let last: AuditRecord = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!((last.number, last.action.as_str()), (3, "log.set"));
+}
+
+#[test]
+fn a_full_file_gives_way_and_the_oldest_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lines = Lines::open_of(folder.path(), 200).unwrap();
+    for number in 1..=40 {
+        let mut line = serde_json::to_vec(&AuditRecord { number, ..record("server.drain") }).unwrap();
+        line.push(b'\n');
+        lines.append(&line).unwrap();
+    }
+    let files = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(files, 10);
+    assert_eq!(numbers(&lines.newest(2).unwrap()), [39, 40]);
+    assert!(folder.path().join("audit.jsonl.9").exists() && !folder.path().join("audit.jsonl.10").exists());
+}
+
+#[test]
+fn without_a_folder_it_is_remembered_and_where_it_cannot_be_written_that_is_told() {
+    let audit = Audit::start(None);
+    for _ in 0..REMEMBERED + 1 {
+        audit.add(record("server.drain"));
+    }
+    assert_eq!((audit.newest(usize::MAX).len(), audit.newest(1)[0].number), (REMEMBERED, REMEMBERED as u64 + 1));
+    assert!(audit.trouble().is_none());
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Audit::start(Some(&folder.path().join("missing")));
+    missing.add(record("server.drain"));
+    assert!(missing.trouble().is_some_and(|told| told.contains("journal")));
+}

@@ -1,0 +1,111 @@
+//! Clients that an operator suspends, and lets call again.
+
+use toolgate_admin_api as api;
+
+use super::super::daemon::Daemon;
+use super::{end_of, length};
+use crate::admin::{Peer, audit};
+use crate::clock;
+use crate::running::Whom;
+use crate::steering::clients::cut_short;
+
+/// Characters that a client is told.
+const MOST_WORDS: usize = 256;
+
+impl Daemon {
+    /// Lets a client do nothing, and ends what it does.
+    pub(super) fn suspend_client(
+        &self,
+        peer: &Peer,
+        client: &str,
+        request: &api::SuspendRequest,
+    ) -> Result<api::ClientOutcome, api::ApiError> {
+        let say = request.say.clone().unwrap_or_default();
+        if say.chars().count() > MOST_WORDS {
+            let message = format!("The client is told {MOST_WORDS} characters at most.");
+            return Err(api::ApiError::new(api::ErrorCode::BadRequest, message)
+                .remedy("Say it in a sentence.")
+                .field("say"));
+        }
+        let length = length(request.seconds)?;
+        let client = self.known_client(client)?;
+        let whom = Whom::Client(crate::identity::number(client));
+        let mut outcome = api::ClientOutcome {
+            client: client.to_owned(),
+            applied: !request.dry_run,
+            suspended: true,
+            before: Some(self.gate.steering.clients.of(client).is_some()),
+            ..api::ClientOutcome::default()
+        };
+        let queued = self.waiting_of(client);
+        if request.dry_run {
+            outcome.sessions = self.gate.sessions.count_of(|session| *session.client == *client) as u64;
+            outcome.queued = queued;
+            outcome.calls = self.running(&whom).len() as u64;
+            return Ok(outcome);
+        }
+        let suspension = api::Suspension {
+            say: say.clone(),
+            since_ms: clock::unix_millis(),
+            until_ms: length.map(end_of),
+            who: audit::who(peer),
+            reason: request.reason.clone(),
+        };
+        // From here on nothing of it begins; what began before has a mark.
+        self.gate.steering.change(|book| book.clients.insert(client.to_owned(), suspension));
+        outcome.queued = queued;
+        outcome.calls = self.stop_calls(&whom, cut_short(&say, length)).len() as u64;
+        outcome.sessions = self.end_those(|session| *session.client == *client, false).sessions;
+        Ok(outcome)
+    }
+
+    /// Takes a suspension back.
+    pub(super) fn let_call_again(
+        &self,
+        client: &str,
+        request: &api::Change,
+    ) -> Result<api::ClientOutcome, api::ApiError> {
+        let held = self.gate.steering.clients.of(client).is_some();
+        if !held {
+            let message = format!("{} is not suspended.", api::Shown(client));
+            return Err(
+                api::ApiError::new(api::ErrorCode::NotFound, message).remedy("`toolgate clients list` says who is.")
+            );
+        }
+        if !request.dry_run {
+            self.gate.steering.change(|book| book.clients.remove(client));
+        }
+        Ok(api::ClientOutcome {
+            client: client.to_owned(),
+            applied: !request.dry_run,
+            suspended: false,
+            before: Some(true),
+            ..api::ClientOutcome::default()
+        })
+    }
+
+    /// An id that a client can have: that of a key, or of an address.
+    fn known_client<'a>(&self, id: &'a str) -> Result<&'a str, api::ApiError> {
+        let known = match id.split_once(':') {
+            Some(("key", key)) => self.gate.policy.load().client(key).is_some(),
+            Some(("address", address)) => {
+                address.parse::<std::net::IpAddr>().is_ok_and(|parsed| parsed.to_canonical().to_string() == address)
+            }
+            _ => false,
+        };
+        if known {
+            return Ok(id);
+        }
+        let message = format!("There is no client {}.", api::Shown(id));
+        Err(api::ApiError::new(api::ErrorCode::NotFound, message)
+            .remedy("Write the id of a key as key:ID, or an address as address:IP; `toolgate clients list` has both.")
+            .field("path"))
+    }
+
+    /// Its calls that wait for a permit of any server.
+    fn waiting_of(&self, client: &str) -> u64 {
+        let number = crate::identity::number(client);
+        let policy = self.gate.policy.load_full();
+        policy.servers.values().map(|server| server.queue.waiting_of(number) as u64).sum()
+    }
+}

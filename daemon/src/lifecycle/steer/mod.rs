@@ -1,0 +1,121 @@
+//! What operators do by hand: sessions and calls that end, clients that are suspended, and the record of all changes.
+
+mod clients;
+mod sessions;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use toolgate_admin_api as api;
+
+use super::daemon::Daemon;
+use crate::admin::{AuditOperations, Peer, SteerOperations};
+use crate::call::CallId;
+use crate::core::Core;
+use crate::failure::Failure;
+use crate::running::{Stage, Whom};
+
+/// How long a change waits for cores that are busy.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The longest that anything by hand may hold: what is to stay belongs into the configuration.
+const LONGEST: u64 = 30 * 86_400;
+
+impl AuditOperations for Daemon {
+    fn record(&self, record: api::AuditRecord) {
+        self.audit.add(record);
+    }
+
+    fn audit(&self, most: usize) -> api::Audit {
+        api::Audit { records: self.audit.newest(most) }
+    }
+}
+
+impl SteerOperations for Daemon {
+    fn end_session(&self, handle: &str, request: &api::Change) -> Result<api::EndOutcome, api::ApiError> {
+        self.end_one(handle, request.dry_run)
+    }
+
+    fn end_sessions(&self, request: &api::EndMatching) -> Result<api::EndOutcome, api::ApiError> {
+        self.end_matching(request)
+    }
+
+    fn suspend(
+        &self,
+        peer: &Peer,
+        client: &str,
+        request: &api::SuspendRequest,
+    ) -> Result<api::ClientOutcome, api::ApiError> {
+        self.suspend_client(peer, client, request)
+    }
+
+    fn resume_client(&self, client: &str, request: &api::Change) -> Result<api::ClientOutcome, api::ApiError> {
+        self.let_call_again(client, request)
+    }
+}
+
+impl Daemon {
+    /// Does a piece of work on every core; what those say that answer in time.
+    fn on_each_core<T: Send + 'static>(&self, work: impl Fn(&Rc<Core>) -> T + Send + Sync + 'static) -> Vec<T> {
+        let (tell, told) = mpsc::channel();
+        let work = Arc::new(work);
+        for core in 0..self.cores.count() {
+            let (work, tell) = (Arc::clone(&work), tell.clone());
+            let put = self.cores.try_spawn(core, move |core| async move {
+                // Nobody waits any more where sending fails.
+                let _ = tell.send(work(&core));
+            });
+            if let Err(problem) = put {
+                tracing::warn!("a core does not take part in a change: {problem}");
+            }
+        }
+        drop(tell);
+        let until = Instant::now() + PATIENCE;
+        std::iter::from_fn(|| told.recv_timeout(until.saturating_duration_since(Instant::now())).ok()).collect()
+    }
+
+    /// The calls that run of those whom it means; one that goes on in a task of its own is one call.
+    fn running(&self, whom: &Whom) -> Vec<(CallId, Stage)> {
+        let whom = whom.clone();
+        let mut calls = self.on_each_core(move |core| core.running.find(&whom)).concat();
+        calls.sort_by_key(|(id, _)| id.bytes());
+        calls.dedup_by_key(|(id, _)| *id);
+        calls
+    }
+
+    /// Ends the calls that run of those whom it means, and says which they were.
+    fn stop_calls(&self, whom: &Whom, failure: Failure) -> Vec<(CallId, Stage)> {
+        let (whom, failure) = (whom.clone(), Arc::new(failure));
+        let stopped = self.on_each_core(move |core| {
+            let found = core.running.find(&whom);
+            if !found.is_empty() {
+                core.running.order(&whom, &failure);
+                core.drain.ring();
+            }
+            found
+        });
+        let mut calls = stopped.concat();
+        calls.sort_by_key(|(id, _)| id.bytes());
+        calls.dedup_by_key(|(id, _)| *id);
+        calls
+    }
+}
+
+/// Checks how long something is to hold, where it ends by itself.
+fn length(seconds: Option<u64>) -> Result<Option<Duration>, api::ApiError> {
+    match seconds {
+        Some(seconds) if seconds == 0 || seconds > LONGEST => {
+            Err(api::ApiError::new(api::ErrorCode::BadRequest, "This is no time that a change by hand may hold.")
+                .remedy("Say from one second to 30 days; what is to stay belongs into the files.")
+                .field("seconds"))
+        }
+        seconds => Ok(seconds.map(Duration::from_secs)),
+    }
+}
+
+/// When something ends that begins now, in milliseconds since 1970.
+fn end_of(length: Duration) -> u64 {
+    crate::clock::unix_millis().saturating_add(u64::try_from(length.as_millis()).unwrap_or(u64::MAX))
+}

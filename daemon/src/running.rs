@@ -1,0 +1,210 @@
+//! Calls that run on one core, and how an operator ends some of them.
+//!
+//! Each call has a [`Mark`] from its beginning to its end: a place in a table of the core's own, so that it costs
+//! no lock and no allocation. An order marks those whom it means, then wakes whoever runs here; a call looks at its
+//! mark whenever it is polled, which is one load while there are no orders.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::call::CallId;
+use crate::core::Core;
+use crate::failure::Failure;
+use crate::sessions::SessionId;
+
+/// The calls of one core.
+#[derive(Debug, Default)]
+pub struct Running {
+    marks: RefCell<Vec<Marked>>,
+    free: RefCell<Vec<usize>>,
+    /// Marks that have an order.
+    ordered: Cell<usize>,
+}
+
+#[derive(Debug)]
+struct Marked {
+    /// None while nobody has the place.
+    id: Option<CallId>,
+    client: u64,
+    session: Option<SessionId>,
+    stage: Stage,
+    order: Option<Arc<Failure>>,
+}
+
+/// How far a call has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Its message is not there yet.
+    #[default]
+    Read,
+    /// It is looked at, and may wait for a permit.
+    Queue,
+    /// It is with its server.
+    Server,
+    /// Its answer is under way.
+    Stream,
+}
+
+impl Stage {
+    /// As the admin sockets call it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Queue => "queue",
+            Self::Server => "server",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+/// Whom an order means.
+#[derive(Debug, Clone)]
+pub enum Whom {
+    /// The call of this id.
+    Call(String),
+    /// All calls of the client with this number.
+    Client(u64),
+    /// All calls of these sessions.
+    Sessions(Arc<HashSet<SessionId>>),
+}
+
+impl Whom {
+    fn means(&self, mark: &Marked) -> bool {
+        match self {
+            Self::Call(id) => mark.id.is_some_and(|marked| marked.as_str() == id),
+            Self::Client(number) => mark.client == *number,
+            Self::Sessions(ids) => mark.session.is_some_and(|session| ids.contains(&session)),
+        }
+    }
+}
+
+impl Running {
+    /// Those whom it means, with how far each has come.
+    #[must_use]
+    pub fn find(&self, whom: &Whom) -> Vec<(CallId, Stage)> {
+        let marks = self.marks.borrow();
+        let meant = marks.iter().filter(|mark| whom.means(mark));
+        meant.filter_map(|mark| Some((mark.id?, mark.stage))).collect()
+    }
+
+    /// Has them end with this failure. Whoever runs here is to be woken afterwards.
+    pub fn order(&self, whom: &Whom, failure: &Arc<Failure>) {
+        for mark in self.marks.borrow_mut().iter_mut().filter(|mark| mark.id.is_some() && whom.means(mark)) {
+            if mark.order.replace(Arc::clone(failure)).is_none() {
+                self.ordered.set(self.ordered.get() + 1);
+            }
+        }
+    }
+
+    /// The order of the call at a place, which has a mark for as long as it asks.
+    #[must_use]
+    pub fn ordered(&self, at: usize) -> Option<Failure> {
+        if self.ordered.get() == 0 {
+            return None;
+        }
+        self.marks.borrow()[at].order.as_deref().cloned()
+    }
+}
+
+/// A call's place in the table of its core; left when dropped.
+#[derive(Debug)]
+pub struct Mark {
+    core: Rc<Core>,
+    at: usize,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Core({})", self.index)
+    }
+}
+
+impl Mark {
+    /// A place for a call that begins, or goes on in a task of its own.
+    #[must_use]
+    pub fn new(core: &Rc<Core>, id: CallId) -> Self {
+        let mark = Marked { id: Some(id), client: 0, session: None, stage: Stage::Read, order: None };
+        let Running { marks, free, .. } = &core.running;
+        let at = if let Some(at) = free.borrow_mut().pop() {
+            marks.borrow_mut()[at] = mark;
+            at
+        } else {
+            let mut marks = marks.borrow_mut();
+            marks.push(mark);
+            marks.len() - 1
+        };
+        Self { core: Rc::clone(core), at }
+    }
+
+    /// Another place for the same call, with what is known of it.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let (id, client, session, stage, order) = {
+            let marks = self.core.running.marks.borrow();
+            let mark = &marks[self.at];
+            (mark.id, mark.client, mark.session, mark.stage, mark.order.clone())
+        };
+        let again = Self::new(&self.core, id.expect("a mark that is held has an id"));
+        let running = &self.core.running;
+        if order.is_some() {
+            running.ordered.set(running.ordered.get() + 1);
+        }
+        running.marks.borrow_mut()[again.at] = Marked { id, client, session, stage, order };
+        again
+    }
+
+    /// Where it is; for whoever asks [`Running::ordered`] while the call itself is lent.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Whose call it is.
+    pub fn of_client(&self, number: u64) {
+        self.core.running.marks.borrow_mut()[self.at].client = number;
+    }
+
+    /// Which session it belongs to.
+    pub fn of_session(&self, session: SessionId) {
+        self.core.running.marks.borrow_mut()[self.at].session = Some(session);
+    }
+
+    /// How far it has come.
+    pub fn reaches(&self, stage: Stage) {
+        self.core.running.marks.borrow_mut()[self.at].stage = stage;
+    }
+
+    /// What it is to end with, where an operator ordered its end.
+    #[must_use]
+    pub fn ordered(&self) -> Option<Failure> {
+        self.core.running.ordered(self.at)
+    }
+
+    /// Waits until its end is ordered.
+    pub async fn met(&self) -> Failure {
+        loop {
+            if let Some(failure) = self.ordered() {
+                return failure;
+            }
+            self.core.drain.rung().await;
+        }
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let running = &self.core.running;
+        let mut marks = running.marks.borrow_mut();
+        let mark = &mut marks[self.at];
+        mark.id = None;
+        mark.client = 0;
+        mark.session = None;
+        if mark.order.take().is_some() {
+            running.ordered.set(running.ordered.get() - 1);
+        }
+        running.free.borrow_mut().push(self.at);
+    }
+}

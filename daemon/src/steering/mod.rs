@@ -1,0 +1,143 @@
+//! What operators changed by hand and what holds until it is taken back or its time is over, across reloads and restarts.
+//!
+//! The admin sockets write it, each part of the gate that it bears on reads its own. What holds is written into
+//! `steering.json` of the state folder before the change is answered; a time ends by the wall clock, as its operator
+//! reads it.
+
+mod book;
+pub mod clients;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use tracing::{info, warn};
+
+pub use book::Book;
+
+use crate::clock;
+use crate::lock::lock;
+use clients::Clients;
+
+/// What holds by hand.
+#[derive(Debug, Default)]
+pub struct Steering {
+    /// Clients that may do nothing.
+    pub clients: Clients,
+    book: Mutex<Book>,
+    /// Where it is kept; none where nothing outlives the process.
+    folder: Option<PathBuf>,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Steering {
+    /// What the last process left in the folder, as far as it still holds.
+    #[must_use]
+    pub fn open(folder: Option<PathBuf>) -> Self {
+        let mut book = folder.as_deref().map(book::load).unwrap_or_default();
+        book.forget_what_is_over(clock::unix_millis());
+        let this = Self { folder, book: Mutex::new(book), ..Self::default() };
+        this.publish(&lock(&this.book));
+        this
+    }
+
+    /// What holds now.
+    #[must_use]
+    pub fn book(&self) -> Book {
+        let mut book = lock(&self.book).clone();
+        book.forget_what_is_over(clock::unix_millis());
+        book
+    }
+
+    /// Changes what holds, has everybody know, and writes it down.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Book) -> T) -> T {
+        let mut book = lock(&self.book);
+        let changed = change(&mut book);
+        book.forget_what_is_over(clock::unix_millis());
+        self.publish(&book);
+        // Under the lock: of two texts the older must not come last.
+        self.write(&book);
+        changed
+    }
+
+    /// Takes note of times that are over; whether there were any.
+    pub fn tidy(&self) -> bool {
+        let mut book = lock(&self.book);
+        if !book.forget_what_is_over(clock::unix_millis()) {
+            return false;
+        }
+        self.publish(&book);
+        self.write(&book);
+        true
+    }
+
+    /// Why what holds would not outlive the process.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        lock(&self.trouble).clone()
+    }
+
+    fn publish(&self, book: &Book) {
+        self.clients.set(&book.clients);
+    }
+
+    fn write(&self, book: &Book) {
+        let Some(folder) = &self.folder else { return };
+        let mut trouble = lock(&self.trouble);
+        match book::save(folder, book) {
+            Ok(()) => {
+                if trouble.take().is_some() {
+                    info!("what was changed by hand is kept across a restart again");
+                }
+            }
+            Err(problem) => {
+                let told = format!("what was changed by hand is not kept across a restart: {problem}");
+                warn!(folder = %folder.display(), "{told}");
+                *trouble = Some(told);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use toolgate_admin_api::Suspension;
+
+    use super::*;
+
+    fn suspended(until_ms: Option<u64>) -> Suspension {
+        Suspension { say: "You loop.".into(), until_ms, ..Suspension::default() }
+    }
+
+    #[test]
+    fn what_holds_is_there_after_a_restart_and_what_is_over_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Steering::open(Some(folder.path().to_owned()));
+        let first = open();
+        assert!(!first.clients.any());
+        first.change(|book| {
+            book.clients.insert("key:ann".into(), suspended(None));
+            book.clients.insert("key:bob".into(), suspended(Some(clock::unix_millis() + 3_600_000)));
+            book.clients.insert("key:old".into(), suspended(Some(1)));
+        });
+        assert!(first.clients.of("key:ann").is_some() && first.clients.of("key:old").is_none());
+        let again = open();
+        assert_eq!(again.book(), first.book());
+        assert!(again.clients.any() && again.clients.of("key:bob").is_some());
+        again.change(|book| book.clients.clear());
+        assert!(!again.clients.any() && again.clients.of("key:bob").is_none());
+        assert_eq!(open().book(), Book::default());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_set_aside_and_what_cannot_be_written_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("steering.json"), "{\"version\":9}").unwrap();
+        let steering = Steering::open(Some(folder.path().to_owned()));
+        assert_eq!(steering.book(), Book::default());
+        assert!(folder.path().join("steering.json.aside").exists());
+        let missing = Steering::open(Some(folder.path().join("missing")));
+        assert!(missing.trouble().is_none());
+        missing.change(|book| book.clients.insert("key:ann".into(), suspended(None)));
+        assert!(missing.clients.any() && missing.trouble().is_some());
+    }
+}
