@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Settings;
 use crate::observe::ledger::Ledger;
+use crate::observe::Observed;
 use crate::overload::Overload;
 use crate::policy::Policy;
 use crate::relay::crossing::parked::Parked;
@@ -33,6 +34,8 @@ pub struct Gate {
     pub overload: Overload,
     /// Calls that wait for a modern client to answer a legacy server.
     pub parked: Parked,
+    /// What is known of the process, its certificates, and its alerts.
+    pub observed: Observed,
     /// What systemd's units lack, with the command that mends it.
     pub units: ArcSwapOption<String>,
     /// Seals cursors and other state that clients carry.
@@ -87,6 +90,7 @@ impl Gate {
             draining: AtomicBool::new(false),
             overload: Overload::default(),
             parked: Parked::default(),
+            observed: Observed::default(),
             units: ArcSwapOption::empty(),
             seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),
             started: Instant::now(),

@@ -3,6 +3,7 @@
 //! `lifecycle` starts this once with its [`Operations`]. It lives on an OS thread with a runtime of its
 //! own and waits for no core, so that it answers when the data plane is saturated.
 
+mod health;
 pub mod operations;
 pub mod query;
 mod routes;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use toolgate_admin_api::Socket;
 
+pub use health::HealthOperations;
 pub use operations::{
     CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
 };

@@ -14,12 +14,20 @@ use toolgate_admin_api::{
 use toolgate_protocol::breaker::State;
 
 use super::query::TableQuery;
+use super::health::HealthOperations;
 use crate::servers::endpoints::Mode;
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
 /// and may be called at the same time.
 pub trait Operations:
-    ToolOperations + CacheOperations + EndpointOperations + LimitOperations + LedgerOperations + Send + Sync
+    ToolOperations
+    + CacheOperations
+    + EndpointOperations
+    + LimitOperations
+    + LedgerOperations
+    + HealthOperations
+    + Send
+    + Sync
 {
     /// Who answers, and which revision runs. Called for every answer: a few atomic reads.
     fn version(&self) -> Version;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use toolgate_admin_api as api;
 use toolgate_admin_api::{
     ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, BreakerState, Caches, CallLife, Calls,
     CheckOutcome, ClearOutcome, ClearRequest, Clients, ConfigView, EndpointMode, ErrorCode, HistoryView, LimitsView,
@@ -126,6 +127,26 @@ impl LimitOperations for Fake {
         _if_match: Option<u64>,
     ) -> Result<OverrideOutcome, ApiError> {
         Err(ApiError::new(ErrorCode::NotFound, format!("There is no limit {name}.")))
+    }
+}
+
+impl HealthOperations for Fake {
+    fn health(&self) -> api::Health {
+        api::Health { status: "healthy".into(), ..api::Health::default() }
+    }
+
+    fn certificates(&self) -> api::Certificates {
+        api::Certificates::default()
+    }
+
+    fn acknowledge(&self, peer: &Peer, id: &str, request: &api::Change) -> Result<api::AlertOutcome, ApiError> {
+        let alert = api::Alert { id: id.into(), acknowledged: Some(peer.to_string()), ..api::Alert::default() };
+        Ok(api::AlertOutcome { applied: !request.dry_run, alert })
+    }
+
+    fn silence(&self, _peer: &Peer, id: &str, request: &api::SilenceRequest) -> Result<api::AlertOutcome, ApiError> {
+        let alert = api::Alert { id: id.into(), silenced_until_ms: Some(request.seconds * 1000), ..api::Alert::default() };
+        Ok(api::AlertOutcome { applied: !request.dry_run, alert })
     }
 }
 
@@ -455,4 +476,18 @@ fn endpoints_and_breakers_are_steered_from_the_control_socket_only() {
     assert_eq!(gate.post(Socket::View, "/v1/breakers/weather/reset", "", "").status, 403);
     assert_eq!(gate.post(Socket::Control, "/v1/servers/weather/drain", "", r#"{"when":5}"#).status, 400);
     assert_eq!(gate.get(Socket::View, "/v1/servers").body, json!([]));
+}
+
+#[test]
+fn alerts_are_named_by_paths_and_changed_from_the_control_socket_only() {
+    let gate = start(Fake::default());
+    assert_eq!(gate.get(Socket::View, "/v1/health").body["status"], "healthy");
+    let seen = gate.post(Socket::Control, "/v1/alerts/certificate%3apublic%3a%2fetc%2fa.pem/acknowledge", "", "");
+    assert_eq!((seen.status, &seen.body["alert"]["id"]), (200, &json!("certificate:public:/etc/a.pem")));
+    let silenced = gate.post(Socket::Control, "/v1/alerts/cpu/silence", "", r#"{"seconds":60,"dry_run":true}"#);
+    assert_eq!(
+        (silenced.status, &silenced.body["applied"], &silenced.body["alert"]["silenced_until_ms"]),
+        (200, &json!(false), &json!(60_000))
+    );
+    assert_eq!(gate.post(Socket::View, "/v1/alerts/cpu/acknowledge", "", "").status, 403);
 }

@@ -25,7 +25,9 @@ use crate::gate::Gate;
 use crate::limits::quotas;
 use crate::listen::bind::Passed;
 use crate::listen::listeners::Listeners;
+use crate::lock::lock;
 use crate::observe::logging::Logging;
+use crate::observe::watch::Watch;
 use crate::policy::Policy;
 use crate::servers::endpoints::{checks, warm};
 use crate::state::{self, State, restore};
@@ -91,8 +93,10 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
         daemon.keep(accepted, "start", None);
     }
     daemon.look_at_units();
+    gate.observed.follow(lock(&daemon.listeners).followed());
     sweep::start(&cores);
     let _pulse = Pulse::start(&gate, &cores).map_err(|problem| format!("the load cannot be watched: {problem}"))?;
+    let watch = Watch::start(&gate).map_err(|problem| format!("nobody can watch: {problem}"))?;
     checks::start(&cores);
     warm::start(&cores);
     greet_critical(&gate, &cores);
@@ -113,6 +117,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     gate.settle();
     // Its last write has what the last calls counted.
     drop(quotas);
+    drop(watch);
     info!("ended");
     daemon.flush_log();
     Ok(())

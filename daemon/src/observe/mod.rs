@@ -1,8 +1,15 @@
 //! What the daemon tells about itself.
 
+pub mod alerts;
+mod disk;
+pub mod health;
 pub mod ledger;
 pub mod logging;
+pub mod observed;
+mod own;
 pub mod panics;
+pub mod watch;
 mod writer;
 
+pub use observed::Observed;
 pub use toolgate_admin_api::{Shown, is_unfit};

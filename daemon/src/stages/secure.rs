@@ -87,7 +87,7 @@ fn allows_origin(listener: &Listener, origin: &HeaderValue) -> bool {
 fn resolve(call: &mut Call) -> Result<Place, Failure> {
     let unknown = || Failure::new(Kind::PathUnknown, "Nothing is served at this path. MCP is at /mcp and /mcp/NAME.");
     let serve = call.entrance.listener.serve;
-    if let Some(page) = Page::at(&call.path, serve) {
+    if let Some(page) = Page::at(&call.path, serve, &call.policy.settings) {
         return Ok(Place::Page(page));
     }
     let rest = call.path.strip_prefix("/mcp").filter(|_| serve.mcp).ok_or_else(unknown)?;
