@@ -3,6 +3,7 @@
 pub mod alerts;
 mod disk;
 pub mod health;
+pub mod inquiry;
 pub mod ledger;
 pub mod logging;
 pub mod observed;

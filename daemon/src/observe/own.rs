@@ -82,7 +82,8 @@ enum Look {
 impl Look {
     fn new(check: &OwnCheck) -> Self {
         match &check.subject {
-            Subject::Url(endpoint, tls) => Self::Url(client(endpoint, tls, check.timeout)),
+            // The look's own deadline comes first, and says so.
+            Subject::Url(endpoint, tls) => Self::Url(client(endpoint, tls, check.timeout * 2)),
             Subject::Tcp { .. } => Self::Tcp,
             Subject::File { .. } => Self::File(None),
         }

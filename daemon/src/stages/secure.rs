@@ -24,6 +24,8 @@ pub enum Place {
     Mcp,
     /// A page of the gate's own.
     Page(Page),
+    /// Where agents ask about the gate.
+    Inquiry,
 }
 
 /// Checks names and resolves the path.
@@ -89,6 +91,10 @@ fn resolve(call: &mut Call) -> Result<Place, Failure> {
     let serve = call.entrance.listener.serve;
     if let Some(page) = Page::at(&call.path, serve, &call.policy.settings) {
         return Ok(Place::Page(page));
+    }
+    // Where clients are served as well, the path is theirs.
+    if serve.status && !serve.mcp && call.path == "/mcp" {
+        return Ok(Place::Inquiry);
     }
     let rest = call.path.strip_prefix("/mcp").filter(|_| serve.mcp).ok_or_else(unknown)?;
     let name = match rest.strip_prefix('/') {
