@@ -7,6 +7,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Settings;
+use crate::observe::Observed;
 use crate::observe::ledger::Ledger;
 use crate::overload::Overload;
 use crate::policy::Policy;
@@ -34,6 +35,8 @@ pub struct Gate {
     pub overload: Overload,
     /// Calls that wait for a modern client to answer a legacy server.
     pub parked: Parked,
+    /// What is known of the process, its certificates, and its alerts.
+    pub observed: Observed,
     /// What systemd's units lack, with the command that mends it.
     pub units: ArcSwapOption<String>,
     /// What operators changed by hand.
@@ -92,6 +95,7 @@ impl Gate {
             draining: AtomicBool::new(false),
             overload: Overload::default(),
             parked: Parked::default(),
+            observed: Observed::default(),
             units: ArcSwapOption::empty(),
             steering: Steering::open(kept),
             seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),

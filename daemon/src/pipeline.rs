@@ -15,6 +15,7 @@ use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{self, Failure};
 use crate::listen::connection::{Connection, Protocol};
+use crate::observe::inquiry;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
@@ -90,8 +91,10 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
     address::find(call)?;
     // Host, Origin and path: what no credential can make right.
     let place = secure::check(call)?;
-    if let Place::Page(page) = place {
-        return Ok(page.answer(call));
+    match place {
+        Place::Mcp => {}
+        Place::Page(page) => return Ok(page.answer(call)),
+        Place::Inquiry => return Box::pin(inquiry::answer(call, unread)).await,
     }
     // From here on it is known who is to blame, and whose session a session id must be.
     identify::identify(call)?;

@@ -138,7 +138,7 @@ impl Setup {
             "version = 1\n\n\
              [daemon]\ncores = 2\nruntime_dir = \"{folder}/run\"\nstate_dir = \"{folder}/state\"\n{daemon}\n\n\
              [log]\nlevel = \"info\"\nformat = \"json\"\n{log}\n\n\
-             [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = [\"mcp\", \"health\", \"ready\"]\nauth = [\"key\"]\n\
+             [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = [\"mcp\", \"health\", \"ready\", \"status\"]\nauth = [\"key\"]\n\
              tls.certificates = [{{ chain = \"file:{chain}\", key = \"file:{key}\" }}]\n{listener}\n\n\
              [key.test]\nhash = \"sha256:{hash}\"\nowner = \"test\"\ntier = \"test\"\n\n\
              [tier.test]\nlimits = [{limits}]\n\n{servers}\n{tables}",
@@ -407,6 +407,12 @@ impl Gate {
             (manager.systemd.ready() > ready).then_some(()).or_else(|| self.still_running())
         })
         .await;
+    }
+
+    /// The files of its certificate.
+    #[must_use]
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
     }
 
     /// A folder of its own: `state` is its state's.

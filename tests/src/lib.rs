@@ -24,3 +24,4 @@ pub mod slow;
 pub mod standin;
 pub mod systemd;
 pub mod wait;
+pub mod webhook;

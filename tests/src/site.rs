@@ -83,7 +83,7 @@ impl Site {
         format!(
             "version = 1\n\n[daemon]\ncores = 1\nruntime_dir = \"{folder}/run\"\nstate_dir = \"{folder}/state\"\n\
              lame_duck = \"0s\"\n\n[log]\nformat = \"json\"\n\n[listener.test]\naddress = \"127.0.0.1:{port}\"\n\
-             serve = [\"mcp\", \"health\", \"ready\"]\nauth = \"none\"\n"
+             serve = [\"mcp\", \"health\", \"ready\", \"status\"]\nauth = \"none\"\n"
         )
     }
 

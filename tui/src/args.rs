@@ -7,6 +7,7 @@
 mod cache;
 mod config;
 mod endpoints;
+mod health;
 mod limits;
 mod server;
 mod tools;
@@ -20,6 +21,7 @@ use toolgate_admin_api::paths;
 pub(crate) use cache::Cache;
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
+pub(crate) use health::{AlertAck, AlertSilence, Alerts};
 pub(crate) use limits::{LimitRevert, LimitSet, Limits};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 pub(crate) use tools::{Tools, ToolsApprove};
@@ -80,6 +82,19 @@ pub(crate) enum Command {
         #[command(subcommand)]
         change: Option<Limits>,
     },
+
+    /// Show checks, the process, alerts, and advice on size; exit status 3 when it is not healthy.
+    Health,
+
+    /// List alerts, acknowledge and silence them.
+    #[command(args_conflicts_with_subcommands = true)]
+    Alerts {
+        #[command(subcommand)]
+        change: Option<Alerts>,
+    },
+
+    /// List certificates with names, ends and files, and why newer files are not served.
+    Certs,
 
     /// See what answers are kept, and forget them.
     #[command(subcommand)]

@@ -2,6 +2,7 @@
 //! Called by the daemon, which does the I/O, and by the command line's bridge.
 //! Must hold: no sockets, no clock, no task; time and bytes are passed in.
 
+pub mod alerts;
 pub mod backoff;
 pub mod balance;
 pub mod breaker;
@@ -28,6 +29,7 @@ pub mod list;
 pub mod loops;
 pub mod method;
 pub mod names;
+pub mod outbox;
 pub mod overload;
 pub mod permits;
 pub mod pins;
@@ -35,7 +37,9 @@ pub mod proxy_protocol;
 pub mod replay;
 pub mod retry;
 pub mod revision;
+pub mod scaling;
 pub mod spaced;
 pub mod splice;
 pub mod sse;
 pub mod tool_result;
+pub mod verdict;

@@ -4,6 +4,7 @@
 //! own and waits for no core, so that it answers when the data plane is saturated.
 
 pub mod audit;
+mod health;
 mod lines;
 pub mod operations;
 mod patience;
@@ -26,6 +27,7 @@ use tokio::sync::{Semaphore, oneshot};
 use toolgate_admin_api::Socket;
 
 pub use audit::Audit;
+pub use health::HealthOperations;
 pub use operations::{
     CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
     WatchOperations,

@@ -15,6 +15,7 @@ use toolgate_admin_api::{
 use toolgate_protocol::breaker::State;
 use toolgate_protocol::history::Span;
 
+use super::health::HealthOperations;
 use super::query::TableQuery;
 use super::steer::{AuditOperations, SteerOperations};
 use super::watch::Question;
@@ -31,6 +32,7 @@ pub trait Operations:
     + WatchOperations
     + AuditOperations
     + SteerOperations
+    + HealthOperations
     + Send
     + Sync
 {

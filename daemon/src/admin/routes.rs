@@ -80,6 +80,14 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/breakers/{}/open", |daemon, request| breaker(daemon, request, State::ForcedOpen)),
     post("/v1/breakers/{}/close", |daemon, request| breaker(daemon, request, State::ForcedClosed)),
     post("/v1/breakers/{}/reset", |daemon, request| breaker(daemon, request, State::Closed)),
+    get("/v1/health", |daemon, _| json(&daemon.health())),
+    get("/v1/certs", |daemon, _| json(&daemon.certificates())),
+    post("/v1/alerts/{}/acknowledge", |daemon, request| {
+        json(&daemon.acknowledge(&request.peer, &name(request)?, &body(request)?)?)
+    }),
+    post("/v1/alerts/{}/silence", |daemon, request| {
+        json(&daemon.silence(&request.peer, &name(request)?, &body(request)?)?)
+    }),
     get("/v1/limits", |daemon, _| json(&daemon.limits())),
     change(Method::PUT, "/v1/limits/{}/override", |daemon, request| {
         json(&daemon.override_limit(&request.peer, &name(request)?, &body(request)?, request.if_match)?)

@@ -186,6 +186,27 @@ impl LimitOperations for Fake {
     }
 }
 
+impl HealthOperations for Fake {
+    fn health(&self) -> api::Health {
+        api::Health { status: "healthy".into(), ..api::Health::default() }
+    }
+
+    fn certificates(&self) -> api::Certificates {
+        api::Certificates::default()
+    }
+
+    fn acknowledge(&self, peer: &Peer, id: &str, request: &api::Change) -> Result<api::AlertOutcome, ApiError> {
+        let alert = api::Alert { id: id.into(), acknowledged: Some(peer.to_string()), ..api::Alert::default() };
+        Ok(api::AlertOutcome { applied: !request.dry_run, alert })
+    }
+
+    fn silence(&self, _peer: &Peer, id: &str, request: &api::SilenceRequest) -> Result<api::AlertOutcome, ApiError> {
+        let alert =
+            api::Alert { id: id.into(), silenced_until_ms: Some(request.seconds * 1000), ..api::Alert::default() };
+        Ok(api::AlertOutcome { applied: !request.dry_run, alert })
+    }
+}
+
 impl Operations for Fake {
     fn version(&self) -> Version {
         Version { version: "0.1.0".into(), instance: "i-1".into(), api: 1, api_minimum: 1, revision: 7 }
@@ -562,4 +583,18 @@ fn no_change_forgets_its_record() {
         );
         assert!(newest().is_none(), "{path} lets the view socket fill the record");
     }
+}
+
+#[test]
+fn alerts_are_named_by_paths_and_changed_from_the_control_socket_only() {
+    let gate = start(Fake::default());
+    assert_eq!(gate.get(Socket::View, "/v1/health").body["status"], "healthy");
+    let seen = gate.post(Socket::Control, "/v1/alerts/certificate%3apublic%3a%2fetc%2fa.pem/acknowledge", "", "");
+    assert_eq!((seen.status, &seen.body["alert"]["id"]), (200, &json!("certificate:public:/etc/a.pem")));
+    let silenced = gate.post(Socket::Control, "/v1/alerts/cpu/silence", "", r#"{"seconds":60,"dry_run":true}"#);
+    assert_eq!(
+        (silenced.status, &silenced.body["applied"], &silenced.body["alert"]["silenced_until_ms"]),
+        (200, &json!(false), &json!(60_000))
+    );
+    assert_eq!(gate.post(Socket::View, "/v1/alerts/cpu/acknowledge", "", "").status, 403);
 }

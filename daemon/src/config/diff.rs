@@ -82,6 +82,10 @@ impl Settings {
         single("limit", old.limits != new.limits, Cost::Nothing, &mut changes);
         single("overload", old.overload != new.overload, Cost::Nothing, &mut changes);
         single("loops", old.loops != new.loops, Cost::Nothing, &mut changes);
+        single("health", old.health != new.health, Cost::Nothing, &mut changes);
+        tables("check", &old.checks, &new.checks, |_| Cost::Nothing, &mut changes);
+        single("alerts", old.alerts != new.alerts, Cost::Nothing, &mut changes);
+        single("scaling", old.scaling != new.scaling, Cost::Nothing, &mut changes);
         single(
             "log",
             old.log != new.log,
@@ -243,6 +247,9 @@ mod tests {
             ("queue.max_size = 7", "queue.max_size = 7\nadaptive = {}", "server.http", Cost::Nothing),
             ("queue.max_size = 7", "queue.max_size = 7\nmax_calls_per_client = 3", "server.http", Cost::Nothing),
             ("[log]", "[loops]\n        warn = 5\n        [log]", "loops", Cost::Nothing),
+            ("[log]", "[health]\n        disk = \"80%\"\n        [log]", "health", Cost::Nothing),
+            ("[log]", "[alerts]\n        cpu = \"70%\"\n        [log]", "alerts", Cost::Nothing),
+            ("[log]", "[scaling]\n        [log]", "scaling", Cost::Nothing),
         ];
         let old = settings(BASE);
         for (from, to, path, cost) in table {

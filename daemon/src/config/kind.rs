@@ -29,6 +29,8 @@ pub enum Kind {
     Rate,
     /// Calls per day or month.
     Quota,
+    /// A day of the calendar.
+    Date,
     /// Any text that is not empty.
     Text,
     /// One of these words.
@@ -96,6 +98,7 @@ impl Kind {
             Self::Percent(low, high) => format!("a percentage from \"{low}%\" to \"{high}%\""),
             Self::Rate => "calls per time, such as \"100/min\"".into(),
             Self::Quota => "calls per day or month, such as \"10000/day\"".into(),
+            Self::Date => "a day, such as \"2026-11-27\"".into(),
             Self::OneOf(words) => format!("one of {}", quoted(words)),
             Self::Address => "an address and a port, such as \"127.0.0.1:8080\"".into(),
             Self::Network => "a network, such as \"10.0.0.0/8\"".into(),
@@ -166,6 +169,7 @@ impl Kind {
             },
             Self::Rate => units::rate(text).map(drop).or_else(|help| fault(format!("{text:?} is not a rate"), help)),
             Self::Quota => units::quota(text).map(drop).or_else(|help| fault(format!("{text:?} is not a quota"), help)),
+            Self::Date => units::date(text).map(drop).or_else(|help| fault(format!("{text:?} is not a day"), help)),
             Self::OneOf(words) => one_of(text, words),
             Self::Algorithm => one_of(text, &["token-bucket", "sliding-window"]),
             Self::Auth => one_of(text, &["key", "jwt", "none"]),

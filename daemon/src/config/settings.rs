@@ -22,8 +22,10 @@ use super::secret::Secret;
 pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
 
 mod limit;
+mod observe;
 
 pub use limit::{Counted, Levels, Limit, LimitScope, Loops, Measure, Prefix};
+pub use observe::{AlertRules, HealthRules, OwnCheck, Private, Scaling, Subject, Webhook};
 
 /// Everything the operator decided, resolved so that a call only follows references.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +52,14 @@ pub struct Settings {
     pub overload: Option<Overload>,
     /// What is done about clients that repeat themselves.
     pub loops: Loops,
+    /// When what the gate finds of itself is worth a look.
+    pub health: HealthRules,
+    /// What the operator has it look after, by name.
+    pub checks: BTreeMap<String, Arc<OwnCheck>>,
+    /// When an operator is told.
+    pub alerts: AlertRules,
+    /// What load is aimed at; absent: nobody asks.
+    pub scaling: Option<Scaling>,
     /// What concerns the process as a whole.
     pub daemon: Daemon,
     /// Where log lines go.
@@ -638,6 +648,8 @@ pub struct Key {
     pub tier: Option<Arc<Tier>>,
     /// Patterns over `server/tool`; empty: everything.
     pub scopes: Vec<String>,
+    /// When it was made, in seconds since 1970, where somebody wrote it down.
+    pub created: Option<u64>,
 }
 
 /// `[tier.NAME]`

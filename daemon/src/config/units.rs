@@ -9,6 +9,7 @@ use toolgate_protocol::limiter::Unit;
 const DURATION_HELP: &str = "write a number and a unit, such as \"500ms\", \"30s\", \"15m\", \"24h\" or \"7d\"";
 const SIZE_HELP: &str = "write a number of bytes, or a number and a unit, such as \"64K\", \"10MiB\" or \"1G\"";
 const PERCENT_HELP: &str = "write a whole number and the sign, such as \"80%\"";
+const DATE_HELP: &str = "write year, month and day, such as \"2026-11-27\"";
 const RATE_HELP: &str = "write calls per time, such as \"10/s\", \"100/min\", \"1000/h\" or \"100/15min\"";
 const QUOTA_HELP: &str = "write calls per day or month, such as \"10000/day\" or \"200000/month\"";
 
@@ -53,6 +54,35 @@ pub(super) fn size(text: &str) -> Result<u64, &'static str> {
         _ => return Err(SIZE_HELP),
     };
     number.checked_mul(factor).ok_or(SIZE_HELP)
+}
+
+/// `"2026-11-27"`: the day's beginning in UTC, in seconds since 1970.
+pub(super) fn date(text: &str) -> Result<u64, &'static str> {
+    let parts: Vec<_> = text.trim().split('-').collect();
+    let [year, month, day] = parts[..] else { return Err(DATE_HELP) };
+    if (year.len(), month.len(), day.len()) != (4, 2, 2) {
+        return Err(DATE_HELP);
+    }
+    let number = |text: &str| text.parse::<u64>().map_err(|_| DATE_HELP);
+    let (year, month, day) = (number(year)?, number(month)?, number(day)?);
+    if year < 1970 || !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
+        return Err(DATE_HELP);
+    }
+    let years = (1970..year).map(|year| 365 + u64::from(is_leap(year))).sum::<u64>();
+    let months = (1..month).map(|month| days_in(year, month)).sum::<u64>();
+    Ok((years + months + day - 1) * 86_400)
+}
+
+fn is_leap(year: u64) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+fn days_in(year: u64, month: u64) -> u64 {
+    match month {
+        2 => 28 + u64::from(is_leap(year)),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// `"100/min"`, `"10/s"`, `"10r/s"` (nginx), `"100/15min"`: calls and their period.
@@ -110,6 +140,16 @@ pub(super) fn is_key_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_of_the_calendar() {
+        assert_eq!(date("1970-01-01"), Ok(0));
+        assert_eq!(date("2026-11-27"), Ok(1_795_737_600));
+        assert_eq!(date("2024-02-29"), Ok(1_709_164_800));
+        for wrong in ["", "2026", "2026-13-01", "2025-02-29", "1969-12-31", "26-1-1", "2026-11-27T00:00", "x-y-z"] {
+            assert!(date(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn durations_as_people_write_them() {

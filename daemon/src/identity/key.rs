@@ -43,6 +43,7 @@ mod tests {
             owner: "ci".into(),
             tier: None,
             scopes: Vec::new(),
+            created: None,
         }
     }
 

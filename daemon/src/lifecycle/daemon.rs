@@ -20,9 +20,9 @@ use crate::cores::Cores;
 use crate::gate::Gate;
 use crate::listen::listeners::Listeners;
 use crate::lock::lock;
+use crate::observe::health;
 use crate::observe::logging::Logging;
 use crate::observe::panics;
-use crate::pages;
 use crate::policy::Policy;
 use crate::relay::farewell;
 use crate::servers::Server;
@@ -337,7 +337,7 @@ impl Operations for Daemon {
 
     fn status(&self) -> api::Status {
         let policy = self.gate.policy.load_full();
-        let not_ready = pages::not_ready(&self.gate);
+        let not_ready = health::not_ready(&self.gate).map(|reason| reason.full);
         let connections = (0..self.cores.count()).map(|core| self.cores.load(core).connections() as u64).sum();
         api::Status {
             instance: self.instance.clone(),

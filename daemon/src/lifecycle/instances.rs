@@ -17,7 +17,7 @@ pub(super) fn status(instances: &Instances, stderr: bool) -> api::Instances {
         running: instances.count() as u64,
         spares: instances.spares().map(|spares| spares as u64),
         max: instances.max() as u64,
-        failures: None,
+        failures: Some(instances.failures()),
         each: instances.glance().iter().map(instance).collect(),
         last_end: last_end.map(|end| if stderr { end } else { api::InstanceEnd { stderr: Vec::new(), ..end } }),
     }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use toolgate_admin_api::Process;
 use toolgate_protocol::overload::{self, Numbers, Pressure};
 use tracing::{info, warn};
 
@@ -64,9 +65,12 @@ impl Beat {
     fn once(&mut self) {
         let policy = self.gate.policy.load_full();
         let settings = policy.settings.overload.as_ref();
+        let limit = settings.and_then(|settings| settings.memory_limit);
+        let process = self.reader.process(self.cores.count(), limit, readings::lag(&self.cores));
+        self.gate.observed.read(process);
         match settings {
             Some(settings) => {
-                let used = self.read(settings, &policy);
+                let used = numbers(&process, settings, &policy);
                 self.follow(Pressure::of(&used, &allowed(settings)));
             }
             // Switched off by a reload.
@@ -81,18 +85,6 @@ impl Beat {
         let span = now - std::mem::replace(&mut self.last, now);
         for server in policy.servers.values() {
             server.observe(span, share);
-        }
-    }
-
-    /// Reads only what is compared with something.
-    fn read(&mut self, settings: &settings::Overload, policy: &Policy) -> Numbers {
-        let oldest = || policy.servers.values().map(|server| server.queue.snapshot().oldest).max();
-        Numbers {
-            cpu: Some(self.reader.cpu(self.cores.count())),
-            memory: self.reader.memory(settings.memory_limit),
-            descriptors: Reader::descriptors(),
-            lag: Some(readings::lag(&self.cores).as_secs_f64()),
-            queue_age: settings.queue_age.and_then(|_| oldest()).map(|age| age.as_secs_f64()),
         }
     }
 
@@ -111,6 +103,18 @@ impl Beat {
             Some(told) => info!(overload = level, reason = told.reason, "the overload eases: {step}"),
             None => info!("the overload is over: {step}"),
         }
+    }
+}
+
+/// What was read, as it is compared with what is allowed.
+fn numbers(process: &Process, settings: &settings::Overload, policy: &Policy) -> Numbers {
+    let oldest = || policy.servers.values().map(|server| server.queue.snapshot().oldest).max();
+    Numbers {
+        cpu: Some(process.cpu),
+        memory: Some(readings::ratio(process.memory, process.memory_limit)),
+        descriptors: Some(readings::ratio(process.descriptors, process.descriptors_limit)),
+        lag: Some(process.lag_ms / 1000.0),
+        queue_age: settings.queue_age.and_then(|_| oldest()).map(|age| age.as_secs_f64()),
     }
 }
 

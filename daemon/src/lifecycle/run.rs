@@ -26,8 +26,10 @@ use crate::gate::Gate;
 use crate::limits::quotas;
 use crate::listen::bind::Passed;
 use crate::listen::listeners::Listeners;
+use crate::lock::lock;
 use crate::observe::history;
 use crate::observe::logging::Logging;
+use crate::observe::watch::Watch;
 use crate::policy::Policy;
 use crate::servers::endpoints::{checks, warm};
 use crate::state::{self, State, restore};
@@ -93,10 +95,12 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
         daemon.keep(accepted, "start", None);
     }
     daemon.look_at_units();
+    gate.observed.follow(lock(&daemon.listeners).followed());
     sweep::start(&cores);
     let _past = history::Keeper::start(&daemon.graphs, Samples::of(&daemon), &settings.daemon.state_dir)
         .map_err(|problem| format!("the history cannot be kept: {problem}"))?;
     let _pulse = Pulse::start(&gate, &cores).map_err(|problem| format!("the load cannot be watched: {problem}"))?;
+    let watch = Watch::start(&gate).map_err(|problem| format!("nobody can watch: {problem}"))?;
     checks::start(&cores);
     warm::start(&cores);
     greet_critical(&gate, &cores);
@@ -117,6 +121,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     gate.settle();
     // Its last write has what the last calls counted.
     drop(quotas);
+    drop(watch);
     info!("ended");
     daemon.flush_log();
     Ok(())

@@ -1,25 +1,22 @@
 //! What the history remembers of each ten seconds.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use toolgate_admin_api as api;
 
 use super::daemon::Daemon;
 use crate::admin::Operations;
-use crate::lock::lock;
 use crate::observe::history::{Reading, Sampled};
-use crate::overload::readings::{Reader, resident};
 
 /// The daemon, sampled.
 pub(super) struct Samples {
     daemon: Arc<Daemon>,
-    reader: Mutex<Reader>,
 }
 
 impl Samples {
     /// Of a daemon that serves.
     pub(super) fn of(daemon: &Arc<Daemon>) -> Arc<dyn Sampled> {
-        Arc::new(Self { daemon: Arc::clone(daemon), reader: Mutex::default() })
+        Arc::new(Self { daemon: Arc::clone(daemon) })
     }
 }
 
@@ -28,16 +25,16 @@ impl Sampled for Samples {
         let policy = self.daemon.gate.policy.load_full();
         let status = self.daemon.status();
         let rows = self.daemon.server_rows(&policy);
-        let cpu = lock(&self.reader).cpu(self.daemon.cores.count());
+        let process = self.daemon.gate.observed.sample().process;
         let waiting = rows.iter().map(|row| row.status.waiting).sum();
         let mut all = vec![
             ("in_flight".to_owned(), level(status.calls_in_flight)),
             ("waiting".to_owned(), level(waiting)),
             ("sessions".to_owned(), level(status.sessions)),
             ("connections".to_owned(), level(status.connections)),
-            ("cpu".to_owned(), Reading::Level(cpu)),
+            ("cpu".to_owned(), Reading::Level(process.cpu)),
+            ("memory".to_owned(), level(process.memory)),
         ];
-        all.extend(resident().map(|bytes| ("memory".to_owned(), level(bytes))));
         rows.iter().for_each(|row| of_server(row, &mut all));
         all
     }

@@ -229,6 +229,11 @@ impl Limits {
         self.everywhere.iter().chain(listener).chain(tier).chain(server)
     }
 
+    /// How often each limit has refused: its place, its name, and the count. Looks at no key.
+    pub fn refusals(&self) -> impl Iterator<Item = (String, String, u64)> {
+        self.all().map(|applied| (applied.place.to_string(), applied.limit.name.clone(), applied.tally.count()))
+    }
+
     fn all(&self) -> impl Iterator<Item = &Applied> {
         let places = [&self.listeners, &self.tiers, &self.servers];
         self.everywhere.iter().chain(places.into_iter().flat_map(|places| places.values().flatten()))

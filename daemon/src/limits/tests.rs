@@ -86,6 +86,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
         },
         log: settings::Log { level: "info".to_owned(), format: settings::LogFormat::Auto, access: false },
         warnings: Vec::new(),
+        ..crate::config::from_text("version = 1").expect("what holds where nothing is written")
     }
 }
 

@@ -140,6 +140,7 @@ pub(crate) fn settings(listeners: Vec<Listener>) -> Settings {
         },
         log: Log { level: "info".into(), format: LogFormat::Auto, access: false },
         warnings: Vec::new(),
+        ..crate::config::from_text("version = 1").expect("what holds where nothing is written")
     }
 }
 

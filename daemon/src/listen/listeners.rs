@@ -163,6 +163,11 @@ impl Listeners {
         self.acceptor.close(sockets.map(|(_, local)| *local).collect());
     }
 
+    /// The open listeners, whichever they are at the time, for those who must not wait for a reload.
+    pub fn followed(&self) -> Arc<ArcSwap<Vec<Arc<OpenListener>>>> {
+        self.renewal.followed()
+    }
+
     /// The listeners by name.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Arc<OpenListener>)> {
         self.entries.iter().map(|(name, entry)| (name.as_str(), &entry.listener))

@@ -37,6 +37,11 @@ impl Renewal {
         Ok(Self { listeners, _end: end })
     }
 
+    /// Those that it looks after, whichever they are at the time.
+    pub fn followed(&self) -> Arc<ArcSwap<Vec<Arc<OpenListener>>>> {
+        Arc::clone(&self.listeners)
+    }
+
     /// Looks after these from now on.
     pub fn follow(&self, listeners: Vec<Arc<OpenListener>>) {
         self.listeners.store(Arc::new(listeners));

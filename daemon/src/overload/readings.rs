@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
+use toolgate_admin_api::Process;
 
 use crate::cgroup;
 use crate::cores::Cores;
@@ -32,24 +33,44 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// Processor time since the last reading, as a share of what `threads` threads may have.
-    pub fn cpu(&mut self, threads: usize) -> f64 {
+    /// All that is read once a second, where `threads` threads serve and `limit` bytes may be used.
+    pub fn process(&mut self, threads: usize, limit: Option<u64>, lag: Duration) -> Process {
+        let processors = self.processors(threads);
+        let (descriptors, descriptors_limit) = Self::descriptors().unwrap_or_default();
+        Process {
+            cpu: self.cpu(processors),
+            cpus: processors,
+            memory: resident().unwrap_or_default(),
+            memory_limit: self.memory_limit(limit),
+            descriptors,
+            descriptors_limit,
+            load: load(),
+            lag_ms: lag.as_secs_f64() * 1000.0,
+            disk: 0.0,
+        }
+    }
+
+    /// Processor time since the last reading, as a share of `processors`.
+    fn cpu(&mut self, processors: f64) -> f64 {
         let (before, then) = std::mem::replace(&mut self.last, (cpu_time(), Instant::now()));
         let (used, span) = (self.last.0.saturating_sub(before), self.last.1 - then);
-        #[expect(clippy::cast_precision_loss, reason = "processors are few")]
-        let processors = (threads.max(1) as f64).min(self.quota().unwrap_or(f64::MAX));
         used.as_secs_f64() / span.as_secs_f64().max(1e-9) / processors
     }
 
-    /// Resident memory as a share of `limit`, or of what the group, or else the machine, has.
-    pub fn memory(&self, limit: Option<u64>) -> Option<f64> {
-        let limit = limit.or_else(|| self.group_memory()).unwrap_or_else(machine_memory);
-        Some(ratio(resident()?, limit))
+    /// Processors that `threads` threads may use.
+    fn processors(&self, threads: usize) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "processors are few")]
+        let threads = threads.max(1) as f64;
+        threads.min(self.quota().unwrap_or(f64::MAX))
     }
 
-    /// Open descriptors, as a share of what may be open.
-    #[must_use]
-    pub fn descriptors() -> Option<f64> {
+    /// Bytes that may be used: `limit`, or what the group, or else the machine, has.
+    fn memory_limit(&self, limit: Option<u64>) -> u64 {
+        limit.or_else(|| self.group_memory()).unwrap_or_else(machine_memory)
+    }
+
+    /// Open descriptors, and how many may be open.
+    fn descriptors() -> Option<(u64, u64)> {
         let limit = getrlimit(Resource::Nofile).current?;
         // Since Linux 6.2 the folder's size is their number; before, it is 0.
         let folder = "/proc/self/fd";
@@ -57,7 +78,7 @@ impl Reader {
             0 => fs::read_dir(folder).ok()?.count() as u64,
             open => open,
         };
-        Some(ratio(open, limit))
+        Some((open, limit))
     }
 
     fn group_memory(&self) -> Option<u64> {
@@ -116,13 +137,24 @@ pub fn resident() -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
-fn machine_memory() -> u64 {
+/// The machine's load of the last minute.
+fn load() -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a load is small")]
+    let load = rustix::system::sysinfo().loads[0] as f64;
+    load / 65_536.0
+}
+
+/// Bytes of memory that the machine has.
+#[must_use]
+pub fn machine_memory() -> u64 {
     let machine = rustix::system::sysinfo();
     machine.totalram * u64::from(machine.mem_unit)
 }
 
+/// A share.
 #[expect(clippy::cast_precision_loss, reason = "a share")]
-fn ratio(used: u64, of: u64) -> f64 {
+#[must_use]
+pub fn ratio(used: u64, of: u64) -> f64 {
     used as f64 / of.max(1) as f64
 }
 
@@ -138,14 +170,12 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(20), "no processor time passes");
             std::hint::black_box(Instant::now());
         }
-        let (one, four) = (reader.cpu(1), reader.cpu(4));
-        assert!(one > 0.0 && four >= 0.0, "{one} {four}");
-        let resident = resident().unwrap();
-        let half = reader.memory(Some(2 * resident)).unwrap();
-        assert!((0.3..0.8).contains(&half), "{half}");
-        assert!((0.0..0.9).contains(&reader.memory(None).unwrap()));
-        let open = Reader::descriptors().unwrap();
-        assert!(open > 0.0 && open < 0.5, "{open}");
+        let process = reader.process(1, Some(1 << 30), Duration::from_millis(5));
+        assert!(process.cpu > 0.0 && reader.cpu(4.0) >= 0.0, "{process:?}");
+        assert!((1 << 20..1 << 34).contains(&process.memory), "{process:?}");
+        assert_eq!((process.memory_limit, process.cpus, process.lag_ms), (1 << 30, 1.0, 5.0));
+        assert!(process.descriptors > 0 && process.descriptors_limit >= process.descriptors, "{process:?}");
+        assert!(reader.memory_limit(None) > process.memory);
     }
 
     #[test]

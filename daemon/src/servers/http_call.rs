@@ -49,6 +49,11 @@ impl Upstream {
         self.forward_client
     }
 
+    /// Calls that wait for a connection.
+    pub fn waiting(&self) -> usize {
+        self.server.waiting()
+    }
+
     /// The way in for a core.
     pub fn client(&self, core: usize) -> HttpClient {
         self.server.client(core)

@@ -238,6 +238,14 @@ impl Server {
             .or_else(|| self.discovery.trouble())
     }
 
+    /// Calls that wait because it has as many connections or instances as it may have.
+    pub fn waiting_for_room(&self) -> usize {
+        match &*self.by {
+            By::Http(upstream) => upstream.waiting(),
+            By::Instances(instances) => instances.waiting(),
+        }
+    }
+
     /// Notes that something was asked of it.
     pub fn use_now(&self) {
         if !self.used.load(Ordering::Relaxed) {

@@ -104,7 +104,8 @@ fn is_media_type(value: &[u8], wanted: &[u8]) -> bool {
     value.split(|byte| *byte == b';').next().is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(wanted))
 }
 
-async fn collect(call: &Call, body: Incoming) -> Result<Bytes, Failure> {
+/// The body, up to the listener's bound and within its time.
+pub async fn collect(call: &Call, body: Incoming) -> Result<Bytes, Failure> {
     let bounds = &call.entrance.listener.bounds;
     if body.size_hint().lower() > bounds.body_bytes as u64 {
         return Err(too_large(bounds.body_bytes));

@@ -24,6 +24,8 @@ pub enum Place {
     Mcp,
     /// A page of the gate's own.
     Page(Page),
+    /// Where agents ask about the gate.
+    Inquiry,
 }
 
 /// Checks names and resolves the path.
@@ -87,8 +89,12 @@ fn allows_origin(listener: &Listener, origin: &HeaderValue) -> bool {
 fn resolve(call: &mut Call) -> Result<Place, Failure> {
     let unknown = || Failure::new(Kind::PathUnknown, "Nothing is served at this path. MCP is at /mcp and /mcp/NAME.");
     let serve = call.entrance.listener.serve;
-    if let Some(page) = Page::at(&call.path, serve) {
+    if let Some(page) = Page::at(&call.path, serve, &call.policy.settings) {
         return Ok(Place::Page(page));
+    }
+    // Where clients are served as well, the path is theirs.
+    if serve.status && !serve.mcp && call.path == "/mcp" {
+        return Ok(Place::Inquiry);
     }
     let rest = call.path.strip_prefix("/mcp").filter(|_| serve.mcp).ok_or_else(unknown)?;
     let name = match rest.strip_prefix('/') {

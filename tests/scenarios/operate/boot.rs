@@ -120,7 +120,7 @@ async fn a_secret_that_is_missing_at_the_start_costs_its_own_server() {
     let (_, health) = site.page("/health").await;
     let check = &health["checks"]["server:sealed"];
     let message = check["message"].as_str().expect("a message");
-    assert_eq!((&check["status"], &health["checks"]["server:s1"]["status"]), (&"warning".into(), &"healthy".into()));
+    assert_eq!((&check["status"], &health["checks"]["server:s1"]["status"]), (&"unhealthy".into(), &"healthy".into()));
     assert!(message.contains("token cannot be read") && message.contains("create it"), "{message}");
     assert_eq!(health["checks"].get("config"), None, "the files are what serves: {health}");
     assert_eq!(site.page("/ready").await.0, 503, "it is critical");

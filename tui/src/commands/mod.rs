@@ -3,12 +3,15 @@
 //! A command gets its arguments and prints; it returns the exit status, or a failure that `main`
 //! prints. Nothing here draws or keeps state.
 
+mod alerts;
 mod breaker;
 mod cache;
+mod certs;
 mod client_config;
 mod config;
 mod diff;
 mod generate;
+mod health;
 mod history;
 mod interrupt;
 mod key;
@@ -53,6 +56,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Server(server)) => server::run(&context, server),
         Some(Command::Breaker(breaker)) => block_on(breaker::run(&context, breaker)),
         Some(Command::Limits { change }) => block_on(limits::run(&context, change)),
+        Some(Command::Health) => block_on(health::run(&context)),
+        Some(Command::Alerts { change }) => block_on(alerts::run(&context, change)),
+        Some(Command::Certs) => block_on(certs::run(&context)),
         Some(Command::Cache(cache)) => block_on(cache::run(&context, cache)),
         Some(Command::Tools(tools)) => block_on(tools::run(&context, tools)),
         Some(Command::Key(Key::Create(create))) => block_on(key::create(&context, &create)),

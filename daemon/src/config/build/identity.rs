@@ -7,6 +7,7 @@ use super::super::kind;
 use super::super::section::Section;
 use super::super::settings::{Key, Tier};
 use super::super::tree::{Entry, Table};
+use super::super::units;
 use super::limits::limits;
 use super::{Context, references};
 
@@ -46,5 +47,6 @@ pub(super) fn key(
         owner: section.text("owner").unwrap_or_else(|| entry.key.clone()),
         tier,
         scopes: section.texts("scopes"),
+        created: section.text("created").and_then(|text| units::date(&text).ok()),
     })
 }

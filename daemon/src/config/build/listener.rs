@@ -148,12 +148,12 @@ fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut C
 
 /// Words that are known and not served yet: better said than found out.
 fn check_served(section: Section<'_>, serve: Serve, context: &mut Context<'_>) {
-    if let Some(node) = section.written("serve").filter(|_| serve.metrics || serve.status) {
+    if let Some(node) = section.written("serve").filter(|_| serve.metrics) {
         context.warning(
             "no-effect",
             node.place,
-            "`metrics` and `status` are not served by this version",
-            "they may stay; do not rely on them yet",
+            "`metrics` are not served by this version",
+            "the word may stay; do not rely on it yet",
         );
     }
 }

@@ -8,6 +8,7 @@ mod identity;
 mod limits;
 mod listener;
 mod loops;
+mod observe;
 mod proxies;
 mod references;
 mod resilience;
@@ -109,6 +110,10 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         limits: limits::limits(tree.get("limit"), "limit", context),
         overload: tree.get("overload").is_some().then(|| overload(Section::new(table(tree, "overload"), "overload"))),
         loops: loops::loops(table(tree, "loops"), context),
+        health: observe::health(table(tree, "health"), context),
+        checks: observe::checks(tree, context),
+        alerts: observe::alerts(table(tree, "alerts"), context),
+        scaling: tree.get("scaling").map(|_| observe::scaling(table(tree, "scaling"), context)),
         daemon,
         log: log(Section::new(table(tree, "log"), "log")),
         warnings: Vec::new(),

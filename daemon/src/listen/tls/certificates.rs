@@ -4,7 +4,7 @@
 //! A pair that does not load, or whose halves do not belong together, never replaces a good one.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use toolgate_admin_api as api;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -47,10 +48,40 @@ pub struct CertificateStatus {
     pub chain: PathBuf,
     /// Names it is served for, lower case.
     pub names: Vec<String>,
+    /// Who issued it.
+    pub issuer: String,
+    /// SHA-256 of the certificate, in hexadecimal digits.
+    pub fingerprint: String,
+    /// When it begins to be valid.
+    pub not_before: SystemTime,
     /// When it stops being valid.
     pub not_after: SystemTime,
+    /// When it was read.
+    pub loaded: SystemTime,
     /// Why newer files are not served instead.
     pub refused: Option<CertificateError>,
+}
+
+impl CertificateStatus {
+    /// As the admin sockets tell it.
+    #[must_use]
+    pub fn to_api(&self, listener: &str) -> api::Certificate {
+        let millis = |time: SystemTime| {
+            let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        };
+        api::Certificate {
+            listener: listener.to_owned(),
+            file: self.chain.display().to_string(),
+            names: self.names.clone(),
+            issuer: self.issuer.clone(),
+            fingerprint: self.fingerprint.clone(),
+            not_before_ms: millis(self.not_before),
+            not_after_ms: millis(self.not_after),
+            loaded_ms: millis(self.loaded),
+            refused: self.refused.as_ref().map(ToString::to_string),
+        }
+    }
 }
 
 /// A pair that was read.
@@ -58,7 +89,11 @@ pub struct CertificateStatus {
 struct Pair {
     key: Arc<CertifiedKey>,
     names: Vec<String>,
+    issuer: String,
+    fingerprint: String,
+    not_before: SystemTime,
     not_after: SystemTime,
+    loaded: SystemTime,
 }
 
 /// What tells one state of a file from the next; follows symbolic links.
@@ -112,6 +147,8 @@ struct Table {
 pub struct Certificates {
     table: ArcSwap<Table>,
     slots: Mutex<Vec<Slot>>,
+    /// Read by those who must not wait for a file system that hangs while the slots are read anew.
+    status: ArcSwap<Vec<CertificateStatus>>,
 }
 
 impl Certificates {
@@ -143,7 +180,8 @@ impl Certificates {
                 remedy: "name a chain and a key in `tls.certificates`",
             }]);
         };
-        Ok(Self { table: ArcSwap::from_pointee(table), slots: Mutex::new(slots) })
+        let status = ArcSwap::from_pointee(status(&slots));
+        Ok(Self { table: ArcSwap::from_pointee(table), slots: Mutex::new(slots), status })
     }
 
     /// Reads every pair again; what cannot be served is returned, and what was served stays.
@@ -197,6 +235,9 @@ impl Certificates {
         if changed && let Some(table) = Table::of(&slots) {
             self.table.store(Arc::new(table));
         }
+        if changed || !errors.is_empty() {
+            self.status.store(Arc::new(status(&slots)));
+        }
         errors
     }
 
@@ -219,16 +260,24 @@ impl Certificates {
     }
 
     /// What is served, in the order of the configuration.
-    pub fn status(&self) -> Vec<CertificateStatus> {
-        let slots = lock(&self.slots);
-        let status = |slot: &Slot| CertificateStatus {
-            chain: slot.files.chain.clone(),
-            names: slot.pair.names.clone(),
-            not_after: slot.pair.not_after,
-            refused: slot.refused.clone(),
-        };
-        slots.iter().map(status).collect()
+    #[must_use]
+    pub fn status(&self) -> Arc<Vec<CertificateStatus>> {
+        self.status.load_full()
     }
+}
+
+fn status(slots: &[Slot]) -> Vec<CertificateStatus> {
+    let status = |slot: &Slot| CertificateStatus {
+        chain: slot.files.chain.clone(),
+        names: slot.pair.names.clone(),
+        issuer: slot.pair.issuer.clone(),
+        fingerprint: slot.pair.fingerprint.clone(),
+        not_before: slot.pair.not_before,
+        not_after: slot.pair.not_after,
+        loaded: slot.pair.loaded,
+        refused: slot.refused.clone(),
+    };
+    slots.iter().map(status).collect()
 }
 
 impl ResolvesServerCert for Certificates {
@@ -283,7 +332,8 @@ fn stamp(path: &Path) -> Option<Stamp> {
 fn read_pair(files: &CertificateFiles) -> Result<Pair, CertificateError> {
     let chain = read_chain(&files.chain)?;
     let fault = |problem: String, remedy| CertificateError { file: files.chain.clone(), problem, remedy };
-    let (names, not_after) = describe(&chain[0]).ok_or_else(|| {
+    let fingerprint = fingerprint(&chain[0]);
+    let described = describe(&chain[0]).ok_or_else(|| {
         fault("its first certificate cannot be read".into(), "write the server's own certificate first")
     })?;
     let key = read_key(&files.key)?;
@@ -291,7 +341,16 @@ fn read_pair(files: &CertificateFiles) -> Result<Pair, CertificateError> {
         let problem = format!("does not go with the key {}: {error}", files.key.display());
         fault(problem, "put the chain and the key of one issuance into both files")
     })?;
-    Ok(Pair { key: Arc::new(key), names, not_after })
+    let Described { names, issuer, not_before, not_after } = described;
+    Ok(Pair { key: Arc::new(key), names, issuer, fingerprint, not_before, not_after, loaded: SystemTime::now() })
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+    digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
@@ -315,8 +374,16 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
 
 const READABLE: &str = "make the file exist and readable by the user of the daemon";
 
-/// Names and end of validity; none where the certificate cannot be parsed.
-fn describe(leaf: &CertificateDer<'_>) -> Option<(Vec<String>, SystemTime)> {
+/// What a certificate says of itself.
+struct Described {
+    names: Vec<String>,
+    issuer: String,
+    not_before: SystemTime,
+    not_after: SystemTime,
+}
+
+/// None where the certificate cannot be parsed.
+fn describe(leaf: &CertificateDer<'_>) -> Option<Described> {
     let (_, leaf) = X509Certificate::from_der(leaf).ok()?;
     let mut names = Vec::new();
     if let Ok(Some(alternatives)) = leaf.subject_alternative_name() {
@@ -326,6 +393,12 @@ fn describe(leaf: &CertificateDer<'_>) -> Option<(Vec<String>, SystemTime)> {
             }
         }
     }
-    let seconds = u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or(0);
-    Some((names, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+    let time = |seconds: i64| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let validity = leaf.validity();
+    Some(Described {
+        names,
+        issuer: leaf.issuer().to_string(),
+        not_before: time(validity.not_before.timestamp()),
+        not_after: time(validity.not_after.timestamp()),
+    })
 }

@@ -334,7 +334,7 @@ impl Desk {
         // Looked up by what it is made of, so that nothing is put together for every call.
         let (place, named) = match &call.view {
             Some(view) => ("mcp", view.name.as_str()),
-            None if crate::pages::is_page(&call.path) => ("page", call.path.as_str()),
+            None if crate::pages::is_page(&call.path, &call.policy.settings) => ("page", call.path.as_str()),
             None => ("", OTHER),
         };
         let page = self.routes.get(number((method, place, named, status)), || RoutePage {

@@ -18,6 +18,7 @@ mod tests;
 mod tls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
@@ -27,6 +28,7 @@ pub use error::{BodyError, SendError, SendErrorKind};
 pub use head::Headers;
 pub use request::{Method, Outgoing};
 
+use crate::config::secret::Secret;
 use crate::config::settings;
 use crate::servers::queue::Permit;
 use answer::Checkout;
@@ -34,6 +36,9 @@ use conn::Conn;
 use connect::Target;
 use pool::{Place, Pool};
 use request::Template;
+
+/// How long a connection of [`lone`] is kept.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// A server over HTTP: what all cores share.
 pub struct HttpServer {
@@ -95,6 +100,12 @@ impl HttpServer {
     #[must_use]
     pub fn client(self: &Arc<Self>, core: usize) -> HttpClient {
         HttpClient { server: Arc::clone(self), core }
+    }
+
+    /// Calls that wait for a connection, since there are as many as may be.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.pool.waiting()
     }
 
     /// Connections in use or idle, on all cores.
@@ -227,6 +238,22 @@ impl HttpClient {
         let stream = Box::pin(endpoint.target.connect(total.map_or(deadline, |total| total.min(deadline)))).await?;
         Ok((Conn::new(stream, slot), Instant::now()))
     }
+}
+
+/// A way to one URL that is no server's: for who is not a core, and makes one request at a time.
+///
+/// # Errors
+/// A sentence, where certificates or headers cannot be used.
+pub fn lone(
+    endpoint: settings::Endpoint,
+    tls: settings::UpstreamTls,
+    headers: Vec<(String, Secret)>,
+    patience: Duration,
+) -> Result<HttpClient, String> {
+    let pool = settings::Pool { max_connections: 1, idle_timeout: IDLE, max_age: None, min_idle: 0 };
+    let http = settings::Http { endpoints: vec![endpoint], pool, headers, lacks: None, tls, forward_client: false };
+    let timeout = settings::Timeouts { connect: patience, first_byte: patience, total: Some(patience) };
+    Ok(HttpServer::new(&http, &timeout, 1)?.client(0))
 }
 
 impl std::fmt::Debug for HttpServer {

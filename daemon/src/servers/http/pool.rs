@@ -80,6 +80,11 @@ impl Pool {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// Calls that wait for a connection.
+    pub(super) fn waiting(&self) -> usize {
+        self.users.snapshot().waiting
+    }
+
     /// The right to a connection, where it is to be had at once.
     pub(super) fn try_permit(&self) -> Option<Permit> {
         self.users.try_enter(None)

@@ -56,6 +56,8 @@ pub struct Instances {
     pub(super) backoff: Mutex<Backoff>,
     pub(super) wear: Wear,
     last_end: Mutex<Option<Ended>>,
+    /// Those that ended by themselves.
+    failures: AtomicU64,
     retired: AtomicBool,
     next: AtomicU64,
     pub(super) keeping: Option<Keeping>,
@@ -160,6 +162,7 @@ impl Instances {
             backoff: Mutex::new(Backoff::new(seed())),
             wear: Wear::default(),
             last_end: Mutex::default(),
+            failures: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             next: AtomicU64::new(0),
             keeping: None,
@@ -251,6 +254,11 @@ impl Instances {
 
     fn how_it_ended(&self) -> String {
         lock(&self.last_end).as_ref().map_or_else(String::new, |end| format!(" ({})", end.how()))
+    }
+
+    /// How many ended by themselves.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// How the instance ended that ended last; none where no wrapper told.
@@ -400,6 +408,9 @@ impl Instances {
     /// An end soon after the start that nobody asked for counts as a crash, unless it had worked: then
     /// something else ended it, and the next one will start.
     fn note_end(&self, slot: &Slot) {
+        if !slot.link.was_told_to_end() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(exit) = slot.link.exit() {
             let end = Ended { pid: slot.link.pid(), at: clock::unix_millis(), exit: exit.clone() };
             if !slot.link.was_told_to_end() {

@@ -55,6 +55,11 @@ impl Drop for Waiting<'_> {
 }
 
 impl Instances {
+    /// Calls that wait for a place below the maximum.
+    pub fn waiting(&self) -> usize {
+        self.room.waiting.load(Ordering::Relaxed)
+    }
+
     /// A place below the maximum; waits for one until `deadline`.
     pub(super) async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failure> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {

@@ -1,0 +1,207 @@
+//! What is wrong now, as conditions of alerts.
+
+use std::time::Duration;
+
+use toolgate_protocol::alerts::Condition;
+use toolgate_protocol::alerts::Severity::{self, Critical, Warning};
+use toolgate_protocol::breaker::State;
+use toolgate_protocol::verdict::Status;
+
+use super::Trends;
+use crate::clock;
+use crate::config::settings::AlertRules;
+use crate::gate::Gate;
+use crate::observe::health::{self, Finding};
+use crate::observe::observed::Sample;
+use crate::overload::hundredths;
+use crate::overload::readings::ratio;
+use crate::policy::Policy;
+
+/// What ends on a day is told once a day.
+const DAILY_MS: u64 = 24 * 3_600_000;
+
+const DAY_MS: u64 = 24 * 3_600_000;
+
+/// Days before the end of a certificate at which it gets worse.
+const STAGES: [(u64, Severity, u8); 3] = [(1, Critical, 0), (7, Warning, 1), (30, Warning, 0)];
+
+/// All that is wrong now.
+pub fn conditions(gate: &Gate, trends: &Trends) -> Vec<Condition> {
+    let policy = gate.policy.load_full();
+    let rules = &policy.settings.alerts;
+    let report = health::look(gate);
+    let mut found = Vec::new();
+    if gate.observed.is_read() {
+        found.extend(process(&gate.observed.sample(), rules));
+    }
+    found.extend(report.findings.iter().filter_map(of_finding));
+    found.extend(whole(report.status, &report.findings));
+    found.extend(breakers(&policy));
+    found.extend(trends.breached().map(breached));
+    found.extend(trends.failed().filter(|(_, count)| *count > rules.restarts).map(restarts));
+    found.extend(certificates(gate));
+    found.extend(keys(&policy, rules));
+    found
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+fn process(sample: &Sample, rules: &AlertRules) -> Vec<Condition> {
+    let mut found = Vec::new();
+    if sample.cpu > hundredths(rules.cpu) {
+        let message = format!("The gate uses {} of its processors.", percent(sample.cpu));
+        let remedy = "See which clients and tools are busiest, limit them, or give the gate more processors.";
+        found.push(Condition::new("cpu", Warning, message, remedy));
+    }
+    let process = &sample.process;
+    let share = ratio(process.memory, process.memory_limit);
+    let large = rules.memory_bytes.is_some_and(|bytes| process.memory > bytes);
+    let severity = match share {
+        share if share > hundredths(rules.memory) => Some(Critical),
+        share if share > hundredths(rules.memory_warning) || large => Some(Warning),
+        _ => None,
+    };
+    if let Some(severity) = severity {
+        let message =
+            format!("The gate uses {} MiB of memory, {} of what it may.", process.memory >> 20, percent(share));
+        let remedy = "See how many sessions and kept answers there are, bound them, or give the gate more memory.";
+        found.push(Condition::new("memory", severity, message, remedy));
+    }
+    found
+}
+
+/// The alert of a finding that stands for itself.
+fn of_finding(found: &Finding) -> Option<Condition> {
+    if found.status == Status::Healthy || found.lasts {
+        return None;
+    }
+    let severity = if found.status == Status::Unhealthy { Critical } else { Warning };
+    let (id, remedy) = match found.name.as_str() {
+        "disk" => ("disk_full".to_owned(), "Make room: what must survive a restart cannot be written.".to_owned()),
+        "queues" => (
+            "queue_full".to_owned(),
+            "See who waits with `toolgate status`, limit them, or let the server take more calls at once.".to_owned(),
+        ),
+        "pools" => {
+            ("pool_exhausted".to_owned(), "Raise pool.max_connections or instances.max, or limit who calls.".to_owned())
+        }
+        "overload" => ("overload".to_owned(), "See which clients and tools are busiest, and limit them.".to_owned()),
+        "descriptors" | "lag" => {
+            (found.name.clone(), "See which listeners and clients hold most, and bound them.".to_owned())
+        }
+        name => {
+            if let Some(server) = name.strip_prefix("server:") {
+                let id = format!("server_trouble:{server}");
+                let message = format!("The server {server}: {}.", found.message.trim_end_matches('.'));
+                return Some(Condition::new(
+                    id,
+                    severity,
+                    message,
+                    format!("`toolgate server show {server}` says more."),
+                ));
+            }
+            // Those that are not listed above are the operator's, or have alerts made elsewhere.
+            if found.name.contains(':') || is_own(name) {
+                return None;
+            }
+            (format!("check:{name}"), format!("See why the check {name} fails; [check.{name}] says what it looks at."))
+        }
+    };
+    Some(Condition::new(id, severity, found.message.clone(), remedy))
+}
+
+/// Findings of the gate's own that have alerts made elsewhere, or none.
+fn is_own(name: &str) -> bool {
+    matches!(name, "memory" | "cpu" | "config" | "units" | "webhook" | "response_time" | "error_rate")
+}
+
+/// That the whole is not healthy, with what is not.
+fn whole(status: Status, findings: &[Finding]) -> Option<Condition> {
+    let severity = match status {
+        Status::Healthy => return None,
+        Status::Warning => Warning,
+        Status::Unhealthy => Critical,
+    };
+    let told = findings.iter().filter(|found| found.status != Status::Healthy && !found.lasts);
+    let names: Vec<_> = told.map(|found| found.name.as_str()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let message = format!("The health of the gate is {}: {}.", status.word(), names.join(", "));
+    Some(Condition::new("health", severity, message, "`toolgate health` says more."))
+}
+
+fn breakers(policy: &Policy) -> Vec<Condition> {
+    let open = |server: &std::sync::Arc<crate::servers::Server>| {
+        server.settings.breaker.as_ref()?;
+        let glances = server.endpoints.each().iter().map(|endpoint| endpoint.glance());
+        let open: Vec<_> = glances.filter(|glance| matches!(glance.state, State::Open | State::HalfOpen)).collect();
+        let cause = open.iter().find_map(|glance| glance.cause.map(|cause| format!(": {cause}"))).unwrap_or_default();
+        let (name, all) = (&server.settings.name, server.endpoints.each().len());
+        (!open.is_empty()).then(|| {
+            let severity = if open.len() == all { Critical } else { Warning };
+            let message = format!("Breakers of the server {name} are open, {} of {all}{cause}.", open.len());
+            let remedy = format!("Mend the server; `toolgate breaker reset {name}` tries it at once.");
+            Condition::new(format!("breaker_open:{name}"), severity, message, remedy)
+        })
+    };
+    policy.servers.values().filter_map(open).collect()
+}
+
+fn breached((name, count): (&str, u64)) -> Condition {
+    let message = format!("The limit {name} has refused {count} calls in the last minute.");
+    let remedy = "`toolgate limits` says whom most; set another value, or see why the client calls so often.";
+    Condition::new(format!("limit_breached:{name}"), Warning, message, remedy)
+}
+
+fn restarts((server, count): (&str, u64)) -> Condition {
+    let message = format!("Instances of the server {server} ended by themselves {count} times in the last hour.");
+    let remedy = format!("`toolgate server show {server}` has the last lines that one wrote.");
+    Condition::new(format!("restarts:{server}"), Warning, message, remedy)
+}
+
+fn certificates(gate: &Gate) -> Vec<Condition> {
+    let now = clock::unix_millis();
+    let mut found = Vec::new();
+    for certificate in gate.observed.certificates() {
+        let (listener, file) = (&certificate.listener, &certificate.file);
+        let left = certificate.not_after_ms.saturating_sub(now);
+        let stage = STAGES.into_iter().find(|(days, ..)| left < days * DAY_MS);
+        if let Some((_, severity, step)) = stage {
+            let message = match left {
+                0 => format!("The certificate {file} of the listener {listener} has ended: clients refuse it."),
+                left => format!(
+                    "The certificate {file} of the listener {listener} ends in {}.",
+                    health::days(Duration::from_millis(left))
+                ),
+            };
+            let remedy = "Renew it; the gate takes new files over by itself, and `toolgate certs` says whether it did.";
+            // One more stage: it is over.
+            let step = if left == 0 { step + 1 } else { step };
+            let condition = Condition::new(format!("certificate:{listener}:{file}"), severity, message, remedy);
+            found.push(Condition { step, spacing_ms: DAILY_MS, ..condition });
+        }
+        if let Some(why) = &certificate.refused {
+            let message = format!("A newer certificate of the listener {listener} is not served: {why}.");
+            let remedy = "Write chain and key of one issuance into both files; the one before is served meanwhile.";
+            found.push(Condition::new(format!("certificate_refused:{listener}:{file}"), Critical, message, remedy));
+        }
+    }
+    found
+}
+
+fn keys(policy: &Policy, rules: &AlertRules) -> Vec<Condition> {
+    let now = clock::unix_millis() / 1000;
+    let old = |key: &std::sync::Arc<crate::config::settings::Key>| {
+        let age = Duration::from_secs(now.saturating_sub(key.created?));
+        (age > rules.key_age).then(|| {
+            let message = format!("The key {} of {} is {} days old.", key.id, key.owner, age.as_secs() / 86_400);
+            let remedy = "Make another with `toolgate key create`, hand it over, then take the old one out.";
+            let condition = Condition::new(format!("key_age:{}", key.id), Warning, message, remedy);
+            Condition { spacing_ms: DAILY_MS, ..condition }
+        })
+    };
+    policy.settings.keys.values().filter_map(old).collect()
+}

@@ -1,0 +1,149 @@
+//! Alerts on their way to the webhook: one after the other, and each again until it was taken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+use toolgate_protocol::alerts::Alert;
+use tracing::{info, warn};
+
+use super::to_api;
+use crate::clock;
+use crate::config::settings::Webhook;
+use crate::gate::Gate;
+use crate::servers::http::{HttpClient, Method, Outgoing, lone};
+
+/// How long a webhook may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the webhook is sent. The number grows by one with each alert.
+pub(super) fn message(alert: &Alert, number: u64, now: u64) -> String {
+    let mut body = serde_json::to_value(to_api(alert)).unwrap_or_default();
+    body["state"] = json!(if alert.fires() { "firing" } else { "recovered" });
+    body["number"] = json!(number);
+    body["at_ms"] = json!(now);
+    body["source"] = json!("toolgate");
+    body["version"] = json!(env!("CARGO_PKG_VERSION"));
+    body.to_string()
+}
+
+/// Delivers for as long as it is polled.
+pub async fn deliver(gate: Arc<Gate>) {
+    let mut way: Option<Way> = None;
+    loop {
+        let wanted = gate.settings.load().alerts.webhook.clone();
+        if way.as_ref().map(|way| &way.webhook) != wanted.as_ref() {
+            way = wanted.map(Way::new);
+            gate.observed.alarms.hurry();
+        }
+        let next = match &way {
+            Some(_) => gate.observed.alarms.next(),
+            None => Next::Nothing,
+        };
+        match (next, &way) {
+            (Next::Due(number, body), Some(way)) => {
+                let outcome = way.send(&body).await;
+                gate.observed.alarms.note(number, outcome);
+            }
+            (Next::Later(wait), _) => tokio::select! {
+                () = sleep(wait.min(LOOK)) => {}
+                () = gate.observed.alarms.news.notified() => {}
+            },
+            // A reload may bring a webhook.
+            (Next::Nothing | Next::Due(..), _) => tokio::select! {
+                () = sleep(LOOK) => {}
+                () = gate.observed.alarms.news.notified() => {}
+            },
+        }
+    }
+}
+
+/// How often it is looked whether a reload named another webhook.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is to be delivered.
+enum Next {
+    Due(u64, String),
+    Later(Duration),
+    Nothing,
+}
+
+impl super::Alarms {
+    fn next(&self) -> Next {
+        let (state, now) = (self.lock(), clock::millis());
+        match (state.outbox.due(now), state.outbox.wait(now)) {
+            (Some((number, body)), _) => Next::Due(*number, body.clone()),
+            (None, Some(wait)) => Next::Later(Duration::from_millis(wait.max(1))),
+            (None, None) => Next::Nothing,
+        }
+    }
+
+    fn note(&self, number: u64, outcome: Result<(), String>) {
+        let mut state = self.lock();
+        let was_away = state.trouble.take().is_some();
+        match outcome {
+            Ok(()) => {
+                state.outbox.delivered(number);
+                state.changes += 1;
+                if was_away {
+                    info!(waiting = state.outbox.waiting().len(), "the webhook takes alerts again");
+                }
+            }
+            Err(why) => {
+                state.outbox.failed(clock::millis());
+                if !was_away {
+                    warn!(why, "the webhook does not take alerts: they wait for it");
+                }
+                state.trouble = Some(why);
+            }
+        }
+    }
+
+    fn hurry(&self) {
+        let mut state = self.lock();
+        state.outbox.hurry();
+        state.trouble = None;
+    }
+}
+
+/// A webhook as it is reached.
+struct Way {
+    webhook: Webhook,
+    client: Result<HttpClient, String>,
+}
+
+impl Way {
+    fn new(webhook: Webhook) -> Self {
+        let client = match &webhook.lacks {
+            Some(why) => Err(why.clone()),
+            None => {
+                let bearer = webhook.bearer.iter();
+                let headers = bearer.map(|secret| ("authorization".to_owned(), secret.clone())).collect();
+                lone(webhook.endpoint.0.clone(), webhook.tls.clone(), headers, PATIENCE)
+            }
+        };
+        Self { webhook, client }
+    }
+
+    /// Why it was not taken, as a sentence without the URL's path, which may hold a credential.
+    async fn send(&self, body: &str) -> Result<(), String> {
+        let client = self.client.as_ref().map_err(|why| format!("{}.", why.trim_end_matches('.')))?;
+        let headers: &[(&str, &[u8])] = &[("content-type", b"application/json"), ("accept", b"*/*")];
+        let request = Outgoing {
+            method: Method::Post,
+            endpoint: 0,
+            headers,
+            target: None,
+            body: &[body.as_bytes()],
+            first_byte: None,
+        };
+        let host = &self.webhook.endpoint.0.host;
+        match timeout(PATIENCE, client.send(request)).await {
+            Ok(Ok(answer)) if (200..300).contains(&answer.status) => Ok(()),
+            Ok(Ok(answer)) => Err(format!("{host} answers with status {}.", answer.status)),
+            Ok(Err(error)) => Err(format!("{host} cannot be reached: {error}.")),
+            Err(_) => Err(format!("{host} gives no answer in time.")),
+        }
+    }
+}
