@@ -6,6 +6,7 @@
 
 mod cache;
 mod config;
+mod console;
 mod endpoints;
 mod health;
 mod limits;
@@ -20,9 +21,10 @@ use toolgate_admin_api::paths;
 
 pub(crate) use cache::Cache;
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
+pub(crate) use console::{Look, Replay, Top};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
 pub(crate) use health::{AlertAck, AlertSilence, Alerts};
-pub(crate) use limits::{LimitRevert, LimitSet, Limits};
+pub(crate) use limits::{LimitRevert, LimitSet, Limits, seconds};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 pub(crate) use tools::{Tools, ToolsApprove};
 
@@ -58,11 +60,17 @@ Exit status:
   77  not allowed
   78  the configuration has errors";
 
-/// What to do; absent: status, once.
+/// What to do; absent: the console on a terminal, else the status, once.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show what the daemon is doing; exit status 3 when something that should work does not.
     Status,
+
+    /// Open the console; redirected, print once what it would show.
+    Top(Top),
+
+    /// Show again what `toolgate record` wrote.
+    Replay(Replay),
 
     /// Look at the configuration and its past, check the files, take them over, go back.
     #[command(subcommand)]

@@ -1,12 +1,13 @@
 //! The operator's command line of the gate.
 //!
 //! `args` is the table of commands, `commands` has a file for each, `client` talks to the daemon, `edit`
-//! changes the configuration's files, `trial` plays a client of a server.
+//! changes the configuration's files, `trial` plays a client of a server, `console` is what an operator looks at all day.
 
 mod args;
 mod bridge;
 mod client;
 mod commands;
+mod console;
 mod edit;
 mod failure;
 mod output;

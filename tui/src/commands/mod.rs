@@ -20,7 +20,7 @@ mod probe;
 mod rollback;
 mod server;
 mod starter;
-mod status;
+pub(crate) mod status;
 mod takeover;
 mod tools;
 
@@ -30,6 +30,7 @@ use toolgate_admin_api::Exit;
 
 use crate::args::{Arguments, Command, Config, Key};
 use crate::bridge;
+use crate::console;
 use crate::failure::Failure;
 
 /// What every command gets.
@@ -44,7 +45,9 @@ pub(crate) struct Context {
 pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let context = Context { json: arguments.json, runtime_dir: arguments.socket_dir };
     match arguments.command {
-        None => status::without_command(&context),
+        None => console::without_command(&context),
+        Some(Command::Top(top)) => console::top(&context, &top),
+        Some(Command::Replay(replay)) => console::replay(&context, &replay),
         Some(Command::Status) => block_on(status::run(&context)),
         Some(Command::Config(Config::Check { file: Some(file) })) => config::check_file(&context, &file),
         Some(Command::Config(Config::Check { file: None })) => block_on(config::check(&context)),

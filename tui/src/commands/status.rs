@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
 }
 
 /// `toolgate` alone: the status, and how to learn more.
-pub(super) fn without_command(context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn without_command(context: &Context) -> Result<Exit, Failure> {
     let exit = block_on(run(context))?;
     if !context.json {
         eprintln!("\n`toolgate --help` lists what else there is.");

@@ -1,0 +1,133 @@
+//! Which rows of a table are shown: words that must occur, `!` before those that must not, and `field=value`.
+//!
+//! Drilling down writes such a filter, so that what it carried is seen, can be changed and is recalled like any other.
+
+use super::table::Row;
+
+/// A filter as it was typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    text: String,
+    terms: Vec<Term>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Term {
+    negative: bool,
+    field: Option<String>,
+    /// In small letters.
+    value: String,
+}
+
+impl Filter {
+    /// Reads what was typed.
+    pub(crate) fn parse(text: &str) -> Self {
+        let terms = text.split_whitespace().filter_map(Term::parse).collect();
+        Self { text: text.trim().to_owned(), terms }
+    }
+
+    /// As it was typed.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// It lets everything through.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// The value that a field must have.
+    pub(crate) fn value(&self, field: &str) -> Option<&str> {
+        let wanted = |term: &&Term| !term.negative && term.field.as_deref() == Some(field);
+        self.terms.iter().find(wanted).map(|term| term.value.as_str())
+    }
+
+    /// The same as plain words, which the daemon looks for in what a row says.
+    pub(crate) fn words(&self) -> String {
+        let word = |term: &Term| format!("{}{}", if term.negative { "!" } else { "" }, term.value.replace('*', " "));
+        self.terms.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether a row is shown.
+    pub(crate) fn matches(&self, row: &Row) -> bool {
+        self.terms.iter().all(|term| term.holds(row) != term.negative)
+    }
+}
+
+impl Term {
+    fn parse(word: &str) -> Option<Self> {
+        let (negative, word) = word.strip_prefix('!').map_or((false, word), |rest| (true, rest));
+        let (field, value) = match word.split_once('=') {
+            Some((field, value)) if !field.is_empty() => (Some(field.to_ascii_lowercase()), value),
+            _ => (None, word),
+        };
+        (!value.is_empty()).then(|| Self { negative, field, value: value.to_lowercase() })
+    }
+
+    fn holds(&self, row: &Row) -> bool {
+        match &self.field {
+            None => {
+                row.cells.iter().any(|cell| cell.text.to_lowercase().contains(&self.value))
+                    || row.fields.iter().any(|(_, value)| value.to_lowercase().contains(&self.value))
+            }
+            Some(field) => row.fields.iter().any(|(name, value)| name == field && self.is(&value.to_lowercase())),
+        }
+    }
+
+    /// A whole value, with or without what kind of name it is (`key:ci` is `ci`), or a glob of one.
+    fn is(&self, value: &str) -> bool {
+        let bare = value.split_once(':').map_or(value, |(_, bare)| bare);
+        glob(&self.value, value) || glob(&self.value, bare)
+    }
+}
+
+/// `*` stands for anything.
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(first) else { return false };
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return text.ends_with(piece);
+        }
+        match text.find(piece) {
+            Some(at) => text = &text[at + piece.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::object::Object;
+    use super::super::table::Cell;
+    use super::*;
+
+    fn matches(filter: &str) -> bool {
+        let row = Row::new(Object::Server("weather".into()), vec![Cell::new("weather"), Cell::new("degraded")])
+            .field("server", "weather")
+            .field("client", "key:ci-runner");
+        Filter::parse(filter).matches(&row)
+    }
+
+    #[test]
+    fn words_occur_and_words_after_a_bang_do_not() {
+        assert!(matches("") && matches("  ") && matches("WEA") && matches("weather degr"));
+        assert!(!matches("weather files") && !matches("!weather") && matches("!files weather"));
+    }
+
+    #[test]
+    fn a_field_has_the_whole_value() {
+        assert!(matches("server=weather") && !matches("server=wea") && matches("server=wea*"));
+        assert!(matches("client=key:ci-runner") && matches("client=ci-runner") && matches("client=*run*"));
+        assert!(matches("!server=files") && !matches("!server=weather"));
+    }
+
+    #[test]
+    fn half_typed_terms_hide_nothing() {
+        assert!(matches("!") && matches("server="));
+        assert_eq!(Filter::parse("server=").value("server"), None);
+        assert_eq!(Filter::parse("a server=Weather").value("server"), Some("weather"));
+    }
+}

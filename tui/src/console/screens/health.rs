@@ -1,0 +1,238 @@
+//! Screen 7: alerts, checks, breakers and certificates.
+
+use toolgate_admin_api::{Alert, Certificate, Check, EndpointStatus};
+
+use super::super::details::Details;
+use super::super::object::Object;
+use super::super::table::{Cell, Column, Listing, Row};
+use super::super::theme::Role;
+use super::super::units::{bytes, count, date, percent, short, since, span_us, to_float, until};
+use super::{Screen, View, words};
+
+pub(super) const VIEWS: &[&str] = &["all", "alerts", "checks", "breakers", "certificates"];
+
+const COLUMNS: &[Column] = &[
+    Column::text("KIND", 11, 1),
+    Column::wide("NAME", 24, 0),
+    Column::text("STATE", 12, 0),
+    Column::number("SINCE", 6, 0),
+    Column::text("SEEN", 10, 3),
+    Column::wide("WHAT", 24, 0),
+];
+
+/// A certificate is looked at when it has less.
+const DAYS_30_MS: u64 = 30 * 86_400_000;
+const DAYS_7_MS: u64 = 7 * 86_400_000;
+
+/// What fires first, then all that is watched.
+pub(super) fn listing(view: &View<'_>) -> Listing {
+    let health = view.data.health.as_deref();
+    let wanted = |name: &str| view.view == 0 || VIEWS.get(view.view) == Some(&name);
+    let mut rows = Vec::new();
+    if let Some(health) = health.filter(|_| wanted("alerts")) {
+        rows.extend(health.alerts.iter().map(|alert| alert_row(alert, view)));
+    }
+    if let Some(certificates) = view.data.certificates.as_ref().filter(|_| wanted("certificates")) {
+        rows.extend(certificates.certificates.iter().map(|certificate| certificate_row(certificate, view)));
+    }
+    if wanted("breakers") {
+        for server in view.data.servers.as_deref().unwrap_or_default() {
+            rows.extend(
+                server.status.endpoints.iter().filter_map(|endpoint| breaker_row(&server.status.name, endpoint)),
+            );
+        }
+    }
+    if let Some(health) = health.filter(|_| wanted("checks")) {
+        rows.extend(health.checks.iter().map(check_row));
+    }
+    let empty = match health {
+        Some(_) => "There is nothing of this kind.",
+        None => "Waiting for the daemon to tell of its health.",
+    };
+    Listing { columns: COLUMNS, rows, total: None, empty }
+}
+
+fn alert_row(alert: &Alert, view: &View<'_>) -> Row {
+    let (state, role) = match alert.recovered_ms {
+        Some(_) => ("recovered", Role::Good),
+        None => (alert.severity.as_str(), words::health(&alert.severity)),
+    };
+    let at = alert.recovered_ms.unwrap_or(alert.since_ms);
+    let seen = match (&alert.silenced_until_ms, &alert.acknowledged) {
+        (Some(until_ms), _) if *until_ms > view.now_ms => format!("quiet {}", until(*until_ms, view.now_ms)),
+        (_, Some(who)) => who.clone(),
+        _ => String::new(),
+    };
+    let cells = vec![
+        Cell::new("alert").role(role),
+        Cell::new(alert.id.clone()).role(Role::Strong),
+        Cell::new(state.to_owned()).role(role),
+        Cell::number(since(at, view.now_ms), to_float(view.now_ms.saturating_sub(at))),
+        Cell::new(seen).role(Role::Dim),
+        Cell::new(alert.message.clone()),
+    ];
+    Row::new(Object::Alert(alert.id.clone()), cells).field("kind", "alert").field("state", state)
+}
+
+fn check_row(check: &Check) -> Row {
+    let role = words::health(&check.status);
+    let name = if check.critical { format!("{}*", check.name) } else { check.name.clone() };
+    let cells = vec![
+        Cell::new("check").role(Role::Dim),
+        Cell::new(name),
+        Cell::new(check.status.clone()).role(role),
+        Cell::number(short(check.age_ms / 1000), to_float(check.age_ms)),
+        Cell::new(""),
+        Cell::new(check.message.clone()).role(if role == Role::Good { Role::Dim } else { Role::Text }),
+    ];
+    Row::new(Object::Check(check.name.clone()), cells).field("kind", "check").field("state", &check.status)
+}
+
+fn breaker_row(server: &str, endpoint: &EndpointStatus) -> Option<Row> {
+    let breaker = endpoint.breaker.as_ref()?;
+    let (word, role) = words::breaker(breaker.state);
+    let retry = breaker.retry_in_ms.map_or_else(Cell::none, |ms| {
+        Cell::number(format!("in {}", short(ms.div_ceil(1000))), to_float(ms)).role(role)
+    });
+    let name = endpoint.url.as_ref().map_or_else(|| server.to_owned(), |url| format!("{server} {url}"));
+    let what = match &breaker.cause {
+        Some(cause) => format!("{cause}; opened {} times", breaker.opened),
+        None => format!("opened {} times", breaker.opened),
+    };
+    let cells = vec![
+        Cell::new("breaker").role(Role::Dim),
+        Cell::new(name),
+        Cell::new(word).role(role),
+        retry,
+        Cell::new(""),
+        Cell::new(what).role(if role == Role::Dim { Role::Dim } else { Role::Text }),
+    ];
+    let object = Object::Endpoint(server.to_owned(), endpoint.url.clone());
+    Some(Row::new(object, cells).field("kind", "breaker").field("server", server).field("state", word))
+}
+
+fn certificate_state(certificate: &Certificate, now_ms: u64) -> (&'static str, Role) {
+    let left = certificate.not_after_ms.saturating_sub(now_ms);
+    match left {
+        0 => ("expired", Role::Bad),
+        left if left < DAYS_7_MS => ("expiring", Role::Bad),
+        _ if certificate.refused.is_some() => ("refused", Role::Bad),
+        left if left < DAYS_30_MS => ("expiring", Role::Warn),
+        _ => ("valid", Role::Good),
+    }
+}
+
+fn certificate_row(certificate: &Certificate, view: &View<'_>) -> Row {
+    let (state, role) = certificate_state(certificate, view.now_ms);
+    let left = certificate.not_after_ms.saturating_sub(view.now_ms);
+    let what = match &certificate.refused {
+        Some(why) => why.clone(),
+        None => format!("{}, issued by {}", certificate.names.join(" "), certificate.issuer),
+    };
+    let cells = vec![
+        Cell::new("certificate").role(Role::Dim),
+        Cell::new(format!("{} {}", certificate.listener, certificate.names.first().map_or("", String::as_str))),
+        Cell::new(state).role(role),
+        Cell::number(format!("in {}", until(certificate.not_after_ms, view.now_ms)), to_float(left)).role(role),
+        Cell::new(""),
+        Cell::new(what).role(if certificate.refused.is_some() { Role::Text } else { Role::Dim }),
+    ];
+    let object = Object::Certificate(certificate.listener.clone(), certificate.file.clone());
+    Row::new(object, cells).field("kind", "certificate").field("listener", &certificate.listener).field("state", state)
+}
+
+/// The thing that an alert or a check is about, as its name says after the colon.
+pub(super) fn below(id: &str) -> Option<(Screen, String)> {
+    let (kind, subject) = id.split_once(':')?;
+    let subject = subject.split_whitespace().next()?;
+    match kind {
+        kind if kind.contains("limit") => Some((Screen::Limits, format!("limit={subject}"))),
+        kind if kind.contains("certificate") => Some((Screen::Health, "kind=certificate".to_owned())),
+        kind if kind.contains("key") || kind.contains("client") || kind.contains("traffic") => {
+            Some((Screen::Clients, format!("client={subject}")))
+        }
+        _ => Some((Screen::Servers, format!("server={subject}"))),
+    }
+}
+
+/// Everything about an alert, a check or a certificate.
+pub(super) fn details(object: &Object, view: &View<'_>) -> Details {
+    let mut details = Details::default();
+    match object {
+        Object::Alert(id) => alert(&mut details, id, view),
+        Object::Check(name) => check(&mut details, name, view),
+        Object::Certificate(listener, file) => certificate(&mut details, listener, file, view),
+        _ => {}
+    }
+    if let Some(health) = view.data.health.as_deref().filter(|_| !details.is_empty()) {
+        let process = &health.process;
+        details.heading("Process");
+        details.value(
+            "uses",
+            format!(
+                "cpu {} of {} processors, memory {} of {}, {} of {} descriptors, disk {}, load {:.2}, loop late by {:.1} ms",
+                percent(process.cpu),
+                process.cpus,
+                bytes(process.memory),
+                bytes(process.memory_limit),
+                count(process.descriptors),
+                count(process.descriptors_limit),
+                percent(process.disk),
+                process.load,
+                process.lag_ms
+            ),
+        );
+        if let Some(advice) = &health.advice {
+            let role = if advice.action == "stay" { Role::Text } else { Role::Warn };
+            let text =
+                format!("{} ({} of {} machines): {}", advice.action, advice.replicas, advice.current, advice.reason);
+            details.pair("advice", text, role);
+        }
+    }
+    details
+}
+
+fn alert(details: &mut Details, id: &str, view: &View<'_>) {
+    let health = view.data.health.as_ref().map(|health| health.alerts.as_slice()).unwrap_or_default();
+    let glance = view.data.overview.as_ref().map(|overview| overview.alerts.as_slice()).unwrap_or_default();
+    let Some(alert) = health.iter().chain(glance).find(|alert| alert.id == id) else { return };
+    details.heading(id);
+    details.pair("severity", alert.severity.as_str(), words::health(&alert.severity));
+    details.pair("what", alert.message.as_str(), Role::Strong);
+    details.pair("remedy", alert.remedy.as_str(), Role::Text);
+    details.value("since", format!("{} UTC, for {}", date(alert.since_ms), since(alert.since_ms, view.now_ms)));
+    if let Some(at) = alert.recovered_ms {
+        details.pair("recovered", format!("{} UTC", date(at)), Role::Good);
+    }
+    details.value("told", format!("{} times", alert.told));
+    details.value("seen by", alert.acknowledged.clone().unwrap_or_default());
+    if let Some(at) = alert.silenced_until_ms.filter(|at| *at > view.now_ms) {
+        details.value("silenced", format!("for another {}", until(at, view.now_ms)));
+    }
+}
+
+fn check(details: &mut Details, name: &str, view: &View<'_>) {
+    let checks = view.data.health.as_ref().map(|health| health.checks.as_slice()).unwrap_or_default();
+    let Some(check) = checks.iter().find(|check| check.name == name) else { return };
+    details.heading(name);
+    details.pair("status", check.status.as_str(), words::health(&check.status));
+    details.value("found", check.message.as_str());
+    details.value("when", format!("{} ago, took {}", short(check.age_ms / 1000), span_us(check.took_us)));
+    details.value("critical", if check.critical { "yes: readiness requires it" } else { "no" });
+}
+
+fn certificate(details: &mut Details, listener: &str, file: &str, view: &View<'_>) {
+    let all = view.data.certificates.as_ref().map(|all| all.certificates.as_slice()).unwrap_or_default();
+    let Some(found) = all.iter().find(|found| found.listener == listener && found.file == file) else { return };
+    let (state, role) = certificate_state(found, view.now_ms);
+    details.heading(format!("Certificate of {listener}"));
+    details.pair("state", format!("{state}, valid for another {}", until(found.not_after_ms, view.now_ms)), role);
+    if let Some(refused) = &found.refused {
+        details.pair("newer file", format!("was refused: {refused}"), Role::Bad);
+    }
+    details.value("names", found.names.join(" "));
+    details.value("issuer", found.issuer.as_str());
+    details.value("valid", format!("{} to {} UTC", date(found.not_before_ms), date(found.not_after_ms)));
+    details.value("file", format!("{file}, read {} UTC", date(found.loaded_ms)));
+    details.value("SHA-256", found.fingerprint.as_str());
+}

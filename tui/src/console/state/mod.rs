@@ -1,0 +1,429 @@
+//! The console without a terminal and without a daemon: what comes in changes it and gives effects.
+//!
+//! Nothing here waits, reads a clock or draws. `draw` shows a [`State`], `run` carries the effects out.
+
+mod ask;
+mod dialog;
+mod line;
+mod menu;
+mod navigate;
+mod palette;
+mod read;
+mod text;
+
+use std::collections::BTreeMap;
+
+use crossterm::event::KeyEvent;
+use serde_json::Value;
+use toolgate_admin_api::{TailLine, WatchLine};
+
+pub(crate) use dialog::{Dialog, Focus, Stage};
+pub(crate) use line::Line;
+pub(crate) use menu::{Choice, Menu};
+use navigate::Place;
+pub(crate) use palette::{LISTED, Palette};
+pub(crate) use read::Read;
+
+use super::actions::{Plan, Request};
+use super::data::Data;
+use super::filter::Filter;
+use super::keys::{self, Command, Context};
+use super::object::Object;
+use super::screens::{Screen, View};
+use super::table::{Listing, TableState};
+use super::theme::{Name, Role, Theme};
+
+/// Spans of time that graphs show, in milliseconds.
+pub(crate) const WINDOWS: [u64; 4] = [600_000, 3_600_000, 21_600_000, 86_400_000];
+
+/// Milliseconds between two lines of a topic, from which one is chosen.
+const INTERVALS: [u64; 6] = [250, 500, 1_000, 2_000, 5_000, 10_000];
+
+/// How long a message stays.
+const MESSAGE_MS: u64 = 8_000;
+
+/// What happens to the console.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Key(KeyEvent),
+    /// Text that the terminal pasted.
+    Paste(String),
+    /// A row of the screen was clicked at, from its top.
+    Click(u16),
+    /// The wheel was turned, by lines.
+    Wheel(isize),
+    Feed(Feed),
+    /// What became of a change, or would: by its ticket.
+    Answered(u64, Result<Vec<Value>, Trouble>),
+    /// What was asked for besides the watch.
+    Told(Read, Result<Vec<u8>, Trouble>),
+    /// A second has gone by.
+    Tick,
+}
+
+/// What comes from the daemon, or from a recording.
+#[derive(Debug)]
+pub(crate) enum Feed {
+    /// The watch has begun; changes can be made, or cannot.
+    Connected(Privilege),
+    Watch(Box<WatchLine>),
+    Tail(TailLine),
+    /// The watch has ended; it is tried again.
+    Lost(String),
+    /// A recording is at its end.
+    Ended,
+}
+
+/// What may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Privilege {
+    View,
+    Control,
+    /// It is a recording.
+    Replay,
+}
+
+/// The connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Link {
+    Connecting,
+    Live,
+    /// Why, and since when.
+    Lost(String, u64),
+    Ended,
+}
+
+/// Why something could not be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) message: String,
+    pub(crate) remedy: Option<String>,
+    /// What else there is to read.
+    pub(crate) lines: Vec<String>,
+}
+
+/// What is to be done outside.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Effect {
+    Subscribe(Subscription),
+    Read(Read),
+    /// Makes changes one after the other, and tells of all under this ticket.
+    Send(u64, Vec<Request>),
+    Copy(String),
+    Mouse(bool),
+    Suspend,
+    Quit,
+}
+
+/// What is wanted of the watch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    pub(crate) topics: Vec<&'static str>,
+    pub(crate) interval_ms: u64,
+    /// Further parameters of the request, such as `sessions.filter`.
+    pub(crate) parameters: Vec<(String, String)>,
+    /// Calls are wanted as they end.
+    pub(crate) tail: bool,
+    /// Grows when everything is to come anew.
+    pub(crate) refresh: u64,
+}
+
+/// Something that lies over the screen.
+#[derive(Debug, Clone)]
+pub(crate) enum Overlay {
+    Help(Scroll),
+    Details(Object, Scroll),
+    /// A title and lines, such as a failure with its remedy.
+    Notice(String, Vec<(String, Role)>, Scroll),
+    Menu(Menu),
+    Dialog(Box<Dialog>),
+    /// What is being written, and the filter to go back to.
+    Filter(Line, Filter, usize),
+    Palette(Palette),
+}
+
+/// Which part of a long text is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scroll {
+    pub(crate) offset: usize,
+    pub(crate) wrap: bool,
+    /// Lines in all and lines in sight, as they were drawn last.
+    pub(crate) lines: usize,
+    pub(crate) page: usize,
+}
+
+impl Default for Scroll {
+    fn default() -> Self {
+        Self { offset: 0, wrap: true, lines: 0, page: 1 }
+    }
+}
+
+/// Something to say at the bottom of the screen for a while.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) text: String,
+    pub(crate) role: Role,
+    since_ms: u64,
+}
+
+/// The console.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) data: Data,
+    /// What is shown instead while the display is held, and since when.
+    held: Option<Box<(Data, u64)>>,
+    pub(crate) screen: Screen,
+    views: [usize; 9],
+    tables: Vec<TableState>,
+    trail: Vec<Place>,
+    pub(crate) overlays: Vec<Overlay>,
+    pub(crate) message: Option<Message>,
+    pub(crate) link: Link,
+    pub(crate) privilege: Privilege,
+    pub(crate) now_ms: u64,
+    window: usize,
+    /// The moment that the time line points at.
+    pub(crate) timeline: Option<u64>,
+    interval: usize,
+    pub(crate) mouse: bool,
+    /// The selected row's panel is shown.
+    pub(crate) panel: bool,
+    pub(crate) theme: Theme,
+    /// The line of the screen's first row, as it was drawn last.
+    pub(crate) first_row: u16,
+    /// Filters and commands that were written, the newest last.
+    filters: Vec<String>,
+    commands: Vec<String>,
+    subscription: Subscription,
+    refreshes: u64,
+    tickets: u64,
+    /// Changes that were sent and not answered yet, by ticket.
+    sent: BTreeMap<u64, Plan>,
+    asked: BTreeMap<Read, u64>,
+    /// The span of time that the daemon's memory was asked for.
+    remembered: Option<(u64, u64)>,
+}
+
+impl State {
+    /// A console that has heard nothing yet.
+    pub(crate) fn new(theme: Theme, interval_ms: u64, now_ms: u64) -> Self {
+        let nearest = |index: &usize| INTERVALS[*index].abs_diff(interval_ms);
+        Self {
+            data: Data::default(),
+            held: None,
+            screen: Screen::Overview,
+            views: [0; 9],
+            tables: Screen::ALL.iter().map(|screen| screen.table()).collect(),
+            trail: Vec::new(),
+            overlays: Vec::new(),
+            message: None,
+            link: Link::Connecting,
+            privilege: Privilege::View,
+            now_ms,
+            window: 0,
+            timeline: None,
+            interval: (0..INTERVALS.len()).min_by_key(nearest).unwrap_or(2),
+            mouse: false,
+            panel: true,
+            theme,
+            first_row: 0,
+            filters: Vec::new(),
+            commands: Vec::new(),
+            subscription: Subscription::default(),
+            refreshes: 0,
+            tickets: 0,
+            sent: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            remembered: None,
+        }
+    }
+
+    /// Something happened; what is to be done about it.
+    pub(crate) fn update(&mut self, input: Input, now_ms: u64) -> Vec<Effect> {
+        self.now_ms = now_ms;
+        let mut effects = Vec::new();
+        match input {
+            Input::Key(event) => self.key(&event, &mut effects),
+            Input::Paste(text) => self.paste(&text),
+            Input::Click(line) => self.click(line),
+            Input::Wheel(by) => self.step(by),
+            Input::Feed(feed) => self.feed(feed),
+            Input::Answered(ticket, answer) => self.answered(ticket, answer),
+            Input::Told(read, answer) => self.told(read, answer),
+            Input::Tick => {}
+        }
+        if self.message.as_ref().is_some_and(|message| now_ms.saturating_sub(message.since_ms) > MESSAGE_MS) {
+            self.message = None;
+        }
+        self.ask(&mut effects);
+        effects
+    }
+
+    /// What has the keys.
+    pub(crate) fn context(&self) -> Context {
+        match self.overlays.last() {
+            Some(Overlay::Help(_) | Overlay::Details(..) | Overlay::Notice(..)) => Context::Text,
+            Some(Overlay::Menu(_)) => Context::Menu,
+            Some(Overlay::Dialog(dialog)) if dialog.writes() => Context::Field,
+            Some(Overlay::Dialog(_)) => Context::Dialog,
+            Some(Overlay::Filter(..) | Overlay::Palette(_)) => Context::Field,
+            None if self.timeline.is_some() => Context::Timeline,
+            None => Context::Screen,
+        }
+    }
+
+    fn key(&mut self, event: &KeyEvent, effects: &mut Vec<Effect>) {
+        let context = self.context();
+        match keys::find(context, self.screen, event) {
+            Some(command) => self.command(command, context, effects),
+            None if context == Context::Field => self.write(event),
+            None => {}
+        }
+    }
+
+    fn command(&mut self, command: Command, context: Context, effects: &mut Vec<Effect>) {
+        match (command, context) {
+            (Command::Leave, _) => effects.push(Effect::Quit),
+            (Command::Suspend, _) => effects.push(Effect::Suspend),
+            (Command::Help, _) => self.help(),
+            (Command::Quit, Context::Screen) => {
+                if !self.back() {
+                    effects.push(Effect::Quit);
+                }
+            }
+            (Command::Quit, Context::Timeline) => self.timeline = None,
+            (Command::Quit, _) => drop(self.overlays.pop()),
+            (command, Context::Screen | Context::Global) => self.on_screen(command, effects),
+            (command, Context::Timeline) => self.on_timeline(command),
+            (command, Context::Text) => self.on_text(command, effects),
+            (command, Context::Menu) => self.on_menu(command, effects),
+            (command, Context::Dialog | Context::Field) => self.on_answer(command, effects),
+        }
+    }
+
+    /// A key of a question or of a line of text.
+    fn on_answer(&mut self, command: Command, effects: &mut Vec<Effect>) {
+        match self.overlays.pop() {
+            Some(Overlay::Dialog(dialog)) => self.on_dialog(dialog, command, effects),
+            Some(Overlay::Filter(line, before, recall)) => self.on_filter(command, line, before, recall),
+            Some(Overlay::Palette(palette)) => self.on_palette(command, palette, effects),
+            other => self.overlays.extend(other),
+        }
+    }
+
+    /// A letter for the line that is being written.
+    fn write(&mut self, event: &KeyEvent) {
+        match self.overlays.last_mut() {
+            Some(Overlay::Filter(line, ..)) => line.key(event),
+            Some(Overlay::Palette(palette)) => palette.key(event),
+            Some(Overlay::Dialog(dialog)) => {
+                if let Some(line) = dialog.line() {
+                    line.key(event);
+                }
+            }
+            _ => return,
+        }
+        self.live_filter();
+    }
+
+    fn paste(&mut self, text: &str) {
+        match self.overlays.last_mut() {
+            Some(Overlay::Filter(line, ..)) => line.insert(text),
+            Some(Overlay::Palette(palette)) => palette.insert(text),
+            Some(Overlay::Dialog(dialog)) => {
+                if let Some(line) = dialog.line() {
+                    line.insert(text);
+                }
+            }
+            _ => return,
+        }
+        self.live_filter();
+    }
+
+    fn feed(&mut self, feed: Feed) {
+        match feed {
+            Feed::Connected(privilege) => {
+                if matches!(self.link, Link::Lost(..)) {
+                    self.say("Connected again.", Role::Good);
+                    self.asked.clear();
+                    self.remembered = None;
+                }
+                self.link = Link::Live;
+                self.privilege = privilege;
+            }
+            Feed::Watch(line) => self.data.watch(*line, self.now_ms),
+            Feed::Tail(line) => self.data.tail(line),
+            Feed::Lost(why) => {
+                let since_ms = match self.link {
+                    Link::Lost(_, since_ms) => since_ms,
+                    _ => self.now_ms,
+                };
+                self.link = Link::Lost(why, since_ms);
+            }
+            Feed::Ended => self.link = Link::Ended,
+        }
+    }
+
+    /// What is shown: the newest, or what was when the display was held.
+    pub(crate) fn shown(&self) -> &Data {
+        self.held.as_deref().map_or(&self.data, |(data, _)| data)
+    }
+
+    /// Since when the display is held.
+    pub(crate) fn held_ms(&self) -> Option<u64> {
+        self.held.as_deref().map(|(_, since_ms)| *since_ms)
+    }
+
+    /// What the screen is drawn from.
+    pub(crate) fn view(&self) -> View<'_> {
+        View {
+            data: self.shown(),
+            now_ms: self.held_ms().unwrap_or(self.now_ms),
+            at_ms: self.timeline,
+            window_ms: WINDOWS[self.window],
+            view: self.views[self.screen.index()],
+        }
+    }
+
+    /// The rows of the open screen.
+    pub(crate) fn listing(&self) -> Listing {
+        self.screen.listing(&self.view(), &self.table().filter)
+    }
+
+    /// The state of the open screen's table.
+    pub(crate) fn table(&self) -> &TableState {
+        &self.tables[self.screen.index()]
+    }
+
+    /// The same, to change it.
+    pub(crate) fn table_mut(&mut self) -> &mut TableState {
+        &mut self.tables[self.screen.index()]
+    }
+
+    /// Milliseconds between two lines of a topic.
+    pub(crate) fn interval_ms(&self) -> u64 {
+        INTERVALS[self.interval]
+    }
+
+    /// Screens that Esc goes back to.
+    pub(crate) fn depth(&self) -> usize {
+        self.trail.len()
+    }
+
+    /// Puts a message at the bottom.
+    fn say(&mut self, text: impl Into<String>, role: Role) {
+        self.message = Some(Message { text: text.into(), role, since_ms: self.now_ms });
+    }
+
+    fn next_theme(&mut self) {
+        self.set_theme(self.theme.name.next());
+    }
+
+    fn set_theme(&mut self, name: Name) {
+        self.theme.name = name;
+        self.say(format!("Theme {}.", name.word()), Role::Info);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Answers without end: the watch and the tail, taken up again whenever they break off.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use toolgate_admin_api::{Exit, TailLine, WatchLine};
+
+use super::super::actions::segment;
+use super::super::run::{Event, Outbox};
+use super::super::state::{Feed, Input, Privilege, Subscription};
+use crate::client::admin::{AdminClient, LineStream};
+use crate::failure::Failure;
+
+/// Between two attempts, growing from the first to the second.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
+/// Follows the watch for as long as the console is there.
+pub(super) async fn watch(runtime_dir: PathBuf, mut subscribed: watch::Receiver<Subscription>, outbox: Outbox) {
+    let mut pause = RETRY.0;
+    loop {
+        let subscription = subscribed.borrow_and_update().clone();
+        if subscription.topics.is_empty() {
+            if subscribed.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let follow = follow(&runtime_dir, &subscription, &outbox, &mut pause);
+        let lost = tokio::select! {
+            lost = follow => lost,
+            changed = subscribed.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+        };
+        if outbox.send(Event::Input(Input::Feed(Feed::Lost(lost)))).is_err() {
+            return;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(RETRY.1);
+    }
+}
+
+/// Follows one watch to its end; why it ended.
+async fn follow(runtime_dir: &Path, subscription: &Subscription, outbox: &Outbox, pause: &mut Duration) -> String {
+    let (client, privilege) = match connect(runtime_dir).await {
+        Ok(connected) => connected,
+        Err(failure) => return sentence(&failure),
+    };
+    let stream = match client.follow(&route(subscription)).await {
+        Ok(stream) => stream,
+        Err(failure) => return sentence(&failure),
+    };
+    *pause = RETRY.0;
+    if outbox.send(Event::Input(Input::Feed(Feed::Connected(privilege)))).is_err() {
+        return String::new();
+    }
+    let each = |line: WatchLine| outbox.send(Event::Input(Input::Feed(Feed::Watch(Box::new(line))))).is_ok();
+    lines(stream, each).await
+}
+
+/// Follows the calls that end, while somebody looks at them.
+pub(super) async fn tail(runtime_dir: PathBuf, mut subscribed: watch::Receiver<Subscription>, outbox: Outbox) {
+    loop {
+        let wanted = subscribed.borrow_and_update().tail;
+        if !wanted {
+            if subscribed.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let follow = async {
+            let (client, _) = connect(&runtime_dir).await?;
+            let stream = client.follow("/v1/requests/tail").await?;
+            lines(stream, |line: TailLine| outbox.send(Event::Input(Input::Feed(Feed::Tail(line)))).is_ok()).await;
+            Ok::<_, Failure>(())
+        };
+        let unwanted = async {
+            // The watch says why the daemon is lost; here it is only tried again.
+            subscribed.wait_for(|subscription| !subscription.tail).await.is_err()
+        };
+        tokio::select! {
+            _ = follow => sleep(RETRY.1).await,
+            gone = unwanted => if gone { return },
+        }
+    }
+}
+
+/// The control socket where that is allowed, else the view socket.
+async fn connect(runtime_dir: &Path) -> Result<(AdminClient, Privilege), Failure> {
+    match AdminClient::control(runtime_dir).await {
+        Ok(client) => Ok((client, Privilege::Control)),
+        Err(failure) if failure.exit == Exit::Denied => {
+            AdminClient::view(runtime_dir).await.map(|client| (client, Privilege::View))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn route(subscription: &Subscription) -> String {
+    let mut route = format!("/v1/watch?topics={}&interval={}", subscription.topics.join(","), subscription.interval_ms);
+    for (name, value) in &subscription.parameters {
+        route.extend(["&", name, "=", &segment(value)]);
+    }
+    route
+}
+
+fn sentence(failure: &Failure) -> String {
+    match &failure.remedy {
+        Some(remedy) => format!("{} {remedy}", failure.message),
+        None => failure.message.clone(),
+    }
+}
+
+/// Reads lines until `each` wants no more or the daemon has no more; why it ended. A line that cannot be read is left out.
+async fn lines<T: DeserializeOwned>(mut stream: LineStream, mut each: impl FnMut(T) -> bool) -> String {
+    loop {
+        let line = match stream.next().await {
+            Ok(Some(line)) => line,
+            Ok(None) => return "The daemon has ended the watch.".to_owned(),
+            Err(failure) => return sentence(&failure),
+        };
+        if let Ok(line) = serde_json::from_slice(&line)
+            && !each(line)
+        {
+            return String::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_is_in_the_query() {
+        let subscription = Subscription {
+            topics: vec!["overview", "sessions"],
+            interval_ms: 1000,
+            parameters: vec![("sessions.filter".into(), "client=key:a b".into())],
+            ..Subscription::default()
+        };
+        assert_eq!(
+            route(&subscription),
+            "/v1/watch?topics=overview,sessions&interval=1000&sessions.filter=client%3Dkey%3Aa%20b"
+        );
+    }
+}
