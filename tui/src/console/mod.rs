@@ -69,9 +69,7 @@ pub(crate) fn replay(context: &Context, replay: &Replay) -> Result<Exit, Failure
         return replay::print(&replay.file, context.json);
     }
     let recording = replay::open(&replay.file)?;
-    let mut state = state(&replay.look);
-    state.privilege = state::Privilege::Replay;
-    run::run(state, |outbox| replay::play(recording, outbox).map(|()| Wire::none()))
+    run::run(state(&replay.look).replay(), |outbox| replay::play(recording, outbox).map(|()| Wire::none()))
 }
 
 fn on_terminal() -> bool {

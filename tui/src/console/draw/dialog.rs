@@ -36,7 +36,7 @@ enum Row<'a> {
 
 fn rows(dialog: &Dialog, wide: u16) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
-    let mut say = |rows: &mut Vec<Row<'_>>, text: &str, role: Role| {
+    let say = |rows: &mut Vec<Row<'_>>, text: &str, role: Role| {
         rows.extend(wrapped(text, wide).into_iter().map(|line| Row::Text(line, role)));
     };
     if dialog.plan.objects.len() > 1 {

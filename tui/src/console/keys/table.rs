@@ -97,7 +97,7 @@ pub(crate) static BINDINGS: &[Binding] = &[
     screen(&[of(' ')], "Space", "mark the row, or take its mark away", Command::Mark),
     hint("view", screen(&[of('v')], "v", "next view of this screen", Command::NextView)),
     hint("time line", screen(&[of('t')], "t", "go back in time", Command::Timeline)),
-    only(GRAPHS, screen(&[of('z')], "z", "graphs of more time: 10 min, 1 h, 6 h, 24 h", Command::Window)),
+    only(GRAPHS, screen(&[of('z')], "z", "graphs of more time: 2 min, 10 min, 1 h, 6 h, 24 h", Command::Window)),
     hint("pause", screen(&[of('p')], "p", "hold the display, and let it go on", Command::Pause)),
     screen(&[of('+'), of('=')], "+", "news more often", Command::Faster),
     screen(&[of('-')], "-", "news less often", Command::Slower),

@@ -1,7 +1,7 @@
 //! Screen 1: the gate at a glance. What keys move through are its alerts, its worst servers and its worst tools.
 
 use ratatui::layout::Rect;
-use toolgate_admin_api::{Overview, ServerRow, ToolRow};
+use toolgate_admin_api::{HEAT_BOUNDS_US, Overview, ServerRow, ToolRow};
 
 use super::super::canvas::{Canvas, columns, cut, split_left, split_top, width};
 use super::super::graph::{bar, heat, spark};
@@ -35,6 +35,9 @@ pub(super) fn listing(view: &View<'_>) -> Listing {
     Listing { columns: COLUMNS, rows, total: None, empty: "" }
 }
 
+/// Lines of the map of latencies.
+const MAP: u16 = HEAT_BOUNDS_US.len() as u16 + 1;
+
 /// Draws the whole screen.
 pub(crate) fn paint(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>, state: &mut TableState) {
     let listing = listing(view);
@@ -46,16 +49,18 @@ pub(crate) fn paint(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>, state:
         return;
     };
     let selected = state.selected.as_ref();
+    let (across, wide) = (if area.width >= 110 { 6 } else { 3 }, area.width >= 70);
     let roomy = area.height >= 30;
-    let tile = if roomy { 5 } else { 3 };
-    let across = if area.width >= 110 { 6 } else { 3 };
-    let tall = tile * (6 / across);
-    let (top, rest) = split_top(area, tall);
+    let alerts = u16::try_from(overview.alerts.len()).unwrap_or(u16::MAX).clamp(1, if roomy { 8 } else { 3 }) + 1;
+    let worst = 6;
+    // Graphs get what the map of latencies, which has so many lines and no more, leaves over.
+    let lines = 6 / across;
+    let spare = area.height.saturating_sub(alerts + worst + MAP + 1);
+    let tile = (spare / lines).clamp(3, if roomy { 9 } else { 4 });
+    let (top, rest) = split_top(area, tile * lines);
     tiles(canvas, top, overview, view, across, tile);
-    let alerts = u16::try_from(overview.alerts.len()).unwrap_or(u16::MAX).clamp(1, if roomy { 6 } else { 3 }) + 1;
-    let (worst, wide) = (6.min(rest.height.saturating_sub(alerts)), area.width >= 70);
-    let middle = rest.height.saturating_sub(alerts + worst);
-    let (middle, rest) = split_top(rest, middle);
+    let worst = worst.min(rest.height.saturating_sub(alerts));
+    let (middle, rest) = split_top(rest, rest.height.saturating_sub(alerts + worst));
     let (alert_area, worst_area) = split_top(rest, alerts);
     let (left, right) = halves(middle, wide);
     latency(canvas, left, overview);

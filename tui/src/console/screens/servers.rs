@@ -145,7 +145,7 @@ fn endpoint(server: &str, endpoint: &EndpointStatus) -> Row {
         Some(_) if mode == "ready" => ("failing", Role::Bad),
         _ => (mode, mode_role),
     };
-    let url = endpoint.url.clone().unwrap_or_default();
+    let url = endpoint.url.as_deref().map(brief).unwrap_or_default().to_owned();
     let mut cells = vec![
         Cell::new(url),
         Cell::new(state).role(role),
@@ -158,6 +158,12 @@ fn endpoint(server: &str, endpoint: &EndpointStatus) -> Row {
     cells.extend([Cell::new(""), Cell::new(""), last_check(std::slice::from_ref(endpoint))]);
     cells.push(Cell::new(endpoint.trouble.clone().unwrap_or_default()).role(Role::Dim));
     Row::new(Object::Endpoint(server.to_owned(), endpoint.url.clone()), cells).field("state", state)
+}
+
+/// What tells endpoints apart: scheme and the usual path do not.
+fn brief(url: &str) -> &str {
+    let url = url.split_once("://").map_or(url, |(_, rest)| rest);
+    url.strip_suffix("/mcp").unwrap_or(url)
 }
 
 fn instance(server: &str, instance: &Instance) -> Row {
@@ -186,7 +192,7 @@ pub(super) fn around(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>, selec
         return area;
     }
     let (table, graphs) = split_top(area, area.height - GRAPHS);
-    canvas.rule(graphs, 0, name, &format!("last {}", long(view.window_ms / 1000)));
+    canvas.rule(graphs, 0, name, &format!("last {}", short(view.window_ms / 1000)));
     let (_, graphs) = split_top(graphs, 1);
     let shown: [(&str, &str, fn(f64) -> String, Role); 4] = [
         ("calls/s", "calls", rate, Role::Graph),

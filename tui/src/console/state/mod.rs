@@ -34,7 +34,7 @@ use super::table::{Listing, TableState};
 use super::theme::{Name, Role, Theme};
 
 /// Spans of time that graphs show, in milliseconds.
-pub(crate) const WINDOWS: [u64; 4] = [600_000, 3_600_000, 21_600_000, 86_400_000];
+pub(crate) const WINDOWS: [u64; 5] = [120_000, 600_000, 3_600_000, 21_600_000, 86_400_000];
 
 /// Milliseconds between two lines of a topic, from which one is chosen.
 const INTERVALS: [u64; 6] = [250, 500, 1_000, 2_000, 5_000, 10_000];
@@ -220,7 +220,7 @@ impl State {
             link: Link::Connecting,
             privilege: Privilege::View,
             now_ms,
-            window: 0,
+            window: 1,
             timeline: None,
             interval: (0..INTERVALS.len()).min_by_key(nearest).unwrap_or(2),
             mouse: false,
@@ -236,6 +236,11 @@ impl State {
             asked: BTreeMap::new(),
             remembered: None,
         }
+    }
+
+    /// A console on a recording, which remembers nothing from before it.
+    pub(crate) fn replay(self) -> Self {
+        Self { privilege: Privilege::Replay, window: 0, ..self }
     }
 
     /// Something happened; what is to be done about it.

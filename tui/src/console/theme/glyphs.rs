@@ -25,8 +25,6 @@ pub(crate) struct Glyphs {
     pub(crate) mark: &'static str,
     pub(crate) separator: &'static str,
     pub(crate) more: &'static str,
-    pub(crate) dash: &'static str,
-    pub(crate) cursor: &'static str,
     pub(crate) chevron: &'static str,
 }
 
@@ -50,8 +48,6 @@ pub(super) static UNICODE: Glyphs = Glyphs {
     mark: "✓",
     separator: "·",
     more: "…",
-    dash: "–",
-    cursor: "▏",
     chevron: "›",
 };
 
@@ -75,7 +71,5 @@ pub(super) static ASCII: Glyphs = Glyphs {
     mark: "+",
     separator: "|",
     more: "~",
-    dash: "-",
-    cursor: "_",
     chevron: ">",
 };
