@@ -235,7 +235,7 @@ impl Queue {
     }
 
     /// To be called once a second: tiers that have not called for a minute have nothing held back for them.
-    pub fn look(self: &Arc<Self>) {
+    pub fn tick(self: &Arc<Self>) {
         if self.permits.look() {
             self.hand_out();
         }
@@ -248,6 +248,12 @@ impl Queue {
             let Some(heir) = heir else { return };
             drop(heir.admit.send(self.permit()));
         }
+    }
+
+    /// Whether somebody waits: one load.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.permits.load().waiting > 0
     }
 
     /// Changes how many permits a client may have at once; 0: as many as there are.
@@ -313,7 +319,9 @@ impl Queue {
 }
 
 impl Permit {
-    fn with(mut self, own: Option<Self>) -> Self {
+    /// Gives another one back with itself, right after it.
+    #[must_use]
+    pub fn with(mut self, own: Option<Self>) -> Self {
         self.own = own.and_then(|mut own| own.queue.take());
         self
     }

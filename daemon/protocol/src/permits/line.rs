@@ -46,14 +46,17 @@ pub struct Line<T> {
     waiting: BTreeMap<Ticket, (Flow, T)>,
     /// Tiers that have waited since somebody has always been waiting.
     tiers: BTreeMap<u64, Tier>,
-    /// Tiers of which somebody waits, the one that is next first.
-    order: BTreeSet<(u128, u64)>,
+    /// Tiers of which somebody waits, the one that is next first: by virtual time, of several the heaviest.
+    order: BTreeSet<Standing>,
     /// The same by weight, the heaviest last.
     weights: BTreeSet<(u32, u64)>,
     /// The virtual time at which the last one was taken out.
     clock: u128,
     next: u64,
 }
+
+/// Virtual time, stride and number of a tier.
+type Standing = (u128, u128, u64);
 
 #[derive(Debug, Clone, Default)]
 struct Tier {
@@ -129,13 +132,13 @@ impl<T> Line<T> {
 
     /// Takes out whoever is next.
     pub fn pop(&mut self) -> Option<T> {
-        let (pass, number) = self.order.pop_first()?;
+        let (pass, _, number) = self.order.pop_first()?;
         self.clock = pass;
         let tier = self.tiers.get_mut(&number)?;
         let ticket = tier.pop()?;
         tier.pass = pass + tier.stride;
         if tier.waiting > 0 {
-            self.order.insert((tier.pass, number));
+            self.order.insert(tier.standing(number));
         } else {
             self.weights.remove(&(tier.weight, number));
         }
@@ -152,7 +155,7 @@ impl<T> Line<T> {
         let Some(first) = self.order.first() else { return true };
         let tier = self.tiers.get(&flow.tier);
         let pass = tier.map_or(self.clock, |tier| tier.pass.max(self.clock));
-        tier.is_none_or(|tier| tier.waiting == 0) && (pass, flow.tier) < *first
+        tier.is_none_or(|tier| tier.waiting == 0) && (pass, flow.stride(), flow.tier) < *first
     }
 
     /// A call of `flow` is next and does not wait: it counts as if it had come and been taken out.
@@ -169,14 +172,13 @@ impl<T> Line<T> {
         let ticket = Ticket(self.next);
         self.next += 1;
         let tier = self.tiers.entry(flow.tier).or_default();
-        if tier.waiting > 0 && tier.weight != flow.weight() {
+        if tier.waiting == 0 || tier.weight != flow.weight() {
+            self.order.remove(&tier.standing(flow.tier));
             self.weights.remove(&(tier.weight, flow.tier));
-        }
-        tier.follow(flow);
-        self.weights.insert((tier.weight, flow.tier));
-        if tier.waiting == 0 {
+            tier.follow(flow);
             tier.pass = tier.pass.max(self.clock);
-            self.order.insert((tier.pass, flow.tier));
+            self.order.insert(tier.standing(flow.tier));
+            self.weights.insert((tier.weight, flow.tier));
         }
         tier.push(flow.client, ticket);
         self.waiting.insert(ticket, (flow, waiter));
@@ -188,7 +190,7 @@ impl<T> Line<T> {
         if let Some(tier) = self.tiers.get_mut(&flow.tier) {
             tier.remove(flow.client, ticket);
             if tier.waiting == 0 {
-                self.order.remove(&(tier.pass, flow.tier));
+                self.order.remove(&tier.standing(flow.tier));
                 self.weights.remove(&(tier.weight, flow.tier));
             }
         }
@@ -225,6 +227,10 @@ impl<T> Line<T> {
 }
 
 impl Tier {
+    fn standing(&self, number: u64) -> Standing {
+        (self.pass, self.stride, number)
+    }
+
     /// A reload may have changed its weight.
     fn follow(&mut self, flow: Flow) {
         if self.weight != flow.weight() {

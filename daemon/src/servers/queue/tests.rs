@@ -254,7 +254,7 @@ fn a_paying_call_finds_a_permit_beside_a_flood_and_a_tier_that_left_has_none_hel
         let later: Vec<_> = flood.iter_mut().filter_map(|(_, entered)| granted(entered)).collect();
         assert_eq!((later.len(), queue.snapshot().in_flight), (1, 18));
         for _ in 0..=toolgate_protocol::permits::reserve::LOOKS {
-            queue.look();
+            queue.tick();
         }
         let rest: Vec<_> = flood.iter_mut().skip(1).filter_map(|(_, entered)| granted(entered)).collect();
         assert_eq!((rest.len(), queue.snapshot().in_flight, queue.snapshot().held_back), (2, 20, 0));
