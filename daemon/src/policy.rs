@@ -171,7 +171,9 @@ impl Policy {
             .servers
             .values()
             .filter(|server| server.enabled)
-            .map(|server| Ok((server.name.clone(), running(server, &settings, before, state.as_ref(), (&pins, &connections))?)))
+            .map(|server| {
+                Ok((server.name.clone(), running(server, &settings, before, state.as_ref(), (&pins, &connections))?))
+            })
             .collect::<Result<_, String>>()?;
         let views = views(&settings, &servers);
         let clients: Named<Client> =

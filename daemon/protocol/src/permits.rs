@@ -172,9 +172,10 @@ impl Permits {
         let is_inherited = |load: Load| weight.is_some_and(|weight| load.in_flight <= load.open_to(weight, heaviest));
         // Deciding and freeing are one step: another release may bring the number in flight below what is open.
         let before = self.update(|load| {
-            Some(match is_inherited(load) {
-                true => Load { waiting: load.waiting.saturating_sub(1), ..load },
-                false => Load { in_flight: load.in_flight.saturating_sub(1), ..load },
+            Some(if is_inherited(load) {
+                Load { waiting: load.waiting.saturating_sub(1), ..load }
+            } else {
+                Load { in_flight: load.in_flight.saturating_sub(1), ..load }
             })
         });
         if before.is_ok_and(is_inherited) { line.pop() } else { None }

@@ -246,7 +246,10 @@ mod tests {
         }
         assert!(table.len() <= MOST && table.len() > MOST / 2, "{} keys are left", table.len());
         assert_eq!(table.forgotten(), 5 * MOST as u64 - table.len() as u64);
-        assert!((0..1000).all(|key| call(key) == 3), "one that has used more is not forgotten for one that has used less");
+        assert!(
+            (0..1000).all(|key| call(key) == 3),
+            "one that has used more is not forgotten for one that has used less"
+        );
         let mut words = 0;
         table.each(|text, _| words += usize::from(text.is_some()));
         assert_eq!(words, table.len());

@@ -49,7 +49,9 @@ impl SendErrorKind {
     /// What is written about a bound that was reached.
     fn bound(self) -> &'static str {
         match self {
-            Self::EndpointBound => "all of the endpoint's `pool.max_per_endpoint` were in use for the whole of `timeout.connect`",
+            Self::EndpointBound => {
+                "all of the endpoint's `pool.max_per_endpoint` were in use for the whole of `timeout.connect`"
+            }
             Self::GateBound => "all of `daemon.max_server_connections` were in use for the whole of `timeout.connect`",
             _ => "all of `pool.max_connections` were in use for the whole of `timeout.connect`",
         }

@@ -60,7 +60,14 @@ impl Queue {
         // Whoever looks takes the lock only where somebody waits.
         let oldest = if waiting == 0 { None } else { self.waiting().line.oldest().map(|waiter| waiter.since) };
         let held_back = self.permits.held_back(1);
-        Snapshot { in_flight, waiting, aside, cap, held_back, oldest: oldest.map_or(Duration::ZERO, |since| since.elapsed()) }
+        Snapshot {
+            in_flight,
+            waiting,
+            aside,
+            cap,
+            held_back,
+            oldest: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
+        }
     }
 
     /// Calls of one client that wait, for permits of the server or for its own.

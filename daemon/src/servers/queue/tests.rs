@@ -249,7 +249,11 @@ fn a_paying_call_finds_a_permit_beside_a_flood_and_a_tier_that_left_has_none_hel
         let mut flood = line_up(&queue, &[1, 2, 3, 4]);
         let Poll::Ready(Ok(paying)) = poll(pin!(queue.enter(client(10)))) else { panic!("there are two for it") };
         drop(held.pop());
-        assert_eq!(flood.iter_mut().filter_map(|(_, entered)| granted(entered)).count(), 0, "it refills what is held back");
+        assert_eq!(
+            flood.iter_mut().filter_map(|(_, entered)| granted(entered)).count(),
+            0,
+            "it refills what is held back"
+        );
         drop(paying);
         let later: Vec<_> = flood.iter_mut().filter_map(|(_, entered)| granted(entered)).collect();
         assert_eq!((later.len(), queue.snapshot().in_flight), (1, 18));

@@ -45,7 +45,8 @@ fn endpoints(server: &ServerStatus) {
     if server.endpoints.len() < 2 && server.endpoints.iter().all(plain) {
         return;
     }
-    let head = ["ENDPOINT", "MODE", "WEIGHT", "IN FLIGHT", "CONNECTIONS", "SESSIONS", "BREAKER", "LAST CHECK", "TROUBLE"];
+    let head =
+        ["ENDPOINT", "MODE", "WEIGHT", "IN FLIGHT", "CONNECTIONS", "SESSIONS", "BREAKER", "LAST CHECK", "TROUBLE"];
     let rows = std::iter::once(head.map(String::from).to_vec()).chain(server.endpoints.iter().map(endpoint));
     output::line("");
     output::raw(output::table(&rows.collect::<Vec<_>>()).as_bytes());
