@@ -200,7 +200,9 @@ impl Queue {
             }
             (entry, until, heirs)
         };
-        heirs.into_iter().for_each(|heir| drop(heir.admit.send(self.permit())));
+        for heir in heirs {
+            drop(heir.admit.send(self.permit()));
+        }
         let ticket = match entry {
             Entry::Admitted => return Ok(self.permit()),
             Entry::Full { .. } => return Err(Refusal { reason: Reason::Full, retry_after: refused_until }),

@@ -44,7 +44,7 @@ fn text(status: &Status) -> String {
         status.calls_in_flight,
     );
     if let Some(pool) = &status.server_connections {
-        text.push_str(&format!("connections to servers: {}\n", self::pool(pool)));
+        text.extend(["connections to servers: ", &self::pool(pool), "\n"]);
     }
     if !status.listeners.is_empty() {
         text.push('\n');
