@@ -18,6 +18,7 @@ use crate::identity::Client;
 use crate::limits::Limits;
 use crate::loops::Loops;
 use crate::servers::Server;
+use crate::servers::connections::Connections;
 use crate::state::State;
 
 /// Looked up by every call, under names that only the operator chooses.
@@ -38,6 +39,8 @@ pub struct Policy {
     pub state: Option<Arc<State>>,
     /// What tools were like when they were accepted.
     pub pins: Arc<Pins>,
+    /// Connections to all servers.
+    pub connections: Arc<Connections>,
     entrances: Named<Entrance>,
     views: Named<View>,
     clients: Named<Client>,
@@ -163,11 +166,14 @@ impl Policy {
 
     fn resolve(settings: Arc<Settings>, before: Option<&Self>, state: Option<Arc<State>>) -> Result<Self, String> {
         let pins = before.map_or_else(|| remembered(&settings, state.as_ref()), |before| Arc::clone(&before.pins));
+        let connections = connections(&settings, before);
         let servers: HashMap<String, Arc<Server>> = settings
             .servers
             .values()
             .filter(|server| server.enabled)
-            .map(|server| Ok((server.name.clone(), running(server, &settings, before, state.as_ref(), &pins)?)))
+            .map(|server| {
+                Ok((server.name.clone(), running(server, &settings, before, state.as_ref(), (&pins, &connections))?))
+            })
             .collect::<Result<_, String>>()?;
         let views = views(&settings, &servers);
         let clients: Named<Client> =
@@ -180,7 +186,7 @@ impl Policy {
         let limits = Arc::new(Limits::new(&settings, before.map(|before| &*before.limits)));
         let loops = Loops::new(&settings.loops, before.and_then(|before| before.loops.as_deref())).map(Arc::new);
         let lowest = lowest(&settings, &clients);
-        Ok(Self { settings, limits, loops, servers, state, pins, entrances, views, clients, lowest })
+        Ok(Self { settings, limits, loops, servers, state, pins, connections, entrances, views, clients, lowest })
     }
 
     /// The same configuration with limits as overrides have them now.
@@ -232,15 +238,21 @@ fn running(
     settings: &Settings,
     before: Option<&Policy>,
     state: Option<&Arc<State>>,
-    pins: &Arc<Pins>,
+    (pins, connections): (&Arc<Pins>, &Arc<Connections>),
 ) -> Result<Arc<Server>, String> {
     let old = before.and_then(|policy| policy.servers.get(&server.name));
     let mut running = match old.and_then(|old| old.under(server)) {
         Some(same) => same,
-        None => Server::new(Arc::clone(server), &settings.daemon, state)?,
+        None => Server::new(Arc::clone(server), &settings.daemon, state, connections)?,
     };
     running.answers = running.answers.with_pins(pins, &server.name);
     Ok(Arc::new(running))
+}
+
+/// Those that are open stay open.
+fn connections(settings: &Settings, before: Option<&Policy>) -> Arc<Connections> {
+    let max = settings.daemon.max_server_connections;
+    before.map_or_else(|| Connections::new(max), |before| Arc::clone(&before.connections))
 }
 
 /// What earlier processes remembered of tools; nothing is kept where the state is another process's.

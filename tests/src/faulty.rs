@@ -5,9 +5,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -30,6 +32,8 @@ pub enum Fault {
     Resets,
     /// It answers everything with status 500.
     Fails,
+    /// It opens a stream of events as the answer to everything, and says nothing there.
+    Opens,
     /// Its answers take this long.
     Slow(Duration),
     /// The kernel takes its connections, and it does not.
@@ -43,6 +47,7 @@ pub struct Faulty {
     /// Where it is.
     pub address: SocketAddr,
     fault: watch::Sender<Fault>,
+    heard: Arc<Mutex<Vec<Heard>>>,
     task: JoinHandle<()>,
 }
 
@@ -55,8 +60,18 @@ impl Faulty {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         let (fault, told) = watch::channel(Fault::None);
-        let task = tokio::spawn(serve(listener, address, server, told));
-        Self { address, fault, task }
+        let heard = Arc::<Mutex<Vec<Heard>>>::default();
+        let task = tokio::spawn(serve(listener, address, (server, Arc::clone(&heard)), told));
+        Self { address, fault, heard, task }
+    }
+
+    /// Requests that it heard while it was broken, the first one first.
+    ///
+    /// # Panics
+    /// When whoever wrote them down has panicked.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().expect("nobody panics").clone()
     }
 
     /// From here on this is the matter.
@@ -65,13 +80,24 @@ impl Faulty {
     }
 }
 
+/// A request that reached one that was broken.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// Names in lower case.
+    pub headers: Value,
+    /// As it came.
+    pub body: String,
+}
+
+type Behind = (SocketAddr, Arc<Mutex<Vec<Heard>>>);
+
 impl Drop for Faulty {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn serve(listener: TcpListener, address: SocketAddr, server: SocketAddr, mut told: watch::Receiver<Fault>) {
+async fn serve(listener: TcpListener, address: SocketAddr, behind: Behind, mut told: watch::Receiver<Fault>) {
     let mut open = Some(listener);
     loop {
         let fault = *told.borrow_and_update();
@@ -89,12 +115,12 @@ async fn serve(listener: TcpListener, address: SocketAddr, server: SocketAddr, m
         tokio::select! {
             changed = told.changed() => if changed.is_err() { return },
             accepted = accepted => if let Ok((socket, _)) = accepted {
-                let mut told = told.clone();
+                let (mut told, behind) = (told.clone(), behind.clone());
                 tokio::spawn(async move {
                     tokio::select! {
                         _ = told.changed() => {}
                         // Whoever goes away in the middle does so.
-                        _ = connection(socket, server, fault) => {}
+                        _ = connection(socket, behind, fault) => {}
                     }
                 });
             }
@@ -102,7 +128,7 @@ async fn serve(listener: TcpListener, address: SocketAddr, server: SocketAddr, m
     }
 }
 
-async fn connection(mut socket: TcpStream, server: SocketAddr, fault: Fault) -> io::Result<()> {
+async fn connection(mut socket: TcpStream, (server, heard): Behind, fault: Fault) -> io::Result<()> {
     socket.set_nodelay(true)?;
     if fault == Fault::None {
         let mut behind = connect(server).await?;
@@ -113,7 +139,9 @@ async fn connection(mut socket: TcpStream, server: SocketAddr, fault: Fault) -> 
     }
     let mut held = Vec::new();
     while let Some(request) = read_request(&mut socket, &mut held).await? {
+        heard.lock().expect("nobody panics").push(Heard { headers: request.headers, body: request.body });
         match fault {
+            Fault::Opens => socket.write_all(OPENED).await?,
             Fault::Babbles => return socket.write_all(b"\0\xff no HTTP at all\r\n\r\n").await,
             Fault::Mumbles => socket.write_all(&mumble(request.method == "GET")).await?,
             Fault::Fails => {
@@ -125,6 +153,8 @@ async fn connection(mut socket: TcpStream, server: SocketAddr, fault: Fault) -> 
     }
     Ok(())
 }
+
+const OPENED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 fn mumble(stream: bool) -> Vec<u8> {
     let text = if stream { "" } else { "this is no message" };

@@ -67,9 +67,11 @@ impl Setup {
         self
     }
 
-    /// Adds a line of `[daemon]`.
+    /// Adds a line of `[daemon]`, in the place of one with the same key.
     #[must_use]
     pub fn daemon(mut self, line: &str) -> Self {
+        let key = |line: &str| line.split('=').next().map(|key| key.trim().to_owned());
+        self.daemon.retain(|old| key(old) != key(line));
         self.daemon.push(line.to_owned());
         self
     }

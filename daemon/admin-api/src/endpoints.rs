@@ -21,6 +21,9 @@ pub struct EndpointStatus {
     /// Calls that it has; absent where they are not counted by endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<u64>,
+    /// Connections to it, in use or idle; absent where it is reached through instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u64>,
     /// Sessions that only it knows; absent where they are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u64>,

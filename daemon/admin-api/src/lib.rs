@@ -44,7 +44,7 @@ pub use paths::Socket;
 pub use queues::{AdaptiveStatus, OverloadStatus, QueueStatus, QueuedCall, QueuedTier, Queues};
 pub use sessions::{EndMatching, EndOutcome, SessionDetail, SessionEvent, SessionRow, Sessions};
 pub use shown::{Shown, is_unfit};
-pub use status::{Era, ListenerStatus, ServerState, ServerStatus, Status, Transport, Version};
+pub use status::{Era, ListenerStatus, PoolStatus, ServerState, ServerStatus, Status, Transport, Version};
 pub use steer::{
     Change, CheckRequest, DisableRequest, EnableRequest, Explained, ExplainedLimit, LogOutcome, LogRequest,
     PurgeRequest, QueueOutcome, QueueOverride, TemporaryLimit, ToolOutcome, WeightRequest,

@@ -31,6 +31,9 @@ pub struct LimitStatus {
     pub effective: String,
     /// Keys that are remembered.
     pub keys: u64,
+    /// Keys of a quota that were forgotten before their period ended, those that had used least first.
+    #[serde(default)]
+    pub forgotten: u64,
     /// What one key may use at once.
     pub capacity: u64,
     /// What the key has used that has used most.

@@ -20,6 +20,9 @@ pub struct QueueStatus {
     pub in_flight: u64,
     /// Calls that may be worked on at once now.
     pub cap: u64,
+    /// How many of these calls of the least weight leave free, while a heavier tier calls.
+    #[serde(default)]
+    pub held_back: u64,
     /// As many as may be by the configuration.
     pub max_calls: u64,
     /// Calls that wait.

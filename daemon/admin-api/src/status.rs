@@ -48,6 +48,9 @@ pub struct Status {
     pub not_ready: Option<String>,
     /// Open client connections.
     pub connections: u64,
+    /// Connections to HTTP servers, of all of them together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_connections: Option<PoolStatus>,
     /// Sessions of the legacy era.
     pub sessions: u64,
     /// Calls in flight, waiting ones included.
@@ -112,12 +115,26 @@ pub struct ServerStatus {
     /// Sessions that this server has part in; absent where they are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u64>,
+    /// Its connections; only of a server over Streamable HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<PoolStatus>,
     /// In the order of the file; the place of all instances stands for those of a command.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<EndpointStatus>,
     /// Only of a stdio server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Instances>,
+}
+
+/// Connections that share a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolStatus {
+    /// Open ones, in use or idle.
+    pub open: u64,
+    /// As many as may be.
+    pub max: u64,
+    /// Calls that wait for one.
+    pub waiting: u64,
 }
 
 /// How a server does.

@@ -4,16 +4,22 @@
 //! everything that takes a [`Line`] must run under the lock that guards that line.
 //!
 //! What must hold: in flight never grows beyond the cap; a permit is never lost, so nobody waits while one is
-//! free; nobody overtakes a waiter but in the [`Line`]'s own order. The number of waiters in the word equals the line's length whenever the
-//! lock is free.
+//! open to it; nobody overtakes a waiter but in the [`Line`]'s own order. The number of waiters in the word equals the
+//! line's length whenever the lock is free.
+//!
+//! A permit is open to a call unless it is held back for heavier tiers ([`reserve`]), and to a line if it is to the
+//! heaviest that waits there: among those who wait, the order alone decides. So what is held back changes no share
+//! where all tiers wait, and starves nobody: a heavy tier that has had more than its share waits as well.
 
 mod line;
 mod pace;
+pub mod reserve;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use line::{Flow, Line, MAX_WEIGHT, Ticket};
 pub use pace::Pace;
+use reserve::{Heaviest, held_back};
 
 /// The largest cap, and the largest number of waiters.
 pub const MAX: usize = (1 << BITS) - 1;
@@ -23,7 +29,10 @@ const MASK: u64 = (1 << BITS) - 1;
 
 /// In flight, waiting and cap of one server in one word, so that each decision sees all three at one instant.
 #[derive(Debug)]
-pub struct Permits(AtomicU64);
+pub struct Permits {
+    word: AtomicU64,
+    heaviest: Heaviest,
+}
 
 /// The three numbers of [`Permits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +56,13 @@ impl Load {
         part(self.in_flight, 0) | part(self.waiting, 1) | part(self.cap, 2)
     }
 
-    fn has_room(self) -> bool {
-        self.in_flight < self.cap
+    /// Permits that calls of this weight may have, beside whatever else is in flight.
+    fn open_to(self, weight: u32, heaviest: u32) -> usize {
+        self.cap - held_back(self.cap, weight, heaviest)
+    }
+
+    fn with_one_more(self) -> Self {
+        Self { in_flight: self.in_flight + 1, ..self }
     }
 }
 
@@ -84,49 +98,65 @@ impl Permits {
     /// All free. A cap above [`MAX`] counts as [`MAX`].
     #[must_use]
     pub fn new(cap: usize) -> Self {
-        Self(AtomicU64::new(Load { in_flight: 0, waiting: 0, cap }.pack()))
+        let word = AtomicU64::new(Load { in_flight: 0, waiting: 0, cap }.pack());
+        Self { word, heaviest: Heaviest::default() }
     }
 
     /// The numbers of this instant.
     #[must_use]
     pub fn load(&self) -> Load {
-        Load::unpack(self.0.load(Ordering::Acquire))
+        Load::unpack(self.word.load(Ordering::Acquire))
     }
 
-    /// Takes a permit if one is free and nobody waits.
+    /// Permits that a tier of this weight leaves free at this instant.
     #[must_use]
-    pub fn try_acquire(&self) -> bool {
-        self.update(|load| {
-            (load.has_room() && load.waiting == 0).then(|| Load { in_flight: load.in_flight + 1, ..load })
-        })
-        .is_ok()
+    pub fn held_back(&self, weight: u32) -> usize {
+        held_back(self.load().cap, weight, self.heaviest.weight())
+    }
+
+    /// To be called once in a while: whether a tier is not there any more, so that [`Permits::hand_out`] must follow.
+    #[must_use]
+    pub fn look(&self) -> bool {
+        self.heaviest.look()
+    }
+
+    /// Takes a permit if one is open to `flow` and nobody waits.
+    #[must_use]
+    pub fn try_acquire(&self, flow: Flow) -> bool {
+        let (weight, heaviest) = (flow.weight(), self.heaviest.note(flow.weight()));
+        let is_free = |load: Load| load.waiting == 0 && load.in_flight < load.open_to(weight, heaviest);
+        self.update(|load| is_free(load).then(|| load.with_one_more())).is_ok()
     }
 
     /// Gives a permit back.
     #[must_use]
     pub fn release(&self) -> Release {
-        if self.free() { Release::Freed } else { Release::Owed }
+        // Above a lowered cap the permit ends with its call.
+        let is_owed = |load: Load| load.waiting > 0 && load.in_flight <= load.cap;
+        match self.update(|load| (!is_owed(load)).then(|| Load { in_flight: load.in_flight.saturating_sub(1), ..load }))
+        {
+            Ok(_) => Release::Freed,
+            Err(_) => Release::Owed,
+        }
     }
 
-    /// Frees a permit unless a waiter inherits it. Above a lowered cap the permit ends with its call.
-    fn free(&self) -> bool {
-        self.update(|load| {
-            let inherited = load.waiting > 0 && load.in_flight <= load.cap;
-            (!inherited).then(|| Load { in_flight: load.in_flight.saturating_sub(1), ..load })
-        })
-        .is_ok()
-    }
-
-    /// Under the lock: takes a permit, or a place in a line of at most `max`. `waiter` is only called for a place.
+    /// Under the lock: takes a permit, or a place in a line of at most `max`. `waiter` is only called for a place;
+    /// [`Permits::hand_out`] must follow where one was taken, for a heavier waiter opens permits to the whole line.
     pub fn enter<T>(&self, line: &mut Line<T>, flow: Flow, max: usize, waiter: impl FnOnce() -> T) -> Entry<T> {
+        let (next, heaviest) = (line.is_next(flow), self.heaviest.note(flow.weight()));
+        let weight = line.heaviest().unwrap_or(0).max(flow.weight());
+        let passes = |load: Load| next && load.in_flight < load.open_to(weight, heaviest);
         // A release either has freed its permit before this, and is seen here, or sees the waiter.
         let before = self.update(|load| match load {
-            load if load.has_room() && load.waiting == 0 => Some(Load { in_flight: load.in_flight + 1, ..load }),
+            load if passes(load) => Some(load.with_one_more()),
             load if load.waiting < max.min(MAX) => Some(Load { waiting: load.waiting + 1, ..load }),
             _ => None,
         });
         match before {
-            Ok(load) if load.has_room() && load.waiting == 0 => Entry::Admitted,
+            Ok(load) if passes(load) => {
+                line.pass(flow);
+                Entry::Admitted
+            }
             Ok(_) => Entry::Waiting { ticket: line.push(flow, waiter()), displaced: None },
             // One comes and one goes: the number in the word stays.
             Err(load) => match line.displace(flow) {
@@ -138,12 +168,17 @@ impl Permits {
 
     /// Under the lock, with an owed permit: the waiter that gets it, or `None` when the permit is free again.
     pub fn hand_over<T>(&self, line: &mut Line<T>) -> Option<T> {
-        // Deciding and freeing are one step: another release may bring the number in flight below the cap.
-        if self.free() {
-            return None;
-        }
-        self.forget_waiter();
-        line.pop()
+        let (weight, heaviest) = (line.heaviest(), self.heaviest.weight());
+        let is_inherited = |load: Load| weight.is_some_and(|weight| load.in_flight <= load.open_to(weight, heaviest));
+        // Deciding and freeing are one step: another release may bring the number in flight below what is open.
+        let before = self.update(|load| {
+            Some(if is_inherited(load) {
+                Load { waiting: load.waiting.saturating_sub(1), ..load }
+            } else {
+                Load { in_flight: load.in_flight.saturating_sub(1), ..load }
+            })
+        });
+        if before.is_ok_and(is_inherited) { line.pop() } else { None }
     }
 
     /// Under the lock: a waiter gives up. `None` when it has been taken out of the line before: then it was,
@@ -154,16 +189,13 @@ impl Permits {
         Some(waiter)
     }
 
-    /// Under the lock: a waiter that gets a free permit, after the cap was raised. To be called until `None`.
+    /// Under the lock: a waiter that gets a free permit, after more of them were opened to the line. To be called
+    /// until `None`.
     pub fn hand_out<T>(&self, line: &mut Line<T>) -> Option<T> {
-        self.update(|load| {
-            (load.has_room() && load.waiting > 0).then(|| Load {
-                in_flight: load.in_flight + 1,
-                waiting: load.waiting - 1,
-                ..load
-            })
-        })
-        .ok()?;
+        let (weight, heaviest) = (line.heaviest()?, self.heaviest.weight());
+        let is_open = |load: Load| load.in_flight < load.open_to(weight, heaviest);
+        let taken = |load: Load| Load { waiting: load.waiting.saturating_sub(1), ..load.with_one_more() };
+        self.update(|load| is_open(load).then(|| taken(load))).ok()?;
         line.pop()
     }
 
@@ -178,7 +210,7 @@ impl Permits {
 
     /// The load before the change, or the load for which there is none.
     fn update(&self, mut change: impl FnMut(Load) -> Option<Load>) -> Result<Load, Load> {
-        self.0
+        self.word
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| change(Load::unpack(word)).map(Load::pack))
             .map(Load::unpack)
             .map_err(Load::unpack)

@@ -117,6 +117,8 @@ pub struct Daemon {
     pub lame_duck: Duration,
     /// Open client connections in all.
     pub max_connections: usize,
+    /// Open connections to servers in all.
+    pub max_server_connections: usize,
     /// Sessions of the legacy era in all.
     pub max_sessions: usize,
     /// Sessions of one client.
@@ -501,6 +503,8 @@ impl Endpoint {
 pub struct Pool {
     /// Open connections of the server, in use or idle.
     pub max_connections: usize,
+    /// Of these, to each endpoint; none: no bound of their own.
+    pub max_per_endpoint: Option<usize>,
     /// An idle connection is closed after this.
     pub idle_timeout: Duration,
     /// A connection that is older is not kept.

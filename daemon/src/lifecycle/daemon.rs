@@ -164,6 +164,7 @@ impl Daemon {
         self.gate.settings.store(Arc::clone(&settings));
         let policy = Arc::new(policy);
         self.gate.policy.store(Arc::clone(&policy));
+        policy.connections.set_max(settings.daemon.max_server_connections);
         for server in policy.servers.values() {
             server.allow(self.gate.overload.share(settings.overload.as_ref()));
             server.queue.set_per_client(server.settings.max_calls_per_client);
@@ -256,6 +257,7 @@ impl Daemon {
             in_flight: load.map_or(0, |load| load.in_flight as u64),
             waiting: load.map_or(0, |load| load.waiting as u64),
             sessions: None,
+            connections: running.and_then(|server| endpoints::connections(server)),
             endpoints: running.map(|server| endpoints::status(gate, server)).unwrap_or_default(),
             instances: running.and_then(|server| server.instances()).map(|known| instances::status(known, false)),
         }
@@ -350,6 +352,7 @@ impl Operations for Daemon {
             ready: not_ready.is_none(),
             not_ready,
             connections,
+            server_connections: Some(endpoints::pool(policy.connections.seen())),
             sessions: self.gate.sessions.len() as u64,
             calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
             overload: queues::overload(&self.gate.overload),

@@ -15,6 +15,7 @@ use crate::gate::Gate;
 use crate::policy::Policy;
 use crate::relay::farewell;
 use crate::servers::Server;
+use crate::servers::connections::Seen;
 use crate::servers::endpoints::{Checked, Endpoint, Mode};
 use crate::sessions;
 
@@ -36,10 +37,21 @@ fn endpoint(gate: &Gate, server: &Server, at: usize) -> api::EndpointStatus {
         trouble: endpoint.trouble(&server.settings).or_else(|| endpoint.fitness.trouble()),
         weight: server.settings.weights.get(at).copied().unwrap_or(1),
         in_flight: server.endpoints.are_counted().then(|| endpoint.outstanding() as u64),
+        connections: server.http().and_then(|http| http.connections().1.get(at).map(|open| *open as u64)),
         sessions: over_http.then(sessions),
         breaker: server.settings.breaker.is_some().then(|| breaker(endpoint)),
         last_check: endpoint.last_check().map(check),
     }
+}
+
+/// The connections of a server, where it is reached over Streamable HTTP.
+pub(super) fn connections(server: &Server) -> Option<api::PoolStatus> {
+    server.http().map(|http| pool(http.connections().0))
+}
+
+/// Connections that share a bound.
+pub(super) fn pool(seen: Seen) -> api::PoolStatus {
+    api::PoolStatus { open: seen.open as u64, max: seen.max as u64, waiting: seen.waiting as u64 }
 }
 
 /// A query may hold a credential.

@@ -39,6 +39,7 @@ fn queue(server: &Arc<Server>) -> api::QueueStatus {
         server: server.settings.name.clone(),
         in_flight: seen.in_flight as u64,
         cap: seen.cap as u64,
+        held_back: seen.held_back as u64,
         max_calls: server.settings.max_calls as u64,
         waiting: seen.waiting as u64,
         max_size: server.settings.queue.max_size as u64,

@@ -89,6 +89,14 @@ impl Counters {
         }
     }
 
+    /// How many keys were forgotten before their time.
+    pub(super) fn forgotten(&self) -> u64 {
+        match self {
+            Self::One(_) | Self::Named(_) => 0,
+            Self::Keyed(table) => table.forgotten(),
+        }
+    }
+
     /// Every cell, with its key in words where that is known.
     pub(super) fn each(&self, mut look: impl FnMut(Option<&str>, &Cell)) {
         match self {

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use super::Limits;
 use super::counters::Counters;
+use super::table::MOST;
 use crate::gate::Gate;
 
 /// The version of the format.
@@ -99,7 +100,11 @@ impl Limits {
 
 fn restore(counters: &Counters, quota: Quota, period: Period, used: &BTreeMap<String, u64>) {
     match counters {
-        Counters::Keyed(table) => used.iter().for_each(|(words, count)| table.restore(words, *count, period.number)),
+        Counters::Keyed(table) => {
+            let mut used: Vec<_> = used.iter().collect();
+            used.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+            used.iter().take(MOST).for_each(|(words, count)| table.restore(words, **count, period.number));
+        }
         known => known.each(|words, cell| {
             if let Some(count) = words.and_then(|words| used.get(words)) {
                 quota.restore(cell, *count, period);

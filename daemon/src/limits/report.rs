@@ -53,6 +53,7 @@ impl Limits {
             configured: text(limit.measure),
             effective: text(applied.bound(now).measure),
             keys,
+            forgotten: applied.counters.forgotten(),
             capacity: meter.capacity(),
             used,
             rejected: applied.tally.count(),

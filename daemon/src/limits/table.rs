@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use toolgate_protocol::hashed::Map;
-use toolgate_protocol::limiter::{Cell, Meter};
+use toolgate_protocol::limiter::{Cell, Meter, Period, Quota};
 
 use crate::lock::lock;
 
@@ -18,6 +19,12 @@ use crate::lock::lock;
 const SHARDS: usize = 256;
 /// Keys of a shard below which looking for idle ones does not pay.
 const FEW: usize = 16;
+/// Keys of a quota that are remembered. They are idle only when their period ends, which may be a month away.
+pub(super) const MOST: usize = 1 << 17;
+/// Of one shard.
+const MOST_OF_SHARD: usize = MOST / SHARDS;
+/// At the bound one in so many is forgotten.
+const PART: usize = 4;
 
 /// Cells by the hash of their key.
 #[derive(Debug)]
@@ -26,6 +33,8 @@ pub(super) struct Table {
     shards: [Mutex<Shard>; SHARDS],
     /// Of quotas, which survive the process: keys have their words as well.
     ledger: Option<Mutex<Restored>>,
+    /// Keys that were forgotten before their time.
+    forgotten: AtomicU64,
 }
 
 /// What the last process counted, by the words of its key, until a call comes for it.
@@ -52,6 +61,7 @@ impl Table {
             keyed: RandomState::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
             ledger: keeps_words.then(Mutex::default),
+            forgotten: AtomicU64::new(0),
         }
     }
 
@@ -74,6 +84,12 @@ impl Table {
         }
         if shard.cells.len() >= shard.sweep_at.max(FEW) {
             shard.sweep(meter, now);
+        }
+        if let Meter::Quota(quota, period) = meter
+            && shard.cells.len() >= MOST_OF_SHARD
+        {
+            shard.sweep(meter, now);
+            self.forgotten.fetch_add(shard.forget_least(*quota, *period), Ordering::Relaxed);
         }
         let cell = shard.cells.entry(hash).or_insert_with(|| meter.cell()).clone();
         if let Some(ledger) = &self.ledger {
@@ -103,6 +119,11 @@ impl Table {
         let mut ledger = lock(ledger);
         ledger.turn(number);
         ledger.used.iter().map(|(words, used)| (words.clone(), *used)).collect()
+    }
+
+    /// How many keys were forgotten before their time: quotas have a bound of keys.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
     }
 
     /// Forgets idle keys.
@@ -143,6 +164,27 @@ impl Restored {
 }
 
 impl Shard {
+    /// Forgets a part of the keys of a full shard, those that have used least; how many.
+    fn forget_least(&mut self, quota: Quota, period: Period) -> u64 {
+        let before = self.cells.len();
+        if before < MOST_OF_SHARD {
+            return 0;
+        }
+        let mut used: Vec<u64> = self.cells.values().map(|cell| quota.used(cell, period)).collect();
+        let least = *used.select_nth_unstable(before / PART).1;
+        let below = used.iter().filter(|used| **used < least).count();
+        let mut alike = before / PART - below;
+        self.cells.retain(|_, cell| {
+            let used = quota.used(cell, period);
+            let goes = used < least || (used == least && alike > 0);
+            alike -= usize::from(goes && used == least);
+            // Somebody is about to use it.
+            cell.is_shared() || !goes
+        });
+        self.words.retain(|hash, _| self.cells.contains_key(hash));
+        (before - self.cells.len()) as u64
+    }
+
     fn sweep(&mut self, meter: &Meter, now: u64) {
         // A cell that somebody else holds is about to be used. It was given out under this lock.
         self.cells.retain(|_, cell| {
@@ -161,7 +203,7 @@ impl Shard {
 mod tests {
     use std::time::Duration;
 
-    use toolgate_protocol::limiter::Rate;
+    use toolgate_protocol::limiter::{Rate, Unit};
 
     use super::*;
 
@@ -184,6 +226,33 @@ mod tests {
         drop(held);
         table.sweep(&meter, 0);
         assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn a_quota_remembers_those_that_use_it_and_not_everybody_who_came_by() {
+        let period = Period { unit: Unit::Month, number: 7, ends: u64::MAX };
+        let (table, quota) = (Table::new(true), Quota::new(1000));
+        let meter = Meter::Quota(quota, period);
+        let call = |key: u64| {
+            let cell = table.cell(|hasher| hasher.write_u64(key), || key.to_string(), &meter, 0);
+            meter.take(&cell, 1, 0).unwrap();
+            quota.used(&cell, period)
+        };
+        for key in 0..1000 {
+            assert_eq!([call(key), call(key)], [1, 2]);
+        }
+        for key in 1000..5 * MOST as u64 {
+            assert_eq!(call(key), 1);
+        }
+        assert!(table.len() <= MOST && table.len() > MOST / 2, "{} keys are left", table.len());
+        assert_eq!(table.forgotten(), 5 * MOST as u64 - table.len() as u64);
+        assert!(
+            (0..1000).all(|key| call(key) == 3),
+            "one that has used more is not forgotten for one that has used less"
+        );
+        let mut words = 0;
+        table.each(|text, _| words += usize::from(text.is_some()));
+        assert_eq!(words, table.len());
     }
 
     #[test]

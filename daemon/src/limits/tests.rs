@@ -35,7 +35,13 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             critical: false,
             transport: settings::Transport::Http(settings::Http {
                 endpoints: Vec::new(),
-                pool: settings::Pool { max_connections: 1, idle_timeout: Duration::ZERO, max_age: None, min_idle: 0 },
+                pool: settings::Pool {
+                    max_connections: 1,
+                    max_per_endpoint: None,
+                    idle_timeout: Duration::ZERO,
+                    max_age: None,
+                    min_idle: 0,
+                },
                 headers: Vec::new(),
                 tls: settings::UpstreamTls::default(),
                 lacks: None,
@@ -80,6 +86,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             drain_timeout: Duration::ZERO,
             lame_duck: Duration::ZERO,
             max_connections: 1,
+            max_server_connections: 500,
             max_sessions: 1,
             max_sessions_per_client: 1,
             session_timeout: Duration::ZERO,

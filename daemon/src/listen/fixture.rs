@@ -134,6 +134,7 @@ pub(crate) fn settings(listeners: Vec<Listener>) -> Settings {
             drain_timeout: Duration::from_secs(10),
             lame_duck: Duration::from_millis(300),
             max_connections: 10_000,
+            max_server_connections: 500,
             max_sessions: 1000,
             max_sessions_per_client: 1000,
             session_timeout: PATIENCE,

@@ -198,7 +198,8 @@ where
 }
 
 /// What an answer that passes as it came says of its endpoint. It is not read; but what begins neither an object nor a
-/// list is no message, and what is no stream of events must end well.
+/// list is no message, and what is no stream of events must end well. What decides for everybody whether the endpoint
+/// works does not wait for that: the end may be the client's to delay.
 fn judge(mut attempt: Box<Attempt>, kind: Option<&HeaderValue>, whole: Option<&Bytes>, rest: &mut AnswerBody) {
     let kind = kind.map_or(&b""[..], HeaderValue::as_bytes);
     match whole {
@@ -208,7 +209,7 @@ fn judge(mut attempt: Box<Attempt>, kind: Option<&HeaderValue>, whole: Option<&B
             let message = kind.starts_with(b"text/event-stream") || matches!(first, Some(b'{' | b'['));
             if message { attempt.answered() } else { attempt.failed() }
         }
-        None if kind.starts_with(b"text/event-stream") => {
+        None if kind.starts_with(b"text/event-stream") || attempt.is_probe() => {
             attempt.answered();
             rest.hold(attempt);
         }
@@ -296,7 +297,14 @@ async fn receive(call: &mut Call, server: &Arc<Server>, answer: Answer) -> Resul
 
 /// A server's answer as messages.
 fn read(call: &Call, server: &Arc<Server>, answer: Answer) -> Result<Exchange, Failure> {
-    let leg = Leg::http(Arc::clone(server), call.era, Conversation::default());
+    // What is said about the call goes where the call went, in its session.
+    let session = call.session.as_ref().and_then(|(session, _)| mirrored(session));
+    let conversation = Conversation {
+        endpoint: Some(answer.endpoint),
+        session: session.map(|mirrored| mirrored.upstream.clone()),
+        revision: call.headers.get("mcp-protocol-version").cloned(),
+    };
+    let leg = Leg::http(Arc::clone(server), call.era, conversation);
     Ok(Exchange::http(leg, call.message(), HttpReply::new(server, answer)?))
 }
 

@@ -35,6 +35,7 @@ impl Server {
             }
         }
         self.allow(share);
+        self.queue.tick();
     }
 
     /// Allows as many calls as there may be, after a reload or an observation.

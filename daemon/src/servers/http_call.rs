@@ -12,6 +12,7 @@ use toolgate_protocol::header_value;
 use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::{self, Era};
 
+use super::connections::{Connections, Seen};
 use super::endpoints::{self, Attempt, To};
 use super::http::{Answer, HttpClient, HttpServer, Method, Outgoing, SendError, SendErrorKind};
 use super::http_reply::HttpReply;
@@ -37,9 +38,14 @@ impl Upstream {
     ///
     /// # Errors
     /// A sentence, where certificates or headers cannot be used.
-    pub fn new(settings: &settings::Server, http: &settings::Http, daemon: &Daemon) -> Result<Self, String> {
+    pub fn new(
+        settings: &settings::Server,
+        http: &settings::Http,
+        daemon: &Daemon,
+        connections: &Arc<Connections>,
+    ) -> Result<Self, String> {
         Ok(Self {
-            server: HttpServer::new(http, &settings.timeout, daemon.core_count())?,
+            server: HttpServer::new(http, &settings.timeout, daemon.core_count(), connections)?,
             forward_client: http.forward_client,
         })
     }
@@ -52,6 +58,11 @@ impl Upstream {
     /// Calls that wait for a connection.
     pub fn waiting(&self) -> usize {
         self.server.waiting()
+    }
+
+    /// Connections to the server, and how many of them are to each endpoint.
+    pub fn connections(&self) -> (Seen, Vec<usize>) {
+        self.server.connections()
     }
 
     /// The way in for a core.
@@ -195,7 +206,7 @@ pub(super) fn settle(
         Err(error) => error,
     };
     // What the request or the pool's bound is to blame for says nothing about the server.
-    let blameless = matches!(error.kind, SendErrorKind::Request | SendErrorKind::Bound | SendErrorKind::Secret);
+    let blameless = error.kind.is_bound() || matches!(error.kind, SendErrorKind::Request | SendErrorKind::Secret);
     if !blameless {
         missed(server, endpoint, in_a_word(error.kind));
     }
@@ -419,9 +430,14 @@ fn unsent(server: &Server, error: &SendError) -> Failure {
                 "The server {name} did not answer in time. Whether the call had an effect is unknown; check before you repeat it."
             ),
         ),
-        SendErrorKind::Bound => Failure::new(
+        SendErrorKind::Bound | SendErrorKind::EndpointBound => Failure::new(
             Kind::QueueTimeout,
-            format!("All connections to the server {name} are in use. Try again in a moment."),
+            format!("All connections to the server {name} are in use. Nothing was done; try again in a moment."),
+        )
+        .retry_after(Duration::from_secs(1)),
+        SendErrorKind::GateBound => Failure::new(
+            Kind::QueueTimeout,
+            "All connections that this gate may have to servers are in use. Nothing was done; try again in a moment.",
         )
         .retry_after(Duration::from_secs(1)),
         SendErrorKind::Malformed => {

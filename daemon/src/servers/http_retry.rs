@@ -59,6 +59,8 @@ pub(super) async fn follow(
             // Where nothing may be tried any more, what went wrong before says more.
             let Ok((endpoint, attempt)) = admit(server, &again) else { break };
             debug!(server = server.settings.name, number, "a call is tried once more");
+            // With its connection: nobody waits for one and holds another.
+            drop(last);
             let sent = way_in(core, server).send(again.outgoing(endpoint, &[again.body()])).await;
             last = settle(server, again.method, (endpoint, attempt), sent);
         }
@@ -81,7 +83,8 @@ fn tried(last: &Outcome) -> Option<(usize, bool)> {
     match last {
         Ok(answer) => is_missed(answer.status).then_some((answer.endpoint, true)),
         Err(unanswered) => match unanswered.kind {
-            SendErrorKind::Request | SendErrorKind::Bound | SendErrorKind::Secret | SendErrorKind::TotalTimeout => None,
+            kind if kind.is_bound() => None,
+            SendErrorKind::Request | SendErrorKind::Secret | SendErrorKind::TotalTimeout => None,
             _ => Some((unanswered.endpoint, unanswered.sent)),
         },
     }

@@ -4,6 +4,7 @@
 
 pub mod adaptive;
 pub mod catalog;
+pub mod connections;
 pub mod discovery;
 pub mod endpoints;
 pub mod eras;
@@ -44,6 +45,7 @@ use crate::sessions::Hosted;
 use crate::state::{State, Verdicts};
 use adaptive::Adaptive;
 use catalog::Catalog;
+use connections::Connections;
 use discovery::Discovery;
 use endpoints::Endpoints;
 use eras::Eras;
@@ -115,11 +117,16 @@ impl Server {
     ///
     /// # Errors
     /// A sentence, where certificates or headers towards it cannot be used.
-    pub fn new(settings: Arc<settings::Server>, daemon: &Daemon, state: Option<&Arc<State>>) -> Result<Self, String> {
+    pub fn new(
+        settings: Arc<settings::Server>,
+        daemon: &Daemon,
+        state: Option<&Arc<State>>,
+        connections: &Arc<Connections>,
+    ) -> Result<Self, String> {
         let by = match &settings.transport {
-            Transport::Http(http) => By::Http(http_call::Upstream::new(&settings, http, daemon)?),
+            Transport::Http(http) => By::Http(http_call::Upstream::new(&settings, http, daemon, connections)?),
             Transport::Sse(http) => {
-                let events = Events::new(&settings.name, http, &settings.timeout)?;
+                let events = Events::new(&settings.name, http, &settings.timeout, connections)?;
                 let max = http.pool.max_connections;
                 By::Instances(Arc::new(Instances::of_events(&settings.name, events, max, &settings.queue)))
             }

@@ -151,7 +151,8 @@ impl Queue {
             Some(own) => Some(own.try_enter(None)?),
             None => None,
         };
-        self.permits.try_acquire().then(|| self.permit().with(own))
+        let flow = client.map(|client| client.flow).unwrap_or_default();
+        self.permits.try_acquire(flow).then(|| self.permit().with(own))
     }
 
     /// A permit, after waiting for it if need be. Dropping the future leaves the queue.
@@ -181,19 +182,27 @@ impl Queue {
     async fn wait(self: &Arc<Self>, flow: Flow, since: Instant) -> Result<Permit, Refusal> {
         let (admit, admitted) = oneshot::channel();
         let (place, now) = (flow.place(), clock::nanos());
-        let (entry, refused_until) = {
+        let (entry, refused_until, heirs) = {
             let mut waiting = self.waiting();
             let Waiting { line, pace } = &mut *waiting;
             let nobody = line.is_empty();
             let entry = self.permits.enter(line, place, self.max_size, || Waiter { since, flow, admit });
-            let mut until = None;
+            let (mut until, mut heirs) = (None, Vec::new());
             match &entry {
-                Entry::Waiting { .. } if nobody => pace.begins(now),
+                Entry::Waiting { .. } => {
+                    if nobody {
+                        pace.begins(now);
+                    }
+                    heirs.extend(std::iter::from_fn(|| self.permits.hand_out(line)));
+                }
                 Entry::Full { waiting } => until = pace.come_back(*waiting, now).map(Duration::from_nanos),
-                _ => {}
+                Entry::Admitted => {}
             }
-            (entry, until)
+            (entry, until, heirs)
         };
+        for heir in heirs {
+            drop(heir.admit.send(self.permit()));
+        }
         let ticket = match entry {
             Entry::Admitted => return Ok(self.permit()),
             Entry::Full { .. } => return Err(Refusal { reason: Reason::Full, retry_after: refused_until }),
@@ -224,12 +233,29 @@ impl Queue {
         let line = self.waiting();
         self.permits.set_cap(cap);
         drop(line);
+        self.hand_out();
+    }
+
+    /// To be called once a second: tiers that have not called for a minute have nothing held back for them.
+    pub fn tick(self: &Arc<Self>) {
+        if self.permits.look() {
+            self.hand_out();
+        }
+    }
+
+    fn hand_out(self: &Arc<Self>) {
         loop {
             // The lock is free again before a permit moves: one that its heir no longer wants comes back here.
             let heir = self.permits.hand_out(&mut self.waiting().line);
             let Some(heir) = heir else { return };
             drop(heir.admit.send(self.permit()));
         }
+    }
+
+    /// Whether somebody waits: one load.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.permits.load().waiting > 0
     }
 
     /// Changes how many permits a client may have at once; 0: as many as there are.
@@ -295,7 +321,9 @@ impl Queue {
 }
 
 impl Permit {
-    fn with(mut self, own: Option<Self>) -> Self {
+    /// Gives another one back with itself, right after it.
+    #[must_use]
+    pub fn with(mut self, own: Option<Self>) -> Self {
         self.own = own.and_then(|mut own| own.queue.take());
         self
     }

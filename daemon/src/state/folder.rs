@@ -14,6 +14,9 @@ use tracing::warn;
 use super::file::{self, LoadError, Loaded};
 use super::record::Key;
 
+/// What the name of the file that counts starts begins with.
+const START: &str = "start-";
+
 /// The part of the folder that sessions and instances have for themselves.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -43,6 +46,36 @@ impl Folder {
     /// Where they are until all of the last process's are taken over.
     pub(super) fn new_records(&self) -> PathBuf {
         self.path.join("records.new")
+    }
+
+    /// Counts the starts, whatever became of them: the number of this one, above `last` of the file. It is in the name
+    /// of an empty file, for a disk that has no room for a record still takes another name.
+    pub(super) fn count(&self, last: u32) -> u32 {
+        let before = self.starts().max_by_key(|(number, _)| *number);
+        // Earlier releases left no count of starts that did not take over.
+        let uncounted = before.is_none() && self.new_records().exists();
+        let counted = before.as_ref().map_or(0, |(number, _)| *number);
+        let number = last.max(counted).wrapping_add(1 + u32::from(uncounted));
+        let name = self.path.join(format!("{START}{number}"));
+        let written = match before {
+            Some((_, old)) => std::fs::rename(old, name),
+            None => OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(name).map(drop),
+        };
+        if let Err(problem) = written {
+            warn!(
+                folder = %self.path.display(),
+                "this start cannot be counted: if the next one cannot either, it uses the same ids: {problem}"
+            );
+        }
+        number
+    }
+
+    fn starts(&self) -> impl Iterator<Item = (u32, PathBuf)> {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        entries.filter_map(|entry| {
+            let number = entry.file_name().to_str()?.strip_prefix(START)?.parse().ok()?;
+            Some((number, entry.path()))
+        })
     }
 
     /// A key for one purpose.
@@ -122,6 +155,19 @@ mod tests {
         assert!(Folder::take(state.path()).unwrap_err().to_string().contains("another"));
         drop(first);
         assert_eq!(Folder::take(state.path()).unwrap().key("seal"), key);
+    }
+
+    #[test]
+    fn every_start_has_a_number_of_its_own_whatever_is_written() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = Folder::take(state.path()).unwrap();
+        assert_eq!([folder.count(0), folder.count(0), folder.count(0)], [1, 2, 3], "nothing is ever written");
+        assert_eq!(folder.count(9), 10, "the file knows of more");
+        assert_eq!(folder.count(9), 11);
+        assert_eq!(folder.starts().count(), 1);
+        std::fs::remove_file(folder.path.join("start-11")).unwrap();
+        std::fs::write(folder.new_records(), "").unwrap();
+        assert_eq!(folder.count(9), 11, "one that an earlier release did not count");
     }
 
     #[test]

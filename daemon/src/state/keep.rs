@@ -30,7 +30,7 @@ const BLOCK: u64 = 1 << 14;
 /// Blocks that are taken at once: more than anybody uses up while the record is written.
 const AHEAD: u64 = 4;
 
-/// Ids that are passed over where an earlier process could not write down which it took.
+/// Ids that are passed over for each earlier process that could not write down which it took.
 const SKIPPED: u64 = 1 << 20;
 
 /// Such an instance.
@@ -101,7 +101,7 @@ impl Keep {
     /// An instance with this record, which is written.
     pub(super) fn with(state: &Arc<State>, mut entry: entry::Instance) -> Arc<Self> {
         let record = Record::new(state);
-        let first_id = if state.skips { entry.ids + SKIPPED } else { entry.ids };
+        let first_id = entry.ids + SKIPPED * u64::from(state.missed);
         let written_ids = after(first_id);
         entry.ids = written_ids;
         record.write(Entry::Instance(entry.clone()));

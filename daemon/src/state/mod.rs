@@ -48,8 +48,9 @@ pub struct State {
     folder: Arc<Folder>,
     writer: Writer,
     epoch: u32,
-    /// An earlier process that never took over has used numbers that no record tells of.
-    skips: bool,
+    /// Earlier processes that never took over: they have used numbers, and gone on with instances, of which no record
+    /// tells.
+    missed: u32,
     likeness: hmac::Key,
     /// Whether connections are kept.
     keeps_connections: bool,
@@ -96,12 +97,12 @@ impl State {
     fn open_on(path: &std::path::Path, keeps_connections: bool, open: Open) -> io::Result<(Arc<Self>, Left)> {
         let folder = Arc::new(Folder::take(path)?);
         let loaded = folder.load()?;
-        let skips = folder.new_records().exists();
-        let epoch = loaded.epoch.wrapping_add(1 + u32::from(skips));
+        let epoch = folder.count(loaded.epoch);
+        let missed = epoch.wrapping_sub(loaded.epoch).saturating_sub(1);
         let likeness = hmac::Key::new(hmac::HMAC_SHA256, &folder.key("likeness"));
         let left = Left::of(&loaded.payloads);
         let writer = Writer::start(&folder, epoch, open)?;
-        Ok((Arc::new(Self { folder, writer, epoch, skips, likeness, keeps_connections }), left))
+        Ok((Arc::new(Self { folder, writer, epoch, missed, likeness, keeps_connections }), left))
     }
 
     /// From now on the next process finds what this one writes, instead of what the last one left: as soon
@@ -124,6 +125,16 @@ impl State {
             self.writer.queue.look();
             self.writer.queue.retry();
         }
+    }
+
+    /// What an orderly end left of an instance, taken out of its record, and whether a line that was being written to it
+    /// may be cut. A process that went on with it since has dealt with what was left, and may itself have left anything.
+    fn left_of(&self, entry: &mut entry::Instance) -> (Option<entry::Left>, bool) {
+        let left = entry.left.take();
+        if self.missed > 0 {
+            return (None, true);
+        }
+        (left, entry.cut)
     }
 
     /// The key of what clients carry for us.

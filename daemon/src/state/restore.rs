@@ -111,9 +111,9 @@ impl Sorter<'_> {
     fn instance(&mut self, mut entry: entry::Instance, (name, descriptor): (String, OwnedFd)) {
         let server = self.server(&entry.server, &entry.likeness).filter(|_| !entry.leaving).cloned();
         let Some(server) = server else { return close((name, descriptor)) };
-        let (number, pid, cut) = (entry.number, entry.pid, entry.cut);
+        let (number, pid) = (entry.number, entry.pid);
         let (role, introduction) = (entry.role.clone(), entry.introduction.clone());
-        let left = entry.left.take();
+        let (left, cut) = self.state.left_of(&mut entry);
         // What is still to be written begins within a line.
         entry.cut = left.as_ref().map_or(cut, |left| !left.unwritten.0.is_empty());
         let (keep, stream) = (Keep::with(self.state, entry), UnixStream::from(descriptor));

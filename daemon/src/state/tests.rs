@@ -85,6 +85,10 @@ fn a_session_whose_client_said_too_much_is_not_kept_until_it_says_less() {
     assert_eq!(kept(), 0);
 }
 
+/// An instance of which an orderly end left something.
+const LEFT: &str = r#"{"number":1,"server":"files","likeness":"x","pid":9,"role":"spare","started":1,"ids":1,
+    "left":{"unread":"{\"half","skipping":false,"unwritten":"{}"}}"#;
+
 /// Sessions that a process finds which begins now.
 fn found(folder: &std::path::Path) -> usize {
     State::open_in(folder, false).unwrap().1.entries.len()
@@ -101,8 +105,14 @@ fn a_disk_that_is_full_at_a_start_costs_no_session() {
     // In the place of a full disk: nothing can be made there.
     let new = folder.path().join("sessions/records.new");
     std::fs::create_dir(&new).unwrap();
-    for _ in 0..2 {
+    let mut first = Vec::new();
+    for missed in 0..3 {
         let (state, left) = State::open_in(folder.path(), false).unwrap();
+        let mut instance: entry::Instance = serde_json::from_str(LEFT).unwrap();
+        let (words, cut) = state.left_of(&mut instance.clone());
+        assert_eq!((words.is_some(), cut), (missed == 0, missed > 0), "what is left is dealt with once");
+        instance.left = None;
+        first.push((state.first_id(), state.first_event(), Keep::with(&state, instance).first_id()));
         let table = Table::kept_by(Some(Arc::clone(&state)));
         assert_eq!(left.entries.len(), 1, "what the last process left goes on");
         let record = Record::new(&state);
@@ -113,6 +123,8 @@ fn a_disk_that_is_full_at_a_start_costs_no_session() {
         state.flush();
         assert!(state.trouble().is_some());
     }
+    let grows = |one: &(u64, u64, u64), next: &(u64, u64, u64)| one.0 < next.0 && one.1 < next.1 && one.2 < next.2;
+    assert!(first.is_sorted_by(grows), "none of these starts shares an id with another: {first:?}");
     let (state, left) = State::open_in(folder.path(), false).unwrap();
     let table = Table::kept_by(Some(Arc::clone(&state)));
     let record = Record::new(&state);

@@ -102,6 +102,24 @@ async fn merged_sessions_keep_what_works_while_one_server_is_refused_calls() {
     }
 }
 
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_keeps_nobody_from_a_server_that_works_again() {
+    let stage = Stage::start(Speaks::Both).await;
+    let (client, idler) = (Caller::modern(&stage.gate, "/mcp/bad"), Caller::modern(&stage.gate, "/mcp/bad"));
+    stage.faulty.set(Fault::Fails);
+    until_refused(&client).await;
+    stage.faulty.set(Fault::None);
+    // Its call is the one that sees whether the server works; the answer is too long for what buffers there are.
+    let unread = wait::until("the call that is let through", || async {
+        let reply = idler.call("1", "long", json!({"bytes": 24 << 20})).await;
+        (reply.head.status == 200).then_some(reply)
+    })
+    .await;
+    let recovered = || async { call(&client).await.get("result").cloned() };
+    wait::until("a server that works for others", recovered).await;
+    drop(unread);
+}
+
 /// The daemon reads a file of the test's own as `/etc/hosts`; only root may have it do so.
 #[tokio::test]
 async fn a_server_that_disappears_from_the_name_service_comes_back() {

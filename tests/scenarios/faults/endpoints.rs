@@ -129,3 +129,29 @@ async fn checks_take_an_endpoint_out_and_back_in_and_leave_no_session_behind() {
         assert_eq!(changes, 4, "told on change only");
     }
 }
+
+#[tokio::test]
+async fn a_session_s_call_that_is_given_up_is_cancelled_where_it_runs_and_in_its_session() {
+    // The answer to a tool that is cached is read on its way.
+    let lines = "timeout.first_byte = \"300ms\"\ntool.echo.cache = { ttl = \"5m\" }";
+    let two = Two::start(Speaks::Legacy, [1, 1], lines).await;
+    for _ in 0..4 {
+        two.behind.iter().for_each(|behind| behind.record.clear());
+        let client = Caller::legacy(&two.gate, "/mcp/two").await;
+        let own = usize::from(two.behind[0].record.of("initialize").is_empty());
+        two.faulty.iter().for_each(|faulty| faulty.set(Fault::Opens));
+        let (before, others) = (two.faulty[own].heard().len(), two.faulty[1 - own].heard().len());
+        let answer = call(&client).await;
+        assert_eq!(answer["error"]["code"], -31504, "{answer}");
+        let heard = two.faulty[own].heard().split_off(before);
+        let [called, cancelled] = heard.as_slice() else { panic!("a call and its cancellation: {heard:?}") };
+        assert!(called.body.contains("tools/call") && cancelled.body.contains("notifications/cancelled"), "{heard:?}");
+        for header in ["mcp-session-id", "mcp-protocol-version"] {
+            assert!(called.headers.get(header).is_some(), "{heard:?}");
+            assert_eq!(called.headers.get(header), cancelled.headers.get(header), "{heard:?}");
+        }
+        assert_eq!(two.faulty[1 - own].heard().len(), others, "the other endpoint hears nothing of it");
+        two.faulty.iter().for_each(|faulty| faulty.set(Fault::None));
+        client.end().await;
+    }
+}

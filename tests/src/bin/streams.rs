@@ -35,6 +35,7 @@ async fn main() {
     let gate = Setup::default()
         .server("web", &format!("{}max_calls = 100000\npool = {{ max_connections = 100000 }}\n", web.endpoints()))
         .server("other", &other.endpoints())
+        .daemon("max_server_connections = 100000")
         .start()
         .await;
     let clients = opened(&gate).await;

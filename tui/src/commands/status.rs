@@ -1,6 +1,6 @@
 //! `toolgate status`, and what `toolgate` alone prints.
 
-use toolgate_admin_api::{Era, Exit, ServerStatus, Shown, Status};
+use toolgate_admin_api::{Era, Exit, PoolStatus, ServerStatus, Shown, Status};
 
 use super::{Context, block_on};
 use crate::client::admin::AdminClient;
@@ -43,6 +43,9 @@ fn text(status: &Status) -> String {
         status.sessions,
         status.calls_in_flight,
     );
+    if let Some(pool) = &status.server_connections {
+        text.extend(["connections to servers: ", &self::pool(pool), "\n"]);
+    }
     if !status.listeners.is_empty() {
         text.push('\n');
         text.push_str(&output::table(&listeners(status)));
@@ -58,6 +61,14 @@ fn text(status: &Status) -> String {
         text.extend(["warning: ", &Shown(warning).to_string(), "\n"]);
     }
     text
+}
+
+/// Connections that share a bound, in words.
+pub(super) fn pool(pool: &PoolStatus) -> String {
+    match pool.waiting {
+        0 => format!("{} of {}", pool.open, pool.max),
+        waiting => format!("{} of {}, and {waiting} calls wait for one", pool.open, pool.max),
+    }
 }
 
 fn state(status: &Status) -> String {

@@ -26,9 +26,13 @@ pub struct Flow {
 }
 
 impl Flow {
+    pub(super) fn weight(self) -> u32 {
+        self.weight.clamp(1, MAX_WEIGHT)
+    }
+
     fn stride(self) -> u128 {
         // Rounded up: a tier that has had its share is never before one that has not.
-        SCALE.div_ceil(u128::from(self.weight.clamp(1, MAX_WEIGHT)))
+        SCALE.div_ceil(u128::from(self.weight()))
     }
 }
 
@@ -42,17 +46,23 @@ pub struct Line<T> {
     waiting: BTreeMap<Ticket, (Flow, T)>,
     /// Tiers that have waited since somebody has always been waiting.
     tiers: BTreeMap<u64, Tier>,
-    /// Tiers of which somebody waits, the one that is next first.
-    order: BTreeSet<(u128, u64)>,
+    /// Tiers of which somebody waits, the one that is next first: by virtual time, of several the heaviest.
+    order: BTreeSet<Standing>,
+    /// The same by weight, the heaviest last.
+    weights: BTreeSet<(u32, u64)>,
     /// The virtual time at which the last one was taken out.
     clock: u128,
     next: u64,
 }
 
+/// Virtual time, stride and number of a tier.
+type Standing = (u128, u128, u64);
+
 #[derive(Debug, Clone, Default)]
 struct Tier {
     /// Its virtual time.
     pass: u128,
+    weight: u32,
     stride: u128,
     waiting: usize,
     clients: BTreeMap<u64, Client>,
@@ -71,7 +81,14 @@ struct Client {
 
 impl<T> Default for Line<T> {
     fn default() -> Self {
-        Self { waiting: BTreeMap::new(), tiers: BTreeMap::new(), order: BTreeSet::new(), clock: 0, next: 0 }
+        Self {
+            waiting: BTreeMap::new(),
+            tiers: BTreeMap::new(),
+            order: BTreeSet::new(),
+            weights: BTreeSet::new(),
+            clock: 0,
+            next: 0,
+        }
     }
 }
 
@@ -101,6 +118,7 @@ impl<T> Line<T> {
             waiting: self.waiting.iter().map(|(ticket, (flow, waiter))| (*ticket, (*flow, seen(waiter)))).collect(),
             tiers: self.tiers.clone(),
             order: self.order.clone(),
+            weights: self.weights.clone(),
             clock: self.clock,
             next: self.next,
         }
@@ -114,26 +132,53 @@ impl<T> Line<T> {
 
     /// Takes out whoever is next.
     pub fn pop(&mut self) -> Option<T> {
-        let (pass, number) = self.order.pop_first()?;
+        let (pass, _, number) = self.order.pop_first()?;
         self.clock = pass;
         let tier = self.tiers.get_mut(&number)?;
         let ticket = tier.pop()?;
         tier.pass = pass + tier.stride;
         if tier.waiting > 0 {
-            self.order.insert((tier.pass, number));
+            self.order.insert(tier.standing(number));
+        } else {
+            self.weights.remove(&(tier.weight, number));
         }
         self.take(ticket).map(|(_, waiter)| waiter)
+    }
+
+    /// The most weight that anybody has who waits.
+    pub(super) fn heaviest(&self) -> Option<u32> {
+        self.weights.last().map(|(weight, _)| *weight)
+    }
+
+    /// Whether a call of `flow` would be next if it came now.
+    pub(super) fn is_next(&self, flow: Flow) -> bool {
+        let Some(first) = self.order.first() else { return true };
+        let tier = self.tiers.get(&flow.tier);
+        let pass = tier.map_or(self.clock, |tier| tier.pass.max(self.clock));
+        tier.is_none_or(|tier| tier.waiting == 0) && (pass, flow.stride(), flow.tier) < *first
+    }
+
+    /// A call of `flow` is next and does not wait: it counts as if it had come and been taken out.
+    pub(super) fn pass(&mut self, flow: Flow) {
+        if !self.is_empty() {
+            let tier = self.tiers.entry(flow.tier).or_default();
+            tier.follow(flow);
+            self.clock = tier.pass.max(self.clock);
+            tier.pass = self.clock + tier.stride;
+        }
     }
 
     pub(super) fn push(&mut self, flow: Flow, waiter: T) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
         let tier = self.tiers.entry(flow.tier).or_default();
-        // A reload may have changed it.
-        tier.stride = flow.stride();
-        if tier.waiting == 0 {
+        if tier.waiting == 0 || tier.weight != flow.weight() {
+            self.order.remove(&tier.standing(flow.tier));
+            self.weights.remove(&(tier.weight, flow.tier));
+            tier.follow(flow);
             tier.pass = tier.pass.max(self.clock);
-            self.order.insert((tier.pass, flow.tier));
+            self.order.insert(tier.standing(flow.tier));
+            self.weights.insert((tier.weight, flow.tier));
         }
         tier.push(flow.client, ticket);
         self.waiting.insert(ticket, (flow, waiter));
@@ -145,7 +190,8 @@ impl<T> Line<T> {
         if let Some(tier) = self.tiers.get_mut(&flow.tier) {
             tier.remove(flow.client, ticket);
             if tier.waiting == 0 {
-                self.order.remove(&(tier.pass, flow.tier));
+                self.order.remove(&tier.standing(flow.tier));
+                self.weights.remove(&(tier.weight, flow.tier));
             }
         }
         Some(waiter)
@@ -173,6 +219,7 @@ impl<T> Line<T> {
             // All have had what they waited for: nobody is owed anything.
             self.tiers.clear();
             self.order.clear();
+            self.weights.clear();
             self.clock = 0;
         }
         taken
@@ -180,6 +227,17 @@ impl<T> Line<T> {
 }
 
 impl Tier {
+    fn standing(&self, number: u64) -> Standing {
+        (self.pass, self.stride, number)
+    }
+
+    /// A reload may have changed its weight.
+    fn follow(&mut self, flow: Flow) {
+        if self.weight != flow.weight() {
+            (self.weight, self.stride) = (flow.weight(), flow.stride());
+        }
+    }
+
     fn push(&mut self, number: u64, ticket: Ticket) {
         let turn = self.next_turn;
         let client = self.clients.entry(number).or_insert_with(|| Client { turn, calls: BTreeSet::new() });

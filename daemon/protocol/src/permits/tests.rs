@@ -1,5 +1,7 @@
 //! The rules one by one, and a simulation of many calls on many cores, interleaved at every atomic step.
 
+mod flood;
+
 use super::*;
 
 const ANYBODY: Flow = Flow { tier: 0, weight: 1, client: 0 };
@@ -7,13 +9,13 @@ const ANYBODY: Flow = Flow { tier: 0, weight: 1, client: 0 };
 #[test]
 fn a_waiter_is_never_overtaken() {
     let (permits, mut line) = (Permits::new(1), Line::default());
-    assert!(permits.try_acquire());
+    assert!(permits.try_acquire(ANYBODY));
     assert_eq!(permits.load(), Load { in_flight: 1, waiting: 0, cap: 1 });
     for waiter in [1, 2] {
         assert!(matches!(permits.enter(&mut line, ANYBODY, 9, || waiter), Entry::Waiting { .. }));
     }
     assert_eq!(permits.release(), Release::Owed);
-    assert!(!permits.try_acquire(), "a permit on its way to a waiter is not free");
+    assert!(!permits.try_acquire(ANYBODY), "a permit on its way to a waiter is not free");
     assert_eq!(permits.hand_over(&mut line), Some(1));
     assert_eq!(permits.release(), Release::Owed);
     assert_eq!(permits.hand_over(&mut line), Some(2));
@@ -33,7 +35,7 @@ fn a_full_line_refuses_and_an_empty_one_admits() {
 #[test]
 fn one_who_leaves_frees_the_place_and_not_the_permit() {
     let (permits, mut line) = (Permits::new(1), Line::default());
-    assert!(permits.try_acquire());
+    assert!(permits.try_acquire(ANYBODY));
     let Entry::Waiting { ticket, .. } = permits.enter(&mut line, ANYBODY, 1, || 'a') else { panic!() };
     let owed = permits.release();
     assert_eq!(permits.leave(&mut line, ticket), Some('a'));
@@ -45,7 +47,7 @@ fn one_who_leaves_frees_the_place_and_not_the_permit() {
 #[test]
 fn the_cap_changes_under_way() {
     let (permits, mut line) = (Permits::new(2), Line::default());
-    assert!(permits.try_acquire() && permits.try_acquire());
+    assert!(permits.try_acquire(ANYBODY) && permits.try_acquire(ANYBODY));
     for waiter in 0..3 {
         assert!(matches!(permits.enter(&mut line, ANYBODY, 9, || waiter), Entry::Waiting { .. }));
     }
@@ -60,7 +62,7 @@ fn the_cap_changes_under_way() {
 
 #[test]
 fn a_cap_of_zero_admits_nobody_and_the_largest_fits() {
-    assert!(!Permits::new(0).try_acquire());
+    assert!(!Permits::new(0).try_acquire(ANYBODY));
     assert_eq!(Permits::new(usize::MAX).load().cap, MAX);
 }
 
@@ -105,7 +107,7 @@ struct World {
 impl World {
     fn step(&mut self, at: usize, dice: &mut Dice) {
         self.calls[at] = match self.calls[at] {
-            Call::Arrives if self.permits.try_acquire() => Call::Holds,
+            Call::Arrives if self.permits.try_acquire(self.flows[at]) => Call::Holds,
             Call::Arrives => Call::Queues,
             Call::Queues => match self.permits.enter(&mut self.line, self.flows[at], self.max, || at) {
                 Entry::Admitted => Call::Holds,
@@ -116,7 +118,9 @@ impl World {
                         self.refused += 1;
                         self.displaced += 1;
                     }
-                    Call::Waits(ticket)
+                    self.calls[at] = Call::Waits(ticket);
+                    self.hand_out();
+                    self.calls[at]
                 }
                 Entry::Full { .. } => {
                     self.refused += 1;
@@ -152,7 +156,18 @@ impl World {
     fn set_cap(&mut self, cap: usize) {
         self.ceiling = self.ceiling.max(cap);
         self.permits.set_cap(cap);
+        self.hand_out();
+    }
+
+    fn look(&mut self) {
+        if self.permits.look() {
+            self.hand_out();
+        }
+    }
+
+    fn hand_out(&mut self) {
         while let Some(heir) = self.permits.hand_out(&mut self.line) {
+            assert!(matches!(self.calls[heir], Call::Waits(_)), "the heir does not wait");
             self.calls[heir] = Call::Holds;
         }
     }
@@ -165,7 +180,8 @@ impl World {
         assert_eq!((load.waiting, self.line.len()), (waiting, waiting), "the line and the word differ");
         assert!(load.in_flight <= self.ceiling && load.waiting <= self.max, "a bound is exceeded");
         let owed = self.calls.contains(&Call::Owes);
-        assert!(waiting == 0 || load.in_flight >= load.cap || owed, "somebody waits while a permit is free");
+        let open = self.line.heaviest().map_or(0, |weight| load.cap - self.permits.held_back(weight));
+        assert!(waiting == 0 || load.in_flight >= open || owed, "somebody waits while a permit is open to the line");
     }
 }
 
@@ -174,8 +190,10 @@ fn ten_thousand_schedules_lose_no_permit() {
     let (mut served, mut refused, mut displaced) = (0, 0, 0);
     for seed in 1..=10_000_u64 {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        let (cap, max) = (1 + dice.below(4), dice.below(6));
-        let calls = 1 + dice.below(14);
+        // From ten permits on some are held back.
+        let least = if dice.below(4) == 0 { 10 } else { 1 };
+        let (cap, max) = (least + dice.below(4), dice.below(6));
+        let calls = 1 + dice.below(14) + 2 * least;
         let flow = |dice: &mut Dice| {
             let tier = dice.below(3) as u64;
             Flow { tier, weight: [1, 3, 7][dice.below(3)], client: 10 * tier + dice.below(3) as u64 }
@@ -197,7 +215,10 @@ fn ten_thousand_schedules_lose_no_permit() {
             let at = dice.below(world.calls.len());
             world.step(at, &mut dice);
             if dice.below(16) == 0 {
-                world.set_cap(1 + dice.below(4));
+                world.set_cap(least + dice.below(4));
+            }
+            if dice.below(2) == 0 {
+                world.look();
             }
             world.check();
             turns += 1;

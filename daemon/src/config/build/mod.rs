@@ -188,6 +188,7 @@ fn daemon(section: Section<'_>, environment: &Environment) -> Daemon {
         drain_timeout: section.duration("drain_timeout"),
         lame_duck: section.duration("lame_duck"),
         max_connections: section.count("max_connections"),
+        max_server_connections: section.count("max_server_connections"),
         max_sessions: section.count("max_sessions"),
         max_sessions_per_client: section.count("max_sessions_per_client"),
         session_timeout: section.duration("session_timeout"),

@@ -149,6 +149,9 @@ fn http(section: Section<'_>, endpoints: Vec<(Endpoint, u32)>, context: &mut Con
         endpoints: endpoints.into_iter().map(|(endpoint, _)| endpoint).collect(),
         pool: Pool {
             max_connections: section.count("pool.max_connections"),
+            max_per_endpoint: section
+                .maybe_count("pool.max_per_endpoint")
+                .and_then(|count| usize::try_from(count).ok()),
             idle_timeout: section.duration("pool.idle_timeout"),
             max_age: section.maybe_duration("pool.max_age"),
             min_idle: section.count("pool.min_idle"),

@@ -39,6 +39,11 @@ impl Attempt {
         self.began
     }
 
+    /// Whether the endpoint's other calls wait for how this one goes.
+    pub fn is_probe(&self) -> bool {
+        self.pass.as_ref().is_some_and(Pass::is_probe)
+    }
+
     /// The answer begins.
     pub fn begins(&mut self) {
         self.begun = Some(clock::millis().saturating_sub(self.began));

@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::pool::Slot;
 use super::socket::Stream;
+use crate::servers::queue::Permit;
 
 /// Room that is made before a read.
 const READ: usize = 4 * 1024;
@@ -62,7 +63,8 @@ pub(super) struct Conn {
     pub(super) born: Instant,
     /// How long the server says that it keeps it idle.
     pub(super) idle: Option<Duration>,
-    _slot: Slot,
+    /// Its place among the server's connections, and among those to all servers.
+    _places: (Slot, Permit),
 }
 
 /// How sending ended.
@@ -75,7 +77,7 @@ pub(super) enum Written {
 }
 
 impl Conn {
-    pub(super) fn new(stream: Stream, slot: Slot) -> Self {
+    pub(super) fn new(stream: Stream, places: (Slot, Permit)) -> Self {
         let now = Instant::now();
         Self {
             stream,
@@ -85,7 +87,7 @@ impl Conn {
             reused: false,
             born: now,
             idle: None,
-            _slot: slot,
+            _places: places,
         }
     }
 

@@ -17,6 +17,10 @@ pub enum SendErrorKind {
     Secret,
     /// The server's bound of connections was reached for the whole connect timeout.
     Bound,
+    /// The same of the endpoint's bound.
+    EndpointBound,
+    /// The same of the bound of connections to all servers.
+    GateBound,
     /// The endpoint's name has no address.
     Resolve,
     /// No address accepted the connection.
@@ -36,6 +40,23 @@ pub enum SendErrorKind {
 }
 
 impl SendErrorKind {
+    /// Whether a bound of connections was reached: it says nothing of the server.
+    #[must_use]
+    pub fn is_bound(self) -> bool {
+        matches!(self, Self::Bound | Self::EndpointBound | Self::GateBound)
+    }
+
+    /// What is written about a bound that was reached.
+    fn bound(self) -> &'static str {
+        match self {
+            Self::EndpointBound => {
+                "all of the endpoint's `pool.max_per_endpoint` were in use for the whole of `timeout.connect`"
+            }
+            Self::GateBound => "all of `daemon.max_server_connections` were in use for the whole of `timeout.connect`",
+            _ => "all of `pool.max_connections` were in use for the whole of `timeout.connect`",
+        }
+    }
+
     /// One word for logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -43,6 +64,8 @@ impl SendErrorKind {
             Self::Request => "request",
             Self::Secret => "secret",
             Self::Bound => "bound",
+            Self::EndpointBound => "endpoint_bound",
+            Self::GateBound => "gate_bound",
             Self::Resolve => "resolve",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
@@ -72,6 +95,11 @@ impl SendError {
     /// A failure before anything left.
     pub(super) fn unsent(kind: SendErrorKind, cause: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, sent: false, reused: false, cause: cause.into() }
+    }
+
+    /// A bound that was reached before anything left.
+    pub(super) fn at(bound: SendErrorKind) -> Self {
+        Self::unsent(bound, bound.bound())
     }
 
     /// A failure after something may have left.

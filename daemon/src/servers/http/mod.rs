@@ -30,6 +30,7 @@ pub use request::{Method, Outgoing};
 
 use crate::config::secret::Secret;
 use crate::config::settings;
+use crate::servers::connections::{Connections, Seen};
 use crate::servers::queue::Permit;
 use answer::Checkout;
 use conn::Conn;
@@ -60,7 +61,12 @@ impl HttpServer {
     /// says what to do.
     ///
     /// `cores` is the number of cores that will use it.
-    pub fn new(http: &settings::Http, timeout: &settings::Timeouts, cores: usize) -> Result<Arc<Self>, String> {
+    pub fn new(
+        http: &settings::Http,
+        timeout: &settings::Timeouts,
+        cores: usize,
+        all: &Arc<Connections>,
+    ) -> Result<Arc<Self>, String> {
         let tls = if http.endpoints.iter().any(|endpoint| endpoint.tls) { Some(tls::client(&http.tls)?) } else { None };
         let mut endpoints = Vec::with_capacity(http.endpoints.len());
         for endpoint in &http.endpoints {
@@ -75,8 +81,8 @@ impl HttpServer {
                 .push(Endpoint { target: Target::new(endpoint, secured), template: Template::new(endpoint, http)? });
         }
         Ok(Arc::new(Self {
+            pool: Pool::new(cores, endpoints.len(), &http.pool, timeout.connect, all),
             endpoints: Arc::new(endpoints),
-            pool: Pool::new(cores, &http.pool, timeout.connect),
             bounds: http.pool.clone(),
             timeout: timeout.clone(),
             lacks: http.lacks.as_deref().map(Arc::from),
@@ -88,7 +94,7 @@ impl HttpServer {
     pub fn apart(&self) -> HttpClient {
         let server = Self {
             endpoints: Arc::clone(&self.endpoints),
-            pool: Pool::new(1, &self.bounds, self.timeout.connect),
+            pool: Pool::new(1, self.endpoints.len(), &self.bounds, self.timeout.connect, self.pool.all()),
             bounds: self.bounds.clone(),
             timeout: settings::Timeouts { total: None, ..self.timeout.clone() },
             lacks: self.lacks.clone(),
@@ -112,6 +118,12 @@ impl HttpServer {
     #[must_use]
     pub fn open_connections(&self) -> usize {
         self.pool.open()
+    }
+
+    /// The same, and those to each endpoint.
+    #[must_use]
+    pub fn connections(&self) -> (Seen, Vec<usize>) {
+        self.pool.seen()
     }
 }
 
@@ -153,8 +165,13 @@ impl HttpClient {
     pub async fn warm(&self, endpoint: usize) -> Result<(), SendError> {
         let server = &*self.server;
         let Some(there) = server.endpoints.get(endpoint) else { return Ok(()) };
-        while server.pool.kept(self.core, endpoint, Instant::now()) < server.bounds.min_idle && server.pool.has_room() {
-            let Some(_permit) = server.pool.try_permit() else { return Ok(()) };
+        let kept = server.pool.kept(self.core, endpoint, Instant::now());
+        // No more than are missing: one that is too old by the time it stands is not made anew before the next look.
+        for _ in kept..server.bounds.min_idle {
+            if !server.pool.has_room(endpoint) {
+                break;
+            }
+            let Some(_permit) = server.pool.try_permit(endpoint) else { break };
             let (conn, now) = self.connection(there, endpoint, Instant::now(), None, false).await?;
             server.pool.put(self.core, endpoint, conn, now);
         }
@@ -170,7 +187,7 @@ impl HttpClient {
         kept: bool,
     ) -> Result<Answer, SendError> {
         let server = &*self.server;
-        let (permit, asked) = self.permit(started).await?;
+        let (permit, asked) = self.permit(request.endpoint, started).await?;
         let (mut conn, sending) = self.connection(endpoint, request.endpoint, asked, total, kept).await?;
         let reused = conn.reused;
         let first_byte = request.first_byte.unwrap_or(server.timeout.first_byte);
@@ -207,15 +224,12 @@ impl HttpClient {
     }
 
     /// The right to a connection, and when it was had; waits where the server has as many as it may have.
-    async fn permit(&self, now: Instant) -> Result<(Permit, Instant), SendError> {
-        if let Some(permit) = self.server.pool.try_permit() {
+    async fn permit(&self, endpoint: usize, now: Instant) -> Result<(Permit, Instant), SendError> {
+        if let Some(permit) = self.server.pool.try_permit(endpoint) {
             return Ok((permit, now));
         }
         // Boxed, so that a call that need not wait does not carry the means to.
-        let permit = Box::pin(self.server.pool.permit()).await.map_err(|_| {
-            let cause = "all of `pool.max_connections` were in use for the whole of `timeout.connect`";
-            SendError::unsent(SendErrorKind::Bound, cause)
-        })?;
+        let permit = Box::pin(self.server.pool.permit(endpoint)).await.map_err(SendError::at)?;
         Ok((permit, Instant::now()))
     }
 
@@ -233,10 +247,13 @@ impl HttpClient {
             Place::Kept(conn) => return Ok((conn, now)),
             Place::New(slot) => slot,
         };
+        // Boxed, as below.
+        let asked = Box::pin(server.pool.all().open(Instant::now() + server.timeout.connect));
+        let of_all = asked.await.ok_or_else(|| SendError::at(SendErrorKind::GateBound))?;
         let deadline = Instant::now() + server.timeout.connect;
         // Boxed, so that a call on a kept connection does not carry the size of connecting.
         let stream = Box::pin(endpoint.target.connect(total.map_or(deadline, |total| total.min(deadline)))).await?;
-        Ok((Conn::new(stream, slot), Instant::now()))
+        Ok((Conn::new(stream, (slot, of_all)), Instant::now()))
     }
 }
 

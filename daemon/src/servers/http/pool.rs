@@ -4,7 +4,9 @@
 //!
 //! What must hold: connections in use or idle never exceed the bound. A call holds a permit while it has, or is
 //! about to have, a connection; there are as many permits as connections may be open. So whoever holds a permit
-//! and no connection finds room for a new one, or an idle one somewhere: it never has to wait.
+//! and no connection finds room for a new one, or an idle one somewhere: it never has to wait. The same holds of each
+//! endpoint, where these have a bound. The bound of all servers' connections stands behind both: there a call may wait
+//! with its right, but without a connection.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -15,16 +17,23 @@ use tokio::time::Instant;
 use toolgate_protocol::permits;
 
 use super::conn::Conn;
+use super::error::SendErrorKind;
 use crate::lock::lock;
-use crate::servers::queue::{Flow, Permit, Queue, Refusal};
+use crate::servers::connections::{self, Connections, Seen};
+use crate::servers::queue::{Flow, Permit, Queue};
 
 /// A place among the server's connections, held from connecting to closing.
 #[derive(Debug)]
-pub(super) struct Slot(Arc<AtomicUsize>);
+pub(super) struct Slot {
+    /// The server's, and the endpoint's.
+    counts: [Arc<AtomicUsize>; 2],
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        for count in &self.counts {
+            count.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -33,11 +42,17 @@ pub(super) struct Pool {
     /// Connections, each counted by its slot.
     open: Arc<AtomicUsize>,
     bound: usize,
+    /// Those to each endpoint.
+    open_to: Box<[Arc<AtomicUsize>]>,
+    bound_to_each: usize,
     /// Calls with a connection, and those that wait for one.
     users: Arc<Queue>,
+    /// Those of each endpoint, where endpoints have a bound of their own.
+    users_of: Option<Box<[Arc<Queue>]>>,
     cores: Box<[Core]>,
     idle_timeout: Duration,
     max_age: Option<Duration>,
+    all: Arc<Connections>,
 }
 
 /// What a call gets that may have a connection.
@@ -62,17 +77,37 @@ struct Idle {
 
 impl Pool {
     /// `patience` is how long a call may wait for a connection to become free.
-    pub(super) fn new(cores: usize, settings: &crate::config::settings::Pool, patience: Duration) -> Arc<Self> {
+    pub(super) fn new(
+        cores: usize,
+        endpoints: usize,
+        settings: &crate::config::settings::Pool,
+        patience: Duration,
+        all: &Arc<Connections>,
+    ) -> Arc<Self> {
         let core = |_| Core { idle: Mutex::new(Vec::new()), reaping: AtomicBool::new(false) };
         let bound = settings.max_connections.clamp(1, permits::MAX);
-        Arc::new(Self {
-            open: Arc::new(AtomicUsize::new(0)),
+        let bound_to_each = settings.max_per_endpoint.map_or(bound, |each| each.clamp(1, bound));
+        let queue = |_| Queue::new(bound_to_each, permits::MAX, patience);
+        let pool = Arc::new(Self {
+            open: Arc::default(),
             bound,
+            open_to: (0..endpoints).map(|_| Arc::default()).collect(),
+            bound_to_each,
             users: Queue::new(bound, permits::MAX, patience),
+            users_of: settings.max_per_endpoint.map(|_| (0..endpoints).map(queue).collect()),
             cores: (0..cores.max(1)).map(core).collect(),
             idle_timeout: settings.idle_timeout,
             max_age: settings.max_age,
-        })
+            all: Arc::clone(all),
+        });
+        let this: Weak<Self> = Arc::downgrade(&pool);
+        all.join(this);
+        pool
+    }
+
+    /// Connections to all servers.
+    pub(super) fn all(&self) -> &Arc<Connections> {
+        &self.all
     }
 
     /// Connections in use or idle, on all cores.
@@ -82,22 +117,47 @@ impl Pool {
 
     /// Calls that wait for a connection.
     pub(super) fn waiting(&self) -> usize {
-        self.users.snapshot().waiting
+        let endpoints = self.users_of.iter().flatten().map(|users| users.snapshot().waiting).sum::<usize>();
+        self.users.snapshot().waiting + endpoints
+    }
+
+    /// The same with the bound and those who wait, and how many are to each endpoint.
+    pub(super) fn seen(&self) -> (Seen, Vec<usize>) {
+        let seen = Seen { open: self.open(), max: self.bound, waiting: self.waiting() };
+        (seen, self.open_to.iter().map(|open| open.load(Ordering::Relaxed)).collect())
     }
 
     /// The right to a connection, where it is to be had at once.
-    pub(super) fn try_permit(&self) -> Option<Permit> {
-        self.users.try_enter(None)
+    pub(super) fn try_permit(&self, endpoint: usize) -> Option<Permit> {
+        let own = match &self.users_of {
+            None => return self.users.try_enter(None),
+            Some(users) => users[endpoint].try_enter(None)?,
+        };
+        Some(self.users.try_enter(None)?.with(Some(own)))
     }
 
-    /// The right to a connection, in the order of asking.
-    pub(super) async fn permit(&self) -> Result<Permit, Refusal> {
-        self.users.enter(Flow::default()).await
+    /// The right to a connection, in the order of asking: first the endpoint's, so that calls which wait for a busy
+    /// endpoint are in nobody's way. The bound that was reached, where it is not to be had in time.
+    pub(super) async fn permit(&self, endpoint: usize) -> Result<Permit, SendErrorKind> {
+        let own = match &self.users_of {
+            None => None,
+            Some(users) => {
+                let entered = users[endpoint].enter(Flow::default()).await;
+                Some(entered.map_err(|_| SendErrorKind::EndpointBound)?)
+            }
+        };
+        let permit = self.users.enter(Flow::default()).await.map_err(|_| SendErrorKind::Bound)?;
+        Ok(permit.with(own))
     }
 
     /// Whether there is room for a connection that no call needs yet.
-    pub(super) fn has_room(&self) -> bool {
-        self.open() < self.bound
+    pub(super) fn has_room(&self, endpoint: usize) -> bool {
+        let all = self.all.seen();
+        all.open < all.max && self.open() < self.bound && !self.is_full(endpoint)
+    }
+
+    fn is_full(&self, endpoint: usize) -> bool {
+        self.open_to[endpoint].load(Ordering::Acquire) >= self.bound_to_each
     }
 
     /// Idle connections to `endpoint` on this core that will be so for a moment yet.
@@ -111,24 +171,29 @@ impl Pool {
             if kept && let Some(conn) = self.take(core, endpoint, now) {
                 return Place::Kept(conn);
             }
-            if let Some(slot) = self.slot() {
+            if let Some(slot) = self.slot(endpoint) {
                 return Place::New(slot);
             }
             if kept && let Some(conn) = self.take_from_others(core, endpoint, now) {
                 return Place::Kept(conn);
             }
-            if !self.close_any(core) {
+            if !self.close_any(core, self.is_full(endpoint).then_some(endpoint)) {
                 // Another core is between two of these steps.
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Room for a new connection, below the bound.
-    fn slot(&self) -> Option<Slot> {
-        let more = |open| (open < self.bound).then_some(open + 1);
-        self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
-        Some(Slot(Arc::clone(&self.open)))
+    /// Room for a new connection, below both bounds.
+    fn slot(&self, endpoint: usize) -> Option<Slot> {
+        let below = |bound| move |open| (open < bound).then_some(open + 1);
+        let (open, to) = (&self.open, &self.open_to[endpoint]);
+        open.fetch_update(Ordering::AcqRel, Ordering::Acquire, below(self.bound)).ok()?;
+        if to.fetch_update(Ordering::AcqRel, Ordering::Acquire, below(self.bound_to_each)).is_err() {
+            open.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Slot { counts: [Arc::clone(open), Arc::clone(to)] })
     }
 
     /// The connection to `endpoint` that was used last and is still open.
@@ -151,11 +216,13 @@ impl Pool {
         })
     }
 
-    /// Closes the idle connection that was unused for longest, on this core or else another.
-    fn close_any(&self, core: usize) -> bool {
+    /// Closes the idle connection that was unused for longest, to `endpoint` where only that helps: on this core or
+    /// else another.
+    fn close_any(&self, core: usize, endpoint: Option<usize>) -> bool {
+        let fits = |idle: &Idle| endpoint.is_none_or(|endpoint| idle.endpoint == endpoint);
         std::iter::once(core).chain(self.others(core)).any(|core| {
             let mut idle = self.idle(core);
-            let oldest = if idle.is_empty() { None } else { Some(idle.remove(0)) };
+            let oldest = idle.iter().position(fits).map(|at| idle.remove(at));
             drop(idle);
             oldest.is_some()
         })
@@ -184,7 +251,14 @@ impl Pool {
         conn.reused = true;
         let home = &self.cores[core];
         let until = now + keep;
-        self.idle(core).push(Idle { endpoint, until, conn });
+        let mut idle = self.idle(core);
+        idle.push(Idle { endpoint, until, conn });
+        // Asked under the lock: whoever stands in line from here on finds it when it looks for idle ones.
+        let given_up = if self.all.are_awaited() { idle.pop() } else { None };
+        drop(idle);
+        if given_up.is_some() {
+            return;
+        }
         if !home.reaping.swap(true, Ordering::AcqRel) {
             tokio::spawn(reap(Arc::downgrade(self), core));
         }
@@ -202,6 +276,16 @@ impl Pool {
         drop(idle);
         drop(old);
         next
+    }
+}
+
+impl connections::Idle for Pool {
+    fn idle(&self) -> usize {
+        (0..self.cores.len()).map(|core| self.idle(core).len()).sum()
+    }
+
+    fn close_one(&self) -> bool {
+        self.close_any(0, None)
     }
 }
 

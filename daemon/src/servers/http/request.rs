@@ -200,6 +200,7 @@ mod tests {
         let http = settings::Http {
             endpoints: vec![endpoint.clone()],
             pool: settings::Pool {
+                max_per_endpoint: None,
                 max_connections: 1,
                 idle_timeout: Duration::from_secs(1),
                 max_age: None,

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub aside: usize,
     /// Calls that may be in flight.
     pub cap: usize,
+    /// How many of these the lightest calls leave free for heavier tiers.
+    pub held_back: usize,
     /// How long the call that came first has waited; zero when nobody waits.
     pub oldest: Duration,
 }
@@ -57,7 +59,15 @@ impl Queue {
         let aside = self.clients.as_ref().map_or(0, PerClient::waiting);
         // Whoever looks takes the lock only where somebody waits.
         let oldest = if waiting == 0 { None } else { self.waiting().line.oldest().map(|waiter| waiter.since) };
-        Snapshot { in_flight, waiting, aside, cap, oldest: oldest.map_or(Duration::ZERO, |since| since.elapsed()) }
+        let held_back = self.permits.held_back(1);
+        Snapshot {
+            in_flight,
+            waiting,
+            aside,
+            cap,
+            held_back,
+            oldest: oldest.map_or(Duration::ZERO, |since| since.elapsed()),
+        }
     }
 
     /// Calls of one client that wait, for permits of the server or for its own.

@@ -236,3 +236,39 @@ fn a_client_at_its_bound_waits_for_its_own_calls_and_not_in_the_line() {
         assert!(queue.clients.as_ref().unwrap().is_empty(), "who has no call is forgotten");
     });
 }
+
+#[test]
+fn a_paying_call_finds_a_permit_beside_a_flood_and_a_tier_that_left_has_none_held_back() {
+    runtime().block_on(async {
+        let queue = Queue::new(20, 100, LONG);
+        let enter = |number| queue.try_enter(client(number).0.as_deref());
+        drop(enter(10).expect("a call of the heavier tier"));
+        // Two of twenty, less the third that a weight of 1 beside 3 is; rounded up.
+        let mut held: Vec<_> = std::iter::from_fn(|| enter(1)).collect();
+        assert_eq!((held.len(), queue.snapshot().held_back), (18, 2));
+        let mut flood = line_up(&queue, &[1, 2, 3, 4]);
+        let Poll::Ready(Ok(paying)) = poll(pin!(queue.enter(client(10)))) else { panic!("there are two for it") };
+        drop(held.pop());
+        assert_eq!(
+            flood.iter_mut().filter_map(|(_, entered)| granted(entered)).count(),
+            0,
+            "it refills what is held back"
+        );
+        drop(paying);
+        let later: Vec<_> = flood.iter_mut().filter_map(|(_, entered)| granted(entered)).collect();
+        assert_eq!((later.len(), queue.snapshot().in_flight), (1, 18));
+        for _ in 0..=toolgate_protocol::permits::reserve::LOOKS {
+            queue.tick();
+        }
+        let rest: Vec<_> = flood.iter_mut().skip(1).filter_map(|(_, entered)| granted(entered)).collect();
+        assert_eq!((rest.len(), queue.snapshot().in_flight, queue.snapshot().held_back), (2, 20, 0));
+    });
+}
+
+/// The permit, once.
+fn granted(entered: &mut Entering<'_>) -> Option<Permit> {
+    match poll(entered.as_mut()) {
+        Poll::Ready(Ok(permit)) => Some(permit),
+        _ => None,
+    }
+}

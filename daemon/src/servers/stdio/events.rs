@@ -17,6 +17,7 @@ use super::connection::{Incoming, OpenCause, OpenError, Writer};
 use super::writer::Lines;
 use crate::config::settings::{Endpoint, Http, Timeouts};
 use crate::config::url;
+use crate::servers::connections::Connections;
 use crate::servers::http::{HttpClient, HttpServer, Method, Outgoing};
 use crate::servers::http_reply::MAX_MESSAGE;
 use crate::servers::http_stream::Open;
@@ -46,8 +47,8 @@ struct Post {
 
 impl Events {
     /// Prepares what does not depend on a session. The error is a sentence that says what to do.
-    pub fn new(name: &str, http: &Http, timeout: &Timeouts) -> Result<Self, String> {
-        let server = HttpServer::new(http, timeout, 1)?;
+    pub fn new(name: &str, http: &Http, timeout: &Timeouts, all: &Arc<Connections>) -> Result<Self, String> {
+        let server = HttpServer::new(http, timeout, 1, all)?;
         Ok(Self { name: name.into(), server, endpoints: http.endpoints.clone(), next: AtomicUsize::new(0) })
     }
 

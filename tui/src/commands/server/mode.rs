@@ -59,6 +59,7 @@ mod tests {
             in_flight: Some(3),
             sessions: Some(14),
             breaker: None,
+            connections: None,
             last_check: None,
         };
         let mut outcome = ModeOutcome {

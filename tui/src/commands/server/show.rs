@@ -22,6 +22,9 @@ pub(super) async fn run(context: &Context, name: &str) -> Result<Exit, Failure> 
 
 fn print(server: &ServerStatus) {
     output::raw(output::table(&[status::server_head(), status::server(server)]).as_bytes());
+    if let Some(pool) = &server.connections {
+        output::line(&format!("\nconnections: {}", status::pool(pool)));
+    }
     endpoints(server);
     let Some(instances) = &server.instances else { return };
     if !instances.each.is_empty() {
@@ -42,7 +45,8 @@ fn endpoints(server: &ServerStatus) {
     if server.endpoints.len() < 2 && server.endpoints.iter().all(plain) {
         return;
     }
-    let head = ["ENDPOINT", "MODE", "WEIGHT", "IN FLIGHT", "SESSIONS", "BREAKER", "LAST CHECK", "TROUBLE"];
+    let head =
+        ["ENDPOINT", "MODE", "WEIGHT", "IN FLIGHT", "CONNECTIONS", "SESSIONS", "BREAKER", "LAST CHECK", "TROUBLE"];
     let rows = std::iter::once(head.map(String::from).to_vec()).chain(server.endpoints.iter().map(endpoint));
     output::line("");
     output::raw(output::table(&rows.collect::<Vec<_>>()).as_bytes());
@@ -62,6 +66,7 @@ fn endpoint(endpoint: &EndpointStatus) -> Vec<String> {
         endpoint.mode.word().into(),
         endpoint.weight.to_string(),
         count(endpoint.in_flight),
+        count(endpoint.connections),
         count(endpoint.sessions),
         endpoint.breaker.as_ref().map_or("-", |breaker| breaker.state.word()).into(),
         check,

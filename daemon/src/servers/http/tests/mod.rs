@@ -1,6 +1,7 @@
 //! The client against servers written by hand, one behaviour each, on loopback.
 
 mod bodies;
+mod bounds;
 mod connections;
 mod failures;
 mod peers;
@@ -65,6 +66,15 @@ impl Raw {
 
 /// A server's settings for one address, changed by `change`.
 fn server(address: SocketAddr, change: impl FnOnce(&mut settings::Http, &mut settings::Timeouts)) -> Arc<HttpServer> {
+    server_within(&Connections::new(100), address, change)
+}
+
+/// The same, one of several that share a bound.
+fn server_within(
+    all: &Arc<Connections>,
+    address: SocketAddr,
+    change: impl FnOnce(&mut settings::Http, &mut settings::Timeouts),
+) -> Arc<HttpServer> {
     let endpoint = settings::Endpoint {
         url: format!("http://{address}/mcp"),
         tls: false,
@@ -74,7 +84,13 @@ fn server(address: SocketAddr, change: impl FnOnce(&mut settings::Http, &mut set
     };
     let mut http = settings::Http {
         endpoints: vec![endpoint],
-        pool: settings::Pool { max_connections: 8, idle_timeout: Duration::from_secs(60), max_age: None, min_idle: 0 },
+        pool: settings::Pool {
+            max_connections: 8,
+            max_per_endpoint: None,
+            idle_timeout: Duration::from_secs(60),
+            max_age: None,
+            min_idle: 0,
+        },
         headers: Vec::new(),
         tls: settings::UpstreamTls::default(),
         lacks: None,
@@ -83,7 +99,7 @@ fn server(address: SocketAddr, change: impl FnOnce(&mut settings::Http, &mut set
     let mut timeout =
         settings::Timeouts { connect: Duration::from_secs(10), first_byte: Duration::from_secs(10), total: None };
     change(&mut http, &mut timeout);
-    HttpServer::new(&http, &timeout, 2).unwrap()
+    HttpServer::new(&http, &timeout, 2, all).unwrap()
 }
 
 /// Runs a test where futures may stay on their thread, as they do on a core.

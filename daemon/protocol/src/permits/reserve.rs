@@ -1,0 +1,103 @@
+//! Permits that lighter tiers leave free, so that a heavier one's calls need not wait until one of a flood's has ended.
+//!
+//! A tier is there from its first call on until none came for [`LOOKS`] looks. While a heavier one is there, a tier
+//! leaves a part of the permits free: a tenth, less as much of it as its weight is of the heaviest's. Where all have
+//! the same weight nothing is held back, and a call pays for one load to know it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Looks without a call after which a tier is not there any more.
+pub const LOOKS: u32 = 60;
+
+/// One in so many permits is held back from a tier that weighs nothing beside the heaviest.
+const PART: usize = 10;
+
+const AGE_BITS: u32 = 8;
+const AGE: u32 = (1 << AGE_BITS) - 1;
+
+/// The heaviest weight that is there: above the looks since its last call.
+#[derive(Debug, Default)]
+pub(super) struct Heaviest(AtomicU32);
+
+impl Heaviest {
+    /// A call of this weight comes; the heaviest that is there.
+    pub(super) fn note(&self, weight: u32) -> u32 {
+        let word = self.0.load(Ordering::Relaxed);
+        let heaviest = word >> AGE_BITS;
+        if weight < heaviest || (weight == heaviest && word & AGE == 0) {
+            return heaviest;
+        }
+        let young = |word: u32| (word >> AGE_BITS <= weight).then_some(weight << AGE_BITS);
+        match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, young) {
+            Ok(_) => weight,
+            Err(word) => word >> AGE_BITS,
+        }
+    }
+
+    /// The heaviest that is there.
+    pub(super) fn weight(&self) -> u32 {
+        self.0.load(Ordering::Relaxed) >> AGE_BITS
+    }
+
+    /// One look more; whether it was the last one at a tier that is gone.
+    pub(super) fn look(&self) -> bool {
+        let older = |word: u32| match word & AGE {
+            _ if word == 0 => None,
+            age if age < LOOKS => Some(word + 1),
+            _ => Some(0),
+        };
+        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, older);
+        before.is_ok_and(|word| word & AGE >= LOOKS)
+    }
+}
+
+/// How many of `cap` permits a call of this weight leaves free while the heaviest that is there has `heaviest`.
+pub(super) fn held_back(cap: usize, weight: u32, heaviest: u32) -> usize {
+    if weight >= heaviest {
+        return 0;
+    }
+    (cap / PART * (heaviest - weight) as usize).div_ceil(heaviest as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::permits::{MAX, MAX_WEIGHT};
+
+    #[test]
+    fn a_tier_is_there_until_it_has_not_called_for_a_while() {
+        let heaviest = Heaviest::default();
+        assert_eq!([heaviest.note(1), heaviest.note(6), heaviest.note(1)], [1, 6, 6]);
+        for _ in 0..3 {
+            for _ in 0..LOOKS {
+                assert!(!heaviest.look());
+                assert_eq!(heaviest.note(1), 6);
+            }
+            assert_eq!(heaviest.note(6), 6, "seen again");
+        }
+        let lapsed = (0..=LOOKS).filter(|_| heaviest.look()).count();
+        assert_eq!((lapsed, heaviest.weight()), (1, 0));
+        assert!(!heaviest.look(), "nobody is there");
+        assert_eq!(heaviest.note(3), 3);
+    }
+
+    #[test]
+    fn what_is_held_back_follows_the_weights() {
+        assert_eq!([1, 3, 5, 6, 7].map(|weight| held_back(100, weight, 6)), [9, 5, 2, 0, 0]);
+        assert_eq!([0, 1, 9, 10, 11, 20].map(|cap| held_back(cap, 1, 6)), [0, 0, 0, 1, 1, 2]);
+        assert_eq!(held_back(100, 1, 0), 0, "nobody is there");
+    }
+
+    proptest! {
+        /// At least one where a tenth is one, at most a tenth, never more for a heavier one.
+        #[test]
+        fn it_is_a_tenth_at_most(cap in 0..=MAX, weight in 1..MAX_WEIGHT, more in 1..MAX_WEIGHT) {
+            let held = held_back(cap, weight, weight + more);
+            prop_assert!(held <= cap / PART);
+            prop_assert!(held > 0 || cap < PART);
+            prop_assert!(held_back(cap, weight + 1, weight + more) <= held);
+        }
+    }
+}
