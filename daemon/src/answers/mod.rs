@@ -24,8 +24,8 @@ use toolgate_protocol::tool_result;
 
 use self::cache::Cache;
 pub use self::cache::Statistics;
-use self::guard::Guard;
 pub use self::guard::Violations;
+use self::guard::{Asked, Guard};
 use self::kept::Looked;
 use self::pins::{Change, NotApproved, Pinned, Pins};
 pub use self::reception::{Reception, Stale};
@@ -71,12 +71,12 @@ impl Answers {
         Self { guard: Arc::clone(&self.guard), pinned: self.pinned.clone(), cache, ..new }
     }
 
-    /// Checks the arguments of a call against what is known of its tool.
+    /// Checks the arguments of a call against what is known of its tool; waits for a long check, but not for ever.
     ///
     /// # Errors
     /// What is wrong with them.
     pub async fn check(&self, tool: &str, arguments: &Bytes) -> Result<(), Violations> {
-        self.guard.check(tool, arguments, self.rules.guard == Rule::Strict).await
+        self.guard.check(tool, arguments).await
     }
 
     /// Whether lists of this kind have to be read on their way.
@@ -257,25 +257,30 @@ fn withheld(tool: &str) -> Failure {
 
 /// What the caller is told of arguments that do not fit, where they must.
 async fn guarded(call: &Call, server: &Arc<Server>, tool: &str, message: &Message) -> Option<Bytes> {
-    let (guard, name) = (&server.answers.guard, &server.settings.name);
-    let strict = server.answers.rules.guard == Rule::Strict;
+    let guard = &server.answers.guard;
     let arguments = match message.envelope.arguments {
         Some(span) => message.bytes.slice(span.range()),
         None => Bytes::from_static(b"{}"),
     };
-    if strict && !guard.knows(tool) {
+    let asked = || Asked {
+        server: server.settings.name.clone(),
+        tool: tool.to_owned(),
+        client: call.client().owner.to_string(),
+    };
+    if server.answers.rules.guard != Rule::Strict {
+        guard.watch(asked, &arguments, tool);
+        return None;
+    }
+    if !guard.knows(tool) {
         // A server that cannot be asked will not run the call either.
         let _ = Box::pin(catalog::tools_again(&call.core, server)).await;
     }
     let mut violations = server.answers.check(tool, &arguments).await.err()?;
-    if strict && Box::pin(catalog::tools_again(&call.core, server)).await.is_some() {
+    if Box::pin(catalog::tools_again(&call.core, server)).await.is_some() {
         // What is known may be what the tool wanted before it was changed.
         violations = server.answers.check(tool, &arguments).await.err()?;
     }
-    guard.log(name, tool, &call.client().owner, &violations, strict);
-    if !strict {
-        return None;
-    }
+    guard.log(&asked(), &violations, true);
     let text = format!(
         "The arguments do not fit the input schema of {tool}, so it was not called. Mend them and call it again:{}",
         violations.told

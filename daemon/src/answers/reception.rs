@@ -67,6 +67,13 @@ impl Reception {
         tool_result::execution_error(self.era, &self.id, &text).into()
     }
 
+    /// The server has refused the request: whoever waits for the same goes its own way, now and not one by one.
+    pub fn refused(self) {
+        if let Some(keeping) = self.keeping {
+            keeping.fail(false);
+        }
+    }
+
     /// What stands in for an answer that does not come, where the server could not be reached.
     pub fn failed(self, failure: &Failure) -> Option<Stale> {
         // Nobody said anything about the server: whoever waits for the same takes this call's place.

@@ -73,6 +73,9 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
         }
         _ => {}
     }
+    if let Some(reception) = call.reception.take() {
+        reception.refused();
+    }
     finish(call, server, answer).await
 }
 
