@@ -107,9 +107,10 @@ enum Form {
 impl Form {
     fn new(events: bool, rewrites: bool) -> Self {
         let longest = if rewrites { MAX_MESSAGE } else { READ_ALONG };
-        match events {
-            true => Self::Events { parser: sse::Parser::new(longest), held: BytesMut::new(), rewrites },
-            false => Self::Json(BytesMut::new()),
+        if events {
+            Self::Events { parser: sse::Parser::new(longest), held: BytesMut::new(), rewrites }
+        } else {
+            Self::Json(BytesMut::new())
         }
     }
 

@@ -71,6 +71,28 @@ async fn what_is_only_read_along_passes_as_it_came() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_too_long_to_be_read_passes_and_health_says_so() {
+    let stage = Stage::new("pin = \"warn\"\n").await;
+    let long = "x".repeat(17 << 20);
+    for (media_type, body) in [("application/json", answer(&long)), ("text/event-stream", stream(&long))] {
+        let client = stage.client(WAYS[1]).await;
+        stage.tell_lists(media_type, &body);
+        let text = list(&client, "41").await.raw().await;
+        assert_eq!(text.len(), body.len() + 1, "{media_type}: the id is a byte longer than what stands for it");
+        let health = stage.health("web").await;
+        let said = health["message"].as_str().unwrap_or_default();
+        assert!(said.contains("too long to be read"), "{media_type}: {health}");
+    }
+    // It was not learned from, and the next one is.
+    stage.tell_lists("application/json", &answer("one"));
+    let client = stage.client(WAYS[1]).await;
+    list(&client, "1").await.answer().await;
+    stage.tell_lists("application/json", &answer("two"));
+    list(&client, "1").await.answer().await;
+    wait::until("the change to be seen", async || (changes(&stage).await == 1).then_some(())).await;
+}
+
+#[tokio::test]
 async fn where_something_is_taken_out_everything_else_stays() {
     let stage = Stage::with(|setup| setup.key("narrow", "scopes = [\"web/echo\"]"), "guard = \"log\"\n").await;
     let key = format!("Bearer {}", stage.gate.key_of("narrow"));

@@ -44,7 +44,7 @@ struct Shelf(Mutex<BTreeMap<String, Arc<Mutex<Book>>>>);
 
 impl Shelf {
     fn of(books: Books) -> Self {
-        Self(Mutex::new(books.into_iter().map(|(server, book)| (server, Arc::new(Mutex::new(book)))).collect()))
+        Self(Mutex::new(books.into_iter().map(|(server, own)| (server, Arc::new(Mutex::new(own)))).collect()))
     }
 
     fn book(&self, server: &str) -> Arc<Mutex<Book>> {
@@ -53,9 +53,9 @@ impl Shelf {
 
     /// A copy of what there is, for whoever writes it.
     fn books(&self) -> Books {
-        let shelf = lock(&self.0).clone();
-        let books = shelf.into_iter().map(|(server, book)| (server, lock(&book).clone()));
-        books.filter(|(_, book)| !book.is_empty()).collect()
+        let all = lock(&self.0).clone();
+        let copies = all.into_iter().map(|(server, own)| (server, lock(&own).clone()));
+        copies.filter(|(_, own)| !own.is_empty()).collect()
     }
 }
 
