@@ -98,6 +98,8 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
     }
     // From here on it is known who is to blame, and whose session a session id must be.
     identify::identify(call)?;
+    // What an overloaded gate lets go of must not count against its client.
+    shed::early(call)?;
     // A modern client at its limit is refused by what its headers say, however long its body is.
     limit::early(call)?;
     // The envelope: method, names, ids, era. The body stays as it came.

@@ -213,6 +213,36 @@ async fn an_overloaded_gate_refuses_step_by_step_and_recovers() {
 }
 
 #[tokio::test]
+async fn what_an_overloaded_gate_refuses_counts_against_no_limit() {
+    let server = Http::start(Speaks::Both).await;
+    let setup = Setup::default()
+        .server("fake", &server.endpoints())
+        .table(TIERS)
+        .table("[overload]\nmemory_limit = \"1MiB\"")
+        .table("[[limit]]\nname = \"few\"\nper = \"client\"\nrate = \"5/h\"\n")
+        .key("greedy", "tier = \"free\"")
+        .key("payer", "tier = \"paid\"");
+    let mut gate = setup.start().await;
+    let mut free = aim(&gate, "greedy", Era::Modern).client().await.expect("a client");
+    wait::until("the gate to be overloaded", || async {
+        let (_, status) = gate.control("GET", "/v1/status").await;
+        (status["overload"]["level"].as_u64() >= Some(2)).then_some(())
+    })
+    .await;
+    for _ in 0..20 {
+        let shed = free.call("echo", json!({})).await.expect("an answer");
+        assert_eq!((shed.head.status, &shed.body["error"]["data"]["reason"]), (503, &json!("overloaded")), "{shed:?}");
+    }
+    gate.change(|setup| setup.without_table("[overload]"));
+    gate.reload().await;
+    let first = call_until("calls not to be shed", &mut free, async |answer| {
+        (answer.body["error"]["data"]["reason"] != "overloaded").then_some(answer)
+    })
+    .await;
+    assert!(first.succeeded(), "had the shed ones been counted, nothing would be left: {first:?}");
+}
+
+#[tokio::test]
 async fn what_a_server_takes_is_measured_where_it_is_asked_for() {
     let server = Http::start(Speaks::Modern).await;
     let lines = format!("{}adaptive = {{ min = 3 }}\nmax_calls = 7", server.endpoints());

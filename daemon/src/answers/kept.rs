@@ -1,6 +1,7 @@
 //! Calls that are answered from the cache, or share the flight of another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AGE, HeaderName};
@@ -21,10 +22,17 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// What a look into the cache brought.
 pub(super) enum Looked {
-    /// All that the client gets.
-    Answered(Response<Body>),
+    /// An answer that holds.
+    Found(Found),
     /// The server has to be asked; its answer may be kept.
     Asks(Option<Keeping>),
+}
+
+/// A kept answer.
+pub(super) struct Found {
+    entry: Arc<Entry>,
+    /// How it came, for `Cache-Status`.
+    how: &'static str,
 }
 
 /// Looks for an answer to a request, `message` as its server knows it, and waits where another call fetches it.
@@ -36,18 +44,23 @@ pub(super) async fn look(
 ) -> Looked {
     let keys = message.envelope.known_method.and_then(|method| Keys::of(call, method, message));
     let Some(keys) = keys else { return Looked::Asks(None) };
+    // A call that lives long is not what others wait for.
+    let patience = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
+    find(cache, keys, rule, patience).await
+}
+
+/// Looks for an answer under these keys, and waits for one that is being fetched.
+pub(super) async fn find(cache: &Arc<Cache>, keys: Keys, rule: Rule, patience: Duration) -> Looked {
     loop {
         let mut follower = match cache.look(keys, rule) {
-            Look::Hit(entry) => return Looked::Answered(answer(call, server, &entry, "hit")),
+            Look::Hit(entry) => return Looked::Found(Found { entry, how: "hit" }),
             Look::Miss(keeping) => return Looked::Asks(Some(keeping)),
             Look::Follow(follower) => follower,
         };
-        // A call that lives long is not what others wait for.
-        let patience = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());
         match timeout(patience, follower.wait()).await {
             Ok(Waited::Landed(entry)) => {
                 cache.shared();
-                return Looked::Answered(answer(call, server, &entry, "fwd=miss; collapsed"));
+                return Looked::Found(Found { entry, how: "fwd=miss; collapsed" });
             }
             Ok(Waited::Failed) | Err(_) => return Looked::Asks(Some(cache.alone(keys, rule))),
             Ok(Waited::Abandoned) => {}
@@ -55,9 +68,16 @@ pub(super) async fn look(
     }
 }
 
-fn answer(call: &Call, server: &Arc<Server>, entry: &Entry, how: &str) -> Response<Body> {
-    let text = entry.answer(call.message().id().unwrap_or(b"null"));
-    respond(call, server, text, entry, how)
+impl Found {
+    /// The text of the answer to a request with this raw id.
+    pub(super) fn text(&self, id: &[u8]) -> Bytes {
+        self.entry.answer(id)
+    }
+
+    /// As its client gets it; `text` is what it is to be told.
+    pub(super) fn response(&self, call: &Call, server: &Arc<Server>, text: Bytes) -> Response<Body> {
+        respond(call, server, text, &self.entry, self.how)
+    }
 }
 
 /// A stale answer as its client gets it.

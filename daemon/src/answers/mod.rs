@@ -10,6 +10,7 @@ pub mod pins;
 mod reception;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -20,13 +21,15 @@ use toolgate_protocol::list;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::names::Pattern;
 use toolgate_protocol::pins::Hash;
+use toolgate_protocol::revision::Era;
 use toolgate_protocol::tool_result;
 
-use self::cache::Cache;
+pub use self::cache::Keeping;
 pub use self::cache::Statistics;
-use self::guard::Guard;
+use self::cache::{Cache, Keys};
 pub use self::guard::Violations;
-use self::kept::Looked;
+use self::guard::{Asked, Guard};
+use self::kept::{Found, Looked};
 use self::pins::{Change, NotApproved, Pinned, Pins};
 pub use self::reception::{Reception, Stale};
 use crate::body::Body;
@@ -35,6 +38,7 @@ use crate::config::settings::{self, Guard as Rule, Pin};
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 use crate::relay::answer::json_answer;
+use crate::relay::lists;
 use crate::relay::names::brief;
 use crate::servers::{Server, catalog};
 
@@ -46,6 +50,8 @@ pub struct Answers {
     pinned: Option<Pinned>,
     cache: Option<Arc<Cache>>,
     cached: Vec<(String, Pattern, cache::Rule)>,
+    /// A list of tools was too long to be read along.
+    missed: Arc<AtomicBool>,
 }
 
 impl Answers {
@@ -53,7 +59,8 @@ impl Answers {
     pub fn new(rules: &settings::Answers) -> Self {
         let keeps = rules.cache.hints || !rules.cache.tools.is_empty();
         let cache = keeps.then(|| Arc::new(Cache::new(&rules.cache)));
-        Self { rules: rules.clone(), guard: Arc::default(), pinned: None, cache, cached: cached(&rules.cache) }
+        let (guard, missed) = Default::default();
+        Self { rules: rules.clone(), guard, pinned: None, cache, cached: cached(&rules.cache), missed }
     }
 
     /// The same, with what all servers' tools were like.
@@ -68,15 +75,16 @@ impl Answers {
     pub fn under(&self, rules: &settings::Answers) -> Self {
         let new = Self::new(rules);
         let cache = if rules.cache == self.rules.cache { self.cache.clone() } else { new.cache };
-        Self { guard: Arc::clone(&self.guard), pinned: self.pinned.clone(), cache, ..new }
+        let (guard, missed) = (Arc::clone(&self.guard), Arc::clone(&self.missed));
+        Self { guard, pinned: self.pinned.clone(), cache, missed, ..new }
     }
 
-    /// Checks the arguments of a call against what is known of its tool.
+    /// Checks the arguments of a call against what is known of its tool; waits for a long check, but not for ever.
     ///
     /// # Errors
     /// What is wrong with them.
     pub async fn check(&self, tool: &str, arguments: &Bytes) -> Result<(), Violations> {
-        self.guard.check(tool, arguments, self.rules.guard == Rule::Strict).await
+        self.guard.check(tool, arguments).await
     }
 
     /// Whether lists of this kind have to be read on their way.
@@ -123,7 +131,32 @@ impl Answers {
     pub fn told(&self) -> Vec<String> {
         let changed = self.pinned.iter().flat_map(|pinned| pinned.told(self.blocks()));
         let unchecked = (self.rules.guard != Rule::Off).then(|| self.guard.told());
-        changed.chain(unchecked.into_iter().flatten()).collect()
+        let missed = self.missed.load(Ordering::Relaxed).then(|| {
+            "a list of its tools was too long to be read, and was passed on: tools in it may be unchecked".to_owned()
+        });
+        changed.chain(unchecked.into_iter().flatten()).chain(missed).collect()
+    }
+
+    /// A list of tools has passed that was too long to be read.
+    fn missed_tools(&self) {
+        self.missed.store(true, Ordering::Relaxed);
+    }
+
+    /// A page that the gate lists for itself: one that is kept, where the server said for how long it holds.
+    pub async fn page(&self, era: Era, method: Method, cursor: Option<&str>, patience: Duration) -> Page {
+        let Some(cache) = self.hinted().filter(|_| era == Era::Modern) else { return Page::Asks(None) };
+        match kept::find(cache, Keys::of_page(method, cursor), cache::Rule::Hinted, patience).await {
+            Looked::Found(found) => match Message::parse(found.text(b"1")) {
+                Ok(answer) => Page::Kept(answer),
+                Err(_) => Page::Asks(None),
+            },
+            Looked::Asks(keeping) => Page::Asks(keeping),
+        }
+    }
+
+    /// The cache, where servers say what is kept in it.
+    fn hinted(&self) -> Option<&Arc<Cache>> {
+        self.cache.as_ref().filter(|_| self.rules.cache.hints)
     }
 
     /// The cache that answers of a tool are kept in, and how.
@@ -163,7 +196,10 @@ impl Answers {
 
     /// Whether calls pass as if nothing of this were there.
     fn is_idle(&self) -> bool {
-        self.rules.guard == Rule::Off && self.rules.max_result.is_none() && !self.blocks() && self.cache.is_none()
+        self.rules.guard == Rule::Off
+            && self.rules.max_result.is_none()
+            && self.pinned.is_none()
+            && self.cache.is_none()
     }
 }
 
@@ -175,6 +211,14 @@ fn cached(rules: &settings::Cache) -> Vec<(String, Pattern, cache::Rule)> {
         (name.clone(), Pattern::new(name), cache::Rule::Told { ttl: millis(tool.ttl), shared: tool.shared, grace })
     });
     tools.collect()
+}
+
+/// A page that the gate wants for itself.
+pub enum Page {
+    /// It is kept.
+    Kept(Message),
+    /// The server has to be asked; what it says is to be told here.
+    Asks(Option<Keeping>),
 }
 
 /// What is to be done about a request.
@@ -193,6 +237,7 @@ pub async fn before(call: &Call, server: &Arc<Server>, message: &Message) -> Res
     match message.envelope.known_method {
         Some(Method::ToolsCall) => tool_call(call, server, message).await,
         Some(Method::ResourcesRead) => Ok(Box::pin(read(call, server, message)).await),
+        Some(method) if lists::is_list(method) => Ok(Box::pin(listing(call, server, message, method)).await),
         _ => Ok(Next::Ask(None)),
     }
 }
@@ -215,7 +260,7 @@ async fn tool_call(call: &Call, server: &Arc<Server>, message: &Message) -> Resu
     let mut keeping = None;
     if let Some((cache, rule)) = answers.cache_of(&tool) {
         match Box::pin(kept::look(call, server, message, (cache, rule))).await {
-            Looked::Answered(answer) => return Ok(Next::Answer(answer)),
+            Looked::Found(found) => return Ok(Next::Answer(again(call, server, &found))),
             Looked::Asks(asks) => keeping = asks,
         }
     }
@@ -226,15 +271,41 @@ async fn tool_call(call: &Call, server: &Arc<Server>, message: &Message) -> Resu
 
 /// A resource is kept where its server says so.
 async fn read(call: &Call, server: &Arc<Server>, message: &Message) -> Next {
-    let cache = server.answers.cache.as_ref().filter(|_| server.answers.rules.cache.hints);
-    let Some(cache) = cache else { return Next::Ask(None) };
+    let Some(cache) = server.answers.hinted() else { return Next::Ask(None) };
     match kept::look(call, server, message, (cache, cache::Rule::Hinted)).await {
-        Looked::Answered(answer) => Next::Answer(answer),
+        Looked::Found(found) => Next::Answer(again(call, server, &found)),
         Looked::Asks(keeping) => {
             let uri = message.envelope.uri_str(&message.bytes).unwrap_or_default();
             Next::Ask(keeping.map(|keeping| Box::new(Reception::new(call, server, &uri, None, Some(keeping)))))
         }
     }
+}
+
+/// A list of one server is kept where it says so, whole: each client gets of it what it may use.
+async fn listing(call: &Call, server: &Arc<Server>, message: &Message, method: Method) -> Next {
+    let answers = &server.answers;
+    let mut keeping = None;
+    // Servers of the legacy era say nothing of how long a list holds.
+    if let Some(cache) = answers.hinted().filter(|_| call.era == Era::Modern) {
+        match kept::look(call, server, message, (cache, cache::Rule::Hinted)).await {
+            Looked::Found(found) => {
+                let text = found.text(message.id().unwrap_or(b"null"));
+                let sieve = lists::Sieve::of(call, server, Era::Legacy, method);
+                let text = match (sieve, Message::parse(text.clone())) {
+                    (Some(sieve), Ok(message)) => sieve.answer(&message),
+                    _ => text,
+                };
+                return Next::Answer(found.response(call, server, text));
+            }
+            Looked::Asks(asks) => keeping = asks,
+        }
+    }
+    let learns = answers.reads(method);
+    Next::Ask((learns || keeping.is_some()).then(|| Box::new(Reception::of_list(call, server, keeping, learns))))
+}
+
+fn again(call: &Call, server: &Arc<Server>, found: &Found) -> Response<Body> {
+    found.response(call, server, found.text(call.message().id().unwrap_or(b"null")))
 }
 
 /// What the client of a call gets that failed: a stale answer, where there may be one.
@@ -257,25 +328,30 @@ fn withheld(tool: &str) -> Failure {
 
 /// What the caller is told of arguments that do not fit, where they must.
 async fn guarded(call: &Call, server: &Arc<Server>, tool: &str, message: &Message) -> Option<Bytes> {
-    let (guard, name) = (&server.answers.guard, &server.settings.name);
-    let strict = server.answers.rules.guard == Rule::Strict;
+    let guard = &server.answers.guard;
     let arguments = match message.envelope.arguments {
         Some(span) => message.bytes.slice(span.range()),
         None => Bytes::from_static(b"{}"),
     };
-    if strict && !guard.knows(tool) {
+    let asked = || Asked {
+        server: server.settings.name.clone(),
+        tool: tool.to_owned(),
+        client: call.client().owner.to_string(),
+    };
+    if server.answers.rules.guard != Rule::Strict {
+        guard.watch(asked, &arguments, tool);
+        return None;
+    }
+    if !guard.knows(tool) {
         // A server that cannot be asked will not run the call either.
         let _ = Box::pin(catalog::tools_again(&call.core, server)).await;
     }
     let mut violations = server.answers.check(tool, &arguments).await.err()?;
-    if strict && Box::pin(catalog::tools_again(&call.core, server)).await.is_some() {
+    if Box::pin(catalog::tools_again(&call.core, server)).await.is_some() {
         // What is known may be what the tool wanted before it was changed.
         violations = server.answers.check(tool, &arguments).await.err()?;
     }
-    guard.log(name, tool, &call.client().owner, &violations, strict);
-    if !strict {
-        return None;
-    }
+    guard.log(&asked(), &violations, true);
     let text = format!(
         "The arguments do not fit the input schema of {tool}, so it was not called. Mend them and call it again:{}",
         violations.told

@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 use super::cache::{Entry, Keeping};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
+use crate::message::Message;
 use crate::observe::Shown;
 use crate::servers::Server;
 
@@ -25,6 +26,8 @@ pub struct Reception {
     /// Bytes that the answer may have.
     most: Option<usize>,
     keeping: Option<Keeping>,
+    /// It is a list of tools, from which the gate learns.
+    learns: bool,
 }
 
 /// An answer past its time.
@@ -44,11 +47,22 @@ impl Reception {
         keeping: Option<Keeping>,
     ) -> Self {
         let id = call.message().id_bytes();
-        Self { server: Arc::clone(server), name: name.to_owned(), era: call.era, id, most, keeping }
+        Self { server: Arc::clone(server), name: name.to_owned(), era: call.era, id, most, keeping, learns: false }
+    }
+
+    /// Waits for a list, and learns from it where it is of tools that the gate has to know.
+    pub(super) fn of_list(call: &Call, server: &Arc<Server>, keeping: Option<Keeping>, learns: bool) -> Self {
+        Self { learns, ..Self::new(call, server, "", None, keeping) }
     }
 
     /// What the client gets for this answer.
     pub fn answer(self, answer: Bytes) -> Bytes {
+        if self.learns
+            && let Ok(message) = Message::parse(answer.clone())
+            && let Some(result) = message.envelope.result
+        {
+            self.server.saw_tools(&message.bytes, result);
+        }
         let answer = self.bounded(answer);
         if let Some(keeping) = self.keeping {
             keeping.land(&answer);
@@ -65,6 +79,21 @@ impl Reception {
             self.name
         );
         tool_result::execution_error(self.era, &self.id, &text).into()
+    }
+
+    /// The answer has passed and was too long to be read.
+    pub fn unread(self) {
+        if self.learns {
+            self.server.answers.missed_tools();
+        }
+        self.refused();
+    }
+
+    /// The server has refused the request: whoever waits for the same goes its own way, now and not one by one.
+    pub fn refused(self) {
+        if let Some(keeping) = self.keeping {
+            keeping.fail(false);
+        }
     }
 
     /// What stands in for an answer that does not come, where the server could not be reached.

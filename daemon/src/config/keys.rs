@@ -181,7 +181,7 @@ pub static KEYS: &[Key] = &[
     key("server.*.guard", OneOf(&["off", "log", "strict"]), "\"off\"", Live, "Arguments that do not fit a tool's inputSchema: log them, or answer what is wrong instead of calling."),
     key("server.*.max_result", Size(1 << 10, 64 << 20), "", Live, "Bytes of an answer to a call; a longer one is replaced by an error that says so. Absent: no bound but 64 MiB where the gate reads answers."),
     key("server.*.pin", OneOf(&["off", "warn", "block"]), "\"off\"", Live, "A tool that is described otherwise than when it was first seen: announce it, or withhold it until it is approved."),
-    key("server.*.cache.hints", Bool, "false", Live, "Keep resources that were read for as long as the server's ttlMs says, for whom its cacheScope says."),
+    key("server.*.cache.hints", Bool, "false", Live, "Keep lists and resources that were read for as long as the server's ttlMs says, for whom its cacheScope says."),
     key("server.*.cache.entries", ANY, "1000", Live, "Answers that are kept."),
     key("server.*.cache.size", Size(1 << 16, 1 << 40), "\"16MiB\"", Live, "Bytes of all of them; no single one may have more than an eighth."),
     key("server.*.timeout.connect", Duration(1, 3600), "\"2s\"", Server, "Until the connection stands, TLS included; for a command, until the instance answers."),

@@ -220,6 +220,10 @@ async fn list(call: &mut Call, hosted: &Hosted, method: Method) -> Result<Respon
         let merged = lists::merged(call, method, hosted.revision).await?;
         return Ok(answer::json_answer(Era::Legacy, merged));
     };
+    match answers::before(call, &server, call.message()).await? {
+        Next::Answer(answer) => return Ok(answer),
+        Next::Ask(reception) => call.reception = reception,
+    }
     queue::admit(call, &server).await?;
     let leg = match hosted.living_leg(&server).await {
         Some(leg) => leg,

@@ -23,6 +23,7 @@ use tracing::warn;
 
 use super::course::Course;
 use super::{answer, crossing};
+use crate::answers::Page;
 use crate::body::Body;
 use crate::call::Call;
 use crate::core::Core;
@@ -32,6 +33,7 @@ use crate::message::Message;
 use crate::policy::View;
 use crate::provenance::Provenance;
 use crate::servers::Server;
+use crate::servers::discovery::Introduced;
 use crate::servers::eras::{introduced_in_any, introduced_in_any_within};
 use crate::servers::leg::Leg;
 use crate::servers::{catalog, discovery, eras};
@@ -76,30 +78,56 @@ pub async fn single(
         exchange = leg.call(&call.core, &request, &call.provenance()).await?;
     }
     let wait = server.first_byte(None);
-    let passes = call.view().offers_all(call.client(), server) && !server.answers.reads(method);
-    if leg.era == call.era && passes {
+    // Towards a modern server of a legacy client, the gate is the HTTP peer that has to hide unfit tools.
+    let peer = if leg.era == call.era { Era::Legacy } else { leg.era };
+    let sieve = Sieve::of(call, server, peer, method);
+    if leg.era == call.era && sieve.is_none() {
         return answer::relay(call, server, Course::straight(&call.core, exchange, None), wait).await;
     }
     let whole = crossing::answer(call, &leg, answer::whole(call, exchange, wait).await?)?;
-    // Towards a modern server of a legacy client, the gate is the HTTP peer that has to hide unfit tools.
-    let peer = if leg.era == call.era { Era::Legacy } else { leg.era };
-    Ok(answer::json_answer(call.era, filter(call, (server, peer), method, &whole)))
+    if let Some(reception) = call.reception.take() {
+        reception.answer(whole.bytes.clone());
+    }
+    let answer = sieve.map_or_else(|| whole.bytes.clone(), |sieve| sieve.answer(&whole));
+    Ok(answer::json_answer(call.era, answer))
 }
 
-/// A server's list answer without what the client may not use.
-pub fn filter(call: &Call, (server, peer): (&Server, Era), method: Method, answer: &Message) -> Bytes {
-    let (Some(result), Some(member)) = (answer.envelope.result, method.list_member()) else {
-        return answer.bytes.clone();
-    };
-    if method == Method::ToolsList {
-        server.saw_tools(&answer.bytes, result);
+/// Takes out of one server's lists what a client may not use.
+pub struct Sieve {
+    client: Arc<Client>,
+    view: Arc<View>,
+    server: Arc<Server>,
+    peer: Era,
+    method: Method,
+}
+
+impl Sieve {
+    /// What a call's list has to pass; `None` where nothing has to be taken out of it. `peer`: the era of a server
+    /// whose unfit tools the gate has to hide.
+    pub fn of(call: &Call, server: &Arc<Server>, peer: Era, method: Method) -> Option<Self> {
+        let passes = call.view().offers_all(call.client(), server)
+            && !(method == Method::ToolsList && (server.answers.blocks() || peer == Era::Modern));
+        (!passes).then(|| Self {
+            client: Arc::clone(call.client()),
+            view: Arc::clone(call.view()),
+            server: Arc::clone(server),
+            peer,
+            method,
+        })
     }
-    let keep = |item: &Item| {
-        permits(call.client(), call.view(), server, method, item, &answer.bytes, true)
-            && !catalog::is_unfit(peer, &answer.bytes, item.span)
-    };
-    let mut edits = list::retain(&answer.bytes, result, member, keep);
-    splice::apply(&answer.bytes, &mut edits).into()
+
+    /// The answer without it.
+    pub fn answer(&self, answer: &Message) -> Bytes {
+        let (Some(result), Some(member)) = (answer.envelope.result, self.method.list_member()) else {
+            return answer.bytes.clone();
+        };
+        let keep = |item: &Item| {
+            permits(&self.client, &self.view, &self.server, self.method, item, &answer.bytes, true)
+                && !catalog::is_unfit(self.peer, &answer.bytes, item.span)
+        };
+        let mut edits = list::retain(&answer.bytes, result, member, keep);
+        splice::apply(&answer.bytes, &mut edits).into()
+    }
 }
 
 /// One page of a list over all servers of the call's view, as the answer to its message.
@@ -168,19 +196,18 @@ impl Asked {
 
     async fn page(&self) -> Result<(Era, Message), Failure> {
         let Self { core, server, revision, method, position } = self;
-        let from = Provenance::own();
         let introduced = introduced_in_any_within(GREETING, core, server, *revision).await?;
         let request = discovery::own_list(introduced.leg.era, *method, position.cursor.as_deref());
-        let answer = introduced.leg.call(core, &request, &from).await?.answer().await;
-        let answer = match answer {
-            // The server forgot our session, as it does when it was restarted: introduce ourselves anew, once.
-            Err(_) if introduced.leg.conversation().is_some() => {
-                discovery::forget_all(server);
-                let again = introduced_in_any(core, server, *revision).await?;
-                let request = discovery::own_list(again.leg.era, *method, position.cursor.as_deref());
-                again.leg.call(core, &request, &from).await?.answer().await?
+        let kept = server.answers.page(introduced.leg.era, *method, position.cursor.as_deref(), PATIENCE).await;
+        let answer = match kept {
+            Page::Kept(answer) => answer,
+            Page::Asks(keeping) => {
+                let asked = self.ask(&introduced, &request).await;
+                if let Some(keeping) = keeping {
+                    keeping.end(asked.as_ref().ok().map(|answer| &answer.bytes));
+                }
+                asked?
             }
-            answer => answer?,
         };
         if !answer.is_error() {
             return Ok((introduced.leg.era, crossing::page(introduced.leg.era, revision.era(), *method, answer)?));
@@ -190,6 +217,20 @@ impl Asked {
             return Err(Failure::new(Kind::ServerGarbage, format!("It refuses to list: {error}")));
         }
         Ok((introduced.leg.era, discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned())))
+    }
+
+    async fn ask(&self, introduced: &Introduced, request: &Message) -> Result<Message, Failure> {
+        let (core, server, from) = (&self.core, &self.server, Provenance::own());
+        match introduced.leg.call(core, request, &from).await?.answer().await {
+            // The server forgot our session, as it does when it was restarted: introduce ourselves anew, once.
+            Err(_) if introduced.leg.conversation().is_some() => {
+                discovery::forget_all(server);
+                let again = introduced_in_any(core, server, self.revision).await?;
+                let request = discovery::own_list(again.leg.era, self.method, self.position.cursor.as_deref());
+                again.leg.call(core, &request, &from).await?.answer().await
+            }
+            answer => answer,
+        }
     }
 }
 

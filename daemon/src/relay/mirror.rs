@@ -1,7 +1,7 @@
 //! One HTTP server behind one path: its conversation passes message for message, byte for byte.
 //!
-//! Only the session id differs on the two sides: ours is bound to the client. Answers are read
-//! only where a list has to be filtered.
+//! Only the session id differs on the two sides: ours is bound to the client. Answers are written anew
+//! only where a list has to be filtered, or an answer is kept or bounded.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use toolgate_protocol::revision::Era;
 use tracing::info;
 
 use super::course::Course;
+use super::listed::Reader;
 use super::noticed::noticed;
-use super::stream::Events;
 use super::{answer, farewell, lists};
 use crate::answers::{self, Next};
 use crate::body::{Body, BodyError};
@@ -41,7 +41,6 @@ const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// Relays a call.
 pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Body>, Failure> {
-    let filtered = filtered(call, server);
     if let Some(message) = call.message.as_ref().filter(|message| message.shape() == Shape::Request) {
         match answers::before(call, server, message).await? {
             Next::Answer(answer) => return Ok(of_session(call, answer)),
@@ -59,8 +58,8 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
         // It does not take the greeting of an era that it spoke.
         server.ask_anew();
     }
-    if let (Some(list), 200) = (filtered, answer.status) {
-        return Box::pin(filter(call, server, answer, list)).await;
+    if let (Some(list), 200) = (listed(call), answer.status) {
+        return Box::pin(pass_list(call, server, answer, list)).await;
     }
     match answer.status {
         200 if call.reception.is_some() => return Box::pin(receive(call, server, answer)).await,
@@ -73,7 +72,12 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
         }
         _ => {}
     }
-    finish(call, server, answer).await
+    if answer.status >= 400
+        && let Some(reception) = call.reception.take()
+    {
+        reception.refused();
+    }
+    finish(call, server, answer, None).await
 }
 
 fn introduces(call: &Call) -> bool {
@@ -81,11 +85,10 @@ fn introduces(call: &Call) -> bool {
     matches!(method, Some(Mcp::Initialize | Mcp::Discover))
 }
 
-/// The list whose entries must be filtered for this client.
-fn filtered(call: &Call, server: &Server) -> Option<Mcp> {
+/// The list that is asked for.
+fn listed(call: &Call) -> Option<Mcp> {
     let message = call.message.as_ref().filter(|message| message.shape() == Shape::Request)?;
-    let list = message.envelope.known_method.filter(|method| lists::is_list(*method))?;
-    (!call.view().offers_all(call.client(), server) || server.answers.reads(list)).then_some(list)
+    message.envelope.known_method.filter(|method| lists::is_list(*method))
 }
 
 async fn pass(call: &Call, server: &Arc<Server>) -> Result<Answer, Failure> {
@@ -136,24 +139,46 @@ fn mirrored(session: &sessions::Session) -> Option<&Mirrored> {
     }
 }
 
-/// Turns the server's answer into ours.
-async fn finish(call: &Call, server: &Arc<Server>, answer: Answer) -> Result<Response<Body>, Failure> {
+/// Turns the server's answer into ours; a list goes through its `reader`.
+async fn finish(
+    call: &Call,
+    server: &Arc<Server>,
+    answer: Answer,
+    reader: Option<Reader>,
+) -> Result<Response<Body>, Failure> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
-    for (name, value) in answer.headers.iter() {
+    pass_back(&answer.headers, response.headers_mut());
+    follow_session(call, server, &answer, &mut response).await?;
+    let events = is_events(&answer.headers);
+    let passes_coded = reader.is_none() && !events;
+    let mut body = body(call, server, answer, response.headers_mut(), passes_coded)?;
+    if let Some(reader) = reader {
+        body = reader.through(body, events);
+    }
+    *response.body_mut() = noticed(server, body);
+    Ok(response)
+}
+
+/// Passes on what headers say to the client, unless that is said already.
+fn pass_back(from: &upstream::Headers, to: &mut HeaderMap) {
+    for (name, value) in from.iter() {
         let known = PASSED_BACK.iter().find(|known| known.as_str().as_bytes().eq_ignore_ascii_case(name));
         // The first value counts where a header is repeated.
         if let Some(name) = known
             && let Some(value) = header_value(value)
         {
-            response.headers_mut().entry(name).or_insert(value);
+            to.entry(name).or_insert(value);
         }
     }
-    follow_session(call, server, &answer, &mut response).await?;
-    let body = body(call, server, answer, response.headers_mut())?;
-    *response.body_mut() = noticed(server, body);
-    Ok(response)
+}
+
+/// Whether what follows these headers is a stream of events.
+fn is_events(headers: &upstream::Headers) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    let kind = headers.get("content-type").unwrap_or_default();
+    kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 /// The value of an answer's header. What nearly every answer has is not copied.
@@ -163,13 +188,19 @@ fn header_value(value: &[u8]) -> Option<HeaderValue> {
 }
 
 /// The server's body as it came, where the client can read it. A coding that the client did not allow is undone, and so
-/// is that of a stream of events, in which the gate may have to say the last word.
-fn body(call: &Call, server: &Server, mut answer: Answer, headers: &mut HeaderMap) -> Result<Body, Failure> {
+/// is one that must not be passed: of a stream of events, in which the gate may have to say the last word, and of what
+/// the gate reads.
+fn body(
+    call: &Call,
+    server: &Server,
+    mut answer: Answer,
+    headers: &mut HeaderMap,
+    passes_coded: bool,
+) -> Result<Body, Failure> {
     let coding = readable::coding_of(&answer.headers);
     if let Encoded::Once(coding) = coding {
         headers.append(VARY, HeaderValue::from_static("accept-encoding"));
-        let events = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        if !events && allowed(call, coding) {
+        if passes_coded && allowed(call, coding) {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
             return Ok(passed(answer.body.take_whole(), answer.body));
         }
@@ -316,17 +347,27 @@ fn of_session(call: &Call, mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp) -> Result<Response<Body>, Failure> {
-    let streamed = answer.headers.get("content-type").is_some_and(|kind| kind.starts_with(b"text/event-stream"));
-    let exchange = read(call, server, answer)?;
-    let whole = answer::whole(call, exchange, server.first_byte(None)).await?;
-    let filtered = lists::filter(call, (server, Era::Legacy), list, &whole);
-    if !streamed {
-        return Ok(of_session(call, answer::json_answer(call.era, filtered)));
+/// A list on its way to a client.
+async fn pass_list(
+    call: &mut Call,
+    server: &Arc<Server>,
+    answer: Answer,
+    list: Mcp,
+) -> Result<Response<Body>, Failure> {
+    let mut reader = Reader::new(call.reception.take(), lists::Sieve::of(call, server, Era::Legacy, list));
+    if is_events(&answer.headers) || !reader.rewrites() {
+        return finish(call, server, answer, Some(reader)).await;
     }
-    // In the form that the server chose.
-    let (events, response) = Events::open();
-    // A client that is gone needs no answer.
-    let _ = events.message(&filtered).await;
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    pass_back(&answer.headers, &mut headers);
+    let leg = Leg::http(Arc::clone(server), call.era, Conversation::default());
+    // Whatever it is called, it has to be a message: what cannot be read cannot be taken anything out of.
+    let exchange = Exchange::http(leg, call.message(), HttpReply::new(server, answer)?.as_message());
+    let whole = answer::whole(call, exchange, server.first_byte(None)).await.inspect_err(|_| reader.failed())?;
+    let unreadable = |problem: BodyError| Failure::new(Kind::ServerGarbage, problem.to_string());
+    let text = reader.message(whole.bytes.clone()).map_err(unreadable)?.unwrap_or(whole.bytes);
+    let mut response = answer::json_answer(call.era, text);
+    response.headers_mut().extend(headers);
     Ok(of_session(call, response))
 }

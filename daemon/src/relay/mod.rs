@@ -13,6 +13,7 @@ pub mod farewell;
 pub mod greet;
 pub mod hosted;
 pub mod links;
+pub mod listed;
 pub mod lists;
 pub mod mirror;
 pub mod names;

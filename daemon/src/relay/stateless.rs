@@ -133,7 +133,16 @@ async fn list(call: &mut Call, method: Method) -> Result<Response<Body>, Failure
         let merged = lists::merged(call, method, MODERN).await?;
         return Ok(answer::json_answer(Era::Modern, merged));
     };
-    queue::admit(call, &server).await?;
-    let leg = lists::shared_leg(call, &server, MODERN).await?;
-    lists::single(call, &server, leg, method).await
+    match answers::before(call, &server, call.message()).await? {
+        Next::Answer(answer) => return Ok(answer),
+        Next::Ask(reception) => call.reception = reception,
+    }
+    let answered = single_list(call, &server, method).await;
+    answered.or_else(|failure| answers::rescue(call, &server, failure))
+}
+
+async fn single_list(call: &mut Call, server: &Arc<Server>, method: Method) -> Result<Response<Body>, Failure> {
+    queue::admit(call, server).await?;
+    let leg = lists::shared_leg(call, server, MODERN).await?;
+    lists::single(call, server, leg, method).await
 }

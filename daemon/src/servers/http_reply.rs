@@ -67,6 +67,15 @@ impl HttpReply {
         Ok(Self { server: Arc::clone(server), status, session, endpoint, attempt, body, form })
     }
 
+    /// The same, where a body of any other type is taken for one message.
+    #[must_use]
+    pub fn as_message(mut self) -> Self {
+        if matches!(self.form, Form::Other) {
+            self.form = Form::Json(BytesMut::new());
+        }
+        self
+    }
+
     /// Whether the server knows nothing of the session: then nothing was done.
     pub fn lost_session(&self) -> bool {
         self.status == 404

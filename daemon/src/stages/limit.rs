@@ -26,18 +26,23 @@ const STANDING: HeaderName = HeaderName::from_static("ratelimit");
 /// Counts a modern call by what its headers say of it, before its body is read; `read` confirms that they say the same.
 /// What only the body tells, or the client may not use, is left to those who read it.
 pub fn early(call: &mut Call) -> Result<(), Failure> {
-    let modern = || call.header("mcp-protocol-version").is_some_and(|version| Era::of_header(version) == Era::Modern);
-    if call.policy.limits.is_empty() || call.method != http::Method::POST || !modern() {
+    if call.policy.limits.is_empty() {
         return Ok(());
     }
-    let Some(method) = call.header("mcp-method").and_then(Method::parse).filter(|method| method.needs_name_header())
-    else {
-        return Ok(());
-    };
+    let Some(method) = early_method(call) else { return Ok(()) };
     let name = call.headers.get("mcp-name").and_then(|name| header_value::decode(name.as_bytes()));
     let Some((server, own)) = name.as_deref().and_then(|name| names::leads(call, method, name)) else { return Ok(()) };
     let counted = count(call, Some(server), Some(own).filter(|_| method == Method::ToolsCall));
     keep(call, counted)
+}
+
+/// The method of a modern call that its headers say enough of to be counted.
+pub fn early_method(call: &Call) -> Option<Method> {
+    let modern = || call.header("mcp-protocol-version").is_some_and(|version| Era::of_header(version) == Era::Modern);
+    if call.method != http::Method::POST || !modern() {
+        return None;
+    }
+    call.header("mcp-method").and_then(Method::parse).filter(|method| method.needs_name_header())
 }
 
 /// Counts a call against every limit that applies to it, unless it was counted [`early`].

@@ -2,5 +2,6 @@
 
 mod cache;
 mod guard;
+mod lists;
 mod pins;
 mod stage;

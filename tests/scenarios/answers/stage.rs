@@ -96,6 +96,12 @@ impl Stage {
         self.record(way).offer(&Offer { hints, ..Offer::default() });
     }
 
+    /// Has the server over HTTP answer its next lists with exactly this; see [`Record::tell`].
+    pub(crate) fn tell_lists(&self, media_type: &str, body: &str) {
+        self.web.record.tell(media_type, body);
+        self.web.record.offer(&Offer { told: true, ..Offer::default() });
+    }
+
     /// Has all servers offer these tools with this schema.
     pub(crate) fn offer(&self, names: &[&str], schema: &Value) {
         let names = names.iter().map(|name| (*name).to_owned()).collect();

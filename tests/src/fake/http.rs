@@ -233,7 +233,8 @@ pub(super) fn stream_head(headers: &str) -> Vec<u8> {
 /// A stream in pieces that are cut anywhere, everything else in one.
 fn whole(media_type: &str, bytes: &[u8]) -> Vec<u8> {
     if media_type != "text/event-stream" {
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n", bytes.len());
+        let lines = media_type.replace('|', "\r\n");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {lines}\r\nContent-Length: {}\r\n\r\n", bytes.len());
         return [head.as_bytes(), bytes].concat();
     }
     let mut out = stream_head("");

@@ -94,7 +94,8 @@ impl Record {
     }
 
     /// Makes the tool `told` answer with exactly `body`, in which [`ID`] and [`TOKEN`] stand for the raw ones of the
-    /// request. Over HTTP it is of the type `media_type`; over stdio a line end follows it.
+    /// request. Over HTTP it is of the type `media_type`, behind which `|` begins further header lines;
+    /// over stdio a line end follows it.
     ///
     /// # Panics
     /// When there is no room for it.
@@ -182,6 +183,8 @@ pub struct Offer {
     pub hints: Value,
     /// It does not answer.
     pub silent: bool,
+    /// It answers with what [`Record::tell`] was given.
+    pub told: bool,
     /// What it says of each tool; null for nothing.
     pub description: Value,
     /// The tools' `inputSchema`; null for any object.

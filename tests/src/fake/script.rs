@@ -34,6 +34,7 @@ impl Fake {
             method if method.starts_with("tasks/") => self.about_task(request, out).await,
             method if method.ends_with("/list") => match self.record.offered() {
                 Some(offer) if offer.silent => std::future::pending().await,
+                Some(offer) if offer.told => self.told(request, out),
                 Some(offer) if matches!(method, "tools/list" | "prompts/list") => offered(request, &offer, out),
                 _ => list(request, out),
             },
@@ -151,6 +152,9 @@ impl Fake {
                 drop(out.send(Said::End));
             }
             "status" => {
+                if let Some(allowed) = arguments["allowed"].as_str() {
+                    self.until_allowed(request, Path::new(allowed)).await;
+                }
                 let status = arguments["status"].as_u64().and_then(|status| u16::try_from(status).ok());
                 drop(
                     out.send(Said::Status(status.unwrap_or(500), arguments["body"].as_str().unwrap_or("").to_owned())),
@@ -158,6 +162,17 @@ impl Fake {
             }
             "input" => input(request, out),
             _ => echo(request, out),
+        }
+    }
+
+    /// Waits until the file says a number that this call, among those with the same arguments, does not exceed.
+    async fn until_allowed(&self, request: &Request, allowed: &Path) {
+        let calls = self.record.of("tools/call");
+        let same = calls.iter().filter(|call| call.message["params"]["arguments"] == request.params["arguments"]);
+        let mine = same.count();
+        let number = || std::fs::read_to_string(allowed).ok().and_then(|text| text.trim().parse::<usize>().ok());
+        while number().is_none_or(|number| mine > number) {
+            tokio::time::sleep(LOOK).await;
         }
     }
 

@@ -2,14 +2,20 @@
 //! Called for every page of tools that a server lists, and when an operator approves a change.
 //! Must hold: what was accepted changes by approval only, and a change of a single space in a description is one.
 
+mod quiet;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::canonical;
 use crate::json::{self, Span};
 
+pub use quiet::Quiet;
+
 /// Tools of one server that are remembered.
 pub const MOST: usize = 10_000;
+/// Bytes of a tool's name; a longer one is not remembered. The specification has 128 (2025-11-25, "Tool Names").
+pub const LONGEST_NAME: usize = 512;
 /// Bytes kept of one portrait, to be shown.
 const SHOWN: usize = 16 << 10;
 /// Bytes of portraits kept of one server. Beyond, changes are noticed all the same, but cannot be shown.
@@ -83,7 +89,7 @@ pub enum Seen {
     Changed,
     /// It claims again what was accepted.
     Back,
-    /// There are too many tools to remember it.
+    /// There are too many tools to remember it, or its name is too long.
     Unknown,
 }
 
@@ -97,7 +103,7 @@ impl Book {
     /// Takes note of what a tool claims now.
     pub fn see(&mut self, tool: &str, hash: Hash, portrait: &[u8], now: u64) -> Seen {
         let Some(pin) = self.pins.get(tool) else {
-            if self.pins.len() >= MOST {
+            if self.pins.len() >= MOST || tool.len() > LONGEST_NAME {
                 return Seen::Unknown;
             }
             let accepted = self.claim(hash, portrait, now);
@@ -133,6 +139,12 @@ impl Book {
             }
             None => Ok(false),
         }
+    }
+
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pins.is_empty()
     }
 
     /// A tool.

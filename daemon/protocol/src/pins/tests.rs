@@ -41,6 +41,9 @@ fn a_server_with_too_many_tools_does_not_fill_the_book() {
     }
     assert_eq!(book.see("one more", [0; 32], b"{}", 1), Seen::Unknown);
     assert_eq!(book.see("7", [1; 32], b"{}", 1), Seen::Changed);
+    let mut book = Book::default();
+    assert_eq!(book.see(&"n".repeat(LONGEST_NAME + 1), [0; 32], b"{}", 1), Seen::Unknown);
+    assert_eq!(book.see(&"n".repeat(LONGEST_NAME), [0; 32], b"{}", 1), Seen::First);
 }
 
 #[test]

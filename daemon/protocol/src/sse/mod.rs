@@ -98,6 +98,12 @@ impl Parser {
         Ok(None)
     }
 
+    /// Whether everything so far belongs to events that have ended, or to comments that have.
+    #[must_use]
+    pub fn is_between_events(&self) -> bool {
+        self.line.is_empty() && self.data.is_empty() && !self.skipping && self.event == Event::default()
+    }
+
     /// Keeps a piece of a line whose end has not arrived.
     fn keep(&mut self, piece: &[u8]) -> Result<(), EventTooLong> {
         if self.skipping {

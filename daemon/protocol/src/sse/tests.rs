@@ -59,6 +59,26 @@ fn an_event_is_given_as_soon_as_its_last_line_end_arrives() {
 }
 
 #[test]
+fn it_is_known_whether_an_event_has_begun() {
+    for (stream, between) in [
+        ("", true),
+        (": alive\n\n", true),
+        (": alive\n", true),
+        (": ali", false),
+        ("data: a\n\n", true),
+        ("data: a\n", false),
+        ("id: 1\n", false),
+        ("event: x\n", false),
+        ("da", false),
+    ] {
+        let mut parser = Parser::new(100);
+        let mut chunk = stream.as_bytes();
+        while parser.push(&mut chunk).expect("it is short").is_some() {}
+        assert_eq!(parser.is_between_events(), between, "{stream:?}");
+    }
+}
+
+#[test]
 fn a_stream_split_anywhere_gives_the_same_events() {
     let stream =
         b"\xef\xbb\xbfid: 1\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\nevent: x\rdata: y\r\r: c\n\ndata: z\n\nretry: 5\n\n"

@@ -29,7 +29,7 @@ impl Keys {
         let text = &message.bytes;
         let params = message.envelope.params.filter(|params| params.len() <= MOST)?;
         let mut canonical = Vec::with_capacity(params.len());
-        for name in ["name", "uri", "arguments"] {
+        for name in ["name", "uri", "arguments", "cursor"] {
             if let Some(value) = json::get(text, params, name) {
                 canonical.extend_from_slice(name.as_bytes());
                 canonical.push(b'=');
@@ -37,7 +37,8 @@ impl Keys {
                 canonical.push(b'\n');
             }
         }
-        let known = |key: &[u8]| ["name", "uri", "arguments", "_meta"].iter().any(|name| json::str_eq(key, name));
+        let known =
+            |key: &[u8]| ["name", "uri", "arguments", "cursor", "_meta"].iter().any(|name| json::str_eq(key, name));
         if !json::members(text, params).all(|member| known(member.key.of(text))) {
             return None;
         }
@@ -51,6 +52,17 @@ impl Keys {
         let mut own = context.clone();
         add(&mut own, call.client().id.as_bytes());
         Some(Self { shared: finish(context), own: finish(own) })
+    }
+
+    /// The keys of a page that the gate lists for itself, in the modern era: it is the one client that asks for it.
+    pub(in crate::answers) fn of_page(method: Method, cursor: Option<&str>) -> Self {
+        let mut context = Context::new(&SHA256);
+        for part in [b"gate".as_slice(), method.as_str().as_bytes(), &[u8::from(cursor.is_some())]] {
+            add(&mut context, part);
+        }
+        add(&mut context, cursor.unwrap_or_default().as_bytes());
+        let key = finish(context);
+        Self { shared: key, own: key }
     }
 
     /// The one that an answer is kept under.

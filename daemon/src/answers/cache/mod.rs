@@ -1,7 +1,7 @@
 //! Answers that are kept, per server: bounded in number and bytes, shared by all cores.
 //!
-//! What is in it was a complete result without error, in a client's era and with the server's own names; only its id
-//! changes when it is given again. Whatever the server or the operator says makes all of it void at once.
+//! What is in it was a complete result without error, in a client's era and with the server's own names; only its id, and
+//! what is left of its time, change when it is given again. Whatever the server or the operator says makes all of it void at once.
 
 mod flights;
 mod key;
@@ -47,6 +47,8 @@ pub(super) struct Cache {
 pub(super) struct Entry {
     answer: Bytes,
     id: Span,
+    /// Where it says for how long it holds, where it is kept for that.
+    says: Option<Span>,
     /// When it came, by our clock, in milliseconds.
     since: u64,
     /// In milliseconds.
@@ -121,7 +123,7 @@ pub(super) enum Look {
 
 /// A call whose answer is to be kept.
 #[derive(Debug)]
-pub(super) struct Keeping {
+pub struct Keeping {
     cache: Arc<Cache>,
     keys: Keys,
     rule: Rule,
@@ -217,6 +219,14 @@ impl Cache {
 }
 
 impl Keeping {
+    /// What came of the call: an answer, or none.
+    pub fn end(self, answer: Option<&Bytes>) {
+        match answer {
+            Some(answer) => self.land(answer),
+            None => drop(self.fail(false)),
+        }
+    }
+
     /// Keeps an answer where it can be kept, and gives it to all who wait for it.
     pub(super) fn land(self, answer: &Bytes) {
         let Self { cache, keys, rule, epoch, flight } = self;
@@ -261,22 +271,27 @@ fn entry(answer: &Bytes, keys: &Keys, rule: Rule) -> Option<(Key, Entry)> {
     if !tool_result::is_lasting(answer, result) {
         return None;
     }
-    let (ttl, shared) = match rule {
-        Rule::Told { ttl, shared, .. } => (ttl, shared),
+    let (ttl, shared, says) = match rule {
+        Rule::Told { ttl, shared, .. } => (ttl, shared, None),
         Rule::Hinted => {
             let hints = list::cache_hints(answer, result);
-            (hints.ttl_ms.min(LONGEST), hints.scope == list::CacheScope::Public)
+            let says = json::get(answer, result, "ttlMs");
+            (hints.ttl_ms.min(LONGEST), hints.scope == list::CacheScope::Public, says)
         }
     };
     // A slice of a larger buffer would keep all of that.
     let answer = Bytes::copy_from_slice(answer);
-    (ttl > 0).then(|| (keys.pick(shared), Entry { answer, id, since: clock::millis(), ttl }))
+    (ttl > 0).then(|| (keys.pick(shared), Entry { answer, id, says, since: clock::millis(), ttl }))
 }
 
 impl Entry {
-    /// The answer to a request with this raw id.
+    /// The answer to a request with this raw id. Who is told for how long it holds is told what is left of that.
     pub(super) fn answer(&self, id: &[u8]) -> Bytes {
-        splice::apply(&self.answer, &mut [Edit::replace(self.id, id)]).into()
+        let mut edits = vec![Edit::replace(self.id, id)];
+        if let Some(says) = self.says {
+            edits.push(Edit::replace(says, self.left().max(0).to_string().into_bytes()));
+        }
+        splice::apply(&self.answer, &mut edits).into()
     }
 
     /// The same, marked in `_meta` as what it is.
@@ -313,7 +328,7 @@ impl Entry {
 
     #[cfg(test)]
     fn for_tests(text: &'static [u8]) -> Self {
-        Self { answer: Bytes::from_static(text), id: Span::empty(0), since: 0, ttl: 1 }
+        Self { answer: Bytes::from_static(text), id: Span::empty(0), says: None, since: 0, ttl: 1 }
     }
 }
 

@@ -4,6 +4,8 @@
 //! replaced by what it leads to, as deep as a budget of values and levels allows; below that anything fits. The result
 //! is a tree, and each of its places meets each value of the arguments at most once.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 /// Values that the result may have.
@@ -12,6 +14,8 @@ const BUDGET: usize = 20_000;
 const LEVELS: usize = 160;
 /// References behind each other that are followed, from the most to the least.
 const FOLLOWED: [usize; 5] = [16, 8, 4, 2, 1];
+/// Bytes of text that the result may have, with the place of each keyword: validators keep both.
+const TEXT: usize = 4 << 20;
 /// What a pattern counts for.
 const PATTERN: usize = 200;
 
@@ -22,16 +26,33 @@ const ONE: &[&str] =
 const SEVERAL: &[&str] = &["allOf", "anyOf", "oneOf", "prefixItems", "items"];
 /// Keywords that hold schemas by name. A list among `dependencies` is of names.
 const NAMED: &[&str] = &["properties", "patternProperties", "dependentSchemas", "dependencies"];
-/// Keywords that are used up by following references, or name places for them.
-const GONE: &[&str] = &["$defs", "definitions", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor"];
+/// Keywords that are used up by following references, or name places for them; and those that only tell people.
+const GONE: &[&str] = &[
+    "$defs",
+    "definitions",
+    "$id",
+    "id",
+    "$anchor",
+    "$dynamicAnchor",
+    "$recursiveAnchor",
+    "$comment",
+    "title",
+    "description",
+    "default",
+    "examples",
+];
 /// References that depend on who asks, and keywords that have schemas beside them look at a value once more.
 const FOREIGN: &[&str] = &["$dynamicRef", "$recursiveRef", "unevaluatedProperties", "unevaluatedItems"];
 
-/// A schema that is a tree, and how many values it has.
+/// A schema that is a tree, and how large it is.
 #[derive(Debug)]
 pub(super) struct Expanded {
     pub(super) schema: Value,
     pub(super) values: usize,
+    /// Bytes of its text, with the place of each keyword.
+    pub(super) text: usize,
+    /// Each pattern once.
+    pub(super) patterns: BTreeSet<String>,
 }
 
 /// Why a schema cannot be a tree.
@@ -46,19 +67,27 @@ enum Stop {
 /// Expands a schema; an error is a clause that says why that cannot be done.
 pub(super) fn expand(schema: &Value) -> Result<Expanded, String> {
     for followed in FOLLOWED {
-        let mut expansion = Expansion { root: schema, left: BUDGET };
+        let mut expansion =
+            Expansion { root: schema, left: BUDGET, text_left: TEXT, place: 0, patterns: BTreeSet::new() };
         match expansion.schema(schema, followed, 0) {
-            Ok(expanded) => return Ok(Expanded { schema: expanded, values: BUDGET - expansion.left }),
+            Ok(expanded) => {
+                let Expansion { left, text_left, patterns, .. } = expansion;
+                return Ok(Expanded { schema: expanded, values: BUDGET - left, text: TEXT - text_left, patterns });
+            }
             Err(Stop::Budget) => {}
             Err(Stop::Unfit(why)) => return Err(why),
         }
     }
-    Err(format!("it has more than {BUDGET} values when its references are followed"))
+    Err(format!("it has more than {BUDGET} values or {TEXT} bytes when its references are followed"))
 }
 
 struct Expansion<'s> {
     root: &'s Value,
     left: usize,
+    text_left: usize,
+    /// Bytes of the way to the schema that is being expanded.
+    place: usize,
+    patterns: BTreeSet<String>,
 }
 
 impl<'s> Expansion<'s> {
@@ -79,6 +108,9 @@ impl<'s> Expansion<'s> {
                 target = Some(self.target(reference)?);
                 continue;
             }
+            self.take_text(self.place + name.len())?;
+            let place = self.place;
+            self.place += name.len() + 1;
             let value = match value {
                 Value::Array(schemas) if SEVERAL.contains(&name) => {
                     let expanded = schemas.iter().map(|schema| self.schema(schema, followed, level + 2));
@@ -87,17 +119,24 @@ impl<'s> Expansion<'s> {
                 Value::Object(schemas) if NAMED.contains(&name) => {
                     let is_pattern = name == "patternProperties";
                     let expanded = schemas.iter().map(|(name, schema)| {
-                        self.take(if is_pattern { PATTERN } else { 1 }, level)?;
-                        Ok((name.clone(), self.schema(schema, followed, level + 2)?))
+                        self.take_text(name.len())?;
+                        if is_pattern { self.pattern(name, level) } else { self.take(1, level) }?;
+                        self.place += name.len() + 1;
+                        let schema = self.schema(schema, followed, level + 2)?;
+                        self.place -= name.len() + 1;
+                        Ok((name.clone(), schema))
                     });
                     Value::Object(expanded.collect::<Result<_, _>>()?)
                 }
                 schema if ONE.contains(&name) => self.schema(schema, followed, level + 1)?,
                 other => {
-                    self.take(if name == "pattern" { PATTERN } else { 0 }, level)?;
+                    if let ("pattern", Some(pattern)) = (name, other.as_str()) {
+                        self.pattern(pattern, level)?;
+                    }
                     self.plain(other, level + 1)?
                 }
             };
+            self.place = place;
             out.insert(key.clone(), value);
         }
         if let Some(target) = target {
@@ -116,7 +155,10 @@ impl<'s> Expansion<'s> {
     ) -> Result<(), Stop> {
         // Deeper than this anything fits.
         let Some(followed) = followed.checked_sub(1) else { return Ok(()) };
+        // It will stand at `allOf/N`.
+        self.place += 8;
         let target = self.schema(target, followed, level + 2)?;
+        self.place -= 8;
         match out.entry("allOf").or_insert_with(|| json!([])) {
             Value::Array(all) => all.push(target),
             _ => return Err(Stop::Unfit("its allOf is no list".to_owned())),
@@ -143,9 +185,26 @@ impl<'s> Expansion<'s> {
         self.take(1, level)?;
         match value {
             Value::Array(elements) => elements.iter().try_for_each(|element| self.count(element, level + 1)),
-            Value::Object(members) => members.values().try_for_each(|member| self.count(member, level + 1)),
+            Value::Object(members) => members.iter().try_for_each(|(name, member)| {
+                self.take_text(name.len())?;
+                self.count(member, level + 1)
+            }),
+            Value::String(text) => self.take_text(text.len()),
             _ => Ok(()),
         }
+    }
+
+    fn pattern(&mut self, pattern: &str, level: usize) -> Result<(), Stop> {
+        self.take(PATTERN, level)?;
+        if !self.patterns.contains(pattern) {
+            self.patterns.insert(pattern.to_owned());
+        }
+        Ok(())
+    }
+
+    fn take_text(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.text_left = self.text_left.checked_sub(bytes).ok_or(Stop::Budget)?;
+        Ok(())
     }
 
     fn take(&mut self, values: usize, level: usize) -> Result<(), Stop> {

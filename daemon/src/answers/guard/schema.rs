@@ -6,14 +6,20 @@
 use std::fmt::Write as _;
 
 use jsonschema::{PatternOptions, Validator};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::expand::expand;
 
 /// Bytes of a schema.
 const MAX_SCHEMA: usize = 256 << 10;
-/// Bytes of a compiled pattern, and of the tables that speed its search up.
-const MAX_PATTERN: usize = 2 << 20;
+/// Bytes that a compiled pattern may have; what it counts for is the least of these that it fits into.
+const PATTERNS: [usize; 4] = [16 << 10, 128 << 10, 512 << 10, 2 << 20];
+/// Bytes of the tables that speed the search for a pattern up.
+const TABLES: usize = 128 << 10;
+/// Bytes of all patterns of one schema.
+const ALL_PATTERNS: usize = 16 << 20;
+/// What a validator takes for each value of its schema, about.
+const NODE: usize = 512;
 /// Violations that are told at once.
 const TOLD: usize = 10;
 /// Characters of one of them.
@@ -29,6 +35,8 @@ pub(super) struct Compiled {
     validator: Validator,
     /// Values of the schema.
     values: usize,
+    /// Bytes that it takes, about.
+    pub(super) bytes: usize,
 }
 
 /// Where a check belongs.
@@ -58,14 +66,37 @@ pub(super) fn compile(text: &[u8]) -> Result<Compiled, String> {
     }
     let schema: Value = serde_json::from_slice(text).map_err(|problem| format!("it cannot be read: {problem}"))?;
     let expanded = expand(&schema)?;
-    let patterns = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
-    let validator = jsonschema::options()
+    let mut patterns = 0;
+    for pattern in &expanded.patterns {
+        patterns += weight(pattern)?;
+        if patterns > ALL_PATTERNS {
+            return Err(format!("its patterns take more than {ALL_PATTERNS} bytes"));
+        }
+    }
+    let validator = build(&expanded.schema, PATTERNS[PATTERNS.len() - 1])?;
+    let bytes = expanded.values * NODE + 2 * expanded.text + patterns;
+    Ok(Compiled { validator, values: expanded.values, bytes })
+}
+
+fn build(schema: &Value, largest_pattern: usize) -> Result<Validator, String> {
+    let patterns = PatternOptions::regex().size_limit(largest_pattern).dfa_size_limit(TABLES);
+    jsonschema::options()
         .should_validate_formats(true)
         .should_ignore_unknown_formats(true)
         .with_pattern_options(patterns)
-        .build(&expanded.schema)
-        .map_err(|problem| format!("it is no valid schema: {}", short(&problem.to_string())))?;
-    Ok(Compiled { validator, values: expanded.values })
+        .build(schema)
+        .map_err(|problem| format!("it is no valid schema: {}", short(&problem.to_string())))
+}
+
+/// Bytes that a pattern takes, about: its program, both ways, and its tables.
+fn weight(pattern: &str) -> Result<usize, String> {
+    let alone = json!({ "pattern": pattern });
+    let (last, smaller) = PATTERNS.split_last().expect("there are sizes");
+    let fits = smaller.iter().find(|size| build(&alone, **size).is_ok());
+    match fits {
+        Some(size) => Ok(2 * size + TABLES),
+        None => build(&alone, *last).map(|_| 2 * last + TABLES),
+    }
 }
 
 impl Compiled {
@@ -191,6 +222,20 @@ mod tests {
         let compiled = std::thread::spawn(move || compile(deep.as_bytes())).join().expect("no overflow").expect("fits");
         let arguments = (0..60).fold("{}".to_owned(), |inner, _| format!(r#"{{"a":{inner},"b":1}}"#));
         std::thread::spawn(move || compiled.check(arguments.as_bytes())).join().expect("no overflow").expect("fits");
+    }
+
+    #[test]
+    fn what_a_schema_takes_is_known() {
+        let bytes = |schema: &str| compile(schema.as_bytes()).expect("a schema").bytes;
+        let plain = bytes(r#"{"type":"object"}"#);
+        assert!(plain < 10_000, "{plain}");
+        let small = bytes(r#"{"pattern":"^[a-z]+$"}"#);
+        let large = bytes(r#"{"pattern":"^([a-z0-9]{1,40}x){1,40}$"}"#);
+        assert!(plain < small && small < large, "{plain} {small} {large}");
+        let many: Vec<String> =
+            (0..40).map(|number| format!(r#"{{"pattern":"^([a-z0-9]{{1,60}}{number}){{1,60}}$"}}"#)).collect();
+        let why = compile(format!(r#"{{"anyOf":[{}]}}"#, many.join(",")).as_bytes()).expect_err("too much");
+        assert!(why.contains("patterns take more"), "{why}");
     }
 
     #[test]

@@ -8,13 +8,14 @@ mod writer;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use toolgate_protocol::json;
 use toolgate_protocol::list::Item;
-use toolgate_protocol::pins::{Book, Claim, Hash, MOST, Seen, portrait};
+use toolgate_protocol::pins::{Book, Claim, Hash, LONGEST_NAME, MOST, Quiet, Seen, portrait};
 use tracing::{error, info, warn};
 
 pub use self::file::{from_hex, to_hex};
@@ -30,11 +31,33 @@ const TOLD: usize = 20;
 /// What is remembered of all servers' tools.
 #[derive(Debug, Default)]
 pub struct Pins {
-    books: Arc<Mutex<Books>>,
+    shelf: Arc<Shelf>,
     writer: Option<Writer>,
 }
 
+/// By server.
 type Books = BTreeMap<String, Book>;
+
+/// The book of each server, behind a lock of its own: lists of one server do not wait for those of another.
+#[derive(Debug, Default)]
+struct Shelf(Mutex<BTreeMap<String, Arc<Mutex<Book>>>>);
+
+impl Shelf {
+    fn of(books: Books) -> Self {
+        Self(Mutex::new(books.into_iter().map(|(server, own)| (server, Arc::new(Mutex::new(own)))).collect()))
+    }
+
+    fn book(&self, server: &str) -> Arc<Mutex<Book>> {
+        Arc::clone(lock(&self.0).entry(server.to_owned()).or_default())
+    }
+
+    /// A copy of what there is, for whoever writes it.
+    fn books(&self) -> Books {
+        let all = lock(&self.0).clone();
+        let copies = all.into_iter().map(|(server, own)| (server, lock(&own).clone()));
+        copies.filter(|(_, own)| !own.is_empty()).collect()
+    }
+}
 
 /// A change that waits for approval.
 #[derive(Debug)]
@@ -67,13 +90,13 @@ impl Pins {
                 Books::default()
             }
         };
-        let books = Arc::new(Mutex::new(books));
-        let writer = Writer::start(folder, Arc::clone(&books))
+        let shelf = Arc::new(Shelf::of(books));
+        let writer = Writer::start(folder, Arc::clone(&shelf))
             .inspect_err(|problem| error!("what tools are like is not remembered across a restart: {problem}"));
-        Self { books, writer: writer.ok() }
+        Self { shelf, writer: writer.ok() }
     }
 
-    /// Writes what is not written yet.
+    /// Has written what is not written yet, and waits for it.
     pub fn settle(&self) {
         if let Some(writer) = &self.writer {
             writer.flush();
@@ -84,10 +107,6 @@ impl Pins {
     pub fn trouble(&self) -> Option<String> {
         self.writer.as_ref().and_then(Writer::trouble)
     }
-
-    fn books(&self) -> MutexGuard<'_, Books> {
-        lock(&self.books)
-    }
 }
 
 /// What is remembered of one server's tools.
@@ -95,14 +114,29 @@ impl Pins {
 pub(super) struct Pinned {
     all: Arc<Pins>,
     server: String,
+    book: Arc<Mutex<Book>>,
     changed: Arc<ArcSwap<HashSet<String, RandomState>>>,
+    quiet: Arc<Mutex<Quiet>>,
+    /// It has listed tools that are not remembered.
+    too_many: Arc<AtomicBool>,
 }
 
 impl Pinned {
     pub(super) fn new(all: &Arc<Pins>, server: &str) -> Self {
-        let pinned = Self { all: Arc::clone(all), server: server.to_owned(), changed: Arc::default() };
-        pinned.publish(all.books().get(server));
+        let pinned = Self {
+            all: Arc::clone(all),
+            server: server.to_owned(),
+            book: all.shelf.book(server),
+            changed: Arc::default(),
+            quiet: Arc::default(),
+            too_many: Arc::default(),
+        };
+        pinned.publish(&pinned.book());
         pinned
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        lock(&self.book)
     }
 
     /// Takes note of a page of tools; `blocks` where those that changed are withheld. Gives back whether one changed.
@@ -116,37 +150,46 @@ impl Pinned {
             })
             .collect();
         let now = clock::unix_millis();
-        let mut books = self.all.books();
-        let book = books.entry(self.server.clone()).or_default();
-        let (mut to_write, mut to_publish) = (false, false);
-        for (name, hash, portrait) in claims {
-            let (server, tool) = (&self.server, Shown(&name));
-            match book.see(&name, hash, &portrait, now) {
-                Seen::Same | Seen::Unknown => continue,
-                Seen::First => {}
-                Seen::Changed => {
-                    to_publish = true;
-                    warn!(server, %tool, withheld = blocks, "a tool is not what it was: `toolgate tools changes` shows how");
-                }
-                Seen::Back => {
-                    to_publish = true;
-                    info!(server, %tool, "a tool is again what it was");
+        let (mut to_write, mut turned) = (false, Vec::new());
+        {
+            let mut book = self.book();
+            for (name, hash, portrait) in claims {
+                match book.see(&name, hash, &portrait, now) {
+                    Seen::Same => {}
+                    Seen::Unknown => self.too_many.store(true, Ordering::Relaxed),
+                    Seen::First => to_write = true,
+                    Seen::Changed => turned.push((name, false)),
+                    Seen::Back => turned.push((name, true)),
                 }
             }
-            to_write = true;
+            if !turned.is_empty() {
+                self.publish(&book);
+            }
         }
-        if to_publish {
-            self.publish(Some(book));
+        for (tool, back) in &turned {
+            self.say(tool, *back, blocks);
         }
-        drop(books);
-        if to_write && let Some(writer) = &self.all.writer {
+        if (to_write || !turned.is_empty())
+            && let Some(writer) = &self.all.writer
+        {
             writer.wake();
         }
-        to_publish
+        !turned.is_empty()
     }
 
-    fn publish(&self, book: Option<&Book>) {
-        let changed = book.into_iter().flat_map(Book::changes).map(|(name, ..)| name.to_owned()).collect();
+    /// Writes a line about a tool that changed or is `back`, unless there were enough.
+    fn say(&self, tool: &str, back: bool, blocks: bool) {
+        let Some(unsaid) = lock(&self.quiet).says(tool, clock::millis()) else { return };
+        let (server, tool) = (&self.server, Shown(tool));
+        if back {
+            info!(server, %tool, unsaid, "a tool is again what it was");
+        } else {
+            warn!(server, %tool, withheld = blocks, unsaid, "a tool is not what it was: `toolgate tools changes` shows how");
+        }
+    }
+
+    fn publish(&self, book: &Book) {
+        let changed = book.changes().map(|(name, ..)| name.to_owned()).collect();
         self.changed.store(Arc::new(changed));
     }
 
@@ -158,9 +201,8 @@ impl Pinned {
 
     /// Changes that wait for approval.
     pub(super) fn changes(&self) -> Vec<Change> {
-        let books = self.all.books();
-        let changes = books.get(&self.server).into_iter().flat_map(Book::changes);
-        changes
+        self.book()
+            .changes()
             .map(|(tool, before, after)| Change { tool: tool.to_owned(), before: before.clone(), after: after.clone() })
             .collect()
     }
@@ -168,10 +210,9 @@ impl Pinned {
     /// Accepts what a tool claims now; with `dry_run` only says whether that could be.
     pub(super) fn approve(&self, tool: &str, hash: Option<&Hash>, dry_run: bool) -> Result<(), NotApproved> {
         {
-            let mut books = self.all.books();
-            let book = books.get_mut(&self.server).ok_or(NotApproved::Unchanged)?;
+            let mut book = self.book();
             let mut tried = dry_run.then(|| book.clone());
-            match tried.as_mut().unwrap_or(book).approve(tool, hash) {
+            match tried.as_mut().unwrap_or(&mut book).approve(tool, hash) {
                 Ok(true) => {}
                 Ok(false) => return Err(NotApproved::Unchanged),
                 Err(_) => return Err(NotApproved::Stale),
@@ -179,7 +220,7 @@ impl Pinned {
             if dry_run {
                 return Ok(());
             }
-            self.publish(books.get(&self.server));
+            self.publish(&book);
         }
         // Whoever approved relies on it.
         self.all.settle();
@@ -204,8 +245,10 @@ impl Pinned {
         if more > 0 {
             told.push(format!("and {more} more of its tools"));
         }
-        if self.all.books().get(server).is_some_and(|book| book.all().count() >= MOST) {
-            told.push(format!("it has had more than {MOST} tools, and changes of further ones are not noticed"));
+        if self.too_many.load(Ordering::Relaxed) {
+            told.push(format!(
+                "it has had more than {MOST} tools, or names of more than {LONGEST_NAME} bytes: changes of those are not noticed"
+            ));
         }
         told
     }

@@ -86,7 +86,7 @@ fn what_cannot_be_written_is_told_until_it_can() {
     let folder = tempfile::tempdir().expect("a folder");
     let tools = folder.path().join("tools");
     std::fs::write(&tools, "in the way").expect("a file");
-    let pins = Arc::new(Pins { books: Arc::default(), writer: Writer::start(&tools, Arc::default()).ok() });
+    let pins = Arc::new(Pins { shelf: Arc::default(), writer: Writer::start(&tools, Arc::default()).ok() });
     pins.settle();
     assert!(pins.trouble().expect("trouble").contains("not remembered"));
     std::fs::remove_file(&tools).expect("a file");
@@ -101,4 +101,26 @@ fn hashes_are_read_as_they_are_written() {
     for wrong in ["", "0", &"g".repeat(64), &"é".repeat(32)] {
         assert_eq!(file::from_hex(wrong), None, "{wrong}");
     }
+}
+
+#[test]
+fn what_is_not_remembered_is_told() {
+    let pinned = Pinned::new(&Arc::default(), "s");
+    let text = format!(r#"{{"tools":[{{"name":"{}"}}]}}"#, "n".repeat(LONGEST_NAME + 1));
+    let tools = list::items(text.as_bytes(), Span::new(0, text.len()), "tools");
+    assert!(!pinned.see(text.as_bytes(), &tools, false));
+    assert!(pinned.told(false)[0].contains("are not noticed"), "{:?}", pinned.told(false));
+}
+
+#[test]
+fn a_tool_that_flaps_is_a_change_each_time_and_one_line() {
+    let pinned = Pinned::new(&Arc::default(), "s");
+    see(&pinned, "Reads.");
+    for turn in 0..100 {
+        see(&pinned, "Sends.");
+        assert!(pinned.is_changed("t"), "{turn}");
+        see(&pinned, "Reads.");
+        assert!(!pinned.is_changed("t"), "{turn}");
+    }
+    assert_eq!(lock(&pinned.quiet).says("u", clock::millis()), Some(199), "one of 200 was said");
 }

@@ -42,7 +42,7 @@ pub enum Pin {
 /// Which answers of a server are kept, and how many.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cache {
-    /// Resources are kept for as long as the server's own `ttlMs` says.
+    /// Lists and resources are kept for as long as the server's own `ttlMs` says.
     pub hints: bool,
     /// Answers.
     pub entries: usize,

@@ -73,3 +73,26 @@ fn what_cannot_be_followed_is_said() {
 fn fragments_are_decoded() {
     assert_eq!(decoded("/a%20b/%7E1/%zz/%"), "/a b/~1/%zz/%");
 }
+
+#[test]
+fn what_multiplies_text_stays_within_its_budget() {
+    // Told to people alone: it costs nothing, however often it is referred to.
+    let long = "x".repeat(200 << 10);
+    let refers: Vec<Value> = (0..1000).map(|_| json!({"$ref": "#/$defs/a"})).collect();
+    let told = json!({"$defs": {"a": {"description": long, "type": "object"}}, "anyOf": refers});
+    assert!(expand(&told).expect("a tree").text < 100_000);
+    let held = json!({"$defs": {"a": {"const": long}}, "anyOf": refers});
+    let expanded = expand(&held);
+    assert!(expanded.is_err() || expanded.is_ok_and(|expanded| expanded.text <= TEXT));
+    // A validator keeps the whole way to each keyword.
+    let many: Map<String, Value> = (0..5000).map(|number| (number.to_string(), json!({"minLength": 1}))).collect();
+    let deep = json!({"properties": {"n".repeat(100 << 10): {"properties": many}}});
+    assert!(expand(&deep).expect_err("too much").contains("bytes"));
+}
+
+#[test]
+fn a_pattern_is_listed_once() {
+    let schema = json!({"properties": {"a": {"pattern": "^x"}, "b": {"pattern": "^x"}}, "patternProperties": {"^y": {}}, "enum": [{"pattern": "no"}]});
+    let patterns: Vec<String> = expand(&schema).expect("a tree").patterns.into_iter().collect();
+    assert_eq!(patterns, ["^x", "^y"]);
+}

@@ -1,0 +1,264 @@
+//! A list that a mirrored server answers, on its way to its client.
+//!
+//! Where nothing has to be taken out of it, it passes byte for byte, and the gate reads along. Where something has, the
+//! answer alone is written anew: events before it, their ids, and comments stay as they came.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
+use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::{flatten, sse};
+
+use super::lists::Sieve;
+use crate::answers::Reception;
+use crate::body::{Body, BodyError, Stream};
+use crate::message::Message;
+use crate::servers::http_reply::MAX_MESSAGE;
+
+/// Bytes of an answer that is read along. A longer one passes all the same.
+const READ_ALONG: usize = 16 << 20;
+
+/// What a list's answer meets on its way.
+pub struct Reader {
+    /// Gone once it has had its answer.
+    reception: Option<Box<Reception>>,
+    /// Takes out what the client may not use.
+    sieve: Option<Sieve>,
+}
+
+impl Reader {
+    /// What has to be done with a list.
+    pub fn new(reception: Option<Box<Reception>>, sieve: Option<Sieve>) -> Self {
+        Self { reception, sieve }
+    }
+
+    /// Whether the answer has to be written anew.
+    pub fn rewrites(&self) -> bool {
+        self.sieve.is_some()
+    }
+
+    /// The body on its way; `events` where it is a stream of them.
+    pub fn through(mut self, body: Body, events: bool) -> Body {
+        match body {
+            Body::Stream(inner) => Body::stream(Listed::new(inner, events, self)),
+            Body::Full(text) => {
+                let instead = if events {
+                    Form::new(true, self.rewrites()).take(&text, &mut self)
+                } else {
+                    self.message(text.clone())
+                };
+                match instead {
+                    Ok(instead) => Body::from(instead.unwrap_or(text)),
+                    Err(problem) => Body::stream(Broken(Some(problem))),
+                }
+            }
+            Body::Empty => Body::Empty,
+        }
+    }
+
+    /// What becomes of one message; `None` where it passes as it is.
+    pub fn message(&mut self, text: Bytes) -> Result<Option<Bytes>, BodyError> {
+        let message = match Message::parse(text) {
+            Ok(message) => message,
+            // What cannot be read may hide what the client may not see.
+            Err(problem) if self.rewrites() => return Err(BodyError::new(problem.to_string())),
+            Err(_) => return Ok(None),
+        };
+        if message.shape() != Shape::Response {
+            return Ok(None);
+        }
+        if let Some(reception) = self.reception.take() {
+            reception.answer(message.bytes.clone());
+        }
+        Ok(self.sieve.as_ref().map(|sieve| sieve.answer(&message)))
+    }
+
+    /// There will be no answer to read.
+    pub fn failed(&mut self) {
+        if let Some(reception) = self.reception.take() {
+            reception.refused();
+        }
+    }
+
+    /// The answer is too long to be read along.
+    fn give_up(&mut self) {
+        if let Some(reception) = self.reception.take() {
+            reception.unread();
+        }
+    }
+}
+
+/// How the body is read.
+enum Form {
+    /// One message, that passes as it is.
+    Json(BytesMut),
+    Events {
+        parser: sse::Parser,
+        /// What came since the last event's end; kept where it may have to be replaced.
+        held: BytesMut,
+        rewrites: bool,
+    },
+    /// It was too long, or nothing is left to be read.
+    Over,
+}
+
+impl Form {
+    fn new(events: bool, rewrites: bool) -> Self {
+        let longest = if rewrites { MAX_MESSAGE } else { READ_ALONG };
+        if events {
+            Self::Events { parser: sse::Parser::new(longest), held: BytesMut::new(), rewrites }
+        } else {
+            Self::Json(BytesMut::new())
+        }
+    }
+
+    /// Takes a piece. Gives back what passes instead of it, where it does not pass as it is.
+    fn take(&mut self, piece: &Bytes, reader: &mut Reader) -> Result<Option<Bytes>, BodyError> {
+        match self {
+            Self::Json(text) if text.len() + piece.len() <= READ_ALONG => text.extend_from_slice(piece),
+            Self::Events { parser, held, rewrites: true } => return rewritten(parser, held, piece, reader).map(Some),
+            Self::Events { parser, .. } => {
+                let mut rest = &piece[..];
+                loop {
+                    match parser.push(&mut rest) {
+                        Ok(Some(event)) if event.data.is_empty() => {}
+                        Ok(Some(event)) => drop(reader.message(event.data)),
+                        Ok(None) => break,
+                        Err(_) => reader.give_up(),
+                    }
+                }
+                if reader.reception.is_none() {
+                    *self = Self::Over;
+                }
+            }
+            Self::Json(_) => {
+                reader.give_up();
+                *self = Self::Over;
+            }
+            Self::Over => {}
+        }
+        Ok(None)
+    }
+
+    /// There is no more. What was no whole event is none.
+    fn finish(&mut self, reader: &mut Reader) {
+        if let Self::Json(text) = std::mem::replace(self, Self::Over) {
+            // One that cannot be read is the client's to judge.
+            drop(reader.message(text.freeze()));
+        }
+    }
+}
+
+fn rewritten(
+    parser: &mut sse::Parser,
+    held: &mut BytesMut,
+    piece: &[u8],
+    reader: &mut Reader,
+) -> Result<Bytes, BodyError> {
+    let (mut rest, mut out) = (piece, BytesMut::new());
+    loop {
+        let before = rest;
+        let event = parser.push(&mut rest).map_err(|problem| BodyError::new(problem.to_string()))?;
+        held.extend_from_slice(&before[..before.len() - rest.len()]);
+        let Some(event) = event else { break };
+        let instead = if event.data.is_empty() { None } else { reader.message(event.data.clone())? };
+        match instead {
+            Some(text) => {
+                comments(held).for_each(|comment| out.extend_from_slice(&[comment, b"\n\n"].concat()));
+                if let Some(retry) = event.retry {
+                    out.extend_from_slice(format!("retry: {retry}\n").as_bytes());
+                }
+                sse::write_event(&mut out, event.id.as_deref(), event.event.as_deref(), &flatten::flattened(&text));
+            }
+            None => out.extend_from_slice(held),
+        }
+        held.clear();
+    }
+    // Comments keep a stream alive, and must not wait for the next event.
+    if parser.is_between_events() {
+        out.extend_from_slice(held);
+        held.clear();
+    }
+    Ok(out.freeze())
+}
+
+/// Comments in what is replaced.
+fn comments(held: &[u8]) -> impl Iterator<Item = &[u8]> {
+    held.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| line.starts_with(b":"))
+}
+
+struct Listed {
+    inner: Stream,
+    form: Form,
+    reader: Reader,
+    /// Bytes to come, where that was said: whoever sends them does not ask for an end beyond.
+    left: Option<u64>,
+}
+
+impl Listed {
+    fn new(inner: Stream, events: bool, reader: Reader) -> Self {
+        let left = inner.size_hint().exact();
+        Self { form: Form::new(events, reader.rewrites()), inner, reader, left }
+    }
+
+    fn take(&mut self, data: &Bytes) -> Result<Option<Bytes>, BodyError> {
+        let instead = self.form.take(data, &mut self.reader)?;
+        self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+        if self.left == Some(0) || self.inner.is_end_stream() {
+            self.form.finish(&mut self.reader);
+        }
+        Ok(instead)
+    }
+}
+
+impl http_body::Body for Listed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        loop {
+            let polled = ready!(this.inner.as_mut().poll_frame(context));
+            let Some(Ok(frame)) = polled else {
+                match polled {
+                    None => this.form.finish(&mut this.reader),
+                    Some(_) => this.reader.failed(),
+                }
+                return Poll::Ready(polled);
+            };
+            let Some(data) = frame.data_ref() else { return Poll::Ready(Some(Ok(frame))) };
+            match this.take(data) {
+                Ok(None) => return Poll::Ready(Some(Ok(frame))),
+                // Nothing of it can pass yet.
+                Ok(Some(instead)) if instead.is_empty() => {}
+                Ok(Some(instead)) => return Poll::Ready(Some(Ok(Frame::data(instead)))),
+                Err(problem) => return Poll::Ready(Some(Err(problem))),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.reader.rewrites() { SizeHint::default() } else { self.inner.size_hint() }
+    }
+}
+
+/// An answer that came whole and cannot be passed.
+struct Broken(Option<BodyError>);
+
+impl http_body::Body for Broken {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(self.0.take().map(Err))
+    }
+}
