@@ -18,6 +18,7 @@ use super::past::Past;
 use super::row::{Ended, Kind, Row, server_of};
 use super::series::{Durations, Seen, Series, TICK_MS};
 use super::spent::Spent;
+use super::telling;
 use crate::call::Call;
 use crate::clock;
 use crate::identity::Client;
@@ -167,7 +168,10 @@ impl Desk {
     /// The stages know what the call is.
     pub fn learn(&self, call: &Call) {
         let Some(place) = call.place else { return };
-        self.places.change(place, |row| row.learn(call, self.server_name(call)));
+        self.places.change(place, |row| {
+            row.learn(call, self.server_name(call));
+            telling::began(call, row);
+        });
         self.places.stage(place, Stage::Limit);
     }
 
@@ -175,6 +179,13 @@ impl Desk {
     pub fn stage(&self, call: &Call, stage: Stage) {
         if let Some(place) = call.place {
             self.places.stage(place, stage);
+        }
+    }
+
+    /// A piece of a stream of events goes to the client.
+    pub fn heard(&self, call: &Call, events: &[u8]) {
+        if call.session.is_some() {
+            telling::heard(call, self.server_name(call).as_ref(), events);
         }
     }
 
@@ -201,6 +212,7 @@ impl Desk {
             spent: facts.spent,
             row,
         };
+        telling::ended(call, &ended);
         if ended.row.kind.is_call() {
             self.count(&ended);
         }

@@ -31,6 +31,7 @@ pub mod said;
 mod series;
 mod spent;
 mod tail;
+mod telling;
 
 use std::sync::{Arc, Mutex};
 
