@@ -320,7 +320,7 @@ async fn filter(call: &mut Call, server: &Arc<Server>, answer: Answer, list: Mcp
         return Ok(of_session(call, answer::json_answer(call.era, filtered)));
     }
     // In the form that the server chose.
-    let (events, response) = Events::open();
+    let (events, response) = Events::open(&call.core);
     // A client that is gone needs no answer.
     let _ = events.message(&filtered).await;
     Ok(of_session(call, response))

@@ -54,6 +54,11 @@ impl Upstream {
         self.server.waiting()
     }
 
+    /// Connections in use or idle, on all cores.
+    pub fn open_connections(&self) -> usize {
+        self.server.open_connections()
+    }
+
     /// The way in for a core.
     pub fn client(&self, core: usize) -> HttpClient {
         self.server.client(core)

@@ -59,6 +59,7 @@ pub(super) async fn follow(
             // Where nothing may be tried any more, what went wrong before says more.
             let Ok((endpoint, attempt)) = admit(server, &again) else { break };
             debug!(server = server.settings.name, number, "a call is tried once more");
+            server.endpoints.tries_again();
             let sent = way_in(core, server).send(again.outgoing(endpoint, &[again.body()])).await;
             last = settle(server, again.method, (endpoint, attempt), sent);
         }
