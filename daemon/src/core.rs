@@ -74,7 +74,7 @@ impl Core {
     #[must_use]
     pub fn new(index: usize, load: Arc<Load>, gate: Arc<Gate>) -> Self {
         let policy = RefCell::new(held(gate.policy.load_full()));
-        let desk = gate.ledger.desk();
+        let desk = gate.ledger.desk(&load);
         let (drain, running) = (Drain::default(), Running::default());
         Self { index, load, drain, gate, desk, running, encoders: Cell::new(0), policy }
     }

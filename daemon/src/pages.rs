@@ -1,4 +1,4 @@
-//! Pages of the gate's own: health and readiness, for probes and balancers.
+//! Pages of the gate's own: health, readiness and metrics, for probes, balancers and collectors.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::config::Settings;
 use crate::config::settings::Serve;
 use crate::observe::health::page::{self, Audience};
+use crate::observe::metrics;
 
 /// A page that needs no client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Page {
     Health,
     /// `/ready`
     Ready,
+    /// `/metrics`
+    Metrics,
 }
 
 impl Page {
@@ -23,25 +26,31 @@ impl Page {
     pub fn at(path: &str, serve: Serve, settings: &Settings) -> Option<Self> {
         match path {
             "/ready" if serve.ready => Some(Self::Ready),
+            "/metrics" if serve.metrics => Some(Self::Metrics),
             path if serve.health && path == settings.health.path => Some(Self::Health),
             _ => None,
         }
     }
 
     /// The answer.
-    pub fn answer(self, call: &Call) -> Response<Body> {
+    pub async fn answer(self, call: &Call) -> Response<Body> {
         let audience = if call.entrance.listener.serve.status { Audience::Internal } else { Audience::Public };
-        let (status, text) = match self {
-            Self::Health => page::health(&call.core.gate, audience),
-            Self::Ready => page::ready(&call.core.gate, audience),
-        };
-        json(status, text)
+        let gate = &call.core.gate;
+        match self {
+            Self::Health => own(page::health(gate, audience)),
+            Self::Ready => own(page::ready(gate, audience)),
+            Self::Metrics => metrics::answer(gate).await,
+        }
     }
 }
 
 /// Whether a page of the gate's own has this path, wherever it is served.
 pub fn is_page(path: &str, settings: &Settings) -> bool {
     matches!(path, "/ready" | "/metrics") || path == settings.health.path
+}
+
+fn own((status, text): (StatusCode, String)) -> Response<Body> {
+    json(status, text)
 }
 
 /// An answer that nobody keeps.

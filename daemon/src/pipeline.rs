@@ -93,7 +93,7 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
     let place = secure::check(call)?;
     match place {
         Place::Mcp => {}
-        Place::Page(page) => return Ok(page.answer(call)),
+        Place::Page(page) => return Ok(Box::pin(page.answer(call)).await),
         Place::Inquiry => return Box::pin(inquiry::answer(call, unread)).await,
     }
     // From here on it is known who is to blame, and whose session a session id must be.

@@ -56,6 +56,7 @@ fn sweep(core: &Rc<Core>) {
     }
     core.gate.sessions.tidy(|hosted, gone| overhear::unseen(core, hosted, gone));
     farewell::begin(core, ended);
+    core.gate.sessions.make_room();
     core.gate.sessions.save_uses();
     if let Some(state) = &policy.state {
         state.retry();

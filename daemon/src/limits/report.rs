@@ -11,6 +11,19 @@ use super::overrides::Unfit;
 use crate::clock;
 use crate::config::settings::{Counted, Measure};
 
+/// Calls that a limit refused.
+#[derive(Debug)]
+pub struct Rejections {
+    /// The limit's name.
+    pub name: String,
+    /// Where it stands, such as `tier.free`.
+    pub place: String,
+    /// What it is counted by.
+    pub per: String,
+    /// How many.
+    pub count: u64,
+}
+
 impl Limits {
     /// Every limit, with what it has counted.
     #[must_use]
@@ -34,6 +47,18 @@ impl Limits {
     /// As [`Limits::effective`].
     pub fn configured(&self, name: &str) -> Result<String, Unfit> {
         Ok(text(self.named(name)?.limit.measure))
+    }
+
+    /// Calls that each limit refused. Unlike [`Self::report`], it looks at no key.
+    #[must_use]
+    pub fn rejections(&self) -> Vec<Rejections> {
+        let rejections = |applied: &Applied| Rejections {
+            name: applied.limit.name.clone(),
+            place: applied.place.to_string(),
+            per: applied.limit.per.to_string(),
+            count: applied.tally.count(),
+        };
+        self.all().map(rejections).collect()
     }
 
     fn status(&self, applied: &Applied, now: u64) -> api::LimitStatus {

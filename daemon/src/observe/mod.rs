@@ -7,6 +7,7 @@ pub mod history;
 pub mod inquiry;
 pub mod ledger;
 pub mod logging;
+pub mod metrics;
 pub mod observed;
 mod own;
 pub mod panics;

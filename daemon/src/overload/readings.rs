@@ -36,7 +36,7 @@ impl Reader {
     /// All that is read once a second, where `threads` threads serve and `limit` bytes may be used.
     pub fn process(&mut self, threads: usize, limit: Option<u64>, lag: Duration) -> Process {
         let processors = self.processors(threads);
-        let (descriptors, descriptors_limit) = Self::descriptors().unwrap_or_default();
+        let (descriptors, descriptors_limit) = descriptors().unwrap_or_default();
         Process {
             cpu: self.cpu(processors),
             cpus: processors,
@@ -67,18 +67,6 @@ impl Reader {
     /// Bytes that may be used: `limit`, or what the group, or else the machine, has.
     fn memory_limit(&self, limit: Option<u64>) -> u64 {
         limit.or_else(|| self.group_memory()).unwrap_or_else(machine_memory)
-    }
-
-    /// Open descriptors, and how many may be open.
-    fn descriptors() -> Option<(u64, u64)> {
-        let limit = getrlimit(Resource::Nofile).current?;
-        // Since Linux 6.2 the folder's size is their number; before, it is 0.
-        let folder = "/proc/self/fd";
-        let open = match fs::metadata(folder).ok()?.len() {
-            0 => fs::read_dir(folder).ok()?.count() as u64,
-            open => open,
-        };
-        Some((open, limit))
     }
 
     fn group_memory(&self) -> Option<u64> {
@@ -123,7 +111,20 @@ pub fn lag(cores: &Cores) -> Duration {
     longest
 }
 
-fn cpu_time() -> Duration {
+/// Open descriptors of the process, and how many may be open.
+pub fn descriptors() -> Option<(u64, u64)> {
+    let limit = getrlimit(Resource::Nofile).current?;
+    // Since Linux 6.2 the folder's size is their number; before, it is 0.
+    let folder = "/proc/self/fd";
+    let open = match fs::metadata(folder).ok()?.len() {
+        0 => fs::read_dir(folder).ok()?.count() as u64,
+        open => open,
+    };
+    Some((open, limit))
+}
+
+/// Processor time of the process.
+pub fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
     Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))

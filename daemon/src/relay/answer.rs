@@ -45,7 +45,7 @@ pub async fn relay(
             return end.rescue(call, server, failure);
         }
     };
-    let (events, response) = Events::open();
+    let (events, response) = Events::open(&call.core);
     let lost = failure::in_stream(call, &call.message().id_bytes());
     let feed = Feed { era: call.era, course, events, end, lost };
     tokio::task::spawn_local(feed.run(first));

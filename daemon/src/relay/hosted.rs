@@ -4,8 +4,10 @@
 //! The gate greets, lists and answers pings by itself; what only a server can do goes over the
 //! session's leg to that server, which is opened by the first call that needs it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method as Http, Response, StatusCode};
@@ -26,6 +28,7 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
+use crate::observe::ledger::Stage;
 use crate::servers::exchange::{Exchange, cancelled};
 use crate::servers::leg::Leg;
 use crate::servers::{Server, eras};
@@ -137,7 +140,12 @@ pub async fn begin(
     server: &Arc<Server>,
     message: Message,
 ) -> Result<Course, Failure> {
-    let leg = leg(call, hosted, server).await?;
+    let opening = Cell::new(None);
+    let leg = leg_noted(call, hosted, server, &opening).await?;
+    if let Some(begun) = opening.get() {
+        call.times.connect = Instant::elapsed(&begun);
+        call.core.desk.stage(call, Stage::Server);
+    }
     let session = call.session.as_ref().map(|(session, _)| Arc::clone(session));
     if leg.era == Era::Modern {
         crossing::refuse_tasks(message.envelope.known_method, Era::Modern)?;
@@ -153,6 +161,7 @@ pub async fn begin(
         let leg = self::leg(call, hosted, server).await?;
         exchange = send(call, hosted, leg, &message).await?;
     }
+    call.times.connect += exchange.connect();
     Ok(Course::straight(&call.core, exchange, session))
 }
 
@@ -191,8 +200,20 @@ pub fn destination(call: &Call, message: Message) -> Result<(Arc<Server>, Messag
 }
 
 async fn leg(call: &Call, hosted: &Hosted, server: &Arc<Server>) -> Result<Leg, Failure> {
+    leg_noted(call, hosted, server, &Cell::default()).await
+}
+
+/// The same; `opening` is when it began to be opened, where it had to be.
+async fn leg_noted(
+    call: &Call,
+    hosted: &Hosted,
+    server: &Arc<Server>,
+    opening: &Cell<Option<Instant>>,
+) -> Result<Leg, Failure> {
     hosted
         .leg(server, async || {
+            opening.set(Some(Instant::now()));
+            call.core.desk.stage(call, Stage::Connect);
             if !eras::speaks(&call.core, server, Era::Legacy).await {
                 return server.modern_leg(&call.client().id, &hosted.declared.capabilities).await;
             }

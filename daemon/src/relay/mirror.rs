@@ -30,7 +30,7 @@ use crate::servers::http_call::{self, Conversation, Lines, Told};
 use crate::servers::http_reply::{HttpReply, undecodable};
 use crate::servers::leg::Leg;
 use crate::servers::readable::{self, Readable};
-use crate::sessions::{self, Bounds, Full, Mirrored};
+use crate::sessions::{self, About, Bounds, Full, Mirrored};
 use crate::stages::queue;
 
 /// Answer headers that concern the client.
@@ -297,6 +297,9 @@ pub async fn open(call: &Call, kind: sessions::Kind) -> Result<Arc<sessions::Ses
     let bounds = Bounds { all: daemon.max_sessions, per_client: daemon.max_sessions_per_client };
     let opened = call.core.gate.sessions.open(&call.client().id, &call.view().name, kind, bounds);
     let opened = opened.map_err(|full| no_room(full, bounds))?;
+    if let Some(message) = &call.message {
+        opened.session.introduce(About::of_initialize(message));
+    }
     if let Some(ended) = opened.ended {
         info!(client = %call.client().owner, ended = ?ended.id, "a session ends: its client has as many as it may");
         farewell::begin(&call.core, [ended]);

@@ -3,6 +3,7 @@
 //! Nothing is kept between requests but the legs, which are shared by the rules of `instances`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{Response, StatusCode};
 use toolgate_protocol::bridge::url;
@@ -20,6 +21,7 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
+use crate::observe::ledger::Stage;
 use crate::servers::leg::Leg;
 use crate::servers::{Server, eras};
 use crate::stages::queue;
@@ -96,8 +98,10 @@ async fn run_at(
         queue::admit(call, server).await?;
     }
     let course = if straight {
-        let leg = leg(call, server).await?;
-        Course::straight(&call.core, leg.call(&call.core, &message, &call.provenance()).await?, None)
+        let leg = leg_timed(call, server).await?;
+        let exchange = leg.call(&call.core, &message, &call.provenance()).await?;
+        call.times.connect += exchange.connect();
+        Course::straight(&call.core, exchange, None)
     } else {
         not_declined(&message)?;
         Course::Held(Box::new(Held::begin(call, server, &message).await?))
@@ -114,6 +118,19 @@ fn not_declined(message: &Message) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// The same leg, with what it took to have it: an instance may have to start.
+async fn leg_timed(call: &mut Call, server: &Arc<Server>) -> Result<Leg, Failure> {
+    if server.http().is_some() {
+        return leg(call, server).await;
+    }
+    let asked = Instant::now();
+    call.core.desk.stage(call, Stage::Connect);
+    let leg = leg(call, server).await?;
+    call.times.connect = asked.elapsed();
+    call.core.desk.stage(call, Stage::Server);
+    Ok(leg)
 }
 
 /// The leg for a client's modern calls to a server.

@@ -4,6 +4,7 @@
 //! [`resumable`] stream that reads a line of its session, which goes on without it.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,6 +19,8 @@ use toolgate_protocol::{flatten, sse};
 
 use crate::body::{Body, BodyError};
 use crate::call::Call;
+use crate::clock;
+use crate::core::Core;
 use crate::sessions::{Busy, Reading};
 
 /// Events that a client may have unread before whoever feeds it has to wait.
@@ -44,7 +47,8 @@ pub fn of_events(body: Body) -> Response<Body> {
 pub fn resumable(call: &Call, reading: Reading, primed: bool) -> Response<Body> {
     // A session with a client that listens does not idle.
     let busy = call.session.as_ref().map(|(session, _)| session.enter());
-    of_events(Body::stream(Read { reading, primed, quiet: Box::pin(sleep(KEEP_ALIVE)), _busy: busy }))
+    let core = Rc::clone(&call.core);
+    of_events(Body::stream(Read { core, reading, primed, quiet: Box::pin(sleep(KEEP_ALIVE)), _busy: busy }))
 }
 
 /// The feeding end of a stream.
@@ -54,8 +58,8 @@ pub struct Events {
     room: Arc<Semaphore>,
 }
 
-/// An event and the room that it takes until it is on its way.
-type Said = (Bytes, OwnedSemaphorePermit);
+/// An event, when it was said by our clock, and the room that it takes until it is on its way.
+type Said = (Bytes, u64, OwnedSemaphorePermit);
 
 /// A stream's client is gone.
 #[derive(Debug)]
@@ -63,9 +67,10 @@ pub struct Gone;
 
 impl Events {
     /// A response whose body is the stream, and the end that feeds it.
-    pub fn open() -> (Self, Response<Body>) {
+    pub fn open(core: &Rc<Core>) -> (Self, Response<Body>) {
         let (sender, receiver) = mpsc::channel(BUFFER);
-        (Self { sender, room: Arc::new(Semaphore::new(BUFFER_BYTES as usize)) }, of_events(Body::stream(Fed(receiver))))
+        let fed = Fed { core: Rc::clone(core), receiver };
+        (Self { sender, room: Arc::new(Semaphore::new(BUFFER_BYTES as usize)) }, of_events(Body::stream(fed)))
     }
 
     /// Sends one message as an event. Its line ends become spaces: an event cannot tell CR from LF,
@@ -82,12 +87,13 @@ impl Events {
     }
 
     async fn say(&self, text: Bytes) -> Result<(), Gone> {
+        let said = clock::nanos();
         let share = u32::try_from(text.len()).unwrap_or(u32::MAX).min(BUFFER_BYTES);
         let room = tokio::select! {
             room = Arc::clone(&self.room).acquire_many_owned(share) => room.map_err(|_| Gone)?,
             () = self.gone() => return Err(Gone),
         };
-        self.sender.send((text, room)).await.map_err(|_| Gone)
+        self.sender.send((text, said, room)).await.map_err(|_| Gone)
     }
 
     /// Waits until the client is gone.
@@ -96,7 +102,10 @@ impl Events {
     }
 }
 
-struct Fed(mpsc::Receiver<Said>);
+struct Fed {
+    core: Rc<Core>,
+    receiver: mpsc::Receiver<Said>,
+}
 
 impl http_body::Body for Fed {
     type Data = Bytes;
@@ -106,12 +115,19 @@ impl http_body::Body for Fed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.0.poll_recv(context).map(|next| next.map(|(bytes, _)| Ok(Frame::data(bytes))))
+        let this = &mut *self;
+        this.receiver.poll_recv(context).map(|next| {
+            next.map(|(bytes, said, _)| {
+                this.core.desk.streamed(said);
+                Ok(Frame::data(bytes))
+            })
+        })
     }
 }
 
 /// A line on its way to its client.
 struct Read {
+    core: Rc<Core>,
     reading: Reading,
     /// The event that begins it is still to be sent.
     primed: bool,
@@ -150,7 +166,8 @@ impl http_body::Body for Read {
         match this.reading.poll_next(context) {
             Poll::Ready(Some(event)) => {
                 this.rest();
-                Poll::Ready(Some(Ok(Frame::data(event))))
+                this.core.desk.streamed(event.said);
+                Poll::Ready(Some(Ok(Frame::data(event.text))))
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending if this.is_quiet(context) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(COMMENT))))),

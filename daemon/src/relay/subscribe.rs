@@ -67,7 +67,7 @@ pub async fn listen(call: &mut Call) -> Result<Response<Body>, Failure> {
     let merged = call.view().single().is_none();
     let (ears, missing) = opened(call, &message, &wanted, merged).await?;
     let granted = granted(&ears, merged);
-    let (events, response) = Events::open();
+    let (events, response) = Events::open(&call.core);
     let id = message.id_bytes();
     tokio::task::spawn_local(async move {
         // A client that is gone needs nothing more.

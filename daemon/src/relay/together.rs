@@ -4,6 +4,7 @@
 //! answer, so it cannot wait for an array. Each request is answered once, whatever becomes of its call.
 
 use std::pin::pin;
+use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use http::Response;
@@ -21,6 +22,7 @@ use super::answer;
 use super::stream::{Events, KEEP_ALIVE};
 use crate::body::Body;
 use crate::call::Call;
+use crate::core::Core;
 use crate::failure::{self, Failure, InStream, Kind};
 use crate::message::Message;
 use crate::pipeline;
@@ -115,6 +117,7 @@ fn unanswered() -> Failure {
 
 /// The answer to a batch from what comes of its requests; `None` where there was none to answer.
 pub async fn answer(
+    core: &Rc<Core>,
     mut answers: Answers,
     mut heard: mpsc::Receiver<Said>,
     running: JoinSet<()>,
@@ -130,7 +133,7 @@ pub async fn answer(
             Said::Related(text) => Some(text),
         };
         if related.is_some() || (kept > KEPT && answers.missing() > 0) {
-            let (events, response) = Events::open();
+            let (events, response) = Events::open(core);
             let stream = Stream { heard, _running: running, events };
             tokio::task::spawn_local(stream.run(answers, related));
             return Some(response);

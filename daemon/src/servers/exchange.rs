@@ -98,6 +98,14 @@ impl Exchange {
         }
     }
 
+    /// What it took to get a connection for it; an instance's was had before.
+    pub fn connect(&self) -> Duration {
+        match &self.source {
+            Source::Http(reply) => reply.connect(),
+            Source::Stdio(_) => Duration::ZERO,
+        }
+    }
+
     fn new(leg: Leg, request: &Message, source: Source) -> Self {
         let id = request.id_bytes();
         let token = request.envelope.progress_token.map(|span| request.bytes.slice_ref(span.of(&request.bytes)));

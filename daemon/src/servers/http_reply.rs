@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
@@ -31,6 +32,7 @@ pub struct HttpReply {
     session: Option<HeaderValue>,
     endpoint: usize,
     attempt: Option<Box<Attempt>>,
+    connect: Duration,
     body: Readable,
     form: Form,
 }
@@ -62,9 +64,9 @@ impl HttpReply {
             Form::Other
         };
         let session = answer.headers.get("mcp-session-id").and_then(|value| HeaderValue::from_bytes(value).ok());
-        let Answer { status, endpoint, attempt, .. } = answer;
+        let Answer { status, endpoint, attempt, timing, .. } = answer;
         let body = Readable::new(&answer.headers, answer.body).map_err(|problem| undecodable(server, problem))?;
-        Ok(Self { server: Arc::clone(server), status, session, endpoint, attempt, body, form })
+        Ok(Self { server: Arc::clone(server), status, session, endpoint, attempt, connect: timing.connect, body, form })
     }
 
     /// The same, where a body of any other type is taken for one message.
@@ -84,6 +86,11 @@ impl HttpReply {
     /// Which endpoint has answered.
     pub fn endpoint(&self) -> usize {
         self.endpoint
+    }
+
+    /// What it took to get a connection.
+    pub fn connect(&self) -> Duration {
+        self.connect
     }
 
     /// What is to be told how the answer ends, for whoever reads it.

@@ -61,6 +61,7 @@ pub(super) async fn follow(
             debug!(server = server.settings.name, number, "a call is tried once more");
             // With its connection: nobody waits for one and holds another.
             drop(last);
+            server.endpoints.tries_again();
             let sent = way_in(core, server).send(again.outgoing(endpoint, &[again.body()])).await;
             last = settle(server, again.method, (endpoint, attempt), sent);
         }

@@ -181,6 +181,13 @@ impl Hosted {
         }
     }
 
+    /// Servers that it has called.
+    pub fn servers(&self) -> Vec<String> {
+        let mut servers: Vec<_> = lock(&self.legs).keys().cloned().collect();
+        servers.sort();
+        servers
+    }
+
     /// Whether it is a view of several servers, which offers names of its own.
     pub fn is_merged(&self) -> bool {
         self.merged

@@ -50,6 +50,8 @@ impl Tally {
 struct Event {
     text: Bytes,
     message_at: usize,
+    /// When, by our clock, in nanoseconds.
+    said: u64,
 }
 
 impl Event {
@@ -60,7 +62,7 @@ impl Event {
         let mut text = BytesMut::with_capacity(message.len() + id.len() + 32);
         sse::write_event(&mut text, Some(&id), None, &flatten::flattened(message));
         let message_at = text.len() - message.len() - 2;
-        Self { text: text.freeze(), message_at }
+        Self { text: text.freeze(), message_at, said: clock::nanos() }
     }
 
     /// The message, without the event's end.
@@ -262,7 +264,7 @@ impl Line {
         // The earlier reader finds that it is replaced; who says something may have room now, or none.
         state.wake();
         drop(state);
-        Ok(Reading { line: Arc::clone(self), reader })
+        Ok(Reading { line: Arc::clone(self), reader, since: clock::nanos() })
     }
 
     /// Changes the stream, wakes whom it concerns, and counts.
@@ -311,11 +313,21 @@ impl fmt::Debug for Line {
     }
 }
 
+/// An event on its way.
+#[derive(Debug)]
+pub struct Handed {
+    /// As it is written.
+    pub text: Bytes,
+    /// When it was said, or its reader began to read, whichever was later; by our clock, in nanoseconds.
+    pub said: u64,
+}
+
 /// A client's connection to a line.
 #[derive(Debug)]
 pub struct Reading {
     line: Arc<Line>,
     reader: u64,
+    since: u64,
 }
 
 impl Reading {
@@ -329,8 +341,8 @@ impl Reading {
         text.freeze()
     }
 
-    /// The next event as it is written; `None` when there will be none for this reader.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    /// The next event; `None` when there will be none for this reader.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Handed>> {
         let mut state = self.line.lock();
         match state.stream.next(self.reader) {
             Next::Event(event) => {
@@ -338,7 +350,7 @@ impl Reading {
                 if let Some(sayer) = state.sayer.take() {
                     sayer.wake();
                 }
-                Poll::Ready(Some(event.text))
+                Poll::Ready(Some(Handed { text: event.text, said: event.said.max(self.since) }))
             }
             Next::Over | Next::Replaced => Poll::Ready(None),
             Next::Wait => {

@@ -3,21 +3,24 @@
 //!
 //! The kinds of sessions and their guards are here; the table that finds them stands beside it.
 
+mod about;
 mod clients;
 mod handle;
 mod hosted;
 mod line;
 mod outbox;
+pub mod story;
 mod streams;
 mod table;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use aws_lc_rs::digest;
 use http::HeaderValue;
 
+pub use about::About;
 pub use handle::Handle;
 pub use hosted::{Answerer, Asked, CHANGE_GAP, Hosted, Outward, Place, Running};
 pub use line::{Line, NoRoom, Reading};
@@ -30,6 +33,7 @@ use crate::lock::lock;
 use crate::servers::Server;
 use crate::state::Record;
 use crate::state::entry::{self, Entry};
+use story::Story;
 
 /// 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,6 +103,11 @@ pub struct Session {
     pub view: String,
     /// How it is served.
     pub kind: Kind,
+    /// What went on in it.
+    pub story: Story,
+    /// When it was opened, by our clock.
+    opened: u64,
+    about: OnceLock<About>,
     /// By our clock; see [`clock::millis_since`] for one of an earlier process.
     last_used: AtomicU64,
     busy: AtomicUsize,
@@ -142,6 +151,35 @@ impl Session {
             Kind::Hosted(hosted) => Some(hosted),
             Kind::Mirrored(_) => None,
         }
+    }
+
+    /// Says who its client is, where the session itself does not know.
+    pub fn introduce(&self, about: About) {
+        drop(self.about.set(about));
+    }
+
+    /// Who its client is, as far as is known: what a mirrored session of an earlier process was told is not kept.
+    pub fn about(&self) -> &About {
+        self.about
+            .get_or_init(|| self.hosted().map(|hosted| About::of_initialize(&hosted.initialize)).unwrap_or_default())
+    }
+
+    /// The revision that is spoken in it.
+    pub fn protocol(&self) -> &str {
+        self.hosted().map_or(&self.about().protocol, |hosted| hosted.revision.as_str())
+    }
+
+    /// Servers that have a part in it.
+    pub fn servers(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Mirrored(mirrored) => vec![mirrored.server.settings.name.clone()],
+            Kind::Hosted(hosted) => hosted.servers(),
+        }
+    }
+
+    /// Milliseconds since it was opened, or taken over.
+    pub fn age_millis(&self) -> u64 {
+        clock::millis_since(self.opened)
     }
 
     /// Milliseconds without a call or stream.

@@ -105,7 +105,7 @@ mod tests {
 
     async fn next(reading: &mut Reading) -> Option<String> {
         let text = poll_fn(|context| reading.poll_next(context)).await?;
-        let text = String::from_utf8(text.to_vec()).unwrap();
+        let text = String::from_utf8(text.text.to_vec()).unwrap();
         Some(text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap().to_owned())
     }
 

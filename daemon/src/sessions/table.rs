@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use http::HeaderValue;
 
 use super::clients::{Clients, Refused};
+use super::story::{self, Event, Room, Story};
 use super::{Handle, Hosted, Kind, Session, SessionId};
 use crate::lock::lock;
 
@@ -36,6 +37,10 @@ pub struct Table {
     young: u64,
     /// Where sessions outlive the process.
     state: Option<Arc<State>>,
+    /// For what went on in them.
+    room: Arc<Room>,
+    /// Sessions that were opened.
+    opened: AtomicU64,
 }
 
 /// A session of an earlier process.
@@ -88,6 +93,8 @@ impl Default for Table {
             count: AtomicUsize::new(0),
             young: YOUNG,
             state: None,
+            room: Arc::default(),
+            opened: AtomicU64::new(0),
         }
     }
 }
@@ -110,6 +117,7 @@ impl Table {
             return Err(Full::Client);
         };
         let earlier = Earlier { id, client: Arc::clone(client), view: view.to_owned(), kind, idle: 0 };
+        self.opened.fetch_add(1, Ordering::Relaxed);
         Ok(Opened { session: self.add(earlier), ended })
     }
 
@@ -130,6 +138,9 @@ impl Table {
             client,
             view,
             kind,
+            story: Story::new(&self.room),
+            opened: clock::millis().wrapping_sub(idle),
+            about: OnceLock::new(),
             last_used: AtomicU64::new(clock::millis().wrapping_sub(idle)),
             busy: AtomicUsize::new(0),
             record: self.state.as_ref().map(Record::new),
@@ -138,6 +149,7 @@ impl Table {
         if let Kind::Hosted(hosted) = &session.kind {
             hosted.belong_to(&session);
         }
+        session.story.tell(Event::now(story::Kind::Opened));
         session.save();
         self.shard(id).insert(id, Arc::clone(&session));
         session
@@ -172,6 +184,34 @@ impl Table {
             hosted.end();
         }
         Some(session)
+    }
+
+    /// Sessions that clients have opened since the process began.
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Makes room for what goes on in sessions: those that idled for longest forget most of it.
+    pub fn make_room(&self) {
+        if !self.room.is_tight() {
+            return;
+        }
+        let mut by_idleness = Vec::with_capacity(self.len());
+        for shard in &self.shards {
+            by_idleness.extend(lock(shard).values().map(|session| (session.idle_millis(), Arc::clone(session))));
+        }
+        by_idleness.sort_by_key(|(idle, _)| std::cmp::Reverse(*idle));
+        for (_, session) in by_idleness {
+            if !self.room.is_tight() {
+                return;
+            }
+            session.story.shrink();
+        }
+    }
+
+    /// Bytes that is kept of what went on in sessions.
+    pub fn story_bytes(&self) -> usize {
+        self.room.used()
     }
 
     /// Sessions open now.

@@ -64,7 +64,7 @@ pub async fn serve(call: &mut Call, body: Bytes) -> Result<Response<Body>, Failu
         }
     }
     drop(said);
-    let answered = together::answer(answers, heard, running).await;
+    let answered = together::answer(&call.core, answers, heard, running).await;
     Ok(answered.or(refused).unwrap_or_else(accepted))
 }
 

@@ -120,6 +120,9 @@ impl Entry {
     fn saw(&mut self, data: &[u8], events: bool) {
         self.bytes += data.len() as u64;
         self.is_error |= if events { said::has_error(data) } else { said::is_error(data) };
+        if events {
+            self.call.core.desk.heard(&self.call, data);
+        }
     }
 
     fn write(&self, facts: &Facts<'_>) {

@@ -125,6 +125,7 @@ fn servers(second: u64) -> Vec<ServerRow> {
         .map(|(seed, (name, state, transport, rate, errors, base))| {
             let mut row = ServerRow {
                 status: ServerStatus {
+                    connections: None,
                     name: name.into(),
                     state,
                     reason: None,
@@ -208,6 +209,7 @@ fn dress(row: &mut ServerRow, second: u64) {
 
 fn endpoint(url: &str, in_flight: u64, sessions: u64) -> EndpointStatus {
     EndpointStatus {
+        connections: Some(4),
         url: Some(url.into()),
         mode: EndpointMode::Ready,
         trouble: None,
@@ -263,6 +265,7 @@ fn overview(second: u64, at_ms: u64) -> Overview {
     total.in_flight = all.iter().map(|row| row.status.in_flight).sum();
     Overview {
         status: Status {
+            server_connections: Some(PoolStatus { open: 96, max: 500, waiting: 0 }),
             instance: "4f1c9a27".into(),
             version: "0.1.0".into(),
             revision: 12,
@@ -499,6 +502,7 @@ fn sessions(second: u64) -> Sessions {
 fn limits(at_ms: u64) -> LimitsView {
     let limit =
         |name: &str, place: &str, per: &str, configured: &str, capacity: u64, used: u64, rejected: u64| LimitStatus {
+            forgotten: 0,
             name: name.into(),
             place: place.into(),
             per: per.into(),
@@ -586,6 +590,7 @@ fn queues() -> Queues {
     });
     Queues {
         servers: vec![QueueStatus {
+            held_back: 0,
             server: "search".into(),
             in_flight: 71,
             cap: 100,

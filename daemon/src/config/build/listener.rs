@@ -46,7 +46,6 @@ pub(super) fn listener(entry: &Entry, table: &Table, state_dir: &Path, context: 
     let local = addresses.iter().all(|address| address.ip().is_loopback());
     check_plain(entry, section, local, context);
     check_exposure(section, serve, local, context);
-    check_served(section, serve, context);
     proxies::check(entry, section, context);
     Listener {
         name: entry.key.clone(),
@@ -142,18 +141,6 @@ fn check_plain(entry: &Entry, section: Section<'_>, local: bool, context: &mut C
             redirect.place,
             "a listener with TLS cannot redirect to itself",
             "write `redirect_to_https` on a listener of its own, such as on port 80",
-        );
-    }
-}
-
-/// Words that are known and not served yet: better said than found out.
-fn check_served(section: Section<'_>, serve: Serve, context: &mut Context<'_>) {
-    if let Some(node) = section.written("serve").filter(|_| serve.metrics) {
-        context.warning(
-            "no-effect",
-            node.place,
-            "`metrics` are not served by this version",
-            "the word may stay; do not rely on it yet",
         );
     }
 }

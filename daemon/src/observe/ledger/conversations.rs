@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use toolgate_admin_api::{SessionDetail, SessionRow};
+use toolgate_admin_api::{SessionDetail, SessionEvent, SessionRow};
 
 use super::row::Kind;
 use crate::gate::Gate;
 use crate::observe::Shown;
+use crate::sessions::story::Event;
 use crate::sessions::{Handle, Session};
 
 /// What runs in a session.
@@ -31,7 +32,9 @@ pub fn session(gate: &Gate, handle: &str) -> Option<SessionDetail> {
     let mut found = None;
     gate.sessions.look(|session| {
         if session.handle.to_string() == handle {
-            found = Some(SessionDetail { row: row(session, None), ..SessionDetail::default() });
+            let (events, forgotten) = session.story.events();
+            found =
+                Some(SessionDetail { row: row(session, None), events: events.iter().map(event).collect(), forgotten });
         }
     });
     let mut detail = found?;
@@ -59,13 +62,35 @@ fn running(gate: &Gate) -> HashMap<Handle, Running> {
 
 fn row(session: &Session, running: Option<&Running>) -> SessionRow {
     let running = running.copied().unwrap_or_default();
+    let totals = session.story.totals();
     SessionRow {
         id: session.handle.to_string(),
         client: Shown(&session.client).to_string(),
         view: session.view.clone(),
+        servers: session.servers(),
+        protocol: session.protocol().to_owned(),
+        agent: session.about().agent.clone(),
+        age_seconds: session.age_millis() / 1000,
         idle_seconds: session.idle_millis() / 1000,
         in_flight: running.calls,
         streams: running.streams,
-        ..SessionRow::default()
+        bytes_in: totals.bytes_in,
+        bytes_out: totals.bytes_out,
+        calls: totals.calls,
+        errors: totals.errors,
+        last: Shown(format!("{} {}", totals.last.0, totals.last.1).trim()).to_string(),
+    }
+}
+
+fn event(event: &Event) -> SessionEvent {
+    SessionEvent {
+        at_ms: event.at_ms,
+        call: event.call.map(|call| call.to_string()).unwrap_or_default(),
+        kind: event.kind.word().to_owned(),
+        server: event.server.as_deref().unwrap_or_default().to_owned(),
+        method: Shown(&event.method).to_string(),
+        name: Shown(&event.name).to_string(),
+        detail: Shown(&event.detail).to_string(),
+        took_us: event.took_us,
     }
 }

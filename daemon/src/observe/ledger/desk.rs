@@ -16,10 +16,13 @@ use super::live::{Live, Places, Stage};
 use super::outcome::Outcome;
 use super::past::Past;
 use super::row::{Ended, Kind, Row, server_of};
+use super::said;
 use super::series::{Durations, Seen, Series, TICK_MS};
 use super::spent::Spent;
+use super::telling;
 use crate::call::Call;
 use crate::clock;
+use crate::core::Load;
 use crate::identity::Client;
 use crate::lock::lock;
 
@@ -49,6 +52,12 @@ pub(super) struct Shelf {
     pub(super) routes: Shown<RoutePage>,
     pub(super) requests: Shown<RequestPage>,
     pub(super) resources: Shown<ResourcePage>,
+    /// Events that went to clients on streams.
+    pub(super) events: Count,
+    /// How long each was on its way through the gate.
+    pub(super) latency: Durations,
+    /// Connections of clients.
+    pub(super) load: Arc<Load>,
     pub(super) live: Live,
     pub(super) past: Mutex<Past>,
 }
@@ -108,8 +117,9 @@ pub(super) struct ResourcePage {
 }
 
 impl Shelf {
-    pub(super) fn new() -> Self {
-        Self { methods: (0..=Method::all().count()).map(|_| OnceLock::new()).collect(), ..Self::default() }
+    pub(super) fn new(load: Arc<Load>) -> Self {
+        let methods = (0..=Method::all().count()).map(|_| OnceLock::new()).collect();
+        Self { methods, load, ..Self::default() }
     }
 }
 
@@ -167,7 +177,10 @@ impl Desk {
     /// The stages know what the call is.
     pub fn learn(&self, call: &Call) {
         let Some(place) = call.place else { return };
-        self.places.change(place, |row| row.learn(call, self.server_name(call)));
+        self.places.change(place, |row| {
+            row.learn(call, self.server_name(call));
+            telling::began(call, row);
+        });
         self.places.stage(place, Stage::Limit);
     }
 
@@ -175,6 +188,19 @@ impl Desk {
     pub fn stage(&self, call: &Call, stage: Stage) {
         if let Some(place) = call.place {
             self.places.stage(place, stage);
+        }
+    }
+
+    /// An event goes to a client that was said at this time of our clock, in nanoseconds.
+    pub fn streamed(&self, said: u64) {
+        self.shelf.latency.add(clock::nanos().saturating_sub(said) / 1_000);
+    }
+
+    /// A piece of a stream of events goes to the client.
+    pub fn heard(&self, call: &Call, events: &[u8]) {
+        self.shelf.events.add(said::messages(events).count() as u64);
+        if call.session.is_some() {
+            telling::heard(call, self.server_name(call).as_ref(), events);
         }
     }
 
@@ -201,6 +227,7 @@ impl Desk {
             spent: facts.spent,
             row,
         };
+        telling::ended(call, &ended);
         if ended.row.kind.is_call() {
             self.count(&ended);
         }

@@ -31,6 +31,8 @@ pub mod said;
 mod series;
 mod spent;
 mod tail;
+mod telling;
+mod totals;
 
 use std::sync::{Arc, Mutex};
 
@@ -42,6 +44,7 @@ pub use row::server_of;
 pub use spent::Spent;
 pub use tail::{Filter, Tail};
 
+use crate::core::Load;
 use crate::lock::lock;
 use desk::Shelf;
 use tail::Tails;
@@ -51,13 +54,15 @@ use tail::Tails;
 pub struct Ledger {
     shelves: Mutex<Vec<Arc<Shelf>>>,
     tails: Tails,
+    /// Whoever makes metrics; the others wait.
+    scrape: tokio::sync::Mutex<()>,
 }
 
 impl Ledger {
     /// The side of one more core.
     #[must_use]
-    pub fn desk(self: &Arc<Self>) -> Desk {
-        let shelf = Arc::new(Shelf::new());
+    pub fn desk(self: &Arc<Self>, load: &Arc<Load>) -> Desk {
+        let shelf = Arc::new(Shelf::new(Arc::clone(load)));
         lock(&self.shelves).push(Arc::clone(&shelf));
         Desk::new(self, shelf)
     }
@@ -65,6 +70,12 @@ impl Ledger {
     /// Shows calls that fit as they end, until the returned value is dropped; `None` where too many watch already.
     pub fn subscribe(&self, filter: Filter) -> Option<Tail> {
         self.tails.subscribe(filter)
+    }
+
+    /// Has its caller make metrics, one after the other: it is work that must not multiply.
+    pub async fn scrape<T: Send + 'static>(&self, make: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let _turn = self.scrape.lock().await;
+        tokio::task::spawn_blocking(make).await.ok()
     }
 
     fn shelves(&self) -> Vec<Arc<Shelf>> {

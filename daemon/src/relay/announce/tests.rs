@@ -30,7 +30,7 @@ fn a_reader_that_lagged_hears_of_all_lists_and_of_the_one_that_it_was_told_of_la
         let mut heard = Vec::new();
         for _ in 0..4 {
             let event = timeout(Duration::from_secs(20), poll_fn(|context| reading.poll_next(context))).await;
-            let text = String::from_utf8(event.expect("an announcement").unwrap().to_vec()).unwrap();
+            let text = String::from_utf8(event.expect("an announcement").unwrap().text.to_vec()).unwrap();
             let is_about = |list: &List| text.contains(list.method().as_str());
             heard.push(List::ALL.into_iter().find(is_about).expect("a list"));
         }

@@ -54,6 +54,8 @@ pub struct Endpoints {
     retried: AtomicBool,
     /// Choices made: the place in the sequence of chance.
     choices: AtomicU64,
+    /// Tries beyond the first.
+    retries: AtomicU64,
     /// What further tries may cost.
     pub budget: Budget,
 }
@@ -71,10 +73,21 @@ impl Endpoints {
             watched: AtomicBool::new(false),
             retried: AtomicBool::new(false),
             choices: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
             budget: Budget::default(),
         };
         endpoints.follow(settings);
         endpoints
+    }
+
+    /// A call is tried once more.
+    pub fn tries_again(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tries of calls beyond the first.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     /// Goes on under other rules and weights.

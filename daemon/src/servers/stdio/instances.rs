@@ -231,6 +231,11 @@ impl Instances {
         matches!(self.means, Means::Socket { .. })
     }
 
+    /// Instances that were started, or taken over, since the server is there.
+    pub fn started(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
     /// Instances that run.
     pub fn count(&self) -> usize {
         self.lock().values().filter(|slot| !slot.link.is_ended()).count()

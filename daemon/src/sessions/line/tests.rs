@@ -12,7 +12,7 @@ fn line() -> Arc<Line> {
 fn now(reading: &mut Reading) -> Option<String> {
     let mut context = Context::from_waker(Waker::noop());
     match reading.poll_next(&mut context) {
-        Poll::Ready(event) => Some(String::from_utf8(event?.to_vec()).unwrap()),
+        Poll::Ready(event) => Some(String::from_utf8(event?.text.to_vec()).unwrap()),
         Poll::Pending => None,
     }
 }

@@ -1,0 +1,286 @@
+//! What went on in a session: a ring of events, and what its calls add up to.
+//!
+//! The ledger writes as calls begin and end, and as servers speak; the admin sockets read. A ring grows on demand up to
+//! [`EVENTS`]; all of them together stay below [`ROOM`], for which the sweep shrinks those of the sessions that idled
+//! for longest.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::call::CallId;
+use crate::clock;
+use crate::lock::lock;
+
+/// Events of one session.
+const EVENTS: usize = 1_000;
+/// Bytes that the events of all sessions may take.
+const ROOM: usize = 64 << 20;
+/// Events older than this are not told, in milliseconds.
+const MEMORY: u64 = 24 * 3_600_000;
+/// Events that a session keeps whose ring is shrunk.
+const SHRUNK: usize = 8;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The session was opened, or taken over from an earlier process.
+    Opened,
+    /// Its client asked for something.
+    Request,
+    /// It was answered.
+    Answer,
+    /// It failed, or was refused.
+    Error,
+    /// One side told the other something.
+    Notification,
+    /// A server asked the client for something.
+    Asked,
+    /// A server told how far it is.
+    Progress,
+    /// The client began to listen, or stopped.
+    Stream,
+}
+
+impl Kind {
+    /// As the admin sockets say it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Request => "request",
+            Self::Answer => "answer",
+            Self::Error => "error",
+            Self::Notification => "notification",
+            Self::Asked => "asked",
+            Self::Progress => "progress",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+/// One thing that happened. Those of the same call belong together.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// In milliseconds since 1970.
+    pub at_ms: u64,
+    /// What.
+    pub kind: Kind,
+    /// The call that it is of.
+    pub call: Option<CallId>,
+    /// The server.
+    pub server: Option<Arc<str>>,
+    /// The method.
+    pub method: Cow<'static, str>,
+    /// The tool, prompt or resource.
+    pub name: Box<str>,
+    /// What else there is to say.
+    pub detail: Cow<'static, str>,
+    /// Microseconds that it took.
+    pub took_us: u64,
+}
+
+impl Event {
+    /// Something that happens now.
+    pub fn now(kind: Kind) -> Self {
+        Self {
+            at_ms: clock::unix_millis(),
+            kind,
+            call: None,
+            server: None,
+            method: Cow::Borrowed(""),
+            name: Box::default(),
+            detail: Cow::Borrowed(""),
+            took_us: 0,
+        }
+    }
+
+    /// Bytes beyond its place in the ring.
+    fn texts(&self) -> usize {
+        let owned = |text: &Cow<'static, str>| if let Cow::Owned(text) = text { text.len() } else { 0 };
+        self.name.len() + owned(&self.method) + owned(&self.detail)
+    }
+}
+
+/// Room that all rings share.
+#[derive(Debug)]
+pub struct Room {
+    used: AtomicUsize,
+    max: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { used: AtomicUsize::new(0), max: ROOM }
+    }
+}
+
+impl Room {
+    /// Bytes that all events take.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn is_full(&self) -> bool {
+        self.used() > self.max
+    }
+
+    /// Whether rings should shrink, so that none is in the way of a busy session.
+    pub fn is_tight(&self) -> bool {
+        self.used() > self.max / 8 * 7
+    }
+}
+
+/// What a session's calls add up to.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    /// Requests that ended.
+    pub calls: u64,
+    /// Of these, those that failed or were refused.
+    pub errors: u64,
+    /// Bytes of requests.
+    pub bytes_in: u64,
+    /// Bytes of answers.
+    pub bytes_out: u64,
+    /// The method of the last request, and what it named.
+    pub last: (Cow<'static, str>, Box<str>),
+}
+
+/// The story of one session.
+#[derive(Debug)]
+pub struct Story {
+    ring: Mutex<Ring>,
+    room: Arc<Room>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    events: VecDeque<Event>,
+    texts: usize,
+    /// What the room counts for it.
+    counted: usize,
+    forgotten: u64,
+    totals: Totals,
+}
+
+impl Ring {
+    fn forget(&mut self) {
+        if let Some(oldest) = self.events.pop_front() {
+            self.texts -= oldest.texts();
+            self.forgotten += 1;
+        }
+    }
+
+    /// Has the room count what the ring takes now.
+    fn settle(&mut self, room: &Room) {
+        let now = self.events.capacity() * size_of::<Event>() + self.texts;
+        if now >= self.counted {
+            room.used.fetch_add(now - self.counted, Ordering::Relaxed);
+        } else {
+            room.used.fetch_sub(self.counted - now, Ordering::Relaxed);
+        }
+        self.counted = now;
+    }
+}
+
+impl Story {
+    /// A story that begins now.
+    pub fn new(room: &Arc<Room>) -> Self {
+        Self { ring: Mutex::default(), room: Arc::clone(room) }
+    }
+
+    /// Tells one more thing.
+    pub fn tell(&self, event: Event) {
+        self.tell_and(event, |_| ());
+    }
+
+    /// Tells one more thing, and changes what the calls add up to.
+    pub fn tell_and(&self, event: Event, change: impl FnOnce(&mut Totals)) {
+        let ring = &mut *lock(&self.ring);
+        change(&mut ring.totals);
+        let oldest_told = event.at_ms.saturating_sub(MEMORY);
+        while ring.events.front().is_some_and(|oldest| oldest.at_ms < oldest_told) || ring.events.len() >= EVENTS {
+            ring.forget();
+        }
+        if ring.events.len() == ring.events.capacity() && self.room.is_full() {
+            // Nobody else's events may go for it here: the sweep sees to that.
+            ring.forget();
+        }
+        ring.texts += event.texts();
+        ring.events.push_back(event);
+        ring.settle(&self.room);
+    }
+
+    /// What the calls add up to.
+    pub fn totals(&self) -> Totals {
+        lock(&self.ring).totals.clone()
+    }
+
+    /// The events, the oldest first, and how many are gone.
+    pub fn events(&self) -> (Vec<Event>, u64) {
+        let ring = lock(&self.ring);
+        (ring.events.iter().cloned().collect(), ring.forgotten)
+    }
+
+    /// Forgets all but the newest events.
+    pub fn shrink(&self) {
+        let ring = &mut *lock(&self.ring);
+        while ring.events.len() > SHRUNK {
+            ring.forget();
+        }
+        ring.events.shrink_to_fit();
+        ring.settle(&self.room);
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        let counted = lock(&self.ring).counted;
+        self.room.used.fetch_sub(counted, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(at_ms: u64, name: &str) -> Event {
+        Event { at_ms, name: name.into(), ..Event::now(Kind::Request) }
+    }
+
+    #[test]
+    fn the_newest_thousand_are_kept_and_the_rest_is_counted() {
+        let story = Story::new(&Arc::default());
+        (0..1_500).for_each(|at| story.tell(event(at, "tool")));
+        let (events, forgotten) = story.events();
+        assert_eq!((events.len(), forgotten), (EVENTS, 500));
+        assert_eq!((events[0].at_ms, events[999].at_ms), (500, 1_499));
+    }
+
+    #[test]
+    fn events_of_yesterday_go_when_something_happens() {
+        let story = Story::new(&Arc::default());
+        story.tell(event(1_000, "old"));
+        story.tell(event(1_001 + MEMORY, "new"));
+        assert_eq!(story.events().0.len(), 1);
+    }
+
+    #[test]
+    fn the_room_knows_what_all_rings_take_and_gets_it_back() {
+        let room = Arc::new(Room { used: AtomicUsize::new(0), max: 64 * 1024 });
+        let stories: Vec<_> = (0..10).map(|_| Story::new(&room)).collect();
+        for at in 0..500 {
+            stories.iter().for_each(|story| story.tell(event(at, "a name of some length")));
+        }
+        // The last doubling of each ring may lie beyond the bound.
+        assert!(room.used() < 2 * 64 * 1024, "{} bytes", room.used());
+        assert!(room.is_tight());
+        assert!(stories.iter().all(|story| story.events().0.last().is_some_and(|event| event.at_ms == 499)));
+        stories[0].shrink();
+        assert_eq!(stories[0].events().0.len(), SHRUNK);
+        stories.iter().for_each(Story::shrink);
+        assert!(!room.is_tight());
+        drop(stories);
+        assert_eq!(room.used(), 0);
+    }
+}
