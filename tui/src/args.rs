@@ -8,6 +8,7 @@ mod cache;
 mod config;
 mod endpoints;
 mod limits;
+mod past;
 mod server;
 mod tools;
 
@@ -20,6 +21,7 @@ use toolgate_admin_api::paths;
 pub(crate) use cache::Cache;
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
+pub(crate) use past::{Record, Replay, Rewind};
 pub(crate) use limits::{LimitRevert, LimitSet, Limits};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 pub(crate) use tools::{Tools, ToolsApprove};
@@ -88,6 +90,15 @@ pub(crate) enum Command {
     /// See how tools have changed since they were accepted, and approve what they are now.
     #[command(subcommand)]
     Tools(Tools),
+
+    /// Print what the graphs showed at a time of the last day.
+    Rewind(Rewind),
+
+    /// Write what the console would show into a file, for a colleague or a report.
+    Record(Record),
+
+    /// Show again what `toolgate record` wrote.
+    Replay(Replay),
 
     /// Make keys for clients.
     #[command(subcommand)]

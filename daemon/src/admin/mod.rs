@@ -28,12 +28,12 @@ use toolgate_admin_api::Socket;
 pub use audit::Audit;
 pub use operations::{
     CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
-    WatchOperations,
 };
 use serve::Door;
 use socket::Bound;
 pub use steer::{AuditOperations, SteerOperations};
 use streams::Streams;
+pub use watch::WatchOperations;
 
 /// How often the heartbeat grows.
 pub const HEARTBEAT: Duration = Duration::from_millis(250);

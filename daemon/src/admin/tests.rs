@@ -264,7 +264,7 @@ impl Fake {
     /// All topics are clients: their number says which answer it is, and their ids are long where a test wants that.
     fn topic_of(&self, question: &watch::Question) -> api::Topic {
         self.made.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}{}", question.order.filter, "x".repeat(self.length.load(Ordering::Relaxed)));
+        let id = format!("{:?}{}", question.subject, "x".repeat(self.length.load(Ordering::Relaxed)));
         let total = self.said.load(Ordering::Relaxed);
         api::Topic::Clients(api::Clients { total, clients: vec![api::ClientRow { id, ..Default::default() }] })
     }

@@ -63,7 +63,7 @@ pub(crate) struct How {
 }
 
 /// `10m`, `1h30m`, `90s`, `2d`.
-fn seconds(text: &str) -> Result<u64, String> {
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let help = || "write a number and a unit, such as 90s, 10m, 1h30m or 2d".to_owned();
     let (mut total, mut number) = (0_u64, String::new());
     for letter in text.chars() {

@@ -3,6 +3,8 @@
 //! One connection per client; reads prefer the view socket, changes need the control socket. The
 //! daemon's version is asked for first, so that a mismatch is named and not guessed.
 
+mod stream;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use tokio::time::timeout;
 use toolgate_admin_api::{API_MINIMUM, API_VERSION, ApiError, Exit, Socket, Version};
 
 use crate::failure::Failure;
+pub(crate) use stream::LineStream;
 
 /// For the connection and for reads.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);

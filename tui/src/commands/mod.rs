@@ -14,6 +14,9 @@ mod interrupt;
 mod key;
 mod limits;
 mod probe;
+mod record;
+mod replay;
+mod rewind;
 mod rollback;
 mod server;
 mod starter;
@@ -55,6 +58,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Limits { change }) => block_on(limits::run(&context, change)),
         Some(Command::Cache(cache)) => block_on(cache::run(&context, cache)),
         Some(Command::Tools(tools)) => block_on(tools::run(&context, tools)),
+        Some(Command::Rewind(rewind)) => block_on(rewind::run(&context, &rewind)),
+        Some(Command::Record(record)) => block_on(record::run(&context, &record)),
+        Some(Command::Replay(replay)) => block_on(replay::run(&replay)),
         Some(Command::Key(Key::Create(create))) => block_on(key::create(&context, &create)),
         Some(Command::Bridge(bridge)) => bridge::run(&bridge),
         Some(Command::ClientConfig(config)) => client_config::run(&context, &config),
