@@ -13,6 +13,7 @@ mod serve;
 mod socket;
 pub mod steer;
 mod streams;
+mod tail;
 pub mod watch;
 
 use std::io;
@@ -105,7 +106,8 @@ async fn run(
     heartbeat: Arc<AtomicU64>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let streams = Arc::new(Streams { watches: watch::Hub::new(Arc::clone(&operations)) });
+    let watches = watch::Hub::new(Arc::clone(&operations));
+    let streams = Arc::new(Streams { operations: Arc::clone(&operations), watches });
     let mut tasks = tokio::task::JoinSet::new();
     for (socket, bound, connections) in doors {
         let door = Door {

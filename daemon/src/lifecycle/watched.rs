@@ -9,6 +9,7 @@ use super::caches;
 use super::daemon::Daemon;
 use crate::admin::watch::{Question, Subject};
 use crate::admin::{LedgerOperations, LimitOperations, Operations, WatchOperations};
+use crate::observe::ledger::{Filter, Tail};
 use crate::policy::Policy;
 use crate::servers::Server;
 
@@ -37,6 +38,10 @@ impl WatchOperations for Daemon {
 
     fn past(&self, names: &[String], span: Span) -> api::History {
         self.graphs.answer(names, span)
+    }
+
+    fn tail(&self, filter: Filter) -> Option<Tail> {
+        self.gate.ledger.subscribe(filter)
     }
 }
 

@@ -24,6 +24,7 @@ pub use question::{Question, Subject};
 use super::lines::{self, Lines};
 use super::operations::Operations;
 use crate::lock::lock;
+use crate::observe::ledger::{Filter, Tail};
 use pace::Pace;
 use question::Asked;
 use reader::Reader;
@@ -38,6 +39,9 @@ pub trait WatchOperations {
 
     /// What was: series by name, where one that ends with `*` stands for all that begin so.
     fn past(&self, names: &[String], span: Span) -> History;
+
+    /// Calls as they end; nothing where too many follow them already.
+    fn tail(&self, filter: Filter) -> Option<Tail>;
 }
 
 /// All watches of both sockets.
