@@ -13,6 +13,7 @@ use toolgate_protocol::json::Span;
 use toolgated::answers::Answers;
 use toolgated::config::settings::{self, Endpoint, Http, Key, Pool, Timeouts, UpstreamTls};
 use toolgated::identity::Client;
+use toolgated::servers::connections::Connections;
 use toolgated::servers::http::{HttpServer, Method, Outgoing};
 use toolgated::servers::queue::{Flow, Queue};
 
@@ -75,14 +76,20 @@ async fn calls(address: SocketAddr) {
     };
     let http = Http {
         endpoints: vec![endpoint],
-        pool: Pool { max_connections: 64, idle_timeout: Duration::from_secs(30), max_age: None, min_idle: 0 },
+        pool: Pool {
+            max_connections: 64,
+            max_per_endpoint: None,
+            idle_timeout: Duration::from_secs(30),
+            max_age: None,
+            min_idle: 0,
+        },
         headers: Vec::new(),
         tls: UpstreamTls::default(),
         lacks: None,
         forward_client: false,
     };
     let timeout = Timeouts { connect: Duration::from_secs(5), first_byte: Duration::from_secs(5), total: None };
-    let client = HttpServer::new(&http, &timeout, 1).expect("a server").client(0);
+    let client = HttpServer::new(&http, &timeout, 1, &Connections::new(64)).expect("a server").client(0);
     let body = [b' '; 247];
     let headers: &[(&str, &[u8])] = &[
         ("content-type", b"application/json"),

@@ -240,7 +240,8 @@ impl Connection {
         Ok(Some(head))
     }
 
-    async fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+    /// The next piece of a body that is told piece by piece; none at its end.
+    pub async fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
         let end = loop {
             match self.held.windows(2).position(|pair| pair == b"\r\n") {
                 Some(end) => break end,

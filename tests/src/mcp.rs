@@ -66,7 +66,8 @@ impl Client {
         Ok(client)
     }
 
-    async fn open_session(&mut self) -> io::Result<()> {
+    /// Opens a session (legacy); one that it had before is left behind.
+    pub async fn open_session(&mut self) -> io::Result<()> {
         let answer = self
             .request(
                 "initialize",

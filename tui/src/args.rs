@@ -10,6 +10,7 @@ mod console;
 mod endpoints;
 mod health;
 mod limits;
+mod past;
 mod server;
 mod tools;
 
@@ -25,6 +26,7 @@ pub(crate) use console::{Look, Replay, Top};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
 pub(crate) use health::{AlertAck, AlertSilence, Alerts};
 pub(crate) use limits::{LimitRevert, LimitSet, Limits, seconds};
+pub(crate) use past::{Record, Rewind};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 pub(crate) use tools::{Tools, ToolsApprove};
 
@@ -111,6 +113,12 @@ pub(crate) enum Command {
     /// See how tools have changed since they were accepted, and approve what they are now.
     #[command(subcommand)]
     Tools(Tools),
+
+    /// Print what the graphs showed at a time of the last day.
+    Rewind(Rewind),
+
+    /// Write what the console would show into a file, for a colleague or a report.
+    Record(Record),
 
     /// Make keys for clients.
     #[command(subcommand)]

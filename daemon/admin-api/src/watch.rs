@@ -4,7 +4,7 @@
 //! Tables that can be long (`sessions`, `tools`, `clients`, `calls`) are sorted, filtered and cut by the daemon:
 //! `sessions.sort=idle`, `sessions.descending=true`, `sessions.filter=WORDS`, `sessions.limit=200`, and the same for the
 //! others. `GET /v1/history?series=calls,errors&from=MS&to=MS&points=N` answers [`History`];
-//! a name that ends with `*` stands for all series that begin so.
+//! a name that ends with `*` stands for all series that begin so and go on without a `/`.
 
 use serde::{Deserialize, Serialize};
 

@@ -14,6 +14,7 @@ mod serve;
 mod socket;
 pub mod steer;
 mod streams;
+mod tail;
 pub mod watch;
 
 use std::io;
@@ -30,12 +31,12 @@ pub use audit::Audit;
 pub use health::HealthOperations;
 pub use operations::{
     CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
-    WatchOperations,
 };
 use serve::Door;
 use socket::Bound;
 pub use steer::{AuditOperations, SteerOperations};
 use streams::Streams;
+pub use watch::WatchOperations;
 
 /// How often the heartbeat grows.
 pub const HEARTBEAT: Duration = Duration::from_millis(250);
@@ -107,7 +108,8 @@ async fn run(
     heartbeat: Arc<AtomicU64>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let streams = Arc::new(Streams { watches: watch::Hub::new(Arc::clone(&operations)) });
+    let watches = watch::Hub::new(Arc::clone(&operations));
+    let streams = Arc::new(Streams { operations: Arc::clone(&operations), watches });
     let mut tasks = tokio::task::JoinSet::new();
     for (socket, bound, connections) in doors {
         let door = Door {

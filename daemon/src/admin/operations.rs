@@ -7,18 +7,16 @@ use std::fmt;
 
 use toolgate_admin_api::{
     ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, Caches, CallLife, Calls, CheckOutcome,
-    ClearOutcome, ClearRequest, Clients, ConfigView, History, HistoryView, LimitsView, ModeOutcome, ModeRequest,
+    ClearOutcome, ClearRequest, Clients, ConfigView, HistoryView, LimitsView, ModeOutcome, ModeRequest,
     OverrideOutcome, OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest,
-    RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions, Status, ToolChanges, Tools, Topic,
-    Version,
+    RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions, Status, ToolChanges, Tools, Version,
 };
 use toolgate_protocol::breaker::State;
-use toolgate_protocol::history::Span;
 
 use super::health::HealthOperations;
 use super::query::TableQuery;
 use super::steer::{AuditOperations, SteerOperations};
-use super::watch::Question;
+use super::watch::WatchOperations;
 use crate::servers::endpoints::Mode;
 
 /// The daemon as the admin sockets see it. Methods run on a few threads beside the sockets' loop
@@ -156,15 +154,6 @@ pub trait LimitOperations {
         request: &RevertRequest,
         if_match: Option<u64>,
     ) -> Result<OverrideOutcome, ApiError>;
-}
-
-/// What may be watched.
-pub trait WatchOperations {
-    /// A topic as it is now, from snapshots. Called at each beat of each watch, once for all who ask the same.
-    fn topic(&self, question: &Question) -> Topic;
-
-    /// What was: series by name, where one that ends with `*` stands for all that begin so.
-    fn past(&self, names: &[String], span: Span) -> History;
 }
 
 /// Who is at the other end of an admin connection, as the kernel says: for the record only. Who may

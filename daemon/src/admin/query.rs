@@ -56,9 +56,14 @@ impl Parameters {
 
     /// How a table is wanted; `prefix` is empty, or the table's name and a dot.
     pub fn take_table(&mut self, prefix: &str) -> Result<TableQuery, ApiError> {
+        self.take_rows(prefix, USUAL)
+    }
+
+    /// The same, with another limit where none is given.
+    pub fn take_rows(&mut self, prefix: &str, usual: usize) -> Result<TableQuery, ApiError> {
         let limit_name = format!("{prefix}limit");
         let limit = self.take_number(&limit_name)?;
-        let limit = limit.map_or(USUAL, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let limit = limit.map_or(usual, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         if limit > MOST {
             return Err(unfit(&limit_name, "A table has 100,000 rows at most."));
         }
@@ -80,7 +85,7 @@ impl Parameters {
 }
 
 /// How a table is wanted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableQuery {
     sort: Option<String>,
     descending: bool,
@@ -95,7 +100,7 @@ impl Default for TableQuery {
 }
 
 /// Words that a row must contain, in any of its texts, whatever their case; with `!` before it, must not.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words(Vec<(bool, String)>);
 
 impl Words {
@@ -142,19 +147,31 @@ pub trait Row {
 }
 
 impl TableQuery {
+    /// Whether the table can be sorted so.
+    pub fn check<R: Row>(&self) -> Result<(), ApiError> {
+        self.column::<R>().map(drop)
+    }
+
+    /// Has fewer rows, where there are more.
+    #[must_use]
+    pub fn at_most(self, rows: usize) -> Self {
+        Self { limit: self.limit.min(rows), ..self }
+    }
+
+    /// The column to sort by, and whether the largest come first.
+    fn column<R: Row>(&self) -> Result<(&'static str, bool), ApiError> {
+        let Some(wanted) = self.sort.as_deref() else { return Ok((R::COLUMNS[0], true)) };
+        let known = R::COLUMNS.iter().find(|column| **column == wanted);
+        let known = known.ok_or_else(|| {
+            let columns = R::COLUMNS.join(", ");
+            unfit("sort", "The table has no such column.").remedy(format!("Sort by one of {columns}."))
+        })?;
+        Ok((*known, self.descending))
+    }
+
     /// The rows that are wanted, and how many there are in all that fit the filter.
     pub fn select<R: Row>(&self, mut rows: Vec<R>) -> Result<(u64, Vec<R>), ApiError> {
-        let (column, descending) = match self.sort.as_deref() {
-            None => (R::COLUMNS[0], true),
-            Some(wanted) => {
-                let known = R::COLUMNS.iter().find(|column| **column == wanted);
-                let known = known.ok_or_else(|| {
-                    let columns = R::COLUMNS.join(", ");
-                    unfit("sort", "The table has no such column.").remedy(format!("Sort by one of {columns}."))
-                })?;
-                (*known, self.descending)
-            }
-        };
+        let (column, descending) = self.column::<R>()?;
         rows.retain(|row| self.filter.fit(|| row.texts()));
         let mut keyed: Vec<_> = rows.into_iter().map(|row| (row.key(column), row)).collect();
         keyed.sort_by(|(one_key, one), (other_key, other)| {

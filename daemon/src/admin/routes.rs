@@ -6,16 +6,13 @@
 use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use toolgate_admin_api::{ApiError, ErrorCode, History, Socket};
+use toolgate_admin_api::{ApiError, ErrorCode, Socket};
 use toolgate_protocol::breaker::State;
-use toolgate_protocol::history::{self, Span};
 
 use super::audit;
 use super::operations::{Operations, Peer};
 use super::query::{Parameters, TableQuery};
-use super::watch::order;
-use crate::clock;
-use crate::observe::history::GATE_SERIES;
+use super::watch::past;
 use crate::servers::endpoints::Mode;
 
 /// What a route gets to see.
@@ -53,7 +50,7 @@ pub(super) static ROUTES: &[Route] = &[
     get("/v1/config", |daemon, _| json(&daemon.config())),
     get("/v1/config/history", |daemon, _| json(&daemon.history())),
     guarded("/v1/config/history/{}", |daemon, request| json(&daemon.revision(number(request)?)?)),
-    get("/v1/history", |daemon, request| json(&past(daemon, &request.query)?)),
+    get("/v1/history", |daemon, request| json(&past::read(daemon, &request.query)?)),
     get("/v1/servers", |daemon, _| json(&daemon.servers())),
     get("/v1/tools", |daemon, request| json(&daemon.tool_rows(&table(request)?)?)),
     get("/v1/clients", |daemon, request| json(&daemon.clients(&table(request)?)?)),
@@ -173,27 +170,6 @@ pub(super) fn find<'a>(
         ));
     }
     Ok((route, route.named(path).unwrap_or_default()))
-}
-
-/// `series=calls,errors&from=MS&to=MS&points=N`: absent, the gate's series, of the last hour, in 360 points.
-fn past(daemon: &dyn Operations, query: &str) -> Result<History, ApiError> {
-    let now = clock::unix_millis();
-    let (mut names, mut from, mut to, mut points) = (Vec::new(), None, now, 360);
-    for (key, value) in order::pairs(query)? {
-        match key.as_str() {
-            "series" => names.extend(value.split(',').filter(|name| !name.is_empty()).map(str::to_owned)),
-            "from" => from = Some(order::number(&key, &value)?),
-            "to" => to = order::number(&key, &value)?.min(now),
-            "points" => points = order::number(&key, &value)?,
-            _ => return Err(order::unknown(&key, "series, from, to and points")),
-        }
-    }
-    if names.is_empty() {
-        names.extend(GATE_SERIES.map(str::to_owned));
-    }
-    let day = history::millis(history::DAY);
-    let from = from.unwrap_or(to.saturating_sub(3_600_000)).clamp(to.saturating_sub(day), to);
-    Ok(daemon.past(&names, Span::new(from, to, points)))
 }
 
 fn mode(daemon: &dyn Operations, request: &Request, mode: Mode) -> Answer {

@@ -2,14 +2,19 @@
 //!
 //! `serve` looks a request up here before it looks for a route. They are reads, so the view socket suffices.
 
+use std::sync::Arc;
+
 use toolgate_admin_api::{ApiError, ErrorCode, Socket};
 
 use super::lines::Lines;
+use super::operations::Operations;
+use super::tail;
 use super::watch::Hub;
 use super::watch::question::Asked;
 
 /// What can be followed through a socket.
 pub(super) struct Streams {
+    pub(super) operations: Arc<dyn Operations>,
     pub(super) watches: Hub,
 }
 
@@ -21,10 +26,10 @@ pub(super) struct Stream {
 }
 
 /// All of them.
-pub(super) static STREAMS: &[Stream] = &[Stream {
-    path: "/v1/watch",
-    open: |streams, query, socket| Ok(streams.watches.open(Asked::read(query)?, socket)),
-}];
+pub(super) static STREAMS: &[Stream] = &[
+    Stream { path: "/v1/watch", open: |streams, query, socket| Ok(streams.watches.open(Asked::read(query)?, socket)) },
+    Stream { path: "/v1/requests/tail", open: |streams, query, _| tail::open(streams.operations.as_ref(), query) },
+];
 
 /// The row of a path.
 pub(super) fn find(path: &str) -> Option<&'static Stream> {

@@ -21,6 +21,7 @@ use toolgate_protocol::history::Span;
 
 use super::query::TableQuery;
 use super::*;
+use crate::observe::ledger::{Filter, Ledger, Tail};
 use crate::servers::endpoints::Mode;
 
 mod watching;
@@ -33,6 +34,8 @@ struct Fake {
     said: AtomicU64,
     /// How often a topic was made.
     made: AtomicU64,
+    /// Where calls would be.
+    ledger: Ledger,
     /// Bytes of a topic, about.
     length: AtomicUsize,
     reloads: Mutex<Vec<(Peer, ReloadRequest)>>,
@@ -64,6 +67,10 @@ impl WatchOperations for Fake {
             ..Default::default()
         });
         api::History { series: series.collect(), oldest_ms: 0 }
+    }
+
+    fn tail(&self, filter: Filter) -> Option<Tail> {
+        self.ledger.subscribe(filter)
     }
 }
 
@@ -285,7 +292,7 @@ impl Fake {
     /// All topics are clients: their number says which answer it is, and their ids are long where a test wants that.
     fn topic_of(&self, question: &watch::Question) -> api::Topic {
         self.made.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}{}", question.order.filter, "x".repeat(self.length.load(Ordering::Relaxed)));
+        let id = format!("{:?}{}", question.subject, "x".repeat(self.length.load(Ordering::Relaxed)));
         let total = self.said.load(Ordering::Relaxed);
         api::Topic::Clients(api::Clients { total, clients: vec![api::ClientRow { id, ..Default::default() }] })
     }

@@ -27,27 +27,54 @@ impl Sampled for Samples {
         let rows = self.daemon.server_rows(&policy);
         let process = self.daemon.gate.observed.sample().process;
         let waiting = rows.iter().map(|row| row.status.waiting).sum();
-        let mut all = vec![
-            ("in_flight".to_owned(), level(status.calls_in_flight)),
+        let mut all = of_traffic("", &self.daemon.gate.ledger.traffic());
+        all.extend([
             ("waiting".to_owned(), level(waiting)),
             ("sessions".to_owned(), level(status.sessions)),
             ("connections".to_owned(), level(status.connections)),
             ("cpu".to_owned(), Reading::Level(process.cpu)),
             ("memory".to_owned(), level(process.memory)),
-        ];
+        ]);
         rows.iter().for_each(|row| of_server(row, &mut all));
+        // Of tools and clients a few series each, and of those only that are busy: there may be very many.
+        let busy = |traffic: &api::Traffic| traffic.calls_per_second > 0.0;
+        for row in self.daemon.gate.ledger.tools().iter().filter(|row| busy(&row.traffic)) {
+            all.extend(few(&format!(":{}/{}", row.server, row.tool), &row.traffic));
+        }
+        for row in self.daemon.gate.ledger.clients().iter().filter(|row| busy(&row.traffic)) {
+            all.extend(few(&format!("@{}", row.id), &row.traffic));
+        }
         all
     }
 }
 
 fn of_server(row: &api::ServerRow, all: &mut Vec<(String, Reading)>) {
     let name = &row.status.name;
-    let mut put = |word: &str, reading| all.push((format!("{word}:{name}"), reading));
-    put("in_flight", level(row.status.in_flight));
-    put("waiting", level(row.status.waiting));
+    all.extend(of_traffic(&format!(":{name}"), &row.traffic));
+    all.push((format!("waiting:{name}"), level(row.status.waiting)));
     let instances = row.status.instances.as_ref().map(|instances| &instances.each);
     let memory = instances.map(|each| each.iter().filter_map(|instance| instance.memory).sum());
-    memory.into_iter().for_each(|memory| put("memory", level(memory)));
+    all.extend(memory.map(|memory| (format!("memory:{name}"), level(memory))));
+}
+
+/// What is known of calls, with `of` behind the names.
+fn of_traffic(of: &str, traffic: &api::Traffic) -> Vec<(String, Reading)> {
+    let counts = [("bytes_in", traffic.bytes_in), ("bytes_out", traffic.bytes_out)];
+    let counts = counts.map(|(word, count)| (format!("{word}{of}"), Reading::Count(count)));
+    // Where there were no calls nobody waited: that is a gap, and no answer within nothing.
+    let median = Some(traffic.latency.p50_us).filter(|_| traffic.latency.max_us > 0);
+    let median = median.map(|time| (format!("p50{of}"), level(time)));
+    let in_flight = (format!("in_flight{of}"), level(traffic.in_flight));
+    let refused = (format!("refused{of}"), Reading::Count(traffic.refused));
+    counts.into_iter().chain(median).chain([in_flight, refused]).chain(few(of, traffic)).collect()
+}
+
+/// The most telling of it.
+fn few(of: &str, traffic: &api::Traffic) -> Vec<(String, Reading)> {
+    let slow = Some(traffic.latency.p99_us).filter(|_| traffic.latency.max_us > 0);
+    let slow = slow.map(|time| (format!("p99{of}"), level(time)));
+    let counts = [("calls", traffic.calls), ("errors", traffic.errors)];
+    counts.map(|(word, count)| (format!("{word}{of}"), Reading::Count(count))).into_iter().chain(slow).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a graph has fewer digits")]

@@ -8,7 +8,8 @@ use toolgate_protocol::history::Span;
 use super::caches;
 use super::daemon::Daemon;
 use crate::admin::watch::{Question, Subject};
-use crate::admin::{LimitOperations, Operations, WatchOperations};
+use crate::admin::{LedgerOperations, LimitOperations, Operations, WatchOperations};
+use crate::observe::ledger::{Filter, Tail};
 use crate::policy::Policy;
 use crate::servers::Server;
 
@@ -23,12 +24,13 @@ impl WatchOperations for Daemon {
         match question.subject {
             Subject::Overview => api::Topic::Overview(Box::new(self.overview())),
             Subject::Servers => api::Topic::Servers(self.server_rows(&self.gate.policy.load())),
-            Subject::Sessions => api::Topic::Sessions(api::Sessions::default()),
-            Subject::Tools => api::Topic::Tools(api::Tools::default()),
+            // What it is sorted by was looked at when the watch began.
+            Subject::Sessions => api::Topic::Sessions(self.sessions(&question.table).unwrap_or_default()),
+            Subject::Tools => api::Topic::Tools(self.tool_rows(&question.table).unwrap_or_default()),
             Subject::Limits => api::Topic::Limits(self.limits()),
-            Subject::Clients => api::Topic::Clients(api::Clients::default()),
+            Subject::Clients => api::Topic::Clients(self.clients(&question.table).unwrap_or_default()),
             Subject::Health => api::Topic::Health(Box::default()),
-            Subject::Calls => api::Topic::Calls(api::Calls::default()),
+            Subject::Calls => api::Topic::Calls(self.calls(&question.table).unwrap_or_default()),
             Subject::Queues => api::Topic::Queues(self.queues()),
             Subject::Config => api::Topic::Config(Box::new(self.config())),
         }
@@ -37,6 +39,10 @@ impl WatchOperations for Daemon {
     fn past(&self, names: &[String], span: Span) -> api::History {
         self.graphs.answer(names, span)
     }
+
+    fn tail(&self, filter: Filter) -> Option<Tail> {
+        self.gate.ledger.subscribe(filter)
+    }
 }
 
 impl Daemon {
@@ -44,17 +50,16 @@ impl Daemon {
         let policy = self.gate.policy.load_full();
         let mut servers = self.server_rows(&policy);
         let status = api::Status { servers: Vec::new(), ..self.status() };
-        let traffic = api::Traffic { in_flight: status.calls_in_flight, ..api::Traffic::default() };
         let saturation = self.saturation(&status, &servers, &policy);
         servers.sort_by_key(|row| Reverse(need(row)));
         servers.truncate(WORST);
         api::Overview {
             status,
-            traffic,
-            heat: Vec::new(),
+            traffic: self.gate.ledger.traffic(),
+            heat: self.gate.ledger.heat(),
             saturation,
             worst_servers: servers,
-            worst_tools: Vec::new(),
+            worst_tools: worst_tools(self.gate.ledger.tools()),
             alerts: Vec::new(),
             process: api::Process::default(),
         }
@@ -62,10 +67,12 @@ impl Daemon {
 
     pub(super) fn server_rows(&self, policy: &Policy) -> Vec<api::ServerRow> {
         let servers = policy.settings.servers.values();
+        let mut traffic = self.gate.ledger.servers();
         servers
             .map(|settings| {
                 let running = policy.servers.get(&settings.name);
-                row(Self::server_status(&self.gate, policy, settings), running.map(AsRef::as_ref))
+                let traffic = traffic.remove(&settings.name).unwrap_or_default();
+                row(Self::server_status(&self.gate, policy, settings), traffic, running.map(AsRef::as_ref))
             })
             .collect()
     }
@@ -93,17 +100,27 @@ impl Daemon {
 }
 
 /// A server with what it does.
-fn row(status: api::ServerStatus, running: Option<&Server>) -> api::ServerRow {
+fn row(status: api::ServerStatus, traffic: api::Traffic, running: Option<&Server>) -> api::ServerRow {
     let seen = running.map(|server| server.queue.snapshot());
-    let in_flight = status.in_flight;
     api::ServerRow {
         status,
-        traffic: api::Traffic { in_flight, ..api::Traffic::default() },
+        traffic,
         max_calls: seen.map(|seen| seen.cap as u64),
         max_waiting: running.map_or(0, |server| server.settings.queue.max_size as u64),
         oldest_ms: seen.map_or(0, |seen| u64::try_from(seen.oldest.as_millis()).unwrap_or(u64::MAX)),
         cache: running.and_then(caches::status),
     }
+}
+
+/// Those that fail most, then those that are slow and busy.
+fn worst_tools(mut tools: Vec<api::ToolRow>) -> Vec<api::ToolRow> {
+    tools.retain(|row| row.traffic.calls_per_second > 0.0 || row.traffic.in_flight > 0);
+    tools.sort_by_key(|row| {
+        let failing = row.traffic.errors_per_second + row.traffic.refused_per_second;
+        Reverse((thousandths(failing), row.traffic.latency.p99_us))
+    });
+    tools.truncate(WORST);
+    tools
 }
 
 /// How much a server needs a look: what does not work first, then who waits, then what fails.

@@ -118,7 +118,7 @@ fn read_file(folder: &Path, number: u64) -> Result<Option<Revision>, Failure> {
 }
 
 /// `2026-11-27 07:14:05Z`: every machine that reads it means the same.
-fn time(millis: u64) -> String {
+pub(super) fn time(millis: u64) -> String {
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);

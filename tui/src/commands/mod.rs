@@ -17,6 +17,8 @@ mod interrupt;
 mod key;
 mod limits;
 mod probe;
+mod record;
+mod rewind;
 mod rollback;
 mod server;
 mod starter;
@@ -64,6 +66,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Certs) => block_on(certs::run(&context)),
         Some(Command::Cache(cache)) => block_on(cache::run(&context, cache)),
         Some(Command::Tools(tools)) => block_on(tools::run(&context, tools)),
+        Some(Command::Rewind(rewind)) => block_on(rewind::run(&context, &rewind)),
+        Some(Command::Record(record)) => block_on(record::run(&context, &record)),
         Some(Command::Key(Key::Create(create))) => block_on(key::create(&context, &create)),
         Some(Command::Bridge(bridge)) => bridge::run(&bridge),
         Some(Command::ClientConfig(config)) => client_config::run(&context, &config),

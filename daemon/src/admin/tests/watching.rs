@@ -11,8 +11,12 @@ struct Watch {
 
 impl Gate {
     fn watch(&self, socket: Socket, query: &str) -> Watch {
+        self.follow(socket, &format!("/v1/watch?{query}"))
+    }
+
+    fn follow(&self, socket: Socket, path: &str) -> Watch {
         let mut stream = self.connect(socket);
-        let request = format!("GET /v1/watch?{query} HTTP/1.1\r\nhost: admin\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("writes");
         let mut lines = BufReader::new(stream);
         let mut head = String::new();
@@ -69,15 +73,14 @@ fn a_watch_says_who_speaks_then_what_is_then_only_what_changes() {
 #[test]
 fn those_who_ask_the_same_share_the_work_and_others_do_not_get_their_answer() {
     let gate = start(Fake::default());
-    let mut watches: Vec<_> =
-        (0..50).map(|_| gate.watch(Socket::View, "topics=clients&interval=10000&clients.filter=a")).collect();
-    let mut other = gate.watch(Socket::View, "topics=clients&interval=10000&clients.filter=b");
+    let mut watches: Vec<_> = (0..50).map(|_| gate.watch(Socket::View, "topics=clients&interval=10000")).collect();
+    let mut other = gate.watch(Socket::View, "topics=tools&interval=10000");
     for watch in &mut watches {
         assert_eq!(watch.next()["type"], "hello");
-        assert_eq!(watch.next()["data"]["clients"][0]["id"], "a");
+        assert_eq!(watch.next()["data"]["clients"][0]["id"], "Clients");
     }
     assert_eq!(other.next()["type"], "hello");
-    assert_eq!(other.next()["data"]["clients"][0]["id"], "b");
+    assert_eq!(other.next()["data"]["clients"][0]["id"], "Tools");
     let made = gate.daemon.made.load(Ordering::Relaxed);
     assert!(made <= 6, "{made} times for two questions");
 }
@@ -151,4 +154,27 @@ fn a_question_that_cannot_be_understood_is_refused_with_the_words_that_can() {
     assert!(said.body["remedy"].as_str().is_some_and(|remedy| remedy.contains("overview, servers")));
     assert_eq!(gate.get(Socket::View, "/v1/watch").status, 400);
     assert_eq!(gate.post(Socket::Control, "/v1/watch?topics=tools", "", "").status, 405);
+}
+
+#[test]
+fn a_tail_that_has_nothing_to_show_says_so_and_ends_with_its_reader() {
+    let gate = start(Fake::default());
+    let mut tail = gate.follow(Socket::View, "/v1/requests/tail?filter=outcome=error");
+    assert_eq!(tail.next()["type"], "heartbeat");
+    assert_eq!(tail.next()["type"], "heartbeat");
+    let said = gate.get(Socket::View, "/v1/requests/tail?filter=outcome=bad");
+    assert_eq!((said.status, &said.body["field"]), (400, &json!("filter")));
+    assert_eq!(gate.get(Socket::View, "/v1/requests/tail?speed=1").status, 400);
+}
+
+#[test]
+fn the_past_is_asked_for_by_name_and_time_and_is_the_last_hour_of_the_gate_where_nobody_says() {
+    let gate = start(Fake::default());
+    let said = gate.get(Socket::View, "/v1/history?series=calls,errors:weather&from=1000&to=2000&points=5");
+    assert_eq!((said.status, &said.body["series"][1]["name"]), (200, &json!("errors:weather")));
+    let hour = gate.get(Socket::View, "/v1/history").body;
+    assert_eq!((hour["series"].as_array().map(Vec::len), &hour["series"][0]["step_ms"]), (Some(13), &json!(20_000)));
+    let day = gate.get(Socket::View, "/v1/history?from=0&points=100").body;
+    assert!(day["series"][0]["step_ms"].as_u64().is_some_and(|step| step < 1_000_000), "no more than a day: {day}");
+    assert_eq!(gate.get(Socket::View, "/v1/history?points=many").status, 400);
 }

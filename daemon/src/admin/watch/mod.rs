@@ -5,8 +5,8 @@
 //! finds only the newest ones, and is told how many it missed. So memory does not grow with what is not read.
 
 mod feed;
-pub(super) mod order;
 mod pace;
+pub(super) mod past;
 pub(super) mod question;
 mod reader;
 
@@ -16,20 +16,33 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use toolgate_admin_api::{Hello, Socket, WatchLine};
+use toolgate_admin_api::{Hello, History, Socket, Topic, WatchLine};
+use toolgate_protocol::history::Span;
 
-pub use order::TableOrder;
 pub use question::{Question, Subject};
 
 use super::lines::{self, Lines};
 use super::operations::Operations;
 use crate::lock::lock;
+use crate::observe::ledger::{Filter, Tail};
 use pace::Pace;
 use question::Asked;
 use reader::Reader;
 
 /// Lines on their way to one reader.
 const UNDER_WAY: usize = 2;
+
+/// What may be watched.
+pub trait WatchOperations {
+    /// A topic as it is now, from snapshots. Called at each beat of each watch, once for all who ask the same.
+    fn topic(&self, question: &Question) -> Topic;
+
+    /// What was: series by name, where one that ends with `*` stands for all that begin so.
+    fn past(&self, names: &[String], span: Span) -> History;
+
+    /// Calls as they end; nothing where too many follow them already.
+    fn tail(&self, filter: Filter) -> Option<Tail>;
+}
 
 /// All watches of both sockets.
 pub(super) struct Hub {

@@ -5,15 +5,18 @@
 
 use std::time::Duration;
 
-use toolgate_admin_api::{ApiError, ErrorCode};
+use toolgate_admin_api::{ApiError, CallRow, ClientRow, ErrorCode, SessionRow, ToolRow};
 
-use super::order::{self, TableOrder};
+use crate::admin::query::{Parameters, TableQuery};
 
 /// Milliseconds between two lines of a topic: the least, the most, and what is taken where nobody says.
 const INTERVAL: (u64, u64, u64) = (250, 10_000, 1_000);
 
 /// Intervals are rounded to multiples of this many milliseconds, so that readers share the work.
 pub(super) const STEP: u64 = 250;
+
+/// Rows of a table where nobody says how many, and at most: it is sent every second.
+const ROWS: (usize, usize) = (200, 1_000);
 
 /// What can be watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +63,19 @@ pub struct Question {
     /// What.
     pub subject: Subject,
     /// Which part of it, where it is a long table.
-    pub order: TableOrder,
+    pub table: TableQuery,
+}
+
+impl Question {
+    fn check(&self) -> Result<(), ApiError> {
+        match self.subject {
+            Subject::Sessions => self.table.check::<SessionRow>(),
+            Subject::Tools => self.table.check::<ToolRow>(),
+            Subject::Clients => self.table.check::<ClientRow>(),
+            Subject::Calls => self.table.check::<CallRow>(),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Everything that one reader asks for.
@@ -76,48 +91,32 @@ pub(in crate::admin) struct Asked {
 impl Asked {
     /// Reads a query.
     pub(in crate::admin) fn read(query: &str) -> Result<Self, ApiError> {
-        let (_, _, usual) = INTERVAL;
-        let mut asked = Self { interval: Duration::from_millis(usual), since: 0, questions: Vec::new() };
-        let mut orders = Vec::new();
-        for (key, value) in order::pairs(query)? {
-            match key.split_once('.') {
-                Some((topic, key)) => orders.push((subject(topic)?, key.to_owned(), value)),
-                None => asked.take(&key, &value)?,
+        let mut parameters = Parameters::parse(query)?;
+        let topics = parameters.take("topics").unwrap_or_default();
+        let (least, most, usual) = INTERVAL;
+        let wanted = parameters.take_number("interval")?.unwrap_or(usual).clamp(least, most);
+        let since = parameters.take_number("since")?.unwrap_or(0);
+        // A table of a topic that is not watched is kept in the query by readers that switch between topics.
+        let tables = SUBJECTS.iter().map(|(word, subject)| {
+            let table = parameters.take_rows(&format!("{word}."), ROWS.0)?.at_most(ROWS.1);
+            Ok::<_, ApiError>(Question { subject: *subject, table })
+        });
+        let tables = tables.collect::<Result<Vec<_>, _>>()?;
+        parameters.finish()?;
+        let mut questions: Vec<Question> = Vec::new();
+        for word in topics.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            let subject = subject(word)?;
+            if questions.iter().all(|question| question.subject != subject) {
+                questions.extend(tables.iter().find(|question| question.subject == subject).cloned());
             }
         }
-        if asked.questions.is_empty() {
+        if questions.is_empty() {
             return Err(ApiError::new(ErrorCode::BadRequest, "The watch does not say what to watch.")
                 .remedy(format!("Add topics=overview,servers; there are {}.", known()))
                 .field("topics"));
         }
-        for (subject, key, value) in orders {
-            // An order for a topic that is not watched is kept by readers that switch between topics.
-            if let Some(question) = asked.questions.iter_mut().find(|question| question.subject == subject) {
-                question.order.take(&key, value)?;
-            }
-        }
-        Ok(asked)
-    }
-
-    fn take(&mut self, key: &str, value: &str) -> Result<(), ApiError> {
-        match key {
-            "topics" => {
-                for word in value.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-                    let subject = subject(word)?;
-                    if self.questions.iter().all(|question| question.subject != subject) {
-                        self.questions.push(Question { subject, order: TableOrder::default() });
-                    }
-                }
-            }
-            "interval" => {
-                let (least, most, _) = INTERVAL;
-                let wanted = order::number("interval", value)?.clamp(least, most);
-                self.interval = Duration::from_millis(wanted.div_ceil(STEP) * STEP);
-            }
-            "since" => self.since = order::number("since", value)?,
-            _ => return Err(order::unknown(key, "topics, interval, since, and TOPIC.sort and its like")),
-        }
-        Ok(())
+        questions.iter().try_for_each(Question::check)?;
+        Ok(Self { interval: Duration::from_millis(wanted.div_ceil(STEP) * STEP), since, questions })
     }
 }
 
@@ -144,8 +143,9 @@ mod tests {
                 .unwrap();
         assert_eq!((asked.interval, asked.since), (Duration::from_millis(1250), 7));
         let [overview, sessions] = &asked.questions[..] else { panic!("{asked:?}") };
-        assert_eq!((overview.subject, &overview.order), (Subject::Overview, &TableOrder::default()));
-        assert_eq!((sessions.order.sort.as_str(), sessions.order.filter.as_str()), ("idle", "a b"));
+        let table = |query| Parameters::parse(query).unwrap().take_rows("", ROWS.0).unwrap();
+        assert_eq!((overview.subject, &overview.table), (Subject::Overview, &table("")));
+        assert_eq!((sessions.subject, &sessions.table), (Subject::Sessions, &table("sort=idle&filter=a+b")));
     }
 
     #[test]
@@ -158,7 +158,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_said() {
-        let nothing = ["", "topics=", "topics=weather", "topics=tools&interval=soon", "topics=tools&colour=red"];
+        let nothing = [
+            "",
+            "topics=",
+            "topics=weather",
+            "topics=tools&interval=soon",
+            "topics=tools&colour=red",
+            "topics=tools&tools.sort=red",
+        ];
         let order = ["topics=tools&tools.colour=red", "topics=tools&tools.limit=x", "topics=tools&a.b=c", "topics=%zz"];
         for query in nothing.into_iter().chain(order) {
             assert_eq!(Asked::read(query).unwrap_err().code, ErrorCode::BadRequest, "{query}");

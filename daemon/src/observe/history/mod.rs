@@ -55,7 +55,8 @@ pub enum Reading {
 pub struct History(Mutex<Store>);
 
 impl History {
-    /// The series of these names; a name that ends with `*` stands for all that begin so. Unknown ones are left out.
+    /// The series of these names; a name that ends with `*` stands for all that begin so and go on without a `/`.
+    /// Unknown ones are left out.
     pub fn answer(&self, names: &[String], span: Span) -> api::History {
         let store = lock(&self.0);
         let mut wanted: Vec<&str> = Vec::new();
@@ -63,7 +64,10 @@ impl History {
             match name.strip_suffix('*') {
                 None => wanted.push(name),
                 Some(begin) => {
-                    let mut found: Vec<_> = store.names().filter(|name| name.starts_with(begin)).collect();
+                    let mut found: Vec<_> = store
+                        .names()
+                        .filter(|name| name.strip_prefix(begin).is_some_and(|rest| !rest.contains('/')))
+                        .collect();
                     found.sort_unstable();
                     wanted.extend(found);
                 }

@@ -37,6 +37,8 @@ pub struct Filter {
     pub slower_ms: Option<u64>,
     /// Words that id, client, server, method, name or failure must contain, each of them.
     pub words: Vec<String>,
+    /// Words that none of these may contain.
+    pub without: Vec<String>,
 }
 
 impl Filter {
@@ -44,6 +46,11 @@ impl Filter {
         let row = &ended.row;
         let client = row.client.as_deref();
         let is = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
+        let has = |word: &str| {
+            let of_client = client.is_some_and(|client| client.id.contains(word) || client.owner.contains(word));
+            let parts = [row.id.as_str(), row.server.as_deref().unwrap_or_default(), &row.method, &row.name];
+            of_client || parts.iter().any(|part| part.contains(word)) || ended.failure.contains(word)
+        };
         let client_fits = self
             .client
             .as_deref()
@@ -58,15 +65,8 @@ impl Filter {
                 .session
                 .as_deref()
                 .is_none_or(|wanted| row.session.is_some_and(|session| session.to_string() == wanted))
-            && self.words.iter().all(|word| {
-                row.id.as_str().contains(word.as_str())
-                    || client
-                        .is_some_and(|client| client.id.contains(word.as_str()) || client.owner.contains(word.as_str()))
-                    || row.server.as_deref().is_some_and(|server| server.contains(word.as_str()))
-                    || row.method.contains(word.as_str())
-                    || row.name.contains(word.as_str())
-                    || ended.failure.contains(word.as_str())
-            })
+            && self.words.iter().all(|word| has(word))
+            && !self.without.iter().any(|word| has(word))
     }
 }
 
