@@ -1,4 +1,4 @@
-//! Effective values with their origin, for `check --dump`.
+//! Effective values with their origin, for `check --dump` and for those who ask the running daemon.
 //!
 //! One line per key: `path = value`, and behind `#` the file and line, the variable, or `default`.
 //! Secrets are shown as references only.
@@ -12,21 +12,31 @@ use super::source::Sources;
 use super::tree::{Node, Table, Value};
 
 /// One effective value.
-struct Line {
-    path: String,
-    value: String,
-    origin: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    /// Dotted.
+    pub path: String,
+    /// As a file would have it; a secret is `"***"`, or where it is read from.
+    pub value: String,
+    /// `FILE:LINE`, a variable, or `default`.
+    pub origin: String,
 }
 
 /// All effective values, in the order of the manual.
-pub(super) fn dump(tree: &Table, sources: &Sources) -> String {
+pub(super) fn effective(tree: &Table, sources: &Sources) -> Vec<Effective> {
     let mut lines = Vec::new();
     for key in keys::KEYS.iter().filter(|key| !key.path.contains("[]")) {
         expand(key, key.path, tree, "", sources, &mut lines);
     }
+    lines
+}
+
+/// The same as a text.
+pub(super) fn dump(tree: &Table, sources: &Sources) -> String {
+    let lines = effective(tree, sources);
     let width =
         lines.iter().map(|line| line.path.len() + line.value.len() + 3).filter(|width| *width < 80).max().unwrap_or(0);
-    lines.iter().fold(String::new(), |mut text, Line { path, value, origin }| {
+    lines.iter().fold(String::new(), |mut text, Effective { path, value, origin }| {
         let assignment = format!("{path} = {value}");
         let _ = writeln!(text, "{assignment:width$}  # {origin}");
         text
@@ -34,7 +44,7 @@ pub(super) fn dump(tree: &Table, sources: &Sources) -> String {
 }
 
 /// Follows a pattern through the tree: each `*` is every name written there.
-fn expand(key: &Key, pattern: &str, table: &Table, path: &str, sources: &Sources, lines: &mut Vec<Line>) {
+fn expand(key: &Key, pattern: &str, table: &Table, path: &str, sources: &Sources, lines: &mut Vec<Effective>) {
     let (segment, rest) = pattern.split_once('.').map_or((pattern, None), |(segment, rest)| (segment, Some(rest)));
     if segment == "*" {
         for entry in &table.entries {
@@ -64,10 +74,10 @@ fn join(path: &str, name: &str) -> String {
     keys::join(path, &name)
 }
 
-fn line(key: &Key, path: String, node: Option<&Node>, sources: &Sources) -> Line {
+fn line(key: &Key, path: String, node: Option<&Node>, sources: &Sources) -> Effective {
     let Some(node) = node else {
         let value = section::default(key.path).map_or_else(String::new, |node| toml(&node));
-        return Line { path, value, origin: "default".into() };
+        return Effective { path, value, origin: "default".into() };
     };
     let source = sources.of(node.place);
     let mut origin = source.path.display().to_string();
@@ -78,7 +88,7 @@ fn line(key: &Key, path: String, node: Option<&Node>, sources: &Sources) -> Line
         (Kind::Secret, Some(text)) if !is_reference(text) => "\"***\"".into(),
         _ => toml(node),
     };
-    Line { path, value, origin }
+    Effective { path, value, origin }
 }
 
 fn is_reference(text: &str) -> bool {

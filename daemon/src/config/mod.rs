@@ -34,6 +34,7 @@ pub use build::Parts;
 pub(crate) use build::{HEADERS, HSTS};
 pub use check::{CheckArgs, check};
 pub use diff::{Change, Cost};
+pub use dump::Effective;
 pub use environment::{Environment, Scrutiny};
 pub use problem::{Problem, Report, Severity};
 pub use secret::Secret;
@@ -89,6 +90,7 @@ fn finish(tree: &tree::Table, mut report: Report, environment: &Environment) -> 
         return Err(report);
     }
     settings.files = report.sources.files();
+    settings.effective = dump::effective(tree, &report.sources);
     settings.warnings = report.problems.iter().map(|problem| report.sentence(problem)).collect();
     Ok((settings, report))
 }

@@ -18,6 +18,7 @@ use toolgate_protocol::forwarded::Header;
 use toolgate_protocol::health::Thresholds;
 use toolgate_protocol::names::Aliases;
 
+use super::dump::Effective;
 use super::secret::Secret;
 pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
 
@@ -66,6 +67,8 @@ pub struct Settings {
     pub log: Log,
     /// Problems that do not keep the configuration from being used, as finished sentences.
     pub warnings: Vec<String>,
+    /// Every key with what holds and where that is written, for people.
+    pub effective: Vec<Effective>,
 }
 
 /// Where a configuration was read from.

@@ -13,7 +13,7 @@ use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
 use super::history::History;
-use super::{endpoints, instances, notify, queues, status, units};
+use super::{endpoints, instances, notify, queues, status, units, values};
 use crate::admin::{Audit, Operations, Peer};
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
@@ -379,7 +379,7 @@ impl Operations for Daemon {
             files: settings.files.iter().map(|file| file.display().to_string()).collect(),
             warnings: settings.warnings.clone(),
             from_history: settings.from_history(),
-            values: Vec::new(),
+            values: settings.effective.iter().map(values::told).collect(),
         }
     }
 

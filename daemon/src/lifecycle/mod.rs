@@ -24,5 +24,6 @@ mod status;
 mod steer;
 pub mod sweep;
 mod units;
+mod values;
 pub mod watchdog;
 mod watched;

@@ -117,6 +117,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         daemon,
         log: log(Section::new(table(tree, "log"), "log")),
         warnings: Vec::new(),
+        effective: Vec::new(),
     }
 }
 
