@@ -254,7 +254,8 @@ impl Desk {
         let method = row.known.map_or(self.shelf.methods.len() - 1, |method| method as usize);
         self.shelf.methods[method].get_or_init(Box::default).add(&seen, now_ms);
         let mut tool = None;
-        if let Some(server) = &row.server {
+        // Whoever is not known counts for nobody else.
+        if let (Some(server), true) = (&row.server, row.client.is_some()) {
             self.count_server(server, &seen, now_ms);
             tool = self.count_tool(server, ended, &seen, now_ms);
             self.count_resource(server, ended);
@@ -318,7 +319,7 @@ impl Desk {
         if !has_end && ended.row.kind != Kind::Request {
             return;
         }
-        let server = ended.row.server.as_ref();
+        let server = ended.row.server.as_ref().filter(|_| ended.row.client.is_some());
         let method = ended.row.known.map_or(OTHER, Method::as_str);
         let key = number((server.map(|server| &**server), method, ended.outcome));
         let page = self.requests.get(key, || RequestPage {

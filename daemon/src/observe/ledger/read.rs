@@ -305,9 +305,14 @@ fn busiest(pages: &[Arc<ClientPage>], names: &HashMap<u64, Arc<ToolPage>>, now: 
             *calls.entry(tool).or_default() += count;
         }
     }
-    let (tool, calls_last_minute) = calls.into_iter().max_by_key(|(_, count)| *count)?;
-    let page = names.get(&tool)?;
-    Some(Busiest { tool: format!("{}/{}", page.server, Shown(&page.tool)), calls_last_minute })
+    let named = |(tool, calls_last_minute)| {
+        let page: &Arc<ToolPage> = names.get(&tool)?;
+        Some(Busiest { tool: format!("{}/{}", page.server, Shown(&page.tool)), calls_last_minute })
+    };
+    let busiest = calls.into_iter().filter_map(named);
+    busiest.max_by(|one, other| {
+        one.calls_last_minute.cmp(&other.calls_last_minute).then_with(|| other.tool.cmp(&one.tool))
+    })
 }
 
 /// Coarse buckets under the fewer bounds of a column.
