@@ -211,6 +211,11 @@ impl Story {
         ring.settle(&self.room);
     }
 
+    /// One number of what the calls add up to.
+    pub fn count(&self, of: impl FnOnce(&Totals) -> u64) -> u64 {
+        of(&lock(&self.ring).totals)
+    }
+
     /// What the calls add up to.
     pub fn totals(&self) -> Totals {
         lock(&self.ring).totals.clone()

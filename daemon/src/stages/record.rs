@@ -76,7 +76,6 @@ impl Entry {
                 return response;
             }
         }
-        self.call.mark.reaches(crate::running::Stage::Stream);
         let ending = Ending::of(&self.call, &response);
         response.map(|body| match body {
             Body::Stream(inner) => Body::stream(Recorded { inner, ending, events, entry: self }),

@@ -181,11 +181,12 @@ impl Desk {
             row.learn(call, self.server_name(call));
             telling::began(call, row);
         });
-        self.places.stage(place, Stage::Limit);
+        self.stage(call, Stage::Limit);
     }
 
     /// How far the call has come.
     pub fn stage(&self, call: &Call, stage: Stage) {
+        call.mark.reaches(stage);
         if let Some(place) = call.place {
             self.places.stage(place, stage);
         }

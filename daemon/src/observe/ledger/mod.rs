@@ -82,3 +82,6 @@ impl Ledger {
         lock(&self.shelves).clone()
     }
 }
+
+#[cfg(test)]
+mod tests;
