@@ -29,6 +29,7 @@ mod read;
 mod row;
 pub mod said;
 mod series;
+mod shelf;
 mod spent;
 mod tail;
 mod telling;
@@ -46,7 +47,7 @@ pub use tail::{Filter, Tail};
 
 use crate::core::Load;
 use crate::lock::lock;
-use desk::Shelf;
+use shelf::Shelf;
 use tail::Tails;
 
 /// The gate's ledger: the shelves of all cores.

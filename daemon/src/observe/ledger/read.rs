@@ -13,10 +13,10 @@ use toolgate_protocol::method::Method;
 
 use super::Ledger;
 use super::book::number;
-use super::desk::{ClientPage, Shelf, ToolPage};
 use super::heat::COLUMNS;
 use super::row::Row;
 use super::series::{Series, Sum, TICK_MS, TICKS};
+use super::shelf::{ClientPage, Shelf, ToolPage};
 use crate::clock;
 use crate::lock::lock;
 use crate::observe::Shown;
