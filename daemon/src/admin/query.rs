@@ -258,9 +258,12 @@ mod tests {
     #[test]
     fn without_a_wish_the_first_column_sorts_downwards() {
         let all = ["look up", "look", "pay", "Find"].map(str::to_owned).to_vec();
-        let mut by_calls = rows();
-        by_calls.iter_mut().for_each(|row| row.traffic.calls_per_second = row.traffic.calls as f64);
-        assert_eq!(selected("", by_calls).expect("rows"), (4, all));
+        let rates = [0.3, 9.0, 9.0, 0.1];
+        let rated = rows().into_iter().zip(rates).map(|(mut row, rate)| {
+            row.traffic.calls_per_second = rate;
+            row
+        });
+        assert_eq!(selected("", rated.collect()).expect("rows"), (4, all));
     }
 
     #[test]

@@ -63,9 +63,9 @@ impl Ledger {
     /// The side of one more core.
     #[must_use]
     pub fn desk(self: &Arc<Self>, load: &Arc<Load>) -> Desk {
-        let shelf = Arc::new(Shelf::new(Arc::clone(load)));
-        lock(&self.shelves).push(Arc::clone(&shelf));
-        Desk::new(self, shelf)
+        let fresh = Arc::new(Shelf::new(Arc::clone(load)));
+        lock(&self.shelves).push(Arc::clone(&fresh));
+        Desk::new(self, fresh)
     }
 
     /// Shows calls that fit as they end, until the returned value is dropped; `None` where too many watch already.

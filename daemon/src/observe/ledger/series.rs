@@ -215,7 +215,9 @@ mod tests {
 
     fn sum(series: &[&Series], tick: u64) -> Sum {
         let mut sum = Sum::default();
-        series.iter().for_each(|series| sum.add(series, tick));
+        for series in series {
+            sum.add(series, tick);
+        }
         sum
     }
 

@@ -37,7 +37,9 @@ impl Ledger {
         let mut sums = BTreeMap::new();
         for shelf in self.shelves() {
             let pages = lock(of(&shelf)).clone();
-            pages.iter().for_each(|page| add(sums.entry(key(page)).or_default(), page));
+            for page in &pages {
+                add(sums.entry(key(page)).or_default(), page);
+            }
         }
         sums
     }
