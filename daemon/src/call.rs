@@ -119,10 +119,8 @@ pub struct Call {
     pub authority: Option<Authority>,
     /// The message, once read.
     pub message: Option<Message>,
-    /// The messages instead, where there are several: a body that is an array.
+    /// The messages instead, where there are several, each a call of its own: a body that is an array.
     pub batch: Option<Bytes>,
-    /// It brought several messages, which are calls of their own.
-    pub batched: bool,
     /// It is one message of a batch, whose answer has no ids of events.
     pub is_part: bool,
     /// Where the message goes, where its name says so.
@@ -203,7 +201,6 @@ impl Call {
             view: None,
             message: None,
             batch: None,
-            batched: false,
             is_part: false,
             routed: None,
             era: Era::Legacy,
@@ -276,7 +273,6 @@ impl Call {
             authority: None,
             message: None,
             batch: None,
-            batched: false,
             is_part: self.is_part,
             routed: None,
             era: self.era,

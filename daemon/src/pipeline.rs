@@ -109,8 +109,7 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
     // A stream that was reset meanwhile ends here, before anybody works for it.
     read::heed_reset(call).await;
     // Several messages in one body, of the revision that has them, go on as calls of their own.
-    if let Some(messages) = call.batch.take() {
-        call.batched = true;
+    if let Some(messages) = call.batch.clone() {
         return Box::pin(batch::serve(call, messages)).await;
     }
     message(call).await

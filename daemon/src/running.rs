@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::call::CallId;
 use crate::core::Core;
 use crate::failure::Failure;
+use crate::observe::ledger::Stage;
 use crate::sessions::SessionId;
 
 /// The calls of one core.
@@ -31,33 +32,6 @@ struct Marked {
     session: Option<SessionId>,
     stage: Stage,
     order: Option<Arc<Failure>>,
-}
-
-/// How far a call has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Stage {
-    /// Its message is not there yet.
-    #[default]
-    Read,
-    /// It is looked at, and may wait for a permit.
-    Queue,
-    /// It is with its server.
-    Server,
-    /// Its answer is under way.
-    Stream,
-}
-
-impl Stage {
-    /// As the admin sockets call it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Queue => "queue",
-            Self::Server => "server",
-            Self::Stream => "stream",
-        }
-    }
 }
 
 /// Whom an order means.

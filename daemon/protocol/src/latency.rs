@@ -51,7 +51,7 @@ pub fn coarse(us: u64) -> usize {
 }
 
 /// The time that `share` of all calls (0 to 1) did not exceed, in microseconds: placed within its bucket as if the
-/// times there lay evenly. `longest` is the longest of all; 0 where nothing was counted.
+/// times there lay evenly, and 0 in the first, where most took no time at all. `longest` is the longest of all; 0 where nothing was counted.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts and times are far below 2^52")]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place within a bucket is positive")]
@@ -64,6 +64,9 @@ pub fn percentile(counts: &[u64; FINE], share: f64, longest: u64) -> u64 {
     let mut below = 0;
     for (bucket, count) in counts.iter().enumerate() {
         if below + count >= rank {
+            if bucket == 0 {
+                return 0;
+            }
             let from = shortest(bucket);
             let to = if bucket + 1 < FINE { shortest(bucket + 1) } else { longest.max(from) };
             let part = (rank - below) as f64 / *count as f64;

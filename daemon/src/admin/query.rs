@@ -5,6 +5,7 @@
 
 mod rows;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use toolgate_admin_api::{ApiError, ErrorCode};
@@ -170,16 +171,43 @@ impl TableQuery {
     }
 
     /// The rows that are wanted, and how many there are in all that fit the filter.
-    pub fn select<R: Row>(&self, mut rows: Vec<R>) -> Result<(u64, Vec<R>), ApiError> {
+    pub fn select<R: Row>(&self, rows: Vec<R>) -> Result<(u64, Vec<R>), ApiError> {
+        let rows = rows.into_iter().filter(|row| self.fits_row(row)).collect();
+        self.pick::<R, R>(rows, R::key, |one, other| one.identity().cmp(&other.identity()))
+    }
+
+    /// Whether a row passes the filter.
+    pub fn fits_row(&self, row: &impl Row) -> bool {
+        self.filter.fit(|| row.texts())
+    }
+
+    /// Whether all rows pass the filter.
+    pub fn takes_all(&self) -> bool {
+        self.filter.0.is_empty()
+    }
+
+    /// The first of these in the order that is wanted, and how many there are in all. For rows of `R` that are
+    /// made of what is picked, where making all of them would cost too much.
+    pub fn pick<R: Row, T>(
+        &self,
+        rows: Vec<T>,
+        key: impl Fn(&T, &str) -> Key,
+        identity: impl Fn(&T, &T) -> Ordering,
+    ) -> Result<(u64, Vec<T>), ApiError> {
         let (column, descending) = self.column::<R>()?;
-        rows.retain(|row| self.filter.fit(|| row.texts()));
-        let mut keyed: Vec<_> = rows.into_iter().map(|row| (row.key(column), row)).collect();
-        keyed.sort_by(|(one_key, one), (other_key, other)| {
+        let mut keyed: Vec<_> = rows.into_iter().map(|row| (key(&row, column), row)).collect();
+        let order = |(one_key, one): &(Key, T), (other_key, other): &(Key, T)| {
             let by_key = if descending { other_key.cmp(one_key) } else { one_key.cmp(other_key) };
-            by_key.then_with(|| one.identity().cmp(&other.identity()))
-        });
+            by_key.then_with(|| identity(one, other))
+        };
         let total = keyed.len() as u64;
-        Ok((total, keyed.into_iter().take(self.limit).map(|(_, row)| row).collect()))
+        if self.limit < keyed.len() {
+            // What is not shown need not be in order.
+            keyed.select_nth_unstable_by(self.limit, order);
+            keyed.truncate(self.limit);
+        }
+        keyed.sort_unstable_by(order);
+        Ok((total, keyed.into_iter().map(|(_, row)| row).collect()))
     }
 }
 
@@ -230,9 +258,12 @@ mod tests {
     #[test]
     fn without_a_wish_the_first_column_sorts_downwards() {
         let all = ["look up", "look", "pay", "Find"].map(str::to_owned).to_vec();
-        let mut by_calls = rows();
-        by_calls.iter_mut().for_each(|row| row.traffic.calls_per_second = row.traffic.calls as f64);
-        assert_eq!(selected("", by_calls).expect("rows"), (4, all));
+        let rates = [0.3, 9.0, 9.0, 0.1];
+        let rated = rows().into_iter().zip(rates).map(|(mut row, rate)| {
+            row.traffic.calls_per_second = rate;
+            row
+        });
+        assert_eq!(selected("", rated.collect()).expect("rows"), (4, all));
     }
 
     #[test]

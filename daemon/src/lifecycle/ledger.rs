@@ -57,8 +57,7 @@ impl LedgerOperations for Daemon {
     }
 
     fn sessions(&self, query: &TableQuery) -> Result<api::Sessions, api::ApiError> {
-        let (total, sessions) = query.select(ledger::sessions(&self.gate))?;
-        Ok(api::Sessions { total, sessions })
+        ledger::sessions(&self.gate, query)
     }
 
     fn session(&self, handle: &str) -> Result<api::SessionDetail, api::ApiError> {

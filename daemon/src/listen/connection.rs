@@ -80,7 +80,7 @@ pub struct Connection {
 
 impl Connection {
     /// A connection without requests so far, from the first address to the second.
-    pub(super) fn new(
+    pub fn new(
         (peer, local): (SocketAddr, SocketAddr),
         listener: Arc<Listener>,
         protocol: Protocol,

@@ -226,7 +226,7 @@ impl Table {
     }
 
     /// Looks at every session, without holding up calls for longer than it takes to copy a part of the table.
-    pub fn look(&self, mut look: impl FnMut(&Session)) {
+    pub fn look(&self, mut look: impl FnMut(&Arc<Session>)) {
         for shard in &self.shards {
             let sessions: Vec<_> = lock(shard).values().cloned().collect();
             sessions.iter().for_each(|session| look(session));

@@ -20,7 +20,6 @@ pub async fn admit(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure>
         (waited.map_err(|refused| refusal(server, refused))?, Instant::now())
     };
     server.use_now();
-    call.mark.reaches(crate::running::Stage::Server);
     call.permits.push(permit);
     call.times.admitted = Some(at);
     call.core.desk.stage(call, Stage::Server);

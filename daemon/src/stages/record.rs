@@ -62,12 +62,12 @@ impl Entry {
     /// Records the call now where its answer is whole, else at the end of the stream.
     pub fn finish(mut self: Box<Self>, response: Response<Body>) -> Response<Body> {
         self.status = response.status().as_u16();
+        let events =
+            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         match response.body() {
-            Body::Stream(_) => {}
+            Body::Stream(_) => self.call.core.desk.stage(&self.call, Stage::Stream),
             Body::Full(body) => {
-                self.bytes = body.len() as u64;
-                // An answer of the gate's own that refuses the call was told already.
-                self.is_error = self.failed.is_none() && said::is_error(body);
+                self.saw(body, events);
                 self.is_whole = true;
                 return response;
             }
@@ -76,10 +76,6 @@ impl Entry {
                 return response;
             }
         }
-        self.call.core.desk.stage(&self.call, Stage::Stream);
-        let events =
-            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        self.call.mark.reaches(crate::running::Stage::Stream);
         let ending = Ending::of(&self.call, &response);
         response.map(|body| match body {
             Body::Stream(inner) => Body::stream(Recorded { inner, ending, events, entry: self }),
@@ -119,7 +115,10 @@ impl Entry {
     /// Looks at a piece of the answer on its way.
     fn saw(&mut self, data: &[u8], events: bool) {
         self.bytes += data.len() as u64;
-        self.is_error |= if events { said::has_error(data) } else { said::is_error(data) };
+        // What the gate itself says of a failure was told already.
+        if self.failed.is_none() && !self.is_error {
+            self.is_error = if events { said::has_error(data) } else { said::is_error(data) };
+        }
         if events {
             self.call.core.desk.heard(&self.call, data);
         }

@@ -77,9 +77,9 @@ async fn a_call_that_waits_is_in_the_queue_and_its_time_there_is_told() {
         .await;
     assert!(life["queue_us"].as_u64() > Some(0), "{life}");
     let log = stage.gate.log();
-    let line = log.lines().find(|line| line.contains(&waiting) && line.contains("queue_us")).expect("an access line");
-    let line: Value = serde_json::from_str(line).expect("JSON");
-    assert!(line.to_string().contains("\"stream_us\""), "{line}");
+    let told = log.lines().find(|text| text.contains(&waiting) && text.contains("queue_us")).expect("an access line");
+    let told: Value = serde_json::from_str(told).expect("JSON");
+    assert!(told.to_string().contains("\"stream_us\""), "{told}");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ async fn a_sessions_events_tell_what_went_on_in_it() {
         client.call("1", &format!("{prefix}echo"), json!({})).await.answer().await;
         client.call_with_progress("2", "7", &format!("{prefix}progress"), json!({})).await.text().await;
         client.call("3", &format!("{prefix}fail"), json!({})).await.answer().await;
-        let row = stage.row("sessions", &format!("{path}+toolgate-tests").replace("/mcp/", "")).await;
+        let row = stage.row("sessions", "key:test").await;
         let id = client.session.as_deref().expect("a session");
         let handle = row["id"].as_str().expect("a handle");
         assert!(handle.len() == 16 && !id.contains(handle), "{row}");

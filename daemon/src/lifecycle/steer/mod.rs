@@ -15,7 +15,8 @@ use crate::admin::{AuditOperations, Peer, SteerOperations};
 use crate::call::CallId;
 use crate::core::Core;
 use crate::failure::Failure;
-use crate::running::{Stage, Whom};
+use crate::observe::ledger::Stage;
+use crate::running::Whom;
 
 /// How long a change waits for cores that are busy.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -45,10 +45,10 @@ impl<V> Book<V> {
         if own.len() >= self.max {
             return None;
         }
-        let made = Arc::new(make());
-        own.insert(number, Arc::clone(&made));
-        lock(&self.shown).push(Arc::clone(&made));
-        Some(made)
+        let fresh = Arc::new(make());
+        own.insert(number, Arc::clone(&fresh));
+        lock(&self.shown).push(Arc::clone(&fresh));
+        Some(fresh)
     }
 
     /// The thing of this number, if there is one.

@@ -1,10 +1,12 @@
 //! Sessions, as the admin sockets show them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use toolgate_admin_api::{SessionDetail, SessionEvent, SessionRow};
+use toolgate_admin_api::{ApiError, SessionDetail, SessionEvent, SessionRow, Sessions};
 
 use super::row::Kind;
+use crate::admin::query::{Key, TableQuery};
 use crate::gate::Gate;
 use crate::observe::Shown;
 use crate::sessions::story::Event;
@@ -17,13 +19,40 @@ struct Running {
     streams: u64,
 }
 
-/// All sessions, in no order.
-#[must_use]
-pub fn sessions(gate: &Gate) -> Vec<SessionRow> {
+/// Sessions as they are wanted. Rows are made only of those that are shown, unless a filter has to read all.
+///
+/// # Errors
+/// Where there is no such column.
+pub fn sessions(gate: &Gate, query: &TableQuery) -> Result<Sessions, ApiError> {
     let running = running(gate);
-    let mut rows = Vec::with_capacity(gate.sessions.len());
-    gate.sessions.look(|session| rows.push(row(session, running.get(&session.handle))));
-    rows
+    let mut all = Vec::with_capacity(gate.sessions.len());
+    gate.sessions.look(|session| all.push(Arc::clone(session)));
+    if !query.takes_all() {
+        all.retain(|session| query.fits_row(&row(session, None)));
+    }
+    let key = |session: &Arc<Session>, column: &str| key(session, running.get(&session.handle), column);
+    let by_handle = |one: &Arc<Session>, other: &Arc<Session>| one.handle.cmp(&other.handle);
+    let (total, picked) = query.pick::<SessionRow, _>(all, key, by_handle)?;
+    let sessions = picked.iter().map(|session| row(session, running.get(&session.handle))).collect();
+    Ok(Sessions { total, sessions })
+}
+
+/// What a row of this session has in a column, without the row.
+fn key(session: &Session, running: Option<&Running>, column: &str) -> Key {
+    let running = running.copied().unwrap_or_default();
+    match column {
+        "age" => Key::Number(session.age_millis()),
+        "idle" => Key::Number(session.idle_millis()),
+        "in_flight" => Key::Number(running.calls),
+        "streams" => Key::Number(running.streams),
+        "bytes" => Key::Number(session.story.count(|totals| totals.bytes_in + totals.bytes_out)),
+        "errors" => Key::Number(session.story.count(|totals| totals.errors)),
+        "client" => Key::Text(session.client.to_string()),
+        "agent" => Key::Text(session.about().agent.clone()),
+        "protocol" => Key::Text(session.protocol().to_owned()),
+        "view" => Key::Text(session.view.clone()),
+        _ => Key::Number(session.story.count(|totals| totals.calls)),
+    }
 }
 
 /// The session with this handle, and what went on in it.

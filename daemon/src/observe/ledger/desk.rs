@@ -1,29 +1,25 @@
 //! One core's side of the ledger: what its calls do to the counts.
 //!
 //! Calls come here when they begin, when the stages know what they are, and when they end. Nothing here is shared
-//! with another core; what readers see is in the [`Shelf`].
+//! with another core; what readers see is in the [`Shelf`], with a page for each thing that is counted.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
-use toolgate_protocol::busiest::Busiest;
 use toolgate_protocol::method::Method;
 
 use super::Ledger;
-use super::book::{Book, Shown, number};
+use super::book::{Book, number};
 use super::count::Count;
-use super::heat::Heat;
-use super::live::{Live, Places, Stage};
+use super::live::{Places, Stage};
 use super::outcome::Outcome;
-use super::past::Past;
 use super::row::{Ended, Kind, Row, server_of};
 use super::said;
 use super::series::{Durations, Seen, Series, TICK_MS};
+use super::shelf::{ClientPage, RequestPage, ResourcePage, RoutePage, ServerPage, Shelf, ToolPage};
 use super::spent::Spent;
 use super::telling;
 use crate::call::Call;
 use crate::clock;
-use crate::core::Load;
-use crate::identity::Client;
 use crate::lock::lock;
 
 /// Tools that are counted by name, on one core.
@@ -37,91 +33,7 @@ const CLIENT_IDLE_MS: u64 = 3_600_000;
 /// Callers of a tool are told of an hour, in parts of ten minutes.
 pub(super) const CALLERS_TICK_MS: u64 = 600_000;
 /// What stands for all that have no room of their own.
-pub(super) const OTHER: &str = "_other";
-
-/// What one core has counted, for readers.
-#[derive(Debug, Default)]
-pub(super) struct Shelf {
-    pub(super) gate: Series,
-    pub(super) heat: Heat,
-    /// By the method's number; the last is for those that the gate does not know.
-    pub(super) methods: Box<[OnceLock<Box<Series>>]>,
-    pub(super) servers: Shown<ServerPage>,
-    pub(super) tools: Shown<ToolPage>,
-    pub(super) clients: Shown<ClientPage>,
-    pub(super) routes: Shown<RoutePage>,
-    pub(super) requests: Shown<RequestPage>,
-    pub(super) resources: Shown<ResourcePage>,
-    /// Events that went to clients on streams.
-    pub(super) events: Count,
-    /// How long each was on its way through the gate.
-    pub(super) latency: Durations,
-    /// Connections of clients.
-    pub(super) load: Arc<Load>,
-    pub(super) live: Live,
-    pub(super) past: Mutex<Past>,
-}
-
-/// A server.
-#[derive(Debug)]
-pub(super) struct ServerPage {
-    pub(super) name: Arc<str>,
-    pub(super) series: Series,
-    /// By phase, since the process began.
-    pub(super) phases: [Durations; super::series::PHASES],
-}
-
-/// A tool of a server.
-#[derive(Debug)]
-pub(super) struct ToolPage {
-    pub(super) number: u64,
-    pub(super) server: Arc<str>,
-    pub(super) tool: Box<str>,
-    pub(super) series: Series,
-    pub(super) callers: Mutex<Busiest<16>>,
-}
-
-/// A client.
-#[derive(Debug)]
-pub(super) struct ClientPage {
-    pub(super) client: Arc<Client>,
-    pub(super) series: Series,
-    pub(super) tools: Mutex<Busiest<8>>,
-}
-
-/// Answers to HTTP requests with the same labels.
-#[derive(Debug)]
-pub(super) struct RoutePage {
-    pub(super) method: &'static str,
-    pub(super) route: Box<str>,
-    pub(super) status: u16,
-    pub(super) durations: Durations,
-}
-
-/// Calls with the same labels.
-#[derive(Debug)]
-pub(super) struct RequestPage {
-    pub(super) server: Arc<str>,
-    pub(super) method: &'static str,
-    pub(super) outcome: Outcome,
-    pub(super) durations: Durations,
-}
-
-/// Reads of resources with the same labels.
-#[derive(Debug)]
-pub(super) struct ResourcePage {
-    pub(super) server: Arc<str>,
-    pub(super) scheme: Box<str>,
-    pub(super) outcome: Outcome,
-    pub(super) reads: Count,
-}
-
-impl Shelf {
-    pub(super) fn new(load: Arc<Load>) -> Self {
-        let methods = (0..=Method::all().count()).map(|_| OnceLock::new()).collect();
-        Self { methods, load, ..Self::default() }
-    }
-}
+const OTHER: &str = "_other";
 
 /// One core's side of the ledger.
 #[derive(Debug)]
@@ -181,11 +93,12 @@ impl Desk {
             row.learn(call, self.server_name(call));
             telling::began(call, row);
         });
-        self.places.stage(place, Stage::Limit);
+        self.stage(call, Stage::Limit);
     }
 
     /// How far the call has come.
     pub fn stage(&self, call: &Call, stage: Stage) {
+        call.mark.reaches(stage);
         if let Some(place) = call.place {
             self.places.stage(place, stage);
         }
@@ -254,7 +167,8 @@ impl Desk {
         let method = row.known.map_or(self.shelf.methods.len() - 1, |method| method as usize);
         self.shelf.methods[method].get_or_init(Box::default).add(&seen, now_ms);
         let mut tool = None;
-        if let Some(server) = &row.server {
+        // Whoever is not known counts for nobody else.
+        if let (Some(server), true) = (&row.server, row.client.is_some()) {
             self.count_server(server, &seen, now_ms);
             tool = self.count_tool(server, ended, &seen, now_ms);
             self.count_resource(server, ended);
@@ -318,7 +232,7 @@ impl Desk {
         if !has_end && ended.row.kind != Kind::Request {
             return;
         }
-        let server = ended.row.server.as_ref();
+        let server = ended.row.server.as_ref().filter(|_| ended.row.client.is_some());
         let method = ended.row.known.map_or(OTHER, Method::as_str);
         let key = number((server.map(|server| &**server), method, ended.outcome));
         let page = self.requests.get(key, || RequestPage {

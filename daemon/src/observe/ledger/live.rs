@@ -14,10 +14,11 @@ use crate::lock::lock;
 const BLOCK: usize = 64;
 
 /// How far a call has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Stage {
     /// Its request is being read, and its client identified.
+    #[default]
     Read,
     /// Limits and policy look at it.
     Limit,
@@ -29,12 +30,16 @@ pub enum Stage {
     Server,
     /// Its answer is on its way.
     Stream,
-    /// Its client is asked for something.
-    Parked,
 }
 
 impl Stage {
-    const WORDS: [&'static str; 7] = ["read", "limit", "queue", "connect", "server", "stream", "parked"];
+    const WORDS: [&'static str; 6] = ["read", "limit", "queue", "connect", "server", "stream"];
+
+    /// As the admin sockets call it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
 }
 
 /// Where a call is noted; of use on its own core only.
@@ -180,7 +185,9 @@ mod tests {
         let (live, places) = (Live::default(), Places::default());
         let all: Vec<_> = (0..1000).map(|_| places.take(&live, Row::begun(CallId::mint(), Instant::now()))).collect();
         assert_eq!(stages(&live).len(), 1000);
-        all.into_iter().for_each(|place| drop(places.give_back(place)));
+        for place in all {
+            assert!(places.give_back(place).is_some());
+        }
         assert!(stages(&live).is_empty());
         assert_eq!(places.own.borrow().blocks.len(), 1000_usize.div_ceil(BLOCK));
     }

@@ -29,6 +29,7 @@ mod read;
 mod row;
 pub mod said;
 mod series;
+mod shelf;
 mod spent;
 mod tail;
 mod telling;
@@ -46,7 +47,7 @@ pub use tail::{Filter, Tail};
 
 use crate::core::Load;
 use crate::lock::lock;
-use desk::Shelf;
+use shelf::Shelf;
 use tail::Tails;
 
 /// The gate's ledger: the shelves of all cores.
@@ -62,9 +63,9 @@ impl Ledger {
     /// The side of one more core.
     #[must_use]
     pub fn desk(self: &Arc<Self>, load: &Arc<Load>) -> Desk {
-        let shelf = Arc::new(Shelf::new(Arc::clone(load)));
-        lock(&self.shelves).push(Arc::clone(&shelf));
-        Desk::new(self, shelf)
+        let fresh = Arc::new(Shelf::new(Arc::clone(load)));
+        lock(&self.shelves).push(Arc::clone(&fresh));
+        Desk::new(self, fresh)
     }
 
     /// Shows calls that fit as they end, until the returned value is dropped; `None` where too many watch already.
@@ -82,3 +83,6 @@ impl Ledger {
         lock(&self.shelves).clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

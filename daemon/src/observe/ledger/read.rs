@@ -13,10 +13,10 @@ use toolgate_protocol::method::Method;
 
 use super::Ledger;
 use super::book::number;
-use super::desk::{ClientPage, Shelf, ToolPage};
 use super::heat::COLUMNS;
 use super::row::Row;
-use super::series::{Series, Sum, TICK_MS, TICKS};
+use super::series::{Sum, TICK_MS, TICKS};
+use super::shelf::{ClientPage, Shelf, ToolPage};
 use crate::clock;
 use crate::lock::lock;
 use crate::observe::Shown;
@@ -114,7 +114,9 @@ impl Ledger {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         let (shelves, now, mut sum) = (self.shelves(), Now::read(), Sum::default());
-        shelves.iter().for_each(|shelf| sum.add(&shelf.gate, now.tick));
+        for shelf in &shelves {
+            sum.add(&shelf.gate, now.tick);
+        }
         sum.traffic(now, InFlight::count(&shelves, |_| None).gate)
     }
 
@@ -152,8 +154,9 @@ impl Ledger {
             .enumerate()
             .filter_map(|(at, method)| {
                 let mut sum = Sum::default();
-                let known = shelves.iter().filter_map(|shelf| shelf.methods.get(at)?.get());
-                known.for_each(|series: &Box<Series>| sum.add(series, now.tick));
+                for series in shelves.iter().filter_map(|shelf| shelf.methods.get(at)?.get()) {
+                    sum.add(series, now.tick);
+                }
                 let in_flight = in_flight.of(method.map_or(u64::MAX, |method| method as u64));
                 let traffic = sum.traffic(now, in_flight);
                 (traffic.calls + in_flight > 0).then_some((method.map_or("other", Method::as_str), traffic))
@@ -177,7 +180,9 @@ impl Ledger {
             .into_iter()
             .map(|(number, pages)| {
                 let mut sum = Sum::default();
-                pages.iter().for_each(|page| sum.add(&page.series, now.tick));
+                for page in &pages {
+                    sum.add(&page.series, now.tick);
+                }
                 ToolRow {
                     server: pages[0].server.to_string(),
                     tool: Shown(&pages[0].tool).to_string(),
@@ -208,7 +213,9 @@ impl Ledger {
             .into_iter()
             .map(|(number, pages)| {
                 let mut sum = Sum::default();
-                pages.iter().for_each(|page| sum.add(&page.series, now.tick));
+                for page in &pages {
+                    sum.add(&page.series, now.tick);
+                }
                 let client = &pages[0].client;
                 ClientRow {
                     id: client.id.to_string(),
@@ -233,7 +240,9 @@ impl Ledger {
         (first..=now.tick)
             .map(|tick| {
                 let mut counts = [0; COARSE];
-                shelves.iter().for_each(|shelf| shelf.heat.sum(tick, &mut counts));
+                for shelf in &shelves {
+                    shelf.heat.sum(tick, &mut counts);
+                }
                 HeatColumn { at_ms: began + (tick + 1) * TICK_MS, counts: as_heat(&counts) }
             })
             .collect()
@@ -291,8 +300,8 @@ fn callers(pages: &[Arc<ToolPage>], names: &HashMap<u64, Arc<str>>, now: Now) ->
             *calls.entry(client).or_default() += count;
         }
     }
-    let named = |(client, calls)| Some(Caller { client: names.get(&client)?.to_string(), calls });
-    let mut callers: Vec<Caller> = calls.into_iter().filter_map(named).collect();
+    let caller = |(client, calls)| Some(Caller { client: names.get(&client)?.to_string(), calls });
+    let mut callers: Vec<Caller> = calls.into_iter().filter_map(caller).collect();
     callers.sort_by(|one, other| other.calls.cmp(&one.calls).then_with(|| one.client.cmp(&other.client)));
     callers.truncate(CALLERS);
     callers
@@ -305,9 +314,14 @@ fn busiest(pages: &[Arc<ClientPage>], names: &HashMap<u64, Arc<ToolPage>>, now: 
             *calls.entry(tool).or_default() += count;
         }
     }
-    let (tool, calls_last_minute) = calls.into_iter().max_by_key(|(_, count)| *count)?;
-    let page = names.get(&tool)?;
-    Some(Busiest { tool: format!("{}/{}", page.server, Shown(&page.tool)), calls_last_minute })
+    let told = |(tool, calls_last_minute)| {
+        let page: &Arc<ToolPage> = names.get(&tool)?;
+        Some(Busiest { tool: format!("{}/{}", page.server, Shown(&page.tool)), calls_last_minute })
+    };
+    let busiest = calls.into_iter().filter_map(told);
+    busiest.max_by(|one, other| {
+        one.calls_last_minute.cmp(&other.calls_last_minute).then_with(|| other.tool.cmp(&one.tool))
+    })
 }
 
 /// Coarse buckets under the fewer bounds of a column.

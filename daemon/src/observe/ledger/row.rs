@@ -58,7 +58,7 @@ impl Kind {
     fn of(call: &Call) -> Self {
         let Some(message) = &call.message else {
             return match call.method {
-                _ if call.view.is_none() || call.batched => Self::Frame,
+                _ if call.view.is_none() || call.batch.is_some() => Self::Frame,
                 http::Method::GET => Self::Listening,
                 http::Method::DELETE => Self::Word,
                 _ => Self::Request,

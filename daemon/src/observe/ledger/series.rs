@@ -203,3 +203,59 @@ impl Durations {
         self.sum_us.add(us);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(tick: u64, outcome: Outcome, us: u64) -> Seen {
+        let times = (outcome != Outcome::Refused).then_some([us, 0, 0, us, 0]);
+        Seen { tick, outcome, bytes_in: 10, bytes_out: us, times }
+    }
+
+    fn sum(series: &[&Series], tick: u64) -> Sum {
+        let mut sum = Sum::default();
+        for series in series {
+            sum.add(series, tick);
+        }
+        sum
+    }
+
+    #[test]
+    fn a_minute_later_the_totals_are_what_is_left() {
+        let series = Series::default();
+        for tick in 5..10 {
+            series.add(&seen(tick, Outcome::Ok, 1_000), tick);
+        }
+        series.add(&seen(10, Outcome::Error, 9_000), 10);
+        series.add(&seen(10, Outcome::Refused, 0), 10);
+        series.add(&seen(10, Outcome::Gone, 2_000), 10);
+        let now = sum(&[&series], 10);
+        assert_eq!((now.calls, now.errors, now.refused, now.gone), (8, 1, 1, 1));
+        assert_eq!((now.late, now.longest[0], now.fine[0].iter().sum::<u64>()), ([8, 1, 1], 9_000, 7));
+        assert_eq!((now.fine[1][0], now.fine[3][0]), (7, 0), "none waited, and all worked");
+        assert_eq!(sum(&[&series], 14).late, [4, 1, 1], "ticks 9 and 10 are within the last minute");
+        let later = sum(&[&series], 16);
+        assert_eq!((later.calls, later.late, later.longest[0]), (8, [0, 0, 0], 0));
+    }
+
+    #[test]
+    fn a_part_that_is_used_again_holds_nothing_of_before() {
+        let series = Series::default();
+        series.add(&seen(3, Outcome::Error, 70_000_000), 3);
+        let next = 3 + TICKS as u64;
+        series.add(&seen(next, Outcome::Ok, 500), next);
+        let now = sum(&[&series], next);
+        assert_eq!((now.late, now.longest[0], now.fine[0].iter().sum::<u64>()), ([1, 0, 0], 500, 1));
+        assert_eq!((now.calls, now.largest, now.bytes_in), (2, 70_000_000, 20));
+    }
+
+    #[test]
+    fn cores_add_up() {
+        let (one, other) = (Series::default(), Series::default());
+        one.add(&seen(7, Outcome::Ok, 100), 7);
+        other.add(&seen(7, Outcome::Ok, 100_000), 8);
+        let both = sum(&[&one, &other], 7);
+        assert_eq!((both.calls, both.late[0], both.longest[0], both.last_ms), (2, 2, 100_000, 8));
+    }
+}

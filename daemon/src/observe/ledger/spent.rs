@@ -1,4 +1,4 @@
-//! What a call spent its time with. The parts follow on each other, as timers of HAProxy do; a part that a call did
+//! What a call spent its time with. The parts follow on each other, as the timers of `HAProxy` do; a part that a call did
 //! not come to, or that took no time, is 0.
 
 use std::time::{Duration, Instant};

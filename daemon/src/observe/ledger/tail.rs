@@ -97,8 +97,13 @@ impl Tails {
             if reader.lines.is_closed() {
                 return false;
             }
-            if reader.filter.fits(ended) && reader.lines.try_send(ended.shown()).is_err() {
-                reader.lost.fetch_add(1, Ordering::Relaxed);
+            if reader.filter.fits(ended) {
+                match reader.lines.try_reserve() {
+                    Ok(place) => place.send(ended.shown()),
+                    Err(_) => {
+                        reader.lost.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
             }
             true
         });

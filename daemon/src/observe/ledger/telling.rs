@@ -120,8 +120,7 @@ mod tests {
 
     #[test]
     fn progress_is_told_with_what_it_is_of() {
-        for (params, told) in [(r#"{"progress":3,"total":10}"#, "3/10"), (r#"{"progress":0.5}"#, "0.5"), (r#"{}"#, "")]
-        {
+        for (params, told) in [(r#"{"progress":3,"total":10}"#, "3/10"), (r#"{"progress":0.5}"#, "0.5"), ("{}", "")] {
             let message = format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{params}}}"#);
             assert_eq!(progress(message.as_bytes()), told);
         }

@@ -30,14 +30,16 @@ impl Ledger {
     /// Sums over the pages of all cores that have the same key.
     fn summed<V, K: Ord, S: Default>(
         &self,
-        of: impl Fn(&super::desk::Shelf) -> &Shown<V>,
+        of: impl Fn(&super::shelf::Shelf) -> &Shown<V>,
         key: impl Fn(&V) -> K,
         add: impl Fn(&mut S, &V),
     ) -> BTreeMap<K, S> {
         let mut sums = BTreeMap::new();
         for shelf in self.shelves() {
             let pages = lock(of(&shelf)).clone();
-            pages.iter().for_each(|page| add(sums.entry(key(page)).or_default(), page));
+            for page in &pages {
+                add(sums.entry(key(page)).or_default(), page);
+            }
         }
         sums
     }
@@ -45,22 +47,22 @@ impl Ledger {
     /// Answers to HTTP requests, by method, route and status.
     #[must_use]
     pub fn routes(&self) -> BTreeMap<(&'static str, Box<str>, u16), Times> {
-        let key = |page: &super::desk::RoutePage| (page.method, page.route.clone(), page.status);
+        let key = |page: &super::shelf::RoutePage| (page.method, page.route.clone(), page.status);
         self.summed(|shelf| &shelf.routes, key, |times: &mut Times, page| times.add(&page.durations))
     }
 
     /// Calls, by server, method and outcome.
     #[must_use]
     pub fn requests(&self) -> BTreeMap<(Arc<str>, &'static str, Outcome), Times> {
-        let key = |page: &super::desk::RequestPage| (Arc::clone(&page.server), page.method, page.outcome);
+        let key = |page: &super::shelf::RequestPage| (Arc::clone(&page.server), page.method, page.outcome);
         self.summed(|shelf| &shelf.requests, key, |times: &mut Times, page| times.add(&page.durations))
     }
 
     /// Calls of tools, by server and tool, in the order of [`Outcome::ALL`].
     #[must_use]
     pub fn executions(&self) -> BTreeMap<(Arc<str>, Box<str>), [u64; 4]> {
-        let key = |page: &super::desk::ToolPage| (Arc::clone(&page.server), page.tool.clone());
-        let add = |sums: &mut [u64; 4], page: &super::desk::ToolPage| {
+        let key = |page: &super::shelf::ToolPage| (Arc::clone(&page.server), page.tool.clone());
+        let add = |sums: &mut [u64; 4], page: &super::shelf::ToolPage| {
             sums.iter_mut().zip(page.series.outcomes()).for_each(|(sum, count)| *sum += count);
         };
         self.summed(|shelf| &shelf.tools, key, add)
@@ -69,7 +71,7 @@ impl Ledger {
     /// Reads of resources, by server, scheme and outcome.
     #[must_use]
     pub fn reads(&self) -> BTreeMap<(Arc<str>, Box<str>, Outcome), u64> {
-        let key = |page: &super::desk::ResourcePage| (Arc::clone(&page.server), page.scheme.clone(), page.outcome);
+        let key = |page: &super::shelf::ResourcePage| (Arc::clone(&page.server), page.scheme.clone(), page.outcome);
         self.summed(|shelf| &shelf.resources, key, |sum: &mut u64, page| *sum += page.reads.get())
     }
 
@@ -77,7 +79,7 @@ impl Ledger {
     #[must_use]
     pub fn bytes(&self) -> BTreeMap<Arc<str>, [u64; 2]> {
         let count = |series: &Series| [series.bytes_in.get(), series.bytes_out.get()];
-        let key = |page: &super::desk::ServerPage| Arc::clone(&page.name);
+        let key = |page: &super::shelf::ServerPage| Arc::clone(&page.name);
         let mut bytes = self.summed(
             |shelf| &shelf.servers,
             key,
@@ -100,7 +102,7 @@ impl Ledger {
     /// Where the time of calls went, by server, in the order of the phases.
     #[must_use]
     pub fn phases(&self) -> BTreeMap<Arc<str>, [Times; PHASES]> {
-        let key = |page: &super::desk::ServerPage| Arc::clone(&page.name);
+        let key = |page: &super::shelf::ServerPage| Arc::clone(&page.name);
         self.summed(
             |shelf| &shelf.servers,
             key,

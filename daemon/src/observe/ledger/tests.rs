@@ -1,0 +1,185 @@
+//! Calls of several cores on their way through the ledger, with what readers see of them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use toolgate_admin_api::{CallLife, TailLine};
+
+use super::{Filter, Outcome, Stage, Tail};
+use crate::body::Body;
+use crate::call::{Call, CallId};
+use crate::config;
+use crate::core::{Core, Load};
+use crate::failure::{Failure, Kind};
+use crate::gate::Gate;
+use crate::identity::Client;
+use crate::listen::connection::{Connection, Origin, Protocol};
+use crate::message::Message;
+use crate::policy::Policy;
+use crate::stages::record::Entry;
+
+const GOOD: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+const BAD: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[],"isError":true}}"#;
+
+/// A gate whose cores are played by the test.
+struct Played {
+    gate: Arc<Gate>,
+    cores: Vec<Rc<Core>>,
+    connection: Rc<Connection>,
+}
+
+impl Played {
+    fn new() -> Self {
+        let text = "version = 1\n[log]\naccess = false\n[listener.test]\naddress = \"127.0.0.1:1\"\nauth = \"none\"\n\
+                    [server.a]\nendpoints = \"http://127.0.0.1:1/mcp\"\n[server.b]\nendpoints = \"http://127.0.0.1:1/mcp\"\n";
+        let settings = config::from_text(text).expect("a configuration");
+        let gate = Gate::new(Policy::new(Arc::new(settings), None).expect("a policy"));
+        let core = |index| Rc::new(Core::new(index, Arc::new(Load::default()), Arc::clone(&gate)));
+        let cores = (0..2).map(core).collect();
+        let listener = Arc::clone(&gate.settings.load().listeners[0]);
+        let address = "127.0.0.1:2".parse().expect("an address");
+        let connection = Rc::new(Connection::new((address, address), listener, Protocol::Http1, Origin::Client));
+        Self { gate, cores, connection }
+    }
+
+    /// A call that has come as far as to be known.
+    fn begin(&self, core: usize, server: &str, tool: &str, client: &str) -> Box<Entry> {
+        let head = Request::post("/mcp").body(()).expect("a request").into_parts().0;
+        let mut call = Call::new(&self.cores[core], &self.connection, head);
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{{}}}}}}"#
+        );
+        call.view = call.policy.view(server).cloned();
+        call.message = Some(Message::parse(text.into()).expect("a message"));
+        call.client = Some(Arc::new(Client::of_address(client.parse().expect("an address"))));
+        let entry = Entry::begin(call);
+        self.cores[core].desk.learn(&entry.call);
+        entry
+    }
+
+    fn run(&self, core: usize, server: &str, tool: &str, client: &str, answer: &'static str) -> CallId {
+        let entry = self.begin(core, server, tool, client);
+        let id = entry.call.id;
+        drop(entry.finish(Response::new(Body::from(answer))));
+        id
+    }
+
+    fn refuse(&self, kind: Kind) -> CallId {
+        let mut entry = self.begin(0, "a", "look", "10.0.0.1");
+        entry.failed(&Failure::new(kind, "No."));
+        let id = entry.call.id;
+        let mut response = Response::new(Body::from("{}"));
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        drop(entry.finish(response));
+        id
+    }
+}
+
+/// What a reader of the tail has unread.
+async fn unread(tail: &mut Tail) -> Vec<TailLine> {
+    let mut lines = Vec::new();
+    while let Ok(Some(line)) = tokio::time::timeout(std::time::Duration::ZERO, tail.next()).await {
+        lines.push(line);
+    }
+    lines
+}
+
+#[test]
+fn what_cores_count_adds_up_and_a_client_that_leaves_is_gone() {
+    let played = Played::new();
+    played.run(0, "a", "look", "10.0.0.1", GOOD);
+    played.run(1, "a", "look", "10.0.0.2", GOOD);
+    played.run(1, "a", "look", "10.0.0.2", BAD);
+    played.run(1, "b", "look", "10.0.0.2", GOOD);
+    played.refuse(Kind::Limited);
+    played.refuse(Kind::ServerTimeout);
+    drop(played.begin(0, "a", "look", "10.0.0.1"));
+    let ledger = &played.gate.ledger;
+    let traffic = ledger.traffic();
+    assert_eq!((traffic.calls, traffic.errors, traffic.refused, traffic.in_flight), (7, 2, 1, 0), "{traffic:?}");
+    let servers = ledger.servers();
+    assert_eq!((servers["a"].calls, servers["b"].calls), (6, 1));
+    assert_eq!(ledger.methods()[0], ("tools/call", traffic));
+    let tools = ledger.tools();
+    let look = tools.iter().find(|row| row.server == "a").expect("a row");
+    let callers: Vec<_> = look.callers.iter().map(|caller| (caller.client.as_str(), caller.calls)).collect();
+    assert_eq!(callers, [("address:10.0.0.1", 4), ("address:10.0.0.2", 2)]);
+    let executions = ledger.executions();
+    assert_eq!(executions[&("a".into(), "look".into())], [2, 2, 1, 1], "well, errors, refused, gone");
+    let clients = ledger.clients();
+    let second = clients.iter().find(|row| row.id == "address:10.0.0.2").expect("a row");
+    assert_eq!(second.busiest.as_ref().map(|busiest| busiest.tool.as_str()), Some("a/look"));
+    assert_eq!(ledger.heat().last().map(|column| column.counts.iter().sum::<u64>()), Some(6));
+}
+
+#[test]
+fn a_call_is_found_by_its_id_while_it_runs_and_afterwards() {
+    let played = Played::new();
+    let entry = played.begin(1, "a", "look", "10.0.0.1");
+    let id = entry.call.id.to_string();
+    played.cores[1].desk.stage(&entry.call, Stage::Server);
+    let Some(CallLife::InFlight(row)) = played.gate.ledger.call(&id) else { panic!("it runs") };
+    assert_eq!((row.stage.as_str(), row.name.as_str(), row.server.as_str()), ("server", "look", "a"));
+    assert_eq!(played.gate.ledger.server("a").in_flight, 1);
+    drop(entry.finish(Response::new(Body::from(GOOD))));
+    let Some(CallLife::Ended(line)) = played.gate.ledger.call(&id) else { panic!("it has ended") };
+    assert_eq!((line.outcome.as_str(), line.bytes_out), ("ok", GOOD.len() as u64));
+    assert_eq!(played.gate.ledger.calls().total, 0);
+}
+
+#[test]
+fn calls_that_went_well_do_not_push_out_those_that_did_not() {
+    let played = Played::new();
+    let failed = played.run(0, "a", "look", "10.0.0.1", BAD).to_string();
+    let first = played.run(0, "a", "look", "10.0.0.1", GOOD).to_string();
+    for _ in 0..20_000 {
+        played.run(0, "a", "look", "10.0.0.1", GOOD);
+    }
+    assert!(played.gate.ledger.call(&failed).is_some());
+    assert!(played.gate.ledger.call(&first).is_none(), "bounded");
+}
+
+#[tokio::test]
+async fn the_tail_shows_what_its_reader_wants_and_ends_with_it() {
+    let played = Played::new();
+    let watch = |filter| played.gate.ledger.subscribe(filter).expect("a place");
+    let mut errors = watch(Filter { outcome: Some(Outcome::Error), ..Filter::default() });
+    let mut of_b = watch(Filter { server: Some("b".into()), ..Filter::default() });
+    let mut words = watch(Filter { words: vec!["10.0.0.2".into(), "pay".into()], ..Filter::default() });
+    played.run(0, "a", "look", "10.0.0.1", GOOD);
+    played.run(1, "a", "look", "10.0.0.1", BAD);
+    played.run(0, "b", "pay", "10.0.0.2", GOOD);
+    let names = |lines: &[TailLine]| -> Vec<String> {
+        let name = |line: &TailLine| match line {
+            TailLine::Request(line) => format!("{}/{} {}", line.server, line.name, line.outcome),
+            other => format!("{other:?}"),
+        };
+        lines.iter().map(name).collect()
+    };
+    assert_eq!(names(&unread(&mut errors).await), ["a/look error"]);
+    assert_eq!(names(&unread(&mut of_b).await), ["b/pay ok"]);
+    assert_eq!(names(&unread(&mut words).await), ["b/pay ok"]);
+    drop((errors, of_b, words));
+    played.run(0, "a", "look", "10.0.0.1", GOOD);
+    assert!(!played.gate.ledger.tails.any(), "a call after the last reader has gone notices");
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_what_it_lost() {
+    let played = Played::new();
+    let mut tail = played.gate.ledger.subscribe(Filter::default()).expect("a place");
+    for _ in 0..5_000 {
+        played.run(0, "a", "look", "10.0.0.1", GOOD);
+    }
+    let lines = unread(&mut tail).await;
+    let told: u64 = lines
+        .iter()
+        .map(|line| match line {
+            TailLine::Request(_) => 1,
+            TailLine::Lagged { count } => *count,
+            _ => 0,
+        })
+        .sum();
+    assert!(told == 5_000 && lines.len() < 5_000, "{told} of 5,000 in {} lines", lines.len());
+}
