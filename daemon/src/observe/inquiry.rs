@@ -69,7 +69,36 @@ fn health_status(gate: &Gate, params: &Value) -> Value {
     if params.get("detailed").and_then(Value::as_bool) == Some(true) {
         body.extend(detail(gate));
     }
+    body.insert("method_breakdown".into(), methods(gate));
     Value::Object(body)
+}
+
+/// Calls by method, the busiest first.
+fn methods(gate: &Gate) -> Value {
+    let methods: Map<String, Value> = gate
+        .ledger
+        .methods()
+        .into_iter()
+        .map(|(method, traffic)| {
+            let told = json!({
+                "calls": traffic.calls,
+                "errors": traffic.errors,
+                "refused": traffic.refused,
+                "in_flight": traffic.in_flight,
+                "calls_per_second": traffic.calls_per_second,
+                "p50_ms": millis(traffic.latency.p50_us),
+                "p95_ms": millis(traffic.latency.p95_us),
+                "p99_ms": millis(traffic.latency.p99_us),
+            });
+            (method.to_owned(), told)
+        })
+        .collect();
+    Value::Object(methods)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds of a call are far below 2^52")]
+fn millis(us: u64) -> f64 {
+    us as f64 / 1000.0
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod observed;
 mod own;
 pub mod panics;
+pub mod rates;
 pub mod watch;
 mod writer;
 

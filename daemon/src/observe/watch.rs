@@ -17,6 +17,7 @@ use toolgate_protocol::scaling::{Adviser, Load, Targets};
 use super::alerts::{self, Keeper, Trends};
 use super::disk::Gauge;
 use super::own::Own;
+use super::rates::Rates;
 use crate::clock;
 use crate::gate::Gate;
 use crate::overload::hundredths;
@@ -111,6 +112,7 @@ impl Watcher {
         let settings = self.gate.settings.load_full();
         let disk = self.gauge.look(&settings.daemon.state_dir).await;
         self.gate.observed.disk.store(Arc::new(disk));
+        self.gate.observed.rates.store(Arc::new(Rates::of(&self.gate.ledger)));
         self.trends.read(&self.gate, clock::millis());
         self.advise(settings.scaling.as_ref());
         self.gate.observed.alarms.tick(&self.gate, &self.trends);
