@@ -244,3 +244,89 @@ fn keys(policy: &Policy, rules: &AlertRules) -> Vec<Condition> {
     };
     policy.settings.keys.values().filter_map(old).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use toolgate_admin_api::Process;
+
+    use super::*;
+
+    fn rules() -> AlertRules {
+        crate::config::from_text("version = 1").unwrap().alerts
+    }
+
+    fn found(name: &str, status: Status) -> Finding {
+        Finding {
+            name: name.to_owned(),
+            status,
+            message: "It is so.".to_owned(),
+            critical: false,
+            age_ms: 0,
+            took_us: 0,
+            era: None,
+            quiet: false,
+        }
+    }
+
+    fn ids(conditions: &[Condition]) -> Vec<(&str, Severity)> {
+        conditions.iter().map(|condition| (condition.id.as_str(), condition.severity)).collect()
+    }
+
+    #[test]
+    fn the_process_is_held_against_the_customary_thresholds() {
+        let sample = |cpu: f64, memory: u64| Sample {
+            cpu,
+            process: Process { memory, memory_limit: 1000, ..Process::default() },
+            ..Sample::default()
+        };
+        let told = |cpu, memory| process(&sample(cpu, memory), &rules());
+        assert_eq!(ids(&told(0.80, 800)), []);
+        assert_eq!(ids(&told(0.81, 801)), [("cpu", Warning), ("memory", Warning)]);
+        assert_eq!(ids(&told(0.0, 851)), [("memory", Critical)]);
+        let rules = AlertRules { memory_bytes: Some(100), ..rules() };
+        assert_eq!(ids(&process(&sample(0.0, 101), &rules)), [("memory", Warning)], "whatever it may use");
+    }
+
+    #[test]
+    fn slow_and_failing_calls_are_told_with_who_is_to_blame() {
+        let rates = |response_time, errors| Rates {
+            response_time,
+            errors,
+            slowest: Some("weather".to_owned()),
+            worst: Some("files".to_owned()),
+        };
+        assert_eq!(ids(&calls(&rates(1.0, 0.05), &rules())), []);
+        assert_eq!(ids(&calls(&rates(1.1, 0.06), &rules())), [("response_time", Warning), ("error_rate", Warning)]);
+        let told = calls(&rates(5.1, 0.11), &rules());
+        assert_eq!(ids(&told), [("response_time", Critical), ("error_rate", Critical)]);
+        assert!(told[0].message.contains("weather") && told[1].message.contains("files"), "{told:?}");
+    }
+
+    #[test]
+    fn findings_that_stand_for_themselves_are_alerts_and_quiet_ones_are_none() {
+        let told = |name: &str, status| of_finding(&found(name, status)).map(|told| (told.id, told.severity));
+        assert_eq!(told("disk", Status::Unhealthy), Some(("disk_full".to_owned(), Critical)));
+        assert_eq!(told("server:web", Status::Warning), Some(("server_trouble:web".to_owned(), Warning)));
+        assert_eq!(told("backup", Status::Warning), Some(("check:backup".to_owned(), Warning)));
+        assert_eq!(told("backup", Status::Healthy), None);
+        for elsewhere in ["memory", "cpu", "certificate:public", "response_time", "webhook"] {
+            assert_eq!(told(elsewhere, Status::Unhealthy), None, "{elsewhere}");
+        }
+        let quiet = Finding { quiet: true, ..found("server:web", Status::Warning) };
+        assert_eq!((of_finding(&quiet), whole(Status::Warning, &[quiet])), (None, None));
+        let all = [found("memory", Status::Healthy), found("disk", Status::Warning)];
+        let told = whole(Status::Warning, &all).unwrap();
+        assert_eq!(told.message, "The health of the gate is warning: disk.");
+    }
+
+    #[test]
+    fn an_old_key_is_told_where_its_age_is_known() {
+        let key = |id: &str, created: &str| {
+            format!("[key.{id}]\nhash = \"sha256:{}\"\ncreated = \"{created}\"\n", "0".repeat(64))
+        };
+        let text = format!("version = 1\n{}{}", key("abcd", "2020-01-01"), key("efgh", "2999-01-01"));
+        let settings = crate::config::from_text(&text).unwrap();
+        let policy = Policy::new(std::sync::Arc::new(settings), None).unwrap();
+        assert_eq!(ids(&keys(&policy, &rules())), [("key_age:abcd", Warning)]);
+    }
+}
