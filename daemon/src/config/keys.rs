@@ -122,6 +122,8 @@ pub static KEYS: &[Key] = &[
     key("log.level", Kind::Level, "\"info\"", Live, "error, warn, info, debug, trace, or directives such as \"info,toolgated::listen=debug\"."),
     key("log.format", OneOf(&["auto", "journald", "json", "pretty"]), "\"auto\"", Restart, "auto: journald under systemd, colours on a terminal, JSON otherwise."),
     key("log.access", Bool, "true", Live, "One line per call."),
+    key("log.files", Path, "", Restart, "Folder that gets the lines as well, as JSON: all in all.log, errors in errors.log; absent: there are no files."),
+    key("log.rotate", OneOf(&["size", "daily"]), "\"size\"", Restart, "When a file of the log gives way to a new one: at 10,485,760 bytes, of which 10 files are kept of all lines and 5 of errors; or with each day in UTC, of which 30 are."),
     // Listeners
     key("listener.*.address", List(&Address), "", NewConnections, "Addresses to bind, each IP:PORT; IPv6 in brackets."),
     key("listener.*.serve", List(&OneOf(&["mcp", "health", "ready", "metrics", "status"])), "[\"mcp\"]", Live, "What is served here."),
