@@ -259,11 +259,15 @@ fn a_daemon_of_another_age_is_named() {
 
 #[test]
 fn a_probe_has_two_answers() {
-    let up = Daemon::start(&[("/v1/status", "200 OK", STATUS)]);
+    const FAILS: &str =
+        r#"{"status":"unhealthy","checks":[{"name":"memory","status":"unhealthy","critical":true,"message":"Full."}]}"#;
+    const WARNS: &str = r#"{"status":"warning","checks":[{"name":"disk","status":"unhealthy"}]}"#;
+    let up = Daemon::start(&[("/v1/status", "200 OK", STATUS), ("/v1/health", "200 OK", WARNS)]);
     assert_eq!(up.run(&["probe"]).0, 0);
     assert_eq!(up.run(&["probe", "--ready"]).0, 0);
-    let down = Daemon::start(&[("/v1/status", "200 OK", DEGRADED)]);
-    assert_eq!(down.run(&["probe"]).0, 0);
+    let down = Daemon::start(&[("/v1/status", "200 OK", DEGRADED), ("/v1/health", "200 OK", FAILS)]);
+    let (code, _, err) = down.run(&["probe"]);
+    assert!(code == 1 && err.contains("memory: Full."), "{err}");
     let (code, _, err) = down.run(&["probe", "--ready"]);
     assert_eq!(code, 1);
     assert!(err.contains("server files is down"), "{err}");
