@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::config::Settings;
 use crate::observe::Observed;
 use crate::observe::ledger::Ledger;
+use crate::observe::observed::Sample;
 use crate::overload::Overload;
 use crate::policy::Policy;
 use crate::relay::crossing::parked::Parked;
@@ -67,6 +68,15 @@ impl Gate {
                 sessions::Kind::Hosted(hosted) => hosted.is_merged() != view.single().is_none(),
             }
         })
+    }
+
+    /// The process as it is now.
+    pub fn sample(&self) -> Sample {
+        let mut sample = self.observed.sample();
+        // What a reload says holds at once.
+        let limit = self.settings.load().overload.as_ref().and_then(|overload| overload.memory_limit);
+        sample.process.memory_limit = limit.unwrap_or(sample.process.memory_limit);
+        sample
     }
 
     /// Writes down for the next process what this one leaves; to be called when nothing runs on the

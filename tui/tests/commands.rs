@@ -259,11 +259,15 @@ fn a_daemon_of_another_age_is_named() {
 
 #[test]
 fn a_probe_has_two_answers() {
-    let up = Daemon::start(&[("/v1/status", "200 OK", STATUS)]);
+    const FAILS: &str =
+        r#"{"status":"unhealthy","checks":[{"name":"memory","status":"unhealthy","critical":true,"message":"Full."}]}"#;
+    const WARNS: &str = r#"{"status":"warning","checks":[{"name":"disk","status":"unhealthy"}]}"#;
+    let up = Daemon::start(&[("/v1/status", "200 OK", STATUS), ("/v1/health", "200 OK", WARNS)]);
     assert_eq!(up.run(&["probe"]).0, 0);
     assert_eq!(up.run(&["probe", "--ready"]).0, 0);
-    let down = Daemon::start(&[("/v1/status", "200 OK", DEGRADED)]);
-    assert_eq!(down.run(&["probe"]).0, 0);
+    let down = Daemon::start(&[("/v1/status", "200 OK", DEGRADED), ("/v1/health", "200 OK", FAILS)]);
+    let (code, _, err) = down.run(&["probe"]);
+    assert!(code == 1 && err.contains("memory: Full."), "{err}");
     let (code, _, err) = down.run(&["probe", "--ready"]);
     assert_eq!(code, 1);
     assert!(err.contains("server files is down"), "{err}");
@@ -303,11 +307,10 @@ fn a_key_is_printed_once_with_the_hash_of_its_secret() {
     assert!(id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "{id}");
     let hash = format!("sha256:{}", sha256(secret));
     assert_eq!(said["hash"], hash);
-    let lines = format!(
-        "[key.{id}]\nhash = \"{hash}\"\nowner = \"Ada \\\"A\\\"\"\ntier = \"free\"\n\
-         scopes = [\"weather/*\", \"files/read_*\"]"
-    );
-    assert_eq!(said["toml"], lines);
+    let begin = format!("[key.{id}]\nhash = \"{hash}\"\nowner = \"Ada \\\"A\\\"\"\ncreated = \"20");
+    let end = "\"\ntier = \"free\"\nscopes = [\"weather/*\", \"files/read_*\"]";
+    let lines = said["toml"].as_str().expect("lines");
+    assert!(lines.starts_with(&begin) && lines.ends_with(end), "{lines}");
     let (_, again, _) = run(toolgate().args(arguments).args(scopes));
     assert_ne!(out, again);
 }

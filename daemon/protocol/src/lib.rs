@@ -5,6 +5,7 @@
 pub mod alerts;
 pub mod backoff;
 pub mod balance;
+pub mod baseline;
 pub mod breaker;
 pub mod bridge;
 pub mod busiest;

@@ -137,10 +137,9 @@ fn reason(load: Load, current: u32, targets: &Targets, wanted: Action, waits: bo
         Action::Down if current > targets.most => {
             format!("{current} are more than the {} that there may be.", targets.most)
         }
-        Action::Up => format!("{used}."),
         Action::Down => format!("{used}: both are below half of their targets."),
         Action::Stay if above => format!("{used}, but there are {current} already, as many as there may be."),
-        Action::Stay => format!("{used}."),
+        Action::Up | Action::Stay => format!("{used}."),
     }
 }
 

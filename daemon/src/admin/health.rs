@@ -16,5 +16,5 @@ pub trait HealthOperations {
     fn acknowledge(&self, peer: &Peer, id: &str, request: &Change) -> Result<AlertOutcome, ApiError>;
 
     /// An alert is not told for a while.
-    fn silence(&self, peer: &Peer, id: &str, request: &SilenceRequest) -> Result<AlertOutcome, ApiError>;
+    fn silence(&self, id: &str, request: &SilenceRequest) -> Result<AlertOutcome, ApiError>;
 }

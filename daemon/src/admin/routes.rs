@@ -82,9 +82,7 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/alerts/{}/acknowledge", |daemon, request| {
         json(&daemon.acknowledge(&request.peer, &name(request)?, &body(request)?)?)
     }),
-    post("/v1/alerts/{}/silence", |daemon, request| {
-        json(&daemon.silence(&request.peer, &name(request)?, &body(request)?)?)
-    }),
+    post("/v1/alerts/{}/silence", |daemon, request| json(&daemon.silence(&name(request)?, &body(request)?)?)),
     get("/v1/limits", |daemon, _| json(&daemon.limits())),
     change(Method::PUT, "/v1/limits/{}/override", |daemon, request| {
         json(&daemon.override_limit(&request.peer, &name(request)?, &body(request)?, request.if_match)?)

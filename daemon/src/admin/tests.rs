@@ -207,7 +207,7 @@ impl HealthOperations for Fake {
         Ok(api::AlertOutcome { applied: !request.dry_run, alert })
     }
 
-    fn silence(&self, _peer: &Peer, id: &str, request: &api::SilenceRequest) -> Result<api::AlertOutcome, ApiError> {
+    fn silence(&self, id: &str, request: &api::SilenceRequest) -> Result<api::AlertOutcome, ApiError> {
         let alert =
             api::Alert { id: id.into(), silenced_until_ms: Some(request.seconds * 1000), ..api::Alert::default() };
         Ok(api::AlertOutcome { applied: !request.dry_run, alert })

@@ -89,7 +89,7 @@ impl Settings {
         single(
             "log",
             old.log != new.log,
-            if old.log.format == new.log.format { Cost::Nothing } else { Cost::Restart },
+            if old.log.is_written_as(&new.log) { Cost::Nothing } else { Cost::Restart },
             &mut changes,
         );
         single("daemon", old.daemon != new.daemon, daemon(old, new), &mut changes);

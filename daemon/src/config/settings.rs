@@ -169,6 +169,28 @@ pub struct Log {
     pub format: LogFormat,
     /// One line per call.
     pub access: bool,
+    /// A folder that gets the lines as well; none: there are no files.
+    pub files: Option<PathBuf>,
+    /// When a file gives way to a new one.
+    pub rotate: Rotate,
+}
+
+impl Log {
+    /// Whether both go to the same places in the same form.
+    #[must_use]
+    pub fn is_written_as(&self, other: &Self) -> bool {
+        (self.format, &self.files, self.rotate) == (other.format, &other.files, other.rotate)
+    }
+}
+
+/// When a file of the log gives way to a new one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rotate {
+    /// When it is full.
+    #[default]
+    Size,
+    /// With each day.
+    Daily,
 }
 
 /// Where log lines go, and in which form.

@@ -41,6 +41,7 @@ impl Pulse {
         let (end, ended) = mpsc::channel::<()>();
         let mut beat = Beat::new(gate, cores);
         Builder::new().name("pulse".into()).spawn(move || {
+            beat.once();
             while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 beat.once();
             }

@@ -25,15 +25,15 @@ impl Sampled for Samples {
         let policy = self.daemon.gate.policy.load_full();
         let status = self.daemon.status();
         let rows = self.daemon.server_rows(&policy);
-        let process = self.daemon.gate.observed.sample().process;
+        let sample = self.daemon.gate.sample();
         let waiting = rows.iter().map(|row| row.status.waiting).sum();
         let mut all = of_traffic("", &self.daemon.gate.ledger.traffic());
         all.extend([
             ("waiting".to_owned(), level(waiting)),
             ("sessions".to_owned(), level(status.sessions)),
             ("connections".to_owned(), level(status.connections)),
-            ("cpu".to_owned(), Reading::Level(process.cpu)),
-            ("memory".to_owned(), level(process.memory)),
+            ("cpu".to_owned(), Reading::Level(sample.cpu)),
+            ("memory".to_owned(), level(sample.process.memory)),
         ]);
         rows.iter().for_each(|row| of_server(row, &mut all));
         // Of tools and clients a few series each, and of those only that are busy: there may be very many.

@@ -91,7 +91,6 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             max_sessions_per_client: 1,
             session_timeout: Duration::ZERO,
         },
-        log: settings::Log { level: "info".to_owned(), format: settings::LogFormat::Auto, access: false },
         warnings: Vec::new(),
         ..crate::config::from_text("version = 1").expect("what holds where nothing is written")
     }

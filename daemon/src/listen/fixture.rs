@@ -139,7 +139,7 @@ pub(crate) fn settings(listeners: Vec<Listener>) -> Settings {
             max_sessions_per_client: 1000,
             session_timeout: PATIENCE,
         },
-        log: Log { level: "info".into(), format: LogFormat::Auto, access: false },
+        log: Log { level: "info".into(), format: LogFormat::Auto, access: false, files: None, rotate: Rotate::Size },
         warnings: Vec::new(),
         ..crate::config::from_text("version = 1").expect("what holds where nothing is written")
     }

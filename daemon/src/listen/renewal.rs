@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::Builder;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -56,14 +56,6 @@ fn look(listener: &Arc<OpenListener>) {
         tracing::error!(
             listener = listener.settings().name,
             "a new certificate is not served, the one before still is: {error}"
-        );
-    }
-    for expiring in secured.certificates.expiring(SystemTime::now()) {
-        tracing::warn!(
-            listener = listener.settings().name,
-            chain = %expiring.chain.display(),
-            days = expiring.days,
-            "a certificate ends soon: renew it"
         );
     }
 }

@@ -3,7 +3,7 @@
 //! One that hangs answers nobody: it is asked on a thread of its own, and never twice at once.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::statvfs;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -14,25 +14,35 @@ use super::observed::Disk;
 /// How long a file system may take to say how full it is.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long whoever asks waits for it: others want to be looked at, too.
+const WAIT: Duration = Duration::from_millis(100);
+
 /// Asks, one question at a time.
 #[derive(Debug, Default)]
 pub(super) struct Gauge {
-    asked: Option<JoinHandle<Disk>>,
+    asked: Option<(Instant, JoinHandle<Disk>)>,
+    last: Disk,
 }
 
 impl Gauge {
-    /// How full the folder's file system is.
+    /// How full the folder's file system is, or was a moment ago.
     pub(super) async fn look(&mut self, folder: &Path) -> Disk {
         if folder.as_os_str().is_empty() {
             return Disk::Unknown;
         }
-        let asked = self.asked.get_or_insert_with(|| {
+        let (since, answer) = self.asked.get_or_insert_with(|| {
             let folder = folder.to_owned();
-            spawn_blocking(move || used(&folder))
+            (Instant::now(), spawn_blocking(move || used(&folder)))
         });
-        let Ok(answer) = timeout(PATIENCE, asked).await else { return Disk::Silent };
-        self.asked = None;
-        answer.unwrap_or(Disk::Silent)
+        match timeout(WAIT, answer).await {
+            Ok(answer) => {
+                self.last = answer.unwrap_or(Disk::Silent);
+                self.asked = None;
+            }
+            Err(_) if since.elapsed() >= PATIENCE => self.last = Disk::Silent,
+            Err(_) => {}
+        }
+        self.last
     }
 }
 

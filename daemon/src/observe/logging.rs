@@ -4,15 +4,18 @@
 //! value is a journal field of its own, on a terminal lines are for people, otherwise JSON.
 
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+use super::rotated::Rotated;
 use super::writer::Writer;
-use crate::config::settings::{Log, LogFormat};
+use crate::config::settings::{Log, LogFormat, Rotate};
 
 /// The target of the line that every call leaves, governed by `log.access` and not by the level.
 pub const ACCESS: &str = "toolgated::access";
@@ -20,10 +23,16 @@ pub const ACCESS: &str = "toolgated::access";
 /// The target of the record of changes, which is there at every level.
 pub const AUDIT: &str = "toolgated::audit";
 
+/// Files that are kept of all lines.
+const ALL_KEPT: u32 = 10;
+
+/// Files that are kept of errors.
+const ERRORS_KEPT: u32 = 5;
+
 /// The running log.
 pub struct Logging {
     filter: reload::Handle<Targets, Registry>,
-    writer: Option<Writer>,
+    writers: Vec<Writer>,
 }
 
 /// Why the log could not be started or changed.
@@ -33,6 +42,8 @@ pub enum LogError {
     Level(String),
     /// The journal does not answer, or the thread could not be started.
     Output(io::Error),
+    /// A file of the log cannot be written.
+    File(PathBuf, io::Error),
     /// A log was already started in this process.
     Started,
 }
@@ -42,6 +53,13 @@ impl std::fmt::Display for LogError {
         match self {
             Self::Level(text) => f.write_str(text),
             Self::Output(error) => write!(f, "The log cannot be written: {error}."),
+            Self::File(path, error) => {
+                write!(
+                    f,
+                    "The log's file {} cannot be written: {error}. Make the folder the daemon's, or remove `log.files`.",
+                    path.display()
+                )
+            }
             Self::Started => f.write_str("A log was already started in this process."),
         }
     }
@@ -66,9 +84,13 @@ impl Logging {
     pub fn start(settings: &Log) -> Result<Self, LogError> {
         let (filter, handle) = reload::Layer::new(targets(settings)?);
         let (layer, writer) = output(settings.format)?;
-        tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
+        let (mut layers, mut writers) = (vec![layer], Vec::from_iter(writer));
+        if let Some(folder) = &settings.files {
+            files(folder, settings.rotate, &mut layers, &mut writers)?;
+        }
+        tracing_subscriber::registry().with(layers.with_filter(filter)).try_init()?;
         super::panics::log_them();
-        Ok(Self { filter: handle, writer })
+        Ok(Self { filter: handle, writers })
     }
 
     /// Takes a new level and access setting over. The form stays that of the start.
@@ -79,9 +101,7 @@ impl Logging {
 
     /// Waits until what was logged is written, two seconds at most; the last thing a process does.
     pub fn flush(&self) {
-        if let Some(writer) = &self.writer {
-            writer.flush();
-        }
+        self.writers.iter().for_each(Writer::flush);
     }
 }
 
@@ -131,6 +151,26 @@ fn output(format: LogFormat) -> io::Result<(BoxedLayer, Option<Writer>)> {
     }
 }
 
+/// Files beside the log, for those who want some: all lines, and errors once more.
+fn files(
+    folder: &Path,
+    rotate: Rotate,
+    layers: &mut Vec<BoxedLayer>,
+    writers: &mut Vec<Writer>,
+) -> Result<(), LogError> {
+    let open = |name: &str, kept| {
+        let path = folder.join(name);
+        let file = Rotated::open(path.clone(), rotate, kept);
+        file.and_then(Writer::start).map_err(|error| LogError::File(path, error))
+    };
+    let (all, errors) = (open("all.log", ALL_KEPT)?, open("errors.log", ERRORS_KEPT)?);
+    layers.push(json(all.clone()));
+    let only_errors = errors.clone().with_max_level(tracing::Level::ERROR);
+    layers.push(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(only_errors).boxed());
+    writers.extend([all, errors]);
+    Ok(())
+}
+
 fn resolve(format: LogFormat) -> LogFormat {
     match format {
         LogFormat::Auto if stderr_is_the_journal() => LogFormat::Journald,
@@ -177,7 +217,7 @@ mod tests {
     use super::*;
 
     fn log(level: &str, access: bool) -> Log {
-        Log { level: level.into(), format: LogFormat::Json, access }
+        Log { level: level.into(), format: LogFormat::Json, access, files: None, rotate: Rotate::Size }
     }
 
     fn enabled(settings: &Log, target: &str, level: Level) -> bool {
@@ -211,7 +251,7 @@ mod tests {
         let writer = Writer::start(page.clone()).expect("starts");
         let (filter, handle) = reload::Layer::new(targets(&log("info", true)).expect("parses"));
         let subscriber = tracing_subscriber::registry().with(json(writer.clone()).with_filter(filter));
-        let logging = Logging { filter: handle, writer: Some(writer) };
+        let logging = Logging { filter: handle, writers: vec![writer] };
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(server = "files", in_flight = 3, "Hello\nthere");
             tracing::debug!("too fine");
@@ -230,6 +270,24 @@ mod tests {
         assert_eq!(lines[0]["level"], "INFO");
         let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().expect("text")).collect();
         assert_eq!(messages, ["Hello\nthere", "fine", "a call"]);
+    }
+
+    #[test]
+    fn files_get_all_lines_and_errors_once_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut layers, mut writers) = (Vec::new(), Vec::new());
+        files(folder.path(), Rotate::Size, &mut layers, &mut writers).expect("opens");
+        let (filter, _handle) = reload::Layer::new(targets(&log("info", true)).expect("parses"));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layers.with_filter(filter)), || {
+            tracing::info!("fine");
+            tracing::debug!("too fine");
+            tracing::error!("broken");
+        });
+        writers.iter().for_each(Writer::flush);
+        let lines = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("a file").lines().count();
+        assert_eq!((lines("all.log"), lines("errors.log")), (2, 1));
+        let nowhere = files(Path::new("/nowhere"), Rotate::Size, &mut Vec::new(), &mut Vec::new());
+        assert!(nowhere.expect_err("no folder").to_string().contains("/nowhere/all.log"));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub mod metrics;
 pub mod observed;
 mod own;
 pub mod panics;
+pub mod rates;
+mod rotated;
 pub mod watch;
 mod writer;
 

@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use toolgate_admin_api as api;
 
 use super::alerts::Alarms;
+use super::rates::Rates;
 use crate::listen::open::OpenListener;
 use crate::lock::lock;
 use crate::overload::readings;
@@ -32,6 +33,8 @@ pub struct Observed {
     pub disk: ArcSwap<Disk>,
     /// What the operator's checks found, by name.
     pub own: ArcSwap<BTreeMap<String, Found>>,
+    /// How the calls of the last minute fared.
+    pub rates: ArcSwap<Rates>,
     /// Alerts, and what of them waits for the webhook.
     pub alarms: Alarms,
     /// What to do about the number of machines, where somebody wants to know.

@@ -113,12 +113,11 @@ async fn ask(client: &Result<HttpClient, String>, endpoint: &Endpoint) -> Result
     let accept: &[(&str, &[u8])] = &[("accept", b"*/*")];
     let request =
         Outgoing { method: Method::Get, endpoint: 0, headers: accept, target: None, body: &[], first_byte: None };
-    // A query may hold a credential.
-    let shown = endpoint.url.split('?').next().unwrap_or_default();
     match client.send(request).await {
         Ok(answer) if (100..400).contains(&answer.status) => Ok(()),
-        Ok(answer) => Err(format!("{shown} answers with status {}.", answer.status)),
-        Err(error) => Err(format!("{shown} cannot be asked: {error}.")),
+        // The URL's path and query may hold a credential.
+        Ok(answer) => Err(format!("{} answers with status {}.", endpoint.authority(), answer.status)),
+        Err(error) => Err(format!("{} cannot be asked: {error}.", endpoint.authority())),
     }
 }
 

@@ -5,24 +5,28 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::{JoinHandle, LocalSet, spawn_blocking, spawn_local};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use toolgate_admin_api as api;
 use toolgate_protocol::scaling::{Adviser, Load, Targets};
 
 use super::alerts::{self, Keeper, Trends};
 use super::disk::Gauge;
 use super::own::Own;
+use super::rates::Rates;
 use crate::clock;
 use crate::gate::Gate;
 use crate::overload::hundredths;
 
 /// Between two looks: what is wrong is seen within a second.
 const INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long the end waits for what is written last.
+const LAST_WRITE: Duration = Duration::from_secs(2);
 
 /// Files that hang keep a thread each.
 const BLOCKING_THREADS: usize = 16;
@@ -31,7 +35,7 @@ const BLOCKING_THREADS: usize = 16;
 #[derive(Debug)]
 pub struct Watch {
     end: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Watch {
@@ -74,7 +78,9 @@ struct Watcher {
     own: Own,
     trends: Trends,
     adviser: Adviser,
+    /// Writes alerts down; away while it does.
     keeper: Option<Keeper>,
+    writing: Option<JoinHandle<Keeper>>,
     begun: Instant,
 }
 
@@ -88,6 +94,7 @@ impl Watcher {
             trends: Trends::default(),
             adviser: Adviser::default(),
             keeper,
+            writing: None,
             begun: Instant::now(),
         }
     }
@@ -103,7 +110,14 @@ impl Watcher {
             }
         }
         delivery.abort();
+        // What is being written, then what came meanwhile. A disk that does not answer keeps nobody from ending.
+        if let Some(writing) = self.writing.take() {
+            self.keeper = timeout(LAST_WRITE, writing).await.ok().and_then(Result::ok);
+        }
         self.write();
+        if let Some(writing) = self.writing.take() {
+            drop(timeout(LAST_WRITE, writing).await);
+        }
     }
 
     async fn look(&mut self) {
@@ -111,15 +125,26 @@ impl Watcher {
         let settings = self.gate.settings.load_full();
         let disk = self.gauge.look(&settings.daemon.state_dir).await;
         self.gate.observed.disk.store(Arc::new(disk));
+        self.gate.observed.rates.store(Arc::new(Rates::of(&self.gate.ledger)));
         self.trends.read(&self.gate, clock::millis());
         self.advise(settings.scaling.as_ref());
         self.gate.observed.alarms.tick(&self.gate, &self.trends);
+        if self.writing.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(writing) = self.writing.take()
+        {
+            self.keeper = writing.await.ok();
+        }
         self.write();
     }
 
+    /// Writes what changed, on a thread that may wait for a disk.
     fn write(&mut self) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.write(&self.gate.observed.alarms);
+        if let Some(mut keeper) = self.keeper.take_if(|keeper| keeper.is_behind(&self.gate.observed.alarms)) {
+            let gate = Arc::clone(&self.gate);
+            self.writing = Some(spawn_blocking(move || {
+                keeper.write(&gate.observed.alarms);
+                keeper
+            }));
         }
     }
 

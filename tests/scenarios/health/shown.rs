@@ -1,6 +1,9 @@
 //! What everybody sees, what operators see, and what agents that watch are answered.
 
 use serde_json::{Value, json};
+use toolgate_tests::caller::Caller;
+use toolgate_tests::fake::Speaks;
+use toolgate_tests::fake::http::Http;
 use toolgate_tests::gate::Setup;
 
 use crate::stage::Stage;
@@ -41,7 +44,8 @@ async fn health_is_served_where_the_configuration_says() {
 
 #[tokio::test]
 async fn agents_that_watch_are_answered_whatever_they_leave_out() {
-    let stage = Stage::start(Setup::default()).await;
+    let web = Http::start(Speaks::Both).await;
+    let stage = Stage::start(Setup::default().http("web", &web.url)).await;
     let (status, answer) = stage.inquire(r#"{"method":"get_health_status"}"#).await;
     assert_eq!((status, &answer["id"], &answer["result"]["status"]), (200, &Value::Null, &json!("healthy")));
     assert_eq!(answer["result"].get("system"), None);
@@ -49,8 +53,18 @@ async fn agents_that_watch_are_answered_whatever_they_leave_out() {
     let (_, answer) = stage.inquire(asked).await;
     let result = &answer["result"];
     assert!(answer["id"] == "a" && result["system"]["memory"].is_u64() && result["alerts"].is_array(), "{answer}");
-    assert_eq!(stage.inquire(r#"{"method":"tools/call"}"#).await.1["error"]["code"], -32_601);
+    assert_eq!(stage.inquire(r#"{"method":"shutdown"}"#).await.1["error"]["code"], -32_601);
     assert_eq!(stage.inquire("{").await.0, 400);
+    let client = Caller::legacy(&stage.gate, "/mcp/web").await;
+    assert!(client.call("1", "echo", json!({})).await.answer().await.get("result").is_some());
+    let (_, answer) = stage.inquire(r#"{"method":"list_sessions"}"#).await;
+    let session = &answer["result"]["sessions"][0];
+    assert_eq!((&answer["result"]["total"], &session["view"]), (&json!(1), &json!("web")), "{answer}");
+    let asked = json!({ "id": 1, "method": "tools/call", "params": { "name": "get_session", "arguments": { "id": session["id"] } } });
+    let (_, answer) = stage.inquire(&asked.to_string()).await;
+    assert_eq!(answer["result"]["structuredContent"]["id"], session["id"], "{answer}");
+    let (_, answer) = stage.inquire(r#"{"method":"get_health_status"}"#).await;
+    assert!(answer["result"]["method_breakdown"]["tools/call"]["calls"].as_u64() >= Some(1), "{answer}");
     assert_eq!(stage.page("/mcp").await.0, 405);
 }
 

@@ -25,7 +25,10 @@ impl Stage {
             ));
         let stage = Self { gate: setup.start().await, internal, outside };
         // The other listeners and the thread that watches begin a moment later than the first listener.
-        wait::until("the process to be read", async || stage.health().await["system"]["load"].as_f64().map(drop)).await;
+        wait::until("the process to be read", async || {
+            stage.health().await["system"]["descriptors"].as_u64().filter(|open| *open > 0).map(drop)
+        })
+        .await;
         wait::until("the sockets", async || {
             stage.gate.runtime_dir().join("control/control.sock").exists().then_some(())
         })

@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{digest, rand};
 use serde_json::json;
@@ -29,7 +30,7 @@ pub(super) async fn create(context: &Context, create: &KeyCreate) -> Result<Exit
     let secret = random_text(SECRET_ALPHABET, SECRET_LENGTH)?;
     let key = format!("tg_{id}_{secret}");
     let hash = hash(&secret);
-    let lines = lines(&id, &hash, create);
+    let lines = lines(&id, &hash, &today(SystemTime::now()), create);
     if create.edit.dry_run {
         let path = Place::find(&context.runtime_dir, create.edit.config.as_deref()).await?.drop_in("keys");
         if context.json {
@@ -93,8 +94,9 @@ fn hash(secret: &str) -> String {
     text
 }
 
-fn lines(id: &str, hash: &str, create: &KeyCreate) -> String {
-    let mut lines = format!("[key.{id}]\nhash = \"{hash}\"\nowner = {}", quoted(&create.owner));
+fn lines(id: &str, hash: &str, today: &str, create: &KeyCreate) -> String {
+    let owner = quoted(&create.owner);
+    let mut lines = format!("[key.{id}]\nhash = \"{hash}\"\nowner = {owner}\ncreated = \"{today}\"");
     if let Some(tier) = &create.tier {
         let _ = write!(lines, "\ntier = {}", quoted(tier));
     }
@@ -103,6 +105,27 @@ fn lines(id: &str, hash: &str, create: &KeyCreate) -> String {
         let _ = write!(lines, "\nscopes = [{}]", scopes.join(", "));
     }
     lines
+}
+
+/// The day in UTC, as `2026-11-27`.
+fn today(now: SystemTime) -> String {
+    let mut days = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 86_400;
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(is_leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!("{year}-{month:02}-{:02}", days + 1)
 }
 
 /// A basic string of TOML; the arguments' table keeps control characters out.
@@ -144,6 +167,15 @@ mod tests {
             // Eight standard deviations around 1,000.
             assert!((750..=1_250).contains(&count), "{}: {count}", char::from(character));
         }
+    }
+
+    #[test]
+    fn a_day_is_that_of_the_calendar() {
+        let at = |seconds| today(UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01");
+        assert_eq!(at(1_709_164_800), "2024-02-29");
+        assert_eq!(at(1_735_689_599), "2024-12-31");
+        assert_eq!(at(1_795_737_600), "2026-11-27");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::Request;
 use http_body_util::Full;
-use toolgate_admin_api::{Exit, Shown, Status};
+use toolgate_admin_api::{Exit, Health, Shown, Status};
 
 use super::Context;
 use crate::args::Probe;
@@ -35,15 +35,27 @@ async fn ask(context: &Context, probe: &Probe) -> Result<(), Failure> {
     }
 }
 
-/// That the daemon answers is its health here; its readiness is in the answer.
 async fn over_socket(context: &Context, ready: bool) -> Result<(), Failure> {
-    let answer = AdminClient::view(&context.runtime_dir).await?.get("/v1/status").await?;
-    let status: Status = answer.read()?;
-    if !ready || status.ready {
+    let mut client = AdminClient::view(&context.runtime_dir).await?;
+    if !ready {
+        return healthy(&client.get("/v1/health").await?.read()?);
+    }
+    let status: Status = client.get("/v1/status").await?.read()?;
+    if status.ready {
         return Ok(());
     }
     let reason = status.not_ready.unwrap_or_default();
     Err(Failure::new(Exit::Failed, format!("Not ready: {}", Shown(&reason))))
+}
+
+/// A warning is for people; a daemon that works in part is not to be started anew.
+fn healthy(health: &Health) -> Result<(), Failure> {
+    if health.status != "unhealthy" {
+        return Ok(());
+    }
+    let failed = health.checks.iter().filter(|check| check.critical && check.status == "unhealthy");
+    let told: Vec<_> = failed.map(|check| format!("{}: {}", Shown(&check.name), Shown(&check.message))).collect();
+    Err(Failure::new(Exit::Failed, format!("Unhealthy: {}", told.join("; "))))
 }
 
 async fn over_http(url: &str, probe: &Probe) -> Result<(), Failure> {

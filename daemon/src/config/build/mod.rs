@@ -26,7 +26,7 @@ pub(crate) use listener::{HEADERS, HSTS};
 use super::environment::Environment;
 use super::problem::{Problem, Report, Severity};
 use super::section::Section;
-use super::settings::{Daemon, Listener, Log, LogFormat, OnBadConfig, Origin, Overload, Server, Settings};
+use super::settings::{Daemon, Listener, Log, LogFormat, OnBadConfig, Origin, Overload, Rotate, Server, Settings};
 use super::source::Place;
 use super::tree::{Entry, Node, Table};
 use super::{shape, units};
@@ -115,7 +115,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         alerts: observe::alerts(table(tree, "alerts"), context),
         scaling: tree.get("scaling").map(|_| observe::scaling(table(tree, "scaling"), context)),
         daemon,
-        log: log(Section::new(table(tree, "log"), "log")),
+        log: log(Section::new(table(tree, "log"), "log"), context),
         warnings: Vec::new(),
         effective: Vec::new(),
     }
@@ -208,7 +208,7 @@ fn overload(section: Section<'_>) -> Overload {
     }
 }
 
-fn log(section: Section<'_>) -> Log {
+fn log(section: Section<'_>, context: &Context<'_>) -> Log {
     Log {
         level: section.text("level").unwrap_or_default(),
         format: match section.text("format").as_deref() {
@@ -218,5 +218,7 @@ fn log(section: Section<'_>) -> Log {
             _ => LogFormat::Auto,
         },
         access: section.bool("access"),
+        files: section.valid("files").and_then(|node| Some(context.path(node.text()?, node.place))),
+        rotate: if section.text("rotate").as_deref() == Some("daily") { Rotate::Daily } else { Rotate::Size },
     }
 }

@@ -30,7 +30,7 @@ pub struct HealthRules {
     pub queue: u64,
     /// How long before a certificate ends there is a warning.
     pub certificate: Duration,
-    /// The mean time of calls from which on there is a warning.
+    /// How long 95 of 100 calls may take, from which on there is a warning.
     pub response_time: Duration,
     /// Share of calls that fail from which on there is a warning.
     pub error_rate: u64,
@@ -51,9 +51,9 @@ pub struct AlertRules {
     pub memory_bytes: Option<u64>,
     /// Share of the memory limit.
     pub memory: u64,
-    /// Mean time of calls, for a warning.
+    /// How long 95 of 100 calls may take, for a warning.
     pub response_time_warning: Duration,
-    /// Mean time of calls.
+    /// How long 95 of 100 calls may take.
     pub response_time: Duration,
     /// Share of calls that fail, for a warning.
     pub error_rate_warning: u64,

@@ -213,22 +213,3 @@ async fn a_renewal_behind_a_symbolic_link_is_seen() {
     certificates.poll();
     assert!(handshake(gate.address(), &Arc::new(client(&[&second], &[])), "localhost").await.is_ok());
 }
-
-#[tokio::test]
-async fn the_end_of_a_certificate_is_announced_three_times() {
-    let folder = folder();
-    let files = certificate(folder.path(), "a", &["localhost"]);
-    let gate = gate(&[&files]);
-    let certificates = gate.listener().secured().expect("TLS").certificates.clone();
-    let end = certificates.status()[0].not_after;
-    let day = Duration::from_secs(24 * 3600);
-    let mut announced = Vec::new();
-    for left in (0..40).rev() {
-        let now = end - day * left - day / 2;
-        let days = certificates.expiring(now).into_iter().map(|expiring| expiring.days);
-        announced.extend(days);
-    }
-    assert_eq!(announced, [29, 6, 0]);
-    certificates.reload();
-    assert_eq!(certificates.expiring(end + day).len(), 1, "another pair is announced anew");
-}

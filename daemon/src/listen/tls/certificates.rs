@@ -117,20 +117,6 @@ struct Slot {
     /// Of a change seen by the last poll: acted upon when it has come to rest.
     moving: Option<Stamps>,
     refused: Option<CertificateError>,
-    /// The nearest of [`WARNINGS`] that was given for this pair.
-    warned: Option<u64>,
-}
-
-/// Days before the end of validity at which to warn.
-const WARNINGS: [u64; 3] = [1, 7, 30];
-
-/// A certificate that ends soon, or has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expiring {
-    /// The chain's file.
-    pub chain: PathBuf,
-    /// Whole days left; 0 on the last day and after the end.
-    pub days: u64,
 }
 
 /// Names to keys, as a handshake needs it.
@@ -159,14 +145,9 @@ impl Certificates {
         for files in files {
             let read = stamps(files);
             match read_pair(files) {
-                Ok(pair) => slots.push(Slot {
-                    files: files.clone(),
-                    pair: Arc::new(pair),
-                    read,
-                    moving: None,
-                    refused: None,
-                    warned: None,
-                }),
+                Ok(pair) => {
+                    slots.push(Slot { files: files.clone(), pair: Arc::new(pair), read, moving: None, refused: None })
+                }
                 Err(error) => errors.push(error),
             }
         }
@@ -223,7 +204,6 @@ impl Certificates {
                 Ok(pair) => {
                     slot.pair = Arc::new(pair);
                     slot.refused = None;
-                    slot.warned = None;
                     changed = true;
                 }
                 Err(error) => {
@@ -239,24 +219,6 @@ impl Certificates {
             self.status.store(Arc::new(status(&slots)));
         }
         errors
-    }
-
-    /// Those that have come within 30, 7 or 1 days of their end, each once.
-    pub fn expiring(&self, now: SystemTime) -> Vec<Expiring> {
-        let mut slots = lock(&self.slots);
-        let mut expiring = Vec::new();
-        for slot in slots.iter_mut() {
-            let left = slot.pair.not_after.duration_since(now).unwrap_or_default();
-            let days = left.as_secs() / (24 * 3600);
-            let due = WARNINGS.into_iter().find(|before| days < *before);
-            if let Some(due) = due
-                && slot.warned.is_none_or(|warned| due < warned)
-            {
-                slot.warned = Some(due);
-                expiring.push(Expiring { chain: slot.files.chain.clone(), days });
-            }
-        }
-        expiring
     }
 
     /// What is served, in the order of the configuration.

@@ -8,11 +8,13 @@ use toolgate_protocol::breaker::State;
 use toolgate_protocol::verdict::Status;
 
 use super::Trends;
+use super::unusual::Unusual;
 use crate::clock;
 use crate::config::settings::AlertRules;
 use crate::gate::Gate;
 use crate::observe::health::{self, Finding};
 use crate::observe::observed::Sample;
+use crate::observe::rates::Rates;
 use crate::overload::hundredths;
 use crate::overload::readings::ratio;
 use crate::policy::Policy;
@@ -32,13 +34,15 @@ pub fn conditions(gate: &Gate, trends: &Trends) -> Vec<Condition> {
     let report = health::look(gate);
     let mut found = Vec::new();
     if gate.observed.is_read() {
-        found.extend(process(&gate.observed.sample(), rules));
+        found.extend(process(&gate.sample(), rules));
     }
     found.extend(report.findings.iter().filter_map(of_finding));
     found.extend(whole(report.status, &report.findings));
     found.extend(breakers(&policy));
     found.extend(trends.breached().map(breached));
     found.extend(trends.failed().filter(|(_, count)| *count > rules.restarts).map(restarts));
+    found.extend(calls(&gate.observed.rates.load(), rules));
+    found.extend(trends.unusual().iter().map(unusual));
     found.extend(certificates(gate));
     found.extend(keys(&policy, rules));
     found
@@ -74,7 +78,7 @@ fn process(sample: &Sample, rules: &AlertRules) -> Vec<Condition> {
 
 /// The alert of a finding that stands for itself.
 fn of_finding(found: &Finding) -> Option<Condition> {
-    if found.status == Status::Healthy || found.lasts {
+    if found.status == Status::Healthy || found.quiet {
         return None;
     }
     let severity = if found.status == Status::Unhealthy { Critical } else { Warning };
@@ -124,7 +128,7 @@ fn whole(status: Status, findings: &[Finding]) -> Option<Condition> {
         Status::Warning => Warning,
         Status::Unhealthy => Critical,
     };
-    let told = findings.iter().filter(|found| found.status != Status::Healthy && !found.lasts);
+    let told = findings.iter().filter(|found| found.status != Status::Healthy && !found.quiet);
     let names: Vec<_> = told.map(|found| found.name.as_str()).collect();
     if names.is_empty() {
         return None;
@@ -148,6 +152,41 @@ fn breakers(policy: &Policy) -> Vec<Condition> {
         })
     };
     policy.servers.values().filter_map(open).collect()
+}
+
+fn calls(rates: &Rates, rules: &AlertRules) -> Vec<Condition> {
+    let rank = |value: f64, warning: f64, critical: f64| match value {
+        value if value > critical => Some(Critical),
+        value if value > warning => Some(Warning),
+        _ => None,
+    };
+    let named = |server: &Option<String>, words: &str| {
+        server.as_ref().map_or_else(String::new, |server| format!("; {words} the server {server}"))
+    };
+    let mut found = Vec::new();
+    let (warning, critical) = (rules.response_time_warning.as_secs_f64(), rules.response_time.as_secs_f64());
+    if let Some(severity) = rank(rates.response_time, warning, critical) {
+        let slowest = named(&rates.slowest, "longest take those to");
+        let message = format!("95 of 100 calls of the last minute took up to {:.1} s{slowest}.", rates.response_time);
+        let remedy = "See in which phase the time goes, and whether the server has more to do than it takes.";
+        found.push(Condition::new("response_time", severity, message, remedy));
+    }
+    let (warning, critical) = (hundredths(rules.error_rate_warning), hundredths(rules.error_rate));
+    if let Some(severity) = rank(rates.errors, warning, critical) {
+        let worst = named(&rates.worst, "most of them are those of");
+        let message = format!("{} of the calls of the last minute failed{worst}.", percent(rates.errors));
+        let remedy = "The log says of each call why it failed; `toolgate health` says how servers do.";
+        found.push(Condition::new("error_rate", severity, message, remedy));
+    }
+    found
+}
+
+fn unusual(found: &Unusual) -> Condition {
+    let Unusual { client, calls, mean } = found;
+    let message =
+        format!("The client {client} has made {calls} calls in a minute; {mean} are its mean of the last hour.");
+    let remedy = "See what it calls; set a limit for it, or have it stopped, where nobody meant that.";
+    Condition::new(format!("unusual_traffic:{client}"), Warning, message, remedy)
 }
 
 fn breached((name, count): (&str, u64)) -> Condition {
@@ -204,4 +243,90 @@ fn keys(policy: &Policy, rules: &AlertRules) -> Vec<Condition> {
         })
     };
     policy.settings.keys.values().filter_map(old).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use toolgate_admin_api::Process;
+
+    use super::*;
+
+    fn rules() -> AlertRules {
+        crate::config::from_text("version = 1").unwrap().alerts
+    }
+
+    fn found(name: &str, status: Status) -> Finding {
+        Finding {
+            name: name.to_owned(),
+            status,
+            message: "It is so.".to_owned(),
+            critical: false,
+            age_ms: 0,
+            took_us: 0,
+            era: None,
+            quiet: false,
+        }
+    }
+
+    fn ids(conditions: &[Condition]) -> Vec<(&str, Severity)> {
+        conditions.iter().map(|condition| (condition.id.as_str(), condition.severity)).collect()
+    }
+
+    #[test]
+    fn the_process_is_held_against_the_customary_thresholds() {
+        let sample = |cpu: f64, memory: u64| Sample {
+            cpu,
+            process: Process { memory, memory_limit: 1000, ..Process::default() },
+            ..Sample::default()
+        };
+        let told = |cpu, memory| process(&sample(cpu, memory), &rules());
+        assert_eq!(ids(&told(0.80, 800)), []);
+        assert_eq!(ids(&told(0.81, 801)), [("cpu", Warning), ("memory", Warning)]);
+        assert_eq!(ids(&told(0.0, 851)), [("memory", Critical)]);
+        let rules = AlertRules { memory_bytes: Some(100), ..rules() };
+        assert_eq!(ids(&process(&sample(0.0, 101), &rules)), [("memory", Warning)], "whatever it may use");
+    }
+
+    #[test]
+    fn slow_and_failing_calls_are_told_with_who_is_to_blame() {
+        let rates = |response_time, errors| Rates {
+            response_time,
+            errors,
+            slowest: Some("weather".to_owned()),
+            worst: Some("files".to_owned()),
+        };
+        assert_eq!(ids(&calls(&rates(1.0, 0.05), &rules())), []);
+        assert_eq!(ids(&calls(&rates(1.1, 0.06), &rules())), [("response_time", Warning), ("error_rate", Warning)]);
+        let told = calls(&rates(5.1, 0.11), &rules());
+        assert_eq!(ids(&told), [("response_time", Critical), ("error_rate", Critical)]);
+        assert!(told[0].message.contains("weather") && told[1].message.contains("files"), "{told:?}");
+    }
+
+    #[test]
+    fn findings_that_stand_for_themselves_are_alerts_and_quiet_ones_are_none() {
+        let told = |name: &str, status| of_finding(&found(name, status)).map(|told| (told.id, told.severity));
+        assert_eq!(told("disk", Status::Unhealthy), Some(("disk_full".to_owned(), Critical)));
+        assert_eq!(told("server:web", Status::Warning), Some(("server_trouble:web".to_owned(), Warning)));
+        assert_eq!(told("backup", Status::Warning), Some(("check:backup".to_owned(), Warning)));
+        assert_eq!(told("backup", Status::Healthy), None);
+        for elsewhere in ["memory", "cpu", "certificate:public", "response_time", "webhook"] {
+            assert_eq!(told(elsewhere, Status::Unhealthy), None, "{elsewhere}");
+        }
+        let quiet = Finding { quiet: true, ..found("server:web", Status::Warning) };
+        assert_eq!((of_finding(&quiet), whole(Status::Warning, &[quiet])), (None, None));
+        let all = [found("memory", Status::Healthy), found("disk", Status::Warning)];
+        let told = whole(Status::Warning, &all).unwrap();
+        assert_eq!(told.message, "The health of the gate is warning: disk.");
+    }
+
+    #[test]
+    fn an_old_key_is_told_where_its_age_is_known() {
+        let key = |id: &str, created: &str| {
+            format!("[key.{id}]\nhash = \"sha256:{}\"\ncreated = \"{created}\"\n", "0".repeat(64))
+        };
+        let text = format!("version = 1\n{}{}", key("abcd", "2020-01-01"), key("efgh", "2999-01-01"));
+        let settings = crate::config::from_text(&text).unwrap();
+        let policy = Policy::new(std::sync::Arc::new(settings), None).unwrap();
+        assert_eq!(ids(&keys(&policy, &rules())), [("key_age:abcd", Warning)]);
+    }
 }

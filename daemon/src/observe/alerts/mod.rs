@@ -6,6 +6,7 @@
 mod conditions;
 mod saved;
 mod trends;
+mod unusual;
 mod webhook;
 
 use std::sync::{Mutex, MutexGuard};
@@ -93,6 +94,11 @@ impl Alarms {
         self.lock().alerts.listed().into_iter().map(to_api).collect()
     }
 
+    /// Those that fire.
+    pub fn firing(&self) -> Vec<api::Alert> {
+        self.lock().alerts.listed().into_iter().filter(|alert| alert.fires()).map(to_api).collect()
+    }
+
     /// What keeps alerts from the webhook, as a sentence.
     pub fn trouble(&self) -> Option<String> {
         let state = self.lock();
@@ -105,7 +111,7 @@ impl Alarms {
     ///
     /// # Errors
     /// Where it does not fire.
-    pub fn acknowledge(&self, id: &str, who: &str, dry_run: bool) -> Result<Changed, api::ApiError> {
+    pub fn acknowledge(&self, id: &str, who: &str, dry_run: bool) -> Result<api::Alert, api::ApiError> {
         self.change(id, dry_run, |alerts| alerts.acknowledge(id, who).cloned())
     }
 
@@ -113,7 +119,7 @@ impl Alarms {
     ///
     /// # Errors
     /// Where there is no such alert.
-    pub fn silence(&self, id: &str, length_ms: u64, dry_run: bool) -> Result<Changed, api::ApiError> {
+    pub fn silence(&self, id: &str, length_ms: u64, dry_run: bool) -> Result<api::Alert, api::ApiError> {
         self.change(id, dry_run, |alerts| alerts.silence(id, clock::unix_millis(), length_ms).cloned())
     }
 
@@ -122,30 +128,19 @@ impl Alarms {
         id: &str,
         dry_run: bool,
         change: impl FnOnce(&mut Alerts) -> Option<Alert>,
-    ) -> Result<Changed, api::ApiError> {
+    ) -> Result<api::Alert, api::ApiError> {
         let mut state = self.lock();
-        let before = state.alerts.get(id).map(to_api);
         let changed = if dry_run {
             change(&mut state.alerts.clone())
         } else {
             state.changes += 1;
             change(&mut state.alerts)
         };
-        match (before, changed) {
-            (Some(before), Some(after)) => Ok(Changed { before, after: to_api(&after) }),
-            _ => Err(api::ApiError::new(api::ErrorCode::NotFound, format!("No alert {} fires.", Shown(id)))
-                .remedy("`toolgate alerts` lists them.")),
-        }
+        changed.as_ref().map(to_api).ok_or_else(|| {
+            api::ApiError::new(api::ErrorCode::NotFound, format!("No alert {} fires.", Shown(id)))
+                .remedy("`toolgate alerts` lists them.")
+        })
     }
-}
-
-/// An alert before and after a change.
-#[derive(Debug, Clone)]
-pub struct Changed {
-    /// As it was.
-    pub before: api::Alert,
-    /// As it is now, or would be.
-    pub after: api::Alert,
 }
 
 fn to_api(alert: &Alert) -> api::Alert {

@@ -113,6 +113,11 @@ impl Keeper {
         Some(Self { path, written: 0, is_failing: false })
     }
 
+    /// Whether something changed since it was written.
+    pub fn is_behind(&self, alarms: &Alarms) -> bool {
+        alarms.lock().changes != self.written
+    }
+
     /// Writes it where something changed.
     pub fn write(&mut self, alarms: &Alarms) {
         let (changes, text) = {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::unusual::{Minutes, Unusual};
 use crate::gate::Gate;
 
 /// A limit that has refused anybody within this is breached.
@@ -20,6 +21,7 @@ pub struct Trends {
     read_at: Option<u64>,
     refusals: HashMap<String, Growth>,
     failures: HashMap<String, Growth>,
+    minutes: Minutes,
 }
 
 /// How much a count has grown within a while.
@@ -71,11 +73,18 @@ impl Trends {
             instances.map(|(server, instances)| (server.settings.name.clone(), instances.failures())).collect();
         grow(&mut self.refusals, &refusals, now, BREACH);
         grow(&mut self.failures, &failures, now, RESTARTS);
+        let clients = gate.ledger.clients().into_iter().map(|client| (client.id, client.traffic.calls));
+        self.minutes.read(now, clients, policy.settings.alerts.unusual);
     }
 
     /// Limits that have refused somebody in the last minute, and how often.
     pub fn breached(&self) -> impl Iterator<Item = (&str, u64)> {
         self.refusals.iter().map(|(name, growth)| (name.as_str(), growth.by())).filter(|(_, by)| *by > 0)
+    }
+
+    /// Clients that call far more than they usually do.
+    pub(super) fn unusual(&self) -> &[Unusual] {
+        self.minutes.found()
     }
 
     /// Servers of which instances ended by themselves in the last hour, and how many.

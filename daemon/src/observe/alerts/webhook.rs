@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::to_api;
 use crate::clock;
+use crate::config::Secret;
 use crate::config::settings::Webhook;
 use crate::gate::Gate;
 use crate::servers::http::{HttpClient, Method, Outgoing, lone};
@@ -119,7 +120,8 @@ impl Way {
             Some(why) => Err(why.clone()),
             None => {
                 let bearer = webhook.bearer.iter();
-                let headers = bearer.map(|secret| ("authorization".to_owned(), secret.clone())).collect();
+                let header = |secret: &Secret| Secret::new(format!("Bearer {}", secret.expose()));
+                let headers = bearer.map(|secret| ("authorization".to_owned(), header(secret))).collect();
                 lone(webhook.endpoint.0.clone(), webhook.tls.clone(), headers, PATIENCE)
             }
         };

@@ -10,6 +10,7 @@ use crate::config::settings::HealthRules;
 use crate::gate::Gate;
 use crate::lifecycle::daemon;
 use crate::observe::observed::{Disk, Sample};
+use crate::observe::rates::Rates;
 use crate::overload::hundredths;
 use crate::overload::readings::ratio;
 use crate::policy::Policy;
@@ -38,13 +39,14 @@ pub(super) fn all(gate: &Gate) -> Vec<Finding> {
 
 /// What the process uses, and what waits in it.
 fn own_parts(gate: &Gate, policy: &Policy, rules: &HealthRules) -> Vec<Finding> {
-    let sample = gate.observed.sample();
+    let sample = gate.sample();
     let mut found = vec![memory(&sample, rules)];
     if gate.observed.is_read() {
         found.extend([cpu(&sample, rules), descriptors(&sample, rules), lag(&sample, rules)]);
     }
     found.extend(disk(**gate.observed.disk.load(), policy, rules));
     found.extend([queues(policy, rules), pools(policy)]);
+    found.extend(calls(&gate.observed.rates.load(), rules));
     found
 }
 
@@ -136,10 +138,26 @@ fn pools(policy: &Policy) -> Finding {
     Finding::new("pools", Status::Warning, format!("{}.", told.join("; ")))
 }
 
+fn calls(rates: &Rates, rules: &HealthRules) -> [Finding; 2] {
+    let slow = Status::of(rates.response_time, rules.response_time.as_secs_f64(), f64::INFINITY);
+    let failed = Status::of(rates.errors, hundredths(rules.error_rate), f64::INFINITY);
+    let blamed = |status: Status, server: &Option<String>| match server {
+        Some(server) if status != Status::Healthy => format!(", most of all by the server {server}"),
+        _ => String::new(),
+    };
+    let took = format!(
+        "95 of 100 calls of the last minute took up to {:.3} s{}.",
+        rates.response_time,
+        blamed(slow, &rates.slowest)
+    );
+    let failures = format!("{} of them failed{}.", percent(rates.errors), blamed(failed, &rates.worst));
+    [Finding::new("response_time", slow, took), Finding::new("error_rate", failed, failures)]
+}
+
 fn server(server: &Server) -> Finding {
     let critical = server.settings.critical;
     let told: Vec<String> = server.left_out.told().into_iter().chain(server.answers.told()).collect();
-    let (status, message, lasts) = match (server.trouble(), server.endpoints.degradation()) {
+    let (status, message, quiet) = match (server.trouble(), server.endpoints.degradation()) {
         (Some(trouble), _) if critical => (Status::Unhealthy, trouble, false),
         (Some(trouble), _) | (None, Some(trouble)) => (Status::Warning, trouble, false),
         (None, None) if told.is_empty() => (Status::Healthy, String::new(), false),
@@ -148,7 +166,7 @@ fn server(server: &Server) -> Finding {
     let era = daemon::era(server).map(toolgate_admin_api::Era::word);
     Finding {
         era,
-        lasts,
+        quiet,
         ..Finding::new(format!("server:{}", server.settings.name), status, message).critical(critical)
     }
 }
@@ -192,7 +210,8 @@ fn settings_checks(gate: &Gate, policy: &Policy) -> Vec<Finding> {
     let finding = |(name, check): (&String, &std::sync::Arc<crate::config::settings::OwnCheck>)| {
         let bad = if check.critical { Status::Unhealthy } else { Status::Warning };
         let Some(found) = found.get(name) else {
-            return Finding::new(name, bad, "It was not looked at yet.").critical(check.critical);
+            let unknown = Finding::new(name, bad, "It was not looked at yet.");
+            return Finding { quiet: true, ..unknown.critical(check.critical) };
         };
         let (status, message) = match &found.problem {
             None => (Status::Healthy, "It is as it should be.".to_owned()),

@@ -32,14 +32,14 @@ pub struct Finding {
     pub took_us: u64,
     /// The era that a server speaks.
     pub era: Option<&'static str>,
-    /// It will stay so until somebody changes the configuration: nobody is to be woken for it.
-    pub lasts: bool,
+    /// Nobody is to be woken for it: it will stay so until somebody changes the configuration, or was not looked at yet.
+    pub quiet: bool,
 }
 
 impl Finding {
     fn new(name: impl Into<String>, status: Status, message: impl Into<String>) -> Self {
         let (name, message) = (name.into(), message.into());
-        Self { name, status, message, critical: false, age_ms: 0, took_us: 0, era: None, lasts: false }
+        Self { name, status, message, critical: false, age_ms: 0, took_us: 0, era: None, quiet: false }
     }
 
     fn critical(self, critical: bool) -> Self {
@@ -110,6 +110,6 @@ pub fn status(gate: &Gate) -> api::Health {
         checks: report.findings.into_iter().map(check).collect(),
         alerts: gate.observed.alarms.listed(),
         advice: gate.observed.advice.load().as_deref().cloned(),
-        process: gate.observed.sample().process,
+        process: gate.sample().process,
     }
 }

@@ -43,7 +43,7 @@ pub fn ready(gate: &Gate, audience: Audience) -> (StatusCode, String) {
 
 /// The status, and that of each part.
 pub fn summary(gate: &Gate, report: &Report, audience: Audience) -> Map<String, Value> {
-    let process = gate.observed.sample().process;
+    let process = gate.sample().process;
     let checks: Map<String, Value> =
         report.findings.iter().map(|found| (found.name.clone(), check(found, audience))).collect();
     let body = json!({
@@ -98,7 +98,7 @@ pub fn detail(gate: &Gate) -> Map<String, Value> {
         .refusals()
         .map(|(place, name, refused)| json!({ "limit": name, "place": place, "refused": refused }))
         .collect();
-    let sample = gate.observed.sample();
+    let sample = gate.sample();
     object(json!({
         "system": sample.process,
         "system_recent": {

@@ -267,6 +267,9 @@ pub fn lone(
     headers: Vec<(String, Secret)>,
     patience: Duration,
 ) -> Result<HttpClient, String> {
+    // Errors name it: the rest of the URL may hold a credential.
+    let scheme = if endpoint.tls { "https" } else { "http" };
+    let endpoint = settings::Endpoint { url: format!("{scheme}://{}", endpoint.authority()), ..endpoint };
     let pool =
         settings::Pool { max_connections: 1, max_per_endpoint: None, idle_timeout: IDLE, max_age: None, min_idle: 0 };
     let http = settings::Http { endpoints: vec![endpoint], pool, headers, lacks: None, tls, forward_client: false };
