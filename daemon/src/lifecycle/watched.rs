@@ -8,7 +8,7 @@ use toolgate_protocol::history::Span;
 use super::caches;
 use super::daemon::Daemon;
 use crate::admin::watch::{Question, Subject};
-use crate::admin::{LedgerOperations, LimitOperations, Operations, WatchOperations};
+use crate::admin::{HealthOperations, LedgerOperations, LimitOperations, Operations, WatchOperations};
 use crate::observe::ledger::{Filter, Tail};
 use crate::policy::Policy;
 use crate::servers::Server;
@@ -29,7 +29,7 @@ impl WatchOperations for Daemon {
             Subject::Tools => api::Topic::Tools(self.tool_rows(&question.table).unwrap_or_default()),
             Subject::Limits => api::Topic::Limits(self.limits()),
             Subject::Clients => api::Topic::Clients(self.clients(&question.table).unwrap_or_default()),
-            Subject::Health => api::Topic::Health(Box::default()),
+            Subject::Health => api::Topic::Health(Box::new(self.health())),
             Subject::Calls => api::Topic::Calls(self.calls(&question.table).unwrap_or_default()),
             Subject::Queues => api::Topic::Queues(self.queues()),
             Subject::Config => api::Topic::Config(Box::new(self.config())),
@@ -60,8 +60,8 @@ impl Daemon {
             saturation,
             worst_servers: servers,
             worst_tools: worst_tools(self.gate.ledger.tools()),
-            alerts: Vec::new(),
-            process: api::Process::default(),
+            alerts: self.health().alerts,
+            process: self.gate.observed.sample().process,
         }
     }
 
