@@ -174,12 +174,18 @@ impl TableQuery {
         let (column, descending) = self.column::<R>()?;
         rows.retain(|row| self.filter.fit(|| row.texts()));
         let mut keyed: Vec<_> = rows.into_iter().map(|row| (row.key(column), row)).collect();
-        keyed.sort_by(|(one_key, one), (other_key, other)| {
+        let order = |(one_key, one): &(Key, R), (other_key, other): &(Key, R)| {
             let by_key = if descending { other_key.cmp(one_key) } else { one_key.cmp(other_key) };
             by_key.then_with(|| one.identity().cmp(&other.identity()))
-        });
+        };
         let total = keyed.len() as u64;
-        Ok((total, keyed.into_iter().take(self.limit).map(|(_, row)| row).collect()))
+        // What is not shown is not put in order: of ten thousand sessions a watch shows two hundred each second.
+        if self.limit < keyed.len() {
+            keyed.select_nth_unstable_by(self.limit, order);
+            keyed.truncate(self.limit);
+        }
+        keyed.sort_by(order);
+        Ok((total, keyed.into_iter().map(|(_, row)| row).collect()))
     }
 }
 
