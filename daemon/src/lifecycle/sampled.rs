@@ -35,7 +35,9 @@ impl Sampled for Samples {
             ("cpu".to_owned(), Reading::Level(sample.cpu)),
             ("memory".to_owned(), level(sample.process.memory)),
         ]);
-        rows.iter().for_each(|row| of_server(row, &mut all));
+        for row in &rows {
+            of_server(row, &mut all);
+        }
         // Of tools and clients a few series each, and of those only that are busy: there may be very many.
         let busy = |traffic: &api::Traffic| traffic.calls_per_second > 0.0;
         for row in self.daemon.gate.ledger.tools().iter().filter(|row| busy(&row.traffic)) {

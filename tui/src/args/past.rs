@@ -1,4 +1,4 @@
-//! `toolgate rewind`, `record` and `replay`: what was.
+//! `toolgate rewind` and `record`: what was.
 
 use std::path::PathBuf;
 

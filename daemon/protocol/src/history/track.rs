@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 /// Samples of a block: an hour.
-const BLOCK: u64 = 360;
+const PLACES: usize = 360;
+const BLOCK: u64 = PLACES as u64;
 
 /// Blocks of a day, and the one that is being filled.
 const BLOCKS: usize = 25;
@@ -20,7 +21,7 @@ pub struct Track {
 #[derive(Debug, Clone)]
 enum Block {
     Same(f32),
-    Each(Box<[f32; BLOCK as usize]>),
+    Each(Box<[f32; PLACES]>),
 }
 
 impl Track {
@@ -74,7 +75,7 @@ impl Block {
             Self::Each(values) => values[place] = value,
             Self::Same(same) if same.to_bits() == value.to_bits() => {}
             Self::Same(same) => {
-                let mut values = Box::new([*same; BLOCK as usize]);
+                let mut values = Box::new([*same; PLACES]);
                 values[place] = value;
                 *self = Self::Each(values);
             }
@@ -99,7 +100,6 @@ impl Block {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "less than a block")]
 fn place(tick: u64) -> usize {
     (tick % BLOCK) as usize
 }

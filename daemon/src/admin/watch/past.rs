@@ -17,14 +17,14 @@ const HOUR: u64 = 3_600_000;
 /// `series=calls,errors&from=MS&to=MS&points=N`; absent: the gate's series, of the hour before now.
 pub(in crate::admin) fn read(daemon: &dyn Operations, query: &str) -> Result<History, ApiError> {
     let mut parameters = Parameters::parse(query)?;
-    let named = parameters.take("series").unwrap_or_default();
+    let series = parameters.take("series").unwrap_or_default();
     let to = parameters.take_number("to")?;
     let from = parameters.take_number("from")?;
     let points = parameters.take_number("points")?.unwrap_or(POINTS);
     parameters.finish()?;
-    let names: Vec<String> = match named.as_str() {
+    let names: Vec<String> = match series.as_str() {
         "" => GATE_SERIES.map(str::to_owned).to_vec(),
-        named => named.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        series => series.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
     };
     let now = clock::unix_millis();
     let to = to.unwrap_or(now).min(now);
