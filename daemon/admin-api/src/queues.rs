@@ -29,6 +29,9 @@ pub struct QueueStatus {
     pub waiting: u64,
     /// Calls that may wait.
     pub max_size: u64,
+    /// How long a call may wait, in milliseconds.
+    #[serde(default)]
+    pub timeout_ms: u64,
     /// Calls that wait for others of their own client to end, before they join the queue.
     pub waiting_for_own: u64,
     /// How long the call that came first has waited.

@@ -3,11 +3,14 @@
 //! On the control socket: `POST /v1/servers/NAME/tools/disable` takes [`DisableRequest`], `…/tools/enable`
 //! [`EnableRequest`], both answer [`ToolOutcome`]; `PUT /v1/servers/NAME/queue/override` takes [`QueueOverride`],
 //! `DELETE` of the same [`Change`], `POST /v1/servers/NAME/queue/purge` takes [`PurgeRequest`];
-//! `POST /v1/servers/NAME/weight` takes [`WeightRequest`], `POST /v1/servers/NAME/check` [`CheckRequest`];
-//! `POST /v1/limits` takes [`TemporaryLimit`]; `GET /v1/limits/explain?client=…&tool=…` answers [`Explained`];
+//! `POST /v1/servers/NAME/weight` takes [`WeightRequest`] and answers [`WeightOutcome`], `POST /v1/servers/NAME/check`
+//! takes [`CheckRequest`] and answers [`ChecksOutcome`]; `POST /v1/limits` takes [`TemporaryLimit`] and answers
+//! [`OverrideOutcome`](crate::OverrideOutcome); `GET /v1/limits/explain?client=…&tool=…` answers [`Explained`];
 //! `PUT /v1/log` takes [`LogRequest`].
 
 use serde::{Deserialize, Serialize};
+
+use crate::endpoints::EndpointStatus;
 
 /// The body of a change that needs no more; an empty body means the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +67,9 @@ pub struct ToolOutcome {
     pub applied: bool,
     /// Clients get it, or would.
     pub enabled: bool,
+    /// They got it before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<bool>,
     /// Calls to it that were in flight; they go on.
     pub in_flight: u64,
 }
@@ -104,6 +110,19 @@ pub struct QueueOutcome {
     /// Seconds until an override is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_seconds: Option<u64>,
+    /// What held before, where the bounds change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<QueueBounds>,
+}
+
+/// The bounds of a queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QueueBounds {
+    /// How long a call may wait.
+    pub timeout_ms: u64,
+    /// Calls that may wait.
+    pub max_size: u64,
 }
 
 /// Which calls leave a queue; they are refused with words.
@@ -135,6 +154,22 @@ pub struct WeightRequest {
     pub reason: Option<String>,
 }
 
+/// What became of a weight, or would.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WeightOutcome {
+    /// The server.
+    pub server: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// It was done.
+    pub applied: bool,
+    /// What it weighed.
+    pub before: u32,
+    /// What it weighs now.
+    pub weight: u32,
+}
+
 /// A check that is made now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -142,6 +177,31 @@ pub struct CheckRequest {
     /// The URL of one endpoint; absent: all of the server's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+}
+
+/// What checks found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChecksOutcome {
+    /// The server.
+    pub server: String,
+    /// It was done.
+    pub applied: bool,
+    /// The endpoints that were checked, as they are now.
+    pub checked: Vec<EndpointStatus>,
+}
+
+/// Whose call to what is meant: the query of `GET /v1/limits/explain`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExplainQuery {
+    /// The client's id.
+    pub client: String,
+    /// `server/tool`.
+    pub tool: String,
+    /// The listener that it would come to; absent: the first that serves MCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener: Option<String>,
 }
 
 /// A limit that no file has, for one client, one tool, or both, for a time.

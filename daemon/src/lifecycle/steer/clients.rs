@@ -3,14 +3,11 @@
 use toolgate_admin_api as api;
 
 use super::super::daemon::Daemon;
-use super::{end_of, length};
+use super::{end_of, length, words};
 use crate::admin::{Peer, audit};
 use crate::clock;
 use crate::running::Whom;
 use crate::steering::clients::cut_short;
-
-/// Characters that a client is told.
-const MOST_WORDS: usize = 256;
 
 impl Daemon {
     /// Lets a client do nothing, and ends what it does.
@@ -20,14 +17,7 @@ impl Daemon {
         client: &str,
         request: &api::SuspendRequest,
     ) -> Result<api::ClientOutcome, api::ApiError> {
-        let say = request.say.clone().unwrap_or_default();
-        if say.chars().count() > MOST_WORDS {
-            let message = format!("The client is told {MOST_WORDS} characters at most.");
-            return Err(api::ApiError::new(api::ErrorCode::BadRequest, message)
-                .remedy("Say it in a sentence.")
-                .field("say"));
-        }
-        let length = length(request.seconds)?;
+        let (say, length) = (words(request.say.as_deref())?, length(request.seconds)?);
         let client = self.known_client(client)?;
         let whom = Whom::Client(crate::identity::number(client));
         let mut outcome = api::ClientOutcome {
@@ -85,7 +75,7 @@ impl Daemon {
     }
 
     /// An id that a client can have: that of a key, or of an address.
-    fn known_client<'a>(&self, id: &'a str) -> Result<&'a str, api::ApiError> {
+    pub(super) fn known_client<'a>(&self, id: &'a str) -> Result<&'a str, api::ApiError> {
         let known = match id.split_once(':') {
             Some(("key", key)) => self.gate.policy.load().client(key).is_some(),
             Some(("address", address)) => {
