@@ -1,5 +1,7 @@
 //! Clients that an operator suspends, and lets call again.
 
+use std::collections::HashMap;
+
 use toolgate_admin_api as api;
 
 use super::super::daemon::Daemon;
@@ -92,8 +94,16 @@ impl Daemon {
             .field("path"))
     }
 
+    /// Says of clients which are suspended, also of those that never called.
+    pub(in super::super) fn mark_suspended(&self, rows: &mut HashMap<String, api::ClientRow>) {
+        for (client, suspension) in self.gate.steering.book().clients {
+            let row = rows.entry(client.clone()).or_insert_with(|| api::ClientRow { id: client, ..api::ClientRow::default() });
+            row.suspended = Some(suspension);
+        }
+    }
+
     /// Its calls that wait for a permit of any server.
-    fn waiting_of(&self, client: &str) -> u64 {
+    pub(in super::super) fn waiting_of(&self, client: &str) -> u64 {
         let number = crate::identity::number(client);
         let policy = self.gate.policy.load_full();
         policy.servers.values().map(|server| server.queue.waiting_of(number) as u64).sum()

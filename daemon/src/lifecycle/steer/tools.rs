@@ -65,6 +65,19 @@ impl Daemon {
         Ok(outcome(name, tool, (false, true), request.dry_run))
     }
 
+    /// Says of tools which are off, also of those that nobody called.
+    pub(in super::super) fn mark_tools_that_are_off(&self, rows: &mut Vec<api::ToolRow>) {
+        for (server, tools) in self.gate.steering.book().tools {
+            for (tool, off) in tools {
+                let at = rows.iter().position(|row| row.server == server && row.tool == tool).unwrap_or_else(|| {
+                    rows.push(api::ToolRow { server: server.clone(), tool, ..api::ToolRow::default() });
+                    rows.len() - 1
+                });
+                (rows[at].disabled, rows[at].disabled_until_ms) = (Some(off.say), off.until_ms);
+            }
+        }
+    }
+
     /// Has servers and queues keep to what holds by hand, and clients learn which lists changed.
     pub(in super::super) fn follow_by_hand(&self) {
         let policy = self.gate.policy.load_full();

@@ -1,0 +1,1 @@
+//! The document of the interface, and a daemon that keeps to it.
