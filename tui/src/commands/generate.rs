@@ -26,7 +26,7 @@ pub(super) fn completions(shell: Shell) -> Exit {
 const LIVE: &str = r#"
 _toolgate_live() {
     _toolgate "$@"
-    local line="${COMP_LINE:0:COMP_POINT}" word noun= names name
+    local line="${COMP_LINE:0:COMP_POINT}" word before noun= names name
     word="${line##* }"
     case "$word" in -*) return ;; esac
     case " $line" in
@@ -39,9 +39,10 @@ _toolgate_live() {
         *" clients suspend "*|*" clients resume "*) noun=clients ;;
         *" limits set "*|*" limits revert "*) noun=limits ;;
     esac
-    case "$line" in
-        *" --client "*([^[:space:]])) noun=clients ;;
-        *" --server "*([^[:space:]])) noun=servers ;;
+    before="${line% *}"
+    case "${before##* }" in
+        --client) noun=clients ;;
+        --server) noun=servers ;;
     esac
     [ -n "$noun" ] || return
     names="$(toolgate complete "$noun" 2>/dev/null)" || return
@@ -55,7 +56,6 @@ _toolgate_live() {
         esac
     done
 }
-shopt -s extglob
 complete -F _toolgate_live -o nosort -o bashdefault -o default toolgate
 "#;
 

@@ -16,7 +16,7 @@ use crate::sessions::{self, Session};
 impl Daemon {
     /// Ends the session of a handle.
     pub(super) fn end_one(&self, handle: &str, dry_run: bool) -> Result<api::EndOutcome, api::ApiError> {
-        let outcome = self.end_those(|session| session.id.handle() == handle, dry_run);
+        let outcome = self.end_those(|session| session.handle.to_string() == handle, dry_run);
         if outcome.sessions == 0 {
             return Err(api::ApiError::new(api::ErrorCode::NotFound, "There is no such session; it may have ended.")
                 .remedy("`toolgate sessions list` names those that there are.")
