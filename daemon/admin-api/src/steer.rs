@@ -8,12 +8,13 @@
 //! [`OverrideOutcome`](crate::OverrideOutcome); `GET /v1/limits/explain?client=…&tool=…` answers [`Explained`];
 //! `PUT /v1/log` takes [`LogRequest`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::endpoints::EndpointStatus;
 
 /// The body of a change that needs no more; an empty body means the default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Change {
     /// Say what would happen, change nothing.
@@ -24,7 +25,7 @@ pub struct Change {
 }
 
 /// The body of disabling a tool: it leaves the lists, and calls to it are refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DisableRequest {
     /// The server's own name for the tool.
@@ -43,7 +44,7 @@ pub struct DisableRequest {
 }
 
 /// The body of enabling a tool again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnableRequest {
     /// The server's own name for the tool.
@@ -56,7 +57,7 @@ pub struct EnableRequest {
 }
 
 /// What became of a tool, or would.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ToolOutcome {
     /// The server.
@@ -75,7 +76,7 @@ pub struct ToolOutcome {
 }
 
 /// Other bounds for a queue, for a time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueOverride {
     /// How long a call may wait, in milliseconds; absent: as it is.
@@ -94,7 +95,7 @@ pub struct QueueOverride {
 }
 
 /// What became of a queue, or would.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QueueOutcome {
     /// The server.
@@ -116,7 +117,7 @@ pub struct QueueOutcome {
 }
 
 /// The bounds of a queue.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QueueBounds {
     /// How long a call may wait.
@@ -126,7 +127,7 @@ pub struct QueueBounds {
 }
 
 /// Which calls leave a queue; they are refused with words.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PurgeRequest {
     /// Only those of this client.
@@ -140,7 +141,7 @@ pub struct PurgeRequest {
 }
 
 /// Another weight for an endpoint, until the next reload that changes its server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WeightRequest {
     /// Its URL.
@@ -155,7 +156,7 @@ pub struct WeightRequest {
 }
 
 /// What became of a weight, or would.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WeightOutcome {
     /// The server.
@@ -171,7 +172,7 @@ pub struct WeightOutcome {
 }
 
 /// A check that is made now.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckRequest {
     /// The URL of one endpoint; absent: all of the server's.
@@ -180,7 +181,7 @@ pub struct CheckRequest {
 }
 
 /// What checks found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChecksOutcome {
     /// The server.
@@ -192,7 +193,7 @@ pub struct ChecksOutcome {
 }
 
 /// Whose call to what is meant: the query of `GET /v1/limits/explain`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExplainQuery {
     /// The client's id.
@@ -205,7 +206,7 @@ pub struct ExplainQuery {
 }
 
 /// A limit that no file has, for one client, one tool, or both, for a time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TemporaryLimit {
     /// The client's id.
@@ -229,7 +230,7 @@ pub struct TemporaryLimit {
 }
 
 /// Every limit that a call would meet, in the order in which they are asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Explained {
     /// The client.
@@ -244,7 +245,7 @@ pub struct Explained {
 }
 
 /// One of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ExplainedLimit {
     /// How it is called.
@@ -264,7 +265,7 @@ pub struct ExplainedLimit {
 }
 
 /// Another level of the log, for a time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogRequest {
     /// As `log.level` is written.
@@ -280,7 +281,7 @@ pub struct LogRequest {
 }
 
 /// The level of the log.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LogOutcome {
     /// It was done.

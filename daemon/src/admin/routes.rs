@@ -12,6 +12,7 @@ use toolgate_protocol::breaker::State;
 use super::audit;
 use super::operations::{Operations, Peer};
 use super::query::{Parameters, TableQuery};
+use super::schema;
 use super::watch::past;
 use crate::servers::endpoints::Mode;
 
@@ -45,6 +46,7 @@ pub(super) struct Route {
 /// All routes, in the order of the documentation.
 pub(super) static ROUTES: &[Route] = &[
     get("/v1/version", |daemon, _| json(&daemon.version())),
+    get("/v1/schema", |_, _| Ok(schema::document())),
     get("/v1/status", |daemon, _| json(&daemon.status())),
     get("/v1/queues", |daemon, _| json(&daemon.queues())),
     get("/v1/config", |daemon, _| json(&daemon.config())),

@@ -146,6 +146,13 @@ static DESCRIBED: &[Described] = &[
         ],
         ..get("/v1/watch", "What changes, as lines of JSON, without an end.", of::<api::WatchLine>)
     },
+    Described {
+        parameters: &[
+            ("filter", "Words, or `member=value`, that a call must have, or with ! before one must not.", false),
+            ("rate", "Lines a second at most.", true),
+        ],
+        ..get("/v1/requests/tail", "Calls as they end, as lines of JSON, without an end.", of::<api::TailLine>)
+    },
 ];
 
 /// The document.

@@ -80,3 +80,49 @@ async fn names_that_live_complete_in_bash() {
     assert!(completes(&gate, "toolgate clients suspend key:te").contains(&"test".to_owned()), "behind the colon");
     assert!(completes(&gate, "toolgate clients suspend --sa").contains(&"--say".to_owned()), "flags as before");
 }
+
+/// Groups that nobody has on this machine.
+const VIEW: u32 = 60_001;
+const CONTROL: u32 = 60_002;
+
+/// Who may look is refused by the kernel where things are changed. Only root can play both.
+#[tokio::test]
+async fn a_member_of_the_view_group_cannot_reach_the_control_socket() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    let (_three, gate) = start().await;
+    toolgate(&gate, &["log", "set", "debug", "--dry-run"]).await;
+    let open = |path: &std::path::Path| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+    };
+    open(gate.folder());
+    open(&gate.runtime_dir());
+    for (name, group) in [("view", VIEW), ("control", CONTROL)] {
+        let folder = gate.runtime_dir().join(name);
+        let socket = folder.join(format!("{name}.sock"));
+        for path in [&folder, &socket] {
+            chown(path, None, Some(group)).expect("the group");
+        }
+        assert_eq!(std::fs::metadata(&socket).expect("the socket").permissions().mode() & 0o777, 0o660);
+    }
+    // Where others may start it.
+    let copy = gate.folder().join("toolgate");
+    std::fs::copy(program("toolgate"), &copy).expect("a copy");
+    open(&copy);
+    let as_viewer = |words: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "60000", "--regid", "60000", "--groups", &VIEW.to_string()]);
+        let output = command.arg(&copy).arg("--socket-dir").arg(gate.runtime_dir()).args(words).output().expect("setpriv");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().expect("no signal"), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (code, said) = as_viewer(&["clients", "list"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = as_viewer(&["clients", "suspend", "key:test", "--confirm", "key:test"]);
+    assert!(code == 77 && said.contains("You may not connect") && said.contains("toolgate-control"), "{code} {said}");
+    let (status, audit) = gate.control("GET", "/v1/audit").await;
+    assert_eq!((status, audit["records"].as_array().map(Vec::len)), (200, Some(0)), "{audit}");
+}

@@ -45,7 +45,11 @@ impl Daemon {
             self.gate.steering.change(put);
             self.follow_by_hand();
         }
-        Ok(outcome(name, tool, (was_enabled, false), request.dry_run))
+        let mut outcome = outcome(name, tool, (was_enabled, false), request.dry_run);
+        let rows = self.gate.ledger.tools();
+        let row = rows.iter().find(|row| row.server == name && row.tool == tool);
+        outcome.in_flight = row.map_or(0, |row| row.traffic.in_flight);
+        Ok(outcome)
     }
 
     /// Has clients get a tool again.
