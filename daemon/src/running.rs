@@ -130,12 +130,6 @@ pub struct Mark {
     at: usize,
 }
 
-impl std::fmt::Debug for Core {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Core({})", self.index)
-    }
-}
-
 impl Mark {
     /// A place for a call that begins, or goes on in a task of its own.
     #[must_use]

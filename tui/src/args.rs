@@ -35,7 +35,7 @@ pub(crate) use limits::{LimitAdd, LimitExplain, LimitRevert, LimitSet, Limits};
 pub(crate) use past::{Record, Rewind};
 pub(crate) use queues::{Audit, Log, QueueSet, Queues};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
-pub(crate) use sessions::{Calls, Sessions, SessionsEnd};
+pub(crate) use sessions::{Calls, Sessions, SessionsEnd, Tail};
 pub(crate) use tools::{ToolDisable, Tools, ToolsApprove};
 
 /// Look at and steer a running toolgated.
@@ -125,6 +125,9 @@ pub(crate) enum Command {
     /// See and end calls that run.
     #[command(subcommand)]
     Calls(Calls),
+
+    /// Show calls as they end.
+    Tail(Tail),
 
     /// Tell the life of one call: where it is, or how it went and where its time was spent.
     Why {

@@ -104,18 +104,14 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/servers/{}/tools/disable", |daemon, request| {
         json(&daemon.disable_tool(&request.peer, &request.named, &body(request)?)?)
     }),
-    post("/v1/servers/{}/tools/enable", |daemon, request| {
-        json(&daemon.enable_tool(&request.named, &body(request)?)?)
-    }),
+    post("/v1/servers/{}/tools/enable", |daemon, request| json(&daemon.enable_tool(&request.named, &body(request)?)?)),
     change(Method::PUT, "/v1/servers/{}/queue/override", |daemon, request| {
         json(&daemon.override_queue(&request.named, &body(request)?)?)
     }),
     change(Method::DELETE, "/v1/servers/{}/queue/override", |daemon, request| {
         json(&daemon.revert_queue(&request.named, &body(request)?)?)
     }),
-    post("/v1/servers/{}/queue/purge", |daemon, request| {
-        json(&daemon.purge_queue(&request.named, &body(request)?)?)
-    }),
+    post("/v1/servers/{}/queue/purge", |daemon, request| json(&daemon.purge_queue(&request.named, &body(request)?)?)),
     post("/v1/servers/{}/weight", |daemon, request| json(&daemon.weigh(&request.named, &body(request)?)?)),
     post("/v1/servers/{}/check", |daemon, request| json(&daemon.check_now(&request.named, &body(request)?)?)),
     post("/v1/limits", |daemon, request| json(&daemon.add_limit(&request.peer, &body(request)?)?)),

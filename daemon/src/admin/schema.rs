@@ -71,24 +71,54 @@ static DESCRIBED: &[Described] = &[
     get("/v1/servers", "Servers with their endpoints.", of::<Vec<api::ServerStatus>>),
     get("/v1/servers/{}", "One server, with the last words of its instances.", of::<api::ServerStatus>),
     get("/v1/servers/{}/tools", "What a server offers, asked now.", of::<api::ServerTools>),
-    post("/v1/servers/{}/tools/approve", "Accept what a tool is now.", of::<api::ApproveRequest>, of::<api::ApproveOutcome>),
+    post(
+        "/v1/servers/{}/tools/approve",
+        "Accept what a tool is now.",
+        of::<api::ApproveRequest>,
+        of::<api::ApproveOutcome>,
+    ),
     post("/v1/servers/{}/tools/disable", "Switch a tool off.", of::<api::DisableRequest>, of::<api::ToolOutcome>),
     post("/v1/servers/{}/tools/enable", "Switch it on again.", of::<api::EnableRequest>, of::<api::ToolOutcome>),
     post("/v1/servers/{}/restart", "Replace its instances.", of::<api::RestartRequest>, of::<api::RestartOutcome>),
     post("/v1/servers/{}/drain", "Send nothing new there.", of::<api::ModeRequest>, of::<api::ModeOutcome>),
-    post("/v1/servers/{}/maintenance", "The same, and end its sessions.", of::<api::ModeRequest>, of::<api::ModeOutcome>),
+    post(
+        "/v1/servers/{}/maintenance",
+        "The same, and end its sessions.",
+        of::<api::ModeRequest>,
+        of::<api::ModeOutcome>,
+    ),
     post("/v1/servers/{}/resume", "Have it serve again.", of::<api::ModeRequest>, of::<api::ModeOutcome>),
-    post("/v1/servers/{}/weight", "Give an endpoint another weight.", of::<api::WeightRequest>, of::<api::WeightOutcome>),
+    post(
+        "/v1/servers/{}/weight",
+        "Give an endpoint another weight.",
+        of::<api::WeightRequest>,
+        of::<api::WeightOutcome>,
+    ),
     post("/v1/servers/{}/check", "Check endpoints now.", of::<api::CheckRequest>, of::<api::ChecksOutcome>),
     post("/v1/servers/{}/cache/clear", "Forget kept answers.", of::<api::ClearRequest>, of::<api::ClearOutcome>),
-    post("/v1/servers/{}/queue/purge", "Take calls out of the queue.", of::<api::PurgeRequest>, of::<api::QueueOutcome>),
+    post(
+        "/v1/servers/{}/queue/purge",
+        "Take calls out of the queue.",
+        of::<api::PurgeRequest>,
+        of::<api::QueueOutcome>,
+    ),
     Described {
         method: "PUT",
-        ..post("/v1/servers/{}/queue/override", "Bound the queue otherwise for a time.", of::<api::QueueOverride>, of::<api::QueueOutcome>)
+        ..post(
+            "/v1/servers/{}/queue/override",
+            "Bound the queue otherwise for a time.",
+            of::<api::QueueOverride>,
+            of::<api::QueueOutcome>,
+        )
     },
     Described {
         method: "DELETE",
-        ..post("/v1/servers/{}/queue/override", "Give it its configured bounds back.", of::<api::Change>, of::<api::QueueOutcome>)
+        ..post(
+            "/v1/servers/{}/queue/override",
+            "Give it its configured bounds back.",
+            of::<api::Change>,
+            of::<api::QueueOutcome>,
+        )
     },
     post("/v1/breakers/{}/open", "Refuse all calls.", of::<api::BreakerRequest>, of::<api::BreakerOutcome>),
     post("/v1/breakers/{}/close", "Let all calls through.", of::<api::BreakerRequest>, of::<api::BreakerOutcome>),
@@ -106,7 +136,12 @@ static DESCRIBED: &[Described] = &[
     get("/v1/calls/{}", "The life of one call.", of::<api::CallLife>),
     post("/v1/calls/{}/cancel", "End a call.", of::<api::Change>, of::<api::CancelOutcome>),
     get("/v1/limits", "Limits, with what they have counted.", of::<api::LimitsView>),
-    post("/v1/limits", "Add a limit for a client, a tool or both, for a time.", of::<api::TemporaryLimit>, of::<api::OverrideOutcome>),
+    post(
+        "/v1/limits",
+        "Add a limit for a client, a tool or both, for a time.",
+        of::<api::TemporaryLimit>,
+        of::<api::OverrideOutcome>,
+    ),
     Described {
         parameters: &[
             ("client", "The client's id.", false),
@@ -117,7 +152,12 @@ static DESCRIBED: &[Described] = &[
     },
     Described {
         method: "PUT",
-        ..post("/v1/limits/{}/override", "Set a limit to another value for a time.", of::<api::OverrideRequest>, of::<api::OverrideOutcome>)
+        ..post(
+            "/v1/limits/{}/override",
+            "Set a limit to another value for a time.",
+            of::<api::OverrideRequest>,
+            of::<api::OverrideOutcome>,
+        )
     },
     Described {
         method: "DELETE",
@@ -125,8 +165,18 @@ static DESCRIBED: &[Described] = &[
     },
     get("/v1/health", "Checks, alerts, breakers and what the process uses.", of::<api::Health>),
     get("/v1/certs", "Certificates that are served.", of::<api::Certificates>),
-    post("/v1/alerts/{}/acknowledge", "Say that somebody looks after an alert.", of::<api::Change>, of::<api::AlertOutcome>),
-    post("/v1/alerts/{}/silence", "Send nothing of an alert for a time.", of::<api::SilenceRequest>, of::<api::AlertOutcome>),
+    post(
+        "/v1/alerts/{}/acknowledge",
+        "Say that somebody looks after an alert.",
+        of::<api::Change>,
+        of::<api::AlertOutcome>,
+    ),
+    post(
+        "/v1/alerts/{}/silence",
+        "Send nothing of an alert for a time.",
+        of::<api::SilenceRequest>,
+        of::<api::AlertOutcome>,
+    ),
     get("/v1/cache", "Answers that are kept.", of::<api::Caches>),
     Described {
         method: "PUT",
@@ -136,7 +186,10 @@ static DESCRIBED: &[Described] = &[
         parameters: &[("limit", "Records at most.", true)],
         ..get("/v1/audit", "The newest changes that somebody made, or tried to.", of::<api::Audit>)
     },
-    Described { method: "POST", ..get("/v1/config/check", "What is wrong with the files on disk.", of::<api::CheckOutcome>) },
+    Described {
+        method: "POST",
+        ..get("/v1/config/check", "What is wrong with the files on disk.", of::<api::CheckOutcome>)
+    },
     post("/v1/config/reload", "Take the files on disk over.", of::<api::ReloadRequest>, of::<api::ReloadOutcome>),
     Described {
         parameters: &[
@@ -210,20 +263,26 @@ fn answer(description: &str, schema: Schema, media: &str) -> Value {
 
 fn operation_id(row: &Described) -> String {
     if row.method == "GET" {
-        let words: Vec<_> = row.path.trim_start_matches("/v1/").split('/').map(|word| if word == "{}" { "one" } else { word }).collect();
+        let words: Vec<_> = row
+            .path
+            .trim_start_matches("/v1/")
+            .split('/')
+            .map(|word| if word == "{}" { "one" } else { word })
+            .collect();
         return format!("get.{}", words.join("."));
     }
     format!("{}{}", action(row.method, row.path), if row.path.contains("{}") { "" } else { ".all" })
 }
 
 fn parameters(row: &Described) -> Value {
-    let schema = |number: &bool| if *number { json!({ "type": "integer", "minimum": 0 }) } else { json!({ "type": "string" }) };
+    let schema =
+        |number: &bool| if *number { json!({ "type": "integer", "minimum": 0 }) } else { json!({ "type": "string" }) };
     let query = row.parameters.iter().map(|(name, description, number)| {
         json!({ "in": "query", "name": name, "description": description, "schema": schema(number) })
     });
-    let named = row.path.contains("{}").then(|| {
-        json!({ "in": "path", "name": "name", "required": true, "schema": { "type": "string", "minLength": 1 } })
-    });
+    let named = row.path.contains("{}").then(
+        || json!({ "in": "path", "name": "name", "required": true, "schema": { "type": "string", "minLength": 1 } }),
+    );
     let changes = row.method != "GET" && row.path != "/v1/config/check";
     let matches = changes.then(|| {
         json!({ "in": "header", "name": "If-Match", "schema": { "type": "string" },

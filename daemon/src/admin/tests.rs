@@ -10,7 +10,14 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use toolgate_admin_api as api;
 use toolgate_admin_api::{
-    ApiError, ApproveOutcome, ApproveRequest, Audit, AuditRecord, BreakerOutcome, BreakerRequest, BreakerState, Caches, CallLife, Calls, CancelOutcome, Change, CheckOutcome, CheckRequest, ChecksOutcome, ClearOutcome, ClearRequest, ClientOutcome, Clients, ConfigView, DisableRequest, EnableRequest, EndMatching, EndOutcome, EndpointMode, ErrorCode, ExplainQuery, Explained, HistoryView, LimitsView, LogOutcome, LogRequest, ModeOutcome, ModeRequest, OverrideOutcome, OverrideRequest, PurgeRequest, QueueOutcome, QueueOverride, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions, Status, SuspendRequest, TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version, WeightOutcome, WeightRequest,
+    ApiError, ApproveOutcome, ApproveRequest, Audit, AuditRecord, BreakerOutcome, BreakerRequest, BreakerState, Caches,
+    CallLife, Calls, CancelOutcome, Change, CheckOutcome, CheckRequest, ChecksOutcome, ClearOutcome, ClearRequest,
+    ClientOutcome, Clients, ConfigView, DisableRequest, EnableRequest, EndMatching, EndOutcome, EndpointMode,
+    ErrorCode, ExplainQuery, Explained, HistoryView, LimitsView, LogOutcome, LogRequest, ModeOutcome, ModeRequest,
+    OverrideOutcome, OverrideRequest, PurgeRequest, QueueOutcome, QueueOverride, Queues, ReloadOutcome, ReloadRequest,
+    RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions,
+    Status, SuspendRequest, TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version, WeightOutcome,
+    WeightRequest,
 };
 use toolgate_protocol::breaker::State;
 use toolgate_protocol::history::Span;

@@ -134,7 +134,8 @@ impl Limits {
         let old = before.map(|before| &before.everywhere);
         let mut everywhere = apply("limit", &settings.limits, old);
         for set in shared.temporary.now(now) {
-            let applied = Applied::new(temporary::PLACE, &set.limit, old.map_or(&[], Vec::as_slice), &names, &shared, now);
+            let applied =
+                Applied::new(temporary::PLACE, &set.limit, old.map_or(&[], Vec::as_slice), &names, &shared, now);
             everywhere.push(applied.only(set));
         }
         Self {

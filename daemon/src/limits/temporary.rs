@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::overrides::{Override, Unfit};
+use super::overrides::Override;
 use super::{Keys, Limits};
 use crate::config::settings::{Counted, Limit, LimitScope, Measure, Prefix, Written};
 use crate::config::units;
@@ -72,9 +72,10 @@ impl Temporary {
     pub(super) fn means(&self, keys: &Keys<'_>, now: u64) -> bool {
         now < self.until
             && self.client.as_deref().is_none_or(|client| client == keys.client)
-            && self.tool.as_ref().is_none_or(|(server, tool)| {
-                keys.server == Some(server.as_str()) && keys.tool == Some(tool.as_str())
-            })
+            && self
+                .tool
+                .as_ref()
+                .is_none_or(|(server, tool)| keys.server == Some(server.as_str()) && keys.tool == Some(tool.as_str()))
     }
 
     /// When a call may come back that it lets through under no circumstances.
@@ -122,15 +123,6 @@ impl Limits {
     #[must_use]
     pub fn is_temporary(&self, name: &str) -> bool {
         self.shared.temporary.lock().iter().any(|set| set.limit.name == name)
-    }
-
-    /// What the one bounds that this would come beside, of the same client and tool.
-    ///
-    /// # Errors
-    /// Where the name is none's.
-    pub fn temporary(&self, name: &str) -> Result<Temporary, Unfit> {
-        let all = self.shared.temporary.lock();
-        all.iter().find(|set| set.limit.name == name).map(|set| set.temporary.clone()).ok_or(Unfit::Unknown)
     }
 }
 

@@ -66,7 +66,10 @@ mod tests {
     fn a_tool_is_off_until_its_time_is_over() {
         let off = Off::default();
         let tool = |say: &str, until_ms| Suspension { say: say.into(), until_ms, ..Suspension::default() };
-        let tools = BTreeMap::from([("spend".to_owned(), tool("It costs too much", None)), ("old".to_owned(), tool("", Some(1)))]);
+        let tools = BTreeMap::from([
+            ("spend".to_owned(), tool("It costs too much", None)),
+            ("old".to_owned(), tool("", Some(1))),
+        ]);
         assert!(off.set(Some(&tools)) && !off.set(Some(&tools)));
         assert!(off.is("spend") && !off.is("old") && !off.is("other"));
         let text = off.refusal("spend").unwrap().message;

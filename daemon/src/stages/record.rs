@@ -11,8 +11,8 @@ use http::header::CONTENT_TYPE;
 use http_body::{Frame, SizeHint};
 use tracing::info;
 
-use super::{contain, notice};
 use super::ending::Ending;
+use super::{contain, notice};
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};

@@ -22,7 +22,9 @@ impl Steering {
                     policy.limits.set_override(name, Override { measure, until, who, reason });
                 }
                 // The files are others than they were.
-                Err(_) => warn!(limit = name, value = set.value, "an override fits no limit any more, and does not hold"),
+                Err(_) => {
+                    warn!(limit = name, value = set.value, "an override fits no limit any more, and does not hold")
+                }
             }
         }
         for (name, limit) in &book.limits {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-pub use book::{Bounds, Book, TemporaryLimit, Value};
+pub use book::{Book, Bounds, TemporaryLimit, Value};
 
 use crate::clock;
 use crate::lock::lock;

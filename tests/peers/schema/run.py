@@ -39,8 +39,8 @@ breaker = {{ failures = 5, open_for = "30s" }}
 [tier.free]
 limits = [{{ name = "free", per = "client", rate = "100/min" }}]
 
-[key.ci]
-sha256 = "{hash}"
+[key.ci12]
+hash = "sha256:{hash}"
 owner = "ci"
 tier = "free"
 """

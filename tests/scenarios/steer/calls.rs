@@ -20,7 +20,12 @@ async fn a_call_ends_by_its_id_and_others_go_on() {
             })
             .await;
             // The one that came first may be either: the client that is meant tells itself by what it reads.
-            let mut ids: Vec<_> = calls.as_array().expect("a list").iter().map(|call| call["id"].as_str().expect("an id").to_owned()).collect();
+            let mut ids: Vec<_> = calls
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|call| call["id"].as_str().expect("an id").to_owned())
+                .collect();
             let id = ids.remove(0);
             let outcome = change(&gate, "POST", &format!("/v1/calls/{id}/cancel"), json!({"dry_run": true})).await;
             assert_eq!((&outcome["applied"], &outcome["id"]), (&json!(false), &json!(id)), "{path}: {outcome}");

@@ -115,7 +115,8 @@ async fn a_member_of_the_view_group_cannot_reach_the_control_socket() {
     let as_viewer = |words: &[&str]| {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "60000", "--regid", "60000", "--groups", &VIEW.to_string()]);
-        let output = command.arg(&copy).arg("--socket-dir").arg(gate.runtime_dir()).args(words).output().expect("setpriv");
+        let output =
+            command.arg(&copy).arg("--socket-dir").arg(gate.runtime_dir()).args(words).output().expect("setpriv");
         let said = [output.stdout, output.stderr].concat();
         (output.status.code().expect("no signal"), String::from_utf8_lossy(&said).into_owned())
     };
@@ -125,4 +126,25 @@ async fn a_member_of_the_view_group_cannot_reach_the_control_socket() {
     assert!(code == 77 && said.contains("You may not connect") && said.contains("toolgate-control"), "{code} {said}");
     let (status, audit) = gate.control("GET", "/v1/audit").await;
     assert_eq!((status, audit["records"].as_array().map(Vec::len)), (200, Some(0)), "{audit}");
+}
+
+#[tokio::test]
+async fn calls_are_told_as_they_end() {
+    let (_three, gate) = start().await;
+    let mut command = Command::new(program("toolgate"));
+    command.arg("--socket-dir").arg(gate.runtime_dir()).args(["tail", "-n", "1", "tool=echo"]);
+    let tail = command.stdout(std::process::Stdio::piped()).spawn().expect("toolgate");
+    let pid = tail.id();
+    let said = tokio::task::spawn_blocking(move || tail.wait_with_output());
+    let client = Caller::modern(&gate, "/mcp/web");
+    // It may not follow yet when the first of them ends.
+    toolgate_tests::wait::until("the tail to have seen a call", || async {
+        client.call("1", "echo", json!({})).await.answer().await;
+        let ended = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "));
+        (ended || said.is_finished()).then_some(())
+    })
+    .await;
+    let output = said.await.expect("a thread").expect("toolgate");
+    let line = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(line.contains("key:test: tools/call echo at web: ok 200 in "), "{line}");
 }

@@ -41,7 +41,8 @@ async fn an_endpoint_without_weight_gets_calls_only_where_no_other_is() {
     })
     .await;
     assert!(code == 3, "{said}");
-    let (status, _) = gate.control_with("POST", "/v1/servers/two/weight", &json!({"endpoint": urls[0], "weight": 1001})).await;
+    let (status, _) =
+        gate.control_with("POST", "/v1/servers/two/weight", &json!({"endpoint": urls[0], "weight": 1001})).await;
     assert_eq!(status, 400);
 }
 
@@ -60,6 +61,7 @@ async fn the_log_is_finer_for_a_time_and_a_change_for_another_revision_is_refuse
     .await;
     let (status, _) = gate.control_with("PUT", "/v1/log", &json!({"level": "loud"})).await;
     assert_eq!(status, 400);
-    let (code, said) = toolgate(&gate, &["clients", "suspend", "key:test", "--confirm", "key:test", "--if-match", "99"]).await;
+    let (code, said) =
+        toolgate(&gate, &["clients", "suspend", "key:test", "--confirm", "key:test", "--if-match", "99"]).await;
     assert!(code == 1 && said.contains("The running configuration is revision"), "{code} {said}");
 }

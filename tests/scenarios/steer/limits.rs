@@ -23,7 +23,8 @@ async fn a_limit_for_one_client_and_one_tool_bounds_nothing_else_and_outlives_a_
     let (_three, mut gate) = start().await;
     let looping = Caller::modern(&gate, "/mcp/web");
     let other = of_key(&gate, Caller::modern(&gate, "/mcp/web"), "other");
-    let add = ["limits", "add", "2/h", "--client", "key:test", "--tool", "web/echo", "--for", "1h", "--say", "You loop."];
+    let add =
+        ["limits", "add", "2/h", "--client", "key:test", "--tool", "web/echo", "--for", "1h", "--say", "You loop."];
     let (code, said) = toolgate(&gate, &[&add[..], &["--dry-run"]].concat()).await;
     assert_eq!((code, said.as_str()), (0, "Nothing was changed. temporary: - -> 2/h for 1h.\n"));
     assert!(limits(&gate).await.is_empty());

@@ -59,7 +59,10 @@ async fn other_bounds_hold_for_their_time_and_across_a_restart() {
     until_running(&gate, 1).await;
     let set = ["queues", "set", "web", "--timeout-ms", "50", "--for", "10m"];
     let (code, said) = toolgate(&gate, &[&set[..], &["--dry-run"]].concat()).await;
-    assert_eq!((code, said.as_str()), (0, "Nothing was changed. web: 60000 ms, 10 calls -> 50 ms, 10 calls for 10m.\n"));
+    assert_eq!(
+        (code, said.as_str()),
+        (0, "Nothing was changed. web: 60000 ms, 10 calls -> 50 ms, 10 calls for 10m.\n")
+    );
     let (code, said) = toolgate(&gate, &set).await;
     assert_eq!((code, said.as_str()), (0, "web: 60000 ms, 10 calls -> 50 ms, 10 calls for 10m.\n"));
     let answer = client.call("5", "echo", json!({})).await.answer().await;

@@ -13,9 +13,15 @@ async fn the_document_names_what_there_is_and_nothing_fails_that_it_names() {
     assert!(paths.len() > 40, "{}", paths.len());
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().expect("operations") {
-            assert!(operation["summary"].is_string() && operation["x-toolgate-socket"].is_string(), "{path}: {operation}");
+            assert!(
+                operation["summary"].is_string() && operation["x-toolgate-socket"].is_string(),
+                "{path}: {operation}"
+            );
             let answer = &operation["responses"]["200"]["content"];
-            assert!(answer["application/json"].is_object() || answer["application/jsonl"].is_object(), "{path}: {answer}");
+            assert!(
+                answer["application/json"].is_object() || answer["application/jsonl"].is_object(),
+                "{path}: {answer}"
+            );
             if method != "get" || answer["application/jsonl"].is_object() {
                 continue;
             }

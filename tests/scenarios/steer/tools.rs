@@ -66,7 +66,10 @@ async fn a_tool_that_is_off_is_not_listed_and_not_called_until_it_is_on() {
             assert!(said.contains("switched the tool echo off. It is too dear today. Do without it."), "{answer}");
             assert_eq!(answer["error"]["data"]["reason"], "tool-disabled", "{answer}");
             let record = newest(&gate).await;
-            assert_eq!((&record["action"], &record["target"]), (&json!("tool.disable"), &json!(format!("{server}/echo"))));
+            assert_eq!(
+                (&record["action"], &record["target"]),
+                (&json!("tool.disable"), &json!(format!("{server}/echo")))
+            );
             let (_, tools) = gate.control("GET", "/v1/tools?filter=echo").await;
             let mut rows = tools["tools"].as_array().expect("a list").iter();
             let row = rows.find(|row| row["server"] == server).expect("the tool");

@@ -50,6 +50,17 @@ pub(crate) struct SessionsEnd {
     pub(crate) how: Final,
 }
 
+/// `toolgate tail`
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// What a call must have: words, with ! before one that it must not have, client=, server=, tool=, outcome=, slower=500ms.
+    pub(crate) filter: Vec<String>,
+
+    /// End after so many calls.
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    pub(crate) lines: Option<u64>,
+}
+
 /// `toolgate calls`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Calls {

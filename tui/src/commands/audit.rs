@@ -21,7 +21,11 @@ pub(super) async fn run(context: &Context, audit: Audit) -> Result<Exit, Failure
         return Ok(Exit::Done);
     }
     let rows = audit.records.iter().map(row).collect();
-    change::table(rows, &["NUMBER", "TIME", "WHO", "WHAT", "OF", "CHANGE", "REASON", "OUTCOME"], "Nothing was changed yet.");
+    change::table(
+        rows,
+        &["NUMBER", "TIME", "WHO", "WHAT", "OF", "CHANGE", "REASON", "OUTCOME"],
+        "Nothing was changed yet.",
+    );
     Ok(Exit::Done)
 }
 

@@ -61,7 +61,9 @@ pub(super) async fn why(context: &Context, call: &str) -> Result<Exit, Failure> 
     let lines = match answer.read()? {
         CallLife::InFlight(call) => runs(&call),
         CallLife::Ended(line) => ended(&line),
-        CallLife::Unknown => vec!["The daemon says of it what this command does not know; use its own version.".to_owned()],
+        CallLife::Unknown => {
+            vec!["The daemon says of it what this command does not know; use its own version.".to_owned()]
+        }
     };
     for line in lines {
         output::line(&output::printable(&line));
@@ -106,7 +108,8 @@ fn ended(line: &RequestLine) -> Vec<String> {
     if !line.cause.is_empty() {
         lines.push(format!("Its client was told, or the log: {}", line.cause));
     }
-    let server = if line.server.is_empty() { "no single server".to_owned() } else { format!("the server {}", line.server) };
+    let server =
+        if line.server.is_empty() { "no single server".to_owned() } else { format!("the server {}", line.server) };
     let phases = [
         ("to read the request", line.read_us),
         ("in the queue", line.queue_us),
@@ -114,11 +117,16 @@ fn ended(line: &RequestLine) -> Vec<String> {
         ("until the server's first byte", line.first_byte_us),
         ("until the last", line.stream_us),
     ];
-    let spent: Vec<_> =
-        phases.iter().filter(|(_, micros)| *micros > 0).map(|(phase, micros)| format!("{} {phase}", millis(*micros))).collect();
+    let spent: Vec<_> = phases
+        .iter()
+        .filter(|(_, micros)| *micros > 0)
+        .map(|(phase, micros)| format!("{} {phase}", millis(*micros)))
+        .collect();
     let of_that = if spent.is_empty() { String::new() } else { format!(" Of that: {}.", spent.join(", ")) };
     lines.push(format!("It went to {server} and took {} in all.{of_that}", millis(line.total_us)));
-    if let Some((phase, micros)) = phases.iter().max_by_key(|(_, micros)| *micros).filter(|(_, micros)| *micros * 2 > line.total_us) {
+    if let Some((phase, micros)) =
+        phases.iter().max_by_key(|(_, micros)| *micros).filter(|(_, micros)| *micros * 2 > line.total_us)
+    {
         lines.push(format!("Most of it went by {phase} ({}).", millis(*micros)));
     }
     lines.push(format!("{} bytes came in, {} went out.", line.bytes_in, line.bytes_out));

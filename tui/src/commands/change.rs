@@ -24,9 +24,7 @@ pub(super) fn confirmed(how: &Final, object: &str, told: &str) -> Result<(), Fai
 /// A name in a path: what is not plainly a letter of one is `%` and two digits.
 pub(super) fn segment(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    name.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// Which rows a table is to have, as a query.

@@ -18,7 +18,8 @@ pub(super) async fn run(context: &Context, clients: Clients) -> Result<Exit, Fai
             }
             let clients: toolgate_admin_api::Clients = answer.read()?;
             let rows = clients.clients.iter().map(row).collect();
-            let head = ["CLIENT", "OWNER", "TIER", "SESSIONS", "WAITING", "CALLS", "ERRORS", "REFUSED", "BUSIEST", "STATE"];
+            let head =
+                ["CLIENT", "OWNER", "TIER", "SESSIONS", "WAITING", "CALLS", "ERRORS", "REFUSED", "BUSIEST", "STATE"];
             change::table(rows, &head, "Nobody has called yet, and there are no keys.");
             Ok(Exit::Done)
         }
@@ -34,10 +35,12 @@ pub(super) async fn run(context: &Context, clients: Clients) -> Result<Exit, Fai
 }
 
 fn row(client: &ClientRow) -> Vec<String> {
-    let busiest = client.busiest.as_ref().map_or_else(String::new, |busiest| {
-        format!("{} ({}/min)", busiest.tool, busiest.calls_last_minute)
-    });
-    let state = client.suspended.as_ref().map_or_else(String::new, |suspended| format!("suspended by {}", suspended.who));
+    let busiest = client
+        .busiest
+        .as_ref()
+        .map_or_else(String::new, |busiest| format!("{} ({}/min)", busiest.tool, busiest.calls_last_minute));
+    let state =
+        client.suspended.as_ref().map_or_else(String::new, |suspended| format!("suspended by {}", suspended.who));
     vec![
         client.id.clone(),
         client.owner.clone(),
@@ -82,12 +85,15 @@ mod tests {
 
     #[test]
     fn it_says_what_it_did_and_what_it_would_do() {
-        let mut outcome =
-            ClientOutcome { client: "key:ci".into(), applied: true, sessions: 1, calls: 3, queued: 2, ..ClientOutcome::default() };
-        assert_eq!(
-            sentence(&outcome),
-            "key:ci is suspended; 1 sessions and 3 calls, of which 2 waited, have ended."
-        );
+        let mut outcome = ClientOutcome {
+            client: "key:ci".into(),
+            applied: true,
+            sessions: 1,
+            calls: 3,
+            queued: 2,
+            ..ClientOutcome::default()
+        };
+        assert_eq!(sentence(&outcome), "key:ci is suspended; 1 sessions and 3 calls, of which 2 waited, have ended.");
         outcome.applied = false;
         assert!(sentence(&outcome).starts_with("Nothing was changed. key:ci would be"));
     }

@@ -1,11 +1,11 @@
 //! `toolgate limits`: what bounds clients, what it has counted, and other values for a time.
 
 use toolgate_admin_api::{
-    Explained, Exit, LimitStatus, LimitsView, OverrideOutcome, OverrideRequest, RevertRequest, Shown, TemporaryLimit,
+    Exit, Explained, LimitStatus, LimitsView, OverrideOutcome, OverrideRequest, RevertRequest, Shown, TemporaryLimit,
 };
 
-use super::change::{self, segment, span};
 use super::Context;
+use super::change::{self, segment, span};
 use crate::args::{LimitAdd, LimitExplain, LimitRevert, LimitSet, Limits};
 use crate::client::admin::AdminClient;
 use crate::failure::Failure;

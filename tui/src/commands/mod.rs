@@ -31,6 +31,7 @@ mod server;
 mod sessions;
 mod starter;
 pub(crate) mod status;
+mod tail;
 mod takeover;
 mod tools;
 
@@ -75,6 +76,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Clients(clients)) => block_on(clients::run(&context, clients)),
         Some(Command::Sessions(sessions)) => block_on(sessions::run(&context, sessions)),
         Some(Command::Calls(calls)) => block_on(calls::run(&context, calls)),
+        Some(Command::Tail(tail)) => block_on(tail::run(&context, &tail)),
         Some(Command::Why { call }) => block_on(calls::why(&context, &call)),
         Some(Command::Queues(queues)) => block_on(queues::run(&context, queues)),
         Some(Command::Log(log)) => block_on(log::run(&context, log)),

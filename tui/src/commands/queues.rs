@@ -35,11 +35,16 @@ pub(super) async fn run(context: &Context, queues: Queues) -> Result<Exit, Failu
             }
             let outcome: QueueOutcome = change::post(context, &route, &request, how).await?;
             let what = if outcome.applied { "were taken" } else { "would be taken" };
-            let text = format!("{}{} calls {what} out of the queue of {server}.", change::rehearsed(outcome.applied), outcome.purged);
+            let text = format!(
+                "{}{} calls {what} out of the queue of {server}.",
+                change::rehearsed(outcome.applied),
+                outcome.purged
+            );
             Ok(change::tell(context, &outcome, &text))
         }
         Queues::Set(QueueSet { server, timeout_ms, max_size, seconds, how }) => {
-            let request = QueueOverride { timeout_ms, max_size, seconds, dry_run: how.dry_run, reason: how.reason.clone() };
+            let request =
+                QueueOverride { timeout_ms, max_size, seconds, dry_run: how.dry_run, reason: how.reason.clone() };
             let mut client = AdminClient::control(&context.runtime_dir).await?;
             let route = format!("/v1/servers/{server}/queue/override");
             let outcome: QueueOutcome = client.put(&route, &request, how.if_match).await?.read()?;
@@ -70,7 +75,9 @@ fn row(queue: &QueueStatus) -> Vec<String> {
 fn sentence(outcome: &QueueOutcome) -> String {
     let QueueOutcome { server, applied, timeout_ms, max_size, expires_in_seconds, before, .. } = outcome;
     let length = expires_in_seconds.map_or_else(String::new, |seconds| format!(" for {}", change::span(seconds)));
-    let before = before.as_ref().map_or_else(String::new, |before| format!("{} ms, {} calls -> ", before.timeout_ms, before.max_size));
+    let before = before
+        .as_ref()
+        .map_or_else(String::new, |before| format!("{} ms, {} calls -> ", before.timeout_ms, before.max_size));
     format!("{}{server}: {before}{timeout_ms} ms, {max_size} calls{length}.", change::rehearsed(*applied))
 }
 

@@ -68,7 +68,11 @@ async fn show(context: &Context, session: &str) -> Result<Exit, Failure> {
     }
     let began = events.first().map_or(0, |event| event.at_ms);
     let rows = events.iter().map(|event| happened(event, began)).collect();
-    change::table(rows, &["AFTER", "CALL", "WHAT", "SERVER", "METHOD", "NAME", "TOOK", "DETAIL"], "Nothing went on in it.");
+    change::table(
+        rows,
+        &["AFTER", "CALL", "WHAT", "SERVER", "METHOD", "NAME", "TOOK", "DETAIL"],
+        "Nothing went on in it.",
+    );
     Ok(Exit::Done)
 }
 

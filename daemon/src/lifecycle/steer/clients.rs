@@ -97,7 +97,9 @@ impl Daemon {
     /// Says of clients which are suspended, also of those that never called.
     pub(in super::super) fn mark_suspended(&self, rows: &mut HashMap<String, api::ClientRow>) {
         for (client, suspension) in self.gate.steering.book().clients {
-            let row = rows.entry(client.clone()).or_insert_with(|| api::ClientRow { id: client, ..api::ClientRow::default() });
+            let row = rows
+                .entry(client.clone())
+                .or_insert_with(|| api::ClientRow { id: client, ..api::ClientRow::default() });
             row.suspended = Some(suspension);
         }
     }

@@ -27,7 +27,11 @@ impl Daemon {
         let api::TemporaryLimit { client, tool, value, say, seconds, dry_run, reason } = request;
         if client.is_none() && tool.is_none() {
             let message = "Nothing says whom the limit is for.".to_owned();
-            return wrong("client", message, "Say `client`, `tool` or both; what is for everybody belongs into the files.");
+            return wrong(
+                "client",
+                message,
+                "Say `client`, `tool` or both; what is for everybody belongs into the files.",
+            );
         }
         if let Some(client) = client {
             self.known_client(client)?;

@@ -18,7 +18,11 @@ const LARGEST: u64 = 1_000_000;
 
 impl Daemon {
     /// Bounds a queue otherwise for a time. Calls that wait already keep the deadline that they came with.
-    pub(super) fn bound_queue(&self, name: &str, request: &api::QueueOverride) -> Result<api::QueueOutcome, api::ApiError> {
+    pub(super) fn bound_queue(
+        &self,
+        name: &str,
+        request: &api::QueueOverride,
+    ) -> Result<api::QueueOutcome, api::ApiError> {
         let policy = self.gate.policy.load_full();
         let server = known(&policy, name)?;
         let wrong = |field: &str, text: &str| {
@@ -68,7 +72,11 @@ impl Daemon {
     }
 
     /// Takes calls out of a queue.
-    pub(super) fn empty_queue(&self, name: &str, request: &api::PurgeRequest) -> Result<api::QueueOutcome, api::ApiError> {
+    pub(super) fn empty_queue(
+        &self,
+        name: &str,
+        request: &api::PurgeRequest,
+    ) -> Result<api::QueueOutcome, api::ApiError> {
         let policy = self.gate.policy.load_full();
         let server = known(&policy, name)?;
         let client = request.client.as_deref().map(crate::identity::number);

@@ -53,7 +53,11 @@ impl Daemon {
     }
 
     /// Has clients get a tool again.
-    pub(super) fn switch_on(&self, name: &str, request: &api::EnableRequest) -> Result<api::ToolOutcome, api::ApiError> {
+    pub(super) fn switch_on(
+        &self,
+        name: &str,
+        request: &api::EnableRequest,
+    ) -> Result<api::ToolOutcome, api::ApiError> {
         let tool = tool(&request.tool)?;
         // Also of a server that is not there any more.
         if !self.gate.steering.book().tools.get(name).is_some_and(|tools| tools.contains_key(tool)) {

@@ -28,7 +28,9 @@ pub(super) async fn run(context: &Context, verb: &str, change: ModeChange) -> Re
         let left = until_empty(&mut client, &name, request.endpoint.as_deref(), deadline).await?;
         if left > 0 {
             let message = format!("{left} calls and sessions are still at {name}.");
-            return Err(Failure::new(Exit::Degraded, message).remedy("`toolgate calls list` and `sessions list` name them."));
+            return Err(
+                Failure::new(Exit::Degraded, message).remedy("`toolgate calls list` and `sessions list` name them.")
+            );
         }
     }
     Ok(Exit::Done)
