@@ -4,6 +4,7 @@
 //! Nothing here is shared with another core but by atomics, so nothing here ever waits.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,6 +68,12 @@ pub struct Core {
     /// Encoders at work on long answers.
     pub encoders: Cell<u32>,
     policy: RefCell<Held<Policy>>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Core({})", self.index)
+    }
 }
 
 impl Core {

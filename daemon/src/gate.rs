@@ -96,6 +96,9 @@ impl Gate {
         let state = policy.state.clone();
         // Where another process has the state, this one keeps nothing there.
         let kept = state.as_ref().map(|_| policy.settings.daemon.state_dir.clone());
+        let steering = Steering::open(kept);
+        let policy = steering.take_up_limits(policy);
+        steering.bear_on(&policy);
         Arc::new(Self {
             settings: Arc::new(ArcSwap::new(Arc::clone(&policy.settings))),
             policy: ArcSwap::from_pointee(policy),
@@ -107,7 +110,7 @@ impl Gate {
             parked: Parked::default(),
             observed: Observed::default(),
             units: ArcSwapOption::empty(),
-            steering: Steering::open(kept),
+            steering,
             seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),
             started: Instant::now(),
         })

@@ -137,12 +137,17 @@ impl View {
 
     /// Whether a client may use a server's tool here; `offered` is its name in this view.
     pub fn offers(&self, client: &Client, server: &Server, own: &str, offered: &str) -> bool {
+        !server.off.is(own) && self.would_offer(client, server, own, offered)
+    }
+
+    /// The same, whatever is switched off by hand.
+    pub fn would_offer(&self, client: &Client, server: &Server, own: &str, offered: &str) -> bool {
         server.tools.pass(own) && self.tools.pass(offered) && client.may_use(&server.settings.name, own)
     }
 
     /// Whether a client sees all that the one server lists, so that lists pass untouched.
     pub fn offers_all(&self, client: &Client, server: &Server) -> bool {
-        server.tools.is_open() && self.tools.is_open() && !client.is_scoped()
+        server.tools.is_open() && !server.off.any() && self.tools.is_open() && !client.is_scoped()
     }
 }
 

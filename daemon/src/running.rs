@@ -20,11 +20,11 @@ use crate::sessions::SessionId;
 pub struct Running {
     marks: RefCell<Vec<Marked>>,
     free: RefCell<Vec<usize>>,
-    /// Marks that have an order.
-    ordered: Cell<usize>,
+    /// Marks that have an order or news: while there are none, nobody looks at its own.
+    due: Cell<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Marked {
     /// None while nobody has the place.
     id: Option<CallId>,
@@ -32,6 +32,10 @@ struct Marked {
     session: Option<SessionId>,
     stage: Stage,
     order: Option<Arc<Failure>>,
+    /// The server whose announcements pass through the call's stream, by its generation; 0: none's.
+    listens: u64,
+    /// The gate has an announcement of its own to make there.
+    news: bool,
 }
 
 /// Whom an order means.
@@ -68,7 +72,17 @@ impl Running {
     pub fn order(&self, whom: &Whom, failure: &Arc<Failure>) {
         for mark in self.marks.borrow_mut().iter_mut().filter(|mark| mark.id.is_some() && whom.means(mark)) {
             if mark.order.replace(Arc::clone(failure)).is_none() {
-                self.ordered.set(self.ordered.get() + 1);
+                self.due.set(self.due.get() + 1);
+            }
+        }
+    }
+
+    /// Has streams that carry a server's announcements carry one of the gate's. Whoever runs here is to be woken
+    /// afterwards.
+    pub fn tell_listeners(&self, server: u64) {
+        for mark in self.marks.borrow_mut().iter_mut().filter(|mark| mark.id.is_some() && mark.listens == server) {
+            if !std::mem::replace(&mut mark.news, true) {
+                self.due.set(self.due.get() + 1);
             }
         }
     }
@@ -76,7 +90,7 @@ impl Running {
     /// The order of the call at a place, which has a mark for as long as it asks.
     #[must_use]
     pub fn ordered(&self, at: usize) -> Option<Failure> {
-        if self.ordered.get() == 0 {
+        if self.due.get() == 0 {
             return None;
         }
         self.marks.borrow()[at].order.as_deref().cloned()
@@ -90,17 +104,11 @@ pub struct Mark {
     at: usize,
 }
 
-impl std::fmt::Debug for Core {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Core({})", self.index)
-    }
-}
-
 impl Mark {
     /// A place for a call that begins, or goes on in a task of its own.
     #[must_use]
     pub fn new(core: &Rc<Core>, id: CallId) -> Self {
-        let mark = Marked { id: Some(id), client: 0, session: None, stage: Stage::Read, order: None };
+        let mark = Marked { id: Some(id), ..Marked::default() };
         let Running { marks, free, .. } = &core.running;
         let at = if let Some(at) = free.borrow_mut().pop() {
             marks.borrow_mut()[at] = mark;
@@ -124,9 +132,9 @@ impl Mark {
         let again = Self::new(&self.core, id.expect("a mark that is held has an id"));
         let running = &self.core.running;
         if order.is_some() {
-            running.ordered.set(running.ordered.get() + 1);
+            running.due.set(running.due.get() + 1);
         }
-        running.marks.borrow_mut()[again.at] = Marked { id, client, session, stage, order };
+        running.marks.borrow_mut()[again.at] = Marked { id, client, session, stage, order, ..Marked::default() };
         again
     }
 
@@ -151,6 +159,28 @@ impl Mark {
         self.core.running.marks.borrow_mut()[self.at].stage = stage;
     }
 
+    /// Its stream carries the announcements of this server.
+    pub fn listens_to(&self, server: u64) {
+        self.core.running.marks.borrow_mut()[self.at].listens = server;
+    }
+
+    /// Whether there may be an order or news for it: one load while nobody has any.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.core.running.due.get() > 0
+    }
+
+    /// Takes the news that its stream is to carry, if there are any.
+    #[must_use]
+    pub fn take_news(&self) -> bool {
+        let running = &self.core.running;
+        let news = std::mem::take(&mut running.marks.borrow_mut()[self.at].news);
+        if news {
+            running.due.set(running.due.get() - 1);
+        }
+        news
+    }
+
     /// What it is to end with, where an operator ordered its end.
     #[must_use]
     pub fn ordered(&self) -> Option<Failure> {
@@ -172,13 +202,8 @@ impl Drop for Mark {
     fn drop(&mut self) {
         let running = &self.core.running;
         let mut marks = running.marks.borrow_mut();
-        let mark = &mut marks[self.at];
-        mark.id = None;
-        mark.client = 0;
-        mark.session = None;
-        if mark.order.take().is_some() {
-            running.ordered.set(running.ordered.get() - 1);
-        }
+        let left = std::mem::take(&mut marks[self.at]);
+        running.due.set(running.due.get() - usize::from(left.order.is_some()) - usize::from(left.news));
         running.free.borrow_mut().push(self.at);
     }
 }

@@ -5,13 +5,17 @@
 #![expect(clippy::doc_markdown, reason = "these comments are help texts, which are no Markdown")]
 
 mod cache;
+mod clients;
 mod config;
 mod console;
 mod endpoints;
 mod health;
+mod how;
 mod limits;
 mod past;
+mod queues;
 mod server;
+mod sessions;
 mod tools;
 
 use std::path::PathBuf;
@@ -21,14 +25,18 @@ use clap_complete::Shell;
 use toolgate_admin_api::paths;
 
 pub(crate) use cache::Cache;
+pub(crate) use clients::{ClientSuspend, Clients};
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
 pub(crate) use console::{Look, Replay, Top};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
 pub(crate) use health::{AlertAck, AlertSilence, Alerts};
-pub(crate) use limits::{LimitRevert, LimitSet, Limits, seconds};
+pub(crate) use how::{Final, How, Rows, seconds};
+pub(crate) use limits::{LimitAdd, LimitExplain, LimitRevert, LimitSet, Limits};
 pub(crate) use past::{Record, Rewind};
+pub(crate) use queues::{Audit, Log, QueueSet, Queues};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
-pub(crate) use tools::{Tools, ToolsApprove};
+pub(crate) use sessions::{Calls, Sessions, SessionsEnd, Tail};
+pub(crate) use tools::{ToolDisable, Tools, ToolsApprove};
 
 /// Look at and steer a running toolgated.
 #[derive(Debug, Parser)]
@@ -106,11 +114,44 @@ pub(crate) enum Command {
     /// List certificates with names, ends and files, and why newer files are not served.
     Certs,
 
+    /// See who calls, and let a client do nothing for a while.
+    #[command(subcommand)]
+    Clients(Clients),
+
+    /// See and end sessions of the legacy era.
+    #[command(subcommand)]
+    Sessions(Sessions),
+
+    /// See and end calls that run.
+    #[command(subcommand)]
+    Calls(Calls),
+
+    /// Show calls as they end.
+    Tail(Tail),
+
+    /// Tell the life of one call: where it is, or how it went and where its time was spent.
+    Why {
+        /// Its id: in the X-Request-Id of its answer, in every error's data and in every log line.
+        call: String,
+    },
+
+    /// See who waits for which server, bound a queue otherwise for a time, take calls out.
+    #[command(subcommand)]
+    Queues(Queues),
+
+    /// Set the level of the daemon's log for a time.
+    #[command(subcommand)]
+    Log(Log),
+
+    /// See who changed what.
+    #[command(subcommand)]
+    Audit(Audit),
+
     /// See what answers are kept, and forget them.
     #[command(subcommand)]
     Cache(Cache),
 
-    /// See how tools have changed since they were accepted, and approve what they are now.
+    /// See tools and how they have changed, switch them off and on, approve what they are now.
     #[command(subcommand)]
     Tools(Tools),
 
@@ -139,12 +180,34 @@ pub(crate) enum Command {
         shell: Shell,
     },
 
+    /// Print names that live now, a line each, for completions.
+    #[command(hide = true)]
+    Complete {
+        /// Of which kind.
+        noun: Noun,
+    },
+
     /// Write the man pages.
     #[command(hide = true)]
     Man {
         /// Into this folder.
         folder: PathBuf,
     },
+}
+
+/// What has names that live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Noun {
+    /// Servers behind the gate.
+    Servers,
+    /// Sessions that are open.
+    Sessions,
+    /// Calls that run.
+    Calls,
+    /// Clients that are known.
+    Clients,
+    /// Limits that hold.
+    Limits,
 }
 
 /// Commands that write the configuration.

@@ -2,18 +2,19 @@
 //!
 //! `GET /v1/audit` on the control socket answers [`Audit`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The newest records, the oldest of them first.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Audit {
     /// As many as were asked for.
     pub records: Vec<AuditRecord>,
 }
 
 /// One change that somebody made, or tried to.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AuditRecord {
     /// Grows by one; a gap is a loss.

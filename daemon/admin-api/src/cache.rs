@@ -2,17 +2,18 @@
 //!
 //! `GET /v1/cache` answers [`Caches`]; `POST /v1/servers/NAME/cache/clear` takes a [`ClearRequest`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The caches of all servers that have one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Caches {
     /// By name.
     pub servers: Vec<CacheStatus>,
 }
 
 /// The cache of one server. Counters begin with the process, or with the last reload that changed the cache.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CacheStatus {
     /// The server.
     pub server: String,
@@ -37,7 +38,7 @@ pub struct CacheStatus {
 }
 
 /// The body of a request to forget answers; an empty body means the default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClearRequest {
     /// Say what would happen, change nothing.
@@ -48,7 +49,7 @@ pub struct ClearRequest {
 }
 
 /// What was forgotten, or would be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ClearOutcome {
     /// The server.
     pub server: String,

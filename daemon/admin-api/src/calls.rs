@@ -3,10 +3,11 @@
 //! `GET /v1/calls` answers [`Calls`]; `GET /v1/calls/ID` answers [`CallLife`]; `POST /v1/calls/ID/cancel` takes
 //! [`Change`](crate::Change) and answers [`CancelOutcome`]. `GET /v1/requests/tail` answers lines of [`TailLine`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Calls in flight.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Calls {
     /// All that there are, of which `calls` may be a part.
     pub total: u64,
@@ -15,7 +16,7 @@ pub struct Calls {
 }
 
 /// A call in flight.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CallRow {
     /// Its id, which its answer carries in `X-Request-Id`.
@@ -37,7 +38,7 @@ pub struct CallRow {
 }
 
 /// A call that ended: a line of the tail.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RequestLine {
     /// When it ended, in milliseconds since 1970.
@@ -83,7 +84,7 @@ pub struct RequestLine {
 }
 
 /// What is known of one call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum CallLife {
     /// It goes on.
@@ -96,7 +97,7 @@ pub enum CallLife {
 }
 
 /// A line of the live tail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum TailLine {
     /// A call that ended.
@@ -117,7 +118,7 @@ pub enum TailLine {
 }
 
 /// What became of a call, or would.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CancelOutcome {
     /// The call.

@@ -3,12 +3,13 @@
 //! `GET /v1/clients` answers [`Clients`]. `POST /v1/clients/ID/suspend` takes [`SuspendRequest`], `…/resume` takes
 //! [`Change`](crate::Change), and both answer [`ClientOutcome`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::traffic::Traffic;
 
 /// Clients that called since the start, and all that have a key.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Clients {
     /// All that there are, of which `clients` may be a part.
     pub total: u64,
@@ -17,7 +18,7 @@ pub struct Clients {
 }
 
 /// One client.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClientRow {
     /// `key:ID` or `address:IP`; never a secret.
@@ -50,7 +51,7 @@ pub struct ClientRow {
 }
 
 /// What a client calls most.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Busiest {
     /// `server/tool`.
@@ -60,7 +61,7 @@ pub struct Busiest {
 }
 
 /// A client that may do nothing for now.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Suspension {
     /// What it reads instead of an answer.
@@ -78,7 +79,7 @@ pub struct Suspension {
 }
 
 /// The body of a suspension.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SuspendRequest {
     /// What the client reads, as a sentence; absent: that the operator has suspended it.
@@ -95,7 +96,7 @@ pub struct SuspendRequest {
 }
 
 /// What became of a client, or would.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClientOutcome {
     /// The client.

@@ -3,10 +3,11 @@
 //! `GET /v1/config` answers [`ConfigView`], `POST /v1/config/check` answers [`CheckOutcome`], and
 //! `POST /v1/config/reload` takes [`ReloadRequest`] and answers [`ReloadOutcome`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One thing that is wrong, or doubtful, in a configuration file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ConfigProblem {
     /// Whether it keeps the configuration from being used.
     pub severity: Severity,
@@ -41,7 +42,7 @@ impl ConfigProblem {
 }
 
 /// How bad a [`ConfigProblem`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The configuration cannot be used.
@@ -54,7 +55,7 @@ pub enum Severity {
 }
 
 /// What is wrong with the files on disk, whatever is running.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CheckOutcome {
     /// The files could be taken over as they are.
     pub ok: bool,
@@ -69,7 +70,7 @@ pub struct CheckOutcome {
 /// The body of a reload; an empty body means the default.
 ///
 /// Unknown fields are refused: an older daemon that ignored a newer `dry_run` would do harm.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReloadRequest {
     /// Say what would happen, change nothing.
@@ -84,7 +85,7 @@ pub struct ReloadRequest {
 }
 
 /// What a reload did, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ReloadOutcome {
     /// The new configuration is the running one.
     pub applied: bool,
@@ -104,7 +105,7 @@ pub struct ReloadOutcome {
 }
 
 /// What is running, and where it came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ConfigView {
     /// The running revision; `ETag` of the answer.
     pub revision: u64,
@@ -124,7 +125,7 @@ pub struct ConfigView {
 }
 
 /// One effective value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ConfigValue {
     /// Dotted path.
     pub key: String,

@@ -3,10 +3,11 @@
 //! `POST /v1/servers/NAME/drain`, `…/maintenance` and `…/resume` take [`ModeRequest`] and answer [`ModeOutcome`];
 //! `POST /v1/breakers/NAME/open`, `…/close` and `…/reset` take [`BreakerRequest`] and answer [`BreakerOutcome`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One endpoint over HTTP, or the place of all instances of a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct EndpointStatus {
     /// Its URL without the query; absent where the server is reached through instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,7 +37,7 @@ pub struct EndpointStatus {
 }
 
 /// What the operator wants of an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointMode {
     /// It serves.
@@ -64,7 +65,7 @@ impl EndpointMode {
 }
 
 /// A circuit breaker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct BreakerStatus {
     /// What calls meet.
     pub state: BreakerState,
@@ -79,7 +80,7 @@ pub struct BreakerStatus {
 }
 
 /// What calls meet at a breaker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
     /// They go through.
@@ -113,7 +114,7 @@ impl BreakerState {
 }
 
 /// A check of an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CheckStatus {
     /// Milliseconds since it ended.
     pub age_ms: u64,
@@ -125,7 +126,7 @@ pub struct CheckStatus {
 }
 
 /// The body of a change of mode; an empty body means the default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModeRequest {
     /// The URL of one endpoint; absent: all of the server's.
@@ -142,7 +143,7 @@ pub struct ModeRequest {
 }
 
 /// What a change of mode did, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ModeOutcome {
     /// The server.
     pub server: String,
@@ -160,7 +161,7 @@ pub struct ModeOutcome {
 }
 
 /// The body of a change to breakers; an empty body means the default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerRequest {
     /// The URL of one endpoint; absent: all of the server's.
@@ -174,7 +175,7 @@ pub struct BreakerRequest {
 }
 
 /// What a change to breakers did, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct BreakerOutcome {
     /// The server.
     pub server: String,

@@ -4,10 +4,11 @@
 //! `POST /v1/alerts/ID/acknowledge` takes [`Change`](crate::Change), `…/silence` takes [`SilenceRequest`], and both
 //! answer [`AlertOutcome`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The health of the gate.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Health {
     /// `healthy`, `warning` or `unhealthy`.
@@ -24,7 +25,7 @@ pub struct Health {
 }
 
 /// One check.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Check {
     /// Such as `memory`, `server:weather`, `certificate:public`, or the name of one that the operator wrote.
@@ -42,7 +43,7 @@ pub struct Check {
 }
 
 /// Something that an operator should look at.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Alert {
     /// Kind and subject, such as `breaker_open:weather`: the same for as long as it is the same trouble.
@@ -69,7 +70,7 @@ pub struct Alert {
 }
 
 /// How many machines the load asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Advice {
     /// `up`, `down` or `stay`.
@@ -83,7 +84,7 @@ pub struct Advice {
 }
 
 /// The process and its machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Process {
     /// Share of all processors that may be used, from 0 to 1.
@@ -107,14 +108,14 @@ pub struct Process {
 }
 
 /// Certificates of all listeners.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Certificates {
     /// By listener, then file.
     pub certificates: Vec<Certificate>,
 }
 
 /// One certificate that is served.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Certificate {
     /// The listener.
@@ -139,7 +140,7 @@ pub struct Certificate {
 }
 
 /// The body of a silence.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SilenceRequest {
     /// How long, from 1 second to 30 days.
@@ -152,7 +153,7 @@ pub struct SilenceRequest {
 }
 
 /// What became of an alert, or would.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AlertOutcome {
     /// It was done.

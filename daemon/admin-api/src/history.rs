@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The newest form of a revision's file that this build writes and reads.
@@ -33,7 +34,7 @@ pub fn revision_of_file(name: &str) -> Option<u64> {
 }
 
 /// What was accepted before, and what runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HistoryView {
     /// The running revision.
     pub running: u64,
@@ -45,7 +46,7 @@ pub struct HistoryView {
 }
 
 /// An accepted configuration without its texts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Accepted {
     /// Its number; grows with each configuration that differs from the one before, also across restarts.
     pub revision: u64,
@@ -66,7 +67,7 @@ pub struct Accepted {
 }
 
 /// An accepted configuration. Its texts may hold secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Revision {
     /// The form of this value; [`HISTORY_FORMAT`].
     pub format: u32,
@@ -89,7 +90,7 @@ pub struct Revision {
 }
 
 /// One file of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FileText {
     /// Relative to the main file's folder: `toolgate.toml`, `conf.d/keys.toml`.
     pub name: String,

@@ -4,10 +4,11 @@
 //! an instance wrote to stderr; `POST /v1/servers/NAME/restart` takes [`RestartRequest`] and
 //! answers [`RestartOutcome`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The processes of a stdio server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Instances {
     /// Running, spares included.
     pub running: u64,
@@ -28,7 +29,7 @@ pub struct Instances {
 }
 
 /// A running instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Instance {
     /// Process id of its wrapper.
     pub pid: u32,
@@ -60,7 +61,7 @@ pub struct Instance {
 }
 
 /// What an instance is there for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InstanceRole {
     /// Nobody yet.
@@ -88,7 +89,7 @@ impl InstanceRole {
 }
 
 /// How an instance ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct InstanceEnd {
     /// Process id of its wrapper.
     pub pid: u32,
@@ -114,7 +115,7 @@ pub struct InstanceEnd {
 }
 
 /// The body of a restart; an empty body means the default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RestartRequest {
     /// End each instance when nothing is in flight with it, instead of all at once.
@@ -127,7 +128,7 @@ pub struct RestartRequest {
 }
 
 /// What a restart did, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RestartOutcome {
     /// The server.
     pub server: String,

@@ -46,8 +46,9 @@ pub use sessions::{EndMatching, EndOutcome, SessionDetail, SessionEvent, Session
 pub use shown::{Shown, is_unfit};
 pub use status::{Era, ListenerStatus, PoolStatus, ServerState, ServerStatus, Status, Transport, Version};
 pub use steer::{
-    Change, CheckRequest, DisableRequest, EnableRequest, Explained, ExplainedLimit, LogOutcome, LogRequest,
-    PurgeRequest, QueueOutcome, QueueOverride, TemporaryLimit, ToolOutcome, WeightRequest,
+    Change, CheckRequest, ChecksOutcome, DisableRequest, EnableRequest, ExplainQuery, Explained, ExplainedLimit,
+    LogOutcome, LogRequest, PurgeRequest, QueueBounds, QueueOutcome, QueueOverride, TemporaryLimit, ToolOutcome,
+    WeightOutcome, WeightRequest,
 };
 pub use tools::{ApproveOutcome, ApproveRequest, ServerTools, ServerTrouble, Tool, ToolChange, ToolChanges};
 pub use traffic::{Percentiles, Phases, Traffic};

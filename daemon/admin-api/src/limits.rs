@@ -3,10 +3,11 @@
 //! `GET /v1/limits` answers [`LimitsView`]. On the control socket `PUT /v1/limits/NAME/override` takes
 //! [`OverrideRequest`], `DELETE` of the same takes [`RevertRequest`], and both answer [`OverrideOutcome`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// All limits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LimitsView {
     /// The revision that they are of.
     pub revision: u64,
@@ -15,7 +16,7 @@ pub struct LimitsView {
 }
 
 /// One limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LimitStatus {
     /// How it is called.
     pub name: String,
@@ -49,7 +50,7 @@ pub struct LimitStatus {
 }
 
 /// A key of a limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LimitKey {
     /// Such as `client=key:abcd, tool=weather/forecast`.
     pub key: String,
@@ -58,7 +59,7 @@ pub struct LimitKey {
 }
 
 /// An override that holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LimitOverride {
     /// What it bounds.
     pub value: String,
@@ -74,7 +75,7 @@ pub struct LimitOverride {
 }
 
 /// The body of an override.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OverrideRequest {
     /// As the configuration writes it: `"20/min"`, `"5000/day"`, or `"5"` for calls in flight.
@@ -92,7 +93,7 @@ pub struct OverrideRequest {
 }
 
 /// The body of taking an override away; an empty body means the default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RevertRequest {
     /// Say what would happen, change nothing.
@@ -103,7 +104,7 @@ pub struct RevertRequest {
 }
 
 /// What became of an override.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct OverrideOutcome {
     /// The limit.
     pub name: String,

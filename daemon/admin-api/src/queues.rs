@@ -2,17 +2,18 @@
 //!
 //! `GET /v1/queues` answers [`Queues`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The queues of all enabled servers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Queues {
     /// By the server's name.
     pub servers: Vec<QueueStatus>,
 }
 
 /// The queue of one server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct QueueStatus {
     /// The server's name.
     pub server: String,
@@ -29,6 +30,9 @@ pub struct QueueStatus {
     pub waiting: u64,
     /// Calls that may wait.
     pub max_size: u64,
+    /// How long a call may wait, in milliseconds.
+    #[serde(default)]
+    pub timeout_ms: u64,
     /// Calls that wait for others of their own client to end, before they join the queue.
     pub waiting_for_own: u64,
     /// How long the call that came first has waited.
@@ -43,7 +47,7 @@ pub struct QueueStatus {
 }
 
 /// What was found of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct AdaptiveStatus {
     /// Calls that it takes at once.
     pub limit: u64,
@@ -53,7 +57,7 @@ pub struct AdaptiveStatus {
 }
 
 /// Those of one tier who wait.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct QueuedTier {
     /// Its name; absent for clients without a tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +71,7 @@ pub struct QueuedTier {
 }
 
 /// A call that waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct QueuedCall {
     /// How many are served before it.
     pub position: u64,
@@ -81,7 +85,7 @@ pub struct QueuedCall {
 }
 
 /// A gate that has too much to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct OverloadStatus {
     /// From 1: new sessions are refused; 2: calls of the lowest tier too; 3 and more: servers get fewer calls at once.
     pub level: u8,

@@ -4,10 +4,11 @@
 //! `POST /v1/sessions/ID/end` takes [`Change`](crate::Change), `POST /v1/sessions/end` takes [`EndMatching`], and both
 //! answer [`EndOutcome`]. An `ID` here is a handle: it names a session and does not let anybody use it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Sessions.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Sessions {
     /// All that there are, of which `sessions` may be a part.
     pub total: u64,
@@ -16,7 +17,7 @@ pub struct Sessions {
 }
 
 /// One session.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionRow {
     /// The handle: 16 hexadecimal digits.
@@ -52,7 +53,7 @@ pub struct SessionRow {
 }
 
 /// A session with what went on in it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionDetail {
     /// The session.
@@ -65,7 +66,7 @@ pub struct SessionDetail {
 }
 
 /// One thing that happened in a session. Those with the same `call` belong together.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionEvent {
     /// In milliseconds since 1970.
@@ -87,7 +88,7 @@ pub struct SessionEvent {
 }
 
 /// Which sessions to end; several conditions must all hold, and one is required.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EndMatching {
     /// The client's id.
@@ -107,7 +108,7 @@ pub struct EndMatching {
 }
 
 /// What ended, or would.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EndOutcome {
     /// It was done.

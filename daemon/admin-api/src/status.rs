@@ -3,6 +3,7 @@
 //! `GET /v1/version` answers [`Version`], `GET /v1/status` answers [`Status`]. All numbers are of
 //! this moment; nothing in them is secret.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::endpoints::EndpointStatus;
@@ -10,7 +11,7 @@ use crate::instances::Instances;
 use crate::queues::OverloadStatus;
 
 /// Who answers, and which interface it speaks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Version {
     /// The daemon's version.
     pub version: String,
@@ -25,7 +26,7 @@ pub struct Version {
 }
 
 /// The daemon at a glance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Status {
     /// Random id of this process.
     pub instance: String,
@@ -77,7 +78,7 @@ impl Status {
 }
 
 /// A listener.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ListenerStatus {
     /// The table's name.
     pub name: String,
@@ -92,7 +93,7 @@ pub struct ListenerStatus {
 }
 
 /// A server behind the gate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerStatus {
     /// The table's name.
     pub name: String,
@@ -127,7 +128,7 @@ pub struct ServerStatus {
 }
 
 /// Connections that share a bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PoolStatus {
     /// Open ones, in use or idle.
     pub open: u64,
@@ -138,7 +139,7 @@ pub struct PoolStatus {
 }
 
 /// How a server does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerState {
     /// The last contact went well.
@@ -181,7 +182,7 @@ impl ServerState {
 }
 
 /// How a server is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// Streamable HTTP.
@@ -206,7 +207,7 @@ impl Transport {
 }
 
 /// The protocol that a server speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Era {
     /// 2024-11-05 to 2025-11-25.

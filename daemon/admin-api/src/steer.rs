@@ -3,14 +3,18 @@
 //! On the control socket: `POST /v1/servers/NAME/tools/disable` takes [`DisableRequest`], `…/tools/enable`
 //! [`EnableRequest`], both answer [`ToolOutcome`]; `PUT /v1/servers/NAME/queue/override` takes [`QueueOverride`],
 //! `DELETE` of the same [`Change`], `POST /v1/servers/NAME/queue/purge` takes [`PurgeRequest`];
-//! `POST /v1/servers/NAME/weight` takes [`WeightRequest`], `POST /v1/servers/NAME/check` [`CheckRequest`];
-//! `POST /v1/limits` takes [`TemporaryLimit`]; `GET /v1/limits/explain?client=…&tool=…` answers [`Explained`];
+//! `POST /v1/servers/NAME/weight` takes [`WeightRequest`] and answers [`WeightOutcome`], `POST /v1/servers/NAME/check`
+//! takes [`CheckRequest`] and answers [`ChecksOutcome`]; `POST /v1/limits` takes [`TemporaryLimit`] and answers
+//! [`OverrideOutcome`](crate::OverrideOutcome); `GET /v1/limits/explain?client=…&tool=…` answers [`Explained`];
 //! `PUT /v1/log` takes [`LogRequest`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::endpoints::EndpointStatus;
+
 /// The body of a change that needs no more; an empty body means the default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Change {
     /// Say what would happen, change nothing.
@@ -21,7 +25,7 @@ pub struct Change {
 }
 
 /// The body of disabling a tool: it leaves the lists, and calls to it are refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DisableRequest {
     /// The server's own name for the tool.
@@ -40,7 +44,7 @@ pub struct DisableRequest {
 }
 
 /// The body of enabling a tool again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnableRequest {
     /// The server's own name for the tool.
@@ -53,7 +57,7 @@ pub struct EnableRequest {
 }
 
 /// What became of a tool, or would.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ToolOutcome {
     /// The server.
@@ -64,12 +68,15 @@ pub struct ToolOutcome {
     pub applied: bool,
     /// Clients get it, or would.
     pub enabled: bool,
+    /// They got it before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<bool>,
     /// Calls to it that were in flight; they go on.
     pub in_flight: u64,
 }
 
 /// Other bounds for a queue, for a time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueOverride {
     /// How long a call may wait, in milliseconds; absent: as it is.
@@ -88,7 +95,7 @@ pub struct QueueOverride {
 }
 
 /// What became of a queue, or would.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QueueOutcome {
     /// The server.
@@ -104,10 +111,23 @@ pub struct QueueOutcome {
     /// Seconds until an override is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_seconds: Option<u64>,
+    /// What held before, where the bounds change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<QueueBounds>,
+}
+
+/// The bounds of a queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QueueBounds {
+    /// How long a call may wait.
+    pub timeout_ms: u64,
+    /// Calls that may wait.
+    pub max_size: u64,
 }
 
 /// Which calls leave a queue; they are refused with words.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PurgeRequest {
     /// Only those of this client.
@@ -121,7 +141,7 @@ pub struct PurgeRequest {
 }
 
 /// Another weight for an endpoint, until the next reload that changes its server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WeightRequest {
     /// Its URL.
@@ -135,8 +155,24 @@ pub struct WeightRequest {
     pub reason: Option<String>,
 }
 
+/// What became of a weight, or would.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WeightOutcome {
+    /// The server.
+    pub server: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// It was done.
+    pub applied: bool,
+    /// What it weighed.
+    pub before: u32,
+    /// What it weighs now.
+    pub weight: u32,
+}
+
 /// A check that is made now.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckRequest {
     /// The URL of one endpoint; absent: all of the server's.
@@ -144,8 +180,33 @@ pub struct CheckRequest {
     pub endpoint: Option<String>,
 }
 
+/// What checks found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChecksOutcome {
+    /// The server.
+    pub server: String,
+    /// It was done.
+    pub applied: bool,
+    /// The endpoints that were checked, as they are now.
+    pub checked: Vec<EndpointStatus>,
+}
+
+/// Whose call to what is meant: the query of `GET /v1/limits/explain`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExplainQuery {
+    /// The client's id.
+    pub client: String,
+    /// `server/tool`.
+    pub tool: String,
+    /// The listener that it would come to; absent: the first that serves MCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener: Option<String>,
+}
+
 /// A limit that no file has, for one client, one tool, or both, for a time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TemporaryLimit {
     /// The client's id.
@@ -169,7 +230,7 @@ pub struct TemporaryLimit {
 }
 
 /// Every limit that a call would meet, in the order in which they are asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Explained {
     /// The client.
@@ -184,7 +245,7 @@ pub struct Explained {
 }
 
 /// One of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ExplainedLimit {
     /// How it is called.
@@ -204,7 +265,7 @@ pub struct ExplainedLimit {
 }
 
 /// Another level of the log, for a time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogRequest {
     /// As `log.level` is written.
@@ -220,7 +281,7 @@ pub struct LogRequest {
 }
 
 /// The level of the log.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LogOutcome {
     /// It was done.

@@ -4,12 +4,13 @@
 //! instance. `GET /v1/tools/changes` answers [`ToolChanges`], and `POST /v1/servers/NAME/tools/approve`
 //! takes an [`ApproveRequest`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::status::Era;
 
 /// A server's tools, or why they could not be listed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerTools {
     /// The table's name.
     pub server: String,
@@ -25,7 +26,7 @@ pub struct ServerTools {
 }
 
 /// One tool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Tool {
     /// The server's own name for it.
     pub name: String,
@@ -38,7 +39,7 @@ pub struct Tool {
 }
 
 /// Why a server did not answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerTrouble {
     /// A finished sentence.
     pub message: String,
@@ -48,14 +49,14 @@ pub struct ServerTrouble {
 }
 
 /// Tools that are not what they were when they were accepted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ToolChanges {
     /// By server, then by tool.
     pub changes: Vec<ToolChange>,
 }
 
 /// One of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ToolChange {
     /// The server.
     pub server: String,
@@ -76,7 +77,7 @@ pub struct ToolChange {
 }
 
 /// The body of an approval.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApproveRequest {
     /// The server's own name for the tool.
@@ -92,7 +93,7 @@ pub struct ApproveRequest {
 }
 
 /// What an approval did, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ApproveOutcome {
     /// The server.
     pub server: String,

@@ -3,10 +3,11 @@
 //! Counters begin with the process ([`crate::Status::started_at_ms`]); rates and percentiles are of the last minute
 //! and are made by the daemon, so that every reader sees the same.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Calls of something.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Traffic {
     /// Calls that ended.
@@ -34,7 +35,7 @@ pub struct Traffic {
 }
 
 /// Times of the calls of the last minute, in microseconds; all 0 where there were none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Percentiles {
     /// Half of the calls took no longer.
@@ -48,7 +49,7 @@ pub struct Percentiles {
 }
 
 /// Where the time of calls went.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Phases {
     /// Waiting for a permit of the server.

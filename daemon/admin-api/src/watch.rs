@@ -6,6 +6,7 @@
 //! others. `GET /v1/history?series=calls,errors&from=MS&to=MS&points=N` answers [`History`];
 //! a name that ends with `*` stands for all series that begin so and go on without a `/`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::CacheStatus;
@@ -20,7 +21,7 @@ use crate::status::{ServerStatus, Status};
 use crate::traffic::Traffic;
 
 /// One line of a watch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum WatchLine {
     /// The first line: who speaks, and what it holds.
@@ -49,7 +50,7 @@ pub enum WatchLine {
 }
 
 /// Who answers a watch.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Hello {
     /// The daemon's version.
@@ -65,7 +66,7 @@ pub struct Hello {
 }
 
 /// What can be watched.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "topic", content = "data", rename_all = "snake_case")]
 pub enum Topic {
     /// The gate at a glance.
@@ -94,7 +95,7 @@ pub enum Topic {
 }
 
 /// The gate at a glance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Overview {
     /// What `GET /v1/status` answers, without the servers.
     pub status: Status,
@@ -121,7 +122,7 @@ pub struct Overview {
 }
 
 /// Calls that ended in a span of time, by how long they took.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HeatColumn {
     /// The end of the span, in milliseconds since 1970.
@@ -135,7 +136,7 @@ pub const HEAT_BOUNDS_US: [u64; 12] =
     [500, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000];
 
 /// How full something is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Saturation {
     /// Such as `connections`, `memory`, `queue:weather`, `calls:weather`.
@@ -147,7 +148,7 @@ pub struct Saturation {
 }
 
 /// A server with what it does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ServerRow {
     /// How it does.
     #[serde(flatten)]
@@ -170,7 +171,7 @@ pub struct ServerRow {
 }
 
 /// Tools.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Tools {
     /// All that there are, of which `tools` may be a part.
     pub total: u64,
@@ -179,7 +180,7 @@ pub struct Tools {
 }
 
 /// A tool with what it does.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ToolRow {
     /// The server.
@@ -206,7 +207,7 @@ pub struct ToolRow {
 }
 
 /// A client that calls a tool.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Caller {
     /// The client's id.
@@ -216,7 +217,7 @@ pub struct Caller {
 }
 
 /// What was.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct History {
     /// Those that were asked for and are known.
@@ -226,7 +227,7 @@ pub struct History {
 }
 
 /// One value over time.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Series {
     /// Such as `calls`, `errors`, `refused`, `p50`, `p99`, `in_flight`, `waiting`, `sessions`, `connections`, `cpu`,

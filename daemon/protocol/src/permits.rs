@@ -189,6 +189,12 @@ impl Permits {
         Some(waiter)
     }
 
+    /// Under the lock: takes out those who wait, of one client or all.
+    pub fn purge<T>(&self, line: &mut Line<T>, client: Option<u64>) -> Vec<T> {
+        let tickets = line.tickets(client);
+        tickets.into_iter().filter_map(|ticket| self.leave(line, ticket)).collect()
+    }
+
     /// Under the lock: a waiter that gets a free permit, after more of them were opened to the line. To be called
     /// until `None`.
     pub fn hand_out<T>(&self, line: &mut Line<T>) -> Option<T> {

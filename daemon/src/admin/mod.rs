@@ -10,6 +10,7 @@ pub mod operations;
 mod patience;
 pub mod query;
 mod routes;
+mod schema;
 mod serve;
 mod socket;
 pub mod steer;

@@ -6,12 +6,13 @@
 use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use toolgate_admin_api::{ApiError, ErrorCode, Socket};
+use toolgate_admin_api::{ApiError, ErrorCode, ExplainQuery, Socket};
 use toolgate_protocol::breaker::State;
 
 use super::audit;
 use super::operations::{Operations, Peer};
 use super::query::{Parameters, TableQuery};
+use super::schema;
 use super::watch::past;
 use crate::servers::endpoints::Mode;
 
@@ -45,6 +46,7 @@ pub(super) struct Route {
 /// All routes, in the order of the documentation.
 pub(super) static ROUTES: &[Route] = &[
     get("/v1/version", |daemon, _| json(&daemon.version())),
+    get("/v1/schema", |_, _| Ok(schema::document())),
     get("/v1/status", |daemon, _| json(&daemon.status())),
     get("/v1/queues", |daemon, _| json(&daemon.queues())),
     get("/v1/config", |daemon, _| json(&daemon.config())),
@@ -96,6 +98,23 @@ pub(super) static ROUTES: &[Route] = &[
         json(&daemon.suspend(&request.peer, &name(request)?, &body(request)?)?)
     }),
     post("/v1/clients/{}/resume", |daemon, request| json(&daemon.resume_client(&name(request)?, &body(request)?)?)),
+    post("/v1/calls/{}/cancel", |daemon, request| json(&daemon.cancel(&name(request)?, &body(request)?)?)),
+    post("/v1/servers/{}/tools/disable", |daemon, request| {
+        json(&daemon.disable_tool(&request.peer, &request.named, &body(request)?)?)
+    }),
+    post("/v1/servers/{}/tools/enable", |daemon, request| json(&daemon.enable_tool(&request.named, &body(request)?)?)),
+    change(Method::PUT, "/v1/servers/{}/queue/override", |daemon, request| {
+        json(&daemon.override_queue(&request.named, &body(request)?)?)
+    }),
+    change(Method::DELETE, "/v1/servers/{}/queue/override", |daemon, request| {
+        json(&daemon.revert_queue(&request.named, &body(request)?)?)
+    }),
+    post("/v1/servers/{}/queue/purge", |daemon, request| json(&daemon.purge_queue(&request.named, &body(request)?)?)),
+    post("/v1/servers/{}/weight", |daemon, request| json(&daemon.weigh(&request.named, &body(request)?)?)),
+    post("/v1/servers/{}/check", |daemon, request| json(&daemon.check_now(&request.named, &body(request)?)?)),
+    post("/v1/limits", |daemon, request| json(&daemon.add_limit(&request.peer, &body(request)?)?)),
+    get("/v1/limits/explain", |daemon, request| json(&daemon.explain(&asked(request)?)?)),
+    change(Method::PUT, "/v1/log", |daemon, request| json(&daemon.set_log(&body(request)?)?)),
     guarded("/v1/audit", |daemon, request| json(&daemon.audit(limit(request, audit::REMEMBERED)?))),
     post("/v1/config/check", |daemon, _| json(&daemon.check())),
     post("/v1/config/reload", |daemon, request| {
@@ -180,13 +199,18 @@ fn breaker(daemon: &dyn Operations, request: &Request, wanted: State) -> Answer 
 
 /// `limit` of the query: how many at most.
 fn limit(request: &Request, most: usize) -> Result<usize, ApiError> {
-    let written = request.query.split('&').find_map(|part| part.strip_prefix("limit="));
-    let Some(written) = written else { return Ok(most) };
-    written.parse().map(|limit: usize| limit.min(most)).map_err(|_| {
-        ApiError::new(ErrorCode::BadRequest, "`limit` is not a number.")
-            .remedy("Write such as ?limit=20.")
-            .field("limit")
-    })
+    let mut parameters = Parameters::parse(&request.query)?;
+    let limit = parameters.take_number("limit")?;
+    parameters.finish()?;
+    Ok(limit.and_then(|limit| usize::try_from(limit).ok()).map_or(most, |limit| limit.min(most)))
+}
+
+/// Whose call to what is meant.
+fn asked(request: &Request) -> Result<ExplainQuery, ApiError> {
+    let mut parameters = Parameters::parse(&request.query)?;
+    let [client, tool, listener] = ["client", "tool", "listener"].map(|name| parameters.take(name));
+    parameters.finish()?;
+    Ok(ExplainQuery { client: client.unwrap_or_default(), tool: tool.unwrap_or_default(), listener })
 }
 
 /// The revision that the path names.
@@ -200,16 +224,19 @@ fn number(request: &Request) -> Result<u64, ApiError> {
 
 /// The name that the path has, which an operator has chosen: what a path cannot have stands there as `%` and two digits.
 pub(super) fn name(request: &Request) -> Result<String, ApiError> {
-    let mut bytes = Vec::new();
-    let mut pieces = request.named.split('%');
-    bytes.extend(pieces.next().unwrap_or_default().bytes());
+    decoded(&request.named).ok_or_else(unnamed)
+}
+
+/// Text without its percent-encoding; `None` where that is none, or no UTF-8.
+fn decoded(text: &str) -> Option<String> {
+    let mut pieces = text.split('%');
+    let mut bytes: Vec<u8> = pieces.next().unwrap_or_default().into();
     for piece in pieces {
-        let escaped = piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        let Some(byte) = escaped else { return Err(unnamed()) };
-        bytes.push(byte);
+        let digits = piece.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
         bytes.extend(&piece.as_bytes()[2..]);
     }
-    String::from_utf8(bytes).map_err(|_| unnamed())
+    String::from_utf8(bytes).ok()
 }
 
 fn unnamed() -> ApiError {

@@ -11,10 +11,13 @@ use serde_json::{Value, json};
 use toolgate_admin_api as api;
 use toolgate_admin_api::{
     ApiError, ApproveOutcome, ApproveRequest, Audit, AuditRecord, BreakerOutcome, BreakerRequest, BreakerState, Caches,
-    CallLife, Calls, Change, CheckOutcome, ClearOutcome, ClearRequest, ClientOutcome, Clients, ConfigView, EndMatching,
-    EndOutcome, EndpointMode, ErrorCode, HistoryView, LimitsView, ModeOutcome, ModeRequest, OverrideOutcome,
-    OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision,
-    ServerStatus, ServerTools, SessionDetail, Sessions, Status, SuspendRequest, ToolChanges, ToolRow, Tools, Version,
+    CallLife, Calls, CancelOutcome, Change, CheckOutcome, CheckRequest, ChecksOutcome, ClearOutcome, ClearRequest,
+    ClientOutcome, Clients, ConfigView, DisableRequest, EnableRequest, EndMatching, EndOutcome, EndpointMode,
+    ErrorCode, ExplainQuery, Explained, HistoryView, LimitsView, LogOutcome, LogRequest, ModeOutcome, ModeRequest,
+    OverrideOutcome, OverrideRequest, PurgeRequest, QueueOutcome, QueueOverride, Queues, ReloadOutcome, ReloadRequest,
+    RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions,
+    Status, SuspendRequest, TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version, WeightOutcome,
+    WeightRequest,
 };
 use toolgate_protocol::breaker::State;
 use toolgate_protocol::history::Span;
@@ -100,6 +103,51 @@ impl SteerOperations for Fake {
 
     fn resume_client(&self, client: &str, request: &Change) -> Result<ClientOutcome, ApiError> {
         Ok(ClientOutcome { client: client.into(), applied: !request.dry_run, ..ClientOutcome::default() })
+    }
+
+    fn cancel(&self, id: &str, request: &Change) -> Result<CancelOutcome, ApiError> {
+        Ok(CancelOutcome { id: id.into(), applied: !request.dry_run, ..CancelOutcome::default() })
+    }
+
+    fn disable_tool(&self, _peer: &Peer, _server: &str, _request: &DisableRequest) -> Result<ToolOutcome, ApiError> {
+        Ok(ToolOutcome::default())
+    }
+
+    fn enable_tool(&self, _server: &str, _request: &EnableRequest) -> Result<ToolOutcome, ApiError> {
+        Ok(ToolOutcome::default())
+    }
+
+    fn override_queue(&self, _server: &str, _request: &QueueOverride) -> Result<QueueOutcome, ApiError> {
+        Ok(QueueOutcome::default())
+    }
+
+    fn revert_queue(&self, _server: &str, _request: &Change) -> Result<QueueOutcome, ApiError> {
+        Ok(QueueOutcome::default())
+    }
+
+    fn purge_queue(&self, _server: &str, _request: &PurgeRequest) -> Result<QueueOutcome, ApiError> {
+        Ok(QueueOutcome::default())
+    }
+
+    fn weigh(&self, _server: &str, _request: &WeightRequest) -> Result<WeightOutcome, ApiError> {
+        Ok(WeightOutcome::default())
+    }
+
+    fn check_now(&self, _server: &str, _request: &CheckRequest) -> Result<ChecksOutcome, ApiError> {
+        Ok(ChecksOutcome::default())
+    }
+
+    fn add_limit(&self, peer: &Peer, request: &TemporaryLimit) -> Result<OverrideOutcome, ApiError> {
+        let override_request = OverrideRequest { value: request.value.clone(), ..OverrideRequest::default() };
+        self.override_limit(peer, "temporary.1", &override_request, None)
+    }
+
+    fn explain(&self, asked: &ExplainQuery) -> Result<Explained, ApiError> {
+        Ok(Explained { client: asked.client.clone(), tool: asked.tool.clone(), ..Explained::default() })
+    }
+
+    fn set_log(&self, _request: &LogRequest) -> Result<LogOutcome, ApiError> {
+        Ok(LogOutcome::default())
     }
 }
 

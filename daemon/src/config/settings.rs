@@ -25,7 +25,7 @@ pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
 mod limit;
 mod observe;
 
-pub use limit::{Counted, Levels, Limit, LimitScope, Loops, Measure, Prefix};
+pub use limit::{Counted, Levels, Limit, LimitScope, Loops, Measure, Prefix, Written};
 pub use observe::{AlertRules, HealthRules, OwnCheck, Private, Scaling, Subject, Webhook};
 
 /// Everything the operator decided, resolved so that a call only follows references.

@@ -13,6 +13,7 @@ use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
 use super::history::History;
+use super::steer::LogByHand;
 use super::{endpoints, instances, notify, queues, status, units, values};
 use crate::admin::{Audit, Operations, Peer};
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
@@ -43,6 +44,8 @@ pub struct Daemon {
     /// Who changed what.
     pub(super) audit: Audit,
     pub(super) logging: Logging,
+    /// A level of the log that an operator set.
+    pub(super) log_by_hand: Mutex<Option<LogByHand>>,
     pub(super) file: PathBuf,
     instance: String,
     started: SystemTime,
@@ -72,6 +75,7 @@ impl Daemon {
             graphs: Arc::default(),
             audit,
             logging,
+            log_by_hand: Mutex::default(),
             file,
             instance: crate::sessions::SessionId::random().to_string(),
             started: now,
@@ -159,12 +163,15 @@ impl Daemon {
     fn apply(&self, running: &Policy, settings: Settings) -> Result<Vec<String>, String> {
         let settings = Arc::new(settings);
         let policy = Policy::new(Arc::clone(&settings), Some(running))?;
-        self.logging.set(&settings.log).map_err(|problem| problem.to_string())?;
+        self.logging.set(&self.log_under(&settings.log)).map_err(|problem| problem.to_string())?;
         let kept: Vec<_> = policy.servers.values().map(|server| server.generation).collect();
         self.gate.settings.store(Arc::clone(&settings));
         let policy = Arc::new(policy);
+        // Before anybody can meet a server that is new.
+        let switched = self.gate.steering.bear_on(&policy);
         self.gate.policy.store(Arc::clone(&policy));
         policy.connections.set_max(settings.daemon.max_server_connections);
+        switched.iter().for_each(|server| self.tools_changed(server));
         for server in policy.servers.values() {
             server.allow(self.gate.overload.share(settings.overload.as_ref()));
             server.queue.set_per_client(server.settings.max_calls_per_client);

@@ -1,5 +1,6 @@
 //! Endpoints as operators see and steer them: drains, maintenance, and breakers opened and closed by hand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use toolgate_admin_api as api;
@@ -16,7 +17,7 @@ use crate::policy::Policy;
 use crate::relay::farewell;
 use crate::servers::Server;
 use crate::servers::connections::Seen;
-use crate::servers::endpoints::{Checked, Endpoint, Mode};
+use crate::servers::endpoints::{Checked, Endpoint, Mode, weight};
 use crate::sessions;
 
 /// How long sessions may go on at an endpoint in maintenance, where nobody says.
@@ -27,7 +28,7 @@ pub(super) fn status(gate: &Gate, server: &Server) -> Vec<api::EndpointStatus> {
     (0..server.endpoints.each().len()).map(|at| endpoint(gate, server, at)).collect()
 }
 
-fn endpoint(gate: &Gate, server: &Server, at: usize) -> api::EndpointStatus {
+pub(super) fn endpoint(gate: &Gate, server: &Server, at: usize) -> api::EndpointStatus {
     let endpoint = server.endpoints.get(at);
     let over_http = matches!(server.settings.transport, Transport::Http(_));
     let sessions = || gate.sessions.count_of(|session| is_at(session, server, at)) as u64;
@@ -35,7 +36,7 @@ fn endpoint(gate: &Gate, server: &Server, at: usize) -> api::EndpointStatus {
         url: url(endpoint),
         mode: mode(endpoint.mode()),
         trouble: endpoint.trouble(&server.settings).or_else(|| endpoint.fitness.trouble()),
-        weight: server.settings.weights.get(at).copied().unwrap_or(1),
+        weight: weight(endpoint, &server.settings, at),
         in_flight: server.endpoints.are_counted().then(|| endpoint.outstanding() as u64),
         connections: server.http().and_then(|http| http.connections().1.get(at).map(|open| *open as u64)),
         sessions: over_http.then(sessions),
@@ -217,7 +218,11 @@ impl Daemon {
 }
 
 /// A running server, and which of its endpoints a request is about.
-fn chosen<'p>(policy: &'p Policy, name: &str, url: Option<&str>) -> Result<(&'p Server, Vec<usize>), api::ApiError> {
+pub(super) fn chosen<'p>(
+    policy: &'p Policy,
+    name: &str,
+    url: Option<&str>,
+) -> Result<(&'p Arc<Server>, Vec<usize>), api::ApiError> {
     let server = known(policy, name)?;
     let Some(wanted) = url else { return Ok((server, (0..server.endpoints.each().len()).collect())) };
     let each = server.endpoints.each();

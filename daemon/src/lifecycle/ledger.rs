@@ -32,6 +32,7 @@ impl LedgerOperations for Daemon {
             withheld: change.withheld,
             ..api::ToolRow::default()
         }));
+        self.mark_tools_that_are_off(&mut rows);
         let (total, tools) = query.select(rows)?;
         Ok(api::Tools { total, tools })
     }
@@ -52,6 +53,10 @@ impl LedgerOperations for Daemon {
                 row.sessions += 1;
             }
         });
+        self.mark_suspended(&mut rows);
+        for row in rows.values_mut() {
+            row.waiting = self.waiting_of(&row.id);
+        }
         let (total, clients) = query.select(rows.into_values().collect())?;
         Ok(api::Clients { total, clients })
     }

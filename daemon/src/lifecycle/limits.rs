@@ -9,11 +9,12 @@ use toolgate_admin_api as api;
 use tracing::info;
 
 use super::daemon::Daemon;
-use crate::admin::{LimitOperations, Peer};
+use crate::admin::{LimitOperations, Peer, audit};
 use crate::clock;
 use crate::limits::Limits;
 use crate::limits::overrides::{Override, Unfit};
 use crate::lock::lock;
+use crate::steering::Value;
 
 /// The longest that an override may hold: what is to stay belongs into the configuration.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
@@ -42,8 +43,12 @@ impl LimitOperations for Daemon {
             let measure = wanted(limits)?;
             let until = clock::nanos().saturating_add(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
             if !request.dry_run {
-                let (who, reason) = (peer.to_string(), request.reason.clone());
+                let (who, reason) = (audit::who(peer), request.reason.clone());
                 info!(%who, reason = reason.as_deref().unwrap_or(""), limit = name, value = request.value, seconds = request.seconds, "a limit is overridden");
+                let (value, burst) = (request.value.clone(), request.burst);
+                let until_ms = clock::unix_millis().saturating_add(request.seconds.saturating_mul(1000));
+                let kept = Value { value, burst, until_ms, who: who.clone(), reason: reason.clone() };
+                self.gate.steering.change(|book| book.overrides.insert(name.to_owned(), kept));
                 limits.set_override(name, Override { measure, until, who, reason });
             }
             Ok(crate::limits::text(measure))
@@ -58,7 +63,15 @@ impl LimitOperations for Daemon {
         if_match: Option<u64>,
     ) -> Result<api::OverrideOutcome, api::ApiError> {
         self.change_limit(name, request.dry_run, if_match, None, |limits| {
+            if limits.is_temporary(name) {
+                if !request.dry_run {
+                    limits.end_temporary(name);
+                    self.gate.steering.change(|book| book.limits.remove(name));
+                }
+                return Ok("-".to_owned());
+            }
             if !request.dry_run && limits.revert_override(name).is_some() {
+                self.gate.steering.change(|book| book.overrides.remove(name));
                 let reason = request.reason.as_deref().unwrap_or("");
                 info!(who = %peer, reason, limit = name, "an override of a limit is taken away");
             }

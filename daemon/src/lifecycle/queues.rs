@@ -42,7 +42,8 @@ fn queue(server: &Arc<Server>) -> api::QueueStatus {
         held_back: seen.held_back as u64,
         max_calls: server.settings.max_calls as u64,
         waiting: seen.waiting as u64,
-        max_size: server.settings.queue.max_size as u64,
+        max_size: server.queue.bounds().0 as u64,
+        timeout_ms: millis(server.queue.bounds().1),
         waiting_for_own: seen.aside as u64,
         oldest_ms: millis(seen.oldest),
         adaptive: server.found().map(|found| api::AdaptiveStatus {

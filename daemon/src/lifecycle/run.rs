@@ -17,6 +17,7 @@ use super::daemon::Daemon;
 use super::pulse::Pulse;
 use super::sampled::Samples;
 use super::signals::{self, Request};
+use super::steer::Expiry;
 use super::watchdog::Watchdog;
 use super::{notify, refused, shutdown, status, sweep};
 use crate::admin::Admin;
@@ -101,6 +102,8 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
         .map_err(|problem| format!("the history cannot be kept: {problem}"))?;
     let _pulse = Pulse::start(&gate, &cores).map_err(|problem| format!("the load cannot be watched: {problem}"))?;
     let watch = Watch::start(&gate).map_err(|problem| format!("nobody can watch: {problem}"))?;
+    let _expiry =
+        Expiry::start(&daemon).map_err(|problem| format!("no end of a change by hand would be noticed: {problem}"))?;
     checks::start(&cores);
     warm::start(&cores);
     greet_critical(&gate, &cores);

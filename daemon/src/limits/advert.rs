@@ -96,7 +96,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::settings::{LimitScope, Prefix};
+    use crate::config::settings::{LimitScope, Prefix, Written};
 
     #[test]
     fn headers_are_structured_fields() {
@@ -110,12 +110,12 @@ mod tests {
             ("c", Measure::Concurrent(3), Counted::Calls, "\"c\";q=3;qu=\"concurrent-requests\""),
         ] {
             let prefix = Prefix { v4: 32, v6: 64 };
-            let limit =
-                Limit { name: name.to_owned(), per: LimitScope::CLIENT, prefix, measure, counted, message: None };
+            let (name, per, written) = (name.to_owned(), LimitScope::CLIENT, Written::default());
+            let limit = Limit { name: name.clone(), per, prefix, measure, counted, message: None, written };
             let bound = Bound::new(&limit, measure);
             let told = Told::new(&bound, Standing { remaining: 7, reset: Some(1) });
             assert_eq!(told.policy(), policy);
-            let name = quoted(name);
+            let name = quoted(&name);
             assert_eq!(told.standing(), format!("{name};r=7;t=1").as_str());
             assert_eq!(
                 Told::new(&bound, Standing { remaining: 0, reset: None }).standing(),

@@ -12,6 +12,7 @@ use super::advert::Advert;
 use super::calendars::Calendars;
 use super::counters::Counters;
 use super::tally::Tally;
+use super::temporary::Set;
 use crate::config::settings::{Limit, Measure};
 
 /// A limit at its place.
@@ -23,6 +24,8 @@ pub(super) struct Applied {
     configured: Bound,
     /// Instead of it, until a time that the monotonic clock shows.
     overridden: Option<(Bound, u64)>,
+    /// Set where it is for some calls only, until a time.
+    pub(super) only: Option<Arc<Set>>,
     pub(super) counters: Arc<Counters>,
     pub(super) tally: Arc<Tally>,
 }
@@ -92,7 +95,8 @@ impl Applied {
         });
         let counters = Counters::new(limit.per, &meter, names, old.map(|old| &old.counters));
         let tally = old.map(|old| Arc::clone(&old.tally)).unwrap_or_default();
-        let this = Self { limit: Arc::clone(limit), place: place.into(), configured, overridden, counters, tally };
+        let (limit, place, only) = (Arc::clone(limit), place.into(), None);
+        let this = Self { limit, place, configured, overridden, only, counters, tally };
         if let Some(old) = old {
             let (old, new) = (old.meter_now(&shared.calendars, now), this.meter_now(&shared.calendars, now));
             if old != new {
@@ -100,6 +104,11 @@ impl Applied {
             }
         }
         this
+    }
+
+    /// The same for the calls that a temporary limit means.
+    pub(super) fn only(self, set: Arc<Set>) -> Self {
+        Self { only: Some(set), ..self }
     }
 
     /// What it bounds at this time.

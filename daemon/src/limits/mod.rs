@@ -8,12 +8,14 @@ mod applied;
 mod calendars;
 mod costs;
 mod counters;
+mod explain;
 pub mod overrides;
 pub mod quotas;
 mod refusal;
 mod report;
 mod table;
 mod tally;
+pub mod temporary;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -31,6 +33,7 @@ use applied::{Applied, Bound, Names};
 use calendars::Calendars;
 use costs::Costs;
 use overrides::Overrides;
+use temporary::Temporaries;
 
 /// What a call is counted by.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +73,7 @@ type Places = HashMap<String, Vec<Applied>, RandomState>;
 struct Shared {
     calendars: Calendars,
     overrides: Overrides,
+    temporary: Temporaries,
 }
 
 /// What a call holds while it is in flight; given back when dropped.
@@ -127,8 +131,15 @@ impl Limits {
             let before = before.and_then(|before| before.servers.get(name));
             (name.clone(), apply(&format!("server.{name}"), &server.limits, before))
         });
+        let old = before.map(|before| &before.everywhere);
+        let mut everywhere = apply("limit", &settings.limits, old);
+        for set in shared.temporary.now(now) {
+            let applied =
+                Applied::new(temporary::PLACE, &set.limit, old.map_or(&[], Vec::as_slice), &names, &shared, now);
+            everywhere.push(applied.only(set));
+        }
         Self {
-            everywhere: apply("limit", &settings.limits, before.map(|before| &before.everywhere)),
+            everywhere,
             listeners: listeners.filter(|(_, limits)| !limits.is_empty()).collect(),
             tiers: tiers.filter(|(_, limits)| !limits.is_empty()).collect(),
             servers: servers.filter(|(_, limits)| !limits.is_empty()).collect(),
@@ -164,6 +175,11 @@ impl Limits {
 
     /// A limit's cell, meter and cost of a call, where the limit applies to it.
     fn weigh<'a>(&'a self, applied: &'a Applied, keys: &Keys<'_>, now: u64) -> Option<Taken<'a>> {
+        if let Some(set) = &applied.only
+            && !set.temporary.means(keys, now)
+        {
+            return None;
+        }
         let bound = applied.bound(now);
         let meter = bound.meter_now(&self.shared.calendars, now);
         let cell = applied.counters.cell(&applied.limit, keys, &meter, now)?;
@@ -192,7 +208,10 @@ impl Limits {
                 worst = (asked, over);
             }
         }
-        let (Taken { applied, bound, meter, cell, cost }, over) = worst;
+        let (Taken { applied, bound, meter, cell, cost }, mut over) = worst;
+        if let Some(wait) = applied.only.as_ref().and_then(|set| set.temporary.end_of_all(now)) {
+            over.wait = Some(wait);
+        }
         applied.tally.refused(|| counters::describe(applied.limit.per, applied.limit.prefix, keys));
         let standing = meter.standing(&cell, now);
         Refusal::new(&applied.limit, bound, cost, standing, over)

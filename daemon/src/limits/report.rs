@@ -69,13 +69,16 @@ impl Limits {
             used = used.max(meter.capacity().saturating_sub(meter.standing(cell, now).remaining));
         });
         let limit = &applied.limit;
-        let set = self.shared.overrides.get(&limit.name, now);
+        let set = match &applied.only {
+            Some(only) => Some(only.as_override()),
+            None => self.shared.overrides.get(&limit.name, now),
+        };
         api::LimitStatus {
             name: limit.name.clone(),
             place: applied.place.to_string(),
             per: limit.per.to_string(),
             counted: if limit.counted == Counted::Cost { "cost" } else { "calls" }.to_owned(),
-            configured: text(limit.measure),
+            configured: if applied.only.is_some() { "-".to_owned() } else { text(limit.measure) },
             effective: text(applied.bound(now).measure),
             keys,
             forgotten: applied.counters.forgotten(),

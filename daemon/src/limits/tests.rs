@@ -15,7 +15,15 @@ const NOW: u64 = 100 * SECOND;
 
 fn limit(name: &str, per: LimitScope, measure: Measure) -> Arc<Limit> {
     let prefix = settings::Prefix { v4: 32, v6: 64 };
-    Arc::new(Limit { name: name.to_owned(), per, prefix, measure, counted: Counted::Calls, message: None })
+    Arc::new(Limit {
+        name: name.to_owned(),
+        per,
+        prefix,
+        measure,
+        counted: Counted::Calls,
+        message: None,
+        written: settings::Written::default(),
+    })
 }
 
 fn per_minute(name: &str, per: LimitScope, count: u64) -> Arc<Limit> {

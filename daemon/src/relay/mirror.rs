@@ -31,7 +31,7 @@ use crate::servers::http_reply::{HttpReply, undecodable};
 use crate::servers::leg::Leg;
 use crate::servers::readable::{self, Readable};
 use crate::sessions::{self, About, Bounds, Full, Mirrored};
-use crate::stages::queue;
+use crate::stages::{notice, queue};
 
 /// Answer headers that concern the client.
 static PASSED_BACK: [HeaderName; 5] =
@@ -46,6 +46,9 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
             Next::Answer(answer) => return Ok(of_session(call, answer)),
             Next::Ask(reception) => call.reception = reception,
         }
+    }
+    if notice::listens(call) {
+        call.mark.listens_to(server.generation);
     }
     // A session's stream and its end must work when the server is busy.
     if call.method == Method::POST {

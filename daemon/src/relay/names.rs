@@ -29,7 +29,7 @@ pub struct Routed {
 /// Checks that the client may use what a request to the only server of its view names.
 pub fn authorise(call: &Call, server: &Server, method: Method, message: &Message) -> Result<(), Failure> {
     let Some(name) = named(method, message) else { return Ok(()) };
-    if may_use(call, server, method, &name) { Ok(()) } else { Err(unknown(method, &name)) }
+    if may_use(call, server, method, &name) { Ok(()) } else { Err(refusal(call, server, method, (&name, &name))) }
 }
 
 /// The server and the name there that a name in a header leads to, where the call's client may use it.
@@ -58,7 +58,7 @@ pub fn route(call: &Call, method: Method, message: &Message) -> Result<Routed, F
     let by_uri = is_by_uri(method, message);
     let Some((server, own)) = behind(call, by_uri, &offered) else { return Err(unknown(method, &offered)) };
     if !may_use(call, server, method, own) {
-        return Err(unknown(method, &offered));
+        return Err(refusal(call, server, method, (own, &offered)));
     }
     let edit = rename(message, method, own).ok_or_else(missing)?;
     let text = splice::apply(&message.bytes, &mut [edit]);
@@ -109,6 +109,13 @@ fn rename(message: &Message, method: Method, own: &str) -> Option<Edit<'static>>
         _ => message.envelope.target(&message.bytes)?,
     };
     Some(Edit::replace(span, json::encode_str(own).into_bytes()))
+}
+
+/// Why a name may not be used: a tool that is off says so to those who could use it otherwise.
+fn refusal(call: &Call, server: &Server, method: Method, (own, offered): (&str, &str)) -> Failure {
+    let off = if method == Method::ToolsCall { server.off.refusal(own) } else { None };
+    off.filter(|_| call.view().would_offer(call.client(), server, own, offered))
+        .unwrap_or_else(|| unknown(method, offered))
 }
 
 /// Denied and unknown look the same to whoever may not know.

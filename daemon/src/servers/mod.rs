@@ -19,6 +19,7 @@ pub mod kept;
 pub mod left_out;
 pub mod leg;
 pub mod news;
+pub mod off;
 pub mod probe;
 pub mod queue;
 pub mod readable;
@@ -54,6 +55,7 @@ use kept::{Holder, KeptSessions};
 use left_out::LeftOut;
 use leg::Leg;
 use news::News;
+use off::Off;
 use queue::Queue;
 use stdio::events::Events;
 use stdio::instances::Instances;
@@ -79,6 +81,8 @@ pub struct Server {
     pub generation: u64,
     /// Which tools exist for clients.
     pub tools: Names,
+    /// Tools that are switched off by hand.
+    pub off: Arc<Off>,
     /// Calls in flight and waiting.
     pub queue: Arc<Queue>,
     /// How many of them it was found to take at once.
@@ -142,6 +146,7 @@ impl Server {
         Ok(Self {
             generation: NEXT_GENERATION.fetch_add(1, Ordering::Relaxed),
             tools: Names::new(&settings.tools),
+            off: Arc::default(),
             queue: Queue::for_clients(
                 settings.max_calls,
                 settings.max_calls_per_client,
@@ -185,6 +190,7 @@ impl Server {
             settings: Arc::clone(settings),
             generation: self.generation,
             tools: Names::new(&new.tools),
+            off: Arc::clone(&self.off),
             queue: Arc::clone(&self.queue),
             adaptive: Arc::clone(&self.adaptive),
             fitness: Arc::clone(&self.fitness),

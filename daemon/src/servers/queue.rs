@@ -9,6 +9,7 @@ mod meter;
 mod seen;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -46,9 +47,9 @@ pub struct Queue {
     permits: Permits,
     line: Mutex<Waiting>,
     /// Waiting at once.
-    max_size: usize,
-    /// Longest wait.
-    timeout: Duration,
+    max_size: AtomicUsize,
+    /// Longest wait, in nanoseconds.
+    timeout: AtomicU64,
     /// What one client may have at once.
     clients: Option<PerClient>,
     meter: Meter,
@@ -64,7 +65,7 @@ struct Waiter {
     since: Instant,
     flow: Flow,
     /// Dropped unsent, it tells that the place went to somebody else.
-    admit: oneshot::Sender<Permit>,
+    admit: oneshot::Sender<Result<Permit, Reason>>,
 }
 
 /// The right to one call in flight; given back when dropped.
@@ -117,6 +118,8 @@ pub enum Reason {
     Displaced,
     /// It waited as long as it may.
     Deadline,
+    /// The operator took it out.
+    Purged,
 }
 
 impl fmt::Debug for Queue {
@@ -141,7 +144,24 @@ impl Queue {
 
     fn with(cap: usize, max_size: usize, timeout: Duration, clients: Option<PerClient>) -> Self {
         let (permits, line, meter) = (Permits::new(cap), Mutex::default(), Meter::default());
+        let (max_size, timeout) = (AtomicUsize::new(max_size), AtomicU64::new(nanos(timeout)));
         Self { permits, line, max_size, timeout, clients, meter }
+    }
+
+    /// How many may wait, and for how long.
+    #[must_use]
+    pub fn bounds(&self) -> (usize, Duration) {
+        let timeout = Duration::from_nanos(self.timeout.load(Ordering::Relaxed));
+        (self.max_size.load(Ordering::Relaxed), timeout)
+    }
+
+    /// Other bounds, for calls that come from now on.
+    pub fn bound(&self, max_size: usize, timeout: Duration) {
+        self.max_size.store(max_size, Ordering::Relaxed);
+        self.timeout.store(nanos(timeout), Ordering::Relaxed);
+        if let Some(clients) = &self.clients {
+            clients.bound(max_size, timeout);
+        }
     }
 
     /// A permit where one is free and nobody waits: one atomic operation, and one more where clients are bounded.
@@ -186,7 +206,8 @@ impl Queue {
             let mut waiting = self.waiting();
             let Waiting { line, pace } = &mut *waiting;
             let nobody = line.is_empty();
-            let entry = self.permits.enter(line, place, self.max_size, || Waiter { since, flow, admit });
+            let max = self.max_size.load(Ordering::Relaxed);
+            let entry = self.permits.enter(line, place, max, || Waiter { since, flow, admit });
             let (mut until, mut heirs) = (None, Vec::new());
             match &entry {
                 Entry::Waiting { .. } => {
@@ -201,7 +222,7 @@ impl Queue {
             (entry, until, heirs)
         };
         for heir in heirs {
-            drop(heir.admit.send(self.permit()));
+            drop(heir.admit.send(Ok(self.permit())));
         }
         let ticket = match entry {
             Entry::Admitted => return Ok(self.permit()),
@@ -210,8 +231,9 @@ impl Queue {
             Entry::Waiting { ticket, displaced } => (ticket, drop(displaced)).0,
         };
         let mut place = Place { queue: self, ticket, admitted };
-        let reason = match tokio::time::timeout_at(since + self.timeout, &mut place.admitted).await {
-            Ok(Ok(permit)) => return Ok(permit),
+        let reason = match tokio::time::timeout_at(since + self.bounds().1, &mut place.admitted).await {
+            Ok(Ok(Ok(permit))) => return Ok(permit),
+            Ok(Ok(Err(reason))) => reason,
             Ok(Err(_)) => Reason::Displaced,
             Err(_) => Reason::Deadline,
         };
@@ -248,7 +270,7 @@ impl Queue {
             // The lock is free again before a permit moves: one that its heir no longer wants comes back here.
             let heir = self.permits.hand_out(&mut self.waiting().line);
             let Some(heir) = heir else { return };
-            drop(heir.admit.send(self.permit()));
+            drop(heir.admit.send(Ok(self.permit())));
         }
     }
 
@@ -256,6 +278,20 @@ impl Queue {
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.permits.load().waiting > 0
+    }
+
+    /// Takes calls out of the line, those of one client or all, and has them refused; how many they are.
+    pub fn purge(self: &Arc<Self>, client: Option<u64>) -> usize {
+        let purged = self.permits.purge(&mut self.waiting().line, client);
+        let aside = self.clients.as_ref().map_or(0, |clients| clients.purge(client));
+        let count = purged.len();
+        // Each learns of it outside of the lock.
+        for waiter in purged {
+            drop(waiter.admit.send(Err(Reason::Purged)));
+        }
+        // Those who are left may have room that was kept for them.
+        self.hand_out();
+        count + aside
     }
 
     /// Changes how many permits a client may have at once; 0: as many as there are.
@@ -300,7 +336,7 @@ impl Queue {
                 heir
             };
             let Some(heir) = heir else { return };
-            let Err(mut unwanted) = heir.admit.send(self.permit()) else { return };
+            let Err(Ok(mut unwanted)) = heir.admit.send(Ok(self.permit())) else { return };
             // The heir left in this very moment: the permit is owed again, without another release.
             unwanted.queue = None;
         }
@@ -329,11 +365,15 @@ impl Permit {
     }
 }
 
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// A place in the line; leaves it when dropped.
 struct Place<'a> {
     queue: &'a Queue,
     ticket: Ticket,
-    admitted: oneshot::Receiver<Permit>,
+    admitted: oneshot::Receiver<Result<Permit, Reason>>,
 }
 
 impl Drop for Place<'_> {

@@ -17,7 +17,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use aws_lc_rs::digest;
 use http::HeaderValue;
 
 pub use about::About;
@@ -45,13 +44,6 @@ impl SessionId {
         let mut bytes = [0; 16];
         aws_lc_rs::rand::fill(&mut bytes).expect("the system has a random source");
         Self(bytes)
-    }
-
-    /// What operators call the session: 16 hexadecimal digits that do not let anybody use it.
-    pub fn handle(&self) -> String {
-        let hash = digest::digest(&digest::SHA256, &self.0);
-        let (first, _) = hash.as_ref().split_at(8);
-        first.iter().fold(String::with_capacity(16), |text, byte| format!("{text}{byte:02x}"))
     }
 
     /// Reads what [`fmt::Display`] writes.

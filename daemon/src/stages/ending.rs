@@ -103,6 +103,11 @@ pub async fn unless_cut_off<T>(
 }
 
 impl Ending {
+    /// Whether something may be said on the stream that is not the server's.
+    pub fn is_between_events(&self) -> bool {
+        self.between && !self.over
+    }
+
     /// Ends the stream of a call whose end was ordered: with the failure as its answer, where it owes one.
     pub fn cut(&mut self, call: &Call, failure: &Failure) -> Option<Result<Bytes, BodyError>> {
         if std::mem::replace(&mut self.over, true) {
@@ -139,7 +144,8 @@ fn last_message(call: &Call, listens: bool) -> Option<Bytes> {
     Some(event(&message))
 }
 
-fn event(message: &[u8]) -> Bytes {
+/// A message as an event of a stream.
+pub(super) fn event(message: &[u8]) -> Bytes {
     let mut event = BytesMut::with_capacity(message.len() + 32);
     sse::write_event(&mut event, None, None, message);
     event.freeze()

@@ -11,6 +11,7 @@ pub mod forward;
 pub mod identify;
 pub mod limit;
 pub mod loops;
+pub mod notice;
 pub mod queue;
 pub mod read;
 pub mod record;

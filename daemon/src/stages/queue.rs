@@ -47,6 +47,12 @@ fn refusal(server: &Server, refused: Refusal) -> Failure {
             Kind::QueueFull,
             format!("Too many calls wait for the server {name}, and others had fewer than you. Nothing was done."),
         ),
+        Reason::Purged => {
+            let text = format!(
+                "The operator of this gate has taken your call out of the queue of the server {name}. Nothing was done. Do not repeat it at once."
+            );
+            return Failure::new(Kind::QueueFull, text).retry_after(Duration::from_secs(10).max(wait));
+        }
         Reason::Deadline => {
             (Kind::QueueTimeout, format!("The server {name} had no room for this call in time. Nothing was done."))
         }

@@ -11,8 +11,8 @@ use http::header::CONTENT_TYPE;
 use http_body::{Frame, SizeHint};
 use tracing::info;
 
-use super::contain;
 use super::ending::Ending;
+use super::{contain, notice};
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -168,6 +168,22 @@ struct Recorded {
     entry: Box<Entry>,
 }
 
+impl Recorded {
+    /// What an operator wants said on the stream: its end, or an announcement.
+    fn by_hand(&mut self) -> Option<Option<Result<Frame<Bytes>, BodyError>>> {
+        let call = &self.entry.call;
+        if let Some(failure) = call.mark.ordered() {
+            let last = self.ending.cut(call, &failure).map(|said| said.map(Frame::data));
+            self.entry.failed(&failure);
+            return Some(last);
+        }
+        if !self.ending.is_between_events() || !call.mark.take_news() {
+            return None;
+        }
+        notice::tools_changed(call).map(|event| Some(Ok(Frame::data(event))))
+    }
+}
+
 impl http_body::Body for Recorded {
     type Data = Bytes;
     type Error = BodyError;
@@ -177,9 +193,10 @@ impl http_body::Body for Recorded {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        if let Some(failure) = this.entry.call.mark.ordered() {
-            this.entry.failed(&failure);
-            return Poll::Ready(this.ending.cut(&this.entry.call, &failure).map(|said| said.map(Frame::data)));
+        if this.entry.call.mark.is_due()
+            && let Some(said) = this.by_hand()
+        {
+            return Poll::Ready(said);
         }
         if let Poll::Ready(last) = this.ending.poll(context) {
             match &last {

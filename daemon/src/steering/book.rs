@@ -19,21 +19,85 @@ pub struct Book {
     version: u32,
     /// Suspended clients by their ids.
     pub clients: BTreeMap<String, Suspension>,
+    /// Tools that are off, by server.
+    pub tools: BTreeMap<String, BTreeMap<String, Suspension>>,
+    /// Other bounds of queues, by server.
+    pub queues: BTreeMap<String, Bounds>,
+    /// Limits set to another value, by name.
+    pub overrides: BTreeMap<String, Value>,
+    /// Limits that no file has, by name.
+    pub limits: BTreeMap<String, TemporaryLimit>,
+}
+
+/// Other bounds of a queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bounds {
+    /// How long a call may wait, in milliseconds; absent: as configured.
+    pub timeout_ms: Option<u64>,
+    /// Calls that may wait; absent: as configured.
+    pub max_size: Option<u64>,
+    /// Until when, in milliseconds since 1970.
+    pub until_ms: u64,
+}
+
+/// Another value of a limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Value {
+    /// As the configuration writes it.
+    pub value: String,
+    /// At once.
+    pub burst: Option<u64>,
+    /// Until when, in milliseconds since 1970.
+    pub until_ms: u64,
+    /// Who set it.
+    pub who: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A limit that no file has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TemporaryLimit {
+    /// The client's id.
+    pub client: Option<String>,
+    /// `server/tool`.
+    pub tool: Option<String>,
+    /// What a refused client reads first.
+    pub say: Option<String>,
+    /// What it bounds, until when, and who set it.
+    #[serde(flatten)]
+    pub value: Value,
 }
 
 impl Default for Book {
     fn default() -> Self {
-        Self { version: VERSION, clients: BTreeMap::new() }
+        let (clients, tools, queues, overrides, limits) = Default::default();
+        Self { version: VERSION, clients, tools, queues, overrides, limits }
     }
 }
 
 impl Book {
     /// Takes out what ended by `now`, in milliseconds since 1970; whether there was anything.
     pub fn forget_what_is_over(&mut self, now: u64) -> bool {
-        let before = self.clients.len();
+        let before = self.len();
         let holds = |until: Option<u64>| until.is_none_or(|until| now < until);
         self.clients.retain(|_, suspension| holds(suspension.until_ms));
-        before != self.clients.len()
+        for tools in self.tools.values_mut() {
+            tools.retain(|_, off| holds(off.until_ms));
+        }
+        self.tools.retain(|_, tools| !tools.is_empty());
+        self.queues.retain(|_, bounds| now < bounds.until_ms);
+        self.overrides.retain(|_, set| now < set.until_ms);
+        self.limits.retain(|_, limit| now < limit.value.until_ms);
+        before != self.len()
+    }
+
+    fn len(&self) -> usize {
+        let tools: usize = self.tools.values().map(BTreeMap::len).sum();
+        self.clients.len() + tools + self.queues.len() + self.overrides.len() + self.limits.len()
     }
 }
 

@@ -6,16 +6,20 @@
 
 mod book;
 pub mod clients;
+pub mod limits;
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tracing::{info, warn};
 
-pub use book::Book;
+pub use book::{Book, Bounds, TemporaryLimit, Value};
 
 use crate::clock;
 use crate::lock::lock;
+use crate::policy::Policy;
+use crate::servers::Server;
 use clients::Clients;
 
 /// What holds by hand.
@@ -68,6 +72,23 @@ impl Steering {
         self.publish(&book);
         self.write(&book);
         true
+    }
+
+    /// Has the servers of a policy keep to what holds: tools that are off, and bounds of queues. Gives back those whose
+    /// tools are others than before.
+    pub fn bear_on(&self, policy: &Policy) -> Vec<Arc<Server>> {
+        let book = self.book();
+        let mut changed = Vec::new();
+        for (name, server) in &policy.servers {
+            if server.off.set(book.tools.get(name)) {
+                changed.push(Arc::clone(server));
+            }
+            let (configured, by_hand) = (&server.settings.queue, book.queues.get(name));
+            let size = by_hand.and_then(|bounds| bounds.max_size).and_then(|size| usize::try_from(size).ok());
+            let timeout = by_hand.and_then(|bounds| bounds.timeout_ms).map(Duration::from_millis);
+            server.queue.bound(size.unwrap_or(configured.max_size), timeout.unwrap_or(configured.timeout));
+        }
+        changed
     }
 
     /// Why what holds would not outlive the process.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::how::How;
 use super::server::server_name;
 
 /// `toolgate breaker`
@@ -54,13 +55,12 @@ pub(crate) struct ModeChange {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) deadline: Option<Duration>,
 
-    /// Say what would happen, change nothing.
+    /// Wait until nothing runs there any more; exit status 3 when that is not so at the deadline.
     #[arg(long)]
-    pub(crate) dry_run: bool,
+    pub(crate) wait: bool,
 
-    /// Why, for the record of changes.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) how: How,
 }
 
 /// A whole number with `ms`, `s`, `m` or `h`, as in the configuration.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::limits::{How, seconds};
+use super::how::{How, seconds};
 
 /// `toolgate alerts`
 #[derive(Debug, Subcommand)]

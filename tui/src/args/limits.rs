@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::how::{Final, How, seconds};
+
 /// `toolgate limits`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Limits {
@@ -12,8 +14,20 @@ Examples:
   toolgate limits set calls 5 --for 1h --reason \"the server is slow today\"
 
 A limit keeps what it bounds: a rate is set to a rate, a quota to a quota of the same period, and a
-number in flight to a number. An override outlives reloads, and ends with the daemon.")]
+number in flight to a number. An override outlives reloads and restarts of the daemon.")]
     Set(LimitSet),
+
+    /// Add a limit that no file has, for a client, a tool or both, for a time.
+    #[command(after_help = "\
+Example:
+  toolgate limits add 5/min --client key:ci --tool pay/charge --for 1h --say \"You are in a loop\"
+
+It outlives reloads and restarts of the daemon. `toolgate limits` lists it, `limits revert` ends it.
+A limit of 0 stops the calls, and needs --confirm with the client or the tool.")]
+    Add(LimitAdd),
+
+    /// Show every limit that a call would meet: what is left of each, and where it comes from.
+    Explain(LimitExplain),
 
     /// Take an override away: the limit is again what the configuration says.
     Revert(LimitRevert),
@@ -50,52 +64,44 @@ pub(crate) struct LimitRevert {
     pub(crate) how: How,
 }
 
-/// What every change takes.
+/// `toolgate limits add`
 #[derive(Debug, Args)]
-pub(crate) struct How {
-    /// Say what would happen, change nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+pub(crate) struct LimitAdd {
+    /// As the configuration writes a rate, such as 5/min, or a number of calls in flight; 0 lets none through.
+    pub(crate) value: String,
 
-    /// Why, for the record of changes.
+    /// For this client, such as key:ci; absent: for all of them together.
+    #[arg(long, value_name = "CLIENT", required_unless_present = "tool")]
+    pub(crate) client: Option<String>,
+
+    /// For this tool, as SERVER/TOOL; absent: for all calls.
+    #[arg(long, value_name = "TOOL")]
+    pub(crate) tool: Option<String>,
+
+    /// How long it holds, such as 10m or 1h30m.
+    #[arg(long = "for", value_name = "DURATION", value_parser = seconds)]
+    pub(crate) seconds: u64,
+
+    /// What a refused client reads, before it is told when to come back.
     #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
+    pub(crate) say: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) how: Final,
 }
 
-/// `10m`, `1h30m`, `90s`, `2d`.
-pub(crate) fn seconds(text: &str) -> Result<u64, String> {
-    let help = || "write a number and a unit, such as 90s, 10m, 1h30m or 2d".to_owned();
-    let (mut total, mut number) = (0_u64, String::new());
-    for letter in text.chars() {
-        if letter.is_ascii_digit() {
-            number.push(letter);
-            continue;
-        }
-        let unit = match letter {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86_400,
-            _ => return Err(help()),
-        };
-        let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(help)?;
-        total = total.checked_add(part).ok_or_else(help)?;
-        number.clear();
-    }
-    if total == 0 || !number.is_empty() { Err(help()) } else { Ok(total) }
-}
+/// `toolgate limits explain`
+#[derive(Debug, Args)]
+pub(crate) struct LimitExplain {
+    /// The client, such as key:ci or address:10.0.0.7.
+    #[arg(long, value_name = "CLIENT")]
+    pub(crate) client: String,
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// The tool, as SERVER/TOOL.
+    #[arg(long, value_name = "TOOL")]
+    pub(crate) tool: String,
 
-    #[test]
-    fn durations_have_units() {
-        for (text, expected) in [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2d", 172_800)] {
-            assert_eq!(seconds(text), Ok(expected), "{text}");
-        }
-        for text in ["", "10", "m", "1w", "0s", "1h5", "99999999999999999999s"] {
-            assert!(seconds(text).is_err(), "{text}");
-        }
-    }
+    /// The listener that the call comes to; absent: the first that serves MCP.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: Option<String>,
 }

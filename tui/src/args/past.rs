@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::limits::seconds;
+use super::how::seconds;
 
 /// `toolgate rewind`
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::how::How;
 use super::{Edit, ModeChange};
 
 /// `toolgate server`
@@ -62,6 +63,34 @@ With --deadline, sessions that only a drained endpoint knows end then.")]
 
     /// Have it serve again.
     Resume(ModeChange),
+
+    /// Give an endpoint another weight, until a reload changes its server.
+    Weight {
+        /// The server.
+        #[arg(value_parser = server_name)]
+        name: String,
+
+        /// Its URL.
+        #[arg(long, value_name = "URL")]
+        endpoint: String,
+
+        /// From 0, which is no calls while others are there, to 1000.
+        weight: u32,
+
+        #[command(flatten)]
+        how: How,
+    },
+
+    /// Check endpoints now; exit status 3 when one does not answer.
+    Check {
+        /// The server.
+        #[arg(value_parser = server_name)]
+        name: String,
+
+        /// One of its endpoints, instead of all.
+        #[arg(long, value_name = "URL")]
+        endpoint: Option<String>,
+    },
 }
 
 /// `toolgate server restart`

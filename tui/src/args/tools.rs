@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::how::{How, Rows, seconds};
 use super::server::server_name;
 
 /// `toolgate tools`
@@ -9,6 +10,30 @@ use super::server::server_name;
 pub(crate) enum Tools {
     /// Show tools that are not what they were when they were accepted, with what changed.
     Changes,
+
+    /// List tools that were called or changed, with what calls to them did.
+    List(Rows),
+
+    /// Switch a tool off: it leaves the lists, and calls to it are refused with words.
+    #[command(after_help = "\
+Example:
+  toolgate tools disable pay charge --say \"Payments are closed today.\" --for 2h
+
+It holds across reloads and restarts, until its time is over or `toolgate tools enable`.")]
+    Disable(ToolDisable),
+
+    /// Switch it on again.
+    Enable {
+        /// The server.
+        #[arg(value_parser = server_name)]
+        server: String,
+
+        /// The server's own name for the tool.
+        tool: String,
+
+        #[command(flatten)]
+        how: How,
+    },
 
     /// Accept what a tool is now; where it was withheld, clients get it again.
     #[command(after_help = "\
@@ -38,4 +63,26 @@ pub(crate) struct ToolsApprove {
     /// Why, for the record of changes.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+/// `toolgate tools disable`
+#[derive(Debug, Args)]
+pub(crate) struct ToolDisable {
+    /// The server.
+    #[arg(value_parser = server_name)]
+    pub(crate) server: String,
+
+    /// The server's own name for the tool.
+    pub(crate) tool: String,
+
+    /// What whoever calls it reads.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) say: Option<String>,
+
+    /// How long, such as 10m; absent: until it is enabled.
+    #[arg(long = "for", value_name = "DURATION", value_parser = seconds)]
+    pub(crate) seconds: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) how: How,
 }

@@ -122,13 +122,23 @@ impl AdminClient {
     }
 
     /// Sets something.
-    pub(crate) async fn put(&mut self, route: &str, body: &impl Serialize) -> Result<Answer, Failure> {
-        self.change(Method::PUT, route, body, None).await
+    pub(crate) async fn put(
+        &mut self,
+        route: &str,
+        body: &impl Serialize,
+        if_match: Option<u64>,
+    ) -> Result<Answer, Failure> {
+        self.change(Method::PUT, route, body, if_match).await
     }
 
     /// Takes something away.
-    pub(crate) async fn delete(&mut self, route: &str, body: &impl Serialize) -> Result<Answer, Failure> {
-        self.change(Method::DELETE, route, body, None).await
+    pub(crate) async fn delete(
+        &mut self,
+        route: &str,
+        body: &impl Serialize,
+        if_match: Option<u64>,
+    ) -> Result<Answer, Failure> {
+        self.change(Method::DELETE, route, body, if_match).await
     }
 
     /// Asks for a change by any method.

@@ -1,9 +1,12 @@
 //! `toolgate limits`: what bounds clients, what it has counted, and other values for a time.
 
-use toolgate_admin_api::{Exit, LimitStatus, LimitsView, OverrideOutcome, OverrideRequest, RevertRequest, Shown};
+use toolgate_admin_api::{
+    Exit, Explained, LimitStatus, LimitsView, OverrideOutcome, OverrideRequest, RevertRequest, Shown, TemporaryLimit,
+};
 
 use super::Context;
-use crate::args::{LimitRevert, LimitSet, Limits};
+use super::change::{self, segment, span};
+use crate::args::{LimitAdd, LimitExplain, LimitRevert, LimitSet, Limits};
 use crate::client::admin::AdminClient;
 use crate::failure::Failure;
 use crate::output;
@@ -14,6 +17,8 @@ pub(super) async fn run(context: &Context, change: Option<Limits>) -> Result<Exi
         None => list(context).await,
         Some(Limits::Set(set)) => self::set(context, set).await,
         Some(Limits::Revert(revert)) => self::revert(context, revert).await,
+        Some(Limits::Add(add)) => self::add(context, add).await,
+        Some(Limits::Explain(explain)) => self::explain(context, explain).await,
     }
 }
 
@@ -62,7 +67,7 @@ async fn set(context: &Context, set: LimitSet) -> Result<Exit, Failure> {
     let LimitSet { name, value, seconds, burst, how } = set;
     let request = OverrideRequest { value, burst, seconds, dry_run: how.dry_run, reason: how.reason };
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let answer = client.put(&route(&name), &request).await?;
+    let answer = client.put(&route(&name), &request, how.if_match).await?;
     told(context, &answer.read()?);
     Ok(Exit::Done)
 }
@@ -71,7 +76,7 @@ async fn revert(context: &Context, revert: LimitRevert) -> Result<Exit, Failure>
     let LimitRevert { name, how } = revert;
     let request = RevertRequest { dry_run: how.dry_run, reason: how.reason };
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let answer = client.delete(&route(&name), &request).await?;
+    let answer = client.delete(&route(&name), &request, how.if_match).await?;
     told(context, &answer.read()?);
     Ok(Exit::Done)
 }
@@ -91,22 +96,44 @@ fn sentence(outcome: &OverrideOutcome) -> String {
     format!("{nothing}{name}: {before} -> {after}{length}.")
 }
 
-/// A name in a path: what is not plainly a letter of one is `%` and two digits.
 fn route(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let name: String = name
-        .bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect();
-    format!("/v1/limits/{name}/override")
+    format!("/v1/limits/{}/override", segment(name))
 }
 
-/// `1h30m`
-fn span(seconds: u64) -> String {
-    let parts = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
-    let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
-    let text = parts.collect::<Vec<_>>().concat();
-    if text.is_empty() { "0s".to_owned() } else { text }
+async fn add(context: &Context, add: LimitAdd) -> Result<Exit, Failure> {
+    let LimitAdd { value, client, tool, seconds, say, how: last } = add;
+    let how = &last.how;
+    if value.trim() == "0" && !how.dry_run {
+        let object = client.as_deref().or(tool.as_deref()).unwrap_or_default();
+        change::confirmed(&last, object, &format!("It would stop the calls of {object} for {}.", span(seconds)))?;
+    }
+    let reason = how.reason.clone();
+    let request = TemporaryLimit { client, tool, value, say, seconds, dry_run: how.dry_run, reason };
+    let outcome: OverrideOutcome = change::post(context, "/v1/limits", &request, how).await?;
+    told(context, &outcome);
+    Ok(Exit::Done)
+}
+
+async fn explain(context: &Context, explain: LimitExplain) -> Result<Exit, Failure> {
+    let LimitExplain { client, tool, listener } = explain;
+    let listener = listener.map_or_else(String::new, |listener| format!("&listener={}", segment(&listener)));
+    let route = format!("/v1/limits/explain?client={}&tool={}{listener}", segment(&client), segment(&tool));
+    let answer = AdminClient::view(&context.runtime_dir).await?.get(&route).await?;
+    if context.json {
+        return Ok(change::raw(&answer));
+    }
+    let explained: Explained = answer.read()?;
+    let rows = explained.limits.iter().map(|limit| {
+        let resets = if limit.resets_in_ms == 0 { String::new() } else { span(limit.resets_in_ms.div_ceil(1000)) };
+        let texts = [&limit.name, &limit.per, &limit.key, &limit.effective].map(Clone::clone);
+        texts.into_iter().chain([limit.remaining.to_string(), resets, limit.origin.clone()]).collect()
+    });
+    let head = ["LIMIT", "PER", "KEY", "NOW", "LEFT", "ALL AGAIN IN", "FROM"];
+    change::table(rows.collect(), &head, "Nothing bounds these calls.");
+    if let Some(limit) = &explained.refuses {
+        output::line(&format!("The next call is refused by {}.", Shown(limit)));
+    }
+    Ok(Exit::Done)
 }
 
 #[cfg(test)]
@@ -126,11 +153,5 @@ mod tests {
         outcome.applied = false;
         outcome.expires_in_seconds = None;
         assert_eq!(sentence(&outcome), "Nothing was changed. free: 100/min -> 20/min.");
-    }
-
-    #[test]
-    fn any_name_fits_into_a_path() {
-        assert_eq!(route("tier.free.1"), "/v1/limits/tier.free.1/override");
-        assert_eq!(route("a b/ü"), "/v1/limits/a%20b%2F%C3%BC/override");
     }
 }

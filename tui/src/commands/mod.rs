@@ -4,10 +4,15 @@
 //! prints. Nothing here draws or keeps state.
 
 mod alerts;
+mod audit;
 mod breaker;
 mod cache;
+mod calls;
 mod certs;
+mod change;
 mod client_config;
+mod clients;
+mod complete;
 mod config;
 mod diff;
 mod generate;
@@ -16,13 +21,17 @@ mod history;
 mod interrupt;
 mod key;
 mod limits;
+mod log;
 mod probe;
+mod queues;
 mod record;
 mod rewind;
 mod rollback;
 mod server;
+mod sessions;
 mod starter;
 pub(crate) mod status;
+mod tail;
 mod takeover;
 mod tools;
 
@@ -64,6 +73,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Health) => block_on(health::run(&context)),
         Some(Command::Alerts { change }) => block_on(alerts::run(&context, change)),
         Some(Command::Certs) => block_on(certs::run(&context)),
+        Some(Command::Clients(clients)) => block_on(clients::run(&context, clients)),
+        Some(Command::Sessions(sessions)) => block_on(sessions::run(&context, sessions)),
+        Some(Command::Calls(calls)) => block_on(calls::run(&context, calls)),
+        Some(Command::Tail(tail)) => block_on(tail::run(&context, &tail)),
+        Some(Command::Why { call }) => block_on(calls::why(&context, &call)),
+        Some(Command::Queues(queues)) => block_on(queues::run(&context, queues)),
+        Some(Command::Log(log)) => block_on(log::run(&context, log)),
+        Some(Command::Audit(audit)) => block_on(audit::run(&context, audit)),
         Some(Command::Cache(cache)) => block_on(cache::run(&context, cache)),
         Some(Command::Tools(tools)) => block_on(tools::run(&context, tools)),
         Some(Command::Rewind(rewind)) => block_on(rewind::run(&context, &rewind)),
@@ -73,6 +90,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::ClientConfig(config)) => client_config::run(&context, &config),
         Some(Command::Probe(probe)) => block_on(probe::run(&context, probe)),
         Some(Command::Completions { shell }) => Ok(generate::completions(shell)),
+        Some(Command::Complete { noun }) => block_on(complete::run(&context, noun)),
         Some(Command::Man { folder }) => generate::man_pages(&folder),
     }
 }

@@ -2,10 +2,13 @@
 
 use serde_json::Value;
 use similar::TextDiff;
-use toolgate_admin_api::{ApproveOutcome, ApproveRequest, Exit, Shown, ToolChange, ToolChanges};
+use toolgate_admin_api::{
+    ApproveOutcome, ApproveRequest, DisableRequest, EnableRequest, Exit, Shown, ToolChange, ToolChanges, ToolOutcome,
+    ToolRow,
+};
 
-use super::{Context, diff};
-use crate::args::{Tools, ToolsApprove};
+use super::{Context, change, diff};
+use crate::args::{Rows, ToolDisable, Tools, ToolsApprove};
 use crate::client::admin::AdminClient;
 use crate::failure::Failure;
 use crate::output;
@@ -17,8 +20,53 @@ const CONTEXT: usize = 2;
 pub(super) async fn run(context: &Context, tools: Tools) -> Result<Exit, Failure> {
     match tools {
         Tools::Changes => changes(context).await,
+        Tools::List(rows) => list(context, &rows).await,
+        Tools::Disable(ToolDisable { server, tool, say, seconds, how }) => {
+            let (dry_run, reason) = (how.dry_run, how.reason.clone());
+            let request = DisableRequest { tool, say, seconds, dry_run, reason };
+            let route = format!("/v1/servers/{server}/tools/disable");
+            let outcome: ToolOutcome = change::post(context, &route, &request, &how).await?;
+            Ok(change::tell(context, &outcome, &switched(&outcome)))
+        }
+        Tools::Enable { server, tool, how } => {
+            let request = EnableRequest { tool, dry_run: how.dry_run, reason: how.reason.clone() };
+            let route = format!("/v1/servers/{server}/tools/enable");
+            let outcome: ToolOutcome = change::post(context, &route, &request, &how).await?;
+            Ok(change::tell(context, &outcome, &switched(&outcome)))
+        }
         Tools::Approve(approve) => self::approve(context, approve).await,
     }
+}
+
+async fn list(context: &Context, rows: &Rows) -> Result<Exit, Failure> {
+    let mut client = AdminClient::view(&context.runtime_dir).await?;
+    let answer = client.get(&format!("/v1/tools{}", change::query(rows))).await?;
+    if context.json {
+        return Ok(change::raw(&answer));
+    }
+    let tools: toolgate_admin_api::Tools = answer.read()?;
+    let rows = tools.tools.iter().map(row).collect();
+    let head = ["SERVER", "TOOL", "CALLS", "ERRORS", "REFUSED", "MOST CALLS", "STATE"];
+    change::table(rows, &head, "No tool was called yet; `toolgate server show NAME` lists what a server offers.");
+    Ok(Exit::Done)
+}
+
+fn row(tool: &ToolRow) -> Vec<String> {
+    let most = tool.callers.first().map_or_else(String::new, |caller| format!("{} ({})", caller.client, caller.calls));
+    let state = match (&tool.disabled, tool.withheld) {
+        (Some(_), _) => "off",
+        (None, true) => "withheld",
+        (None, false) => "",
+    };
+    let counts = [tool.traffic.calls, tool.traffic.errors, tool.traffic.refused].map(|count| count.to_string());
+    [tool.server.clone(), tool.tool.clone()].into_iter().chain(counts).chain([most, state.to_owned()]).collect()
+}
+
+fn switched(outcome: &ToolOutcome) -> String {
+    let ToolOutcome { server, tool, applied, enabled, .. } = outcome;
+    let is = if *applied { "is" } else { "would be" };
+    let on = if *enabled { "on" } else { "off" };
+    format!("{}{tool} at {server} {is} switched {on}.", change::rehearsed(*applied))
 }
 
 async fn changes(context: &Context) -> Result<Exit, Failure> {

@@ -596,6 +596,7 @@ fn queues() -> Queues {
             cap: 100,
             max_calls: 100,
             waiting: 37,
+            timeout_ms: 5_000,
             max_size: 1_000,
             waiting_for_own: 0,
             oldest_ms: 1_840,

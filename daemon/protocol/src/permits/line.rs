@@ -124,6 +124,12 @@ impl<T> Line<T> {
         }
     }
 
+    /// The places of those who wait, of one client or all.
+    pub(super) fn tickets(&self, client: Option<u64>) -> Vec<Ticket> {
+        let meant = |flow: &Flow| client.is_none_or(|client| client == flow.client);
+        self.waiting.iter().filter(|(_, (flow, _))| meant(flow)).map(|(ticket, _)| *ticket).collect()
+    }
+
     /// How many of a client wait.
     #[must_use]
     pub fn waiting_of(&self, client: u64) -> usize {

@@ -45,6 +45,22 @@ fn one_who_leaves_frees_the_place_and_not_the_permit() {
 }
 
 #[test]
+fn whoever_is_taken_out_holds_nobody_up() {
+    let (permits, mut line) = (Permits::new(1), Line::default());
+    assert!(permits.try_acquire());
+    for (waiter, client) in [(1, 7), (2, 8), (3, 7)] {
+        let flow = Flow { client, ..ANYBODY };
+        assert!(matches!(permits.enter(&mut line, flow, 9, || waiter), Entry::Waiting { .. }));
+    }
+    assert_eq!((line.waiting_of(7), permits.purge(&mut line, Some(7))), (2, vec![1, 3]));
+    assert_eq!(permits.load(), Load { in_flight: 1, waiting: 1, cap: 1 });
+    let owed = permits.release();
+    assert_eq!(permits.purge(&mut line, None), [2]);
+    assert_eq!((owed, permits.hand_over(&mut line)), (Release::Owed, None));
+    assert_eq!(permits.load(), Load { in_flight: 0, waiting: 0, cap: 1 });
+}
+
+#[test]
 fn the_cap_changes_under_way() {
     let (permits, mut line) = (Permits::new(2), Line::default());
     assert!(permits.try_acquire(ANYBODY) && permits.try_acquire(ANYBODY));

@@ -21,6 +21,7 @@ use super::routes::{Answer, Request, Route};
 use crate::clock;
 use crate::observe::logging::AUDIT;
 use crate::observe::{Shown, panics};
+pub(super) use note::action;
 pub use note::who;
 use writer::Writer;
 

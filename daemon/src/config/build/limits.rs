@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::super::section::Section;
-use super::super::settings::{Counted, Limit, LimitScope, Measure, Prefix};
+use super::super::settings::{Counted, Limit, LimitScope, Measure, Prefix, Written};
 use super::super::tree::{Node, Table};
 use super::super::units;
 use super::Context;
@@ -41,6 +41,7 @@ fn limit(node: &Node, table: &Table, standard_name: &str, context: &mut Context<
         measure: measure(node, section, context)?,
         counted: if section.text("count").as_deref() == Some("cost") { Counted::Cost } else { Counted::Calls },
         message: section.text("message"),
+        written: Written(context.line_of(node.place)),
     })
 }
 

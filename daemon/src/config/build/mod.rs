@@ -58,6 +58,12 @@ impl Context<'_> {
         folder.join(text)
     }
 
+    /// `FILE:LINE`
+    fn line_of(&self, place: Place) -> String {
+        let sources = &self.report.sources;
+        format!("{}:{}", sources.of(place).path.display(), sources.position(place).0)
+    }
+
     fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.report.push(Problem::error(code, place, message, help));
     }

@@ -22,6 +22,26 @@ pub struct Limit {
     pub counted: Counted,
     /// Replaces the standard text of a refusal.
     pub message: Option<String>,
+    /// Where it stands.
+    pub written: Written,
+}
+
+/// Where something is written, as `FILE:LINE`. A limit that moved to another line is the same limit: all are equal.
+#[derive(Debug, Clone, Default)]
+pub struct Written(pub String);
+
+impl PartialEq for Written {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Written {}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// What a limit counts together: calls that are alike in all that it names; in nothing, all calls.

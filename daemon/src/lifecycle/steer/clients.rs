@@ -1,16 +1,15 @@
 //! Clients that an operator suspends, and lets call again.
 
+use std::collections::HashMap;
+
 use toolgate_admin_api as api;
 
 use super::super::daemon::Daemon;
-use super::{end_of, length};
+use super::{end_of, length, words};
 use crate::admin::{Peer, audit};
 use crate::clock;
 use crate::running::Whom;
 use crate::steering::clients::cut_short;
-
-/// Characters that a client is told.
-const MOST_WORDS: usize = 256;
 
 impl Daemon {
     /// Lets a client do nothing, and ends what it does.
@@ -20,14 +19,7 @@ impl Daemon {
         client: &str,
         request: &api::SuspendRequest,
     ) -> Result<api::ClientOutcome, api::ApiError> {
-        let say = request.say.clone().unwrap_or_default();
-        if say.chars().count() > MOST_WORDS {
-            let message = format!("The client is told {MOST_WORDS} characters at most.");
-            return Err(api::ApiError::new(api::ErrorCode::BadRequest, message)
-                .remedy("Say it in a sentence.")
-                .field("say"));
-        }
-        let length = length(request.seconds)?;
+        let (say, length) = (words(request.say.as_deref())?, length(request.seconds)?);
         let client = self.known_client(client)?;
         let whom = Whom::Client(crate::identity::number(client));
         let mut outcome = api::ClientOutcome {
@@ -85,7 +77,7 @@ impl Daemon {
     }
 
     /// An id that a client can have: that of a key, or of an address.
-    fn known_client<'a>(&self, id: &'a str) -> Result<&'a str, api::ApiError> {
+    pub(super) fn known_client<'a>(&self, id: &'a str) -> Result<&'a str, api::ApiError> {
         let known = match id.split_once(':') {
             Some(("key", key)) => self.gate.policy.load().client(key).is_some(),
             Some(("address", address)) => {
@@ -102,8 +94,18 @@ impl Daemon {
             .field("path"))
     }
 
+    /// Says of clients which are suspended, also of those that never called.
+    pub(in super::super) fn mark_suspended(&self, rows: &mut HashMap<String, api::ClientRow>) {
+        for (client, suspension) in self.gate.steering.book().clients {
+            let row = rows
+                .entry(client.clone())
+                .or_insert_with(|| api::ClientRow { id: client, ..api::ClientRow::default() });
+            row.suspended = Some(suspension);
+        }
+    }
+
     /// Its calls that wait for a permit of any server.
-    fn waiting_of(&self, client: &str) -> u64 {
+    pub(in super::super) fn waiting_of(&self, client: &str) -> u64 {
         let number = crate::identity::number(client);
         let policy = self.gate.policy.load_full();
         policy.servers.values().map(|server| server.queue.waiting_of(number) as u64).sum()

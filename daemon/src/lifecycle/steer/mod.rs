@@ -1,7 +1,14 @@
 //! What operators do by hand: sessions and calls that end, clients that are suspended, and the record of all changes.
 
+mod calls;
 mod clients;
+mod endpoints;
+mod expiry;
+mod limits;
+mod log;
+mod queues;
 mod sessions;
+mod tools;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,8 +28,14 @@ use crate::running::Whom;
 /// How long a change waits for cores that are busy.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Characters that a client is told.
+const MOST_WORDS: usize = 256;
+
 /// The longest that anything by hand may hold: what is to stay belongs into the configuration.
 const LONGEST: u64 = 30 * 86_400;
+
+pub(super) use expiry::Expiry;
+pub(super) use log::LogByHand;
 
 impl AuditOperations for Daemon {
     fn record(&self, record: api::AuditRecord) {
@@ -54,6 +67,55 @@ impl SteerOperations for Daemon {
 
     fn resume_client(&self, client: &str, request: &api::Change) -> Result<api::ClientOutcome, api::ApiError> {
         self.let_call_again(client, request)
+    }
+
+    fn cancel(&self, id: &str, request: &api::Change) -> Result<api::CancelOutcome, api::ApiError> {
+        self.cancel_call(id, request.dry_run)
+    }
+
+    fn disable_tool(
+        &self,
+        peer: &Peer,
+        server: &str,
+        request: &api::DisableRequest,
+    ) -> Result<api::ToolOutcome, api::ApiError> {
+        self.switch_off(peer, server, request)
+    }
+
+    fn enable_tool(&self, server: &str, request: &api::EnableRequest) -> Result<api::ToolOutcome, api::ApiError> {
+        self.switch_on(server, request)
+    }
+
+    fn override_queue(&self, server: &str, request: &api::QueueOverride) -> Result<api::QueueOutcome, api::ApiError> {
+        self.bound_queue(server, request)
+    }
+
+    fn revert_queue(&self, server: &str, request: &api::Change) -> Result<api::QueueOutcome, api::ApiError> {
+        self.unbound_queue(server, request)
+    }
+
+    fn purge_queue(&self, server: &str, request: &api::PurgeRequest) -> Result<api::QueueOutcome, api::ApiError> {
+        self.empty_queue(server, request)
+    }
+
+    fn weigh(&self, server: &str, request: &api::WeightRequest) -> Result<api::WeightOutcome, api::ApiError> {
+        self.weigh_endpoint(server, request)
+    }
+
+    fn check_now(&self, server: &str, request: &api::CheckRequest) -> Result<api::ChecksOutcome, api::ApiError> {
+        self.check_endpoints(server, request)
+    }
+
+    fn add_limit(&self, peer: &Peer, request: &api::TemporaryLimit) -> Result<api::OverrideOutcome, api::ApiError> {
+        self.limit_for_a_time(peer, request)
+    }
+
+    fn explain(&self, asked: &api::ExplainQuery) -> Result<api::Explained, api::ApiError> {
+        self.explain_limits(asked)
+    }
+
+    fn set_log(&self, request: &api::LogRequest) -> Result<api::LogOutcome, api::ApiError> {
+        self.set_level(request)
     }
 }
 
@@ -114,6 +176,16 @@ fn length(seconds: Option<u64>) -> Result<Option<Duration>, api::ApiError> {
         }
         seconds => Ok(seconds.map(Duration::from_secs)),
     }
+}
+
+/// The operator's words to clients, which are read by models and shown on terminals.
+fn words(say: Option<&str>) -> Result<String, api::ApiError> {
+    let say = say.unwrap_or_default();
+    if say.chars().count() <= MOST_WORDS {
+        return Ok(say.to_owned());
+    }
+    let message = format!("Clients are told {MOST_WORDS} characters at most.");
+    Err(api::ApiError::new(api::ErrorCode::BadRequest, message).remedy("Say it in a sentence.").field("say"))
 }
 
 /// When something ends that begins now, in milliseconds since 1970.

@@ -16,7 +16,7 @@ use crate::sessions::{self, Session};
 impl Daemon {
     /// Ends the session of a handle.
     pub(super) fn end_one(&self, handle: &str, dry_run: bool) -> Result<api::EndOutcome, api::ApiError> {
-        let outcome = self.end_those(|session| session.id.handle() == handle, dry_run);
+        let outcome = self.end_those(|session| session.handle.to_string() == handle, dry_run);
         if outcome.sessions == 0 {
             return Err(api::ApiError::new(api::ErrorCode::NotFound, "There is no such session; it may have ended.")
                 .remedy("`toolgate sessions list` names those that there are.")
@@ -44,9 +44,8 @@ impl Daemon {
 
     /// Ends the sessions that fit. Their calls end before they do, so that these can say why.
     pub(super) fn end_those(&self, fits: impl Fn(&Session) -> bool, dry_run: bool) -> api::EndOutcome {
-        let ids: HashSet<_> = self.gate.sessions.filtered(fits).into_iter().collect();
-        let whom = Whom::Sessions(Arc::new(ids));
-        let Whom::Sessions(ids) = &whom else { return api::EndOutcome::default() };
+        let ids: Arc<HashSet<_>> = Arc::new(self.gate.sessions.filtered(fits).into_iter().collect());
+        let whom = Whom::Sessions(Arc::clone(&ids));
         if dry_run {
             let (sessions, calls) = (ids.len() as u64, self.running(&whom).len() as u64);
             return api::EndOutcome { applied: false, sessions, calls };

@@ -26,6 +26,9 @@ use crate::servers::{Server, probe};
 /// How soon a server that a reload brought is checked.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long a check may take where the configuration has none.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// An interval varies by up to this share in both directions, so that checks do not fall into step.
 const JITTER_PERCENT: u64 = 10;
 
@@ -166,6 +169,18 @@ async fn check(core: &Rc<Core>, server: &Arc<Server>, at: usize) {
     let problem = found.unwrap_or_else(|_| Err("gives no answer in time".to_owned())).err();
     let checked = Checked { at: clock::millis(), took: begun.elapsed(), problem };
     endpoint.checked(&server.settings, health.thresholds, checked);
+}
+
+/// Checks an endpoint now, also where none are made by themselves: then what is found is told, and changes nothing.
+pub async fn check_now(core: &Rc<Core>, server: &Arc<Server>, at: usize) {
+    if server.settings.health.is_some() {
+        return check(core, server, at).await;
+    }
+    let begun = std::time::Instant::now();
+    let found = timeout(PATIENCE, probe::ask(core, server, at)).await;
+    let problem = found.unwrap_or_else(|_| Err("gives no answer in time".to_owned())).err();
+    let checked = Checked { at: clock::millis(), took: begun.elapsed(), problem };
+    server.endpoints.get(at).checks().last = Some(checked);
 }
 
 fn jittered(interval: Duration, place: u64) -> Duration {

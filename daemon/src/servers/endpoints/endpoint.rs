@@ -1,7 +1,7 @@
 //! What is known of one endpoint.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use toolgate_protocol::breaker::{Breaker, Change, Glance, Outcome, Pass, State};
 use tracing::{info, warn};
@@ -25,6 +25,8 @@ pub struct Endpoint {
     /// Whether the last that was found did not speak for it, so that a call that goes well has something to say.
     pub(super) doubted: AtomicBool,
     outstanding: AtomicUsize,
+    /// Instead of the configured weight; [`u32::MAX`] where nobody set one.
+    weight: AtomicU32,
 }
 
 impl Endpoint {
@@ -37,12 +39,23 @@ impl Endpoint {
             checks: Mutex::default(),
             doubted: AtomicBool::new(false),
             outstanding: AtomicUsize::new(0),
+            weight: AtomicU32::new(u32::MAX),
         }
     }
 
     /// Calls that are with it, as far as somebody wants to know.
     pub fn outstanding(&self) -> usize {
         self.outstanding.load(Ordering::Relaxed)
+    }
+
+    /// The weight that was set by hand.
+    pub fn weight(&self) -> Option<u32> {
+        Some(self.weight.load(Ordering::Relaxed)).filter(|weight| *weight != u32::MAX)
+    }
+
+    /// Sets it, or with none gives the configured one back.
+    pub fn set_weight(&self, weight: Option<u32>) {
+        self.weight.store(weight.unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     pub(super) fn enter(&self) {

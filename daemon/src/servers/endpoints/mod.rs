@@ -92,7 +92,11 @@ impl Endpoints {
 
     /// Goes on under other rules and weights.
     pub fn follow(&self, settings: &Arc<settings::Server>) {
-        self.settings.store(Arc::clone(settings));
+        let before = self.settings.swap(Arc::clone(settings));
+        if before != *settings {
+            // What a reload says of the server is newer than what was said by hand.
+            self.each.iter().for_each(|endpoint| endpoint.set_weight(None));
+        }
         let watched = settings.breaker.is_some() || settings.health.is_some() || settings.retry.is_some();
         self.watched.store(watched || self.are_several(), Ordering::Release);
         self.retried.store(settings.retry.is_some(), Ordering::Release);
@@ -166,14 +170,23 @@ impl Endpoints {
     /// Which endpoint a call of no session goes to at `now`; `None` where none takes it.
     fn choose(&self, avoided: Option<usize>, now: u64) -> Option<usize> {
         let settings = self.settings();
-        let candidate = |at: usize| {
-            let endpoint = &self.each[at];
-            let takes = Some(at) != avoided && endpoint.takes_new(&settings, now);
-            let weight = settings.weights.get(at).copied().unwrap_or(1);
-            takes.then(|| Candidate { weight, outstanding: endpoint.outstanding() })
+        // One without weight gets calls only where no other takes them.
+        let pick = |least: u32| {
+            let candidate = |at: usize| {
+                let endpoint = &self.each[at];
+                let weight = weight(endpoint, &settings, at);
+                let takes = Some(at) != avoided && weight >= least && endpoint.takes_new(&settings, now);
+                takes.then(|| Candidate { weight: weight.max(1), outstanding: endpoint.outstanding() })
+            };
+            balance::pick(self.each.len(), candidate, &mut Chance::new(self.chance()))
         };
-        balance::pick(self.each.len(), candidate, &mut Chance::new(self.chance()))
+        pick(1).or_else(|| pick(0))
     }
+}
+
+/// The weight of an endpoint: by hand, or as it is configured.
+pub fn weight(endpoint: &Endpoint, settings: &settings::Server, at: usize) -> u32 {
+    endpoint.weight().unwrap_or_else(|| settings.weights.get(at).copied().unwrap_or(1))
 }
 
 /// Whether something new may begin with a server that is reached through instances.

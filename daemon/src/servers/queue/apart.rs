@@ -4,7 +4,7 @@
 //! enter the server's line only then. So one client never has more places there than it may have calls in flight.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -30,8 +30,9 @@ pub(super) struct PerClient {
     shards: [Mutex<Shard>; SHARDS],
     /// Calls of all clients that wait for their own.
     aside: AtomicUsize,
-    max_aside: usize,
-    timeout: Duration,
+    max_aside: AtomicUsize,
+    /// Nanoseconds.
+    timeout: AtomicU64,
 }
 
 /// A call that waits for its client's own; counted until dropped.
@@ -51,6 +52,7 @@ fn cap(max: usize) -> usize {
 impl PerClient {
     pub(super) fn new(max: usize, max_aside: usize, timeout: Duration) -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
+        let (max_aside, timeout) = (AtomicUsize::new(max_aside), AtomicU64::new(super::nanos(timeout)));
         Self { max: AtomicUsize::new(max), shards, aside: AtomicUsize::new(0), max_aside, timeout }
     }
 
@@ -62,13 +64,17 @@ impl PerClient {
         let mut shard = self.shard(client);
         // Read again: a new bound is set before the queues that have the old one are looked for.
         let max = self.max.load(Ordering::Relaxed);
-        let new = || Queue::new(cap(max), self.max_aside.div_ceil(SHARE), self.timeout);
+        let new = || {
+            let (max_size, timeout) = self.bounds();
+            Queue::new(cap(max), max_size, timeout)
+        };
         Some(Arc::clone(shard.entry(client).or_insert_with(new)))
     }
 
     /// Room for a call that has to wait for its client's own.
     pub(super) fn step_aside(&self) -> Option<Aside<'_>> {
-        let more = |waiting| (waiting < self.max_aside).then_some(waiting + 1);
+        let max = self.max_aside.load(Ordering::Relaxed);
+        let more = |waiting| (waiting < max).then_some(waiting + 1);
         self.aside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Aside(&self.aside))
     }
@@ -84,6 +90,31 @@ impl PerClient {
         for queue in queues {
             queue.set_cap(cap(max));
         }
+    }
+
+    /// How many calls of one client may wait for its own, and for how long.
+    fn bounds(&self) -> (usize, Duration) {
+        let timeout = Duration::from_nanos(self.timeout.load(Ordering::Relaxed));
+        (self.max_aside.load(Ordering::Relaxed).div_ceil(SHARE), timeout)
+    }
+
+    pub(super) fn bound(&self, max_aside: usize, timeout: Duration) {
+        self.max_aside.store(max_aside, Ordering::Relaxed);
+        self.timeout.store(super::nanos(timeout), Ordering::Relaxed);
+        let (max_size, timeout) = self.bounds();
+        for shard in self.all() {
+            shard.values().for_each(|queue| queue.bound(max_size, timeout));
+        }
+    }
+
+    /// Has calls refused that wait for their clients' own.
+    pub(super) fn purge(&self, client: Option<u64>) -> usize {
+        let own = |shard: MutexGuard<'_, Shard>| -> Vec<Arc<Queue>> {
+            let meant = shard.iter().filter(|(number, _)| client.is_none_or(|client| client == **number));
+            meant.map(|(_, queue)| Arc::clone(queue)).collect()
+        };
+        let queues: Vec<_> = self.all().flat_map(own).collect();
+        queues.iter().map(|queue| queue.purge(None)).sum()
     }
 
     pub(super) fn sweep(&self) {

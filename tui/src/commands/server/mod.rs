@@ -2,6 +2,7 @@
 
 mod add;
 mod attempt;
+mod endpoint;
 mod import;
 mod list;
 mod mode;
@@ -34,6 +35,10 @@ pub(super) fn run(context: &Context, server: Server) -> Result<Exit, Failure> {
         Server::Drain(change) => block_on(mode::run(context, "drain", change)),
         Server::Maintenance(change) => block_on(mode::run(context, "maintenance", change)),
         Server::Resume(change) => block_on(mode::run(context, "resume", change)),
+        Server::Weight { name, endpoint, weight, how } => {
+            block_on(endpoint::weigh(context, &name, (endpoint, weight), &how))
+        }
+        Server::Check { name, endpoint } => block_on(endpoint::check(context, &name, endpoint)),
     }
 }
 

@@ -1,6 +1,8 @@
 //! `toolgate server drain`, `maintenance` and `resume`: which endpoints take calls.
 
-use toolgate_admin_api::{EndpointMode, EndpointStatus, Exit, ModeOutcome, ModeRequest, Shown};
+use std::time::{Duration, Instant};
+
+use toolgate_admin_api::{EndpointMode, EndpointStatus, Exit, ModeOutcome, ModeRequest, ServerStatus, Shown};
 
 use crate::args::ModeChange;
 use crate::client::admin::AdminClient;
@@ -10,18 +12,57 @@ use crate::output;
 
 /// Has the daemon do it; `verb` is the end of the route.
 pub(super) async fn run(context: &Context, verb: &str, change: ModeChange) -> Result<Exit, Failure> {
-    let ModeChange { name, endpoint, deadline, dry_run, reason } = change;
+    let ModeChange { name, endpoint, deadline, wait, how } = change;
     let deadline_ms = deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
+    let (dry_run, reason) = (how.dry_run, how.reason);
     let request = ModeRequest { endpoint, deadline_ms, dry_run, reason };
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let answer = client.post(&format!("/v1/servers/{name}/{verb}"), &request, None).await?;
+    let answer = client.post(&format!("/v1/servers/{name}/{verb}"), &request, how.if_match).await?;
     let outcome: ModeOutcome = answer.read()?;
     if context.json {
         output::json(&outcome);
     } else {
         output::line(&sentence(&outcome));
     }
+    if wait && outcome.applied && outcome.mode != EndpointMode::Ready {
+        let left = until_empty(&mut client, &name, request.endpoint.as_deref(), deadline).await?;
+        if left > 0 {
+            let message = format!("{left} calls and sessions are still at {name}.");
+            return Err(
+                Failure::new(Exit::Degraded, message).remedy("`toolgate calls list` and `sessions list` name them.")
+            );
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long to wait behind a deadline, or where there is none.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until neither calls nor sessions are left at the endpoints; gives back how many are when the time is over.
+async fn until_empty(
+    client: &mut AdminClient,
+    name: &str,
+    endpoint: Option<&str>,
+    deadline: Option<Duration>,
+) -> Result<u64, Failure> {
+    let until = Instant::now() + deadline.unwrap_or_default() + PATIENCE;
+    loop {
+        let server: ServerStatus = client.get(&format!("/v1/servers/{name}")).await?.read()?;
+        let ours = |at: &&EndpointStatus| endpoint.is_none() || at.url.as_deref() == endpoint;
+        let left: u64 = server
+            .endpoints
+            .iter()
+            .filter(ours)
+            .map(|at| at.in_flight.unwrap_or(server.in_flight) + at.sessions.unwrap_or(0))
+            .sum();
+        if left == 0 || Instant::now() >= until {
+            return Ok(left);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 fn sentence(outcome: &ModeOutcome) -> String {

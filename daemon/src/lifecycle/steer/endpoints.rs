@@ -1,0 +1,81 @@
+//! Weights of endpoints by hand, and checks that are made now.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use toolgate_admin_api as api;
+
+use super::super::daemon::Daemon;
+use super::super::endpoints::{chosen, endpoint};
+use crate::servers::endpoints::{checks, weight};
+
+/// The largest weight.
+const MOST: u32 = 1000;
+/// How long checks may take, all together.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Daemon {
+    /// Gives an endpoint another weight.
+    pub(super) fn weigh_endpoint(
+        &self,
+        name: &str,
+        request: &api::WeightRequest,
+    ) -> Result<api::WeightOutcome, api::ApiError> {
+        let policy = self.gate.policy.load_full();
+        let (server, chosen) = chosen(&policy, name, Some(&request.endpoint))?;
+        if request.weight > MOST {
+            return Err(api::ApiError::new(api::ErrorCode::BadRequest, "An endpoint cannot weigh as much.")
+                .remedy(format!("Say from 0, which is no calls while others are there, to {MOST}."))
+                .field("weight"));
+        }
+        let at = chosen.first().copied().unwrap_or(0);
+        let known = server.endpoints.get(at);
+        let before = weight(known, &server.settings, at);
+        if !request.dry_run {
+            known.set_weight(Some(request.weight));
+        }
+        Ok(api::WeightOutcome {
+            server: name.to_owned(),
+            endpoint: request.endpoint.clone(),
+            applied: !request.dry_run,
+            before,
+            weight: request.weight,
+        })
+    }
+
+    /// Checks endpoints now, and says what was found.
+    pub(super) fn check_endpoints(
+        &self,
+        name: &str,
+        request: &api::CheckRequest,
+    ) -> Result<api::ChecksOutcome, api::ApiError> {
+        let policy = self.gate.policy.load_full();
+        let (server, chosen) = chosen(&policy, name, request.endpoint.as_deref())?;
+        if server.http().is_none() {
+            return Err(api::ApiError::new(
+                api::ErrorCode::BadRequest,
+                format!("The server {name} is not reached over Streamable HTTP, and is not checked."),
+            )
+            .remedy(format!("`toolgate server try {name}` plays a client of it.")));
+        }
+        let (tell, told) = mpsc::channel();
+        let (asked, places) = (Arc::clone(server), chosen.clone());
+        let put = self.cores.try_spawn(self.cores.least_loaded(), move |core| async move {
+            let mut checks = tokio::task::JoinSet::new();
+            for at in places {
+                let (core, server) = (std::rc::Rc::clone(&core), Arc::clone(&asked));
+                checks.spawn_local(async move { checks::check_now(&core, &server, at).await });
+            }
+            checks.join_all().await;
+            // Nobody waits any more where sending fails.
+            let _ = tell.send(());
+        });
+        if put.is_err() || told.recv_timeout(PATIENCE).is_err() {
+            return Err(api::ApiError::new(api::ErrorCode::Unavailable, "The check did not end in time.")
+                .remedy("Try again in ten seconds."));
+        }
+        let endpoints = chosen.into_iter().map(|at| endpoint(&self.gate, server, at)).collect();
+        Ok(api::ChecksOutcome { server: name.to_owned(), applied: true, checked: endpoints })
+    }
+}

@@ -1,0 +1,51 @@
+//! `toolgate server weight` and `check`: one endpoint's share of calls, and whether it answers now.
+
+use toolgate_admin_api::{CheckRequest, ChecksOutcome, EndpointStatus, Exit, WeightOutcome, WeightRequest};
+
+use super::super::change;
+use crate::args::How;
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::output;
+
+/// Gives an endpoint another weight.
+pub(super) async fn weigh(
+    context: &Context,
+    name: &str,
+    (endpoint, weight): (String, u32),
+    how: &How,
+) -> Result<Exit, Failure> {
+    let request = WeightRequest { endpoint, weight, dry_run: how.dry_run, reason: how.reason.clone() };
+    let outcome: WeightOutcome = change::post(context, &format!("/v1/servers/{name}/weight"), &request, how).await?;
+    let WeightOutcome { endpoint, applied, before, weight, .. } = &outcome;
+    let text = format!("{}{endpoint}: weight {before} -> {weight}.", change::rehearsed(*applied));
+    Ok(change::tell(context, &outcome, &text))
+}
+
+/// Checks endpoints now.
+pub(super) async fn check(context: &Context, name: &str, endpoint: Option<String>) -> Result<Exit, Failure> {
+    let request = CheckRequest { endpoint };
+    let route = format!("/v1/servers/{name}/check");
+    let outcome: ChecksOutcome = change::post(context, &route, &request, &How::default()).await?;
+    let fails = |endpoint: &EndpointStatus| endpoint.last_check.as_ref().is_some_and(|check| check.problem.is_some());
+    let exit = if outcome.checked.iter().any(fails) { Exit::Degraded } else { Exit::Done };
+    if context.json {
+        output::json(&outcome);
+        return Ok(exit);
+    }
+    for endpoint in &outcome.checked {
+        output::line(&output::printable(&found(endpoint)));
+    }
+    Ok(exit)
+}
+
+fn found(endpoint: &EndpointStatus) -> String {
+    let url = endpoint.url.as_deref().unwrap_or("its endpoint");
+    match &endpoint.last_check {
+        None => format!("{url} was not checked: it is in maintenance."),
+        Some(check) => match &check.problem {
+            None => format!("{url} answers, after {} ms.", check.took_ms),
+            Some(problem) => format!("{url} {problem}."),
+        },
+    }
+}
