@@ -736,9 +736,10 @@ fn recording_is_written() {
     for line in lines(120) {
         serde_json::to_writer(&mut file, &line).expect("written");
         writeln!(file).expect("written");
-        if matches!(line, WatchLine::Topic { topic: Topic::Config(_), .. })
-            && let Some(line) = told.next()
+        if let WatchLine::Topic { topic: Topic::Config(_), at_ms } = line
+            && let Some(TailLine::Request(request)) = told.next()
         {
+            let line = TailLine::Request(RequestLine { at_ms, ..request });
             serde_json::to_writer(&mut file, &line).expect("written");
             writeln!(file).expect("written");
         }

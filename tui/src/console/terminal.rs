@@ -113,3 +113,42 @@ fn set_hook() {
         }
     }));
 }
+
+#[cfg(test)]
+#[path = "../../tests/common/pty.rs"]
+mod pty;
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// In the program that the test below starts: takes the terminal and panics, on the main thread or on another.
+    #[test]
+    fn panics_on_a_terminal() {
+        let Some(thread) = std::env::var_os("TOOLGATE_TEST_PANIC") else { return };
+        let _terminal = Terminal::enter().expect("taken");
+        if thread == "other" {
+            let _ = std::thread::spawn(|| panic!("on purpose")).join();
+        }
+        panic!("on purpose");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_and_can_be_read() {
+        for thread in ["main", "other"] {
+            let pty = pty::Pty::new();
+            let program = std::env::current_exe().expect("this program");
+            let mut child = pty.spawn(
+                Command::new(program)
+                    .args(["--exact", "console::terminal::tests::panics_on_a_terminal", "--nocapture"])
+                    .env("TOOLGATE_TEST_PANIC", thread),
+            );
+            assert_eq!(pty::ended(&mut child).code(), Some(101));
+            pty.assert_restored();
+            let written = pty.written();
+            assert!(written.rfind("on purpose") > written.rfind("\u{1b}[?1049l"), "{written:?}");
+        }
+    }
+}

@@ -162,6 +162,17 @@ impl Screen {
         }
     }
 
+    /// The columns of a table that the daemon may cut.
+    pub(crate) fn columns(self) -> &'static [super::table::Column] {
+        match self {
+            Self::Sessions => sessions::COLUMNS,
+            Self::Tools => tools::COLUMNS,
+            Self::Clients => clients::COLUMNS,
+            Self::Requests => requests::COLUMNS,
+            _ => &[],
+        }
+    }
+
     /// Its rows.
     pub(crate) fn listing(self, view: &View<'_>, filter: &Filter) -> Listing {
         match self {

@@ -11,19 +11,19 @@ use super::{View, words};
 
 pub(super) const VIEWS: &[&str] = &["all", "ended", "in flight"];
 
-const COLUMNS: &[Column] = &[
+pub(super) const COLUMNS: &[Column] = &[
     Column::text("TIME", 8, 1),
     Column::text("OUTCOME", 8, 0),
-    Column::number("TOTAL", 8, 0),
-    Column::wide("CLIENT", 14, 1),
-    Column::text("SERVER", 10, 2),
+    Column::number("TOTAL", 8, 0).by("age"),
+    Column::wide("CLIENT", 14, 1).by("client"),
+    Column::text("SERVER", 10, 2).by("server"),
     Column::wide("CALL", 22, 0),
     Column::number("QUEUE", 8, 3),
     Column::number("CONNECT", 8, 6),
     Column::number("FIRST", 8, 3),
     Column::number("STREAM", 8, 5),
     Column::number("OUT", 7, 7),
-    Column::text("SESSION", 16, 8),
+    Column::text("SESSION", 16, 8).by("session"),
     Column::text("ID", 20, 9),
     Column::wide("CAUSE", 16, 4),
 ];
