@@ -138,7 +138,11 @@ fn servers(second: u64) -> Vec<ServerRow> {
                         0
                     },
                     waiting: 0,
-                    sessions: (transport == Transport::Stdio || seed < 3).then_some(seed * 13 % 40),
+                    sessions: (transport == Transport::Stdio || seed < 3).then_some(if rate > 0.0 {
+                        seed * 13 % 40
+                    } else {
+                        0
+                    }),
                     endpoints: Vec::new(),
                     instances: None,
                 },

@@ -12,8 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::backend::CrosstermBackend;
@@ -52,9 +52,16 @@ impl Terminal {
     }
 
     /// Takes the terminal again after somebody else had it.
-    pub(super) fn reenter(&mut self) -> io::Result<()> {
+    pub(super) fn reenter(&mut self, mouse: bool) -> io::Result<()> {
         take()?;
-        self.inner.clear()
+        if mouse {
+            Self::mouse(true)?;
+        }
+        // A new one knows nothing of what was drawn and draws everything; to clear the old one would ask the terminal
+        // for its cursor, which not every one answers.
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        self.inner = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        Ok(())
     }
 
     /// Has the terminal tell of the mouse, or keep it.
