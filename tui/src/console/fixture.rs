@@ -1,7 +1,6 @@
 //! A gate with something going on in it, as lines of a watch: six servers, forty tools, twelve clients, alerts, an open
 //! breaker, a certificate that was refused, a client that loops. The same numbers come out of every run.
 
-use toolgate_admin_api::watch::History;
 use toolgate_admin_api::*;
 
 use super::units::to_float;
@@ -145,6 +144,11 @@ fn servers(second: u64) -> Vec<ServerRow> {
                     }),
                     endpoints: Vec::new(),
                     instances: None,
+                    connections: (transport == Transport::Http).then_some(PoolStatus {
+                        open: seed * 4,
+                        max: 100,
+                        waiting: 0,
+                    }),
                 },
                 traffic: traffic(rate, errors, base, second, seed),
                 max_calls: Some(100),
@@ -220,6 +224,7 @@ fn endpoint(url: &str, in_flight: u64, sessions: u64) -> EndpointStatus {
         weight: 1,
         in_flight: Some(in_flight),
         sessions: Some(sessions),
+        connections: Some(in_flight + 2),
         breaker: Some(BreakerStatus { state: BreakerState::Closed, retry_in_ms: None, cause: None, opened: 0 }),
         last_check: Some(CheckStatus { age_ms: 3_000, took_ms: 4, problem: None }),
     }
@@ -286,6 +291,7 @@ fn overview(second: u64, at_ms: u64) -> Overview {
             listeners: Vec::new(),
             servers: Vec::new(),
             warnings: Vec::new(),
+            server_connections: Some(PoolStatus { open: 40, max: 500, waiting: 0 }),
         },
         traffic: total,
         heat: heat(second, at_ms),
@@ -517,6 +523,7 @@ fn limits(at_ms: u64) -> LimitsView {
             capacity,
             used,
             rejected,
+            forgotten: 0,
             top: Vec::new(),
             set: None,
         };
@@ -598,6 +605,7 @@ fn queues() -> Queues {
             server: "search".into(),
             in_flight: 71,
             cap: 100,
+            held_back: 0,
             max_calls: 100,
             waiting: 37,
             max_size: 1_000,

@@ -2,12 +2,13 @@
 
 use toolgate_admin_api::{CallRow, RequestLine};
 
+use super::super::data::Data;
 use super::super::details::Details;
 use super::super::object::Object;
 use super::super::table::{Cell, Column, Listing, Row};
 use super::super::theme::Role;
 use super::super::units::{bytes, clock, span_ms, span_us, to_float};
-use super::{View, words};
+use super::{Screen, View, words};
 
 pub(super) const VIEWS: &[&str] = &["all", "ended", "in flight"];
 
@@ -173,4 +174,25 @@ fn life(details: &mut Details, line: &RequestLine) {
     }
     details.phases([line.queue_us, line.connect_us, line.first_byte_us, line.stream_us]);
     details.text(format!("`toolgate why {}` tells the same on the command line.", line.id), Role::Dim);
+}
+
+/// Whose call it is, and what else belongs to it.
+pub(super) fn relations(id: &str, data: &Data) -> Vec<(&'static str, Screen, String)> {
+    let ended = data.requests.iter().find(|line| line.id == id);
+    let ended = ended.map(|line| [&line.client, &line.session, &line.server]);
+    let going = data.calls.iter().flat_map(|calls| &calls.calls).find(|call| call.id == id);
+    let going = going.map(|call| [&call.client, &call.session, &call.server]);
+    let Some([client, session, server]) = ended.or(going) else { return Vec::new() };
+    let mut relations = Vec::new();
+    if !session.is_empty() {
+        relations.push(("Calls of its session", Screen::Requests, format!("session={session}")));
+        relations.push(("Session", Screen::Sessions, format!("session={session}")));
+    }
+    if !client.is_empty() {
+        relations.push(("Client", Screen::Clients, format!("client={client}")));
+    }
+    if !server.is_empty() {
+        relations.push(("Server", Screen::Servers, format!("server={server}")));
+    }
+    relations
 }

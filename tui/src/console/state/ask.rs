@@ -26,7 +26,9 @@ impl State {
     /// Subscribes to what is in sight and asks for what is due.
     pub(super) fn ask(&mut self, effects: &mut Vec<Effect>) {
         let wanted = self.wanted();
-        if wanted != self.subscription {
+        // What is half written is not asked for: each letter would begin the watch anew.
+        let writing = matches!(self.overlays.last(), Some(Overlay::Filter(..)));
+        if wanted != self.subscription && !writing {
             self.subscription = wanted.clone();
             effects.push(Effect::Subscribe(wanted));
         }
@@ -54,7 +56,7 @@ impl State {
             topics,
             interval_ms: self.interval_ms(),
             parameters,
-            tail: self.screen == Screen::Requests,
+            tail: (self.screen == Screen::Requests).then(|| self.table().filter.words(CALL_FIELDS)),
             refresh: self.refreshes,
         }
     }

@@ -301,7 +301,7 @@ fn only_what_is_in_sight_is_subscribed_to() {
     else {
         panic!("{:?}", operator.effects)
     };
-    assert!(wanted.tail);
+    assert_eq!(wanted.tail.as_deref(), Some(""));
 }
 
 #[test]

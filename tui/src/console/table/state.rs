@@ -21,11 +21,18 @@ pub(crate) struct TableState {
     pub(crate) filter: Filter,
     /// Rows that belong to others are not shown.
     pub(crate) folded: bool,
+    /// While the first row is selected, whatever becomes the first row is.
+    pub(crate) follows: bool,
     /// Lines of rows that were seen last, for moving by pages.
     pub(crate) page: usize,
 }
 
 impl TableState {
+    /// A table whose first row is the newest.
+    pub(crate) fn following() -> Self {
+        Self { follows: true, ..Self::default() }
+    }
+
     /// A table in this order.
     pub(crate) fn sorted(column: usize, descending: bool) -> Self {
         Self { sort: Some((column, descending)), ..Self::default() }
@@ -33,12 +40,20 @@ impl TableState {
 
     /// Finds the selected row again among those that are shown; where it is gone, what has its place is selected.
     pub(crate) fn settle(&mut self, rows: &[&Row]) {
+        if self.follows && self.place == 0 {
+            self.selected = None;
+        }
         let found = self.selected.as_ref().and_then(|object| rows.iter().position(|row| row.object == *object));
         self.place = found.unwrap_or_else(|| self.place.min(rows.len().saturating_sub(1)));
         if found.is_none() {
             self.selected = rows.get(self.place).map(|row| row.object.clone());
         }
         self.marked.retain(|object| rows.iter().any(|row| row.object == *object));
+    }
+
+    /// The first row is selected.
+    pub(crate) fn at_top(&self) -> bool {
+        self.place == 0
     }
 
     /// The line of the selected row, since the last [`TableState::settle`].
