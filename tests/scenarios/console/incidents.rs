@@ -23,7 +23,7 @@ async fn an_agent_in_a_loop_is_found_and_suspended_with_words_and_let_go_on() {
     let client = Caller::modern(&gate, "/mcp/web");
     let refused = client.call("6", "echo", json!({})).await.answer().await;
     assert!(refused["error"]["message"].as_str().is_some_and(|said| said.starts_with("Stop, and ask")), "{refused}");
-    screen.until("suspended").await.press(&["R"]).until("would be answered again").await.press(&["y"]);
+    screen.until("test           suspended").await.press(&["R"]).until("would be answered again").await.press(&["y"]);
     screen.until("is answered again").await;
     let answer = client.call("7", "echo", json!({})).await.answer().await;
     assert!(answer.get("result").is_some(), "{answer}");
@@ -38,6 +38,7 @@ async fn a_server_that_is_gone_is_an_alert_that_leads_to_its_cause() {
     let screen = Screen::open(&gate).await;
     screen.press(&["2", "/", "server=away", "Enter"]).until("down").await;
     screen.press(&["i"]).until("last check").await.keep("gone");
-    screen.press(&["Escape", "C"]).until("It is checked").await;
+    screen.press(&["Escape", "Escape", "1"]).until("Servers to look at").await;
+    screen.press(&["Enter"]).until("(Esc goes back)").await;
     drop(three);
 }

@@ -54,6 +54,7 @@ async fn a_server_is_drained_and_resumed_and_its_breaker_forced_and_reset() {
     screen.press(&["web", "Enter"]).until("drained").await;
     assert_eq!(endpoint(&gate, "web").await["mode"], "drain");
     recorded(&gate, "server.drain", "web", Some("an upgrade")).await;
+    screen.until("is being drained").await;
     screen.press(&["R"]).until("would begin taking calls").await.press(&["y"]).until("begins taking calls").await;
     assert_eq!(endpoint(&gate, "web").await["mode"], "ready");
     recorded(&gate, "server.resume", "web", None).await;
@@ -61,7 +62,7 @@ async fn a_server_is_drained_and_resumed_and_its_breaker_forced_and_reset() {
     screen.press(&["web", "Enter"]).until("is forced open").await;
     assert_eq!(endpoint(&gate, "web").await["breaker"]["state"], "forced_open");
     recorded(&gate, "breaker.open", "web", None).await;
-    screen.until("forced open").await.press(&["B"]).until("would be closed").await;
+    screen.until("the breaker was opened by hand").await.press(&["B"]).until("would be closed").await;
     screen.press(&["y"]).until("is closed; it was forced open").await;
     assert_eq!(endpoint(&gate, "web").await["breaker"]["state"], "closed");
     recorded(&gate, "breaker.reset", "web", None).await;
@@ -86,7 +87,7 @@ async fn a_limit_is_overridden_for_a_time_and_reverted_and_a_session_is_ended() 
     let limits = said(&gate, "/v1/limits").await;
     assert_eq!(limits["limits"][0]["effective"], "90000/min", "{limits}");
     recorded(&gate, "limit.override", "tier.test", Some("it is slow")).await;
-    screen.press(&["R"]).until("becomes 100000/min").await.press(&["y"]);
+    screen.until("set by").await.press(&["R"]).until("becomes 100000/min").await.press(&["y"]);
     wait::until("the limit to be reverted", || async {
         (said(&gate, "/v1/limits").await["limits"][0]["effective"] == "100000/min").then_some(())
     })

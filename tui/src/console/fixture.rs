@@ -124,7 +124,6 @@ fn servers(second: u64) -> Vec<ServerRow> {
         .map(|(seed, (name, state, transport, rate, errors, base))| {
             let mut row = ServerRow {
                 status: ServerStatus {
-                    connections: None,
                     name: name.into(),
                     state,
                     reason: None,
@@ -217,7 +216,6 @@ fn dress(row: &mut ServerRow, second: u64) {
 
 fn endpoint(url: &str, in_flight: u64, sessions: u64) -> EndpointStatus {
     EndpointStatus {
-        connections: Some(4),
         url: Some(url.into()),
         mode: EndpointMode::Ready,
         trouble: None,
@@ -291,7 +289,6 @@ fn overview(second: u64, at_ms: u64) -> Overview {
             listeners: Vec::new(),
             servers: Vec::new(),
             warnings: Vec::new(),
-            server_connections: Some(PoolStatus { open: 40, max: 500, waiting: 0 }),
         },
         traffic: total,
         heat: heat(second, at_ms),
@@ -523,7 +520,6 @@ fn limits(at_ms: u64) -> LimitsView {
             capacity,
             used,
             rejected,
-            forgotten: 0,
             top: Vec::new(),
             set: None,
         };
@@ -605,7 +601,6 @@ fn queues() -> Queues {
             server: "search".into(),
             in_flight: 71,
             cap: 100,
-            held_back: 0,
             max_calls: 100,
             waiting: 37,
             max_size: 1_000,

@@ -23,6 +23,8 @@ pub(crate) struct TableState {
     pub(crate) folded: bool,
     /// While the first row is selected, whatever becomes the first row is.
     pub(crate) follows: bool,
+    /// The operator has moved in it; until then the first row is selected, whichever that is.
+    moved: bool,
     /// Lines of rows that were seen last, for moving by pages.
     pub(crate) page: usize,
 }
@@ -40,7 +42,8 @@ impl TableState {
 
     /// Finds the selected row again among those that are shown; where it is gone, what has its place is selected.
     pub(crate) fn settle(&mut self, rows: &[&Row]) {
-        if self.follows && self.place == 0 {
+        if !self.moved || (self.follows && self.place == 0) {
+            self.place = 0;
             self.selected = None;
         }
         let found = self.selected.as_ref().and_then(|object| rows.iter().position(|row| row.object == *object));
@@ -69,6 +72,7 @@ impl TableState {
 
     /// Selects a line.
     pub(crate) fn go(&mut self, rows: &[&Row], place: usize) {
+        self.moved = true;
         self.place = place.min(rows.len().saturating_sub(1));
         self.selected = rows.get(self.place).map(|row| row.object.clone());
     }
@@ -129,6 +133,7 @@ mod tests {
         let mut state = TableState::sorted(1, true);
         let before = listing(&[("a", 3), ("b", 2), ("c", 1)]);
         state.settle(&before.shown(&state));
+        assert_eq!(state.selected, Some(Object::Server("a".into())));
         state.step(&before.shown(&state), 1);
         assert_eq!(state.selected, Some(Object::Server("b".into())));
         let after = listing(&[("a", 3), ("b", 9), ("c", 1)]);
