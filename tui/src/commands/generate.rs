@@ -1,5 +1,7 @@
 //! What is made from the table of commands: completions and man pages.
 
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -7,6 +9,7 @@ use clap_complete::Shell;
 use toolgate_admin_api::Exit;
 
 use crate::args::Arguments;
+use crate::console;
 use crate::failure::Failure;
 use crate::output;
 
@@ -62,6 +65,12 @@ complete -F _toolgate_live -o nosort -o bashdefault -o default toolgate
 /// Writes `toolgate.1` and a page per command into a folder, which must exist.
 pub(super) fn man_pages(folder: &Path) -> Result<Exit, Failure> {
     clap_mangen::generate_to(Arguments::command(), folder)
+        .and_then(|()| keys(&folder.join("toolgate-top.1")))
         .map_err(|error| Failure::local(format!("{} cannot be written", folder.display()), error))?;
     Ok(Exit::Done)
+}
+
+/// Adds the console's keys to its page.
+fn keys(page: &Path) -> io::Result<()> {
+    OpenOptions::new().append(true).open(page)?.write_all(console::keys_manual().as_bytes())
 }

@@ -80,7 +80,7 @@ impl Details {
         let mut laid = Vec::new();
         for line in &self.lines {
             match line {
-                Line::Pair(name, pieces) if wrap && pieces.len() == 1 => {
+                Line::Pair(name, pieces) if wrap && pieces.len() == 1 && width(&pieces[0].0) + LABEL + 1 > cells => {
                     let room = cells.saturating_sub(LABEL + 1);
                     for (index, text) in wrapped(&pieces[0].0, room).into_iter().enumerate() {
                         let name = if index == 0 { name } else { "" };
@@ -88,7 +88,7 @@ impl Details {
                     }
                 }
                 Line::Pair(name, pieces) => laid.push(Laid::Pair(name, pieces.clone())),
-                Line::Text(text, role) if wrap => {
+                Line::Text(text, role) if wrap && width(text) > cells => {
                     laid.extend(wrapped(text, cells).into_iter().map(|text| Laid::Text(text, *role)));
                 }
                 Line::Text(text, role) => laid.push(Laid::Text(text.clone(), *role)),

@@ -42,10 +42,21 @@ impl Filter {
         self.terms.iter().find(wanted).map(|term| term.value.as_str())
     }
 
-    /// The same as plain words, which the daemon looks for in what a row says.
-    pub(crate) fn words(&self) -> String {
-        let word = |term: &Term| format!("{}{}", if term.negative { "!" } else { "" }, term.value.replace('*', " "));
-        self.terms.iter().map(word).collect::<Vec<_>>().join(" ")
+    /// The same as plain words for the daemon, which looks for them in what a row says; terms for other fields than
+    /// these are left to [`Filter::matches`].
+    pub(crate) fn words(&self, fields: &[&str]) -> String {
+        let mut words = Vec::new();
+        for term in &self.terms {
+            let said = term.field.as_deref().is_none_or(|field| fields.contains(&field));
+            let pieces = term.value.split(['*', '/']).filter(|piece| !piece.is_empty());
+            match (term.negative, said) {
+                (_, false) => {}
+                (true, true) if term.field.is_none() => words.push(format!("!{}", term.value)),
+                (true, true) => {}
+                (false, true) => words.extend(pieces.map(str::to_owned)),
+            }
+        }
+        words.join(" ")
     }
 
     /// Whether a row is shown.
@@ -122,6 +133,13 @@ mod tests {
         assert!(matches("server=weather") && !matches("server=wea") && matches("server=wea*"));
         assert!(matches("client=key:ci-runner") && matches("client=ci-runner") && matches("client=*run*"));
         assert!(matches("!server=files") && !matches("!server=weather"));
+    }
+
+    #[test]
+    fn the_daemon_gets_the_words_that_it_can_look_for() {
+        let words = |text: &str| Filter::parse(text).words(&["client", "tool"]);
+        assert_eq!(words("client=key:ci tool=pay/charge late"), "key:ci pay charge late");
+        assert_eq!(words("!late !client=ci state=open"), "!late");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A gate with something going on in it, as lines of a watch: six servers, forty tools, twelve clients, alerts, an open
 //! breaker, a certificate that was refused, a client that loops. The same numbers come out of every run.
 
-use toolgate_admin_api::watch::History;
 use toolgate_admin_api::*;
 
 use super::units::to_float;
@@ -125,7 +124,6 @@ fn servers(second: u64) -> Vec<ServerRow> {
         .map(|(seed, (name, state, transport, rate, errors, base))| {
             let mut row = ServerRow {
                 status: ServerStatus {
-                    connections: None,
                     name: name.into(),
                     state,
                     reason: None,
@@ -138,9 +136,18 @@ fn servers(second: u64) -> Vec<ServerRow> {
                         0
                     },
                     waiting: 0,
-                    sessions: (transport == Transport::Stdio || seed < 3).then_some(seed * 13 % 40),
+                    sessions: (transport == Transport::Stdio || seed < 3).then_some(if rate > 0.0 {
+                        seed * 13 % 40
+                    } else {
+                        0
+                    }),
                     endpoints: Vec::new(),
                     instances: None,
+                    connections: (transport == Transport::Http).then_some(PoolStatus {
+                        open: seed * 4,
+                        max: 100,
+                        waiting: 0,
+                    }),
                 },
                 traffic: traffic(rate, errors, base, second, seed),
                 max_calls: Some(100),
@@ -209,13 +216,13 @@ fn dress(row: &mut ServerRow, second: u64) {
 
 fn endpoint(url: &str, in_flight: u64, sessions: u64) -> EndpointStatus {
     EndpointStatus {
-        connections: Some(4),
         url: Some(url.into()),
         mode: EndpointMode::Ready,
         trouble: None,
         weight: 1,
         in_flight: Some(in_flight),
         sessions: Some(sessions),
+        connections: Some(in_flight + 2),
         breaker: Some(BreakerStatus { state: BreakerState::Closed, retry_in_ms: None, cause: None, opened: 0 }),
         last_check: Some(CheckStatus { age_ms: 3_000, took_ms: 4, problem: None }),
     }
@@ -737,9 +744,10 @@ fn recording_is_written() {
     for line in lines(120) {
         serde_json::to_writer(&mut file, &line).expect("written");
         writeln!(file).expect("written");
-        if matches!(line, WatchLine::Topic { topic: Topic::Config(_), .. })
-            && let Some(line) = told.next()
+        if let WatchLine::Topic { topic: Topic::Config(_), at_ms } = line
+            && let Some(TailLine::Request(request)) = told.next()
         {
+            let line = TailLine::Request(RequestLine { at_ms, ..request });
             serde_json::to_writer(&mut file, &line).expect("written");
             writeln!(file).expect("written");
         }

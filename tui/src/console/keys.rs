@@ -3,12 +3,14 @@
 //! Dispatch, the help overlay and the man page are all made from [`BINDINGS`]; nothing else looks at a key, except text
 //! fields, which take every key that writes.
 
+mod manual;
 mod table;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::actions::Verb;
 use super::screens::Screen;
+pub(crate) use manual::manual;
 pub(crate) use table::BINDINGS;
 
 /// What has the keys.

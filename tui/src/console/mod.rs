@@ -34,6 +34,7 @@ use toolgate_admin_api::Exit;
 use crate::args::{Look, Replay, Top};
 use crate::commands::{Context, block_on};
 use crate::failure::Failure;
+pub(crate) use keys::manual as keys_manual;
 use state::State;
 use theme::{Ability, Theme};
 pub(crate) use theme::{Level, Name as ThemeName};

@@ -75,6 +75,7 @@ pub(super) fn print(file: &Path, json: bool) -> Result<Exit, Failure> {
             _ => {}
         }
     }
+    data.catch_up();
     Ok(once::show(&data, json))
 }
 

@@ -173,7 +173,7 @@ impl Console {
             }
             Event::Signal(SIGCONT) => {
                 *due = Due::Key;
-                self.terminal.reenter().map(|()| Next::On)
+                self.terminal.reenter(state.mouse).map(|()| Next::On)
             }
             Event::Signal(_) | Event::Broken => Ok(Next::End),
         }
@@ -204,10 +204,7 @@ impl Console {
     fn suspend(&mut self, state: &State) -> io::Result<Next> {
         terminal::restore();
         emulate_default_handler(SIGTSTP)?;
-        self.terminal.reenter()?;
-        if state.mouse {
-            Terminal::mouse(true)?;
-        }
+        self.terminal.reenter(state.mouse)?;
         Ok(Next::On)
     }
 }

@@ -12,8 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::backend::CrosstermBackend;
@@ -52,9 +52,16 @@ impl Terminal {
     }
 
     /// Takes the terminal again after somebody else had it.
-    pub(super) fn reenter(&mut self) -> io::Result<()> {
+    pub(super) fn reenter(&mut self, mouse: bool) -> io::Result<()> {
         take()?;
-        self.inner.clear()
+        if mouse {
+            Self::mouse(true)?;
+        }
+        // A new one knows nothing of what was drawn and draws everything; to clear the old one would ask the terminal
+        // for its cursor, which not every one answers.
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        self.inner = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        Ok(())
     }
 
     /// Has the terminal tell of the mouse, or keep it.
@@ -112,4 +119,43 @@ fn set_hook() {
             std::process::exit(101);
         }
     }));
+}
+
+#[cfg(test)]
+#[path = "../../tests/common/pty.rs"]
+mod pty;
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// In the program that the test below starts: takes the terminal and panics, on the main thread or on another.
+    #[test]
+    fn panics_on_a_terminal() {
+        let Some(thread) = std::env::var_os("TOOLGATE_TEST_PANIC") else { return };
+        let _terminal = Terminal::enter().expect("taken");
+        if thread == "other" {
+            let _ = std::thread::spawn(|| panic!("on purpose")).join();
+        }
+        panic!("on purpose");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_and_can_be_read() {
+        for thread in ["main", "other"] {
+            let pty = pty::Pty::new();
+            let program = std::env::current_exe().expect("this program");
+            let mut child = pty.spawn(
+                Command::new(program)
+                    .args(["--exact", "console::terminal::tests::panics_on_a_terminal", "--nocapture"])
+                    .env("TOOLGATE_TEST_PANIC", thread),
+            );
+            assert_eq!(pty::ended(&mut child).code(), Some(101));
+            pty.assert_restored();
+            let written = pty.written();
+            assert!(written.rfind("on purpose") > written.rfind("\u{1b}[?1049l"), "{written:?}");
+        }
+    }
 }

@@ -47,7 +47,7 @@ fn one_who_leaves_frees_the_place_and_not_the_permit() {
 #[test]
 fn whoever_is_taken_out_holds_nobody_up() {
     let (permits, mut line) = (Permits::new(1), Line::default());
-    assert!(permits.try_acquire());
+    assert!(permits.try_acquire(ANYBODY));
     for (waiter, client) in [(1, 7), (2, 8), (3, 7)] {
         let flow = Flow { client, ..ANYBODY };
         assert!(matches!(permits.enter(&mut line, flow, 9, || waiter), Entry::Waiting { .. }));

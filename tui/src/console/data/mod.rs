@@ -34,6 +34,8 @@ pub(crate) struct Data {
     pub(crate) config: Option<Box<ConfigView>>,
     /// Calls that ended, the newest first.
     pub(crate) requests: VecDeque<RequestLine>,
+    /// Calls that ended while somebody looks at older ones, the newest first.
+    pub(crate) newer: VecDeque<RequestLine>,
     /// Calls that ended and were not told, since there were too many.
     pub(crate) untold: u64,
     /// Lines of the watch that were left out, since this reader was too slow.
@@ -70,15 +72,20 @@ impl Data {
     pub(crate) fn tail(&mut self, line: TailLine) {
         match line {
             TailLine::Request(request) => {
-                if self.requests.front().is_some_and(|newest| newest.id == request.id) {
-                    return;
-                }
-                self.requests.push_front(request);
-                self.requests.truncate(REQUESTS);
+                self.newer.push_front(request);
+                self.newer.truncate(REQUESTS);
             }
             TailLine::Lagged { count } => self.untold += count,
             TailLine::Heartbeat { .. } | TailLine::Unknown => {}
         }
+    }
+
+    /// Shows the calls that have ended in the meantime.
+    pub(crate) fn catch_up(&mut self) {
+        while let Some(request) = self.newer.pop_back() {
+            self.requests.push_front(request);
+        }
+        self.requests.truncate(REQUESTS);
     }
 
     /// Keeps the details of a server.
@@ -150,6 +157,7 @@ mod tests {
         data.watch(hello("a"), 1);
         data.watch(WatchLine::Topic { at_ms: 1, topic: Topic::Sessions(Sessions::default()) }, 1);
         data.tail(TailLine::Request(RequestLine { id: "one".into(), ..RequestLine::default() }));
+        data.catch_up();
         data.watch(hello("a"), 2);
         assert!(data.sessions.is_some());
         data.watch(hello("b"), 3);
@@ -161,7 +169,9 @@ mod tests {
         let mut data = Data::default();
         for number in 0..=REQUESTS {
             data.tail(TailLine::Request(RequestLine { id: number.to_string(), ..RequestLine::default() }));
+            data.catch_up();
         }
+        data.tail(TailLine::Request(RequestLine::default()));
         assert_eq!(data.requests.len(), REQUESTS);
         assert_eq!(data.requests[0].id, REQUESTS.to_string());
     }

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use toolgate_admin_api::watch::History;
-use toolgate_admin_api::{Overview, Series, ServerRow, Traffic};
+use toolgate_admin_api::{History, Overview, Series, ServerRow, Traffic};
 
 use super::super::units::to_float;
 
@@ -92,6 +91,14 @@ impl Past {
     /// The value of a series at a moment, where one is known.
     pub(crate) fn at(&self, name: &str, at_ms: u64) -> Option<f64> {
         self.span(name, at_ms.saturating_sub(15_000), at_ms.saturating_add(1), 1).pop().flatten()
+    }
+
+    /// The middle of what the daemon remembers of a series: what is normal for it.
+    pub(crate) fn usual(&self, name: &str) -> Option<f64> {
+        let mut points: Vec<f64> = self.remembered.get(name)?.points.iter().copied().flatten().collect();
+        points.retain(|point| *point > 0.0);
+        points.sort_by(f64::total_cmp);
+        points.get(points.len() / 2).copied()
     }
 
     /// A series in so many columns of equal time up to `to_ms`: the mean of what was heard in each, else what the daemon

@@ -74,7 +74,8 @@ fn identity(state: &State) -> Vec<String> {
         }
     }
     if let Some(hello) = data.hello.as_ref().filter(|hello| !hello.instance.is_empty()) {
-        words.push(format!("instance {}", hello.instance));
+        let short: String = hello.instance.chars().take(8).collect();
+        words.push(format!("instance {short}"));
     }
     words
 }
@@ -167,6 +168,10 @@ pub(super) fn title(canvas: &mut Canvas<'_>, area: Rect, state: &State, listing:
         _ if shown == all => format!("{all}"),
         _ => format!("{shown} of {all}"),
     };
+    let newer = state.data.newer.len();
+    if state.screen == Screen::Requests && newer > 0 {
+        note = format!("{newer} newer, g shows them, {note}");
+    }
     if !table.marked.is_empty() {
         note = format!("{} marked, {note}", table.marked.len());
     }

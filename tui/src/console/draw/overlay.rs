@@ -96,7 +96,7 @@ fn label(choice: &Choice, menu: &Menu) -> String {
             format!("{title}{object}")
         }
         Choice::Go(title, screen, filter) => {
-            format!("Go to {} of it ({} {filter})", title.to_lowercase(), screen.title().to_lowercase())
+            format!("Go to {}: {} {filter}", title.to_lowercase(), screen.title().to_lowercase())
         }
         Choice::Inspect => "Inspect".to_owned(),
     }

@@ -10,22 +10,22 @@ use super::super::theme::Role;
 use super::super::units::{bytes, count, date, since, span_ms, to_float, until};
 use super::{Screen, View, words};
 
-const COLUMNS: &[Column] = &[
-    Column::wide("CLIENT", 16, 0),
-    Column::wide("OWNER", 12, 1),
+pub(super) const COLUMNS: &[Column] = &[
+    Column::wide("CLIENT", 16, 0).by("id"),
+    Column::wide("OWNER", 12, 1).by("owner"),
     Column::text("TIER", 8, 5),
     Column::text("STATE", 9, 1),
-    Column::number("CALL/S", 6, 0),
+    Column::number("CALL/S", 6, 0).by("rate"),
     Column::number("ERR/S", 6, 1),
     Column::number("REF/S", 6, 0),
-    Column::number("IN FL", 5, 2),
-    Column::number("WAITS", 5, 2),
-    Column::number("SESS", 5, 3),
-    Column::number("P99", 8, 6),
-    Column::number("CALLS", 6, 4),
+    Column::number("IN FL", 5, 2).by("in_flight"),
+    Column::number("WAITS", 5, 2).by("waiting"),
+    Column::number("SESS", 5, 3).by("sessions"),
+    Column::number("P99", 8, 6).by("p99"),
+    Column::number("CALLS", 6, 4).by("calls"),
     Column::number("OUT", 7, 8),
-    Column::number("SEEN", 5, 5),
-    Column::number("EXPIRES", 7, 7),
+    Column::number("SEEN", 5, 5).by("seen"),
+    Column::number("EXPIRES", 7, 7).by("expires"),
     Column::wide("CALLS MOST", 18, 2),
     Column::number("A MIN", 6, 3),
 ];

@@ -158,7 +158,19 @@ impl Screen {
             Self::Sessions => TableState::sorted(5, false),
             Self::Tools => TableState::sorted(2, true),
             Self::Clients => TableState::sorted(4, true),
+            Self::Requests => TableState::following(),
             _ => TableState::default(),
+        }
+    }
+
+    /// The columns of a table that the daemon may cut.
+    pub(crate) fn columns(self) -> &'static [super::table::Column] {
+        match self {
+            Self::Sessions => sessions::COLUMNS,
+            Self::Tools => tools::COLUMNS,
+            Self::Clients => clients::COLUMNS,
+            Self::Requests => requests::COLUMNS,
+            _ => &[],
         }
     }
 
@@ -273,7 +285,7 @@ fn traffic(details: &mut Details, traffic: &Traffic) {
 }
 
 /// Other screens that have to do with a thing: what leads there, the screen and its filter.
-pub(crate) fn relations(object: &Object) -> Vec<(&'static str, Screen, String)> {
+pub(crate) fn relations(object: &Object, data: &Data) -> Vec<(&'static str, Screen, String)> {
     let of = |screen: Screen, title: &'static str, filter: String| (title, screen, filter);
     match object {
         Object::Server(name) | Object::Endpoint(name, _) | Object::Instance(name, _) => vec![
@@ -296,6 +308,7 @@ pub(crate) fn relations(object: &Object) -> Vec<(&'static str, Screen, String)> 
             of(Screen::Requests, "Calls", format!("client={id}")),
             of(Screen::Limits, "Limits that refused it", format!("client={id}")),
         ],
+        Object::Call(id) => requests::relations(id, data),
         Object::Limit(_) => vec![of(Screen::Config, "Configuration", "limit".to_owned())],
         _ => Vec::new(),
     }

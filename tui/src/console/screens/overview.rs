@@ -62,9 +62,11 @@ pub(crate) fn paint(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>, state:
     let worst = worst.min(rest.height.saturating_sub(alerts));
     let (middle, rest) = split_top(rest, rest.height.saturating_sub(alerts + worst));
     let (alert_area, worst_area) = split_top(rest, alerts);
+    let (middle, strips) = if middle.height > MAP + 3 { split_top(middle, MAP) } else { (middle, Rect::default()) };
     let (left, right) = halves(middle, wide);
-    latency(canvas, left, overview);
-    saturation(canvas, right, overview);
+    latency(canvas, left, overview, view.at_ms.is_some());
+    saturation(canvas, right, overview, view.at_ms.is_some());
+    server_strips(canvas, strips, view);
     alert_list(canvas, alert_area, overview, view, selected);
     let (left, right) = halves(worst_area, wide);
     worst_servers(canvas, left, &overview.worst_servers, selected);
@@ -160,20 +162,20 @@ fn waiting(overview: &Overview) -> f64 {
     to_float(queues.map(|item| item.used).sum())
 }
 
-fn latency(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview) {
+fn latency(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview, rewound: bool) {
     let span = match (overview.heat.first(), overview.heat.last()) {
         (Some(first), Some(last)) if last.at_ms > first.at_ms => {
             format!("last {}", long((last.at_ms - first.at_ms) / 1000))
         }
         _ => String::new(),
     };
-    canvas.rule(area, 0, "Latency", &span);
+    canvas.rule(area, 0, if rewound { "Latency now" } else { "Latency" }, &span);
     let (_, map) = split_top(area, 1);
     heat(canvas, map, &overview.heat);
 }
 
-fn saturation(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview) {
-    canvas.rule(area, 0, "Saturation", &load(overview));
+fn saturation(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview, rewound: bool) {
+    canvas.rule(area, 0, if rewound { "Saturation now" } else { "Saturation" }, &load(overview));
     let (_, body) = split_top(area, 1);
     let name_width = (area.width / 3).clamp(8, 22);
     const NUMBERS: u16 = 16;
@@ -194,6 +196,35 @@ fn saturation(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview) {
             _ => format!("{}/{}", count(item.used), count(item.max)),
         };
         canvas.right(body, y, &format!("{amount} {:>4}", percent(share)), role);
+    }
+}
+
+/// A line per server with its calls over time, where there is room for more than the worst of them.
+fn server_strips(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>) {
+    const NAME: u16 = 24;
+    const NUMBERS: u16 = 26;
+    canvas.rule(area, 0, "Calls by server", "call/s   err/s      p99");
+    let (_, body) = split_top(area, 1);
+    for (y, row) in (0..body.height).zip(view.data.servers.as_deref().unwrap_or_default()) {
+        let name = &row.status.name;
+        let (word, role) = words::server(row.status.state);
+        let line = Rect { y: body.y + y, height: 1, ..body };
+        let more = canvas.theme.glyphs.more;
+        canvas.text(line, 1, 0, &cut(name, NAME - 12, more), Role::Text);
+        canvas.text(line, NAME - 10, 0, word, role);
+        let (_, graph) = split_left(line, NAME + 1);
+        let graph = Rect { width: graph.width.saturating_sub(NUMBERS), ..graph };
+        let values = view.series(&format!("calls:{name}"), graph.width);
+        spark(canvas, graph, &values, Role::Graph, view.cursor(graph.width));
+        let of = |series: &str, now: f64| view.value(&format!("{series}:{name}"), now);
+        let p99 = of("p99", to_float(row.traffic.latency.p99_us));
+        let numbers = format!(
+            "{:>6}{:>8}{:>9}",
+            rate(of("calls", row.traffic.calls_per_second)),
+            rate(of("errors", row.traffic.errors_per_second)),
+            span_us(to_cells(p99, usize::MAX >> 1) as u64)
+        );
+        canvas.right(Rect { width: line.width.saturating_sub(1), ..line }, 0, &numbers, Role::Text);
     }
 }
 

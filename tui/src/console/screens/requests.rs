@@ -2,28 +2,29 @@
 
 use toolgate_admin_api::{CallRow, RequestLine};
 
+use super::super::data::Data;
 use super::super::details::Details;
 use super::super::object::Object;
 use super::super::table::{Cell, Column, Listing, Row};
 use super::super::theme::Role;
 use super::super::units::{bytes, clock, span_ms, span_us, to_float};
-use super::{View, words};
+use super::{Screen, View, words};
 
 pub(super) const VIEWS: &[&str] = &["all", "ended", "in flight"];
 
-const COLUMNS: &[Column] = &[
+pub(super) const COLUMNS: &[Column] = &[
     Column::text("TIME", 8, 1),
     Column::text("OUTCOME", 8, 0),
-    Column::number("TOTAL", 8, 0),
-    Column::wide("CLIENT", 14, 1),
-    Column::text("SERVER", 10, 2),
+    Column::number("TOTAL", 8, 0).by("age"),
+    Column::wide("CLIENT", 14, 1).by("client"),
+    Column::text("SERVER", 10, 2).by("server"),
     Column::wide("CALL", 22, 0),
     Column::number("QUEUE", 8, 3),
     Column::number("CONNECT", 8, 6),
     Column::number("FIRST", 8, 3),
     Column::number("STREAM", 8, 5),
     Column::number("OUT", 7, 7),
-    Column::text("SESSION", 16, 8),
+    Column::text("SESSION", 16, 8).by("session"),
     Column::text("ID", 20, 9),
     Column::wide("CAUSE", 16, 4),
 ];
@@ -173,4 +174,25 @@ fn life(details: &mut Details, line: &RequestLine) {
     }
     details.phases([line.queue_us, line.connect_us, line.first_byte_us, line.stream_us]);
     details.text(format!("`toolgate why {}` tells the same on the command line.", line.id), Role::Dim);
+}
+
+/// Whose call it is, and what else belongs to it.
+pub(super) fn relations(id: &str, data: &Data) -> Vec<(&'static str, Screen, String)> {
+    let ended = data.requests.iter().find(|line| line.id == id);
+    let ended = ended.map(|line| [&line.client, &line.session, &line.server]);
+    let going = data.calls.iter().flat_map(|calls| &calls.calls).find(|call| call.id == id);
+    let going = going.map(|call| [&call.client, &call.session, &call.server]);
+    let Some([client, session, server]) = ended.or(going) else { return Vec::new() };
+    let mut relations = Vec::new();
+    if !session.is_empty() {
+        relations.push(("Calls of its session", Screen::Requests, format!("session={session}")));
+        relations.push(("Session", Screen::Sessions, format!("session={session}")));
+    }
+    if !client.is_empty() {
+        relations.push(("Client", Screen::Clients, format!("client={client}")));
+    }
+    if !server.is_empty() {
+        relations.push(("Server", Screen::Servers, format!("server={server}")));
+    }
+    relations
 }

@@ -15,18 +15,18 @@ use super::{View, words};
 const COLUMNS: &[Column] = &[
     Column::wide("SERVER", 18, 0),
     Column::text("STATE", 11, 0),
-    Column::text("KIND", 5, 6),
+    Column::text("KIND", 5, 9),
     Column::number("IN FL", 7, 1),
     Column::number("QUEUE", 9, 2),
     Column::number("CALL/S", 6, 0),
     Column::number("ERR/S", 6, 1),
     Column::number("REF/S", 6, 7),
-    Column::number("P50", 8, 5),
+    Column::number("P50", 8, 8),
     Column::number("P99", 8, 0),
     Column::text("BREAKER", 12, 3),
-    Column::number("SESS", 5, 4),
-    Column::number("INST", 7, 8),
-    Column::number("MEMORY", 7, 9),
+    Column::number("SESS", 5, 6),
+    Column::number("INST", 7, 5),
+    Column::number("MEMORY", 7, 4),
     Column::number("CHECK", 6, 10),
     Column::wide("REASON", 12, 11),
 ];
@@ -236,6 +236,11 @@ pub(super) fn details(name: &str, view: &View<'_>) -> Details {
             if status.critical { ", readiness requires it" } else { "" }
         ),
     );
+    if let Some(pool) = status.connections {
+        let waits =
+            if pool.waiting > 0 { format!(", {} calls wait for one", count(pool.waiting)) } else { String::new() };
+        details.value("connections", format!("{} of {}{waits}", count(pool.open), count(pool.max)));
+    }
     queue(&mut details, row, view);
     for endpoint in &status.endpoints {
         endpoint_lines(&mut details, endpoint);
@@ -245,6 +250,9 @@ pub(super) fn details(name: &str, view: &View<'_>) -> Details {
         instance_lines(&mut details, counted, told);
     }
     super::traffic(&mut details, &row.traffic);
+    if let Some(p99) = view.data.past.usual(&format!("p99:{name}")) {
+        details.value("usually", format!("p99 {}, the middle of the time that graphs show", span_us(whole(p99))));
+    }
     if let Some(cache) = &row.cache {
         details.heading("Cache");
         details.value(

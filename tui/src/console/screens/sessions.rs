@@ -9,21 +9,21 @@ use super::super::theme::Role;
 use super::super::units::{bytes, clock, count, long, short, span_us, to_float};
 use super::{View, words};
 
-const COLUMNS: &[Column] = &[
+pub(super) const COLUMNS: &[Column] = &[
     Column::text("SESSION", 16, 0),
-    Column::wide("CLIENT", 16, 0),
+    Column::wide("CLIENT", 16, 0).by("client"),
     Column::wide("SERVERS", 14, 2),
-    Column::text("PROTOCOL", 10, 7),
-    Column::number("AGE", 5, 3),
-    Column::number("IDLE", 5, 0),
-    Column::number("IN FL", 5, 1),
-    Column::number("STREAMS", 7, 6),
-    Column::number("CALLS", 6, 2),
-    Column::number("ERRORS", 6, 3),
+    Column::text("PROTOCOL", 10, 7).by("protocol"),
+    Column::number("AGE", 5, 3).by("age"),
+    Column::number("IDLE", 5, 0).by("idle"),
+    Column::number("IN FL", 5, 1).by("in_flight"),
+    Column::number("STREAMS", 7, 6).by("streams"),
+    Column::number("CALLS", 6, 2).by("calls"),
+    Column::number("ERRORS", 6, 3).by("errors"),
     Column::number("IN", 7, 8),
-    Column::number("OUT", 7, 8),
+    Column::number("OUT", 7, 8).by("bytes"),
     Column::wide("LAST", 18, 4),
-    Column::wide("AGENT", 14, 9),
+    Column::wide("AGENT", 14, 9).by("agent"),
 ];
 
 /// Sessions as the daemon sorted them.

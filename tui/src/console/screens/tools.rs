@@ -10,20 +10,20 @@ use super::super::theme::Role;
 use super::super::units::{bytes, count, date, rate, since, to_float, until};
 use super::{View, words};
 
-const COLUMNS: &[Column] = &[
-    Column::wide("TOOL", 22, 0),
-    Column::text("SERVER", 12, 1),
-    Column::number("CALL/S", 6, 0),
+pub(super) const COLUMNS: &[Column] = &[
+    Column::wide("TOOL", 22, 0).by("tool"),
+    Column::text("SERVER", 12, 1).by("server"),
+    Column::number("CALL/S", 6, 0).by("rate"),
     Column::number("ERR/S", 6, 1),
     Column::number("REF/S", 6, 3),
-    Column::number("P50", 8, 5),
-    Column::number("P99", 8, 0),
-    Column::number("CALLS", 6, 4),
-    Column::number("ERRORS", 6, 4),
-    Column::number("DENIED", 6, 6),
-    Column::number("IN FL", 5, 7),
-    Column::number("LARGEST", 8, 8),
-    Column::number("CHANGED", 7, 6),
+    Column::number("P50", 8, 5).by("p50"),
+    Column::number("P99", 8, 0).by("p99"),
+    Column::number("CALLS", 6, 4).by("calls"),
+    Column::number("ERRORS", 6, 4).by("errors"),
+    Column::number("DENIED", 6, 6).by("refused"),
+    Column::number("IN FL", 5, 7).by("in_flight"),
+    Column::number("LARGEST", 8, 8).by("largest"),
+    Column::number("CHANGED", 7, 6).by("changed"),
     Column::text("STATE", 9, 1),
     Column::wide("MOST BY", 14, 9),
 ];

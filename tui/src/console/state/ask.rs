@@ -10,6 +10,12 @@ use super::{Effect, Link, Overlay, Privilege, Read, State, Subscription, Trouble
 /// Rows of a long table.
 const ROWS: &str = "200";
 
+/// Fields that the daemon finds in what a row of these says.
+const SESSION_FIELDS: &[&str] = &["session", "client", "server", "agent", "view", "protocol"];
+const TOOL_FIELDS: &[&str] = &["server", "tool", "client"];
+const CLIENT_FIELDS: &[&str] = &["client", "owner", "tier"];
+const CALL_FIELDS: &[&str] = &["client", "session", "server", "tool", "name", "method", "stage"];
+
 /// Servers whose past is asked for.
 const SERVERS: usize = 64;
 
@@ -20,7 +26,9 @@ impl State {
     /// Subscribes to what is in sight and asks for what is due.
     pub(super) fn ask(&mut self, effects: &mut Vec<Effect>) {
         let wanted = self.wanted();
-        if wanted != self.subscription {
+        // What is half written is not asked for: each letter would begin the watch anew.
+        let writing = matches!(self.overlays.last(), Some(Overlay::Filter(..)));
+        if wanted != self.subscription && !writing {
             self.subscription = wanted.clone();
             effects.push(Effect::Subscribe(wanted));
         }
@@ -43,29 +51,44 @@ impl State {
     fn wanted(&self) -> Subscription {
         let mut topics = vec!["overview"];
         topics.extend(self.screen.topics());
-        let mut parameters = Vec::new();
-        if let Some(topic) = self.screen.long_topic() {
-            parameters.push((format!("{topic}.limit"), ROWS.to_owned()));
-            let filter = self.table().filter.words();
-            let cut = match topic {
-                "sessions" => self.data.sessions.as_ref().map(|all| (all.total, all.sessions.len())),
-                "tools" => self.data.tools.as_ref().map(|all| (all.total, all.tools.len())),
-                "clients" => self.data.clients.as_ref().map(|all| (all.total, all.clients.len())),
-                _ => self.data.calls.as_ref().map(|all| (all.total, all.calls.len())),
-            };
-            let was = self.subscription.parameters.iter().any(|(name, _)| name.ends_with(".filter"));
-            let is_cut = cut.is_some_and(|(total, rows)| total > rows as u64);
-            if !filter.is_empty() && (is_cut || was) {
-                parameters.push((format!("{topic}.filter"), filter));
-            }
-        }
+        let parameters = self.screen.long_topic().map(|topic| self.table_wish(topic)).unwrap_or_default();
         Subscription {
             topics,
             interval_ms: self.interval_ms(),
             parameters,
-            tail: self.screen == Screen::Requests,
+            tail: (self.screen == Screen::Requests).then(|| self.table().filter.words(CALL_FIELDS)),
             refresh: self.refreshes,
         }
+    }
+
+    /// How a long table is wanted: what the daemon leaves out depends on its order and filter, so these are told once it
+    /// leaves something out.
+    fn table_wish(&self, topic: &'static str) -> Vec<(String, String)> {
+        let mut wish = vec![(format!("{topic}.limit"), ROWS.to_owned())];
+        let (counts, fields): (_, &[&str]) = match topic {
+            "sessions" => (self.data.sessions.as_ref().map(|all| (all.total, all.sessions.len())), SESSION_FIELDS),
+            "tools" => (self.data.tools.as_ref().map(|all| (all.total, all.tools.len())), TOOL_FIELDS),
+            "clients" => (self.data.clients.as_ref().map(|all| (all.total, all.clients.len())), CLIENT_FIELDS),
+            _ => (self.data.calls.as_ref().map(|all| (all.total, all.calls.len())), CALL_FIELDS),
+        };
+        let told = |name: &str| self.subscription.parameters.iter().any(|(known, _)| known.ends_with(name));
+        let cut = counts.is_some_and(|(total, rows)| total > rows as u64) || told(".filter") || told(".sort");
+        if !cut {
+            return wish;
+        }
+        let words = self.table().filter.words(fields);
+        if !words.is_empty() {
+            wish.push((format!("{topic}.filter"), words));
+        }
+        let sorted = self.table().sort.and_then(|(column, descending)| {
+            let wire = self.screen.columns().get(column)?.wire;
+            (!wire.is_empty()).then_some((wire, descending))
+        });
+        if let Some((wire, descending)) = sorted {
+            wish.push((format!("{topic}.sort"), wire.to_owned()));
+            wish.push((format!("{topic}.descending"), descending.to_string()));
+        }
+        wish
     }
 
     /// The daemon's memory of the span that graphs show.

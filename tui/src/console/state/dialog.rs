@@ -262,6 +262,8 @@ impl State {
             Err(trouble) => return self.trouble(trouble),
         };
         self.table_mut().marked.clear();
+        // What it did is to be seen at once, and not with the next line.
+        self.refreshes += 1;
         self.asked.clear();
         if plan.verb == Verb::ConfigCheck {
             self.data.checked = answers.first().and_then(|answer| serde_json::from_value(answer.clone()).ok());

@@ -39,7 +39,7 @@ impl Menu {
         }
         if let [object] = objects {
             choices.push(Choice::Inspect);
-            let relations = screens::relations(object).into_iter();
+            let relations = screens::relations(object, data).into_iter();
             choices.extend(relations.map(|(title, screen, filter)| Choice::Go(title, screen, filter)));
         }
         Self { objects: objects.to_vec(), choices, selected: 0, only_looks: !control }

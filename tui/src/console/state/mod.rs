@@ -122,8 +122,8 @@ pub(crate) struct Subscription {
     pub(crate) interval_ms: u64,
     /// Further parameters of the request, such as `sessions.filter`.
     pub(crate) parameters: Vec<(String, String)>,
-    /// Calls are wanted as they end.
-    pub(crate) tail: bool,
+    /// Calls are wanted as they end, those with these words.
+    pub(crate) tail: Option<String>,
     /// Grows when everything is to come anew.
     pub(crate) refresh: u64,
 }
@@ -256,6 +256,10 @@ impl State {
             Input::Answered(ticket, answer) => self.answered(ticket, answer),
             Input::Told(read, answer) => self.told(read, answer),
             Input::Tick => {}
+        }
+        // Whoever looks at older calls is not pushed away from them by newer ones.
+        if self.screen != Screen::Requests || self.table().at_top() {
+            self.data.catch_up();
         }
         if self.message.as_ref().is_some_and(|message| now_ms.saturating_sub(message.since_ms) > MESSAGE_MS) {
             self.message = None;

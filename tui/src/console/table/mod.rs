@@ -28,17 +28,24 @@ pub(crate) struct Column {
     pub(crate) rank: u8,
     /// It gets a share of the room that is left.
     pub(crate) grows: bool,
+    /// What the daemon sorts by for it; empty: nothing.
+    pub(crate) wire: &'static str,
 }
 
 impl Column {
     /// A column of text.
     pub(crate) const fn text(name: &'static str, width: u16, rank: u8) -> Self {
-        Self { name, width, right: false, rank, grows: false }
+        Self { name, width, right: false, rank, grows: false, wire: "" }
     }
 
     /// A column of numbers.
     pub(crate) const fn number(name: &'static str, width: u16, rank: u8) -> Self {
         Self { right: true, ..Self::text(name, width, rank) }
+    }
+
+    /// The daemon sorts by this where it has more rows than it tells.
+    pub(crate) const fn by(self, wire: &'static str) -> Self {
+        Self { wire, ..self }
     }
 
     /// A column of text that takes the room that is left.

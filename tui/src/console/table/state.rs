@@ -21,11 +21,20 @@ pub(crate) struct TableState {
     pub(crate) filter: Filter,
     /// Rows that belong to others are not shown.
     pub(crate) folded: bool,
+    /// While the first row is selected, whatever becomes the first row is.
+    pub(crate) follows: bool,
+    /// The operator has moved in it; until then the first row is selected, whichever that is.
+    moved: bool,
     /// Lines of rows that were seen last, for moving by pages.
     pub(crate) page: usize,
 }
 
 impl TableState {
+    /// A table whose first row is the newest.
+    pub(crate) fn following() -> Self {
+        Self { follows: true, ..Self::default() }
+    }
+
     /// A table in this order.
     pub(crate) fn sorted(column: usize, descending: bool) -> Self {
         Self { sort: Some((column, descending)), ..Self::default() }
@@ -33,12 +42,21 @@ impl TableState {
 
     /// Finds the selected row again among those that are shown; where it is gone, what has its place is selected.
     pub(crate) fn settle(&mut self, rows: &[&Row]) {
+        if !self.moved || (self.follows && self.place == 0) {
+            self.place = 0;
+            self.selected = None;
+        }
         let found = self.selected.as_ref().and_then(|object| rows.iter().position(|row| row.object == *object));
         self.place = found.unwrap_or_else(|| self.place.min(rows.len().saturating_sub(1)));
         if found.is_none() {
             self.selected = rows.get(self.place).map(|row| row.object.clone());
         }
         self.marked.retain(|object| rows.iter().any(|row| row.object == *object));
+    }
+
+    /// The first row is selected.
+    pub(crate) fn at_top(&self) -> bool {
+        self.place == 0
     }
 
     /// The line of the selected row, since the last [`TableState::settle`].
@@ -54,6 +72,7 @@ impl TableState {
 
     /// Selects a line.
     pub(crate) fn go(&mut self, rows: &[&Row], place: usize) {
+        self.moved = true;
         self.place = place.min(rows.len().saturating_sub(1));
         self.selected = rows.get(self.place).map(|row| row.object.clone());
     }
@@ -114,6 +133,7 @@ mod tests {
         let mut state = TableState::sorted(1, true);
         let before = listing(&[("a", 3), ("b", 2), ("c", 1)]);
         state.settle(&before.shown(&state));
+        assert_eq!(state.selected, Some(Object::Server("a".into())));
         state.step(&before.shown(&state), 1);
         assert_eq!(state.selected, Some(Object::Server("b".into())));
         let after = listing(&[("a", 3), ("b", 9), ("c", 1)]);

@@ -65,26 +65,25 @@ async fn follow(runtime_dir: &Path, subscription: &Subscription, outbox: &Outbox
 /// Follows the calls that end, while somebody looks at them.
 pub(super) async fn tail(runtime_dir: PathBuf, mut subscribed: watch::Receiver<Subscription>, outbox: Outbox) {
     loop {
-        let wanted = subscribed.borrow_and_update().tail;
-        if !wanted {
+        let Some(words) = subscribed.borrow_and_update().tail.clone() else {
             if subscribed.changed().await.is_err() {
                 return;
             }
             continue;
-        }
+        };
         let follow = async {
             let (client, _) = connect(&runtime_dir).await?;
-            let stream = client.follow("/v1/requests/tail").await?;
+            let stream = client.follow(&format!("/v1/requests/tail?filter={}", segment(&words))).await?;
             lines(stream, |line: TailLine| outbox.send(Event::Input(Input::Feed(Feed::Tail(line)))).is_ok()).await;
             Ok::<_, Failure>(())
         };
-        let unwanted = async {
+        let other = async {
             // The watch says why the daemon is lost; here it is only tried again.
-            subscribed.wait_for(|subscription| !subscription.tail).await.is_err()
+            subscribed.wait_for(|subscription| subscription.tail.as_ref() != Some(&words)).await.is_err()
         };
         tokio::select! {
             _ = follow => sleep(RETRY.1).await,
-            gone = unwanted => if gone { return },
+            gone = other => if gone { return },
         }
     }
 }
