@@ -17,7 +17,7 @@ use crate::servers::Server;
 const WORST: usize = 5;
 
 /// Things of the overview that have a bound.
-const SATURATION: usize = 12;
+const SATURATION: usize = 32;
 
 impl WatchOperations for Daemon {
     fn topic(&self, question: &Question) -> api::Topic {
@@ -50,7 +50,8 @@ impl Daemon {
         let policy = self.gate.policy.load_full();
         let mut servers = self.server_rows(&policy);
         let status = api::Status { servers: Vec::new(), ..self.status() };
-        let saturation = self.saturation(&status, &servers, &policy);
+        let process = self.gate.sample().process;
+        let saturation = saturation(&status, &process, &servers, &policy);
         servers.sort_by_key(|row| Reverse(need(row)));
         servers.truncate(WORST);
         api::Overview {
@@ -61,7 +62,7 @@ impl Daemon {
             worst_servers: servers,
             worst_tools: worst_tools(self.gate.ledger.tools()),
             alerts: self.gate.observed.alarms.firing(),
-            process: self.gate.sample().process,
+            process,
         }
     }
 
@@ -76,27 +77,34 @@ impl Daemon {
             })
             .collect()
     }
+}
 
-    fn saturation(&self, status: &api::Status, servers: &[api::ServerRow], policy: &Policy) -> Vec<api::Saturation> {
-        let bounds = &policy.settings.daemon;
-        let mut all = vec![
-            full("connections", status.connections, bounds.max_connections as u64),
-            full("sessions", self.gate.sessions.len() as u64, bounds.max_sessions as u64),
-        ];
-        for row in servers {
-            let name = &row.status.name;
-            let known =
-                [("calls", row.status.in_flight, row.max_calls), ("queue", row.status.waiting, Some(row.max_waiting))];
-            let known =
-                known.into_iter().filter_map(|(what, used, max)| Some((what, used, max.filter(|max| *max > 0)?)));
-            all.extend(known.map(|(what, used, max)| full(&format!("{what}:{name}"), used, max)));
-            let instances = row.status.instances.as_ref();
-            all.extend(instances.map(|instances| full(&format!("instances:{name}"), instances.running, instances.max)));
-        }
-        all.sort_by_key(|one| Reverse(one.used.saturating_mul(1_000_000) / one.max.max(1)));
-        all.truncate(SATURATION);
-        all
+/// What has a bound, the fullest first.
+fn saturation(
+    status: &api::Status,
+    process: &api::Process,
+    servers: &[api::ServerRow],
+    policy: &Policy,
+) -> Vec<api::Saturation> {
+    let bounds = &policy.settings.daemon;
+    let mut all = vec![
+        full("connections", status.connections, bounds.max_connections as u64),
+        full("sessions", status.sessions, bounds.max_sessions as u64),
+        full("memory", process.memory, process.memory_limit),
+        full("descriptors", process.descriptors, process.descriptors_limit),
+    ];
+    for row in servers {
+        let name = &row.status.name;
+        let known =
+            [("calls", row.status.in_flight, row.max_calls), ("queue", row.status.waiting, Some(row.max_waiting))];
+        let known = known.into_iter().filter_map(|(what, used, max)| Some((what, used, max.filter(|max| *max > 0)?)));
+        all.extend(known.map(|(what, used, max)| full(&format!("{what}:{name}"), used, max)));
+        let instances = row.status.instances.as_ref();
+        all.extend(instances.map(|instances| full(&format!("instances:{name}"), instances.running, instances.max)));
     }
+    all.sort_by_key(|one| Reverse(one.used.saturating_mul(1_000_000) / one.max.max(1)));
+    all.truncate(SATURATION);
+    all
 }
 
 /// A server with what it does.
