@@ -265,11 +265,11 @@ mod tests {
     fn without_a_wish_the_first_column_sorts_downwards() {
         let all = ["look up", "look", "pay", "Find"].map(str::to_owned).to_vec();
         let rates = [0.3, 9.0, 9.0, 0.1];
-        let rated = rows().into_iter().zip(rates).map(|(mut row, rate)| {
+        let busy = rows().into_iter().zip(rates).map(|(mut row, rate)| {
             row.traffic.calls_per_second = rate;
             row
         });
-        assert_eq!(selected("", rated.collect()).expect("rows"), (4, all));
+        assert_eq!(selected("", busy.collect()).expect("rows"), (4, all));
     }
 
     #[test]

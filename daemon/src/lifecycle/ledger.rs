@@ -62,7 +62,7 @@ impl LedgerOperations for Daemon {
     }
 
     fn sessions(&self, query: &TableQuery) -> Result<api::Sessions, api::ApiError> {
-        ledger::sessions(&self.gate, query)
+        ledger::picked_sessions(&self.gate, query)
     }
 
     fn session(&self, handle: &str) -> Result<api::SessionDetail, api::ApiError> {

@@ -19,11 +19,20 @@ struct Running {
     streams: u64,
 }
 
+/// All sessions, in no order.
+#[must_use]
+pub fn sessions(gate: &Gate) -> Vec<SessionRow> {
+    let running = running(gate);
+    let mut rows = Vec::with_capacity(gate.sessions.len());
+    gate.sessions.look(|session| rows.push(row(session, running.get(&session.handle))));
+    rows
+}
+
 /// Sessions as they are wanted. Rows are made only of those that are shown, unless a filter has to read all.
 ///
 /// # Errors
 /// Where there is no such column.
-pub fn sessions(gate: &Gate, query: &TableQuery) -> Result<Sessions, ApiError> {
+pub fn picked_sessions(gate: &Gate, query: &TableQuery) -> Result<Sessions, ApiError> {
     let running = running(gate);
     let mut all = Vec::with_capacity(gate.sessions.len());
     gate.sessions.look(|session| all.push(Arc::clone(session)));

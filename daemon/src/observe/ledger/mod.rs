@@ -9,7 +9,7 @@
 //! * [`Ledger::tools`], [`Ledger::clients`], [`Ledger::heat`]: rows of tables, in no order;
 //! * [`Ledger::calls`], [`Ledger::call`]: calls in flight, and those that ended last;
 //! * [`Ledger::subscribe`]: calls as they end, for the live tail;
-//! * [`sessions`], [`session`]: conversations, with what went on in them.
+//! * [`sessions`], [`picked_sessions`], [`session`]: conversations, with what went on in them.
 //!
 //! What counts: each JSON-RPC request, also one message of a batch, and each request that was refused before it was
 //! read. Notifications, answers of clients and streams of sessions do not; the tail and the log have them all the same.
@@ -37,7 +37,7 @@ mod totals;
 
 use std::sync::{Arc, Mutex};
 
-pub use conversations::{session, sessions};
+pub use conversations::{picked_sessions, session, sessions};
 pub use desk::{Desk, Facts};
 pub use live::{Place, Stage};
 pub use outcome::Outcome;
