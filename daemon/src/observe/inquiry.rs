@@ -90,12 +90,12 @@ fn empty(status: StatusCode) -> Response<Body> {
 /// The answer; none to a notification.
 fn reply(gate: &Gate, body: &[u8]) -> (StatusCode, Option<Value>) {
     let Ok(asked) = serde_json::from_slice::<Value>(body) else {
-        return (StatusCode::BAD_REQUEST, Some(error(Value::Null, PARSE_ERROR, "The body is no JSON.")));
+        return (StatusCode::BAD_REQUEST, Some(error(&Value::Null, PARSE_ERROR, "The body is no JSON.")));
     };
     let id = asked.get("id").filter(|id| id.is_string() || id.is_number()).cloned().unwrap_or_default();
     let Some(method) = asked.get("method").and_then(Value::as_str) else {
         let text = "Send an object with a `method`, such as {\"method\":\"get_health_status\"}.";
-        return (StatusCode::BAD_REQUEST, Some(error(id, INVALID_REQUEST, text)));
+        return (StatusCode::BAD_REQUEST, Some(error(&id, INVALID_REQUEST, text)));
     };
     if method.starts_with("notifications/") {
         return (StatusCode::ACCEPTED, None);
@@ -107,7 +107,7 @@ fn reply(gate: &Gate, body: &[u8]) -> (StatusCode, Option<Value>) {
     };
     let answer = match outcome {
         Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
-        Err((code, text)) => error(id, code, &text),
+        Err((code, text)) => error(&id, code, &text),
     };
     (StatusCode::OK, Some(answer))
 }
@@ -121,11 +121,12 @@ fn unknown() -> (i64, String) {
     (METHOD_NOT_FOUND, format!("There is no such method. Known are: {}.", known.join(", ")))
 }
 
-fn error(id: Value, code: i64, message: &str) -> Value {
+fn error(id: &Value, code: i64, message: &str) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
 }
 
 /// `params.detailed` adds pools, limits, the process, alerts and advice.
+#[expect(clippy::unnecessary_wraps, reason = "as all questions are answered")]
 fn health_status(gate: &Gate, params: &Value) -> Result<Value, String> {
     let mut body: Map<String, Value> = summary(gate, &look(gate), Audience::Internal);
     if params.get("detailed").and_then(Value::as_bool) == Some(true) {
@@ -136,6 +137,7 @@ fn health_status(gate: &Gate, params: &Value) -> Result<Value, String> {
 }
 
 /// `params.client` leaves out those of others.
+#[expect(clippy::unnecessary_wraps, reason = "as all questions are answered")]
 fn list_sessions(gate: &Gate, params: &Value) -> Result<Value, String> {
     let wanted = params.get("client").and_then(Value::as_str);
     let all = ledger::sessions(gate, &TableQuery::whole()).map_err(|error| error.message)?;

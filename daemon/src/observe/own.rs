@@ -40,7 +40,7 @@ impl Own {
         let gone: Vec<String> =
             self.running.iter().filter(|(name, running)| stale(name, running)).map(|(name, _)| name.clone()).collect();
         if !gone.is_empty() {
-            gone.iter().for_each(|name| drop(self.running.remove(name)));
+            self.running.retain(|name, _| !gone.contains(name));
             change(gate, |found| found.retain(|name, _| !gone.contains(name)));
         }
         for (name, check) in &settings.checks {
@@ -199,7 +199,7 @@ mod tests {
         let serving = tokio::spawn(async move {
             for status in ["200 OK", "503 Service Unavailable"] {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                stream.read(&mut [0; 1024]).await.unwrap();
+                assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
                 let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }

@@ -12,7 +12,8 @@ use crate::stage::Stage;
 
 /// A check that fails for as long as its file is not there.
 fn check(name: &str, file: &std::path::Path) -> String {
-    format!("[check.{name}]\nfile = {file:?}\ninterval = \"50ms\"\n")
+    let file = file.display();
+    format!("[check.{name}]\nfile = \"{file}\"\ninterval = \"50ms\"\n")
 }
 
 fn alerts(webhook: &Webhook) -> String {

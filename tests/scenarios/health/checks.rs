@@ -15,8 +15,9 @@ async fn a_port_a_url_and_a_file_are_looked_after() {
     std::fs::write(&beat, "").expect("a file");
     let checks = format!(
         "[check.db]\ntcp = \"127.0.0.1:{port}\"\ninterval = \"100ms\"\ncritical = true\n\
-         [check.beat]\nfile = {beat:?}\nmax_age = \"1h\"\ninterval = \"100ms\"\n\
-         [check.away]\nurl = \"http://127.0.0.1:1/up?token=secret\"\ninterval = \"100ms\"\ntimeout = \"500ms\"\n"
+         [check.beat]\nfile = \"{}\"\nmax_age = \"1h\"\ninterval = \"100ms\"\n\
+         [check.away]\nurl = \"http://127.0.0.1:1/up?token=secret\"\ninterval = \"100ms\"\ntimeout = \"500ms\"\n",
+        beat.display()
     );
     let mut stage = Stage::start(Setup::default().table(&checks)).await;
     stage.until("db", "healthy").await;

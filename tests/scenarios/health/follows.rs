@@ -154,16 +154,16 @@ impl Drop for Small {
 async fn a_disk_fills() {
     let setup = Setup::default().table("[health]\ncritical = [\"memory\", \"disk\"]\n");
     let stage = Stage::start(setup).await;
-    let state = stage.gate.folder().join("state");
-    let small = Small::over(&state);
+    let kept = stage.gate.folder().join("state");
+    let small = Small::over(&kept);
     let filled = Instant::now();
-    let _ = std::fs::write(state.join("filling"), vec![0; 2 << 20]);
+    let _ = std::fs::write(kept.join("filling"), vec![0; 2 << 20]);
     let health = stage.until("disk", "unhealthy").await;
     seen("a full disk", filled);
     assert!(health["checks"]["disk"]["message"].as_str().is_some_and(|said| said.ends_with("100 % full.")), "{health}");
     assert_eq!(stage.public("/ready").await.0, 503);
     stage.alert("disk_full").await;
-    std::fs::remove_file(state.join("filling")).expect("removed");
+    std::fs::remove_file(kept.join("filling")).expect("removed");
     stage.until("disk", "healthy").await;
     assert_eq!(stage.public("/ready").await.0, 200);
     drop(small);

@@ -1,5 +1,6 @@
 //! `toolgate certs`: certificates with their names, how long they hold, and why newer files are not served.
 
+use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use toolgate_admin_api::{Certificate, Certificates, Exit, Shown};
@@ -39,7 +40,8 @@ fn text(certificates: &[Certificate], now: u64) -> String {
     for certificate in certificates {
         if let Some(why) = &certificate.refused {
             let (listener, why) = (Shown(&certificate.listener), Shown(why));
-            text.push_str(&format!("\n{listener}: a newer certificate is not served: {why}\n"));
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "\n{listener}: a newer certificate is not served: {why}");
         }
     }
     text

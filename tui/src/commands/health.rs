@@ -29,7 +29,7 @@ fn text(health: &Health) -> String {
         text.push_str(&output::table(&alerts::rows(&fires)));
     }
     if let Some(advice) = &health.advice {
-        text.push_str(&format!("\n{}\n", self::advice(advice)));
+        text.extend(["\n", &self::advice(advice), "\n"]);
     }
     text
 }

@@ -146,7 +146,7 @@ impl Certificates {
             let read = stamps(files);
             match read_pair(files) {
                 Ok(pair) => {
-                    slots.push(Slot { files: files.clone(), pair: Arc::new(pair), read, moving: None, refused: None })
+                    slots.push(Slot { files: files.clone(), pair: Arc::new(pair), read, moving: None, refused: None });
                 }
                 Err(error) => errors.push(error),
             }

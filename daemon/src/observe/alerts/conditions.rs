@@ -18,6 +18,7 @@ use crate::observe::rates::Rates;
 use crate::overload::hundredths;
 use crate::overload::readings::ratio;
 use crate::policy::Policy;
+use crate::servers::endpoints::Endpoint;
 
 /// What ends on a day is told once a day.
 const DAILY_MS: u64 = 24 * 3_600_000;
@@ -140,7 +141,7 @@ fn whole(status: Status, findings: &[Finding]) -> Option<Condition> {
 fn breakers(policy: &Policy) -> Vec<Condition> {
     let open = |server: &std::sync::Arc<crate::servers::Server>| {
         server.settings.breaker.as_ref()?;
-        let glances = server.endpoints.each().iter().map(|endpoint| endpoint.glance());
+        let glances = server.endpoints.each().iter().map(Endpoint::glance);
         let open: Vec<_> = glances.filter(|glance| matches!(glance.state, State::Open | State::HalfOpen)).collect();
         let cause = open.iter().find_map(|glance| glance.cause.map(|cause| format!(": {cause}"))).unwrap_or_default();
         let (name, all) = (&server.settings.name, server.endpoints.each().len());

@@ -116,14 +116,11 @@ struct Way {
 
 impl Way {
     fn new(webhook: Webhook) -> Self {
+        let bearer = |secret: &Secret| Secret::new(format!("Bearer {}", secret.expose()));
+        let headers = webhook.bearer.iter().map(|secret| ("authorization".to_owned(), bearer(secret))).collect();
         let client = match &webhook.lacks {
             Some(why) => Err(why.clone()),
-            None => {
-                let bearer = webhook.bearer.iter();
-                let header = |secret: &Secret| Secret::new(format!("Bearer {}", secret.expose()));
-                let headers = bearer.map(|secret| ("authorization".to_owned(), header(secret))).collect();
-                lone(webhook.endpoint.0.clone(), webhook.tls.clone(), headers, PATIENCE)
-            }
+            None => lone(webhook.endpoint.0.clone(), webhook.tls.clone(), headers, PATIENCE),
         };
         Self { webhook, client }
     }
