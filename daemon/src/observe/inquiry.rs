@@ -12,7 +12,6 @@ use serde_json::{Map, Value, json};
 use super::health::look;
 use super::health::page::{Audience, detail, summary};
 use super::ledger;
-use crate::admin::query::TableQuery;
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -140,8 +139,7 @@ fn health_status(gate: &Gate, params: &Value) -> Result<Value, String> {
 #[expect(clippy::unnecessary_wraps, reason = "as all questions are answered")]
 fn list_sessions(gate: &Gate, params: &Value) -> Result<Value, String> {
     let wanted = params.get("client").and_then(Value::as_str);
-    let all = ledger::sessions(gate, &TableQuery::whole()).map_err(|error| error.message)?;
-    let mut sessions = all.sessions;
+    let mut sessions = ledger::sessions(gate);
     sessions.retain(|session| wanted.is_none_or(|client| session.client == client));
     let total = sessions.len();
     // The busiest first, then those that were heard of last.
