@@ -1,4 +1,4 @@
-//! `GET /v1/schema`: the interface as an OpenAPI 3.1 document.
+//! `GET /v1/schema`: the interface as a document of `OpenAPI` 3.1.
 //!
 //! Made from the tables of routes and streams and from the wire types themselves; each row of those has one here. A
 //! test holds the tables against each other.
@@ -222,7 +222,7 @@ fn make() -> Value {
     // What is read may lack what has a default, and what is written has it.
     let mut reads = settings.clone().for_deserialize().into_generator();
     let mut writes = settings.for_serialize().into_generator();
-    let failure = answer("Why not.", of::<api::ApiError>(&mut writes), "application/json");
+    let failure = answer("Why not.", &of::<api::ApiError>(&mut writes), "application/json");
     let mut paths = Map::new();
     for row in DESCRIBED {
         let is_stream = STREAMS.iter().any(|stream| stream.path == row.path);
@@ -233,7 +233,7 @@ fn make() -> Value {
             "operationId": operation_id(row),
             "x-toolgate-socket": socket(row).name(),
             "parameters": parameters(row),
-            "responses": { "200": answer("Done.", schema, media), "default": failure },
+            "responses": { "200": answer("Done.", &schema, media), "default": failure },
         });
         if let Some(body) = row.body {
             let schema = body(&mut reads);
@@ -257,7 +257,7 @@ fn make() -> Value {
     })
 }
 
-fn answer(description: &str, schema: Schema, media: &str) -> Value {
+fn answer(description: &str, schema: &Schema, media: &str) -> Value {
     json!({ "description": description, "content": { media: { "schema": schema } } })
 }
 

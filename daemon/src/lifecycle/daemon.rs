@@ -171,7 +171,9 @@ impl Daemon {
         let switched = self.gate.steering.bear_on(&policy);
         self.gate.policy.store(Arc::clone(&policy));
         policy.connections.set_max(settings.daemon.max_server_connections);
-        switched.iter().for_each(|server| self.tools_changed(server));
+        for server in &switched {
+            self.tools_changed(server);
+        }
         for server in policy.servers.values() {
             server.allow(self.gate.overload.share(settings.overload.as_ref()));
             server.queue.set_per_client(server.settings.max_calls_per_client);

@@ -64,9 +64,9 @@ impl Follower {
                 let Some(session) = self.session.upgrade() else { return };
                 let Kind::Hosted(hosted) = &session.kind else { return };
                 // A session with a leg of its own hears it there; on a modern leg nothing comes unasked, and of tools
-                // that are withheld only the gate can tell.
+                // that are withheld or switched off only the gate can tell.
                 let has_leg = hosted.living_leg(&server).await.is_some_and(|leg| leg.era == Era::Legacy);
-                if !has_leg || server.answers.blocks() {
+                if !has_leg || server.answers.blocks() || server.off.was_used() {
                     self.pass_on(&session, word);
                 }
             }

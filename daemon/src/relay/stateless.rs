@@ -94,7 +94,9 @@ async fn run_at(
         return Err(parked::gone());
     }
     // A subscription lives long and does nothing; it must not take a caller's place.
-    if method != Some(Method::Listen) {
+    if method == Some(Method::Listen) {
+        call.mark.listens_to(server.generation);
+    } else {
         queue::admit(call, server).await?;
     }
     let course = if straight {

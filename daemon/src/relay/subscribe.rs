@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use toolgate_protocol::bridge::listen::{self, Filter, List};
@@ -52,6 +52,8 @@ struct Ear {
     by: By,
     /// What the gate itself has to say of a server that it withholds tools of.
     gate: Option<Heard>,
+    /// The same of tools that an operator switches off and on.
+    off: Option<watch::Receiver<u64>>,
 }
 
 enum By {
@@ -145,6 +147,7 @@ impl Opening {
                 server,
                 by: By::Legacy(Box::new(listened)),
                 gate: None,
+                off: None,
             });
         }
         let leg = server.modern_leg(client, capabilities).await?;
@@ -157,7 +160,8 @@ impl Opening {
                 let granted = granted.unwrap_or_default();
                 let speaks = server.answers.blocks() && granted.wants(List::Tools);
                 let gate = speaks.then(|| server.news.subscribe());
-                Ok(Ear { server, granted, by: By::Modern(Box::new(exchange)), gate })
+                let off = granted.wants(List::Tools).then(|| server.off.follow());
+                Ok(Ear { server, granted, by: By::Modern(Box::new(exchange)), gate, off })
             }
             Step::Lost(failure) => Err(failure),
             Step::Final(_) => Err(Failure::new(Kind::ServerGarbage, "The server acknowledged no subscription.")),
@@ -263,6 +267,7 @@ impl Ear {
             let said = tokio::select! {
                 said = self.by.next() => said,
                 () = tools_changed(&mut self.gate) => Some(listen::announcement(List::Tools).into()),
+                () = switched(&mut self.off) => Some(listen::announcement(List::Tools).into()),
                 () = sender.closed() => return,
             };
             let Some(said) = said else { return };
@@ -274,6 +279,16 @@ impl Ear {
             }
         }
     }
+}
+
+/// Waits until other tools are off than before.
+async fn switched(off: &mut Option<watch::Receiver<u64>>) {
+    if let Some(off) = off
+        && off.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Waits until the gate has another view of a server's tools than before.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use toolgate_admin_api::{Shown, Suspension};
 
 use crate::clock;
@@ -15,6 +16,8 @@ use crate::failure::{Failure, Kind};
 pub struct Off {
     any: AtomicBool,
     tools: ArcSwap<BTreeMap<String, Suspension>>,
+    /// How often others were off than before.
+    changes: watch::Sender<u64>,
 }
 
 impl Off {
@@ -50,7 +53,20 @@ impl Off {
         let changed = !before.keys().eq(now.keys());
         self.any.store(!now.is_empty(), Ordering::Relaxed);
         self.tools.store(Arc::new(now));
+        if changed {
+            self.changes.send_modify(|changes| *changes += 1);
+        }
         changed
+    }
+
+    /// Whether any ever was: then the gate has announcements of its own, which no leg hears.
+    pub fn was_used(&self) -> bool {
+        *self.changes.borrow() > 0
+    }
+
+    /// Learns whenever others are off than before, from now on.
+    pub fn follow(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 }
 

@@ -23,7 +23,7 @@ impl Steering {
                 }
                 // The files are others than they were.
                 Err(_) => {
-                    warn!(limit = name, value = set.value, "an override fits no limit any more, and does not hold")
+                    warn!(limit = name, value = set.value, "an override fits no limit any more, and does not hold");
                 }
             }
         }

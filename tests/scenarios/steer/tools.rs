@@ -7,12 +7,16 @@ use toolgate_tests::gate::Gate;
 use toolgate_tests::mcp::Era;
 use toolgate_tests::wait;
 
-use crate::stage::{PATHS, change, newest, start, tool};
+use crate::stage::{change, newest, start};
 
-/// The server whose tool it is, of those behind a path.
-fn server(path: &str) -> &str {
-    if path == "/mcp/web" { "web" } else { "old" }
-}
+/// Paths, the server whose tool is switched, and what the path puts before its name.
+const VIEWS: [(&str, &str, &str); 5] = [
+    ("/mcp/web", "web", ""),
+    ("/mcp/old", "old", ""),
+    ("/mcp/new", "new", ""),
+    ("/mcp/pair", "old", "old__"),
+    ("/mcp/duo", "web", "web__"),
+];
 
 async fn lists(client: &Caller, name: &str) -> bool {
     let answer = client.request("3", "tools/list", json!({})).await.answer().await;
@@ -49,9 +53,9 @@ async fn switch(gate: &Gate, server: &str, verb: &str, body: Value) -> Value {
 #[tokio::test]
 async fn a_tool_that_is_off_is_not_listed_and_not_called_until_it_is_on() {
     let (_three, gate) = start().await;
-    for path in PATHS {
+    for (path, server, prefix) in VIEWS {
         for era in [Era::Legacy, Era::Modern] {
-            let (server, name) = (server(path), tool(path, "echo"));
+            let name = format!("{prefix}echo");
             let client = Caller::new(&gate, path, era);
             let client = if era == Era::Legacy { client.opened().await } else { client };
             assert!(lists(&client, &name).await, "{path}");
@@ -74,7 +78,7 @@ async fn a_tool_that_is_off_is_not_listed_and_not_called_until_it_is_on() {
             let mut rows = tools["tools"].as_array().expect("a list").iter();
             let row = rows.find(|row| row["server"] == server).expect("the tool");
             assert_eq!(row["disabled"], "It is too dear today", "{tools}");
-            let other = client.call("5", &tool(path, "progress"), json!({})).await.answer().await;
+            let other = client.call("5", &format!("{prefix}progress"), json!({})).await.answer().await;
             assert!(other.get("result").is_some(), "{path}: {other}");
             switch(&gate, server, "enable", json!({"tool": "echo"})).await;
             hears(&mut stream, era).await;

@@ -32,7 +32,7 @@ pub(super) fn query(rows: &Rows) -> String {
     let mut query = format!("?limit={}", rows.limit);
     for (name, value) in [("filter", &rows.filter), ("sort", &rows.sort)] {
         if let Some(value) = value {
-            query.push_str(&format!("&{name}={}", segment(value)));
+            query.extend(["&", name, "=", &segment(value)]);
         }
     }
     if rows.descending {

@@ -50,7 +50,7 @@ fn a_full_file_gives_way_and_the_oldest_goes() {
 #[test]
 fn without_a_folder_it_is_remembered_and_where_it_cannot_be_written_that_is_told() {
     let audit = Audit::start(None);
-    for _ in 0..REMEMBERED + 1 {
+    for _ in 0..=REMEMBERED {
         audit.add(record("server.drain"));
     }
     assert_eq!((audit.newest(usize::MAX).len(), audit.newest(1)[0].number), (REMEMBERED, REMEMBERED as u64 + 1));

@@ -82,12 +82,9 @@ impl Daemon {
         let client = request.client.as_deref().map(crate::identity::number);
         let mut outcome = self.queue_outcome(server, request.dry_run);
         outcome.before = None;
-        let waiting = || match client {
-            Some(client) => server.queue.waiting_of(client),
-            None => {
-                let seen = server.queue.snapshot();
-                seen.waiting + seen.aside
-            }
+        let waiting = || {
+            let seen = server.queue.snapshot();
+            client.map_or(seen.waiting + seen.aside, |client| server.queue.waiting_of(client))
         };
         outcome.purged = if request.dry_run { waiting() } else { server.queue.purge(client) } as u64;
         Ok(outcome)

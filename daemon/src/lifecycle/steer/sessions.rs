@@ -36,7 +36,7 @@ impl Daemon {
         let idle = idle_seconds.map_or(0, |seconds| seconds.saturating_mul(1000));
         let fits = |session: &Session| {
             client.as_deref().is_none_or(|client| *session.client == *client)
-                && server.as_deref().is_none_or(|server| self.takes_part(session, server))
+                && server.as_deref().is_none_or(|server| takes_part(session, server))
                 && session.idle_millis() >= idle
         };
         Ok(self.end_those(fits, *dry_run))
@@ -62,13 +62,13 @@ impl Daemon {
             warn!("servers are not told which of their sessions have ended: {problem}");
         }
     }
+}
 
-    /// Whether a server has a part in a session: the one behind it, or any of the view that it was opened on.
-    fn takes_part(&self, session: &Session, server: &str) -> bool {
-        match &session.kind {
-            sessions::Kind::Mirrored(mirrored) => mirrored.server.settings.name == server,
-            sessions::Kind::Hosted(hosted) => hosted.has_leg(server) || session.view == server,
-        }
+/// Whether a server has a part in a session: the one behind it, one that it reached, or the one that it was opened on.
+fn takes_part(session: &Session, server: &str) -> bool {
+    match &session.kind {
+        sessions::Kind::Mirrored(mirrored) => mirrored.server.settings.name == server,
+        sessions::Kind::Hosted(hosted) => hosted.has_leg(server) || session.view == server,
     }
 }
 
