@@ -153,12 +153,6 @@ impl TableQuery {
         self.column::<R>().map(drop)
     }
 
-    /// As many rows as a table may have, in its usual order.
-    #[must_use]
-    pub fn whole() -> Self {
-        Self { limit: MOST, ..Self::default() }
-    }
-
     /// Has fewer rows, where there are more.
     #[must_use]
     pub fn at_most(self, rows: usize) -> Self {
