@@ -163,10 +163,12 @@ async fn ask(head: &http::request::Parts, body: Incoming, door: &Door, peer: Pee
     if door.socket == Socket::View && head.method != http::Method::GET {
         audit::refused(&peer, &head.method, path);
     }
+    // Read before anything is refused: what is left of a body would end the connection under the next request.
+    let body = read(body).await?;
     let (route, named) = found?;
     let if_match = if_match(&head.headers)?;
     let (named, query) = (named.to_owned(), head.uri.query().unwrap_or_default().to_owned());
-    let request = Request { peer, if_match, named, query, body: read(body).await? };
+    let request = Request { peer, if_match, named, query, body };
     let operations = Arc::clone(&door.operations);
     tokio::task::spawn_blocking(move || route.answer(operations.as_ref(), &request)).await.unwrap_or_else(|error| {
         tracing::error!(path = route.path, %error, "An admin operation panicked");
