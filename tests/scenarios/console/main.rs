@@ -26,11 +26,15 @@ async fn said(gate: &Gate, path: &str) -> Value {
     gate.control("GET", path).await.1
 }
 
-/// The newest record of changes must be of this action, on this, for this reason.
+/// The newest record of changes must become one of this action, on this, for this reason.
 async fn recorded(gate: &Gate, action: &str, target: &str, reason: Option<&str>) {
-    let audit = said(gate, "/v1/audit?limit=1").await;
-    let record = &audit["records"][0];
-    assert_eq!((&record["action"], &record["outcome"]), (&json!(action), &json!("done")), "{record}");
+    let newest = async || {
+        let audit = said(gate, "/v1/audit?limit=1").await;
+        let record = audit["records"][0].clone();
+        if record["action"] == action { Ok(record) } else { Err(audit) }
+    };
+    let record = wait::or_last(newest).await.unwrap_or_else(|audit| panic!("{action} is not recorded: {audit}"));
+    assert_eq!(record["outcome"], "done", "{record}");
     assert!(record["target"].as_str().is_some_and(|known| known.contains(target)), "{record}");
     assert_eq!(record["reason"].as_str(), reason, "{record}");
     assert_eq!(record["uid"], json!(rustix::process::getuid().as_raw()), "{record}");
@@ -77,7 +81,7 @@ async fn a_limit_is_overridden_for_a_time_and_reverted_and_a_session_is_ended() 
     let session = Caller::legacy(&gate, "/mcp/web").await;
     let screen = Screen::open(&gate).await;
     screen.press(&["5"]).until("100000/min").await;
-    screen.press(&["L"]).until("Set for a time").await;
+    screen.press(&["L"]).until("Set another value for").await;
     screen
         .press(&["C-u", "90000/min", "Enter", "Enter", "it is slow", "Enter"])
         .until("becomes 90000/min")
