@@ -26,11 +26,15 @@ async fn said(gate: &Gate, path: &str) -> Value {
     gate.control("GET", path).await.1
 }
 
-/// The newest record of changes must be of this action, on this, for this reason.
+/// The newest record of changes must become one of this action, on this, for this reason.
 async fn recorded(gate: &Gate, action: &str, target: &str, reason: Option<&str>) {
-    let audit = said(gate, "/v1/audit?limit=1").await;
-    let record = &audit["records"][0];
-    assert_eq!((&record["action"], &record["outcome"]), (&json!(action), &json!("done")), "{record}");
+    let newest = async || {
+        let audit = said(gate, "/v1/audit?limit=1").await;
+        let record = audit["records"][0].clone();
+        if record["action"] == action { Ok(record) } else { Err(audit) }
+    };
+    let record = wait::or_last(newest).await.unwrap_or_else(|audit| panic!("{action} is not recorded: {audit}"));
+    assert_eq!(record["outcome"], "done", "{record}");
     assert!(record["target"].as_str().is_some_and(|known| known.contains(target)), "{record}");
     assert_eq!(record["reason"].as_str(), reason, "{record}");
     assert_eq!(record["uid"], json!(rustix::process::getuid().as_raw()), "{record}");
@@ -52,20 +56,20 @@ async fn a_server_is_drained_and_resumed_and_its_breaker_forced_and_reset() {
     screen.until("closed").await;
     screen.press(&["D", "Enter", "an upgrade", "Enter"]).until("Type web to do it").await.keep("drain");
     screen.press(&["web", "Enter"]).until("drained").await;
-    assert_eq!(endpoint(&gate, "web").await["mode"], "drain");
     recorded(&gate, "server.drain", "web", Some("an upgrade")).await;
+    assert_eq!(endpoint(&gate, "web").await["mode"], "drain");
     screen.until("is being drained").await;
     screen.press(&["R"]).until("would begin taking calls").await.press(&["y"]).until("begins taking calls").await;
-    assert_eq!(endpoint(&gate, "web").await["mode"], "ready");
     recorded(&gate, "server.resume", "web", None).await;
+    assert_eq!(endpoint(&gate, "web").await["mode"], "ready");
     screen.press(&[":", "breaker-open web", "Enter"]).until("Type web to do it").await;
     screen.press(&["web", "Enter"]).until("is forced open").await;
-    assert_eq!(endpoint(&gate, "web").await["breaker"]["state"], "forced_open");
     recorded(&gate, "breaker.open", "web", None).await;
+    assert_eq!(endpoint(&gate, "web").await["breaker"]["state"], "forced_open");
     screen.until("the breaker was opened by hand").await.press(&["B"]).until("would be closed").await;
     screen.press(&["y"]).until("is closed; it was forced open").await;
-    assert_eq!(endpoint(&gate, "web").await["breaker"]["state"], "closed");
     recorded(&gate, "breaker.reset", "web", None).await;
+    assert_eq!(endpoint(&gate, "web").await["breaker"]["state"], "closed");
     calls.abort();
 }
 
@@ -77,16 +81,16 @@ async fn a_limit_is_overridden_for_a_time_and_reverted_and_a_session_is_ended() 
     let session = Caller::legacy(&gate, "/mcp/web").await;
     let screen = Screen::open(&gate).await;
     screen.press(&["5"]).until("100000/min").await;
-    screen.press(&["L"]).until("Set for a time").await;
+    screen.press(&["L"]).until("Set another value for").await;
     screen
         .press(&["C-u", "90000/min", "Enter", "Enter", "it is slow", "Enter"])
         .until("becomes 90000/min")
         .await
         .keep("override");
     screen.press(&["y"]).until("becomes 90000/min for 10m 0s.").await;
+    recorded(&gate, "limit.override", "tier.test", Some("it is slow")).await;
     let limits = said(&gate, "/v1/limits").await;
     assert_eq!(limits["limits"][0]["effective"], "90000/min", "{limits}");
-    recorded(&gate, "limit.override", "tier.test", Some("it is slow")).await;
     screen.until("set by").await.press(&["R"]).until("becomes 100000/min").await.press(&["y"]);
     wait::until("the limit to be reverted", || async {
         (said(&gate, "/v1/limits").await["limits"][0]["effective"] == "100000/min").then_some(())
@@ -94,8 +98,8 @@ async fn a_limit_is_overridden_for_a_time_and_reverted_and_a_session_is_ended() 
     .await;
     screen.press(&["3"]).until("key:test").await;
     screen.press(&["X"]).until("1 session would end").await.press(&["y"]).until("1 session ended").await;
-    assert_eq!(said(&gate, "/v1/sessions").await["total"], 0);
     recorded(&gate, "session.end", "", None).await;
+    assert_eq!(said(&gate, "/v1/sessions").await["total"], 0);
     calls.abort();
     drop(session);
 }

@@ -50,10 +50,9 @@ impl Filter {
             let said = term.field.as_deref().is_none_or(|field| fields.contains(&field));
             let pieces = term.value.split(['*', '/']).filter(|piece| !piece.is_empty());
             match (term.negative, said) {
-                (_, false) => {}
                 (true, true) if term.field.is_none() => words.push(format!("!{}", term.value)),
-                (true, true) => {}
                 (false, true) => words.extend(pieces.map(str::to_owned)),
+                _ => {}
             }
         }
         words.join(" ")

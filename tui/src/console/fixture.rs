@@ -466,14 +466,14 @@ fn clients(second: u64, at_ms: u64) -> Clients {
                     until_ms: None,
                     who: "anna".into(),
                     reason: Some("loops".into()),
-                })
+                });
             }
             10 => row.expires_at_ms = Some(at_ms - 86_400_000),
             _ => {
                 row.busiest = Some(Busiest {
                     tool: format!("weather/{}", TOOLS[usize::try_from(number % 10).unwrap_or(0)]),
                     calls_last_minute: 400 / (number + 1),
-                })
+                });
             }
         }
         row
@@ -485,7 +485,7 @@ fn sessions(second: u64) -> Sessions {
     let session = |number: u64| SessionRow {
         id: format!("{:016x}", 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number + 3)),
         client: CLIENTS[usize::try_from(number % 9).unwrap_or(0)].into(),
-        view: if number % 4 == 0 { "support".into() } else { String::new() },
+        view: if number.is_multiple_of(4) { "support".into() } else { String::new() },
         servers: match number % 3 {
             0 => vec!["weather".into()],
             1 => vec!["search".into(), "files".into()],
@@ -495,12 +495,12 @@ fn sessions(second: u64) -> Sessions {
         agent: "claude-code/2.1.0".into(),
         age_seconds: 60 + number * 311,
         idle_seconds: number * number / 3 + second % 2,
-        in_flight: u64::from(number % 5 == 0),
-        streams: u64::from(number % 2 == 0),
+        in_flight: u64::from(number.is_multiple_of(5)),
+        streams: u64::from(number.is_multiple_of(2)),
         bytes_in: 40_000 + number * 3_210,
         bytes_out: 900_000 + number * 77_000,
         calls: 900 - number * 17,
-        errors: if number % 7 == 0 { 12 } else { 0 },
+        errors: if number.is_multiple_of(7) { 12 } else { 0 },
         last: "tools/call forecast".into(),
     };
     Sessions { total: 318, sessions: (0..24).map(session).collect() }

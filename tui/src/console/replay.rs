@@ -71,7 +71,7 @@ pub(super) fn print(file: &Path, json: bool) -> Result<Exit, Failure> {
                 at_ms = watched(&line).unwrap_or(at_ms);
                 data.watch(*line, at_ms);
             }
-            Some(Feed::Tail(line)) => data.tail(line),
+            Some(Feed::Tail(line)) => data.tail(*line),
             _ => {}
         }
     }
@@ -82,7 +82,7 @@ pub(super) fn print(file: &Path, json: bool) -> Result<Exit, Failure> {
 /// A line of either kind; one that is neither is left out.
 fn read(line: &str) -> Option<Feed> {
     match serde_json::from_str(line) {
-        Ok(WatchLine::Unknown) | Err(_) => serde_json::from_str::<TailLine>(line).ok().map(Feed::Tail),
+        Ok(WatchLine::Unknown) | Err(_) => serde_json::from_str::<TailLine>(line).ok().map(Box::new).map(Feed::Tail),
         Ok(line) => Some(Feed::Watch(Box::new(line))),
     }
 }
@@ -101,7 +101,10 @@ fn first_time(line: &WatchLine) -> u64 {
 fn time(feed: &Feed) -> Option<u64> {
     match feed {
         Feed::Watch(line) => watched(line),
-        Feed::Tail(TailLine::Request(request)) => Some(request.at_ms),
+        Feed::Tail(line) => match line.as_ref() {
+            TailLine::Request(request) => Some(request.at_ms),
+            _ => None,
+        },
         _ => None,
     }
 }

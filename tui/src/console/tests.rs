@@ -25,7 +25,7 @@ fn console(level: Level, ascii: bool) -> State {
         hear(Input::Feed(Feed::Watch(Box::new(line))));
     }
     for line in fixture::tail() {
-        hear(Input::Feed(Feed::Tail(line)));
+        hear(Input::Feed(Feed::Tail(Box::new(line))));
     }
     let told = |read, value: serde_json::Value| Input::Told(read, Ok(value.to_string().into_bytes()));
     hear(told(Read::Certificates, serde_json::json!(fixture::certificates())));
@@ -88,6 +88,14 @@ fn what_lies_over_a_screen() {
     }
 }
 
+#[test]
+fn the_picture_in_the_readme_is_what_is_drawn() {
+    let readme = include_str!("../../../README.md");
+    let mut state = console(Level::True, false);
+    let picture = text(&drawn(&mut state, (80, 24)));
+    assert!(readme.contains(&picture), "Put this into README.md:\n{picture}");
+}
+
 /// The styles of a screen as runs: where they begin, and what they are.
 fn styles(buffer: &Buffer) -> String {
     let mut lines = String::new();
@@ -97,7 +105,8 @@ fn styles(buffer: &Buffer) -> String {
             let cell = &buffer[(x, y)];
             let style = (cell.fg, cell.bg, cell.modifier);
             if last != Some(style) {
-                lines.push_str(&format!("{x}:{:?}/{:?}/{:?} ", cell.fg, cell.bg, cell.modifier));
+                let run = format!("{x}:{:?}/{:?}/{:?} ", cell.fg, cell.bg, cell.modifier);
+                lines.push_str(&run);
                 last = Some(style);
             }
         }

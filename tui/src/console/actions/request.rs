@@ -91,8 +91,7 @@ fn body(plan: &Plan, object: Option<&Object>, data: &Data) -> Result<Map<String,
     let mut set = |name: &str, value: Value| body.insert(name.to_owned(), value);
     match (plan.verb, object) {
         (Verb::Recycle, _) => drop(set("rolling", json!(true))),
-        (Verb::EndMatching, Some(Object::Client(id))) => drop(set("client", json!(id))),
-        (Verb::LimitFor, Some(Object::Client(id))) => drop(set("client", json!(id))),
+        (Verb::EndMatching | Verb::LimitFor, Some(Object::Client(id))) => drop(set("client", json!(id))),
         (Verb::LimitFor, Some(tool @ Object::Tool(..))) => drop(set("tool", json!(tool.id()))),
         (Verb::Disable | Verb::Enable, Some(Object::Tool(_, tool))) => drop(set("tool", json!(tool))),
         (Verb::Approve, Some(Object::Tool(server, tool))) => {

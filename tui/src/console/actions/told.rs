@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use toolgate_admin_api::{
-    BreakerOutcome, CancelOutcome, CheckOutcome, ClearOutcome, ClientOutcome, EndOutcome, ModeOutcome, OverrideOutcome,
-    QueueOutcome, ReloadOutcome, RestartOutcome, ToolOutcome,
+    BreakerOutcome, CancelOutcome, CheckOutcome, CheckStatus, ChecksOutcome, ClearOutcome, ClientOutcome, EndOutcome,
+    ModeOutcome, OverrideOutcome, QueueOutcome, ReloadOutcome, RestartOutcome, ToolOutcome, WeightOutcome,
 };
 
 use super::super::units::{counted, long, span_ms};
@@ -84,8 +84,11 @@ fn one(verb: Verb, answer: &Value, dry_run: bool) -> Vec<String> {
         Verb::ConfigDiff | Verb::ConfigReload => {
             return read(answer).map(|outcome: ReloadOutcome| reload(&outcome, dry_run)).unwrap_or_default();
         }
-        Verb::Weight => Some(would(dry_run, "The weight would be set.", "The weight is set.").to_owned()),
-        Verb::CheckNow => Some("It is checked; the result comes with the next lines.".to_owned()),
+        Verb::Weight => read(answer).map(|outcome: WeightOutcome| {
+            let becomes = would(dry_run, "would become", "is now");
+            format!("The weight of {}, {}, {becomes} {}.", outcome.endpoint, outcome.before, outcome.weight)
+        }),
+        Verb::CheckNow => read(answer).map(|outcome: ChecksOutcome| checks(&outcome)),
         Verb::Approve => {
             Some(would(dry_run, "Clients would get what it is now.", "Clients get what it is now.").to_owned())
         }
@@ -167,7 +170,12 @@ fn tool(outcome: &ToolOutcome, dry_run: bool) -> String {
 
 fn limit(outcome: &OverrideOutcome) -> String {
     let length = outcome.expires_in_seconds.map_or_else(String::new, |seconds| format!(" for {}", long(seconds)));
-    format!("{}: {} becomes {}{length}.", outcome.name, outcome.before, outcome.after)
+    // A limit that no file has is `-` before it is there, and afterwards.
+    match (outcome.before.as_str(), outcome.after.as_str()) {
+        ("-", after) => format!("{}: {after} holds{length}.", outcome.name),
+        (before, "-") => format!("{}: {before} ends.", outcome.name),
+        (before, after) => format!("{}: {before} becomes {after}{length}.", outcome.name),
+    }
 }
 
 fn client(outcome: &ClientOutcome, dry_run: bool) -> String {
@@ -178,6 +186,18 @@ fn client(outcome: &ClientOutcome, dry_run: bool) -> String {
     let (calls, queued) = (counted(outcome.calls, "call"), counted(outcome.queued, "waiting call"));
     let sessions = counted(outcome.sessions, "session");
     format!("{} {is} suspended: {sessions}, {calls} in flight and {queued} {end}.", outcome.client)
+}
+
+fn checks(outcome: &ChecksOutcome) -> String {
+    let found = |endpoint: &toolgate_admin_api::EndpointStatus| {
+        let url = endpoint.url.as_deref().unwrap_or(&outcome.server);
+        match endpoint.last_check.as_ref() {
+            Some(CheckStatus { problem: Some(problem), .. }) => format!("{url}: {problem}"),
+            Some(check) => format!("{url} answers, in {}", span_ms(check.took_ms)),
+            None => format!("{url} was not checked"),
+        }
+    };
+    format!("{}.", outcome.checked.iter().map(found).collect::<Vec<_>>().join("; "))
 }
 
 fn check(outcome: &CheckOutcome) -> Vec<String> {

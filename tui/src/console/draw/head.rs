@@ -122,7 +122,7 @@ fn over(canvas: &mut Canvas<'_>, line: Rect, x: u16, text: &str, role: Role) {
 /// The screens with their keys; where all do not fit, only the open one has its whole name.
 fn tabs(canvas: &mut Canvas<'_>, area: Rect, open: Screen) {
     let whole: u16 = Screen::ALL.iter().map(|screen| width(screen.title()) + 4).sum();
-    let gap: u16 = if whole < area.width { 1 } else { 0 };
+    let gap: u16 = u16::from(whole < area.width);
     let mut x = 0_u16;
     for (index, screen) in Screen::ALL.into_iter().enumerate() {
         let key = (index + 1).to_string();
@@ -151,11 +151,11 @@ fn tabs(canvas: &mut Canvas<'_>, area: Rect, open: Screen) {
 pub(super) fn title(canvas: &mut Canvas<'_>, area: Rect, state: &State, listing: &Listing, table: &TableState) {
     let mut title = state.screen.title().to_owned();
     let views = state.screen.views();
-    if let Some(view) = views.get(state.view().view).filter(|_| views.len() > 1) {
-        title.push_str(&format!(" ({view})"));
+    if let Some(view) = views.get(state.view().part).filter(|_| views.len() > 1) {
+        title.extend([" (", view, ")"]);
     }
     if !table.filter.is_empty() {
-        title.push_str(&format!("  {} {}", canvas.theme.glyphs.chevron, table.filter.text()));
+        title.extend(["  ", canvas.theme.glyphs.chevron, " ", table.filter.text()]);
     }
     if state.depth() > 0 {
         title.push_str("  (Esc goes back)");

@@ -188,10 +188,10 @@ fn help(canvas: &mut Canvas<'_>, area: Rect, state: &State, scroll: &mut Scroll)
     let below = state.overlays.iter().rev().find(|overlay| !matches!(overlay, Overlay::Help(_)));
     debug_assert!(below.is_none());
     let lines = help_lines(state.screen);
-    let window = centred(area, area.width.saturating_sub(4).min(128), area.height.saturating_sub(2));
+    let window = centred(area, area.width.saturating_sub(4).min(164), area.height.saturating_sub(2));
     let title = format!("Keys on {}", state.screen.title());
     let within = inset(canvas.frame(window, &title, Role::Border), 1, 0);
-    let across = if within.width >= 116 { 2 } else { 1 };
+    let across = if within.width >= 154 { 2 } else { 1 };
     let parts = super::super::canvas::columns(within, across);
     let page = usize::from(within.height.max(1)) * usize::from(across);
     scroll.page = page;

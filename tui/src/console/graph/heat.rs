@@ -23,9 +23,9 @@ pub(crate) fn heat(canvas: &mut Canvas<'_>, area: Rect, columns: &[HeatColumn]) 
             // A few calls beside thousands are what an operator looks for: the scale is logarithmic.
             let calls = line.of(column);
             let share = if calls == 0 { continue } else { to_float(calls + 1).ln() / to_float(most + 1).ln() };
-            let shades = canvas.theme.glyphs.shades;
-            let shade = shades[to_cells((share * 4.0).ceil(), shades.len() - 1)];
-            canvas.styled(map, x, y, shade, canvas.theme.heat(share));
+            let signs = canvas.theme.glyphs.shades;
+            let sign = signs[to_cells((share * 4.0).ceil(), signs.len() - 1)];
+            canvas.styled(map, x, y, sign, canvas.theme.heat(share));
         }
     }
 }

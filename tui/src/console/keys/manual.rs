@@ -18,12 +18,17 @@ const CONTEXTS: [Context; 7] = [
 pub(crate) fn manual() -> String {
     let mut page = String::from(".SH KEYS\n");
     for context in CONTEXTS {
-        page.push_str(&format!(".SS \"{}\"\n", context.heading()));
+        page.extend([".SS \"", context.heading(), "\"\n"]);
         for row in BINDINGS.iter().filter(|row| row.context == context) {
-            page.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", escaped(row.shown), escaped(&meaning(row))));
+            page.push_str(&entry(row));
         }
     }
     page
+}
+
+/// A row of the table.
+fn entry(row: &Binding) -> String {
+    format!(".TP\n\\fB{}\\fR\n{}\n", escaped(row.shown), escaped(&meaning(row)))
 }
 
 fn meaning(row: &Binding) -> String {
@@ -45,8 +50,7 @@ mod tests {
     fn every_key_is_in_the_page() {
         let page = manual();
         for row in BINDINGS {
-            let entry = format!("\\fB{}\\fR\n{}\n", escaped(row.shown), escaped(&meaning(row)));
-            assert!(page.contains(&entry), "{}", row.shown);
+            assert!(page.contains(&entry(row)), "{}", row.shown);
         }
         assert!(page.lines().all(|line| !line.starts_with('\'')), "{page}");
     }

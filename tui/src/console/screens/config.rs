@@ -28,7 +28,7 @@ const CHANGES: &[Column] = &[
 
 /// Values, problems or changes, as the view says.
 pub(super) fn listing(view: &View<'_>) -> Listing {
-    match VIEWS.get(view.view) {
+    match VIEWS.get(view.part) {
         Some(&"problems") => problems(view),
         Some(&"changes") => changes(view),
         _ => values(view),

@@ -7,6 +7,7 @@ use super::super::object::Object;
 use super::super::table::{Cell, Column, Listing, Row};
 use super::super::theme::Role;
 use super::super::units::{bytes, count, date, percent, short, since, span_us, to_float, until};
+use super::servers::brief;
 use super::{Screen, View, words};
 
 pub(super) const VIEWS: &[&str] = &["all", "alerts", "checks", "breakers", "certificates"];
@@ -27,7 +28,7 @@ const DAYS_7_MS: u64 = 7 * 86_400_000;
 /// What fires first, then all that is watched.
 pub(super) fn listing(view: &View<'_>) -> Listing {
     let health = view.data.health.as_deref();
-    let wanted = |name: &str| view.view == 0 || VIEWS.get(view.view) == Some(&name);
+    let wanted = |name: &str| view.part == 0 || VIEWS.get(view.part) == Some(&name);
     let mut rows = Vec::new();
     if let Some(health) = health.filter(|_| wanted("alerts")) {
         rows.extend(health.alerts.iter().map(|alert| alert_row(alert, view)));
@@ -94,7 +95,7 @@ fn breaker_row(server: &str, endpoint: &EndpointStatus) -> Option<Row> {
     let retry = breaker.retry_in_ms.map_or_else(Cell::none, |ms| {
         Cell::number(format!("in {}", short(ms.div_ceil(1000))), to_float(ms)).role(role)
     });
-    let name = endpoint.url.as_ref().map_or_else(|| server.to_owned(), |url| format!("{server} {url}"));
+    let name = endpoint.url.as_ref().map_or_else(|| server.to_owned(), |url| format!("{server} {}", brief(url)));
     let what = match &breaker.cause {
         Some(cause) => format!("{cause}; opened {} times", breaker.opened),
         None => format!("opened {} times", breaker.opened),
@@ -141,9 +142,9 @@ fn certificate_row(certificate: &Certificate, view: &View<'_>) -> Row {
     Row::new(object, cells).field("kind", "certificate").field("listener", &certificate.listener).field("state", state)
 }
 
-/// The thing that an alert or a check is about, as its name says after the colon.
+/// The thing that an alert or a check is about, as its name says after the colon; without one it is the gate.
 pub(super) fn below(id: &str) -> Option<(Screen, String)> {
-    let (kind, subject) = id.split_once(':')?;
+    let Some((kind, subject)) = id.split_once(':') else { return Some((Screen::Health, String::new())) };
     let subject = subject.split_whitespace().next()?;
     match kind {
         kind if kind.contains("limit") => Some((Screen::Limits, format!("limit={subject}"))),

@@ -49,7 +49,7 @@ pub(crate) struct View<'a> {
     /// The span of time of graphs, in milliseconds.
     pub(crate) window_ms: u64,
     /// Which of the screen's views.
-    pub(crate) view: usize,
+    pub(crate) part: usize,
 }
 
 impl View<'_> {

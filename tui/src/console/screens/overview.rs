@@ -1,7 +1,7 @@
 //! Screen 1: the gate at a glance. What keys move through are its alerts, its worst servers and its worst tools.
 
 use ratatui::layout::Rect;
-use toolgate_admin_api::{HEAT_BOUNDS_US, Overview, ServerRow, ToolRow};
+use toolgate_admin_api::{Overview, ServerRow, ToolRow};
 
 use super::super::canvas::{Canvas, columns, cut, split_left, split_top, width};
 use super::super::graph::{bar, heat, spark};
@@ -35,8 +35,8 @@ pub(super) fn listing(view: &View<'_>) -> Listing {
     Listing { columns: COLUMNS, rows, total: None, empty: "" }
 }
 
-/// Lines of the map of latencies.
-const MAP: u16 = HEAT_BOUNDS_US.len() as u16 + 1;
+/// Lines of the map of latencies: one for each bound, one above them, and its rule.
+const MAP: u16 = 14;
 
 /// Draws the whole screen.
 pub(crate) fn paint(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>, state: &mut TableState) {
@@ -174,11 +174,13 @@ fn latency(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview, rewound: bo
     heat(canvas, map, &overview.heat);
 }
 
+/// Cells for the numbers behind a bar.
+const NUMBERS: u16 = 16;
+
 fn saturation(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview, rewound: bool) {
     canvas.rule(area, 0, if rewound { "Saturation now" } else { "Saturation" }, &load(overview));
     let (_, body) = split_top(area, 1);
     let name_width = (area.width / 3).clamp(8, 22);
-    const NUMBERS: u16 = 16;
     for (y, item) in (0..body.height).zip(&overview.saturation) {
         let share = words::share(item.used, item.max);
         let more = canvas.theme.glyphs.more;
@@ -202,7 +204,7 @@ fn saturation(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview, rewound:
 /// A line per server with its calls over time, where there is room for more than the worst of them.
 fn server_strips(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>) {
     const NAME: u16 = 24;
-    const NUMBERS: u16 = 26;
+    const RATES: u16 = 26;
     canvas.rule(area, 0, "Calls by server", "call/s   err/s      p99");
     let (_, body) = split_top(area, 1);
     for (y, row) in (0..body.height).zip(view.data.servers.as_deref().unwrap_or_default()) {
@@ -213,7 +215,7 @@ fn server_strips(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>) {
         canvas.text(line, 1, 0, &cut(name, NAME - 12, more), Role::Text);
         canvas.text(line, NAME - 10, 0, word, role);
         let (_, graph) = split_left(line, NAME + 1);
-        let graph = Rect { width: graph.width.saturating_sub(NUMBERS), ..graph };
+        let graph = Rect { width: graph.width.saturating_sub(RATES), ..graph };
         let values = view.series(&format!("calls:{name}"), graph.width);
         spark(canvas, graph, &values, Role::Graph, view.cursor(graph.width));
         let of = |series: &str, now: f64| view.value(&format!("{series}:{name}"), now);

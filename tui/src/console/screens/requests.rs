@@ -32,13 +32,13 @@ pub(super) const COLUMNS: &[Column] = &[
 /// Calls in flight, the oldest first, then those that ended, the newest first.
 pub(super) fn listing(view: &View<'_>) -> Listing {
     let mut rows = Vec::new();
-    if let Some(calls) = view.data.calls.as_ref().filter(|_| view.view != 1) {
+    if let Some(calls) = view.data.calls.as_ref().filter(|_| view.part != 1) {
         rows.extend(calls.calls.iter().map(|call| going(call, view)));
     }
-    if view.view != 2 {
+    if view.part != 2 {
         rows.extend(view.data.requests.iter().map(ended));
     }
-    let total = view.data.calls.as_ref().filter(|_| view.view == 2).map(|calls| calls.total);
+    let total = view.data.calls.as_ref().filter(|_| view.part == 2).map(|calls| calls.total);
     let empty = "No call in sight. They are shown as they end; `toolgate tail` prints them.";
     Listing { columns: COLUMNS, rows, total, empty }
 }

@@ -161,7 +161,7 @@ fn endpoint(server: &str, endpoint: &EndpointStatus) -> Row {
 }
 
 /// What tells endpoints apart: scheme and the usual path do not.
-fn brief(url: &str) -> &str {
+pub(super) fn brief(url: &str) -> &str {
     let url = url.split_once("://").map_or(url, |(_, rest)| rest);
     url.strip_suffix("/mcp").unwrap_or(url)
 }
@@ -184,17 +184,22 @@ fn instance(server: &str, instance: &Instance) -> Row {
     Row::new(Object::Instance(server.to_owned(), instance.pid), cells).field("state", state)
 }
 
+/// Lines of the graphs, their rule included.
+const GRAPHS: u16 = 6;
+
+/// What a graph is called, its series, how its newest value is written, and its look.
+type Graph = (&'static str, &'static str, fn(f64) -> String, Role);
+
 /// Graphs of the selected server below the table, where there is room for both.
 pub(super) fn around(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>, selected: Option<&Object>) -> Rect {
     let Some(name) = selected.and_then(Object::server) else { return area };
-    const GRAPHS: u16 = 6;
     if area.height < 22 {
         return area;
     }
     let (table, graphs) = split_top(area, area.height - GRAPHS);
     canvas.rule(graphs, 0, name, &format!("last {}", short(view.window_ms / 1000)));
     let (_, graphs) = split_top(graphs, 1);
-    let shown: [(&str, &str, fn(f64) -> String, Role); 4] = [
+    let shown: [Graph; 4] = [
         ("calls/s", "calls", rate, Role::Graph),
         ("errors/s", "errors", rate, Role::Warn),
         ("p99", "p99", |number| span_us(whole(number)), Role::Second),

@@ -136,9 +136,9 @@ impl State {
         };
         if dialog.blanks.is_empty() {
             if dialog.grade == Grade::Free {
-                self.perform(&mut dialog, effects)
+                self.perform(&mut dialog, effects);
             } else {
-                self.try_out(&mut dialog, effects)
+                self.try_out(&mut dialog, effects);
             }
         }
         self.overlays.push(Overlay::Dialog(Box::new(dialog)));
@@ -167,17 +167,16 @@ impl State {
     fn answer(&mut self, dialog: &mut Dialog, focus: Focus, effects: &mut Vec<Effect>) -> bool {
         match (dialog.stage, focus) {
             (Stage::Form, _) if dialog.is_last() => self.try_out(dialog, effects),
-            (Stage::Form, _) => dialog.turn(1),
+            (Stage::Form, _) | (Stage::Ready, Focus::Reason | Focus::Blank(_)) => dialog.turn(1),
             (Stage::Ready, Focus::No) => return false,
             (Stage::Ready, Focus::Yes) if dialog.grade == Grade::Name => dialog.focus = Focus::Name,
             (Stage::Ready, Focus::Yes) => self.perform(dialog, effects),
             (Stage::Ready, Focus::Name) if dialog.name.text().trim() == dialog.plan.name() => {
-                self.perform(dialog, effects)
+                self.perform(dialog, effects);
             }
             (Stage::Ready, Focus::Name) => {
                 dialog.problem = Some(format!("Type {} to do it, or press Esc.", dialog.plan.name()));
             }
-            (Stage::Ready, _) => dialog.turn(1),
             (Stage::Asking | Stage::Doing, _) => {}
         }
         true

@@ -67,7 +67,7 @@ pub(crate) enum Feed {
     /// The watch has begun; changes can be made, or cannot.
     Connected(Privilege),
     Watch(Box<WatchLine>),
-    Tail(TailLine),
+    Tail(Box<TailLine>),
     /// The watch has ended; it is tried again.
     Lost(String),
     /// A recording is at its end.
@@ -361,7 +361,7 @@ impl State {
                 self.privilege = privilege;
             }
             Feed::Watch(line) => self.data.watch(*line, self.now_ms),
-            Feed::Tail(line) => self.data.tail(line),
+            Feed::Tail(line) => self.data.tail(*line),
             Feed::Lost(why) => {
                 let since_ms = match self.link {
                     Link::Lost(_, since_ms) => since_ms,
@@ -390,7 +390,7 @@ impl State {
             now_ms: self.held_ms().unwrap_or(self.now_ms),
             at_ms: self.timeline,
             window_ms: WINDOWS[self.window],
-            view: self.views[self.screen.index()],
+            part: self.views[self.screen.index()],
         }
     }
 

@@ -193,12 +193,10 @@ fn find(text: &str) -> Option<Word> {
     }
     let exact = WORDS.iter().find(|(word, _)| *word == text);
     let mut beginning = WORDS.iter().filter(|(word, _)| word.starts_with(text));
-    let only = match (beginning.next(), beginning.next()) {
-        (Some(first), None) => Some(first),
-        // Screens come first in the table: `:se` is servers, whatever else begins so.
-        (Some(first @ (_, Word::Screen(_))), Some(_)) => Some(first),
-        _ => None,
-    };
+    let first = beginning.next();
+    // Screens come first in the table: `:se` is servers, whatever else begins so.
+    let is_screen = matches!(first, Some((_, Word::Screen(_))));
+    let only = first.filter(|_| is_screen || beginning.next().is_none());
     exact.or(only).filter(|_| !text.is_empty()).map(|(_, word)| *word)
 }
 
@@ -240,7 +238,7 @@ impl State {
             Some(Word::Screen(screen)) => self.descend(screen, rest),
             Some(Word::Act(verb, kind)) => match object(kind, rest) {
                 None if kind != Kind::Gate && !rest.trim().is_empty() => {
-                    self.say(format!("\"{rest}\" is not how a {} is written here.", word), Role::Warn);
+                    self.say(format!("\"{rest}\" is not how a {word} is written here."), Role::Warn);
                 }
                 None => self.begin(verb, effects),
                 Some(object) => self.begin_with(verb, vec![object], effects),

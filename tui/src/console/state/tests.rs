@@ -29,7 +29,7 @@ impl Operator {
             operator.hear(Input::Feed(Feed::Watch(Box::new(line))));
         }
         for line in fixture::tail() {
-            operator.hear(Input::Feed(Feed::Tail(line)));
+            operator.hear(Input::Feed(Feed::Tail(Box::new(line))));
         }
         operator.effects.clear();
         operator
@@ -232,9 +232,11 @@ fn a_looping_agent_gets_a_limit_for_the_tool_that_it_calls_most() {
     let written: Vec<String> = operator.dialog().lines.iter().map(Line::text).collect();
     assert_eq!(written, ["payments/charge", "5/min", "", "10m"]);
     operator.press("<enter><enter><enter><enter><enter>");
-    let tried = operator.answer(&json!({"name": "temporary.1", "applied": false, "before": "none", "after": "5/min", "expires_in_seconds": 600}));
+    let tried = operator.answer(
+        &json!({"name": "temporary.1", "applied": false, "before": "-", "after": "5/min", "expires_in_seconds": 600}),
+    );
     assert_eq!(tried[0].route, "/v1/limits");
-    assert_eq!(operator.dialog().told, ["temporary.1: none becomes 5/min for 10m 0s."]);
+    assert_eq!(operator.dialog().told, ["temporary.1: 5/min holds for 10m 0s."]);
 }
 
 #[test]

@@ -52,7 +52,7 @@ async fn change(client: &mut AdminClient, request: &Request) -> Result<Value, Fa
 }
 
 fn trouble(failure: Failure) -> Trouble {
-    let problems = failure.answer.iter().flat_map(|answer| &answer.problems).map(crate::output::problem);
-    let lines = problems.chain(failure.lines.iter().cloned()).collect();
-    Trouble { message: failure.message.clone(), remedy: failure.remedy.clone(), lines }
+    let Failure { message, remedy, lines, answer, .. } = failure;
+    let problems = answer.iter().flat_map(|answer| &answer.problems).map(crate::output::problem);
+    Trouble { message, remedy, lines: problems.chain(lines).collect() }
 }

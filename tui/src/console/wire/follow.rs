@@ -74,7 +74,8 @@ pub(super) async fn tail(runtime_dir: PathBuf, mut subscribed: watch::Receiver<S
         let follow = async {
             let (client, _) = connect(&runtime_dir).await?;
             let stream = client.follow(&format!("/v1/requests/tail?filter={}", segment(&words))).await?;
-            lines(stream, |line: TailLine| outbox.send(Event::Input(Input::Feed(Feed::Tail(line)))).is_ok()).await;
+            lines(stream, |line: TailLine| outbox.send(Event::Input(Input::Feed(Feed::Tail(Box::new(line))))).is_ok())
+                .await;
             Ok::<_, Failure>(())
         };
         let other = async {

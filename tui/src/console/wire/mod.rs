@@ -30,10 +30,10 @@ enum Wish {
 impl Wire {
     /// Speaks with the daemon whose runtime folder this is.
     pub(super) fn start(runtime_dir: &Path, outbox: Outbox) -> Result<Self, Failure> {
-        let (subscriptions, subscribed) = watch::channel(Subscription::default());
-        let (wishes, wished) = mpsc::unbounded_channel();
+        let (subscriptions, wanted) = watch::channel(Subscription::default());
+        let (wishes, granted) = mpsc::unbounded_channel();
         let runtime_dir = runtime_dir.to_owned();
-        let talk = move || talk(&runtime_dir, subscribed, wished, &outbox);
+        let talk = move || talk(&runtime_dir, wanted, granted, &outbox);
         thread::Builder::new()
             .name("wire".into())
             .spawn(talk)
