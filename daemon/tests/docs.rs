@@ -9,8 +9,11 @@ use toolgate_admin_api::{Socket, paths};
 use toolgate_protocol::framing::Refusal;
 use toolgated::config::{self, keys};
 
+/// What writes a table.
+type Writer = fn() -> String;
+
 /// Tables of the configuration's page that the checker itself writes.
-const TABLES: [(&str, fn() -> String); 2] = [("keys", config::manual::markdown), ("presets", config::manual::presets)];
+const TABLES: [(&str, Writer); 2] = [("keys", config::manual::markdown), ("presets", config::manual::presets)];
 const FAILURES: &str = include_str!("../src/failure/kind.rs");
 
 fn root() -> PathBuf {

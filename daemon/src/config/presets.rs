@@ -260,8 +260,8 @@ mod tests {
         let text = format!("version = 1\ndaemon.preset = \"thruput\"\n{SERVERS}");
         let report = from_text(&text).expect_err("no such preset").render(false);
         assert!(report.contains("\"throughput\"") && report.contains("toolgate.toml:2"), "{report}");
-        let text = format!("version = 1\ndaemon.preset = \"throughput\"\noverload = 5\nserver = 3\n");
-        let report = from_text(&text).expect_err("no tables");
+        let text = "version = 1\ndaemon.preset = \"throughput\"\noverload = 5\nserver = 3\n";
+        let report = from_text(text).expect_err("no tables");
         assert_eq!(report.problems.iter().filter(|problem| problem.code == "wrong-type").count(), 2);
         assert!(!report.render(false).contains("preset throughput"));
     }
