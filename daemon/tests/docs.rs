@@ -9,8 +9,11 @@ use toolgate_admin_api::{Socket, paths};
 use toolgate_protocol::framing::Refusal;
 use toolgated::config::{self, keys};
 
-const KEYS_BEGIN: &str = "<!-- keys: written by `UPDATE_DOCS=1 cargo test -p toolgated --test docs` -->\n";
-const KEYS_END: &str = "<!-- /keys -->";
+/// What writes a table.
+type Writer = fn() -> String;
+
+/// Tables of the configuration's page that the checker itself writes.
+const TABLES: [(&str, Writer); 2] = [("keys", config::manual::markdown), ("presets", config::manual::presets)];
 const FAILURES: &str = include_str!("../src/failure/kind.rs");
 
 fn root() -> PathBuf {
@@ -114,16 +117,20 @@ fn links_lead_somewhere() {
 }
 
 #[test]
-fn the_table_of_keys_is_the_checkers_own() {
+fn the_tables_of_keys_and_presets_are_the_checkers_own() {
     let path = root().join("packaging/doc/configuration.md");
     let page = read(&path);
-    let (before, rest) = page.split_once(KEYS_BEGIN).expect("where the table begins");
-    let (_, after) = rest.split_once(KEYS_END).expect("where it ends");
-    let wanted = format!("{before}{KEYS_BEGIN}{}\n{KEYS_END}{after}", config::manual::markdown());
+    let wanted = TABLES.iter().fold(page.clone(), |page, (name, table)| {
+        let begin = format!("<!-- {name}: written by `UPDATE_DOCS=1 cargo test -p toolgated --test docs` -->\n");
+        let end = format!("<!-- /{name} -->");
+        let (before, rest) = page.split_once(&begin).expect("where the table begins");
+        let (_, after) = rest.split_once(&end).expect("where it ends");
+        format!("{before}{begin}{}\n{end}{after}", table())
+    });
     if std::env::var_os("UPDATE_DOCS").is_some() {
         return std::fs::write(&path, wanted).expect("the page is written");
     }
-    assert!(page == wanted, "the table of keys is stale: run UPDATE_DOCS=1 cargo test -p toolgated --test docs");
+    assert!(page == wanted, "a table of keys is stale: run UPDATE_DOCS=1 cargo test -p toolgated --test docs");
 }
 
 #[test]

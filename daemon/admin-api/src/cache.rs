@@ -31,6 +31,9 @@ pub struct CacheStatus {
     pub misses: u64,
     /// Requests that got the answer of another one that was under way.
     pub shared: u64,
+    /// Requests that wait for the answer of another one at this moment.
+    #[serde(default)]
+    pub waiting: u64,
     /// Requests that got an answer past its time, since the server could not be reached.
     pub stale: u64,
     /// Answers that gave way to others.

@@ -97,6 +97,10 @@ pub enum CallLife {
 }
 
 /// A line of the live tail.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most lines are requests, and a box would cost each of them an allocation"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum TailLine {

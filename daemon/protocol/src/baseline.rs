@@ -76,7 +76,9 @@ mod tests {
         #[test]
         fn the_mean_is_that_of_the_last_hour(counts in prop::collection::vec(0_u64..10_000, 10..200)) {
             let mut baseline = Baseline::default();
-            counts.iter().for_each(|count| baseline.minute(*count));
+            for count in &counts {
+                baseline.minute(*count);
+            }
             let late = &counts[counts.len().saturating_sub(60)..];
             prop_assert_eq!(baseline.mean(), Some((late.iter().sum::<u64>() / late.len() as u64).max(1)));
         }

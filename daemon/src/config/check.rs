@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::problem::{Problem, Report, Severity};
-use super::{Environment, Scrutiny, dump, files, finish, overrides};
+use super::{Environment, Scrutiny, complete, dump, files, finish};
 use crate::generator::drift;
 
 /// Where the package puts the main file.
@@ -67,7 +67,7 @@ pub fn check(args: &CheckArgs) -> ExitCode {
 pub fn inspect(file: &Path, environment: &Environment) -> (Report, String) {
     let mut report = Report::default();
     let mut tree = files::read(file, &mut report);
-    overrides::apply(&mut tree, environment, &mut report);
+    complete(&mut tree, environment, &mut report);
     let dump = dump::dump(&tree, &report.sources);
     let report = match finish(&tree, report, environment) {
         Ok((_, report)) | Err(report) => report,

@@ -1,6 +1,6 @@
 //! Effective values with their origin, for `check --dump` and for those who ask the running daemon.
 //!
-//! One line per key: `path = value`, and behind `#` the file and line, the variable, or `default`.
+//! One line per key: `path = value`, and behind `#` the file and line, the variable, the preset, or `default`.
 //! Secrets are shown as references only.
 
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::keys::{self, Key};
 use super::kind::Kind;
 use super::section;
-use super::source::Sources;
+use super::source::{Medium, Sources};
 use super::tree::{Node, Table, Value};
 
 /// One effective value.
@@ -18,7 +18,7 @@ pub struct Effective {
     pub path: String,
     /// As a file would have it; a secret is `"***"`, or where it is read from.
     pub value: String,
-    /// `FILE:LINE`, a variable, or `default`.
+    /// `FILE:LINE`, a variable, `preset NAME`, or `default`.
     pub origin: String,
 }
 
@@ -81,7 +81,7 @@ fn line(key: &Key, path: String, node: Option<&Node>, sources: &Sources) -> Effe
     };
     let source = sources.of(node.place);
     let mut origin = source.path.display().to_string();
-    if source.is_file {
+    if source.medium == Medium::File {
         let _ = write!(origin, ":{}", sources.position(node.place).0);
     }
     let value = match (key.kind, node.text()) {

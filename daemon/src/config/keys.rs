@@ -4,6 +4,7 @@
 //! A key that is not in this table does not exist.
 
 use super::kind::Kind;
+use super::presets;
 
 /// When a changed value takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,7 @@ pub static KEYS: &[Key] = &[
     key("daemon.runtime_dir", Path, "\"/run/toolgate\"", Restart, "Folder of the admin sockets and of the sockets of stdio servers."),
     key("daemon.state_dir", Path, "", Restart, "Folder of what must survive a restart, where systemd gives none; absent: nothing does."),
     key("daemon.on_bad_config", OneOf(&["last-good", "refuse"]), "\"last-good\"", Live, "What a start does with files that cannot be used: serve the revision that was accepted last, or exit with status 78."),
+    key("daemon.preset", OneOf(presets::NAMES), "", Live, "Other defaults, for a kind of machine; whatever is written overrides them."),
     key("daemon.drain_timeout", Duration(0, DAY), "\"30s\"", Live, "How long calls may finish after SIGTERM."),
     key("daemon.lame_duck", Duration(0, 3600), "\"300ms\"", Live, "How long new connections are still answered after SIGTERM."),
     key("daemon.max_connections", ANY, "20000", Live, "Open client connections in all."),

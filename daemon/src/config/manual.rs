@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::keys::{Effect, KEYS, Key};
+use super::presets::PRESETS;
 
 /// The keys of one part of the file.
 #[derive(Debug)]
@@ -68,14 +69,26 @@ pub fn markdown() -> String {
     text
 }
 
-fn row(key: &Key) -> Row {
-    Row {
-        path: key.path.replace(".*", ".NAME"),
-        value: key.kind.describe(),
-        default: key.default,
-        effect: effect(key.effect),
-        doc: key.doc,
+/// What each preset sets, as a Markdown table.
+#[must_use]
+pub fn presets() -> String {
+    let names = PRESETS.iter().map(|preset| format!("`{}`", preset.name)).collect::<Vec<_>>().join(" | ");
+    let mut text = format!("\n| key | default | {names} |\n|---|---|{}\n", "---|".repeat(PRESETS.len()));
+    for key in KEYS.iter().filter(|key| PRESETS.iter().any(|preset| preset.value(key.path).is_some())) {
+        let values = [key.default].into_iter().chain(PRESETS.iter().map(|preset| preset.value(key.path)));
+        let cells = values.map(|value| value.map_or_else(String::new, |value| format!("`{value}`")));
+        let _ = writeln!(text, "| `{}` | {} |", shown(key), cells.collect::<Vec<_>>().join(" | "));
     }
+    text
+}
+
+/// As it is written, with `NAME` where the operator chooses.
+fn shown(key: &Key) -> String {
+    key.path.replace(".*", ".NAME")
+}
+
+fn row(key: &Key) -> Row {
+    Row { path: shown(key), value: key.kind.describe(), default: key.default, effect: effect(key.effect), doc: key.doc }
 }
 
 /// The first name of a path; an element of the list of limits belongs to the limits.
@@ -87,9 +100,9 @@ fn section(key: &Key) -> &'static str {
 fn heading(section: &str) -> String {
     match section {
         "version" => "The file".to_owned(),
-        "daemon" | "log" | "loops" | "overload" => format!("`[{section}]`"),
         "limit" => "`[[limit]]`, and `limits` of listeners, servers and tiers".to_owned(),
-        named => format!("`[{named}.NAME]`"),
+        named if KEYS.iter().any(|key| key.path.starts_with(&format!("{named}.*"))) => format!("`[{named}.NAME]`"),
+        single => format!("`[{single}]`"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The operator's configuration: read, checked, and turned into [`Settings`].
 //!
-//! The way of a file: `files` reads and `tree` keeps places, `overrides` adds the environment,
-//! `shape` checks against the table of `keys`, `build` checks what keys mean together. `snapshot` is
+//! The way of a file: `files` reads and `tree` keeps places, `overrides` adds the environment, `presets` what
+//! neither says, `shape` checks against the table of `keys`, `build` checks what keys mean together. `snapshot` is
 //! what was read, as the history keeps it.
 //! Every step goes on after a problem, so that one run reports all of them.
 
@@ -15,6 +15,7 @@ pub mod keys;
 pub mod kind;
 pub mod manual;
 mod overrides;
+pub mod presets;
 mod problem;
 mod render;
 pub mod salvage;
@@ -40,7 +41,7 @@ pub use problem::{Problem, Report, Severity};
 pub use secret::Secret;
 pub use settings::Settings;
 pub use snapshot::Snapshot;
-pub use source::{Place, Source, Sources};
+pub use source::{Medium, Place, Source, Sources};
 
 /// Reads the main file and `conf.d/*.toml` beside it.
 ///
@@ -49,7 +50,7 @@ pub use source::{Place, Source, Sources};
 pub fn load(path: &Path, environment: &Environment) -> Result<(Settings, Report), Report> {
     let mut report = Report::default();
     let mut tree = files::read(path, &mut report);
-    overrides::apply(&mut tree, environment, &mut report);
+    complete(&mut tree, environment, &mut report);
     finish(&tree, report, environment)
 }
 
@@ -62,7 +63,7 @@ pub fn load_snapshot(
 ) -> Result<(Settings, Report), Report> {
     let mut report = Report::default();
     let mut tree = files::read_texts(&snapshot.at(path), &mut report);
-    overrides::apply(&mut tree, environment, &mut report);
+    complete(&mut tree, environment, &mut report);
     finish(&tree, report, environment)
 }
 
@@ -78,8 +79,15 @@ pub fn state_dir(path: &Path, environment: &Environment) -> PathBuf {
 /// secrets of files, credentials and variables are empty.
 pub fn from_text(text: &str) -> Result<Settings, Report> {
     let mut report = Report::default();
-    let tree = files::parse(Path::new("toolgate.toml"), text, &mut report);
+    let mut tree = files::parse(Path::new("toolgate.toml"), text, &mut report);
+    presets::apply(&mut tree, &mut report);
     finish(&tree, report, &Environment::default()).map(|(settings, _)| settings)
+}
+
+/// Adds to what the files say what comes from elsewhere: variables go before files, files before presets.
+fn complete(tree: &mut tree::Table, environment: &Environment, report: &mut Report) {
+    overrides::apply(tree, environment, report);
+    presets::apply(tree, report);
 }
 
 fn finish(tree: &tree::Table, mut report: Report, environment: &Environment) -> Result<(Settings, Report), Report> {

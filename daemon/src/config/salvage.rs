@@ -12,6 +12,7 @@ use toml::de::DeTable;
 use super::build::{self, Parts};
 use super::environment::{Environment, Scrutiny};
 use super::files;
+use super::presets;
 use super::problem::{Report, Severity};
 use super::tree::{self, Table, Value};
 
@@ -23,7 +24,9 @@ use super::tree::{self, Table, Value};
 pub fn salvage(path: &Path) -> (Parts, Vec<String>) {
     let mut report = Report::default();
     let lost = RefCell::default();
-    let tree = files::read_keeping(path, &|text, source| sections(text, source, &mut lost.borrow_mut()), &mut report);
+    let mut tree =
+        files::read_keeping(path, &|text, source| sections(text, source, &mut lost.borrow_mut()), &mut report);
+    presets::apply(&mut tree, &mut report);
     let environment = Environment { scrutiny: Scrutiny::Units, ..Environment::default() };
     let mut parts = build::parts(&tree, &environment, &mut report);
     parts.left_out.append(&mut lost.into_inner());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use toolgate_admin_api::FileText;
 
 use super::problem::Report;
+use super::source::Medium;
 
 /// The files of a configuration, and which variables were to override them.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -29,7 +30,8 @@ impl Snapshot {
                 Some(text) => {
                     snapshot.files.push(FileText { name, text: text.expose().to_owned(), mode: source.mode });
                 }
-                None => snapshot.overrides.push(name),
+                None if source.medium == Medium::Variable => snapshot.overrides.push(name),
+                None => {}
             }
         }
         snapshot

@@ -10,16 +10,27 @@ use super::secret::Secret;
 /// A text with the name under which it is reported.
 #[derive(Debug)]
 pub struct Source {
-    /// The file, or the name of the variable.
+    /// The file, the name of the variable, or `preset NAME`.
     pub path: PathBuf,
-    /// Whether it is a file, or else a variable of the environment.
-    pub is_file: bool,
+    /// What it is.
+    pub medium: Medium,
     /// Its content as reports may show it: broken UTF-8 was replaced, and secrets are masked.
     pub text: String,
     /// Its content as it was read, where it is a file.
     pub(super) written: Option<Secret>,
     /// Permission bits of the file, where they are known.
     pub mode: Option<u32>,
+}
+
+/// What a text was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    /// A file.
+    File,
+    /// A variable of the environment.
+    Variable,
+    /// Values that come with the program, since the files name them.
+    Preset,
 }
 
 /// All texts of one configuration, in the order in which they were read.
@@ -43,7 +54,7 @@ impl Sources {
     /// Adds a file; the answer is its index.
     pub(super) fn add(&mut self, path: &Path, text: String) -> usize {
         let written = Some(Secret::new(text.clone()));
-        self.list.push(Source { path: path.to_owned(), is_file: true, text, written, mode: None });
+        self.list.push(Source { path: path.to_owned(), medium: Medium::File, text, written, mode: None });
         self.list.len() - 1
     }
 
@@ -56,8 +67,16 @@ impl Sources {
 
     /// Adds a variable of the environment; the answer is its index.
     pub(super) fn add_variable(&mut self, name: &str, text: String) -> usize {
-        let path = PathBuf::from(name);
-        self.list.push(Source { path, is_file: false, text, written: None, mode: None });
+        self.push(name.into(), Medium::Variable, text)
+    }
+
+    /// Adds a preset; the answer is its index.
+    pub(super) fn add_preset(&mut self, name: &str, text: String) -> usize {
+        self.push(format!("preset {name}").into(), Medium::Preset, text)
+    }
+
+    fn push(&mut self, path: PathBuf, medium: Medium, text: String) -> usize {
+        self.list.push(Source { path, medium, text, written: None, mode: None });
         self.list.len() - 1
     }
 
@@ -104,7 +123,7 @@ impl Sources {
     /// The files, in order.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
-        self.list.iter().filter(|source| source.is_file).map(|source| source.path.clone()).collect()
+        self.list.iter().filter(|source| source.medium == Medium::File).map(|source| source.path.clone()).collect()
     }
 
     /// Every source, in order.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use toolgated::config::manual::{self, Row};
+use toolgated::config::presets::PRESETS;
 
 /// The name of the page's file.
 pub(super) const FILE: &str = "toolgate.toml.5";
@@ -43,6 +44,12 @@ pub(super) fn write(source: &str, to: &mut impl Write) -> io::Result<()> {
         for row in &section.rows {
             key(&mut page, row);
         }
+    }
+    heading(&mut page, "PRESETS");
+    for preset in &PRESETS {
+        let values = preset.values.iter().map(|(path, value)| format!("{} = {value}", path.replace(".*", ".NAME")));
+        page.control("PP", []);
+        page.text([bold(preset.name), roman(format!(": {}.", values.collect::<Vec<_>>().join("; ")))]);
     }
     heading(&mut page, "EXAMPLES");
     page.control("nf", []);

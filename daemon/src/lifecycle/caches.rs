@@ -48,6 +48,7 @@ pub(super) fn status(server: &Server) -> Option<api::CacheStatus> {
         hits: counts.hits,
         misses: counts.misses,
         shared: counts.shared,
+        waiting: counts.waiting,
         stale: counts.stale,
         evictions: counts.evictions,
     })

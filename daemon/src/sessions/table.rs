@@ -229,7 +229,7 @@ impl Table {
     pub fn look(&self, mut look: impl FnMut(&Arc<Session>)) {
         for shard in &self.shards {
             let sessions: Vec<_> = lock(shard).values().cloned().collect();
-            sessions.iter().for_each(|session| look(session));
+            sessions.iter().for_each(&mut look);
         }
     }
 

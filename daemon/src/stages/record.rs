@@ -1,5 +1,6 @@
 //! What remains of a call: its place in the ledger, a line in the access log, and everything released that it held.
 
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -170,17 +171,20 @@ struct Recorded {
 
 impl Recorded {
     /// What an operator wants said on the stream: its end, or an announcement.
-    fn by_hand(&mut self) -> Option<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn by_hand(&mut self) -> ControlFlow<Option<Result<Frame<Bytes>, BodyError>>> {
         let call = &self.entry.call;
         if let Some(failure) = call.mark.ordered() {
             let last = self.ending.cut(call, &failure).map(|said| said.map(Frame::data));
             self.entry.failed(&failure);
-            return Some(last);
+            return ControlFlow::Break(last);
         }
         if !self.ending.is_between_events() || !call.mark.take_news() {
-            return None;
+            return ControlFlow::Continue(());
         }
-        notice::tools_changed(call).map(|event| Some(Ok(Frame::data(event))))
+        match notice::tools_changed(call) {
+            Some(event) => ControlFlow::Break(Some(Ok(Frame::data(event)))),
+            None => ControlFlow::Continue(()),
+        }
     }
 }
 
@@ -194,7 +198,7 @@ impl http_body::Body for Recorded {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         if this.entry.call.mark.is_due()
-            && let Some(said) = this.by_hand()
+            && let ControlFlow::Break(said) = this.by_hand()
         {
             return Poll::Ready(said);
         }

@@ -1,7 +1,5 @@
 //! Answers that are kept, shared and given stale.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use toolgate_tests::caller::Caller;
 use toolgate_tests::fake::Speaks;
@@ -104,41 +102,41 @@ async fn calls_at_once_share_one_flight_and_a_cancelled_one_takes_nobody_along()
     }
 }
 
-/// Followers that come late lead a flight of their own, so a round is tried again; one after the other they would never
-/// be more than one at the server.
 #[tokio::test]
 async fn when_a_server_refuses_all_who_wait_go_at_once() {
     let stage = Stage::new("tool.status.cache = { shared = true }\n").await;
     for way in [WAYS[0], WAYS[1]] {
-        let mut most = 0;
-        for round in 0..10 {
-            stage.record(way).clear();
-            let allowed = stage.gate.folder().join(format!("allowed-{round}-{:?}", way.1));
-            std::fs::write(&allowed, "0").expect("a file");
-            let arguments = json!({"status": 500, "allowed": allowed, "round": round});
-            let mut calls = Vec::new();
-            for number in 0..5 {
-                let (client, arguments) = (stage.client(way).await, arguments.clone());
-                calls.push(tokio::spawn(async move { client.call("1", "status", arguments).await.raw().await }));
-                if number == 0 {
-                    stage.record(way).until_called("status").await;
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            std::fs::write(&allowed, "1").expect("a file");
-            let all = wait::until("the others", async || (stage.calls(way, "status") == 5).then_some(()));
-            let at_once = tokio::time::timeout(Duration::from_secs(2), all).await.is_ok();
-            most = most.max(stage.calls(way, "status") - 1);
-            std::fs::write(&allowed, "100").expect("a file");
-            for call in calls {
-                call.await.expect("an answer");
-            }
-            if at_once {
-                break;
+        stage.record(way).clear();
+        let allowed = stage.gate.folder().join(format!("allowed-{:?}", way.1));
+        std::fs::write(&allowed, "0").expect("a file");
+        let arguments = json!({"status": 500, "allowed": allowed});
+        let mut calls = Vec::new();
+        for number in 0..5 {
+            let (client, arguments) = (stage.client(way).await, arguments.clone());
+            calls.push(tokio::spawn(async move { client.call("1", "status", arguments).await.raw().await }));
+            if number == 0 {
+                stage.record(way).until_called("status").await;
             }
         }
-        assert_eq!(most, 4, "{way:?}: at the server at once, when the first was refused");
+        wait::until("four to wait", async || (waiting(&stage, way).await == 4).then_some(())).await;
+        assert_eq!(stage.calls(way, "status"), 1, "{way:?}");
+        std::fs::write(&allowed, "1").expect("a file");
+        // One after the other there would never be more than one, since the second is not answered yet.
+        wait::until("all four at the server", async || (stage.calls(way, "status") == 5).then_some(())).await;
+        assert_eq!(waiting(&stage, way).await, 0, "{way:?}");
+        std::fs::write(&allowed, "100").expect("a file");
+        for call in calls {
+            call.await.expect("an answer");
+        }
     }
+}
+
+/// How many calls wait for the answer of another.
+async fn waiting(stage: &Stage, way: Way) -> u64 {
+    let (_, caches) = stage.gate.control("GET", "/v1/cache").await;
+    let servers = caches["servers"].as_array().expect("servers");
+    let cache = servers.iter().find(|cache| cache["server"] == server_of(way)).expect("a cache");
+    cache["waiting"].as_u64().expect("a number")
 }
 
 #[tokio::test]

@@ -34,10 +34,11 @@ async fn show(context: &Context) -> Result<Exit, Failure> {
 }
 
 fn rows(caches: &Caches) -> Vec<Vec<String>> {
-    let head =
-        ["SERVER", "ANSWERS", "BYTES", "HITS", "MISSES", "SHARED", "STALE", "EVICTED"].map(String::from).to_vec();
+    let head = ["SERVER", "ANSWERS", "BYTES", "HITS", "MISSES", "SHARED", "WAITING", "STALE", "EVICTED"]
+        .map(String::from)
+        .to_vec();
     let rows = caches.servers.iter().map(|cache| {
-        let counts = [cache.hits, cache.misses, cache.shared, cache.stale, cache.evictions];
+        let counts = [cache.hits, cache.misses, cache.shared, cache.waiting, cache.stale, cache.evictions];
         let share = |used: u64, most: u64| format!("{used}/{most}");
         let begin =
             [cache.server.clone(), share(cache.entries, cache.max_entries), share(cache.bytes, cache.max_bytes)];
@@ -86,7 +87,7 @@ mod tests {
     fn a_cache_is_a_line() {
         let cache = CacheStatus { server: "s".into(), entries: 1, max_entries: 9, hits: 7, ..CacheStatus::default() };
         let rows = rows(&Caches { servers: vec![cache] });
-        assert_eq!(rows[1], ["s", "1/9", "0/0", "7", "0", "0", "0", "0"]);
+        assert_eq!(rows[1], ["s", "1/9", "0/0", "7", "0", "0", "0", "0", "0"]);
         assert_eq!(rows[0].len(), rows[1].len());
     }
 

@@ -176,6 +176,7 @@ fn dress(row: &mut ServerRow, second: u64) {
                 hits: 88_000,
                 misses: 14_000,
                 shared: 310,
+                waiting: 1,
                 stale: 2,
                 evictions: 0,
             });

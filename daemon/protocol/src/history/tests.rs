@@ -22,7 +22,9 @@ fn walk() -> impl Strategy<Value = Vec<(u64, f32)>> {
 
 fn filled(samples: &[(u64, f32)]) -> (Track, BTreeMap<u64, f32>) {
     let mut track = Track::default();
-    samples.iter().for_each(|(tick, value)| track.put(*tick, *value));
+    for (tick, value) in samples {
+        track.put(*tick, *value);
+    }
     (track, samples.iter().copied().collect())
 }
 
@@ -66,7 +68,8 @@ proptest! {
             let inside: Vec<f64> =
                 model.range(begin.max(oldest)..(begin + span.step).max(oldest)).map(|(_, value)| f64::from(*value)).collect();
             prop_assert_eq!(max, inside.iter().copied().reduce(f64::max));
-            let wanted = (!inside.is_empty()).then(|| inside.iter().sum::<f64>() / inside.len() as f64);
+            let count = u32::try_from(inside.len()).expect("few samples");
+            let wanted = (count > 0).then(|| inside.iter().sum::<f64>() / f64::from(count));
             prop_assert!(mean.zip(wanted).map_or(mean == wanted, |(one, other)| (one - other).abs() < 1e-6));
         }
     }

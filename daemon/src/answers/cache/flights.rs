@@ -4,6 +4,7 @@
 //! one that fails, or whose answer cannot be kept, lets them all go their own ways.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use foldhash::fast::RandomState;
@@ -16,7 +17,11 @@ use crate::lock::lock;
 
 /// Calls under way by what they ask.
 #[derive(Debug, Default)]
-pub(super) struct Flights(Mutex<HashMap<Key, watch::Receiver<Landing>, RandomState>>);
+pub(super) struct Flights {
+    calls: Mutex<HashMap<Key, watch::Receiver<Landing>, RandomState>>,
+    /// Those that follow.
+    waiting: AtomicU64,
+}
 
 /// How a flight stands.
 #[derive(Debug, Clone)]
@@ -41,7 +46,10 @@ pub(super) struct Flight {
 }
 
 /// A call that waits for another.
-pub(in crate::answers) struct Follower(watch::Receiver<Landing>);
+pub(in crate::answers) struct Follower {
+    flights: Arc<Flights>,
+    landing: watch::Receiver<Landing>,
+}
 
 /// What comes of waiting.
 pub(in crate::answers) enum Waited {
@@ -57,11 +65,17 @@ impl Flights {
     pub(super) fn join(self: &Arc<Self>, key: Key) -> Joined {
         let mut flights = self.lock();
         if let Some(landing) = flights.get(&key) {
-            return Joined::Follows(Follower(landing.clone()));
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            return Joined::Follows(Follower { flights: Arc::clone(self), landing: landing.clone() });
         }
         let (landing, watched) = watch::channel(Landing::Flying);
         flights.insert(key, watched);
         Joined::Leads(Flight { flights: Arc::clone(self), key, landing })
+    }
+
+    /// How many calls wait for another.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     #[cfg(test)]
@@ -70,7 +84,7 @@ impl Flights {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Landing>, RandomState>> {
-        lock(&self.0)
+        lock(&self.calls)
     }
 }
 
@@ -95,11 +109,17 @@ impl Drop for Flight {
 impl Follower {
     /// Waits for the end of the flight.
     pub(in crate::answers) async fn wait(&mut self) -> Waited {
-        match self.0.wait_for(|landing| !matches!(landing, Landing::Flying)).await.as_deref() {
+        match self.landing.wait_for(|landing| !matches!(landing, Landing::Flying)).await.as_deref() {
             Ok(Landing::Landed(entry)) => Waited::Landed(Arc::clone(entry)),
             Ok(Landing::Failed | Landing::Flying) => Waited::Failed,
             Err(_) => Waited::Abandoned,
         }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.flights.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -128,13 +148,15 @@ mod tests {
         let flights = Arc::default();
         let flight = leader(&flights);
         let (mut one, mut two) = (follower(&flights), follower(&flights));
+        assert_eq!(flights.waiting(), 2);
         assert!(matches!(flights.join([2; 32]), Joined::Leads(_)), "who asks something else waits for nobody");
         let entry = Arc::new(Entry::for_tests(b"{}"));
         flight.land(&entry);
         for waiting in [&mut one, &mut two] {
             assert!(matches!(waiting.wait().await, Waited::Landed(landed) if Arc::ptr_eq(&landed, &entry)));
         }
-        assert_eq!(flights.len(), 0);
+        drop(one);
+        assert_eq!((flights.len(), flights.waiting()), (0, 1));
     }
 
     #[tokio::test]

@@ -78,6 +78,8 @@ pub struct Statistics {
     pub misses: u64,
     /// Calls that shared the flight of another.
     pub shared: u64,
+    /// Calls that wait for the answer of another at this moment.
+    pub waiting: u64,
     /// Calls that got an answer past its time.
     pub stale: u64,
     /// Answers that gave way to others.
@@ -212,6 +214,7 @@ impl Cache {
             hits: count(&self.counts.hits),
             misses: count(&self.counts.misses),
             shared: count(&self.counts.shared),
+            waiting: self.flights.waiting(),
             stale: count(&self.counts.stale),
             evictions: count(&self.counts.evictions),
         }

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use listener::{HEADERS, HSTS};
+pub(super) use server::suits;
 
 use super::environment::Environment;
 use super::problem::{Problem, Report, Severity};

@@ -23,6 +23,13 @@ const HTTP_ONLY: &[&str] = &["transport", "pool", "bearer", "headers", "tls", "f
 const STDIO_ONLY: &[&str] =
     &["env", "directory", "network", "network_allow", "read", "write", "groups", "line_bytes", "instances"];
 
+/// Whether a key, or what it is below, belongs to this kind of server.
+pub(in crate::config) fn suits(path: &str, server: &Table) -> bool {
+    let key = path.split('.').next().unwrap_or(path);
+    let only = |keys: &[&str], kind: &str| !keys.contains(&key) || server.get(kind).is_some();
+    only(HTTP_ONLY, "endpoints") && only(STDIO_ONLY, "command")
+}
+
 /// A server, unless nothing says how it is reached.
 pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Option<Server> {
     let section = Section::new(Some(table), "server.*");

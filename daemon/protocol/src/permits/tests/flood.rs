@@ -25,7 +25,7 @@ struct Site {
     /// How long each call of the heavier tier waited.
     waits: Vec<u64>,
     /// Calls begun of either tier, the light one first.
-    begun: [usize; 2],
+    begun: [u32; 2],
     busiest: usize,
 }
 
@@ -136,8 +136,7 @@ fn a_paying_tier_hardly_waits_for_a_flood_that_came_as_one_bunch() {
 fn shares_stay_exact_where_both_tiers_wait() {
     for weight in [2, 3, 6, 40] {
         let site = Site::new(heavy(weight), [1500, 1500], 7).run(400 * SERVICE);
-        let (light, all) = (site.begun[0] as f64, (site.begun[0] + site.begun[1]) as f64);
-        let share = light / all * f64::from(1 + weight);
+        let share = f64::from(site.begun[0]) / f64::from(site.begun[0] + site.begun[1]) * f64::from(1 + weight);
         assert!((0.99..1.01).contains(&share), "{weight}: {share} of its share");
     }
 }
@@ -147,7 +146,7 @@ fn a_heavy_tier_that_would_fill_the_server_leaves_the_other_its_share() {
     // Between what is open to the light one and all there is: without a bound it would never get a permit again.
     for callers in [91, 95, 99, 100, 120] {
         let site = Site::new(heavy(6), [1500, callers], 3).run(400 * SERVICE);
-        let light = site.begun[0] as f64 / (site.begun[0] + site.begun[1]) as f64;
+        let light = f64::from(site.begun[0]) / f64::from(site.begun[0] + site.begun[1]);
         assert!(light * 7.0 > 0.98, "{callers} heavy callers: the light tier has {:.1} %", light * 100.0);
     }
 }
