@@ -174,6 +174,7 @@ state_dir = "{folder}/state"
 max_connections = 20000
 max_sessions = 20000
 max_sessions_per_client = 20000
+max_server_connections = 20000
 
 [log]
 level = "warn"
