@@ -60,7 +60,7 @@ fn one(verb: Verb, answer: &Value, dry_run: bool) -> Vec<String> {
             format!(
                 "{} {} the queue of {}.",
                 counted(outcome.purged, "call"),
-                would(dry_run, "leave", "left"),
+                would(dry_run, "would leave", "left"),
                 outcome.server
             )
         }),
@@ -70,7 +70,7 @@ fn one(verb: Verb, answer: &Value, dry_run: bool) -> Vec<String> {
                 "{} of {} {}.",
                 counted(outcome.entries, "kept answer"),
                 outcome.server,
-                would(dry_run, "go", "are gone")
+                would(dry_run, "would go", "are gone")
             )
         }),
         Verb::EndSession | Verb::EndMatching => read(answer).map(|outcome: EndOutcome| ended(&outcome, dry_run)),

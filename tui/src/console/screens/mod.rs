@@ -215,7 +215,7 @@ impl Screen {
             Object::Tool(server, tool) => Some((Self::Clients, format!("tool={server}/{tool}"))),
             Object::Client(id) => Some(clients::below(id, view, filter)),
             Object::Limit(name) => limits::below(name, view),
-            Object::Alert(id) | Object::Check(id) => health::below(id),
+            Object::Alert(id) | Object::Check(id) => health::below(id, view),
             Object::Instance(..)
             | Object::Certificate(..)
             | Object::Call(_)

@@ -143,6 +143,7 @@ fn endpoint(server: &str, endpoint: &EndpointStatus) -> Row {
     let (mode, mode_role) = words::mode(endpoint.mode);
     let (state, role) = match &endpoint.trouble {
         Some(_) if mode == "ready" => ("failing", Role::Bad),
+        None if mode == "ready" && slow_check(endpoint).is_some() => ("slow", Role::Warn),
         _ => (mode, mode_role),
     };
     let url = endpoint.url.as_deref().map(brief).unwrap_or_default().to_owned();
@@ -156,8 +157,17 @@ fn endpoint(server: &str, endpoint: &EndpointStatus) -> Row {
     cells.push(worst_breaker(std::slice::from_ref(endpoint)));
     cells.push(endpoint.sessions.map_or_else(Cell::none, Cell::count));
     cells.extend([Cell::new(""), Cell::new(""), last_check(std::slice::from_ref(endpoint))]);
-    cells.push(Cell::new(endpoint.trouble.clone().unwrap_or_default()).role(Role::Dim));
+    cells.push(match (&endpoint.trouble, slow_check(endpoint)) {
+        (None, Some(ms)) => Cell::new(format!("its last check took {}", span_ms(ms))).role(Role::Warn),
+        (trouble, _) => Cell::new(trouble.clone().unwrap_or_default()).role(Role::Dim),
+    });
     Row::new(Object::Endpoint(server.to_owned(), endpoint.url.clone()), cells).field("state", state)
+}
+
+/// Milliseconds of a check that nobody should have to wait for.
+fn slow_check(endpoint: &EndpointStatus) -> Option<u64> {
+    const SLOW_MS: u64 = 1_000;
+    endpoint.last_check.as_ref().map(|check| check.took_ms).filter(|took| *took >= SLOW_MS)
 }
 
 /// What tells endpoints apart: scheme and the usual path do not.
@@ -329,7 +339,11 @@ fn endpoint_lines(details: &mut Details, endpoint: &EndpointStatus) {
     }
     if let Some(check) = &endpoint.last_check {
         let what = check.problem.as_deref().unwrap_or("it went well");
-        let role = if check.problem.is_some() { Role::Bad } else { Role::Text };
+        let role = match &check.problem {
+            Some(_) => Role::Bad,
+            None if slow_check(endpoint).is_some() => Role::Warn,
+            None => Role::Text,
+        };
         details.pair(
             "last check",
             format!("{} ago, took {}: {what}", short(check.age_ms / 1000), span_ms(check.took_ms)),
@@ -342,7 +356,7 @@ fn endpoint_lines(details: &mut Details, endpoint: &EndpointStatus) {
 fn instance_lines(details: &mut Details, instances: &Instances, told: Option<&Instances>) {
     details.heading(format!("Instances: {} of {}", instances.running, instances.max));
     if let Some(failures) = instances.failures.filter(|failures| *failures > 0) {
-        details.pair("failures", format!("{failures} ended on their own since the start"), Role::Warn);
+        details.pair("restarts", format!("{failures} ended on their own since the start"), Role::Warn);
     }
     for one in &instances.each {
         let memory = one.memory.map_or_else(String::new, |memory| {
