@@ -32,7 +32,7 @@ async fn a_certificate_ends_tomorrow_and_why_the_newer_one_is_refused_is_told() 
 
     let screen = Screen::open(&gate).await;
     screen.until("ends in").await.keep("certificate_alert");
-    screen.press(&["Enter"]).until("kind=certificate").await.until(WHY).await;
+    screen.press(&["Enter"]).until("kind=certificate").await.until("newer one refused: does not").await;
     screen.until("in 1d").await.keep("certificate_found");
     screen.press(&["i"]).until("newer file").await.until(WHY).await;
     screen.until("it ends in 1d").await.keep("certificate_inspected");

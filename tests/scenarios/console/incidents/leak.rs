@@ -67,6 +67,6 @@ async fn a_server_that_leaks_is_seen_and_recycled_and_its_session_goes_on() {
         memory(&gate).await.filter(|bytes| *bytes < full / 2)
     })
     .await;
-    screen.until(&format!("{} MB", (after + 500_000) / 1_000_000)).await.keep("leak_mended");
+    screen.until(&format!("{} MB", (after + 500_000) / 1_000_000)).await.until_gone("leaving").await.keep("leak_mended");
     assert_eq!(instances(&gate).await["failures"], 1, "a recycling is no failure");
 }

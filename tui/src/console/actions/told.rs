@@ -149,7 +149,7 @@ fn queue(outcome: &QueueOutcome, dry_run: bool) -> String {
     let length = outcome.expires_in_seconds.map_or_else(String::new, |seconds| format!(", for {}", long(seconds)));
     let verb = would(dry_run, "would wait", "wait");
     let wait = span_ms(outcome.timeout_ms);
-    format!("Calls for {} {verb} {wait} at most, {} of them{length}.", outcome.server, outcome.max_size)
+    format!("At most {} calls for {} {verb}, none longer than {wait}{length}.", outcome.max_size, outcome.server)
 }
 
 fn ended(outcome: &EndOutcome, dry_run: bool) -> String {

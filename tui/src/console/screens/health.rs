@@ -127,7 +127,11 @@ fn certificate_row(certificate: &Certificate, view: &View<'_>) -> Row {
     let (state, role) = certificate_state(certificate, view.now_ms);
     let left = certificate.not_after_ms.saturating_sub(view.now_ms);
     let what = match &certificate.refused {
-        Some(why) => why.clone(),
+        // The file is known; what counts must not be cut for it.
+        Some(why) => {
+            let brief = why.strip_prefix(&certificate.file).and_then(|rest| rest.strip_prefix(": "));
+            format!("newer one refused: {}", brief.unwrap_or(why))
+        }
         None => format!("{}, issued by {}", certificate.names.join(" "), certificate.issuer),
     };
     let cells = vec![

@@ -164,6 +164,10 @@ fn endpoint(server: &str, endpoint: &EndpointStatus) -> Row {
     Row::new(Object::Endpoint(server.to_owned(), endpoint.url.clone()), cells).field("state", state)
 }
 
+fn took(ms: u64) -> String {
+    if ms == 0 { "less than 1 ms".to_owned() } else { span_ms(ms) }
+}
+
 /// Milliseconds of a check that nobody should have to wait for.
 fn slow_check(endpoint: &EndpointStatus) -> Option<u64> {
     const SLOW_MS: u64 = 1_000;
@@ -257,12 +261,12 @@ pub(super) fn details(name: &str, view: &View<'_>) -> Details {
         details.value("connections", format!("{} of {}{waits}", count(pool.open), count(pool.max)));
     }
     queue(&mut details, row, view);
-    for endpoint in &status.endpoints {
-        endpoint_lines(&mut details, endpoint);
-    }
     if let Some(counted) = &status.instances {
         let told = view.data.inspected.get(name).and_then(|told| told.instances.as_ref());
         instance_lines(&mut details, counted, told);
+    }
+    for endpoint in &status.endpoints {
+        endpoint_lines(&mut details, endpoint);
     }
     super::traffic(&mut details, &row.traffic);
     if let Some(p99) = view.data.past.usual(&format!("p99:{name}")) {
@@ -293,9 +297,13 @@ fn queue(details: &mut Details, row: &ServerRow, view: &View<'_>) {
     details.value("in flight", format!("{} {max}", count(row.status.in_flight)));
     let oldest =
         if row.status.waiting > 0 { format!(", the first for {}", span_ms(row.oldest_ms)) } else { String::new() };
-    details.value("waiting", format!("{} of {}{oldest}", count(row.status.waiting), count(row.max_waiting)));
     let queues = view.data.queues.as_ref().map(|queues| queues.servers.as_slice()).unwrap_or_default();
-    let Some(queue) = queues.iter().find(|queue| queue.server == row.status.name) else { return };
+    let queue = queues.iter().find(|queue| queue.server == row.status.name);
+    let deadline = queue.map(|queue| queue.timeout_ms).filter(|deadline| *deadline > 0);
+    let deadline = deadline.map_or_else(String::new, |deadline| format!(", none longer than {}", span_ms(deadline)));
+    let waiting = format!("{} of {}{deadline}{oldest}", count(row.status.waiting), count(row.max_waiting));
+    details.value("waiting", waiting);
+    let Some(queue) = queue else { return };
     let mut clients: Vec<(&str, u64)> = Vec::new();
     for call in &queue.calls {
         match clients.iter_mut().find(|(client, _)| *client == call.client) {
@@ -346,7 +354,7 @@ fn endpoint_lines(details: &mut Details, endpoint: &EndpointStatus) {
         };
         details.pair(
             "last check",
-            format!("{} ago, took {}: {what}", short(check.age_ms / 1000), span_ms(check.took_ms)),
+            format!("{} ago, took {}: {what}", short(check.age_ms / 1000), took(check.took_ms)),
             role,
         );
     }
