@@ -23,7 +23,8 @@ async fn a_certificate_ends_tomorrow_and_why_the_newer_one_is_refused_is_told() 
     };
     let served = said(&gate, "/v1/certs").await["certificates"][0]["fingerprint"].clone();
     until("the one that ends to be served", |certificate| {
-        certificate["not_after_ms"].as_u64().is_some_and(|at| at < 4_000_000_000_000) && certificate["refused"].is_null()
+        certificate["not_after_ms"].as_u64().is_some_and(|at| at < 4_000_000_000_000)
+            && certificate["refused"].is_null()
     })
     .await;
     // The renewal came with another key, which was not installed.

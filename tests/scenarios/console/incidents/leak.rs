@@ -63,10 +63,14 @@ async fn a_server_that_leaks_is_seen_and_recycled_and_its_session_goes_on() {
     assert_ne!(now, before);
     assert_eq!(client.session, session);
     assert_eq!(said(&gate, "/v1/sessions").await["total"], 1);
-    let after = wait::until("the old instance to be gone", || async {
-        memory(&gate).await.filter(|bytes| *bytes < full / 2)
-    })
-    .await;
-    screen.until(&format!("{} MB", (after + 500_000) / 1_000_000)).await.until_gone("leaving").await.keep("leak_mended");
+    let after =
+        wait::until("the old instance to be gone", || async { memory(&gate).await.filter(|bytes| *bytes < full / 2) })
+            .await;
+    screen
+        .until(&format!("{} MB", (after + 500_000) / 1_000_000))
+        .await
+        .until_gone("leaving")
+        .await
+        .keep("leak_mended");
     assert_eq!(instances(&gate).await["failures"], 1, "a recycling is no failure");
 }

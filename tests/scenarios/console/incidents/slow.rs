@@ -78,7 +78,10 @@ async fn drained(gate: &Gate, screen: &Screen, url: &str) {
 
 async fn shortened(gate: &Gate, screen: &Screen) {
     screen.press(&["g", "Q"]).until("Queue's deadline for a time: server web").await;
-    screen.press(&["C-u", "500ms", "Enter", "Enter", "fail early", "Enter"]).until("would wait, none longer than 500 ms").await;
+    screen
+        .press(&["C-u", "500ms", "Enter", "Enter", "fail early", "Enter"])
+        .until("would wait, none longer than 500 ms")
+        .await;
     screen.keep("slow_queue").press(&["y"]).until("wait, none longer than 500 ms").await;
     recorded(gate, "queue.override", "web", Some("fail early")).await;
     assert_eq!(queue(gate, "web").await["timeout_ms"], 500);
@@ -94,7 +97,16 @@ async fn forced(gate: &Gate, screen: &Screen) {
     }
     let refused = Caller::modern(gate, "/mcp/web").call("9", "echo", json!({})).await.answer().await;
     assert!(refused.get("error").is_some(), "{refused}");
-    screen.until("failing").await.keep("slow_forced").press(&["B"]).until("would be closed").await.press(&["y"]).until("is closed").await;
+    screen
+        .until("failing")
+        .await
+        .keep("slow_forced")
+        .press(&["B"])
+        .until("would be closed")
+        .await
+        .press(&["y"])
+        .until("is closed")
+        .await;
     recorded(gate, "breaker.reset", "web", None).await;
     let answer = Caller::modern(gate, "/mcp/web").call("9", "echo", json!({})).await.answer().await;
     assert!(answer.get("result").is_some(), "{answer}");

@@ -147,7 +147,11 @@ fn certificate_row(certificate: &Certificate, view: &View<'_>) -> Row {
 }
 
 fn lasts(not_after_ms: u64, now_ms: u64) -> String {
-    if not_after_ms <= now_ms { "clients refuse it".to_owned() } else { format!("it ends {}", ends(not_after_ms, now_ms)) }
+    if not_after_ms <= now_ms {
+        "clients refuse it".to_owned()
+    } else {
+        format!("it ends {}", ends(not_after_ms, now_ms))
+    }
 }
 
 /// The thing that an alert or a check is about, as its name says after the colon; without one it is the gate.
