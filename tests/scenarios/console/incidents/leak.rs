@@ -51,7 +51,7 @@ async fn a_server_that_leaks_is_seen_and_recycled_and_its_session_goes_on() {
     screen.press(&["2", "/", "server=notes", "Enter"]).until("pid ").await;
     let shown = format!("{} MB", (full + 500_000) / 1_000_000);
     screen.until(&shown).await.keep("leak_seen");
-    screen.press(&["i"]).until("1 ended on their own since the start").await;
+    screen.press(&["j", "j", "i"]).until("one session").await.until("1 ended on their own since the start").await;
     screen.until("its process was ended by signal 9").await.until("cache: 1 results kept, none let go").await;
     screen.keep("leak_inspected").press(&["q"]);
     screen.press(&["N"]).until("instances of notes would end once nothing is in flight; sessions stay.").await;

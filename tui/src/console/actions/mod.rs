@@ -105,6 +105,14 @@ impl Verb {
         }
     }
 
+    /// What it is about where this is selected: instances are replaced together.
+    pub(crate) fn about(self, object: &Object) -> Object {
+        match (self, object) {
+            (Self::Recycle | Self::Restart, Object::Instance(server, _)) => Object::Server(server.clone()),
+            _ => object.clone(),
+        }
+    }
+
     /// It is about the gate as a whole, whatever is selected.
     pub(crate) fn is_global(self) -> bool {
         matches!(self, Self::ConfigCheck | Self::ConfigDiff | Self::ConfigReload)
@@ -126,7 +134,7 @@ impl Plan {
     pub(crate) fn title(&self) -> String {
         match self.objects.as_slice() {
             [] => self.verb.title().to_owned(),
-            [object] => format!("{} {object}", self.verb.title()),
+            [object] => format!("{} {}", self.verb.title(), self.verb.about(object)),
             [first, ..] => format!("{} {} {}s", self.verb.title(), self.objects.len(), first.noun()),
         }
     }

@@ -229,7 +229,8 @@ impl Screen {
 /// Everything about a thing.
 pub(crate) fn details(object: &Object, view: &View<'_>) -> Details {
     match object {
-        Object::Server(name) | Object::Instance(name, _) => servers::details(name, view),
+        Object::Server(name) => servers::details(name, view),
+        Object::Instance(name, pid) => servers::instances::details(name, *pid, view),
         Object::Endpoint(name, url) => servers::endpoint_details(name, url.as_deref(), view),
         Object::Session(id) => sessions::details(id, view),
         Object::Tool(server, tool) => tools::details(server, tool, view),
