@@ -17,7 +17,7 @@ async fn an_agent_in_a_loop_is_found_limited_taken_from_the_queue_suspended_with
     let calls = load(Caller::modern(&gate, "/mcp/web"), "echo");
     let screen = Screen::open(&gate).await;
     // Who calls most is the first row, with what it calls.
-    screen.press(&["6"]).until("web/echo").await.keep("loop_found");
+    screen.press(&["6"]).until("key:test").await.until("web/echo").await.keep("loop_found");
     limited_for_a_time(&gate, &screen).await;
     calls.abort();
     purged(&gate, &screen).await;
@@ -33,7 +33,7 @@ async fn limited_for_a_time(gate: &Gate, screen: &Screen) {
         .press(&["Enter", "C-u", "3/min", "Enter", "Slow down.", "Enter", "Enter", "Enter"])
         .until("3/min holds")
         .await;
-    screen.keep("loop_limit").press(&["y"]).until("for 10m 0s.").await;
+    screen.keep("loop_limit").press(&["y"]).until_gone("Set a limit for client").await;
     recorded(gate, "limit.add", "", None).await;
     let refused = wait::until("the limit to refuse", || async {
         let said = Caller::modern(gate, "/mcp/web").call("6", "echo", json!({})).await.answer().await;
@@ -77,7 +77,7 @@ async fn purged(gate: &Gate, screen: &Screen) {
 }
 
 async fn suspended(gate: &Gate, screen: &Screen) {
-    screen.press(&["6"]).until("web/echo").await;
+    screen.press(&["6"]).until("key:test").await.until("web/echo").await;
     screen.press(&["D", "Stop, and ask your user.", "Enter", "Enter", "it loops", "Enter"]);
     screen.until("Type key:test to do it").await.keep("loop_suspend");
     screen.press(&["key:test", "Enter"]).until("is suspended").await;
