@@ -72,7 +72,7 @@ fn order(queue: &Value) -> Vec<&str> {
         assert_eq!(call["position"], position, "{queue}");
         assert!(call["waited_ms"].as_u64() <= queue["oldest_ms"].as_u64(), "{queue}");
     }
-    calls.iter().filter_map(|call| call["client"].as_str()).collect()
+    calls.iter().filter_map(|call| call["client"].as_str()?.strip_prefix("key:")).collect()
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ pub struct QueuedTier {
 pub struct QueuedCall {
     /// How many are served before it.
     pub position: u64,
-    /// Whose it is.
+    /// Whose it is, by the id that other routes know the client by.
     pub client: String,
     /// The client's tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,10 +40,20 @@ async fn recorded(gate: &Gate, action: &str, target: &str, reason: Option<&str>)
     assert_eq!(record["uid"], json!(rustix::process::getuid().as_raw()), "{record}");
 }
 
-async fn endpoint(gate: &Gate, server: &str) -> Value {
+async fn endpoints(gate: &Gate, server: &str) -> Vec<Value> {
     let servers = said(gate, "/v1/servers").await;
     let found = servers.as_array().into_iter().flatten().find(|row| row["name"] == server);
-    found.expect("the server")["endpoints"][0].clone()
+    found.and_then(|row| row["endpoints"].as_array()).expect("the server's endpoints").clone()
+}
+
+async fn endpoint(gate: &Gate, server: &str) -> Value {
+    endpoints(gate, server).await[0].clone()
+}
+
+async fn queue(gate: &Gate, server: &str) -> Value {
+    let queues = said(gate, "/v1/queues").await;
+    let found = queues["servers"].as_array().into_iter().flatten().find(|queue| queue["server"] == server);
+    found.expect("the server's queue").clone()
 }
 
 #[tokio::test]

@@ -63,6 +63,12 @@ impl Screen {
         self
     }
 
+    /// Waits until something is seen no more.
+    pub(crate) async fn until_gone(&self, text: &str) -> &Self {
+        wait::until(&format!("{text:?} to go"), async || (!self.text().contains(text)).then_some(())).await;
+        self
+    }
+
     /// Keeps what is seen beside the scenario.
     pub(crate) fn keep(&self, name: &str) -> &Self {
         if std::env::var_os("TOOLGATE_CAPTURES").is_some() {

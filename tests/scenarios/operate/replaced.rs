@@ -115,3 +115,20 @@ async fn what_an_instance_said_before_it_ended_is_shown_to_those_who_act() {
     assert_eq!((&end["status"], &end["stderr"]), (&json!(3), &json!([])), "{status}");
     assert!(gate.log().contains("an instance ended by itself: its process ended with status 3"), "{}", gate.log());
 }
+
+#[tokio::test]
+async fn an_instance_that_uses_its_share_of_memory_is_replaced_whoever_counts_it() {
+    let unruly = program("unruly").display().to_string();
+    let instances = "per = \"all\", max = 2, memory = \"1G\", recycle_at = \"10%\"";
+    let gate = Setup::default().stdio("leaky", &[&unruly, "--leak"], instances).start().await;
+    let mut client = gate.aim("/mcp/leaky", Era::Legacy).client().await.expect("a session");
+    assert!(client.call("pid", json!({})).await.expect("an answer").succeeded(), "{}", gate.log());
+    let before = pids(&gate, "leaky").await;
+    // Each call leaks 16 MB.
+    for _ in 0..8 {
+        assert!(client.call("pid", json!({})).await.expect("an answer").succeeded(), "{}", gate.log());
+    }
+    wait::until("the leaking instance to go", async || pids(&gate, "leaky").await.is_disjoint(&before).then_some(()))
+        .await;
+    assert!(client.call("pid", json!({})).await.expect("an answer").succeeded(), "{}", gate.log());
+}

@@ -4,7 +4,8 @@
 //! nobody asked to end. The tool `pid` tells its process id, so that a test can kill it; `hang` is never answered.
 //! `--exit` ends before it is asked, `--silent` never answers, `--garbage` says much that is no message before each answer,
 //! `--endless` answers calls with a line that has no end. `--hostile` puts what steers terminals, and far too much of
-//! it, into all that it says; `--refuse` will not be introduced, and says so likewise.
+//! it, into all that it says; `--refuse` will not be introduced, and says so likewise. `--leak` keeps 16 MB of each call,
+//! and complains on stderr.
 
 use std::io::{self, BufRead, Write};
 use std::process::{Command, Stdio};
@@ -26,8 +27,14 @@ fn main() -> io::Result<()> {
     if has("--exit") {
         return Err(io::Error::other("there is nothing to serve"));
     }
+    let mut kept = Vec::new();
     for line in io::stdin().lock().lines() {
         let message: Value = serde_json::from_str(&line?).map_err(io::Error::other)?;
+        if has("--leak") && message["method"] == "tools/call" {
+            // Written to, or the kernel gives no memory for it.
+            kept.push(vec![1_u8; 16_000_000]);
+            writeln!(io::stderr(), "cache: {} results kept, none let go", kept.len())?;
+        }
         let answered = if has("--hostile") { hostile::answer(&message, has("--refuse")) } else { answer(&message) };
         if has("--endless") && message["method"] == "tools/call" {
             endless()?;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
@@ -63,6 +64,11 @@ impl Http {
     #[must_use]
     pub fn endpoints(&self) -> String {
         format!("endpoints = [{:?}]\n", self.url)
+    }
+
+    /// Takes so many milliseconds for every answer from now on.
+    pub fn slow_down(&self, milliseconds: u64) {
+        self.fake.delay.store(milliseconds, Ordering::Relaxed);
     }
 
     /// Forgets every session, as a restart does.

@@ -15,6 +15,7 @@ pub mod three;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -70,6 +71,8 @@ pub struct Fake {
     running: Mutex<HashMap<String, oneshot::Sender<()>>>,
     /// Calls that became tasks, by the task's id.
     tasks: Mutex<HashMap<String, tasks::Task>>,
+    /// Milliseconds that every answer takes.
+    delay: AtomicU64,
     next: AtomicU64,
 }
 
@@ -123,6 +126,7 @@ impl Fake {
             streams: Mutex::default(),
             running: Mutex::default(),
             tasks: Mutex::default(),
+            delay: AtomicU64::new(0),
             next: AtomicU64::new(1),
         }
     }
@@ -156,8 +160,15 @@ impl Fake {
         };
         let (cancel, cancelled) = oneshot::channel();
         lock(&self.running).insert(request.id.clone(), cancel);
+        let answer = async {
+            let delay = self.delay.load(Ordering::Relaxed);
+            if delay > 0 {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+            }
+            self.answer(&request, out).await;
+        };
         tokio::select! {
-            () = self.answer(&request, out) => {}
+            () = answer => {}
             Ok(()) = cancelled => {}
         }
         lock(&self.running).remove(&request.id);

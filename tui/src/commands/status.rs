@@ -34,7 +34,7 @@ fn text(status: &Status) -> String {
         "toolgated {}  instance {}  pid {}  up {}  configuration {}  {}\n\
          {} connections  {} sessions  {} calls in flight\n",
         Shown(&status.version),
-        Shown(&status.instance),
+        Shown(status.instance.get(..8).unwrap_or(&status.instance)),
         status.pid,
         duration(status.uptime_seconds),
         status.revision,

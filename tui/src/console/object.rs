@@ -35,7 +35,23 @@ pub(crate) enum Object {
     Record(u64),
 }
 
+/// What the daemon counts under this are all names that have no room of their own.
+pub(crate) const OTHERS: &str = "_other";
+
+/// A name, or two with a slash between them, as it is shown.
+pub(crate) fn shown(name: &str) -> String {
+    match name.strip_suffix(OTHERS) {
+        Some(before) if before.is_empty() || before.ends_with('/') => format!("{before}(other names)"),
+        _ => name.to_owned(),
+    }
+}
+
 impl Object {
+    /// It stands for many things, none of which is known by its name.
+    pub(crate) fn is_others(&self) -> bool {
+        matches!(self, Self::Tool(_, name) | Self::Client(name) if name == OTHERS)
+    }
+
     /// What kind of thing it is.
     pub(crate) fn noun(&self) -> &'static str {
         match self {
@@ -93,7 +109,20 @@ impl fmt::Display for Object {
             Self::Endpoint(server, Some(url)) => write!(f, "endpoint {url} of {server}"),
             Self::Endpoint(server, None) => write!(f, "instances of {server}"),
             Self::Instance(server, pid) => write!(f, "instance {pid} of {server}"),
-            other => write!(f, "{} {}", other.noun(), other.id()),
+            other => write!(f, "{} {}", other.noun(), shown(&other.id())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_without_room_of_their_own_have_words() {
+        assert_eq!(shown("_other"), "(other names)");
+        assert_eq!(shown("web/_other"), "web/(other names)");
+        assert_eq!(shown("web/list_other"), "web/list_other");
+        assert_eq!(Object::Client("_other".into()).to_string(), "client (other names)");
     }
 }

@@ -69,6 +69,16 @@ pub(crate) fn until(at_ms: u64, now_ms: u64) -> String {
     if at_ms <= now_ms { "over".to_owned() } else { short((at_ms - now_ms).div_ceil(1000)) }
 }
 
+/// When something ends: `in 12d`, `over`, and the year where that is years away.
+pub(crate) fn ends(at_ms: u64, now_ms: u64) -> String {
+    const YEARS_MS: u64 = 1_000 * 86_400_000;
+    match at_ms.saturating_sub(now_ms) {
+        0 => "over".to_owned(),
+        left if left < YEARS_MS => format!("in {}", until(at_ms, now_ms)),
+        _ => format!("in {}", civil(at_ms / 86_400_000).0),
+    }
+}
+
 /// `14:03:22`, in UTC.
 pub(crate) fn clock(at_ms: u64) -> String {
     let seconds = at_ms / 1000 % 86_400;
@@ -153,6 +163,13 @@ mod tests {
         let shown = [0, 340, 3_400, 34_000, 1_200_000, 34_000_000, 125_000_000].map(span_us);
         assert_eq!(shown, ["-", "0.34 ms", "3.4 ms", "34 ms", "1.2 s", "34 s", "2m 5s"]);
         assert_eq!([5, 720, 10_800, 172_800].map(short), ["5s", "12m", "3h", "2d"]);
+    }
+
+    #[test]
+    fn an_end_is_told_in_days_or_as_a_year() {
+        let now = 1_795_788_202_000;
+        let told = [now - 1, now + 90_000, now + 999 * 86_400_000, 67_090_000_000_000].map(|at| ends(at, now));
+        assert_eq!(told, ["over", "in 1m", "in 999d", "in 4095"]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct TierSeen {
 /// A call that waits; in the order in which permits will be handed over if nobody else comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingSeen {
-    /// The client's name.
+    /// The client's id.
     pub client: Option<Arc<str>>,
     /// Its tier's name.
     pub tier: Option<String>,
@@ -97,7 +97,7 @@ impl Queue {
             TierSeen { name, weight, waiting, clients: clients.len() }
         });
         let calls = in_order.iter().take(most).map(|(flow, since)| WaitingSeen {
-            client: flow.0.as_ref().map(|client| Arc::clone(&client.owner)),
+            client: flow.0.as_ref().map(|client| Arc::clone(&client.id)),
             tier: tier_of(flow),
             waited: since.elapsed(),
         });

@@ -162,7 +162,8 @@ fn clients_and_tiers_take_their_turns() {
         let seen: Vec<_> =
             tiers.iter().map(|tier| (tier.name.as_deref(), tier.weight, tier.waiting, tier.clients)).collect();
         assert_eq!(seen, [(None, 1, 5, 2), (Some("paid"), 3, 6, 1)]);
-        let foretold: Vec<u64> = calls.iter().map(|call| call.client.as_ref().unwrap().parse().unwrap()).collect();
+        let number = |id: &str| -> u64 { id.strip_prefix("key:").unwrap().parse().unwrap() };
+        let foretold: Vec<u64> = calls.iter().map(|call| number(call.client.as_ref().unwrap())).collect();
         let mut order = Vec::new();
         while !waiting.is_empty() {
             drop(held.take());

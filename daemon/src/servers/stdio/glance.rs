@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::instances::{Instances, Role};
 use crate::cgroup::Usage;
 use crate::clock;
+use crate::processes;
 
 /// One running instance.
 #[derive(Debug, Clone)]
@@ -52,7 +53,7 @@ impl Instances {
         found.sort_by_key(|(glance, _)| std::cmp::Reverse(glance.age));
         // Files are read without the lock.
         let read = |(glance, group): (Glance, Option<PathBuf>)| Glance {
-            usage: group.as_deref().map_or_else(Usage::default, Usage::of),
+            usage: processes::usage(group.as_deref(), glance.pid),
             ..glance
         };
         found.into_iter().map(read).collect()

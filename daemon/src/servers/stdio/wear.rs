@@ -12,8 +12,8 @@ use super::instances::{Instances, Role, Slot};
 use crate::lock::lock;
 
 use super::link::Link;
-use crate::cgroup;
 use crate::clock;
+use crate::processes;
 
 /// Whoever found an instance before it was left may still begin something within this.
 const FOUND: u64 = if cfg!(test) { 100 } else { 2_000 };
@@ -107,7 +107,7 @@ impl Instances {
         if wear.calls.is_some_and(|calls| slot.link.answered() >= calls) {
             return Some("max_calls");
         }
-        let used = || slot.link.group().and_then(cgroup::memory);
+        let used = || processes::memory(slot.link.group(), slot.link.pid());
         wear.memory.is_some_and(|most| used().is_some_and(|used| used >= most)).then_some("recycle_at")
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::data::Data;
 use super::super::filter::Filter;
-use super::super::object::Object;
+use super::super::object::{Object, shown};
 use super::Verb;
 
 /// What may be written into a blank.
@@ -108,5 +108,5 @@ fn likely(verb: Verb, label: &str, object: Option<&Object>, data: &Data, filter:
 
 fn busiest(data: &Data, client: &str) -> Option<String> {
     let row = data.clients.as_ref()?.clients.iter().find(|row| row.id == client)?;
-    row.busiest.as_ref().map(|busiest| busiest.tool.clone()).filter(|tool| !tool.is_empty())
+    row.busiest.as_ref().map(|busiest| busiest.tool.clone()).filter(|tool| !tool.is_empty() && shown(tool) == *tool)
 }

@@ -68,14 +68,14 @@ impl Verb {
             Self::Maintenance => "Take into maintenance",
             Self::Weight => "Set the weight of",
             Self::CheckNow => "Check now:",
-            Self::BreakerOpen => "Force the breaker open of",
-            Self::BreakerClose => "Force the breaker closed of",
+            Self::BreakerOpen => "Force open the breaker of",
+            Self::BreakerClose => "Force closed the breaker of",
             Self::BreakerReset => "Reset the breaker of",
-            Self::Recycle => "Replace one after the other the instances of",
-            Self::Restart => "Replace all at once the instances of",
+            Self::Recycle => "Replace, one by one, the instances of",
+            Self::Restart => "Replace, all at once, the instances of",
             Self::Purge => "Purge the queue of",
-            Self::QueueDeadline => "Set another queue deadline for",
-            Self::QueueRevert => "Revert the queue deadline of",
+            Self::QueueDeadline => "Queue's deadline for a time:",
+            Self::QueueRevert => "Queue's deadline as configured:",
             Self::CacheClear => "Forget the kept answers of",
             Self::EndSession => "End",
             Self::EndMatching => "End all sessions of",
@@ -105,6 +105,14 @@ impl Verb {
         }
     }
 
+    /// What it is about where this is selected: instances are replaced together.
+    pub(crate) fn about(self, object: &Object) -> Object {
+        match (self, object) {
+            (Self::Recycle | Self::Restart, Object::Instance(server, _)) => Object::Server(server.clone()),
+            _ => object.clone(),
+        }
+    }
+
     /// It is about the gate as a whole, whatever is selected.
     pub(crate) fn is_global(self) -> bool {
         matches!(self, Self::ConfigCheck | Self::ConfigDiff | Self::ConfigReload)
@@ -126,7 +134,7 @@ impl Plan {
     pub(crate) fn title(&self) -> String {
         match self.objects.as_slice() {
             [] => self.verb.title().to_owned(),
-            [object] => format!("{} {object}", self.verb.title()),
+            [object] => format!("{} {}", self.verb.title(), self.verb.about(object)),
             [first, ..] => format!("{} {} {}s", self.verb.title(), self.objects.len(), first.noun()),
         }
     }

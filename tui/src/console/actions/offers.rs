@@ -9,6 +9,7 @@ use super::Verb;
 /// What can be done with a thing as it is now, the likeliest first.
 pub(crate) fn offers(object: &Object, data: &Data) -> Vec<Verb> {
     match object {
+        object if object.is_others() => Vec::new(),
         Object::Server(name) => data.server(name).map(server).unwrap_or_default(),
         Object::Endpoint(name, url) => {
             let Some(row) = data.server(name) else { return Vec::new() };

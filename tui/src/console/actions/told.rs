@@ -60,7 +60,7 @@ fn one(verb: Verb, answer: &Value, dry_run: bool) -> Vec<String> {
             format!(
                 "{} {} the queue of {}.",
                 counted(outcome.purged, "call"),
-                would(dry_run, "leave", "left"),
+                would(dry_run, "would leave", "left"),
                 outcome.server
             )
         }),
@@ -70,7 +70,7 @@ fn one(verb: Verb, answer: &Value, dry_run: bool) -> Vec<String> {
                 "{} of {} {}.",
                 counted(outcome.entries, "kept answer"),
                 outcome.server,
-                would(dry_run, "go", "are gone")
+                would(dry_run, "would go", "are gone")
             )
         }),
         Verb::EndSession | Verb::EndMatching => read(answer).map(|outcome: EndOutcome| ended(&outcome, dry_run)),
@@ -149,7 +149,7 @@ fn queue(outcome: &QueueOutcome, dry_run: bool) -> String {
     let length = outcome.expires_in_seconds.map_or_else(String::new, |seconds| format!(", for {}", long(seconds)));
     let verb = would(dry_run, "would wait", "wait");
     let wait = span_ms(outcome.timeout_ms);
-    format!("Calls for {} {verb} {wait} at most, {} of them{length}.", outcome.server, outcome.max_size)
+    format!("At most {} calls for {} {verb}, none longer than {wait}{length}.", outcome.max_size, outcome.server)
 }
 
 fn ended(outcome: &EndOutcome, dry_run: bool) -> String {

@@ -125,7 +125,9 @@ impl Data {
 
     fn topic(&mut self, topic: Topic, at_ms: u64) {
         match topic {
-            Topic::Overview(overview) => {
+            Topic::Overview(mut overview) => {
+                // What only sums up the others does not stand before them.
+                overview.alerts.sort_by_key(|alert| alert.id == "health");
                 self.past.saw_overview(at_ms, &overview);
                 self.overview = Some(overview);
             }

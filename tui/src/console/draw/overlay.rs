@@ -90,7 +90,7 @@ fn label(choice: &Choice, menu: &Menu) -> String {
             let title = verb.title();
             let object = match menu.objects.as_slice() {
                 _ if verb.is_global() => String::new(),
-                [object] => format!(" {}", object.id()),
+                [object] => format!(" {}", verb.about(object).id()),
                 several => format!(" all {}", several.len()),
             };
             format!("{title}{object}")

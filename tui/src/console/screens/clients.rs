@@ -4,7 +4,7 @@ use toolgate_admin_api::ClientRow;
 
 use super::super::details::Details;
 use super::super::filter::Filter;
-use super::super::object::Object;
+use super::super::object::{Object, shown};
 use super::super::table::{Cell, Column, Listing, Row};
 use super::super::theme::Role;
 use super::super::units::{bytes, count, date, since, span_ms, to_float, until};
@@ -78,7 +78,7 @@ fn row(client: &ClientRow, view: &View<'_>) -> Row {
     let (word, role) = state(client, view.now_ms);
     let busiest = client.busiest.as_ref();
     let cells = vec![
-        Cell::new(client.id.clone()).role(Role::Strong),
+        Cell::new(shown(&client.id)).role(Role::Strong),
         Cell::new(client.owner.clone()),
         Cell::new(client.tier.clone().unwrap_or_else(|| "-".to_owned())).role(Role::Dim),
         Cell::new(word).role(role),
@@ -97,7 +97,7 @@ fn row(client: &ClientRow, view: &View<'_>) -> Row {
         client
             .expires_at_ms
             .map_or_else(Cell::none, |at| Cell::number(until(at, view.now_ms), to_float(at)).role(role)),
-        Cell::new(busiest.map_or_else(String::new, |busiest| busiest.tool.clone())),
+        Cell::new(busiest.map_or_else(String::new, |busiest| shown(&busiest.tool))),
         busiest.map_or_else(Cell::none, |busiest| Cell::count(busiest.calls_last_minute)),
     ];
     let row = Row::new(Object::Client(client.id.clone()), cells)
@@ -127,7 +127,7 @@ pub(super) fn details(id: &str, view: &View<'_>) -> Details {
     let mut details = Details::default();
     let clients = view.data.clients.as_ref().map(|clients| clients.clients.as_slice()).unwrap_or_default();
     let Some(client) = clients.iter().find(|client| client.id == id) else { return details };
-    details.heading(id);
+    details.heading(shown(id));
     details.value("owner", client.owner.as_str());
     details.value("tier", client.tier.clone().unwrap_or_default());
     details.value("may use", if client.scopes.is_empty() { "everything".to_owned() } else { client.scopes.join(", ") });
@@ -149,7 +149,7 @@ pub(super) fn details(id: &str, view: &View<'_>) -> Details {
     if let Some(busiest) = &client.busiest {
         details.value(
             "calls most",
-            format!("{}, {} times in the last minute", busiest.tool, count(busiest.calls_last_minute)),
+            format!("{}, {} times in the last minute", shown(&busiest.tool), count(busiest.calls_last_minute)),
         );
     }
     details.value("bytes out", bytes(client.traffic.bytes_out));

@@ -1,12 +1,12 @@
 //! Screen 7: alerts, checks, breakers and certificates.
 
-use toolgate_admin_api::{Alert, Certificate, Check, EndpointStatus};
+use toolgate_admin_api::{Alert, Certificate, Check, EndpointStatus, ServerRow};
 
 use super::super::details::Details;
 use super::super::object::Object;
 use super::super::table::{Cell, Column, Listing, Row};
 use super::super::theme::Role;
-use super::super::units::{bytes, count, date, percent, short, since, span_us, to_float, until};
+use super::super::units::{bytes, count, date, ends, percent, short, since, span_us, to_float, until};
 use super::servers::brief;
 use super::{Screen, View, words};
 
@@ -16,7 +16,7 @@ const COLUMNS: &[Column] = &[
     Column::text("KIND", 11, 1),
     Column::wide("NAME", 24, 0),
     Column::text("STATE", 12, 0),
-    Column::number("SINCE", 6, 0),
+    Column::number("WHEN", 7, 0),
     Column::text("SEEN", 10, 3),
     Column::wide("WHAT", 24, 0),
 ];
@@ -127,14 +127,18 @@ fn certificate_row(certificate: &Certificate, view: &View<'_>) -> Row {
     let (state, role) = certificate_state(certificate, view.now_ms);
     let left = certificate.not_after_ms.saturating_sub(view.now_ms);
     let what = match &certificate.refused {
-        Some(why) => why.clone(),
+        // The file is known; what counts must not be cut for it.
+        Some(why) => {
+            let brief = why.strip_prefix(&certificate.file).and_then(|rest| rest.strip_prefix(": "));
+            format!("newer one refused: {}", brief.unwrap_or(why))
+        }
         None => format!("{}, issued by {}", certificate.names.join(" "), certificate.issuer),
     };
     let cells = vec![
         Cell::new("certificate").role(Role::Dim),
         Cell::new(format!("{} {}", certificate.listener, certificate.names.first().map_or("", String::as_str))),
         Cell::new(state).role(role),
-        Cell::number(format!("in {}", until(certificate.not_after_ms, view.now_ms)), to_float(left)).role(role),
+        Cell::number(ends(certificate.not_after_ms, view.now_ms), to_float(left)).role(role),
         Cell::new(""),
         Cell::new(what).role(if certificate.refused.is_some() { Role::Text } else { Role::Dim }),
     ];
@@ -142,9 +146,17 @@ fn certificate_row(certificate: &Certificate, view: &View<'_>) -> Row {
     Row::new(object, cells).field("kind", "certificate").field("listener", &certificate.listener).field("state", state)
 }
 
+fn lasts(not_after_ms: u64, now_ms: u64) -> String {
+    if not_after_ms <= now_ms {
+        "clients refuse it".to_owned()
+    } else {
+        format!("it ends {}", ends(not_after_ms, now_ms))
+    }
+}
+
 /// The thing that an alert or a check is about, as its name says after the colon; without one it is the gate.
-pub(super) fn below(id: &str) -> Option<(Screen, String)> {
-    let Some((kind, subject)) = id.split_once(':') else { return Some((Screen::Health, String::new())) };
+pub(super) fn below(id: &str, view: &View<'_>) -> Option<(Screen, String)> {
+    let Some((kind, subject)) = id.split_once(':') else { return Some(blamed(id, view)) };
     let subject = subject.split_whitespace().next()?;
     match kind {
         kind if kind.contains("limit") => Some((Screen::Limits, format!("limit={subject}"))),
@@ -154,6 +166,19 @@ pub(super) fn below(id: &str) -> Option<(Screen, String)> {
         }
         _ => Some((Screen::Servers, format!("server={subject}"))),
     }
+}
+
+/// What is about all calls leads to the server that has most to do with it.
+fn blamed(id: &str, view: &View<'_>) -> (Screen, String) {
+    let measure: fn(&ServerRow) -> f64 = match id {
+        "response_time" => |row| to_float(row.traffic.latency.p99_us),
+        "error_rate" => |row| row.traffic.errors_per_second,
+        "queues" | "queue_full" => |row| words::share(row.status.waiting, row.max_waiting),
+        _ => return (Screen::Health, String::new()),
+    };
+    let rows = view.data.servers.as_deref().unwrap_or_default();
+    let worst = rows.iter().max_by(|one, other| measure(one).total_cmp(&measure(other)));
+    (Screen::Servers, worst.map_or_else(String::new, |row| format!("server={}", row.status.name)))
 }
 
 /// Everything about an alert, a check or a certificate.
@@ -227,7 +252,7 @@ fn certificate(details: &mut Details, listener: &str, file: &str, view: &View<'_
     let Some(found) = all.iter().find(|found| found.listener == listener && found.file == file) else { return };
     let (state, role) = certificate_state(found, view.now_ms);
     details.heading(format!("Certificate of {listener}"));
-    details.pair("state", format!("{state}, valid for another {}", until(found.not_after_ms, view.now_ms)), role);
+    details.pair("state", format!("{state}, {}", lasts(found.not_after_ms, view.now_ms)), role);
     if let Some(refused) = &found.refused {
         details.pair("newer file", format!("was refused: {refused}"), Role::Bad);
     }

@@ -215,7 +215,7 @@ impl Screen {
             Object::Tool(server, tool) => Some((Self::Clients, format!("tool={server}/{tool}"))),
             Object::Client(id) => Some(clients::below(id, view, filter)),
             Object::Limit(name) => limits::below(name, view),
-            Object::Alert(id) | Object::Check(id) => health::below(id),
+            Object::Alert(id) | Object::Check(id) => health::below(id, view),
             Object::Instance(..)
             | Object::Certificate(..)
             | Object::Call(_)
@@ -229,7 +229,8 @@ impl Screen {
 /// Everything about a thing.
 pub(crate) fn details(object: &Object, view: &View<'_>) -> Details {
     match object {
-        Object::Server(name) | Object::Instance(name, _) => servers::details(name, view),
+        Object::Server(name) => servers::details(name, view),
+        Object::Instance(name, pid) => servers::instances::details(name, *pid, view),
         Object::Endpoint(name, url) => servers::endpoint_details(name, url.as_deref(), view),
         Object::Session(id) => sessions::details(id, view),
         Object::Tool(server, tool) => tools::details(server, tool, view),

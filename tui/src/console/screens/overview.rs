@@ -5,7 +5,7 @@ use toolgate_admin_api::{Overview, ServerRow, ToolRow};
 
 use super::super::canvas::{Canvas, columns, cut, split_left, split_top, width};
 use super::super::graph::{bar, heat, spark};
-use super::super::object::Object;
+use super::super::object::{Object, shown};
 use super::super::table::{Cell, Column, Listing, Row, TableState};
 use super::super::theme::Role;
 use super::super::units::{bytes, count, long, percent, rate, since, span_us, to_cells, to_float};
@@ -281,7 +281,7 @@ fn worst_tools(canvas: &mut Canvas<'_>, area: Rect, rows: &[ToolRow], selected: 
             span_us(traffic.latency.p99_us)
         );
         let state = if row.disabled.is_some() { ("disabled", Role::Info) } else { ("", Role::Dim) };
-        line(canvas, body, y, &format!("{}/{}", row.server, row.tool), state, &numbers);
+        line(canvas, body, y, &shown(&format!("{}/{}", row.server, row.tool)), state, &numbers);
         highlight(canvas, body, y, selected == Some(&Object::Tool(row.server.clone(), row.tool.clone())));
     }
 }

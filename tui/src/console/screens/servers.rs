@@ -1,7 +1,9 @@
 //! Screen 2: servers, with their endpoints and instances below them.
 
+pub(super) mod instances;
+
 use ratatui::layout::Rect;
-use toolgate_admin_api::{EndpointStatus, Era, Instance, Instances, ServerRow};
+use toolgate_admin_api::{EndpointStatus, Era, ServerRow};
 
 use super::super::canvas::{Canvas, columns, split_top};
 use super::super::details::Details;
@@ -9,7 +11,7 @@ use super::super::graph::spark;
 use super::super::object::Object;
 use super::super::table::{Cell, Column, Listing, Row};
 use super::super::theme::Role;
-use super::super::units::{bytes, clock, count, long, rate, short, span_ms, span_us, to_cells, to_float};
+use super::super::units::{bytes, count, rate, short, span_ms, span_us, to_cells, to_float};
 use super::{View, words};
 
 const COLUMNS: &[Column] = &[
@@ -66,8 +68,8 @@ fn server(row: &ServerRow, view: &View<'_>) -> Row {
         Cell::span_us(whole(of("p99", to_float(traffic.latency.p99_us)))),
         worst_breaker(&status.endpoints),
         status.sessions.map_or_else(Cell::none, Cell::count),
-        status.instances.as_ref().map_or_else(Cell::none, instances),
-        status.instances.as_ref().and_then(memory).map_or_else(Cell::none, Cell::bytes),
+        status.instances.as_ref().map_or_else(Cell::none, instances::running),
+        status.instances.as_ref().and_then(instances::memory).map_or_else(Cell::none, Cell::bytes),
         last_check(&status.endpoints),
         Cell::new(status.reason.clone().unwrap_or_default()).role(Role::Dim),
     ];
@@ -110,15 +112,6 @@ fn worst_breaker(endpoints: &[EndpointStatus]) -> Cell {
     }
 }
 
-fn instances(instances: &Instances) -> Cell {
-    let text = format!("{}/{}", instances.running, instances.max);
-    Cell::number(text, to_float(instances.running)).role(words::fullness(instances.running, instances.max))
-}
-
-fn memory(instances: &Instances) -> Option<u64> {
-    instances.each.iter().map(|instance| instance.memory).sum::<Option<u64>>().filter(|_| !instances.each.is_empty())
-}
-
 fn last_check(endpoints: &[EndpointStatus]) -> Cell {
     let newest = endpoints.iter().filter_map(|endpoint| endpoint.last_check.as_ref()).min_by_key(|check| check.age_ms);
     newest.map_or_else(Cell::none, |check| {
@@ -134,7 +127,7 @@ fn members(row: &ServerRow) -> Vec<Row> {
     let instances = status.instances.iter().flat_map(|instances| &instances.each);
     endpoints
         .map(|endpoint| self::endpoint(&status.name, endpoint))
-        .chain(instances.map(|instance| self::instance(&status.name, instance)))
+        .chain(instances.map(|instance| instances::row(&status.name, instance)))
         .map(|row| row.field("server", &status.name).below())
         .collect()
 }
@@ -143,6 +136,7 @@ fn endpoint(server: &str, endpoint: &EndpointStatus) -> Row {
     let (mode, mode_role) = words::mode(endpoint.mode);
     let (state, role) = match &endpoint.trouble {
         Some(_) if mode == "ready" => ("failing", Role::Bad),
+        None if mode == "ready" && slow_check(endpoint).is_some() => ("slow", Role::Warn),
         _ => (mode, mode_role),
     };
     let url = endpoint.url.as_deref().map(brief).unwrap_or_default().to_owned();
@@ -156,32 +150,27 @@ fn endpoint(server: &str, endpoint: &EndpointStatus) -> Row {
     cells.push(worst_breaker(std::slice::from_ref(endpoint)));
     cells.push(endpoint.sessions.map_or_else(Cell::none, Cell::count));
     cells.extend([Cell::new(""), Cell::new(""), last_check(std::slice::from_ref(endpoint))]);
-    cells.push(Cell::new(endpoint.trouble.clone().unwrap_or_default()).role(Role::Dim));
+    cells.push(match (&endpoint.trouble, slow_check(endpoint)) {
+        (None, Some(ms)) => Cell::new(format!("its last check took {}", span_ms(ms))).role(Role::Warn),
+        (trouble, _) => Cell::new(trouble.clone().unwrap_or_default()).role(Role::Dim),
+    });
     Row::new(Object::Endpoint(server.to_owned(), endpoint.url.clone()), cells).field("state", state)
+}
+
+fn took(ms: u64) -> String {
+    if ms == 0 { "less than 1 ms".to_owned() } else { span_ms(ms) }
+}
+
+/// Milliseconds of a check that nobody should have to wait for.
+fn slow_check(endpoint: &EndpointStatus) -> Option<u64> {
+    const SLOW_MS: u64 = 1_000;
+    endpoint.last_check.as_ref().map(|check| check.took_ms).filter(|took| *took >= SLOW_MS)
 }
 
 /// What tells endpoints apart: scheme and the usual path do not.
 pub(super) fn brief(url: &str) -> &str {
     let url = url.split_once("://").map_or(url, |(_, rest)| rest);
     url.strip_suffix("/mcp").unwrap_or(url)
-}
-
-fn instance(server: &str, instance: &Instance) -> Row {
-    let state = if instance.leaving { "leaving" } else { instance.role.word() };
-    let mut cells = vec![
-        Cell::new(format!("pid {} up {}", instance.pid, short(instance.age_seconds))),
-        Cell::new(state).role(if instance.leaving { Role::Info } else { Role::Text }),
-        Cell::new(""),
-        Cell::count(instance.in_flight),
-    ];
-    cells.extend((4..13).map(|_| Cell::new("")));
-    cells.push(instance.memory.map_or_else(Cell::none, Cell::bytes));
-    let killed = instance.oom_kills.filter(|kills| *kills > 0);
-    cells.extend([
-        Cell::new(""),
-        Cell::new(killed.map_or_else(String::new, |kills| format!("{kills} killed for memory"))).role(Role::Bad),
-    ]);
-    Row::new(Object::Instance(server.to_owned(), instance.pid), cells).field("state", state)
 }
 
 /// Lines of the graphs, their rule included.
@@ -247,12 +236,12 @@ pub(super) fn details(name: &str, view: &View<'_>) -> Details {
         details.value("connections", format!("{} of {}{waits}", count(pool.open), count(pool.max)));
     }
     queue(&mut details, row, view);
-    for endpoint in &status.endpoints {
-        endpoint_lines(&mut details, endpoint);
-    }
     if let Some(counted) = &status.instances {
         let told = view.data.inspected.get(name).and_then(|told| told.instances.as_ref());
-        instance_lines(&mut details, counted, told);
+        instances::lines(&mut details, counted, told);
+    }
+    for endpoint in &status.endpoints {
+        endpoint_lines(&mut details, endpoint);
     }
     super::traffic(&mut details, &row.traffic);
     if let Some(p99) = view.data.past.usual(&format!("p99:{name}")) {
@@ -283,9 +272,13 @@ fn queue(details: &mut Details, row: &ServerRow, view: &View<'_>) {
     details.value("in flight", format!("{} {max}", count(row.status.in_flight)));
     let oldest =
         if row.status.waiting > 0 { format!(", the first for {}", span_ms(row.oldest_ms)) } else { String::new() };
-    details.value("waiting", format!("{} of {}{oldest}", count(row.status.waiting), count(row.max_waiting)));
     let queues = view.data.queues.as_ref().map(|queues| queues.servers.as_slice()).unwrap_or_default();
-    let Some(queue) = queues.iter().find(|queue| queue.server == row.status.name) else { return };
+    let queue = queues.iter().find(|queue| queue.server == row.status.name);
+    let deadline = queue.map(|queue| queue.timeout_ms).filter(|deadline| *deadline > 0);
+    let deadline = deadline.map_or_else(String::new, |deadline| format!(", none longer than {}", span_ms(deadline)));
+    let waiting = format!("{} of {}{deadline}{oldest}", count(row.status.waiting), count(row.max_waiting));
+    details.value("waiting", waiting);
+    let Some(queue) = queue else { return };
     let mut clients: Vec<(&str, u64)> = Vec::new();
     for call in &queue.calls {
         match clients.iter_mut().find(|(client, _)| *client == call.client) {
@@ -329,38 +322,15 @@ fn endpoint_lines(details: &mut Details, endpoint: &EndpointStatus) {
     }
     if let Some(check) = &endpoint.last_check {
         let what = check.problem.as_deref().unwrap_or("it went well");
-        let role = if check.problem.is_some() { Role::Bad } else { Role::Text };
+        let role = match &check.problem {
+            Some(_) => Role::Bad,
+            None if slow_check(endpoint).is_some() => Role::Warn,
+            None => Role::Text,
+        };
         details.pair(
             "last check",
-            format!("{} ago, took {}: {what}", short(check.age_ms / 1000), span_ms(check.took_ms)),
+            format!("{} ago, took {}: {what}", short(check.age_ms / 1000), took(check.took_ms)),
             role,
         );
-    }
-}
-
-/// `told` has what instances wrote, where the daemon was asked for it.
-fn instance_lines(details: &mut Details, instances: &Instances, told: Option<&Instances>) {
-    details.heading(format!("Instances: {} of {}", instances.running, instances.max));
-    if let Some(failures) = instances.failures.filter(|failures| *failures > 0) {
-        details.pair("failures", format!("{failures} ended on their own since the start"), Role::Warn);
-    }
-    for one in &instances.each {
-        let memory = one.memory.map_or_else(String::new, |memory| {
-            let peak = one.memory_peak.map_or_else(String::new, |peak| format!(" (peak {})", bytes(peak)));
-            format!(", {}{peak}", bytes(memory))
-        });
-        let text = format!(
-            "{}, up {}, {} in flight, {} answered{memory}",
-            one.role.word(),
-            long(one.age_seconds),
-            one.in_flight,
-            count(one.answered)
-        );
-        details.pieces("pid", vec![(format!("{:<8}", one.pid), Role::Strong), (text, Role::Text)]);
-    }
-    let Some(end) = told.and_then(|told| told.last_end.as_ref()).or(instances.last_end.as_ref()) else { return };
-    details.pair("last end", format!("{} pid {}: {}", clock(end.at_ms), end.pid, end.how), Role::Warn);
-    for line in &end.stderr {
-        details.text(format!("  {line}"), Role::Dim);
     }
 }

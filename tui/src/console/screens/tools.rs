@@ -4,7 +4,7 @@ use similar::{ChangeTag, TextDiff};
 use toolgate_admin_api::{ToolChange, ToolRow};
 
 use super::super::details::Details;
-use super::super::object::Object;
+use super::super::object::{Object, shown};
 use super::super::table::{Cell, Column, Listing, Row};
 use super::super::theme::Role;
 use super::super::units::{bytes, count, date, rate, since, to_float, until};
@@ -53,10 +53,10 @@ fn state(tool: &ToolRow) -> (&'static str, Role) {
 fn row(tool: &ToolRow, view: &View<'_>) -> Row {
     let traffic = &tool.traffic;
     let (word, role) = state(tool);
-    let most = tool.callers.first().map_or_else(String::new, |caller| caller.client.clone());
+    let most = tool.callers.first().map_or_else(String::new, |caller| shown(&caller.client));
     let cells = vec![
-        Cell::new(tool.tool.clone()).role(Role::Strong),
-        Cell::new(tool.server.clone()),
+        Cell::new(shown(&tool.tool)).role(Role::Strong),
+        Cell::new(shown(&tool.server)),
         Cell::rate(traffic.calls_per_second),
         Cell::rate(traffic.errors_per_second).role(words::problems(traffic.errors_per_second)),
         Cell::rate(traffic.refused_per_second).role(words::problems(traffic.refused_per_second)),
@@ -89,7 +89,7 @@ pub(super) fn details(server: &str, name: &str, view: &View<'_>) -> Details {
     let Some(tool) = listed.iter().chain(worst).find(|tool| tool.server == server && tool.tool == name) else {
         return details;
     };
-    details.heading(format!("{server}/{name}"));
+    details.heading(shown(&format!("{server}/{name}")));
     if let Some(words) = &tool.disabled {
         let length = tool.disabled_until_ms.map_or_else(String::new, |at| format!(", for {}", until(at, view.now_ms)));
         details.pair("disabled", format!("callers read: {words}{length}"), Role::Info);
@@ -102,7 +102,7 @@ pub(super) fn details(server: &str, name: &str, view: &View<'_>) -> Details {
     if !tool.callers.is_empty() {
         details.heading("Called in the last hour by");
         for caller in &tool.callers {
-            details.text(format!("{:>7}  {}", count(caller.calls), caller.client), Role::Text);
+            details.text(format!("{:>7}  {}", count(caller.calls), shown(&caller.client)), Role::Text);
         }
     }
     let changes = view.data.changes.as_ref().map(|changes| changes.changes.as_slice()).unwrap_or_default();

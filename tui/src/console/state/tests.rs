@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyModifiers};
 use serde_json::json;
 use toolgate_admin_api::{Tools, Topic};
 
-use super::super::actions::{Grade, Verb};
+use super::super::actions::{self, Grade, Verb};
 use super::super::fixture;
 use super::super::keys::{BINDINGS, Chord};
 use super::super::theme::{Ability, Level};
@@ -126,6 +126,36 @@ fn enter_leads_from_a_tool_to_its_clients_to_their_calls_of_it() {
     assert_eq!(operator.state.screen, Screen::Requests);
     assert!(operator.state.table().filter.text().contains("client=key:"));
     assert!(operator.state.table().filter.text().ends_with(&filter));
+}
+
+#[test]
+fn an_alert_about_all_calls_leads_to_the_server_that_is_behind_it() {
+    let operator = Operator::new();
+    let way = |id: &str| {
+        let object = Object::Alert(id.to_owned());
+        Screen::below(&object, &operator.state.view(), &operator.state.table().filter).expect("a way")
+    };
+    let rows = operator.state.data.servers.as_deref().expect("servers");
+    let slowest = rows.iter().max_by_key(|row| row.traffic.latency.p99_us).expect("a server");
+    assert_eq!(way("response_time"), (Screen::Servers, format!("server={}", slowest.status.name)));
+    assert_eq!(way("memory"), (Screen::Health, String::new()));
+}
+
+#[test]
+fn nothing_is_done_to_many_names_that_are_counted_as_one() {
+    let mut operator = Operator::new();
+    let Some(tools) = operator.state.data.tools.as_mut() else { panic!("the fixture has tools") };
+    tools.tools[0].tool = "_other".into();
+    let others = Object::Tool(tools.tools[0].server.clone(), "_other".into());
+    assert!(actions::offers(&others, &operator.state.data).is_empty());
+    assert!(others.to_string().ends_with("/(other names)"), "{others}");
+}
+
+#[test]
+fn an_instance_is_replaced_with_its_fellows_and_the_question_says_so() {
+    let instance = Object::Instance("notes".into(), 7);
+    let plan = Plan { verb: Verb::Recycle, objects: vec![instance], values: Vec::new() };
+    assert_eq!(plan.title(), "Replace, one by one, the instances of server notes");
 }
 
 #[test]
