@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -16,6 +16,9 @@ const WAITING: usize = 8192;
 
 /// The longest that the end of the process waits for the last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How soon a full channel is asked again.
+const FLUSH_AGAIN: Duration = Duration::from_millis(10);
 
 enum Message {
     Line(Vec<u8>),
@@ -41,10 +44,18 @@ impl Writer {
 
     /// Waits until what was handed over is written, two seconds at most.
     pub(super) fn flush(&self) {
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
         let (done, flushed) = channel();
-        if self.lines.send(Message::Flush(done)).is_ok() {
-            let _ = flushed.recv_timeout(FLUSH_TIMEOUT);
+        let mut flush = Message::Flush(done);
+        // A full channel is the sign of a reader that does not read: it is asked again, and not waited for.
+        while let Err(TrySendError::Full(refused)) = self.lines.try_send(flush) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            flush = refused;
+            std::thread::sleep(FLUSH_AGAIN);
         }
+        let _ = flushed.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -171,6 +182,9 @@ mod tests {
             say(&writer, "a line\n");
         }
         assert!(writer.dropped.load(Ordering::Relaxed) > 0);
+        let asked = Instant::now();
+        writer.flush();
+        assert!(asked.elapsed() < 2 * FLUSH_TIMEOUT, "the end of the process waits for the reader");
         drop(go_on);
         writer.flush();
     }
