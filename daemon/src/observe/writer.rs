@@ -1,7 +1,8 @@
 //! Log lines leave through a thread of their own.
 //!
 //! A core that logs hands over a finished line and goes on: no lock on standard output, no wait for
-//! a slow reader. When the reader is too slow, lines are dropped, counted, and the count is logged.
+//! a slow reader, be it a terminal, a pipe or the journal. When the reader is too slow, lines are
+//! dropped, counted, and the count is logged.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -35,6 +36,11 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread that writes to `output`.
     pub(super) fn start(output: impl Write + Send + 'static) -> io::Result<Self> {
+        Self::unbuffered(io::BufWriter::new(output))
+    }
+
+    /// As [`Writer::start`], for an output to which each line is one write.
+    pub(super) fn unbuffered(output: impl Write + Send + 'static) -> io::Result<Self> {
         let (lines, received) = sync_channel(WAITING);
         let dropped = Arc::new(AtomicU64::new(0));
         let lost = Arc::clone(&dropped);
@@ -59,8 +65,7 @@ impl Writer {
     }
 }
 
-fn write_all(received: &Receiver<Message>, output: impl Write, dropped: &AtomicU64) {
-    let mut output = io::BufWriter::new(output);
+fn write_all(received: &Receiver<Message>, mut output: impl Write, dropped: &AtomicU64) {
     while let Ok(message) = received.recv() {
         // Nobody is left to be told that the log itself cannot be written.
         let _ = write_batch(message, received, &mut output);
