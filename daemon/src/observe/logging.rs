@@ -106,6 +106,13 @@ impl Logging {
     }
 }
 
+/// A start that fails leaves early, and what it logged says why.
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// Checks a level as the configuration writes it; an error is a finished sentence.
 pub fn check_level(level: &str) -> Result<(), String> {
     parse(level).map(drop)
