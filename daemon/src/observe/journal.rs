@@ -89,7 +89,8 @@ impl Record {
 
     /// A field in the form that takes any value: name, length, value.
     fn put(&mut self, name: &str, value: &str) {
-        let value = &value[..value.floor_char_boundary(self.left)];
+        let end = (0..=value.len().min(self.left)).rev().find(|end| value.is_char_boundary(*end));
+        let value = &value[..end.unwrap_or_default()];
         self.left -= value.len();
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.push(b'\n');

@@ -277,8 +277,9 @@ mod tests {
     fn an_event_that_does_not_end_is_not_kept_for_ever() {
         let mut parser = sse::Parser::new(MAX_MESSAGE);
         let (mut held, mut reader) = (BytesMut::new(), Reader::new(None, None));
-        let line = [b"event: ", &[b'x'; 1 << 20][..], b"\n"].concat();
-        let broke = (0..=HELD / line.len()).any(|_| rewritten(&mut parser, &mut held, &line, &mut reader).is_err());
+        let line = format!("event: {}\n", "x".repeat(1 << 20));
+        let broke =
+            (0..=HELD / line.len()).any(|_| rewritten(&mut parser, &mut held, line.as_bytes(), &mut reader).is_err());
         assert!(broke, "{} bytes are held", held.len());
     }
 }
