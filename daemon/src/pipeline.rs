@@ -51,7 +51,7 @@ pub async fn serve(mut entry: Box<Entry>, mut unread: Option<Incoming>) -> Respo
     loops::warn(&entry.call, &mut response);
     secure::stamp(&entry.call, &mut response);
     limit::tell(&entry.call, &mut response);
-    compress::answer(&entry.call, &mut response);
+    entry.plain = compress::answer(&entry.call, &mut response);
     entry.finish(response)
 }
 

@@ -13,6 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+use super::journal::{self, Journal, Records};
 use super::rotated::Rotated;
 use super::writer::Writer;
 use crate::config::settings::{Log, LogFormat, Rotate};
@@ -84,7 +85,7 @@ impl Logging {
     pub fn start(settings: &Log) -> Result<Self, LogError> {
         let (filter, handle) = reload::Layer::new(targets(settings)?);
         let (layer, writer) = output(settings.format)?;
-        let (mut layers, mut writers) = (vec![layer], Vec::from_iter(writer));
+        let (mut layers, mut writers) = (vec![layer], vec![writer]);
         if let Some(folder) = &settings.files {
             files(folder, settings.rotate, &mut layers, &mut writers)?;
         }
@@ -102,6 +103,13 @@ impl Logging {
     /// Waits until what was logged is written, two seconds at most; the last thing a process does.
     pub fn flush(&self) {
         self.writers.iter().for_each(Writer::flush);
+    }
+}
+
+/// A start that fails leaves early, and what it logged says why.
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 
@@ -137,16 +145,19 @@ fn targets(settings: &Log) -> Result<Targets, LogError> {
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-fn output(format: LogFormat) -> io::Result<(BoxedLayer, Option<Writer>)> {
+fn output(format: LogFormat) -> io::Result<(BoxedLayer, Writer)> {
     match resolve(format) {
-        LogFormat::Journald => Ok((journal()?, None)),
+        LogFormat::Journald => {
+            let writer = Writer::unbuffered(Journal::open(Path::new(journal::SOCKET))?)?;
+            Ok((Records(writer.clone()).boxed(), writer))
+        }
         LogFormat::Pretty => {
             let writer = Writer::start(io::stderr())?;
-            Ok((pretty(writer.clone(), io::stderr().is_terminal()), Some(writer)))
+            Ok((pretty(writer.clone(), io::stderr().is_terminal()), writer))
         }
         LogFormat::Json | LogFormat::Auto => {
             let writer = Writer::start(io::stdout())?;
-            Ok((json(writer.clone()), Some(writer)))
+            Ok((json(writer.clone()), writer))
         }
     }
 }
@@ -191,13 +202,6 @@ fn stderr_is_the_journal() -> bool {
 /// Whether `JOURNAL_STREAM` (`DEVICE:INODE`, in decimal) names this file.
 fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
     stream == format!("{device}:{inode}")
-}
-
-fn journal() -> io::Result<BoxedLayer> {
-    let layer = tracing_journald::layer()?
-        .with_field_prefix(Some("TOOLGATE".into()))
-        .with_syslog_identifier("toolgated".into());
-    Ok(layer.boxed())
 }
 
 fn json(writer: Writer) -> BoxedLayer {

@@ -5,6 +5,7 @@ mod disk;
 pub mod health;
 pub mod history;
 pub mod inquiry;
+mod journal;
 pub mod ledger;
 pub mod logging;
 pub mod metrics;

@@ -1,13 +1,14 @@
 //! Log lines leave through a thread of their own.
 //!
 //! A core that logs hands over a finished line and goes on: no lock on standard output, no wait for
-//! a slow reader. When the reader is too slow, lines are dropped, counted, and the count is logged.
+//! a slow reader, be it a terminal, a pipe or the journal. When the reader is too slow, lines are
+//! dropped, counted, and the count is logged.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -16,6 +17,9 @@ const WAITING: usize = 8192;
 
 /// The longest that the end of the process waits for the last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How soon a full channel is asked again.
+const FLUSH_AGAIN: Duration = Duration::from_millis(10);
 
 enum Message {
     Line(Vec<u8>),
@@ -32,6 +36,11 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread that writes to `output`.
     pub(super) fn start(output: impl Write + Send + 'static) -> io::Result<Self> {
+        Self::unbuffered(io::BufWriter::new(output))
+    }
+
+    /// As [`Writer::start`], for an output to which each line is one write.
+    pub(super) fn unbuffered(output: impl Write + Send + 'static) -> io::Result<Self> {
         let (lines, received) = sync_channel(WAITING);
         let dropped = Arc::new(AtomicU64::new(0));
         let lost = Arc::clone(&dropped);
@@ -41,15 +50,22 @@ impl Writer {
 
     /// Waits until what was handed over is written, two seconds at most.
     pub(super) fn flush(&self) {
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
         let (done, flushed) = channel();
-        if self.lines.send(Message::Flush(done)).is_ok() {
-            let _ = flushed.recv_timeout(FLUSH_TIMEOUT);
+        let mut flush = Message::Flush(done);
+        // A full channel is the sign of a reader that does not read: it is asked again, and not waited for.
+        while let Err(TrySendError::Full(refused)) = self.lines.try_send(flush) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            flush = refused;
+            std::thread::sleep(FLUSH_AGAIN);
         }
+        let _ = flushed.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
-fn write_all(received: &Receiver<Message>, output: impl Write, dropped: &AtomicU64) {
-    let mut output = io::BufWriter::new(output);
+fn write_all(received: &Receiver<Message>, mut output: impl Write, dropped: &AtomicU64) {
     while let Ok(message) = received.recv() {
         // Nobody is left to be told that the log itself cannot be written.
         let _ = write_batch(message, received, &mut output);
@@ -171,6 +187,9 @@ mod tests {
             say(&writer, "a line\n");
         }
         assert!(writer.dropped.load(Ordering::Relaxed) > 0);
+        let asked = Instant::now();
+        writer.flush();
+        assert!(asked.elapsed() < 2 * FLUSH_TIMEOUT, "the end of the process waits for the reader");
         drop(go_on);
         writer.flush();
     }

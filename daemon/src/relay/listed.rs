@@ -19,6 +19,8 @@ use crate::servers::http_reply::MAX_MESSAGE;
 
 /// Bytes of an answer that is read along. A longer one passes all the same.
 const READ_ALONG: usize = 16 << 20;
+/// Bytes of one event, with all its lines, that may have to be replaced: the longest message, and what frames it.
+const HELD: usize = MAX_MESSAGE + (1 << 20);
 
 /// What a list's answer meets on its way.
 pub struct Reader {
@@ -162,6 +164,10 @@ fn rewritten(
         let before = rest;
         let event = parser.push(&mut rest).map_err(|problem| BodyError::new(problem.to_string()))?;
         held.extend_from_slice(&before[..before.len() - rest.len()]);
+        // The parser measures lines and data: fields without data may go on for ever.
+        if held.len() > HELD {
+            return Err(BodyError::new("the server sent an event that does not end"));
+        }
         let Some(event) = event else { break };
         let instead = if event.data.is_empty() { None } else { reader.message(event.data.clone())? };
         match instead {
@@ -260,5 +266,20 @@ impl http_body::Body for Broken {
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         Poll::Ready(self.0.take().map(Err))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_does_not_end_is_not_kept_for_ever() {
+        let mut parser = sse::Parser::new(MAX_MESSAGE);
+        let (mut held, mut reader) = (BytesMut::new(), Reader::new(None, None));
+        let line = format!("event: {}\n", "x".repeat(1 << 20));
+        let broke =
+            (0..=HELD / line.len()).any(|_| rewritten(&mut parser, &mut held, line.as_bytes(), &mut reader).is_err());
+        assert!(broke, "{} bytes are held", held.len());
     }
 }

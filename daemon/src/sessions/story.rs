@@ -202,9 +202,13 @@ impl Story {
         while ring.events.front().is_some_and(|oldest| oldest.at_ms < oldest_told) || ring.events.len() >= EVENTS {
             ring.forget();
         }
-        if ring.events.len() == ring.events.capacity() && self.room.is_full() {
-            // Nobody else's events may go for it here: the sweep sees to that.
+        if self.room.is_full() {
+            // Nobody else's events may go for it here: the sweep sees to that. A place in the ring is none for the texts.
+            let bound = ring.texts;
             ring.forget();
+            while ring.texts + event.texts() > bound && !ring.events.is_empty() {
+                ring.forget();
+            }
         }
         ring.texts += event.texts();
         ring.events.push_back(event);
@@ -268,6 +272,16 @@ mod tests {
         story.tell(event(1_000, "old"));
         story.tell(event(1_001 + MEMORY, "new"));
         assert_eq!(story.events().0.len(), 1);
+    }
+
+    #[test]
+    fn a_full_room_takes_no_more_texts_into_a_ring_that_has_places() {
+        let room = Arc::new(Room { used: AtomicUsize::new(0), max: 1024 * 1024 });
+        let story = Story::new(&room);
+        (0..900).for_each(|at| story.tell(event(at, "")));
+        let long = "a long name".repeat(1_000);
+        (900..2_000).for_each(|at| story.tell(event(at, &long)));
+        assert!(room.used() < 2 * 1024 * 1024, "{} bytes", room.used());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Whole answers of JSON only: an event must not wait in an encoder for the next one. Long bodies are encoded slice by
 //! slice, with others' turns between.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -17,6 +18,7 @@ use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::coding::encode::{self, Encoder};
 use crate::core::Core;
+use crate::observe::ledger::said;
 
 /// Below this, the coding's own bytes and both sides' work cost more than they save.
 const LEAST: u64 = 1024;
@@ -25,27 +27,53 @@ const SLICE: usize = 32 * 1024;
 /// Encoders of a core that wait for slow clients or servers; each holds 0.4 MiB (gzip) to 2 MiB (br).
 const AT_ONCE: u32 = 32;
 
-/// Compresses an answer where that is wanted.
-pub fn answer(call: &Call, response: &mut Response<Body>) {
+/// What a compressed answer says before it is compressed, for whoever records the call.
+#[derive(Clone, Default)]
+pub struct Plain(Rc<Cell<bool>>);
+
+impl Plain {
+    /// Whether it says that the call failed.
+    pub fn is_error(&self) -> bool {
+        self.0.get()
+    }
+
+    /// Looks at a piece of it.
+    fn saw(&self, piece: &[u8]) {
+        if !self.0.get() && said::is_error(piece) {
+            self.0.set(true);
+        }
+    }
+}
+
+/// Compresses an answer where that is wanted; gives what it says in plain where it did.
+pub fn answer(call: &Call, response: &mut Response<Body>) -> Option<Plain> {
     let offered = &call.entrance.listener.compression;
     if offered.is_empty() || !may_be(response) {
-        return;
+        return None;
     }
     // A cache between must not give to one client what another asked for.
     response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     let accepted = Accepted::new(call.headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes));
-    let Some(coding) = accepted.best(offered) else { return };
+    let coding = accepted.best(offered)?;
+    let said = Plain::default();
     let body = std::mem::take(response.body_mut());
     let coded = match body {
-        Body::Full(plain) if plain.len() <= SLICE => whole(coding, plain),
-        long => sliced(&call.core, coding, long),
+        Body::Full(plain) if plain.len() <= SLICE => {
+            said.saw(&plain);
+            whole(coding, plain)
+        }
+        long => sliced(&call.core, coding, long, &said),
     };
     match coded {
         Ok(body) => {
             *response.body_mut() = body;
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+            Some(said)
         }
-        Err(plain) => *response.body_mut() = plain,
+        Err(plain) => {
+            *response.body_mut() = plain;
+            None
+        }
     }
 }
 
@@ -79,11 +107,12 @@ fn whole(coding: Coding, plain: Bytes) -> Result<Body, Body> {
     }
 }
 
-fn sliced(core: &Rc<Core>, coding: Coding, body: Body) -> Result<Body, Body> {
+fn sliced(core: &Rc<Core>, coding: Coding, body: Body, said: &Plain) -> Result<Body, Body> {
     let Some(place) = Place::take(core) else { return Err(body) };
     match Encoder::new(coding) {
         Some(encoder) => Ok(Body::stream(Compressed {
             body,
+            said: said.clone(),
             left: Bytes::new(),
             encoder: Some(encoder),
             worked: false,
@@ -115,6 +144,7 @@ impl Drop for Place {
 /// A long body on its way through an encoder.
 struct Compressed {
     body: Body,
+    said: Plain,
     /// Of the piece that came last.
     left: Bytes,
     /// Gone at the end.
@@ -158,7 +188,10 @@ impl http_body::Body for Compressed {
                 return Poll::Ready(None);
             }
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                Some(Ok(frame)) => this.left = frame.into_data().unwrap_or_default(),
+                Some(Ok(frame)) => {
+                    this.left = frame.into_data().unwrap_or_default();
+                    this.said.saw(&this.left);
+                }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
                     let rest = this.encoder.take().map_or(Ok(Bytes::new()), Encoder::finish);

@@ -30,6 +30,8 @@ pub struct Ending {
     time: Pin<Box<dyn Future<Output = ()>>>,
     /// What is said last; nothing where the stream is no stream of events.
     last: Option<Bytes>,
+    /// It is a stream of events. What is none, as JSON that comes in pieces, takes no word of the gate's.
+    events: bool,
     /// Whether the stream stands between two events.
     between: bool,
     over: bool,
@@ -51,7 +53,7 @@ impl Ending {
         let events =
             response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let last = last_message(call, listens).filter(|_| events);
-        Self { time, last, between: true, over: false }
+        Self { time, last, events, between: true, over: false }
     }
 
     /// Remembers whether an event is complete.
@@ -60,14 +62,14 @@ impl Ending {
     }
 
     /// Ready once the time is up: with what is said last, then with nothing. A stream that stands
-    /// within an event breaks off, so that nobody takes what came of it for whole.
+    /// within an event breaks off, as one of no events does, so that nobody takes what came of it for whole.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         if self.over {
             return Poll::Ready(None);
         }
         std::task::ready!(self.time.as_mut().poll(context));
         self.over = true;
-        if !self.between {
+        if !self.events || !self.between {
             return Poll::Ready(Some(Err(BodyError::new("the gate is shutting down"))));
         }
         Poll::Ready(self.last.take().map(Ok))
@@ -105,7 +107,7 @@ pub async fn unless_cut_off<T>(
 impl Ending {
     /// Whether something may be said on the stream that is not the server's.
     pub fn is_between_events(&self) -> bool {
-        self.between && !self.over
+        self.events && self.between && !self.over
     }
 
     /// Ends the stream of a call whose end was ordered: with the failure as its answer, where it owes one.
@@ -113,7 +115,7 @@ impl Ending {
         if std::mem::replace(&mut self.over, true) {
             return None;
         }
-        if !self.between {
+        if !self.events || !self.between {
             return Some(Err(BodyError::new(failure.message.clone())));
         }
         // Where the gate's own farewell would be said, this is; a stream that only listens has none.

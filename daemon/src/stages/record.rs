@@ -12,6 +12,7 @@ use http::header::CONTENT_TYPE;
 use http_body::{Frame, SizeHint};
 use tracing::info;
 
+use super::compress::Plain;
 use super::ending::Ending;
 use super::{contain, notice};
 use crate::body::{Body, BodyError};
@@ -35,6 +36,8 @@ pub struct Entry {
     bytes: u64,
     /// The answer says that the call failed.
     is_error: bool,
+    /// Where the answer is compressed: what it says in plain.
+    pub plain: Option<Plain>,
     /// The client has had all of the answer.
     is_whole: bool,
 }
@@ -44,7 +47,8 @@ impl Entry {
     pub fn begin(call: Call) -> Box<Self> {
         call.core.gate.calls.fetch_add(1, Ordering::Relaxed);
         // Written where it stays: it is large.
-        let fresh = Self { call, status: CLIENT_GONE, failed: None, bytes: 0, is_error: false, is_whole: false };
+        let fresh =
+            Self { call, status: CLIENT_GONE, failed: None, bytes: 0, is_error: false, plain: None, is_whole: false };
         let mut entry = Box::write(Box::new_uninit(), fresh);
         entry.begun();
         entry
@@ -107,7 +111,12 @@ impl Entry {
     fn outcome(&self) -> Outcome {
         match &self.failed {
             Some((kind, _)) => Outcome::of(*kind),
-            None if self.is_error || (self.is_whole && self.status >= 400) => Outcome::Error,
+            None if self.is_error
+                || self.plain.as_ref().is_some_and(Plain::is_error)
+                || (self.is_whole && self.status >= 400) =>
+            {
+                Outcome::Error
+            }
             None if !self.is_whole => Outcome::Gone,
             None => Outcome::Ok,
         }
@@ -117,7 +126,7 @@ impl Entry {
     fn saw(&mut self, data: &[u8], events: bool) {
         self.bytes += data.len() as u64;
         // What the gate itself says of a failure was told already.
-        if self.failed.is_none() && !self.is_error {
+        if self.failed.is_none() && self.plain.is_none() && !self.is_error {
             self.is_error = if events { said::has_error(data) } else { said::is_error(data) };
         }
         if events {

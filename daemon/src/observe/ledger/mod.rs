@@ -56,7 +56,7 @@ pub struct Ledger {
     shelves: Mutex<Vec<Arc<Shelf>>>,
     tails: Tails,
     /// Whoever makes metrics; the others wait.
-    scrape: tokio::sync::Mutex<()>,
+    scrape: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Ledger {
@@ -75,8 +75,13 @@ impl Ledger {
 
     /// Has its caller make metrics, one after the other: it is work that must not multiply.
     pub async fn scrape<T: Send + 'static>(&self, make: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let _turn = self.scrape.lock().await;
-        tokio::task::spawn_blocking(make).await.ok()
+        let turn = Arc::clone(&self.scrape).lock_owned().await;
+        // The turn is the work's: whoever asked may be gone before it is done.
+        let work = move || {
+            let _turn = turn;
+            make()
+        };
+        tokio::task::spawn_blocking(work).await.ok()
     }
 
     fn shelves(&self) -> Vec<Arc<Shelf>> {

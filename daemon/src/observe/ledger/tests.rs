@@ -1,13 +1,19 @@
 //! Calls of several cores on their way through the ledger, with what readers see of them.
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use http::{Request, Response, StatusCode};
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::BodyExt;
 use toolgate_admin_api::{CallLife, TailLine};
 
 use super::{Filter, Outcome, Stage, Tail};
-use crate::body::Body;
+use crate::body::{Body, BodyError};
 use crate::call::{Call, CallId};
 use crate::config;
 use crate::core::{Core, Load};
@@ -17,6 +23,8 @@ use crate::identity::Client;
 use crate::listen::connection::{Connection, Origin, Protocol};
 use crate::message::Message;
 use crate::policy::Policy;
+use crate::running::Whom;
+use crate::stages::compress;
 use crate::stages::record::Entry;
 
 const GOOD: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
@@ -31,7 +39,7 @@ struct Played {
 
 impl Played {
     fn new() -> Self {
-        let text = "version = 1\n[log]\naccess = false\n[listener.test]\naddress = \"127.0.0.1:1\"\nauth = \"none\"\n\
+        let text = "version = 1\n[log]\naccess = false\n[listener.test]\naddress = \"127.0.0.1:1\"\nauth = \"none\"\ncompression = [\"gzip\"]\n\
                     [server.a]\nendpoints = \"http://127.0.0.1:1/mcp\"\n[server.b]\nendpoints = \"http://127.0.0.1:1/mcp\"\n";
         let settings = config::from_text(text).expect("a configuration");
         let gate = Gate::new(Policy::new(Arc::new(settings), None).expect("a policy"));
@@ -73,6 +81,18 @@ impl Played {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         drop(entry.finish(response));
         id
+    }
+}
+
+/// A body of which nothing comes.
+struct Silent;
+
+impl http_body::Body for Silent {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Pending
     }
 }
 
@@ -126,6 +146,63 @@ fn a_call_is_found_by_its_id_while_it_runs_and_afterwards() {
     let Some(CallLife::Ended(line)) = played.gate.ledger.call(&id) else { panic!("it has ended") };
     assert_eq!((line.outcome.as_str(), line.bytes_out), ("ok", GOOD.len() as u64));
     assert_eq!(played.gate.ledger.calls().total, 0);
+}
+
+#[tokio::test]
+async fn metrics_are_made_one_after_the_other_though_whoever_asked_has_gone() {
+    let ledger = Arc::new(super::Ledger::default());
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let asking = Arc::clone(&ledger);
+    let first = tokio::spawn(async move {
+        let work = move || {
+            begun.send(()).expect("the test");
+            told.recv().expect("the test");
+        };
+        asking.scrape(work).await
+    });
+    has_begun.await.expect("it begins");
+    first.abort();
+    assert!(first.await.is_err());
+    assert!(ledger.scrape.try_lock().is_err(), "the next begins while the first is at work");
+    go_on.send(()).expect("it is at work");
+    assert_eq!(ledger.scrape(|| 1).await, Some(1));
+}
+
+#[tokio::test]
+async fn an_error_counts_as_one_though_it_is_compressed() {
+    let played = Played::new();
+    for long in [2_000, 200_000] {
+        let mut entry = played.begin(0, "a", "look", "10.0.0.1");
+        let id = entry.call.id.to_string();
+        Arc::make_mut(&mut entry.call.headers).insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let answer = Body::from(format!("{BAD}{}", " ".repeat(long)));
+        let mut response =
+            Response::builder().header(CONTENT_TYPE, "application/json").body(answer).expect("an answer");
+        entry.plain = compress::answer(&entry.call, &mut response);
+        assert!(response.headers().contains_key(CONTENT_ENCODING));
+        let mut body = entry.finish(response).into_body();
+        while let Some(piece) = body.frame().await {
+            piece.expect("a piece");
+        }
+        drop(body);
+        let Some(CallLife::Ended(line)) = played.gate.ledger.call(&id) else { panic!("it has ended") };
+        assert_eq!(line.outcome, "error", "{long} bytes");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_stream_of_events_breaks_off_where_an_operator_ends_it() {
+    let played = Played::new();
+    for (kind, breaks) in [("application/json", true), ("text/event-stream", false)] {
+        let entry = played.begin(0, "a", "look", "10.0.0.1");
+        let id = entry.call.id.to_string();
+        let response = Response::builder().header(CONTENT_TYPE, kind).body(Body::stream(Silent)).expect("an answer");
+        let mut body = entry.finish(response).into_body();
+        played.cores[0].running.order(&Whom::Call(id), &Arc::new(Failure::new(Kind::Cancelled, "Ended.")));
+        let last = body.frame().await.expect("a last word");
+        assert_eq!(last.is_err(), breaks, "{kind}");
+    }
 }
 
 #[test]
