@@ -44,6 +44,16 @@ fn a_full_file_gives_way_and_the_oldest_goes() {
     let files = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(files, 10);
     assert_eq!(numbers(&lines.newest(2).unwrap()), [39, 40]);
+    let in_the_way = folder.path().join("audit.jsonl.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let oldest = text("audit.jsonl.9");
+    for _ in 0..5 {
+        lines.append(&[b"{}".repeat(99), b"\n".to_vec()].concat()).unwrap();
+    }
+    assert_eq!((text("audit.jsonl.9"), text("audit.jsonl").ends_with("{}\n")), (oldest, true), "the old one goes on");
+    assert_eq!(text("audit.jsonl").lines().count(), 6);
+    std::fs::remove_dir(&in_the_way).unwrap();
     assert!(folder.path().join("audit.jsonl.9").exists() && !folder.path().join("audit.jsonl.10").exists());
 }
 
