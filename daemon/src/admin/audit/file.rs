@@ -80,12 +80,14 @@ impl Lines {
     /// The newest records of this file and the one before, the oldest of them first. Lines that cannot be read are
     /// passed over.
     pub(super) fn newest(&self, most: usize) -> io::Result<Vec<AuditRecord>> {
-        let mut text = match std::fs::read_to_string(numbered(&self.path, 1)) {
-            Err(problem) if problem.kind() == io::ErrorKind::NotFound => String::new(),
+        // Bytes, since a crash may have torn a line within a character.
+        let mut text = match std::fs::read(numbered(&self.path, 1)) {
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read?,
         };
-        text.push_str(&std::fs::read_to_string(&self.path)?);
-        let newest = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok()).take(most);
+        text.extend(std::fs::read(&self.path)?);
+        let lines = text.split(|byte| *byte == b'\n');
+        let newest = lines.rev().filter_map(|line| serde_json::from_slice(line).ok()).take(most);
         let mut records: Vec<AuditRecord> = newest.collect();
         records.reverse();
         Ok(records)
