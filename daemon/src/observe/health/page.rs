@@ -86,7 +86,7 @@ pub fn detail(gate: &Gate) -> Map<String, Value> {
                 "in_flight": seen.in_flight,
                 "at_once": seen.cap,
                 "waiting": seen.waiting,
-                "queue_size": server.settings.queue.max_size,
+                "queue_size": server.queue.bounds().0,
                 "oldest_ms": u64::try_from(seen.oldest.as_millis()).unwrap_or(u64::MAX),
                 "waiting_for_a_connection": server.waiting_for_room(),
             });

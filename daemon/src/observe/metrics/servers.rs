@@ -36,7 +36,7 @@ fn queue(server: &Arc<Server>, page: &mut Page) {
     page.of("toolgate_server_calls_in_flight").add(name, seen.in_flight);
     page.of("toolgate_server_calls_max").add(name, seen.cap);
     page.of("toolgate_queue_waiting").add(name, seen.waiting);
-    page.of("toolgate_queue_max").add(name, server.settings.queue.max_size);
+    page.of("toolgate_queue_max").add(name, server.queue.bounds().0);
     page.of("toolgate_queue_oldest_seconds").add(name, seen.oldest.as_secs_f64());
 }
 
