@@ -166,23 +166,29 @@ impl Desk {
         }
         let method = row.known.map_or(self.shelf.methods.len() - 1, |method| method as usize);
         self.shelf.methods[method].get_or_init(Box::default).add(&seen, now_ms);
-        let mut tool = None;
+        let (mut tool, mut is_served) = (None, false);
         // Whoever is not known counts for nobody else.
         if let (Some(server), true) = (&row.server, row.client.is_some()) {
-            self.count_server(server, &seen, now_ms);
+            is_served = self.count_server(server, &seen, now_ms);
             tool = self.count_tool(server, ended, &seen, now_ms);
             self.count_resource(server, ended);
+        }
+        if !is_served {
+            self.shelf.unserved[0].add(seen.bytes_in);
+            self.shelf.unserved[1].add(seen.bytes_out);
         }
         self.count_client(row, tool, &seen, now_ms);
         self.count_request(ended, has_end);
     }
 
-    fn count_server(&self, name: &Arc<str>, seen: &Seen, now_ms: u64) {
-        let Some(page) = self.servers.known(number(&**name)) else { return };
+    /// Whether the server has a page.
+    fn count_server(&self, name: &Arc<str>, seen: &Seen, now_ms: u64) -> bool {
+        let Some(page) = self.servers.known(number(&**name)) else { return false };
         page.series.add(seen, now_ms);
         if let Some(times) = &seen.times {
             page.phases.iter().zip(&times[1..]).for_each(|(phase, us)| phase.add(*us));
         }
+        true
     }
 
     /// The tool's number, where the call was one.
