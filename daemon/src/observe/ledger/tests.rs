@@ -108,6 +108,14 @@ fn what_cores_count_adds_up_and_a_client_that_leaves_is_gone() {
     let executions = ledger.executions();
     assert_eq!(executions[&("a".into(), "look".into())], [2, 2, 1, 1], "well, errors, refused, gone");
     let clients = ledger.clients();
+    let mut calls: Vec<_> = ledger.client_calls().map(|(id, calls)| (id.to_string(), calls)).collect();
+    calls.sort();
+    let mut rows: Vec<_> = clients.iter().map(|row| (row.id.clone(), row.traffic.calls)).collect();
+    rows.sort();
+    assert_eq!(calls, rows);
+    let bytes = ledger.bytes();
+    assert_eq!(bytes.values().map(|[into, _]| into).sum::<u64>(), traffic.bytes_in);
+    assert_eq!(bytes[""], [0, 0], "all calls had a server");
     let second = clients.iter().find(|row| row.id == "address:10.0.0.2").expect("a row");
     assert_eq!(second.busiest.as_ref().map(|busiest| busiest.tool.as_str()), Some("a/look"));
     assert_eq!(ledger.heat().last().map(|column| column.counts.iter().sum::<u64>()), Some(6));
