@@ -13,7 +13,8 @@ use crate::overload::readings::ratio;
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
-    /// Whoever reaches the listener: names and statuses, but neither messages, which may name files, nor numbers.
+    /// Whoever reaches the listener: names and statuses, eras of servers, and the gate's version, uptime and memory; no
+    /// messages, which may name files, and no other numbers.
     Public,
     /// Whoever reaches a listener that serves `status`.
     Internal,
