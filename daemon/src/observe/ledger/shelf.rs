@@ -47,6 +47,8 @@ pub(super) struct ServerPage {
     pub(super) series: Series,
     /// By phase, since the process began.
     pub(super) phases: [Durations; PHASES],
+    /// Tools of it that have a page.
+    pub(super) tools: Count,
 }
 
 /// A tool of a server.

@@ -191,3 +191,17 @@ async fn a_slow_reader_is_told_what_it_lost() {
         .sum();
     assert!(told == 5_000 && lines.len() < 5_000, "{told} of 5,000 in {} lines", lines.len());
 }
+
+#[test]
+fn one_server_may_not_take_the_places_of_all_tools() {
+    let played = Played::new();
+    for number in 0..3_000 {
+        played.run(0, "a", &format!("tool{number}"), "10.0.0.1", GOOD);
+    }
+    played.run(0, "b", "look", "10.0.0.1", GOOD);
+    let executions = played.gate.ledger.executions();
+    let of_a = executions.keys().filter(|(server, _)| &**server == "a").count();
+    assert_eq!(of_a, 2_048 + 1);
+    assert_eq!(executions[&("a".into(), "_other".into())], [3_000 - 2_048, 0, 0, 0]);
+    assert_eq!(executions[&("b".into(), "look".into())], [1, 0, 0, 0]);
+}
