@@ -9,6 +9,7 @@ mod kept;
 pub mod pins;
 mod reception;
 
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -364,4 +365,28 @@ fn hash(text: &[u8]) -> Hash {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, text).as_ref());
     hash
+}
+
+/// The first few by name of many, and how many more there are: who asks for health must not pay for all of them.
+fn first_of<'a>(names: impl Iterator<Item = &'a str>, few: usize) -> (Vec<&'a str>, usize) {
+    let (mut first, mut more) = (BinaryHeap::with_capacity(few + 1), 0);
+    for name in names {
+        first.push(name);
+        if first.len() > few {
+            first.pop();
+            more += 1;
+        }
+    }
+    (first.into_sorted_vec(), more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_few_are_told_and_the_rest_counted() {
+        assert_eq!(first_of(["c", "a", "d", "b"].into_iter(), 2), (vec!["a", "b"], 2));
+        assert_eq!(first_of(["b", "a"].into_iter(), 2), (vec!["a", "b"], 0));
+    }
 }

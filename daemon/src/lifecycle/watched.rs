@@ -114,7 +114,7 @@ fn row(status: api::ServerStatus, traffic: api::Traffic, running: Option<&Server
         status,
         traffic,
         max_calls: seen.map(|seen| seen.cap as u64),
-        max_waiting: running.map_or(0, |server| server.settings.queue.max_size as u64),
+        max_waiting: running.map_or(0, |server| server.queue.bounds().0 as u64),
         oldest_ms: seen.map_or(0, |seen| u64::try_from(seen.oldest.as_millis()).unwrap_or(u64::MAX)),
         cache: running.and_then(caches::status),
     }

@@ -13,7 +13,7 @@ pub mod observed;
 mod own;
 pub mod panics;
 pub mod rates;
-mod rotated;
+pub mod rotated;
 pub mod watch;
 mod writer;
 

@@ -30,6 +30,8 @@ pub(super) struct Rotated {
     day: Option<u64>,
     /// Files in all.
     files: u32,
+    /// The last try to begin a new one failed.
+    is_stuck: bool,
 }
 
 impl Rotated {
@@ -42,7 +44,7 @@ impl Rotated {
             Rotate::Daily => (None, Some(day_of(data.modified()?)), DAYS),
         };
         // What an earlier process left unfinished stays a line of its own.
-        Ok(Self { path, file, length: data.len(), is_whole: true, full, day, files })
+        Ok(Self { path, file, length: data.len(), is_whole: true, full, day, files, is_stuck: false })
     }
 
     fn is_over(&self, more: usize, today: u64) -> bool {
@@ -51,23 +53,21 @@ impl Rotated {
         self.length > 0 && self.is_whole && (is_full || is_old)
     }
 
-    /// Begins a new file; the oldest goes.
-    fn turn(&mut self) -> io::Result<()> {
-        for number in (1..self.files.saturating_sub(1)).rev() {
-            match rename(numbered(&self.path, number), numbered(&self.path, number + 1)) {
-                Err(problem) if problem.kind() != io::ErrorKind::NotFound => return Err(problem),
-                _ => {}
+    /// Begins a new file. Where that cannot be, the old one goes on, and the next write tries again.
+    fn turn(&mut self) {
+        match give_way(&self.path, self.files, open) {
+            Ok(file) => (self.file, self.length, self.is_stuck) = (file, 0, false),
+            Err(problem) => {
+                if !std::mem::replace(&mut self.is_stuck, true) {
+                    tracing::warn!(file = %self.path.display(), "the log goes on in a file that should give way: {problem}");
+                }
             }
         }
-        rename(&self.path, numbered(&self.path, 1))?;
-        self.file = open(&self.path)?;
-        self.length = 0;
-        Ok(())
     }
 
     fn write_on(&mut self, bytes: &[u8], today: u64) -> io::Result<usize> {
         if self.is_over(bytes.len(), today) {
-            self.turn()?;
+            self.turn();
         }
         if self.length == 0 {
             self.day = self.day.map(|_| today);
@@ -87,6 +87,28 @@ impl Write for Rotated {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// Begins a new file in the place of one that is full; of `files` in all the oldest goes. The new one is there before
+/// anything is moved, and what failed half-way can be tried again without another file being lost.
+///
+/// # Errors
+/// Where files cannot be made or moved; whoever has the old one open may go on with it.
+pub fn give_way(path: &Path, files: u32, open: impl Fn(&Path) -> io::Result<File>) -> io::Result<File> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let file = open(fresh.as_ref())?;
+    if path.try_exists()? {
+        let last = files.saturating_sub(1);
+        // Only up to the first gap: what an earlier try has moved stays where it is.
+        let gap = (1..last).find(|number| !numbered(path, *number).exists()).unwrap_or(last);
+        for number in (1..gap).rev() {
+            rename(numbered(path, number), numbered(path, number + 1))?;
+        }
+        rename(path, numbered(path, 1))?;
+    }
+    rename(fresh, path)?;
+    Ok(file)
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -125,6 +147,28 @@ mod tests {
         assert_eq!(text(&numbered(&path, 1)), "four\n");
         assert_eq!(text(&numbered(&path, 2)), "three\n", "no line is cut");
         assert!(!numbered(&path, 3).exists());
+    }
+
+    #[test]
+    fn where_no_new_file_can_be_made_the_old_one_goes_on_and_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("all.log");
+        let in_the_way = folder.path().join("all.log.new");
+        let mut file = Rotated::open(path.clone(), Rotate::Size, 3).unwrap();
+        file.full = Some(4);
+        file.write_all(b"one\n").unwrap();
+        file.write_all(b"two\n").unwrap();
+        std::fs::create_dir(&in_the_way).unwrap();
+        for line in ["a\n", "b\n", "c\n"] {
+            file.write_all(line.as_bytes()).unwrap();
+        }
+        assert_eq!((text(&path), text(&numbered(&path, 1))), ("two\na\nb\nc\n".to_owned(), "one\n".to_owned()));
+        std::fs::remove_dir(&in_the_way).unwrap();
+        file.write_all(b"d\n").unwrap();
+        assert_eq!((text(&path), text(&numbered(&path, 2))), ("d\n".to_owned(), "one\n".to_owned()));
+        std::fs::remove_file(&path).unwrap();
+        file.write_all(b"four\n").unwrap();
+        assert_eq!((text(&path), text(&numbered(&path, 1))), ("four\n".to_owned(), "two\na\nb\nc\n".to_owned()));
     }
 
     #[test]

@@ -7,7 +7,8 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Alerts that are kept, over ones included.
 pub const MOST: usize = 1000;
@@ -121,27 +122,40 @@ pub struct Alerts {
     all: BTreeMap<String, Alert>,
     /// Conditions that found no room.
     crowded_out: u64,
+    /// While it lasts, nobody has looked long enough to know what is over of what an earlier process left.
+    settling: Range<u64>,
+    /// What fired then, and was not seen since.
+    unseen: BTreeSet<String>,
 }
 
 impl Alerts {
-    /// Those that an earlier process left. What it says of the future is of a clock that was set since.
+    /// Those that an earlier process left. What it says of the future is of a clock that was set since. What fired then
+    /// is over no sooner than after `settling_ms`, unless it was seen again: some trouble takes a while to be found.
     #[must_use]
-    pub fn restored(alerts: impl IntoIterator<Item = Alert>, now: u64) -> Self {
+    pub fn restored(alerts: impl IntoIterator<Item = Alert>, now: u64, settling_ms: u64) -> Self {
         let mut all = BTreeMap::new();
         for mut alert in alerts.into_iter().take(MOST) {
             alert.last = alert.last.map(|(at, rank)| (at.min(now), rank));
             alert.silenced_until = alert.silenced_until.map(|until| until.min(now + LONGEST_SILENCE_MS));
             all.insert(alert.condition.id.clone(), alert);
         }
-        Self { all, crowded_out: 0 }
+        let unseen = all.values().filter(|alert| alert.fires()).map(|alert| alert.condition.id.clone()).collect();
+        Self { all, crowded_out: 0, settling: now..now.saturating_add(settling_ms), unseen }
     }
 
     /// Takes in all that is wrong at `now`, and returns what is to be told, in order.
     pub fn observe(&mut self, now: u64, conditions: Vec<Condition>, cooldown_ms: u64) -> Vec<Alert> {
         let mut told = Vec::new();
         let holds = |id: &str| conditions.iter().any(|condition| condition.id == id);
+        // A clock that was set back ends it too.
+        if !self.settling.contains(&now) {
+            self.unseen.clear();
+        }
         for alert in self.all.values_mut().filter(|alert| alert.fires()) {
-            if !holds(&alert.condition.id) {
+            let id = &alert.condition.id;
+            if holds(id) {
+                self.unseen.remove(id);
+            } else if !self.unseen.contains(id) {
                 alert.recovered = Some(now);
                 alert.acknowledged = None;
                 if std::mem::take(&mut alert.owed) {

@@ -98,6 +98,22 @@ fn the_worst_are_listed_first_and_what_is_over_last() {
     assert_eq!(ids, ["b", "a", "c"]);
 }
 
+#[test]
+fn what_an_earlier_process_told_is_over_only_after_a_while_or_once_seen_again() {
+    let (a, b) = (condition("a", Severity::Warning), condition("b", Severity::Warning));
+    let mut before = Alerts::default();
+    step(&mut before, 0, &[a.clone(), b.clone()]);
+    let restored = |now| Alerts::restored(before.listed().into_iter().cloned(), now, 60_000);
+    let mut alerts = restored(1000);
+    assert!(step(&mut alerts, 1000, &[]).is_empty());
+    assert!(alerts.listed().iter().all(|alert| alert.fires()));
+    assert!(step(&mut alerts, 2000, std::slice::from_ref(&a)).is_empty());
+    assert_eq!(step(&mut alerts, 3000, &[]), ["-a"], "it was seen again");
+    assert!(step(&mut alerts, 60_999, &[]).is_empty());
+    assert_eq!(step(&mut alerts, 61_000, &[]), ["-b"]);
+    assert_eq!(step(&mut restored(1000), 999, &[]), ["-a", "-b"], "the clock was set back");
+}
+
 /// Any coming and going: never told more often than once per cooldown and rank, each end once and only of what was told;
 /// taken over by another process in between.
 #[test]
@@ -120,7 +136,7 @@ fn whatever_comes_and_goes_is_told_once_per_cooldown() {
                 .collect();
             if chance.below(20) == 0 {
                 let kept: Vec<Alert> = alerts.listed().into_iter().cloned().collect();
-                alerts = Alerts::restored(kept, now);
+                alerts = Alerts::restored(kept, now, 0);
             }
             for told in alerts.observe(now, conditions.clone(), COOLDOWN) {
                 let id = told.condition.id.clone();

@@ -6,6 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use toolgate_admin_api::AuditRecord;
+use tracing::warn;
+
+use crate::observe::rotated::give_way;
 
 /// Bytes of one file.
 const FULL: u64 = 10 * 1024 * 1024;
@@ -20,6 +23,8 @@ pub(super) struct Lines {
     /// Where the next line goes: what lies behind was not written whole.
     length: u64,
     full: u64,
+    /// The last try to begin a new one failed.
+    is_stuck: bool,
 }
 
 impl Lines {
@@ -31,7 +36,7 @@ impl Lines {
     pub(super) fn open_of(folder: &Path, full: u64) -> io::Result<Self> {
         let path = folder.join("audit.jsonl");
         let file = begin(&path)?;
-        let mut lines = Self { length: file.metadata()?.len(), path, file, full };
+        let mut lines = Self { length: file.metadata()?.len(), path, file, full, is_stuck: false };
         lines.end_the_last_line()?;
         Ok(lines)
     }
@@ -50,7 +55,7 @@ impl Lines {
     /// Writes lines behind all others. After an error the file ends where it did before.
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.length > 0 && self.length + lines.len() as u64 > self.full {
-            self.turn()?;
+            self.turn();
         }
         self.file.set_len(self.length)?;
         self.file.seek(SeekFrom::Start(self.length))?;
@@ -60,29 +65,29 @@ impl Lines {
         Ok(())
     }
 
-    /// Begins a new file; the oldest goes.
-    fn turn(&mut self) -> io::Result<()> {
-        for number in (1..FILES - 1).rev() {
-            match std::fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1)) {
-                Err(problem) if problem.kind() != io::ErrorKind::NotFound => return Err(problem),
-                _ => {}
+    /// Begins a new file. Where that cannot be, the old one goes on, and the next line tries again.
+    fn turn(&mut self) {
+        match give_way(&self.path, FILES, begin) {
+            Ok(file) => (self.file, self.length, self.is_stuck) = (file, 0, false),
+            Err(problem) => {
+                if !std::mem::replace(&mut self.is_stuck, true) {
+                    warn!(file = %self.path.display(), "the record of changes goes on in a full file: {problem}");
+                }
             }
         }
-        std::fs::rename(&self.path, numbered(&self.path, 1))?;
-        self.file = begin(&self.path)?;
-        self.length = 0;
-        Ok(())
     }
 
     /// The newest records of this file and the one before, the oldest of them first. Lines that cannot be read are
     /// passed over.
     pub(super) fn newest(&self, most: usize) -> io::Result<Vec<AuditRecord>> {
-        let mut text = match std::fs::read_to_string(numbered(&self.path, 1)) {
-            Err(problem) if problem.kind() == io::ErrorKind::NotFound => String::new(),
+        // Bytes, since a crash may have torn a line within a character.
+        let mut text = match std::fs::read(numbered(&self.path, 1)) {
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read?,
         };
-        text.push_str(&std::fs::read_to_string(&self.path)?);
-        let newest = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok()).take(most);
+        text.extend(std::fs::read(&self.path)?);
+        let lines = text.split(|byte| *byte == b'\n');
+        let newest = lines.rev().filter_map(|line| serde_json::from_slice(line).ok()).take(most);
         let mut records: Vec<AuditRecord> = newest.collect();
         records.reverse();
         Ok(records)

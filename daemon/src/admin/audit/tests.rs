@@ -21,13 +21,15 @@ fn numbers_go_on_after_a_restart_and_a_torn_line_costs_itself_only() {
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 2, "written before the change is answered");
     drop(audit);
-    let torn = std::fs::read_to_string(&file).unwrap() + "{\"number\":3,\"act";
+    let mut torn = std::fs::read(&file).unwrap();
+    // The last byte is the first of a character of two.
+    torn.extend(b"{\"number\":3,\"user\":\"\xc3");
     std::fs::write(&file, torn).unwrap();
     let audit = Audit::start(Some(folder.path()));
     audit.add(record("log.set"));
     assert_eq!(numbers(&audit.newest(10)), [1, 2, 3]);
     assert_eq!(numbers(&audit.newest(1)), [3]);
-    let text = std::fs::read_to_string(&file).unwrap();
+    let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
     let last: AuditRecord = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!((last.number, last.action.as_str()), (3, "log.set"));
 }
@@ -44,6 +46,16 @@ fn a_full_file_gives_way_and_the_oldest_goes() {
     let files = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(files, 10);
     assert_eq!(numbers(&lines.newest(2).unwrap()), [39, 40]);
+    let in_the_way = folder.path().join("audit.jsonl.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let oldest = text("audit.jsonl.9");
+    for _ in 0..5 {
+        lines.append(&[b"{}".repeat(99), b"\n".to_vec()].concat()).unwrap();
+    }
+    assert_eq!((text("audit.jsonl.9"), text("audit.jsonl").ends_with("{}\n")), (oldest, true), "the old one goes on");
+    assert_eq!(text("audit.jsonl").lines().count(), 6);
+    std::fs::remove_dir(&in_the_way).unwrap();
     assert!(folder.path().join("audit.jsonl.9").exists() && !folder.path().join("audit.jsonl.10").exists());
 }
 
@@ -59,4 +71,25 @@ fn without_a_folder_it_is_remembered_and_where_it_cannot_be_written_that_is_told
     let missing = Audit::start(Some(&folder.path().join("missing")));
     missing.add(record("server.drain"));
     assert!(missing.trouble().is_some_and(|told| told.contains("journal")));
+}
+
+#[test]
+fn a_file_that_could_not_be_opened_is_tried_again_and_what_came_meanwhile_comes_after_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    let audit = Audit::start(Some(&state));
+    audit.add(record("server.drain"));
+    drop(audit);
+    let away = folder.path().join("away");
+    std::fs::rename(&state, &away).unwrap();
+    let audit = Audit::start(Some(&state));
+    assert!(audit.trouble().is_some());
+    audit.add(record("server.resume"));
+    std::fs::rename(&away, &state).unwrap();
+    // The end tries once more.
+    drop(audit);
+    let audit = Audit::start(Some(&state));
+    let actions: Vec<_> = audit.newest(10).into_iter().map(|record| (record.number, record.action)).collect();
+    assert_eq!(actions, [(1, "server.drain".to_owned()), (2, "server.resume".to_owned())]);
 }

@@ -1,7 +1,8 @@
 //! The thread that writes records, and what was recorded of late.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -65,12 +66,10 @@ impl Writer {
         }
         state.recent.push_back(record.clone());
         if state.writes {
-            let mut line = serde_json::to_vec(&record).unwrap_or_default();
-            line.push(b'\n');
             if state.waiting.len() >= MOST_WAITING {
                 state.waiting.pop_front();
             }
-            state.waiting.push_back((record.number, line));
+            state.waiting.push_back(line_of(&record));
             self.shared.woken.notify_one();
         }
         record
@@ -114,66 +113,100 @@ impl Drop for Writer {
     }
 }
 
-/// Opens the file, takes up its numbers, and starts the thread.
+/// Opens the file, takes up its numbers, and starts the thread, which goes on trying where that failed.
 fn begin(folder: &Path, shared: &Arc<Shared>) -> Option<JoinHandle<()>> {
-    let opened = Lines::open(folder).and_then(|lines| Ok((lines.newest(REMEMBERED)?, lines)));
-    let started = opened.and_then(|(recent, lines)| {
-        {
-            let mut state = lock(&shared.state);
-            state.last = recent.iter().map(|record| record.number).max().unwrap_or(0);
-            state.recent = recent.into();
-            state.writes = true;
-        }
-        let works = Arc::clone(shared);
-        Builder::new().name("audit".to_owned()).spawn(move || works.run(lines))
-    });
-    match started {
+    let lines = shared.open(folder).map_err(|problem| shared.fails(&mut lock(&shared.state), &problem)).ok();
+    lock(&shared.state).writes = true;
+    let (works, folder) = (Arc::clone(shared), folder.to_owned());
+    match Builder::new().name("audit".to_owned()).spawn(move || works.run(&folder, lines)) {
         Ok(thread) => Some(thread),
         Err(problem) => {
-            let told = format!(
-                "changes are recorded in the journal only: {}: {problem}",
-                folder.join("audit.jsonl").display()
-            );
-            error!("{told}");
             let mut state = lock(&shared.state);
             state.writes = false;
-            state.trouble = Some(told);
+            shared.fails(&mut state, &problem);
             None
         }
     }
 }
 
+/// The number of a record, and its line.
+fn line_of(record: &AuditRecord) -> (u64, Vec<u8>) {
+    let mut line = serde_json::to_vec(record).unwrap_or_default();
+    line.push(b'\n');
+    (record.number, line)
+}
+
 impl Shared {
-    fn run(&self, mut lines: Lines) {
+    /// Opens the file and takes up its numbers. What was recorded meanwhile comes after what is in it, and is to be
+    /// written.
+    fn open(&self, folder: &Path) -> io::Result<Lines> {
+        let named = |problem: io::Error| {
+            let file: PathBuf = folder.join("audit.jsonl");
+            io::Error::new(problem.kind(), format!("{}: {problem}", file.display()))
+        };
+        let lines = Lines::open(folder).map_err(named)?;
+        let before = lines.newest(REMEMBERED).map_err(named)?;
+        let begun = before.iter().map(|record| record.number).max().unwrap_or(0);
+        let mut state = lock(&self.state);
+        let mut meanwhile = std::mem::take(&mut state.recent);
+        for record in &mut meanwhile {
+            record.number += begun;
+        }
+        state.last += begun;
+        state.waiting = meanwhile.iter().map(line_of).collect();
+        let surplus = (before.len() + meanwhile.len()).saturating_sub(REMEMBERED);
+        state.recent = before.into_iter().skip(surplus).chain(meanwhile).collect();
+        Ok(lines)
+    }
+
+    fn fails(&self, state: &mut State, problem: &io::Error) {
+        let told = format!("changes are recorded in the journal only: {problem}");
+        if state.trouble.is_none() {
+            error!("{told}");
+        }
+        state.trouble = Some(told);
+        self.done.notify_all();
+    }
+
+    /// What waits, and the number of the last of it; `None` where nothing does and it is over.
+    fn batch(&self) -> Option<(u64, Vec<u8>)> {
+        let idle = |state: &mut State| state.waiting.is_empty() && !state.over;
+        let state = self.woken.wait_while(lock(&self.state), idle).unwrap_or_else(PoisonError::into_inner);
+        let (last, _) = state.waiting.back()?;
+        Some((*last, state.waiting.iter().flat_map(|(_, line)| line.iter().copied()).collect()))
+    }
+
+    fn run(&self, folder: &Path, mut lines: Option<Lines>) {
         loop {
-            let (last, text) = {
-                let idle = |state: &mut State| state.waiting.is_empty() && !state.over;
-                let state = self.woken.wait_while(lock(&self.state), idle).unwrap_or_else(PoisonError::into_inner);
-                let Some((last, _)) = state.waiting.back() else { return };
-                (*last, state.waiting.iter().flat_map(|(_, line)| line.iter().copied()).collect::<Vec<u8>>())
+            // After a failure a while passes; at the end there is one more try.
+            let rests = |state: &mut State| state.trouble.is_some() && !state.over;
+            let waited = self.woken.wait_timeout_while(lock(&self.state), AGAIN, rests);
+            let is_last = waited.unwrap_or_else(PoisonError::into_inner).0.over;
+            let done = match &mut lines {
+                Some(lines) => {
+                    let Some((last, text)) = self.batch() else { return };
+                    lines.append(&text).map(|()| last)
+                }
+                None => self.open(folder).map(|opened| {
+                    lines = Some(opened);
+                    0
+                }),
             };
-            let written = lines.append(&text);
             let mut state = lock(&self.state);
-            match written {
-                Ok(()) => {
+            match done {
+                Ok(last) => {
                     state.waiting.retain(|(number, _)| *number > last);
                     if state.trouble.take().is_some() {
                         info!("changes are recorded in their file again");
                     }
+                    self.done.notify_all();
                 }
                 Err(problem) => {
-                    if state.trouble.is_none() {
-                        error!("changes are recorded in the journal only: {problem}");
+                    self.fails(&mut state, &problem);
+                    if is_last {
+                        return;
                     }
-                    state.trouble = Some(format!("changes are recorded in the journal only: {problem}"));
                 }
-            }
-            self.done.notify_all();
-            if state.trouble.is_some() {
-                if state.over {
-                    return;
-                }
-                drop(self.woken.wait_timeout_while(state, AGAIN, |state| !state.over));
             }
         }
     }

@@ -32,7 +32,7 @@ use self::checks::Counts;
 pub use self::schema::Violations;
 use self::schema::{Compiled, compile};
 use self::workshop::{Job, Jobs};
-use super::hash;
+use super::{first_of, hash};
 use crate::lock::lock;
 use crate::observe::Shown;
 
@@ -138,16 +138,14 @@ impl Guard {
     /// What is not checked, and why, a sentence each.
     pub(super) fn told(&self) -> Vec<String> {
         let known = self.known.load();
-        let mut told: Vec<String> = known
-            .iter()
-            .filter_map(|(name, schema)| {
-                let why = schema.outcome.get()?.why()?;
-                Some(format!("arguments of {} are not checked, for {why}", Shown(name)))
-            })
-            .collect();
-        told.sort();
-        let more = told.len().saturating_sub(TOLD);
-        told.truncate(TOLD);
+        let unchecked =
+            known.iter().filter(|(_, schema)| schema.outcome.get().is_some_and(|outcome| !outcome.is_fit()));
+        let (names, more) = first_of(unchecked.map(|(name, _)| name.as_str()), TOLD);
+        let sentence = |name: &str| {
+            let why = known.get(name)?.outcome.get()?.why()?;
+            Some(format!("arguments of {} are not checked, for {why}", Shown(name)))
+        };
+        let mut told: Vec<String> = names.into_iter().filter_map(sentence).collect();
         if more > 0 {
             told.push(format!("nor are those of {more} more of its tools"));
         }
@@ -224,6 +222,10 @@ impl Schema {
 
 impl Outcome {
     /// Why nothing is checked by it, as a clause.
+    fn is_fit(&self) -> bool {
+        matches!(self, Self::Fit { .. })
+    }
+
     fn why(&self) -> Option<String> {
         match self {
             Self::Fit { .. } => None,

@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 pub use self::file::{from_hex, to_hex};
 use self::writer::Writer;
-use super::hash;
+use super::{first_of, hash};
 use crate::clock;
 use crate::lock::lock;
 use crate::observe::Shown;
@@ -231,12 +231,10 @@ impl Pinned {
     pub(super) fn told(&self, blocks: bool) -> Vec<String> {
         let server = &self.server;
         let then = if blocks { ", and is withheld" } else { "" };
-        let mut names: Vec<String> = self.changed.load().iter().cloned().collect();
-        names.sort();
-        let more = names.len().saturating_sub(TOLD);
-        names.truncate(TOLD);
+        let changed = self.changed.load();
+        let (names, more) = first_of(changed.iter().map(String::as_str), TOLD);
         let mut told: Vec<String> = names
-            .iter()
+            .into_iter()
             .map(|name| {
                 let tool = Shown(name);
                 format!("the tool {tool} is not what it was when it was accepted{then}: see `toolgate tools changes`, then `toolgate tools approve {server} {tool}`")

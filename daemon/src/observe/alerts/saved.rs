@@ -19,6 +19,10 @@ use crate::clock;
 /// The version of the format.
 const FORMAT: u32 = 1;
 
+/// What the last process told is not over before this, unless it is seen again: rates, breakers and checks know nothing
+/// yet.
+const SETTLING_MS: u64 = 60_000;
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Saved {
     format: u32,
@@ -107,7 +111,7 @@ impl Keeper {
         if let Some(saved) = load(&path) {
             let now = clock::unix_millis();
             let mut state = alarms.lock();
-            state.alerts = Alerts::restored(saved.alerts.into_iter().filter_map(SavedAlert::read), now);
+            state.alerts = Alerts::restored(saved.alerts.into_iter().filter_map(SavedAlert::read), now, SETTLING_MS);
             state.outbox = Outbox::new(WAITING, now).restored(saved.waiting, saved.next);
         }
         Some(Self { path, written: 0, is_failing: false })

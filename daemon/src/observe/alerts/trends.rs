@@ -73,8 +73,7 @@ impl Trends {
             instances.map(|(server, instances)| (server.settings.name.clone(), instances.failures())).collect();
         grow(&mut self.refusals, &refusals, now, BREACH);
         grow(&mut self.failures, &failures, now, RESTARTS);
-        let clients = gate.ledger.clients().into_iter().map(|client| (client.id, client.traffic.calls));
-        self.minutes.read(now, clients, policy.settings.alerts.unusual);
+        self.minutes.read(now, gate.ledger.client_calls(), policy.settings.alerts.unusual);
     }
 
     /// Limits that have refused somebody in the last minute, and how often.

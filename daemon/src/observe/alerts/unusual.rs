@@ -1,6 +1,7 @@
 //! Clients that call far more than they usually do.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use toolgate_protocol::baseline::Baseline;
 
@@ -17,7 +18,7 @@ const MINUTE_MS: u64 = 60_000;
 #[derive(Debug, Default)]
 pub(super) struct Minutes {
     began: Option<u64>,
-    clients: HashMap<String, Client>,
+    clients: HashMap<Arc<str>, Client>,
     found: Vec<Unusual>,
 }
 
@@ -45,7 +46,7 @@ pub(super) struct Unusual {
 
 impl Minutes {
     /// Takes in how many calls each client has made since the process began. `now` is of the monotonic clock.
-    pub(super) fn read(&mut self, now: u64, totals: impl Iterator<Item = (String, u64)>, multiple: u64) {
+    pub(super) fn read(&mut self, now: u64, totals: impl Iterator<Item = (Arc<str>, u64)>, multiple: u64) {
         let began = *self.began.get_or_insert(now);
         self.clients.values_mut().for_each(|client| client.listed = false);
         for (id, total) in totals {
@@ -66,7 +67,7 @@ impl Minutes {
             .filter_map(|(id, client)| {
                 let calls = client.total.saturating_sub(client.before);
                 let mean = client.baseline.exceeded(calls, multiple)?;
-                Some(Unusual { client: id.clone(), calls, mean })
+                Some(Unusual { client: id.to_string(), calls, mean })
             })
             .collect();
         let minute_is_over = now.saturating_sub(began) >= MINUTE_MS;
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     fn read(minutes: &mut Minutes, second: u64, total: u64) -> Vec<(u64, u64)> {
-        minutes.read(second * 1000, [("key:a".to_owned(), total)].into_iter(), 5);
+        minutes.read(second * 1000, [("key:a".into(), total)].into_iter(), 5);
         minutes.found().iter().map(|one| (one.calls, one.mean)).collect()
     }
 

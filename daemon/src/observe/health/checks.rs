@@ -113,7 +113,7 @@ fn queues(policy: &Policy, rules: &HealthRules) -> Finding {
     let mut worst = Status::Healthy;
     let mut told = Vec::new();
     for server in in_order(policy) {
-        let most = server.settings.queue.max_size as u64;
+        let most = server.queue.bounds().0 as u64;
         let waiting = server.queue.snapshot().waiting as u64;
         let status = Status::of(ratio(waiting, most), hundredths(rules.queue), 1.0);
         if waiting > 0 && status != Status::Healthy {

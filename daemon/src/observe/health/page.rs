@@ -13,7 +13,8 @@ use crate::overload::readings::ratio;
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
-    /// Whoever reaches the listener: names and statuses, but neither messages, which may name files, nor numbers.
+    /// Whoever reaches the listener: names and statuses, eras of servers, and the gate's version, uptime and memory; no
+    /// messages, which may name files, and no other numbers.
     Public,
     /// Whoever reaches a listener that serves `status`.
     Internal,
@@ -86,7 +87,7 @@ pub fn detail(gate: &Gate) -> Map<String, Value> {
                 "in_flight": seen.in_flight,
                 "at_once": seen.cap,
                 "waiting": seen.waiting,
-                "queue_size": server.settings.queue.max_size,
+                "queue_size": server.queue.bounds().0,
                 "oldest_ms": u64::try_from(seen.oldest.as_millis()).unwrap_or(u64::MAX),
                 "waiting_for_a_connection": server.waiting_for_room(),
             });

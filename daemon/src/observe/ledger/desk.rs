@@ -24,6 +24,8 @@ use crate::lock::lock;
 
 /// Tools that are counted by name, on one core.
 const MAX_TOOLS: usize = 8_192;
+/// Those of one server: its operator must not be able to take the places of all others.
+const MAX_TOOLS_OF_ONE: u64 = MAX_TOOLS as u64 / 4;
 /// Clients that are.
 const MAX_CLIENTS: usize = 4_096;
 /// Combinations of labels of the other tables.
@@ -43,6 +45,8 @@ pub struct Desk {
     places: Places,
     servers: Book<ServerPage>,
     tools: Book<ToolPage>,
+    /// What stands for the tools of a server that have no page; shown among them.
+    others: Book<ToolPage>,
     clients: Book<ClientPage>,
     routes: Book<RoutePage>,
     requests: Book<RequestPage>,
@@ -73,6 +77,7 @@ impl Desk {
             places: Places::default(),
             servers: Book::new(&shelf.servers, MAX_LABELS),
             tools: Book::new(&shelf.tools, MAX_TOOLS),
+            others: Book::new(&shelf.tools, MAX_LABELS),
             clients: Book::new(&shelf.clients, MAX_CLIENTS),
             routes: Book::new(&shelf.routes, MAX_LABELS),
             requests: Book::new(&shelf.requests, MAX_LABELS),
@@ -166,51 +171,60 @@ impl Desk {
         }
         let method = row.known.map_or(self.shelf.methods.len() - 1, |method| method as usize);
         self.shelf.methods[method].get_or_init(Box::default).add(&seen, now_ms);
-        let mut tool = None;
+        let (mut tool, mut is_served) = (None, false);
         // Whoever is not known counts for nobody else.
         if let (Some(server), true) = (&row.server, row.client.is_some()) {
-            self.count_server(server, &seen, now_ms);
+            is_served = self.count_server(server, &seen, now_ms);
             tool = self.count_tool(server, ended, &seen, now_ms);
             self.count_resource(server, ended);
+        }
+        if !is_served {
+            self.shelf.unserved[0].add(seen.bytes_in);
+            self.shelf.unserved[1].add(seen.bytes_out);
         }
         self.count_client(row, tool, &seen, now_ms);
         self.count_request(ended, has_end);
     }
 
-    fn count_server(&self, name: &Arc<str>, seen: &Seen, now_ms: u64) {
-        let Some(page) = self.servers.known(number(&**name)) else { return };
+    /// Whether the server has a page.
+    fn count_server(&self, name: &Arc<str>, seen: &Seen, now_ms: u64) -> bool {
+        let Some(page) = self.servers.known(number(&**name)) else { return false };
         page.series.add(seen, now_ms);
         if let Some(times) = &seen.times {
             page.phases.iter().zip(&times[1..]).for_each(|(phase, us)| phase.add(*us));
         }
+        true
     }
 
     /// The tool's number, where the call was one.
     fn count_tool(&self, server: &Arc<str>, ended: &Ended, seen: &Seen, now_ms: u64) -> Option<u64> {
         let row = &ended.row;
         let tool = row.tool()?;
-        let page = |name: &str| {
-            let number = number((&**server, name));
-            let make = || ToolPage {
-                number,
-                server: Arc::clone(server),
-                tool: name.into(),
-                series: Series::default(),
-                callers: Mutex::default(),
-            };
-            // Only what was answered is known to exist: a client can make up any number of names.
-            if ended.outcome == Outcome::Ok || name == OTHER {
-                self.tools.get(number, make)
-            } else {
-                self.tools.known(number)
-            }
-        };
-        let page = page(tool).or_else(|| page(OTHER))?;
+        let page = self.tool_page(server, tool, ended.outcome == Outcome::Ok).or_else(|| {
+            let number = number((&**server, OTHER));
+            self.others.get(number, || fresh_tool(number, server, OTHER))
+        })?;
         page.series.add(seen, now_ms);
         if let Some(client) = &row.client {
             lock(&page.callers).note(client.number, now_ms / CALLERS_TICK_MS);
         }
         Some(page.number)
+    }
+
+    /// Only what was answered is known to exist: a client can make up any number of names.
+    fn tool_page(&self, server: &Arc<str>, tool: &str, is_answered: bool) -> Option<Arc<ToolPage>> {
+        let number = number((&**server, tool));
+        let known = self.tools.known(number);
+        if known.is_some() || !is_answered || tool == OTHER {
+            return known;
+        }
+        let of_one = self.servers.known(super::book::number(&**server))?;
+        if of_one.tools.get() >= MAX_TOOLS_OF_ONE {
+            return None;
+        }
+        let page = self.tools.get(number, || fresh_tool(number, server, tool))?;
+        of_one.tools.add(1);
+        Some(page)
     }
 
     fn count_client(&self, row: &Row, tool: Option<u64>, seen: &Seen, now_ms: u64) {
@@ -300,8 +314,19 @@ impl Desk {
             name: name.as_str().into(),
             series: Series::default(),
             phases: Default::default(),
+            tools: Count::default(),
         })?;
         Some(Arc::clone(&page.name))
+    }
+}
+
+fn fresh_tool(number: u64, server: &Arc<str>, tool: &str) -> ToolPage {
+    ToolPage {
+        number,
+        server: Arc::clone(server),
+        tool: tool.into(),
+        series: Series::default(),
+        callers: Mutex::default(),
     }
 }
 

@@ -231,6 +231,18 @@ impl Ledger {
             .collect()
     }
 
+    /// Clients that called, and how often: without what their rows have besides.
+    pub fn client_calls(&self) -> impl Iterator<Item = (Arc<str>, u64)> {
+        let mut calls = HashMap::<u64, (Arc<str>, u64)>::new();
+        for shelf in self.shelves() {
+            for page in &*lock(&shelf.clients) {
+                let of_client = calls.entry(page.client.number);
+                of_client.or_insert_with(|| (Arc::clone(&page.client.id), 0)).1 += page.series.calls.get();
+            }
+        }
+        calls.into_values()
+    }
+
     /// How long calls of the last ten minutes took, the oldest column first.
     #[must_use]
     pub fn heat(&self) -> Vec<HeatColumn> {

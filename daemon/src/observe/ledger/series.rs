@@ -33,6 +33,9 @@ pub(super) struct Seen {
 #[derive(Debug, Default)]
 pub(super) struct Series {
     pub(super) calls: Count,
+    /// Those that went well. It is no difference of the others: a reader who sees one before the other would be told of
+    /// a count that falls.
+    pub(super) well: Count,
     pub(super) errors: Count,
     pub(super) refused: Count,
     pub(super) gone: Count,
@@ -83,8 +86,10 @@ impl Series {
                 of_part.add(1);
             }
         }
-        if seen.outcome == Outcome::Gone {
-            self.gone.add(1);
+        match seen.outcome {
+            Outcome::Ok => self.well.add(1),
+            Outcome::Gone => self.gone.add(1),
+            Outcome::Error | Outcome::Refused => {}
         }
         self.bytes_in.add(seen.bytes_in);
         self.bytes_out.add(seen.bytes_out);

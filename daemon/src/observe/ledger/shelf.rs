@@ -28,6 +28,8 @@ pub(super) struct Shelf {
     pub(super) routes: Shown<RoutePage>,
     pub(super) requests: Shown<RequestPage>,
     pub(super) resources: Shown<ResourcePage>,
+    /// Bytes of requests and answers that count for no server.
+    pub(super) unserved: [Count; 2],
     /// Events that went to clients on streams.
     pub(super) events: Count,
     /// How long each was on its way through the gate.
@@ -45,6 +47,8 @@ pub(super) struct ServerPage {
     pub(super) series: Series,
     /// By phase, since the process began.
     pub(super) phases: [Durations; PHASES],
+    /// Tools of it that have a page.
+    pub(super) tools: Count,
 }
 
 /// A tool of a server.

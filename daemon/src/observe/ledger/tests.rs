@@ -120,7 +120,9 @@ fn what_cores_count_adds_up_and_a_client_that_leaves_is_gone() {
     assert_eq!((traffic.calls, traffic.errors, traffic.refused, traffic.in_flight), (7, 2, 1, 0), "{traffic:?}");
     let servers = ledger.servers();
     assert_eq!((servers["a"].calls, servers["b"].calls), (6, 1));
-    assert_eq!(ledger.methods()[0], ("tools/call", traffic));
+    // Not the rates: a moment later they are others.
+    let (method, of_method) = &ledger.methods()[0];
+    assert_eq!((*method, of_method.calls, of_method.errors), ("tools/call", 7, 2));
     let tools = ledger.tools();
     let look = tools.iter().find(|row| row.server == "a").expect("a row");
     let callers: Vec<_> = look.callers.iter().map(|caller| (caller.client.as_str(), caller.calls)).collect();
@@ -128,6 +130,14 @@ fn what_cores_count_adds_up_and_a_client_that_leaves_is_gone() {
     let executions = ledger.executions();
     assert_eq!(executions[&("a".into(), "look".into())], [2, 2, 1, 1], "well, errors, refused, gone");
     let clients = ledger.clients();
+    let mut calls: Vec<_> = ledger.client_calls().map(|(id, calls)| (id.to_string(), calls)).collect();
+    calls.sort();
+    let mut rows: Vec<_> = clients.iter().map(|row| (row.id.clone(), row.traffic.calls)).collect();
+    rows.sort();
+    assert_eq!(calls, rows);
+    let bytes = ledger.bytes();
+    assert_eq!(bytes.values().map(|[into, _]| into).sum::<u64>(), traffic.bytes_in);
+    assert_eq!(bytes[""], [0, 0], "all calls had a server");
     let second = clients.iter().find(|row| row.id == "address:10.0.0.2").expect("a row");
     assert_eq!(second.busiest.as_ref().map(|busiest| busiest.tool.as_str()), Some("a/look"));
     assert_eq!(ledger.heat().last().map(|column| column.counts.iter().sum::<u64>()), Some(6));
@@ -259,4 +269,18 @@ async fn a_slow_reader_is_told_what_it_lost() {
         })
         .sum();
     assert!(told == 5_000 && lines.len() < 5_000, "{told} of 5,000 in {} lines", lines.len());
+}
+
+#[test]
+fn one_server_may_not_take_the_places_of_all_tools() {
+    let played = Played::new();
+    for number in 0..3_000 {
+        played.run(0, "a", &format!("tool{number}"), "10.0.0.1", GOOD);
+    }
+    played.run(0, "b", "look", "10.0.0.1", GOOD);
+    let executions = played.gate.ledger.executions();
+    let of_a = executions.keys().filter(|(server, _)| &**server == "a").count();
+    assert_eq!(of_a, 2_048 + 1);
+    assert_eq!(executions[&("a".into(), "_other".into())], [3_000 - 2_048, 0, 0, 0]);
+    assert_eq!(executions[&("b".into(), "look".into())], [1, 0, 0, 0]);
 }

@@ -20,9 +20,7 @@ impl Times {
 impl Series {
     /// Calls that ended, in the order of [`Outcome::ALL`].
     fn outcomes(&self) -> [u64; 4] {
-        let [errors, refused, gone] = [&self.errors, &self.refused, &self.gone].map(super::count::Count::get);
-        let well = self.calls.get().saturating_sub(errors + refused + gone);
-        [well, errors, refused, gone]
+        [&self.well, &self.errors, &self.refused, &self.gone].map(super::count::Count::get)
     }
 }
 
@@ -78,22 +76,18 @@ impl Ledger {
     /// Bytes of requests and answers by server; those of no server, or of several, under the empty name.
     #[must_use]
     pub fn bytes(&self) -> BTreeMap<Arc<str>, [u64; 2]> {
-        let count = |series: &Series| [series.bytes_in.get(), series.bytes_out.get()];
         let key = |page: &super::shelf::ServerPage| Arc::clone(&page.name);
         let mut bytes = self.summed(
             |shelf| &shelf.servers,
             key,
             |sum: &mut [u64; 2], page| {
-                sum.iter_mut().zip(count(&page.series)).for_each(|(sum, count)| *sum += count);
+                sum[0] += page.series.bytes_in.get();
+                sum[1] += page.series.bytes_out.get();
             },
         );
         let mut rest = [0_u64; 2];
         for shelf in self.shelves() {
-            rest.iter_mut().zip(count(&shelf.gate)).for_each(|(sum, count)| *sum += count);
-        }
-        for of_server in bytes.values() {
-            // What was counted for a server meanwhile is not in the gate's numbers yet.
-            rest.iter_mut().zip(of_server).for_each(|(rest, count)| *rest = rest.saturating_sub(*count));
+            rest.iter_mut().zip(&shelf.unserved).for_each(|(sum, count)| *sum += count.get());
         }
         bytes.insert("".into(), rest);
         bytes

@@ -36,7 +36,7 @@ fn queue(server: &Arc<Server>, page: &mut Page) {
     page.of("toolgate_server_calls_in_flight").add(name, seen.in_flight);
     page.of("toolgate_server_calls_max").add(name, seen.cap);
     page.of("toolgate_queue_waiting").add(name, seen.waiting);
-    page.of("toolgate_queue_max").add(name, server.settings.queue.max_size);
+    page.of("toolgate_queue_max").add(name, server.queue.bounds().0);
     page.of("toolgate_queue_oldest_seconds").add(name, seen.oldest.as_secs_f64());
 }
 
@@ -47,19 +47,30 @@ fn endpoints(server: &Arc<Server>, page: &mut Page) {
         page.of("toolgate_pool_connections_max").add(&[name], http.pool.max_connections);
     }
     page.of("toolgate_retries_total").add(&[name], server.endpoints.retries());
-    for endpoint in server.endpoints.each() {
-        // A query may hold a credential.
-        let url = endpoint.label.split('?').next().unwrap_or_default();
-        page.of("toolgate_endpoint_ready").add(&[name, url], endpoint.mode() == Mode::Ready);
+    for (index, endpoint) in server.endpoints.each().iter().enumerate() {
+        let place = &*place(&endpoint.label, index);
+        page.of("toolgate_endpoint_ready").add(&[name, place], endpoint.mode() == Mode::Ready);
         if server.settings.breaker.is_none() {
             continue;
         }
         let glance = endpoint.glance();
         for (state, word) in STATES {
-            page.of("toolgate_breaker_state").add(&[name, url, word], glance.state == state);
+            page.of("toolgate_breaker_state").add(&[name, place, word], glance.state == state);
         }
-        page.of("toolgate_breaker_opened_total").add(&[name, url], glance.opened);
+        page.of("toolgate_breaker_opened_total").add(&[name, place], glance.opened);
     }
+}
+
+/// An endpoint as all may know it: its path and its query may hold a credential.
+fn place(url: &str, index: usize) -> String {
+    if url.is_empty() {
+        return String::new();
+    }
+    let Ok(url) = url.parse::<http::Uri>() else { return format!("#{index}") };
+    let authority = url.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+    // Nor is it known before an `@`.
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{host}#{index}")
 }
 
 fn answers(server: &Arc<Server>, page: &mut Page) {
@@ -82,5 +93,23 @@ fn instances(server: &Arc<Server>, page: &mut Page) {
     let memory = instances.glance().iter().filter_map(|instance| instance.usage.memory).reduce(|sum, one| sum + one);
     if let Some(memory) = memory {
         page.of("toolgate_instances_memory_bytes").add(name, memory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_label_has_what_may_be_a_credential() {
+        let places = [
+            ("https://mcp.example.org/s3cret/mcp?key=s3cret", "mcp.example.org#1"),
+            ("http://ann:s3cret@127.0.0.1:8080/", "127.0.0.1:8080#1"),
+            ("s3cret s3cret", "#1"),
+            ("", ""),
+        ];
+        for (url, wanted) in places {
+            assert_eq!(place(url, 1), wanted);
+        }
     }
 }
