@@ -436,3 +436,24 @@ fn each_kind_of_limit_admits_what_it_says() {
     limits.sweep(NOW + 200 * SECOND);
     assert_eq!(limits.keys(), 0);
 }
+
+#[test]
+fn limits_for_a_time_that_are_over_leave_room_for_others() {
+    let limits = Limits::at(&settings(&[], &[], &[]), None, NOW);
+    let add = |until| {
+        let temporary = temporary::Temporary {
+            client: Some("key:ana".into()),
+            tool: None,
+            measure: Measure::Concurrent(1),
+            say: None,
+            until,
+            who: String::new(),
+            reason: None,
+        };
+        limits.add_temporary(temporary, None)
+    };
+    assert_eq!((0..temporary::MOST).filter(|_| add(1).is_some()).count(), temporary::MOST);
+    assert!(limits.have_room_for_temporary());
+    assert_eq!((0..=temporary::MOST).filter(|_| add(u64::MAX).is_some()).count(), temporary::MOST);
+    assert!(!limits.have_room_for_temporary());
+}
