@@ -44,6 +44,11 @@ impl Daemon {
             let message = format!("{} is no tool of a server.", api::Shown(tool));
             return wrong("tool", message, "Write it as SERVER/TOOL, with the server's own name for the tool.");
         }
+        if let Some((server, own)) = tool.as_deref().and_then(|tool| tool.split_once('/'))
+            && let Some(server) = self.gate.policy.load().servers.get(server)
+        {
+            self.known_tool(server, own)?;
+        }
         let length = length(Some(*seconds))?.unwrap_or_default();
         let measure = match temporary::measure(value) {
             Ok(measure) => measure,
