@@ -248,7 +248,13 @@ fn running(
     let old = before.and_then(|policy| policy.servers.get(&server.name));
     let mut running = match old.and_then(|old| old.under(server)) {
         Some(same) => same,
-        None => Server::new(Arc::clone(server), &settings.daemon, state, connections)?,
+        None => {
+            let new = Server::new(Arc::clone(server), &settings.daemon, state, connections)?;
+            if let Some(old) = old {
+                new.endpoints.go_on(&old.endpoints);
+            }
+            new
+        }
     };
     running.answers = running.answers.with_pins(pins, &server.name);
     Ok(Arc::new(running))
