@@ -11,6 +11,7 @@ use super::{end_of, length, words};
 use crate::admin::{Peer, audit};
 use crate::clock;
 use crate::config;
+use crate::lock::lock;
 use crate::servers::Server;
 
 /// Tools of one server that may be off at once.
@@ -105,10 +106,15 @@ impl Daemon {
         }
     }
 
-    /// Has servers and queues keep to what holds by hand, and clients learn which lists changed.
+    /// Has servers and queues keep to what holds by hand, and clients learn which lists changed. Not for those who have
+    /// the turn already.
     pub(in super::super) fn follow_by_hand(&self) {
-        let policy = self.gate.policy.load_full();
-        for server in self.gate.steering.bear_on(&policy) {
+        let switched = {
+            // A reload at the same time may have read the book before, and have servers that are not in the policy yet.
+            let _turn = lock(&self.turn);
+            self.gate.steering.bear_on(&self.gate.policy.load())
+        };
+        for server in switched {
             self.tools_changed(&server);
         }
     }
