@@ -131,6 +131,14 @@ impl Limits {
         before != all.len()
     }
 
+    /// The names of all that holds by hand: these, and overrides.
+    #[must_use]
+    pub fn by_hand(&self) -> Vec<String> {
+        let now = clock::nanos();
+        let temporary = self.shared.temporary.now(now);
+        temporary.iter().map(|set| set.limit.name.clone()).chain(self.shared.overrides.names(now)).collect()
+    }
+
     /// Whether a limit of this name is one of them.
     #[must_use]
     pub fn is_temporary(&self, name: &str) -> bool {
