@@ -33,7 +33,7 @@ impl Daemon {
         if request.dry_run {
             outcome.sessions = self.gate.sessions.count_of(|session| *session.client == *client) as u64;
             outcome.queued = queued;
-            outcome.calls = self.running(&whom).len() as u64;
+            outcome.calls = self.running(&whom).calls.len() as u64;
             return Ok(outcome);
         }
         let suspension = api::Suspension {
@@ -46,7 +46,7 @@ impl Daemon {
         // From here on nothing of it begins; what began before has a mark.
         self.gate.steering.change(|book| book.clients.insert(client.to_owned(), suspension));
         outcome.queued = queued;
-        outcome.calls = self.stop_calls(&whom, cut_short(&say, length)).len() as u64;
+        outcome.calls = self.stop_calls(&whom, cut_short(&say, length)).calls.len() as u64;
         outcome.sessions = self.end_those(|session| *session.client == *client, false).sessions;
         Ok(outcome)
     }
