@@ -60,3 +60,12 @@ fn without_a_folder_it_is_remembered_and_where_it_cannot_be_written_that_is_told
     missing.add(record("server.drain"));
     assert!(missing.trouble().is_some_and(|told| told.contains("journal")));
 }
+
+#[test]
+fn refused_changes_are_a_line_for_each_user_in_ten_seconds_with_their_count() {
+    let (mut refusals, start) = (Refusals(BTreeMap::new()), Instant::now());
+    let mut tell = |uid, seconds| refusals.tell(uid, start + Duration::from_secs(seconds));
+    assert_eq!((tell(1, 0), tell(1, 1), tell(1, 9), tell(2, 9)), (Some(0), None, None, Some(0)));
+    assert_eq!((tell(1, 10), tell(1, 19), tell(2, 30)), (Some(2), None, Some(0)));
+    assert_eq!(tell(1, 40), Some(1));
+}
