@@ -26,7 +26,7 @@ use crate::lock::lock;
 use crate::observe::logging::AUDIT;
 use crate::observe::{Shown, panics};
 pub use note::who;
-pub(super) use note::action;
+pub(super) use note::{MOST_REASON, action, says_too_much};
 use writer::Writer;
 
 /// Records that are kept to be looked at.
