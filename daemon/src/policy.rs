@@ -248,7 +248,13 @@ fn running(
     let old = before.and_then(|policy| policy.servers.get(&server.name));
     let mut running = match old.and_then(|old| old.under(server)) {
         Some(same) => same,
-        None => Server::new(Arc::clone(server), &settings.daemon, state, connections)?,
+        None => {
+            let new = Server::new(Arc::clone(server), &settings.daemon, state, connections)?;
+            if let Some(old) = old {
+                new.endpoints.go_on(&old.endpoints);
+            }
+            new
+        }
     };
     running.answers = running.answers.with_pins(pins, &server.name);
     Ok(Arc::new(running))
@@ -282,4 +288,35 @@ fn views(settings: &Settings, servers: &HashMap<String, Arc<Server>>) -> Named<V
         offer(&profile.name, members, &profile.tools);
     }
     views
+}
+
+#[cfg(test)]
+mod tests {
+    use toolgate_protocol::breaker::State;
+
+    use super::*;
+    use crate::servers::endpoints::Mode;
+
+    /// A configuration of one server with these places, and further lines of its table.
+    fn policy(urls: &[&str], lines: &str, before: Option<&Policy>) -> Policy {
+        let text = format!("version = 1\n[server.two]\nendpoints = {urls:?}\nbreaker.failures = 5\n{lines}\n");
+        Policy::new(Arc::new(crate::config::from_text(&text).unwrap()), before).unwrap()
+    }
+
+    #[test]
+    fn a_server_that_begins_anew_keeps_what_was_said_by_hand_of_its_urls() {
+        let (one, two, three) = ("http://127.0.0.1:1/mcp", "http://127.0.0.1:2/mcp", "http://127.0.0.1:3/mcp");
+        let before = policy(&[one, two], "", None);
+        let known = &before.servers["two"].endpoints;
+        let change = known.get(0).set_mode(Mode::Maintenance);
+        known.get(1).breaker().force_open();
+        let after = policy(&[three, two, one], "queue.max_size = 7", Some(&before));
+        assert_ne!(after.servers["two"].generation, before.servers["two"].generation);
+        let known = &after.servers["two"].endpoints;
+        let modes: Vec<_> = known.each().iter().map(|endpoint| (endpoint.mode(), endpoint.glance().state)).collect();
+        let ready = (Mode::Ready, State::Closed);
+        assert_eq!(modes, [ready, (Mode::Ready, State::ForcedOpen), (Mode::Maintenance, State::Closed)]);
+        assert_eq!((known.at(one), known.at("http://127.0.0.1:4/mcp")), (Some(2), None));
+        assert!(known.get(2).close(change) && known.get(2).is_closed());
+    }
 }

@@ -261,9 +261,16 @@ fn body<T: DeserializeOwned + Default>(request: &Request) -> Result<T, ApiError>
     if request.body.is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(&request.body).map_err(|error| {
+    let body = serde_json::from_slice(&request.body).map_err(|error| {
         ApiError::new(ErrorCode::BadRequest, format!("The body cannot be used: {error}."))
             .remedy("Send a JSON object with the documented fields only, or upgrade the daemon.")
             .field("body")
-    })
+    })?;
+    if audit::says_too_much(&request.body) {
+        let message = format!("A reason has {} characters at most.", audit::MOST_REASON);
+        return Err(ApiError::new(ErrorCode::BadRequest, message)
+            .remedy("Say it in a sentence, or where to read on.")
+            .field("reason"));
+    }
+    Ok(body)
 }

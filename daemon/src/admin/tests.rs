@@ -501,6 +501,8 @@ fn what_is_wrong_with_a_request_is_said() {
     };
     assert_eq!(post("", r#"{"dryrun":true}"#), (400, "bad_request".into()));
     assert_eq!(post("", "not json"), (400, "bad_request".into()));
+    let reasoned = |length| post("", &json!({"reason": "é".repeat(length), "dry_run": true}).to_string());
+    assert_eq!(reasoned(1025), (400, "bad_request".into()));
     assert_eq!(post("origin: https://example.org\r\n", ""), (403, "denied".into()));
     assert_eq!(gate.get(Socket::Control, "/v1/config/reload").status, 405);
     let said = gate.get(Socket::View, "/v1/nothing");

@@ -211,6 +211,7 @@ impl Daemon {
             .chain(kept)
             .chain(defects())
             .chain(self.audit.trouble())
+            .chain(self.gate.steering.unread())
             .chain(self.gate.steering.trouble())
             .collect()
     }

@@ -13,6 +13,7 @@ use crate::admin::{EndpointOperations, Peer};
 use crate::clock;
 use crate::config::settings::Transport;
 use crate::gate::Gate;
+use crate::lock::lock;
 use crate::policy::Policy;
 use crate::relay::farewell;
 use crate::servers::Server;
@@ -115,6 +116,8 @@ impl EndpointOperations for Daemon {
         mode: Mode,
         request: &api::ModeRequest,
     ) -> Result<api::ModeOutcome, api::ApiError> {
+        // A reload at the same time would miss it.
+        let _turn = lock(&self.turn);
         let policy = self.gate.policy.load_full();
         let (server, chosen) = chosen(&policy, name, request.endpoint.as_deref())?;
         let deadline = match (mode, request.deadline_ms) {
@@ -156,6 +159,8 @@ impl EndpointOperations for Daemon {
         wanted: State,
         request: &api::BreakerRequest,
     ) -> Result<api::BreakerOutcome, api::ApiError> {
+        // A reload at the same time would miss it.
+        let _turn = lock(&self.turn);
         let policy = self.gate.policy.load_full();
         let (server, chosen) = chosen(&policy, name, request.endpoint.as_deref())?;
         if server.settings.breaker.is_none() {
@@ -189,13 +194,13 @@ impl EndpointOperations for Daemon {
 impl Daemon {
     /// Ends the sessions of an endpoint at a deadline, unless its operator changes his mind before.
     fn close_after(&self, deadline: Duration, server: &Server, (at, change): (usize, u64)) {
-        let (name, generation) = (server.settings.name.clone(), server.generation);
+        let (name, label) = (server.settings.name.clone(), server.endpoints.get(at).label.clone());
         let closing = self.cores.try_spawn(0, move |core| async move {
             tokio::time::sleep(deadline).await;
             let policy = core.policy();
-            let Some(server) = policy.servers.get(&name).filter(|server| server.generation == generation) else {
-                return;
-            };
+            // A reload may have begun the server anew.
+            let Some(server) = policy.servers.get(&name) else { return };
+            let Some(at) = server.endpoints.at(&label) else { return };
             if !server.endpoints.get(at).close(change) {
                 return;
             }

@@ -51,6 +51,12 @@ impl Overrides {
         overrides.get(name).filter(|found| now < found.until).map(|found| (found.measure, found.until))
     }
 
+    /// Whose do hold.
+    pub(super) fn names(&self, now: u64) -> Vec<String> {
+        let overrides = self.lock();
+        overrides.iter().filter(|(_, found)| now < found.until).map(|(name, _)| name.clone()).collect()
+    }
+
     pub(super) fn get(&self, name: &str, now: u64) -> Option<Override> {
         self.lock().get(name).filter(|found| now < found.until).cloned()
     }

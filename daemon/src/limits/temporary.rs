@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::overrides::Override;
 use super::{Keys, Limits};
+use crate::clock;
 use crate::config::settings::{Counted, Limit, LimitScope, Measure, Prefix, Written};
 use crate::config::units;
 use crate::lock::lock;
@@ -61,9 +62,14 @@ impl Temporaries {
     }
 
     pub(super) fn now(&self, now: u64) -> Vec<Arc<Set>> {
+        self.holding(now).clone()
+    }
+
+    /// Those that hold, without what is over.
+    fn holding(&self, now: u64) -> MutexGuard<'_, Vec<Arc<Set>>> {
         let mut all = self.lock();
         all.retain(|set| now < set.temporary.until);
-        all.clone()
+        all
     }
 }
 
@@ -100,7 +106,7 @@ impl Limits {
     /// Adds a limit, for configurations that are made from now on, and says how it is called; `None` where there are
     /// as many as may be.
     pub fn add_temporary(&self, temporary: Temporary, name: Option<&str>) -> Option<String> {
-        let mut all = self.shared.temporary.lock();
+        let mut all = self.shared.temporary.holding(clock::nanos());
         if all.len() >= MOST {
             return None;
         }
@@ -111,12 +117,26 @@ impl Limits {
         Some(name)
     }
 
+    /// Whether one more may be added.
+    #[must_use]
+    pub fn have_room_for_temporary(&self) -> bool {
+        self.shared.temporary.holding(clock::nanos()).len() < MOST
+    }
+
     /// Takes one away, for configurations that are made from now on; whether there was one of this name.
     pub fn end_temporary(&self, name: &str) -> bool {
         let mut all = self.shared.temporary.lock();
         let before = all.len();
         all.retain(|set| set.limit.name != name);
         before != all.len()
+    }
+
+    /// The names of all that holds by hand: these, and overrides.
+    #[must_use]
+    pub fn by_hand(&self) -> Vec<String> {
+        let now = clock::nanos();
+        let temporary = self.shared.temporary.now(now);
+        temporary.iter().map(|set| set.limit.name.clone()).chain(self.shared.overrides.names(now)).collect()
     }
 
     /// Whether a limit of this name is one of them.

@@ -436,3 +436,43 @@ fn each_kind_of_limit_admits_what_it_says() {
     limits.sweep(NOW + 200 * SECOND);
     assert_eq!(limits.keys(), 0);
 }
+
+#[test]
+fn limits_for_a_time_that_are_over_leave_room_for_others() {
+    let limits = Limits::at(&settings(&[], &[], &[]), None, NOW);
+    let add = |until| {
+        let temporary = temporary::Temporary {
+            client: Some("key:ana".into()),
+            tool: None,
+            measure: Measure::Concurrent(1),
+            say: None,
+            until,
+            who: String::new(),
+            reason: None,
+        };
+        limits.add_temporary(temporary, None)
+    };
+    assert_eq!((0..temporary::MOST).filter(|_| add(1).is_some()).count(), temporary::MOST);
+    assert!(limits.have_room_for_temporary());
+    assert_eq!((0..=temporary::MOST).filter(|_| add(u64::MAX).is_some()).count(), temporary::MOST);
+    assert!(!limits.have_room_for_temporary());
+}
+
+#[test]
+fn what_the_book_forgets_holds_no_longer() {
+    let limits = Limits::at(&settings(&[per_minute("l", LimitScope::CLIENT, 3)], &[], &[]), None, NOW);
+    let steering = crate::steering::Steering::default();
+    let set = |limits: &Limits| {
+        let (measure, until, who) = (Measure::Concurrent(1), u64::MAX, String::new());
+        limits.set_override("l", overrides::Override { measure, until, who, reason: None });
+    };
+    set(&limits);
+    let kept = crate::steering::Value { until_ms: u64::MAX, ..Default::default() };
+    steering.change(|book| book.overrides.insert("l".into(), kept));
+    assert!(!steering.end_forgotten(&limits));
+    assert_eq!(limits.by_hand(), ["l"]);
+    steering.change(|book| book.overrides.clear());
+    assert_eq!(steering.forgotten(&limits), ["l"]);
+    assert!(steering.end_forgotten(&limits));
+    assert!(limits.by_hand().is_empty());
+}

@@ -130,10 +130,11 @@ fn parse(level: &str) -> Result<Targets, String> {
     })
 }
 
-/// The level, with the access log switched by its own setting unless the level names it.
+/// The level, with the access log switched by its own setting unless the level names it. Changes by hand are told at
+/// any level, also where it names them.
 fn targets(settings: &Log) -> Result<Targets, LogError> {
     let mut targets = parse(&settings.level).map_err(LogError::Level)?;
-    if !targets.iter().any(|(target, _)| target == AUDIT) {
+    if !targets.iter().any(|(target, level)| target == AUDIT && level >= LevelFilter::INFO) {
         targets = targets.with_target(AUDIT, LevelFilter::INFO);
     }
     if targets.iter().any(|(target, _)| target == ACCESS) {
@@ -292,6 +293,14 @@ mod tests {
         assert_eq!((lines("all.log"), lines("errors.log")), (2, 1));
         let nowhere = files(Path::new("/nowhere"), Rotate::Size, &mut Vec::new(), &mut Vec::new());
         assert!(nowhere.expect_err("no folder").to_string().contains("/nowhere/all.log"));
+    }
+
+    #[test]
+    fn no_level_switches_the_record_of_changes_off() {
+        for level in ["off", "error", "info,toolgated::audit=off", "debug,toolgated::audit=warn", "toolgated=error"] {
+            assert!(enabled(&log(level, true), AUDIT, Level::INFO), "{level}");
+        }
+        assert!(enabled(&log("info,toolgated::audit=debug", true), AUDIT, Level::DEBUG));
     }
 
     #[test]

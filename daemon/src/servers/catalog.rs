@@ -3,7 +3,7 @@
 //! Where the gate stands between the eras it does for both sides what only a peer of the server's era
 //! does: it checks such headers before a legacy server, writes them for a legacy client, and waits for tasks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -37,6 +37,8 @@ const PAGES: usize = 100;
 #[derive(Debug, Default)]
 pub struct Catalog {
     known: Mutex<Option<(u64, Arc<Tools>)>>,
+    /// All that it listed last, whatever they want.
+    names: Mutex<Option<Arc<BTreeSet<String>>>>,
     /// Held by whoever asks, so that calls at once share one list.
     asking: tokio::sync::Mutex<()>,
 }
@@ -59,6 +61,12 @@ impl Catalog {
     /// Forgets everything: the server says that its tools have changed.
     pub fn forget(&self) {
         *self.lock() = None;
+        *lock(&self.names) = None;
+    }
+
+    /// The names of all its tools, where it was asked for them and has not said since that they changed.
+    pub fn names(&self) -> Option<Arc<BTreeSet<String>>> {
+        lock(&self.names).clone()
     }
 
     /// Its tools could not be listed: what was known stays, and is not asked for again for a while.
@@ -157,6 +165,7 @@ pub async fn each_tool(
 ) -> Result<(), Failure> {
     let introduced = introduced_in_any(core, server, MODERN).await?;
     let mut cursor: Option<String> = None;
+    let mut names = BTreeSet::new();
     for _ in 0..PAGES {
         let request = discovery::own_list(introduced.leg.era, Method::ToolsList, cursor.as_deref());
         let mut exchange = introduced.leg.call(core, &request, &Provenance::own()).await?;
@@ -167,13 +176,17 @@ pub async fn each_tool(
         let Some(result) = page.envelope.result else { break };
         server.saw_tools(&page.bytes, result);
         for tool in entries::items(&page.bytes, result, "tools") {
+            names.extend(tool.name.map(|name| json::decode_str(name.of(&page.bytes)).into_owned()));
             show(&page.bytes, &tool);
         }
         let next = entries::next_cursor(&page.bytes, result).map(|next| json::decode_str(next.of(&page.bytes)));
         // The same cursor again would be asked for without end.
         match next {
             Some(next) if cursor.as_deref() != Some(&*next) => cursor = Some(next.into_owned()),
-            _ => break,
+            _ => {
+                *lock(&server.catalog.names) = Some(Arc::new(names));
+                break;
+            }
         }
     }
     Ok(())

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use toolgate_admin_api::Suspension;
-use tracing::warn;
 
 const VERSION: u32 = 1;
+const NAME: &str = "steering.json";
 
 /// All that holds by hand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,33 +101,40 @@ impl Book {
     }
 }
 
-/// What was written last; what cannot be read is set aside.
-pub(super) fn load(folder: &Path) -> Book {
-    let path = folder.join("steering.json");
-    let text = match std::fs::read(&path) {
+/// What was written last.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(super) fn load(folder: &Path) -> Result<Book, String> {
+    let text = match std::fs::read(folder.join(NAME)) {
         Ok(text) => text,
-        Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Book::default(),
-        Err(problem) => {
-            warn!(file = %path.display(), "what was changed by hand cannot be read: {problem}; nothing of it holds");
-            return Book::default();
-        }
+        Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok(Book::default()),
+        Err(problem) => return Err(problem.to_string()),
     };
-    let why = match serde_json::from_slice::<Book>(&text) {
-        Ok(book) if book.version == VERSION => return book,
-        Ok(book) => format!("it is of version {}, and this daemon knows {VERSION}", book.version),
-        Err(problem) => problem.to_string(),
-    };
-    let aside = path.with_extension("json.aside");
-    // Where it cannot be renamed it is replaced by the next change.
-    let _ = std::fs::rename(&path, &aside);
-    warn!(aside = %aside.display(), "what was changed by hand cannot be read: {why}; nothing of it holds");
-    Book::default()
+    match serde_json::from_slice::<Book>(&text) {
+        Ok(book) if book.version == VERSION => Ok(book),
+        Ok(book) => Err(format!("it is of version {}, and this daemon knows {VERSION}", book.version)),
+        Err(problem) => Err(problem.to_string()),
+    }
+}
+
+/// Where a file is put that cannot be read.
+pub(super) fn aside(folder: &Path) -> PathBuf {
+    folder.join(NAME).with_extension("json.aside")
+}
+
+/// Puts it there, so that nothing replaces it.
+pub(super) fn set_aside(folder: &Path) -> io::Result<()> {
+    match std::fs::rename(folder.join(NAME), aside(folder)) {
+        Err(problem) if problem.kind() != io::ErrorKind::NotFound => Err(problem),
+        _ => Ok(()),
+    }
 }
 
 /// Replaces the file: whole or not at all, also where the machine loses its power.
 pub(super) fn save(folder: &Path, book: &Book) -> io::Result<()> {
     let text = serde_json::to_vec(book).map_err(io::Error::other)?;
-    let path = folder.join("steering.json");
+    let path = folder.join(NAME);
     let new = path.with_extension("json.new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(&text)?;

@@ -4,6 +4,7 @@ use tracing::warn;
 
 use super::{Steering, TemporaryLimit, Value};
 use crate::clock;
+use crate::limits::Limits;
 use crate::limits::overrides::Override;
 use crate::limits::temporary::{self, Temporary};
 use crate::policy::Policy;
@@ -34,6 +35,29 @@ impl Steering {
             }
         }
         policy.with_limits_anew()
+    }
+}
+
+impl Steering {
+    /// Limits that hold by hand although their time is over by the wall clock, which may have been set since.
+    pub(crate) fn forgotten(&self, limits: &Limits) -> Vec<String> {
+        let mut names = limits.by_hand();
+        if !names.is_empty() {
+            let book = self.book();
+            names.retain(|name| !book.overrides.contains_key(name) && !book.limits.contains_key(name));
+        }
+        names
+    }
+
+    /// Ends them, for configurations that are made from now on; whether there were any.
+    pub(crate) fn end_forgotten(&self, limits: &Limits) -> bool {
+        let names = self.forgotten(limits);
+        for name in &names {
+            if !limits.end_temporary(name) {
+                limits.revert_override(name);
+            }
+        }
+        !names.is_empty()
     }
 }
 

@@ -8,7 +8,9 @@ mod book;
 pub mod clients;
 pub mod limits;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,15 +33,33 @@ pub struct Steering {
     /// Where it is kept; none where nothing outlives the process.
     folder: Option<PathBuf>,
     trouble: Mutex<Option<String>>,
+    /// Why nothing holds of what the last process left.
+    unread: Option<String>,
+    /// Whether its file is in the way still: it must not be replaced.
+    in_the_way: AtomicBool,
 }
 
 impl Steering {
     /// What the last process left in the folder, as far as it still holds.
     #[must_use]
     pub fn open(folder: Option<PathBuf>) -> Self {
-        let mut book = folder.as_deref().map(book::load).unwrap_or_default();
+        let mut this = Self::default();
+        let mut book = match folder.as_deref().map(book::load) {
+            Some(Ok(book)) => book,
+            Some(Err(problem)) => {
+                let kept = folder.as_deref().is_some_and(|folder| book::set_aside(folder).is_ok());
+                this.in_the_way = AtomicBool::new(!kept);
+                let told =
+                    format!("what was changed by hand before the start cannot be read: {problem}; nothing of it holds");
+                let file = folder.as_deref().map(book::aside).unwrap_or_default();
+                warn!(aside = kept.then(|| file.display().to_string()), "{told}");
+                this.unread = Some(told);
+                Book::default()
+            }
+            None => Book::default(),
+        };
         book.forget_what_is_over(clock::unix_millis());
-        let this = Self { folder, book: Mutex::new(book), ..Self::default() };
+        let this = Self { folder, book: Mutex::new(book), ..this };
         this.publish(&lock(&this.book));
         this
     }
@@ -97,6 +117,12 @@ impl Steering {
         lock(&self.trouble).clone()
     }
 
+    /// Why nothing holds of what was changed by hand before this process began: suspended clients may call.
+    #[must_use]
+    pub fn unread(&self) -> Option<String> {
+        self.unread.clone()
+    }
+
     fn publish(&self, book: &Book) {
         self.clients.set(&book.clients);
     }
@@ -104,7 +130,7 @@ impl Steering {
     fn write(&self, book: &Book) {
         let Some(folder) = &self.folder else { return };
         let mut trouble = lock(&self.trouble);
-        match book::save(folder, book) {
+        match self.make_room(folder).and_then(|()| book::save(folder, book)) {
             Ok(()) => {
                 if trouble.take().is_some() {
                     info!("what was changed by hand is kept across a restart again");
@@ -116,6 +142,17 @@ impl Steering {
                 *trouble = Some(told);
             }
         }
+    }
+}
+
+impl Steering {
+    /// Sets a file aside that could not be read, where that did not succeed yet.
+    fn make_room(&self, folder: &Path) -> io::Result<()> {
+        if self.in_the_way.load(Ordering::Relaxed) {
+            book::set_aside(folder)?;
+            self.in_the_way.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 
@@ -156,9 +193,28 @@ mod tests {
         let steering = Steering::open(Some(folder.path().to_owned()));
         assert_eq!(steering.book(), Book::default());
         assert!(folder.path().join("steering.json.aside").exists());
+        assert!(steering.unread().is_some_and(|told| told.contains("version 9")) && steering.trouble().is_none());
         let missing = Steering::open(Some(folder.path().join("missing")));
         assert!(missing.trouble().is_none());
         missing.change(|book| book.clients.insert("key:ann".into(), suspended(None)));
-        assert!(missing.clients.any() && missing.trouble().is_some());
+        assert!(missing.clients.any() && missing.trouble().is_some() && missing.unread().is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_set_aside_is_not_replaced_before_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, aside) = (folder.path().join("steering.json"), folder.path().join("steering.json.aside"));
+        std::fs::write(&file, "torn").unwrap();
+        std::fs::create_dir(&aside).unwrap();
+        let steering = Steering::open(Some(folder.path().to_owned()));
+        let suspend = || steering.change(|book| book.clients.insert("key:ann".into(), suspended(None)));
+        suspend();
+        assert_eq!(std::fs::read(&file).unwrap(), b"torn");
+        assert!(steering.unread().is_some() && steering.trouble().is_some());
+        std::fs::remove_dir(&aside).unwrap();
+        suspend();
+        assert_eq!(std::fs::read(&aside).unwrap(), b"torn");
+        assert!(steering.trouble().is_none());
+        assert_eq!(Steering::open(Some(folder.path().to_owned())).book(), steering.book());
     }
 }

@@ -106,3 +106,22 @@ async fn it_stays_off_across_reload_and_restart_and_comes_back_with_its_time() {
     let (status, answer) = gate.control_with("POST", "/v1/servers/old/tools/enable", &json!({"tool": "echo"})).await;
     assert_eq!(status, 404, "{answer}");
 }
+
+#[tokio::test]
+async fn a_tool_that_its_server_does_not_list_is_refused_with_the_one_that_may_be_meant() {
+    let (_three, gate) = start().await;
+    let off = |tool: &str| json!({"tool": tool, "dry_run": true});
+    let route = "/v1/servers/web/tools/disable";
+    let (status, answer) = gate.control_with("POST", route, &off("ecoh")).await;
+    assert_eq!(status, 200, "the server was not asked yet: {answer}");
+    gate.control("GET", "/v1/servers/web/tools").await;
+    let (status, answer) = gate.control_with("POST", route, &off("ecoh")).await;
+    assert_eq!((status, &answer["remedy"]), (404, &json!("Did you mean echo?")), "{answer}");
+    let limit = json!({"tool": "web/ecoh", "value": "1/s", "seconds": 9, "dry_run": true});
+    let (status, answer) = gate.control_with("POST", "/v1/limits", &limit).await;
+    assert_eq!((status, &answer["field"]), (404, &json!("tool")), "{answer}");
+    assert_eq!(gate.control_with("POST", route, &off("echo")).await.0, 200);
+    let purge = json!({"client": "key:nobody"});
+    let (status, answer) = gate.control_with("POST", "/v1/servers/web/queue/purge", &purge).await;
+    assert_eq!((status, &answer["field"]), (404, &json!("client")), "{answer}");
+}

@@ -11,7 +11,10 @@ mod note;
 mod tests;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use toolgate_admin_api::{ApiError, AuditRecord, ErrorCode};
 use tracing::{info, warn};
@@ -19,14 +22,18 @@ use tracing::{info, warn};
 use super::operations::{Operations, Peer};
 use super::routes::{Answer, Request, Route};
 use crate::clock;
+use crate::lock::lock;
 use crate::observe::logging::AUDIT;
 use crate::observe::{Shown, panics};
-pub(super) use note::action;
 pub use note::who;
+pub(super) use note::{MOST_REASON, action, says_too_much};
 use writer::Writer;
 
 /// Records that are kept to be looked at.
 pub const REMEMBERED: usize = 1000;
+
+/// Between two lines of one user's refused changes.
+const SELDOM: Duration = Duration::from_secs(10);
 
 /// The record.
 #[derive(Debug)]
@@ -97,7 +104,31 @@ fn in_time(route: &Route, daemon: &dyn Operations, request: &Request) -> Answer 
 }
 
 /// A change that somebody tried on the socket that changes nothing: for the journal alone, since whoever may only look
-/// must not be able to fill the record.
+/// must not be able to fill the record; nor the journal: a line for each user in [`SELDOM`].
 pub(super) fn refused(peer: &Peer, method: &http::Method, path: &str) {
-    warn!(target: AUDIT, uid = peer.uid, pid = peer.pid, %method, path = %Shown(path), "a change was refused on the view socket");
+    static TOLD: Mutex<Refusals> = Mutex::new(Refusals(BTreeMap::new()));
+    let Some(untold) = lock(&TOLD).tell(peer.uid, Instant::now()) else { return };
+    warn!(target: AUDIT, uid = peer.uid, pid = peer.pid, %method, path = %Shown(path), untold, "a change was refused on the view socket");
+}
+
+/// When each user was last told of, and how many refusals were not since.
+#[derive(Debug)]
+struct Refusals(BTreeMap<u32, (Instant, u64)>);
+
+impl Refusals {
+    /// Takes note of a refusal; where it is to be told, with how many before it were not.
+    fn tell(&mut self, uid: u32, now: Instant) -> Option<u64> {
+        let is_over = |since: Instant| now.saturating_duration_since(since) >= SELDOM;
+        if let Some((since, untold)) = self.0.get_mut(&uid)
+            && !is_over(*since)
+        {
+            *untold += 1;
+            return None;
+        }
+        let untold = self.0.remove(&uid).map_or(0, |(_, untold)| untold);
+        // Those of whom nothing is left to tell.
+        self.0.retain(|_, (since, untold)| *untold > 0 || !is_over(*since));
+        self.0.insert(uid, (now, 0));
+        Some(untold)
+    }
 }

@@ -11,6 +11,9 @@ const MEMBERS: usize = 50;
 /// Members of a body that say what the change is of, behind what the path names.
 const OBJECTS: [&str; 4] = ["tool", "endpoint", "client", "server"];
 
+/// Characters of a reason.
+pub(in super::super) const MOST_REASON: usize = 1024;
+
 /// What the body of a change says of it.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
@@ -28,6 +31,11 @@ pub(super) fn asked(body: &[u8]) -> Asked {
         reason: text("reason"),
         objects: OBJECTS.iter().filter_map(|name| text(name)).collect(),
     }
+}
+
+/// Whether the body of a change has a longer reason than is kept.
+pub(in super::super) fn says_too_much(body: &[u8]) -> bool {
+    asked(body).reason.is_some_and(|reason| reason.chars().nth(MOST_REASON).is_some())
 }
 
 /// The record of a change that was tried.
@@ -58,10 +66,16 @@ pub(super) fn record(
         target: Shown(&target.join("/")).to_string(),
         before: fit(before),
         after: fit(after),
-        reason: asked.reason.as_deref().map(|reason| Shown(reason).to_string()),
+        reason: asked.reason.as_deref().map(short),
         outcome: Shown(&outcome).to_string(),
         revision,
     }
+}
+
+/// A reason, as much of it as may be: also that of a change that was refused for its length.
+fn short(reason: &str) -> String {
+    let end = reason.char_indices().nth(MOST_REASON).map_or(reason.len(), |(end, _)| end);
+    Shown(&reason[..end]).to_string()
 }
 
 /// `noun.verb` of a route: `POST /v1/servers/{}/cache/clear` is `cache.clear`.

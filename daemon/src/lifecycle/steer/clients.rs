@@ -11,6 +11,9 @@ use crate::clock;
 use crate::running::Whom;
 use crate::steering::clients::cut_short;
 
+/// Clients that may be suspended at once.
+const MOST: usize = 1000;
+
 impl Daemon {
     /// Lets a client do nothing, and ends what it does.
     pub(super) fn suspend_client(
@@ -29,11 +32,16 @@ impl Daemon {
             before: Some(self.gate.steering.clients.of(client).is_some()),
             ..api::ClientOutcome::default()
         };
+        if outcome.before == Some(false) && self.gate.steering.book().clients.len() >= MOST {
+            let message = format!("{MOST} clients are suspended.");
+            return Err(api::ApiError::new(api::ErrorCode::BadRequest, message)
+                .remedy("Let some call again with `toolgate clients resume`, or take their keys out of the files."));
+        }
         let queued = self.waiting_of(client);
         if request.dry_run {
             outcome.sessions = self.gate.sessions.count_of(|session| *session.client == *client) as u64;
             outcome.queued = queued;
-            outcome.calls = self.running(&whom).len() as u64;
+            outcome.calls = self.running(&whom).calls.len() as u64;
             return Ok(outcome);
         }
         let suspension = api::Suspension {
@@ -46,7 +54,7 @@ impl Daemon {
         // From here on nothing of it begins; what began before has a mark.
         self.gate.steering.change(|book| book.clients.insert(client.to_owned(), suspension));
         outcome.queued = queued;
-        outcome.calls = self.stop_calls(&whom, cut_short(&say, length)).len() as u64;
+        outcome.calls = self.stop_calls(&whom, cut_short(&say, length)).calls.len() as u64;
         outcome.sessions = self.end_those(|session| *session.client == *client, false).sessions;
         Ok(outcome)
     }

@@ -7,6 +7,7 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use super::super::daemon::Daemon;
+use crate::lock::lock;
 
 const INTERVAL: Duration = Duration::from_millis(500);
 
@@ -37,6 +38,20 @@ impl Daemon {
         if self.gate.steering.tidy() {
             self.follow_by_hand();
         }
+        self.limits_are_over();
         self.level_is_over();
+    }
+
+    /// Ends limits by hand with their times by the wall clock: their own clock does not follow where it is set.
+    fn limits_are_over(&self) {
+        if self.gate.steering.forgotten(&self.gate.policy.load().limits).is_empty() {
+            return;
+        }
+        // Whoever adds one has the turn until the book has it.
+        let _turn = lock(&self.turn);
+        let policy = self.gate.policy.load_full();
+        if self.gate.steering.end_forgotten(&policy.limits) {
+            self.gate.policy.store(Arc::new(policy.with_limits_anew()));
+        }
     }
 }

@@ -44,6 +44,11 @@ impl Daemon {
             let message = format!("{} is no tool of a server.", api::Shown(tool));
             return wrong("tool", message, "Write it as SERVER/TOOL, with the server's own name for the tool.");
         }
+        if let Some((server, own)) = tool.as_deref().and_then(|tool| tool.split_once('/'))
+            && let Some(server) = self.gate.policy.load().servers.get(server)
+        {
+            self.known_tool(server, own)?;
+        }
         let length = length(Some(*seconds))?.unwrap_or_default();
         let measure = match temporary::measure(value) {
             Ok(measure) => measure,
@@ -63,16 +68,17 @@ impl Daemon {
             after: text(measure),
             expires_in_seconds: Some(*seconds),
         };
-        if *dry_run {
-            return Ok(outcome);
-        }
+        let full = || {
+            let message = format!("{MOST} limits by hand hold already.");
+            wrong("body", message, "End some with `toolgate limits revert`, or write them into the files.")
+        };
         let _turn = lock(&self.turn);
         let policy = self.gate.policy.load_full();
+        if *dry_run {
+            return if policy.limits.have_room_for_temporary() { Ok(outcome) } else { full() };
+        }
         let added = temporary_of(&kept).and_then(|limit| policy.limits.add_temporary(limit, None));
-        let Some(name) = added else {
-            let message = format!("{MOST} limits by hand hold already.");
-            return wrong("body", message, "End some with `toolgate limits revert`, or write them into the files.");
-        };
+        let Some(name) = added else { return full() };
         outcome.name.clone_from(&name);
         self.gate.steering.change(|book| book.limits.insert(name, kept));
         self.gate.policy.store(std::sync::Arc::new(policy.with_limits_anew()));

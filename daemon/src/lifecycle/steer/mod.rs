@@ -140,16 +140,13 @@ impl Daemon {
     }
 
     /// The calls that run of those whom it means; one that goes on in a task of its own is one call.
-    fn running(&self, whom: &Whom) -> Vec<(CallId, Stage)> {
+    fn running(&self, whom: &Whom) -> Found {
         let whom = whom.clone();
-        let mut calls = self.on_each_core(move |core| core.running.find(&whom)).concat();
-        calls.sort_by_key(|(id, _)| id.bytes());
-        calls.dedup_by_key(|(id, _)| *id);
-        calls
+        self.found(&self.on_each_core(move |core| core.running.find(&whom)))
     }
 
     /// Ends the calls that run of those whom it means, and says which they were.
-    fn stop_calls(&self, whom: &Whom, failure: Failure) -> Vec<(CallId, Stage)> {
+    fn stop_calls(&self, whom: &Whom, failure: Failure) -> Found {
         let (whom, failure) = (whom.clone(), Arc::new(failure));
         let stopped = self.on_each_core(move |core| {
             let found = core.running.find(&whom);
@@ -159,11 +156,26 @@ impl Daemon {
             }
             found
         });
-        let mut calls = stopped.concat();
+        self.found(&stopped)
+    }
+
+    fn found(&self, said: &[Vec<(CallId, Stage)>]) -> Found {
+        let mut calls = said.concat();
         calls.sort_by_key(|(id, _)| id.bytes());
         calls.dedup_by_key(|(id, _)| *id);
-        calls
+        let complete = said.len() == self.cores.count();
+        if !complete {
+            tracing::warn!("a core did not say in time which calls a change means: there may be more than are told");
+        }
+        Found { calls, complete }
     }
+}
+
+/// Calls that a change means.
+struct Found {
+    calls: Vec<(CallId, Stage)>,
+    /// Whether every core answered in time; one that did not follows as soon as it can.
+    complete: bool,
 }
 
 /// Checks how long something is to hold, where it ends by itself.

@@ -79,6 +79,12 @@ impl Daemon {
     ) -> Result<api::QueueOutcome, api::ApiError> {
         let policy = self.gate.policy.load_full();
         let server = known(&policy, name)?;
+        if let Some(client) = &request.client
+            // One whose key was taken away may still wait.
+            && server.queue.waiting_of(crate::identity::number(client)) == 0
+        {
+            self.known_client(client).map_err(|error| error.field("client"))?;
+        }
         let client = request.client.as_deref().map(crate::identity::number);
         let mut outcome = self.queue_outcome(server, request.dry_run);
         outcome.before = None;

@@ -47,10 +47,10 @@ impl Daemon {
         let ids: Arc<HashSet<_>> = Arc::new(self.gate.sessions.filtered(fits).into_iter().collect());
         let whom = Whom::Sessions(Arc::clone(&ids));
         if dry_run {
-            let (sessions, calls) = (ids.len() as u64, self.running(&whom).len() as u64);
+            let (sessions, calls) = (ids.len() as u64, self.running(&whom).calls.len() as u64);
             return api::EndOutcome { applied: false, sessions, calls };
         }
-        let calls = self.stop_calls(&whom, over()).len() as u64;
+        let calls = self.stop_calls(&whom, over()).calls.len() as u64;
         let ended: Vec<_> = ids.iter().filter_map(|id| self.gate.sessions.end(*id)).collect();
         let sessions = ended.len() as u64;
         self.say_farewell(ended);

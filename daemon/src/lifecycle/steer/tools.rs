@@ -10,6 +10,8 @@ use super::super::offer::known;
 use super::{end_of, length, words};
 use crate::admin::{Peer, audit};
 use crate::clock;
+use crate::config;
+use crate::lock::lock;
 use crate::servers::Server;
 
 /// Tools of one server that may be off at once.
@@ -27,6 +29,7 @@ impl Daemon {
         let server = known(&policy, name)?;
         let (tool, say, length) = (tool(&request.tool)?, words(request.say.as_deref())?, length(request.seconds)?);
         let was_enabled = !server.off.is(tool);
+        self.known_tool(server, tool)?;
         if self.gate.steering.book().tools.get(name).is_some_and(|tools| tools.len() >= MOST) {
             return Err(api::ApiError::new(api::ErrorCode::BadRequest, format!("{MOST} tools of {name} are off."))
                 .remedy("Write them into `tools.deny` of the server, and reload."));
@@ -73,6 +76,23 @@ impl Daemon {
         Ok(outcome(name, tool, (false, true), request.dry_run))
     }
 
+    /// Refuses a tool that its server did not list, that nobody called, and that is not off already. Of a server that
+    /// was not asked for its tools any may be.
+    pub(super) fn known_tool(&self, server: &Server, tool: &str) -> Result<(), api::ApiError> {
+        let Some(names) = server.catalog.names().filter(|names| !names.contains(tool)) else { return Ok(()) };
+        let (name, shown) = (&server.settings.name, api::Shown(tool).to_string());
+        let called = || self.gate.ledger.tools().iter().any(|row| row.server == *name && row.tool == shown);
+        if server.off.is(tool) || called() {
+            return Ok(());
+        }
+        let remedy = match config::nearest(tool, names.iter().map(String::as_str)) {
+            Some(near) => format!("Did you mean {}?", api::Shown(near)),
+            None => format!("`GET /v1/servers/{name}/tools` asks the server for its tools anew."),
+        };
+        let message = format!("The server {name} has no tool {shown}.");
+        Err(api::ApiError::new(api::ErrorCode::NotFound, message).remedy(remedy).field("tool"))
+    }
+
     /// Says of tools which are off, also of those that nobody called.
     pub(in super::super) fn mark_tools_that_are_off(&self, rows: &mut Vec<api::ToolRow>) {
         for (server, tools) in self.gate.steering.book().tools {
@@ -86,10 +106,15 @@ impl Daemon {
         }
     }
 
-    /// Has servers and queues keep to what holds by hand, and clients learn which lists changed.
+    /// Has servers and queues keep to what holds by hand, and clients learn which lists changed. Not for those who have
+    /// the turn already.
     pub(in super::super) fn follow_by_hand(&self) {
-        let policy = self.gate.policy.load_full();
-        for server in self.gate.steering.bear_on(&policy) {
+        let switched = {
+            // A reload at the same time may have read the book before, and have servers that are not in the policy yet.
+            let _turn = lock(&self.turn);
+            self.gate.steering.bear_on(&self.gate.policy.load())
+        };
+        for server in switched {
             self.tools_changed(&server);
         }
     }

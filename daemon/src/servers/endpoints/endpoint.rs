@@ -43,6 +43,16 @@ impl Endpoint {
         }
     }
 
+    /// Takes over what the operator said of the same endpoint before.
+    pub(super) fn go_on(&self, before: &Self) {
+        self.standing.go_on(&before.standing);
+        match before.glance().state {
+            State::ForcedOpen => self.breaker.force_open(),
+            State::ForcedClosed => self.breaker.force_closed(),
+            State::Closed | State::Open | State::HalfOpen => {}
+        }
+    }
+
     /// Calls that are with it, as far as somebody wants to know.
     pub fn outstanding(&self) -> usize {
         self.outstanding.load(Ordering::Relaxed)

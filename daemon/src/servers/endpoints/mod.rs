@@ -80,6 +80,20 @@ impl Endpoints {
         endpoints
     }
 
+    /// Takes over what operators said of endpoints with the same URLs, from a server that this one stands for now.
+    pub fn go_on(&self, before: &Self) {
+        for endpoint in &self.each {
+            if let Some(old) = before.each.iter().find(|old| old.label == endpoint.label) {
+                endpoint.go_on(old);
+            }
+        }
+    }
+
+    /// The endpoint with this label.
+    pub fn at(&self, label: &str) -> Option<usize> {
+        self.each.iter().position(|endpoint| endpoint.label == label)
+    }
+
     /// A call is tried once more.
     pub fn tries_again(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);

@@ -28,8 +28,11 @@ const DRAIN: u64 = 1;
 const MAINTENANCE: u64 = 1 << 1;
 const CLOSED: u64 = 1 << 2;
 const UNFIT: u64 = 1 << 3;
-/// How often the operator changed his mind, so that the end of an earlier deadline does nothing.
+/// Which change of the operator's mind was the last, so that the end of an earlier deadline does nothing.
 const CHANGES: u32 = 4;
+
+/// The number of the last change of any endpoint: none is given twice, also where a server begins anew.
+static LAST: AtomicU64 = AtomicU64::new(0);
 
 /// Zero where nothing is to be said and nothing was.
 #[derive(Debug, Default)]
@@ -68,9 +71,20 @@ impl Standing {
             Mode::Drain => DRAIN,
             Mode::Maintenance => MAINTENANCE,
         };
-        let changed = |word: u64| Some((((word >> CHANGES) + 1) << CHANGES) | (word & UNFIT) | flag);
-        let before = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, changed).unwrap_or_else(|word| word);
-        (before >> CHANGES) + 1
+        let change = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        self.say((change << CHANGES) | flag);
+        change
+    }
+
+    /// Takes over what the operator said of the same place before; what checks found is for new ones to find.
+    pub(super) fn go_on(&self, before: &Self) {
+        self.say(before.load() & !UNFIT);
+    }
+
+    fn say(&self, operator: u64) {
+        let changed = |word: u64| Some(operator | (word & UNFIT));
+        // It always changes.
+        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, changed);
     }
 
     /// The deadline of a change has come; whether that change still holds.
@@ -126,6 +140,17 @@ mod tests {
         standing.set_mode(Mode::Ready);
         standing.set_mode(Mode::Maintenance);
         assert!(!standing.close(first) && !standing.is_closed());
+    }
+
+    #[test]
+    fn a_place_that_begins_anew_keeps_its_mode_and_deadline_but_not_what_checks_found() {
+        let (before, other, after) = (Standing::default(), Standing::default(), Standing::default());
+        before.set_fit(false);
+        let change = before.set_mode(Mode::Maintenance);
+        assert_ne!(other.set_mode(Mode::Maintenance), change);
+        after.go_on(&before);
+        assert_eq!((after.mode(), after.is_fit(), after.allows(true)), (Mode::Maintenance, true, Ok(())));
+        assert!(!other.close(change) && after.close(change) && after.is_closed());
     }
 
     #[test]
