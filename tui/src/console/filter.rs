@@ -15,8 +15,10 @@ pub(crate) struct Filter {
 struct Term {
     negative: bool,
     field: Option<String>,
-    /// In small letters.
+    /// As it was written: names of tools and clients have capitals.
     value: String,
+    /// The same in small letters, as it is looked for.
+    sought: String,
 }
 
 impl Filter {
@@ -36,7 +38,7 @@ impl Filter {
         self.terms.is_empty()
     }
 
-    /// The value that a field must have.
+    /// The value that a field must have, as it was written.
     pub(crate) fn value(&self, field: &str) -> Option<&str> {
         let wanted = |term: &&Term| !term.negative && term.field.as_deref() == Some(field);
         self.terms.iter().find(wanted).map(|term| term.value.as_str())
@@ -71,14 +73,14 @@ impl Term {
             Some((field, value)) if !field.is_empty() => (Some(field.to_ascii_lowercase()), value),
             _ => (None, word),
         };
-        (!value.is_empty()).then(|| Self { negative, field, value: value.to_lowercase() })
+        (!value.is_empty()).then(|| Self { negative, field, value: value.to_owned(), sought: value.to_lowercase() })
     }
 
     fn holds(&self, row: &Row) -> bool {
         match &self.field {
             None => {
-                row.cells.iter().any(|cell| cell.text.to_lowercase().contains(&self.value))
-                    || row.fields.iter().any(|(_, value)| value.to_lowercase().contains(&self.value))
+                row.cells.iter().any(|cell| cell.text.to_lowercase().contains(&self.sought))
+                    || row.fields.iter().any(|(_, value)| value.to_lowercase().contains(&self.sought))
             }
             Some(field) => row.fields.iter().any(|(name, value)| name == field && self.is(&value.to_lowercase())),
         }
@@ -87,7 +89,7 @@ impl Term {
     /// A whole value, with or without what kind of name it is (`key:ci` is `ci`), or a glob of one.
     fn is(&self, value: &str) -> bool {
         let bare = value.split_once(':').map_or(value, |(_, bare)| bare);
-        glob(&self.value, value) || glob(&self.value, bare)
+        glob(&self.sought, value) || glob(&self.sought, bare)
     }
 }
 
@@ -145,6 +147,7 @@ mod tests {
     fn half_typed_terms_hide_nothing() {
         assert!(matches("!") && matches("server="));
         assert_eq!(Filter::parse("server=").value("server"), None);
-        assert_eq!(Filter::parse("a server=Weather").value("server"), Some("weather"));
+        assert_eq!(Filter::parse("a server=Weather").value("server"), Some("Weather"));
+        assert!(matches("server=Weather") && matches("DEGRADED"));
     }
 }

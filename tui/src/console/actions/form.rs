@@ -87,12 +87,12 @@ fn likely(verb: Verb, label: &str, object: Option<&Object>, data: &Data, filter:
         (Verb::LimitFor, "value", _) => text("5/min"),
         (Verb::LimitFor, "client", Some(Object::Tool(server, tool))) => {
             let called = data.callers(server, tool).next();
-            filter.value("client").or(called).map(str::to_owned)
+            meant(filter, "client", data.client_ids()).or_else(|| called.map(str::to_owned))
         }
         (Verb::LimitFor, "tool", Some(Object::Client(id))) => {
-            filter.value("tool").map(str::to_owned).or_else(|| busiest(data, id))
+            meant(filter, "tool", data.tool_ids()).or_else(|| busiest(data, id))
         }
-        (Verb::Purge, "client", _) => filter.value("client").map(str::to_owned),
+        (Verb::Purge, "client", _) => meant(filter, "client", data.client_ids()),
         (Verb::Override, "value", Some(Object::Limit(name))) => {
             let limits = data.limits.as_ref()?;
             limits.limits.iter().find(|limit| limit.name == *name).map(|limit| limit.effective.clone())
@@ -104,6 +104,17 @@ fn likely(verb: Verb, label: &str, object: Option<&Object>, data: &Data, filter:
         }
         _ => None,
     }
+}
+
+/// What a filter names, as the daemon writes it where that is known; a pattern names nothing.
+fn meant(filter: &Filter, field: &str, mut known: impl Iterator<Item = String>) -> Option<String> {
+    let written = filter.value(field).filter(|written| !written.contains('*'))?;
+    let sought = written.to_lowercase();
+    let is = |id: &String| {
+        let id = id.to_lowercase();
+        id == sought || id.split_once([':', '/']).is_some_and(|(_, bare)| bare == sought)
+    };
+    known.find(is).or_else(|| Some(written.to_owned()))
 }
 
 fn busiest(data: &Data, client: &str) -> Option<String> {

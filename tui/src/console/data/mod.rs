@@ -113,6 +113,24 @@ impl Data {
         row.into_iter().flat_map(|row| &row.callers).map(|caller| caller.client.as_str())
     }
 
+    /// The clients that rows tell of.
+    pub(crate) fn client_ids(&self) -> impl Iterator<Item = String> {
+        let clients = self.clients.iter().flat_map(|all| &all.clients).map(|row| &row.id);
+        let callers = self.tools.iter().flat_map(|all| &all.tools).flat_map(|row| &row.callers);
+        let sessions = self.sessions.iter().flat_map(|all| &all.sessions).map(|row| &row.client);
+        let requests = self.requests.iter().map(|line| &line.client);
+        clients.chain(callers.map(|caller| &caller.client)).chain(sessions).chain(requests).cloned()
+    }
+
+    /// The tools that rows tell of, with their servers.
+    pub(crate) fn tool_ids(&self) -> impl Iterator<Item = String> {
+        let tools = self.tools.iter().flat_map(|all| &all.tools).map(|row| format!("{}/{}", row.server, row.tool));
+        let clients = self.clients.iter().flat_map(|all| &all.clients);
+        let busiest = clients.filter_map(|row| row.busiest.as_ref()).map(|busiest| busiest.tool.clone());
+        let calls = self.requests.iter().filter(|line| line.method == "tools/call" && !line.name.is_empty());
+        tools.chain(busiest).chain(calls.map(|line| format!("{}/{}", line.server, line.name)))
+    }
+
     /// Another process counts from the beginning: what it has not said yet is not known.
     fn greet(&mut self, hello: Hello) {
         let another = self.hello.as_ref().is_some_and(|known| known.instance != hello.instance);

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyModifiers};
 use serde_json::json;
-use toolgate_admin_api::{Tools, Topic};
+use toolgate_admin_api::{Busiest, Tools, Topic};
 
 use super::super::actions::{self, Grade, Verb};
 use super::super::fixture;
@@ -267,6 +267,21 @@ fn a_looping_agent_gets_a_limit_for_the_tool_that_it_calls_most() {
     );
     assert_eq!(tried[0].route, "/v1/limits");
     assert_eq!(operator.dialog().told, ["temporary.1: 5/min holds for 10m 0s."]);
+}
+
+#[test]
+fn a_limit_is_for_the_tool_as_it_is_written_and_not_for_a_pattern() {
+    let mut operator = Operator::new();
+    let mut clients = operator.state.data.clients.clone().expect("clients");
+    let busiest = Busiest { tool: "web/createIssue".into(), calls_last_minute: 9_000 };
+    for row in &mut clients.clients {
+        row.busiest = Some(busiest.clone());
+    }
+    operator.state.data.clients = Some(clients);
+    operator.press("6/tool=web/CREATEissue<enter>L");
+    assert_eq!(operator.dialog().lines[0].text(), "web/createIssue");
+    operator.press("<esc>/<c-u>tool=WEB/*<enter>L");
+    assert_eq!(operator.dialog().lines[0].text(), "web/createIssue");
 }
 
 #[test]
