@@ -1,5 +1,6 @@
 //! Keys of a screen and of the time line: moving, drilling down and coming back.
 
+use super::super::canvas::fit;
 use super::super::filter::Filter;
 use super::super::keys::{Command, Context};
 use super::super::object::Object;
@@ -203,7 +204,7 @@ impl State {
 
     fn copy_id(&mut self, effects: &mut Vec<Effect>) {
         if let Some(object) = self.selected() {
-            let id = object.id();
+            let id = fit(&object.id()).into_owned();
             self.say(format!("Copied {id}"), Role::Info);
             effects.push(Effect::Copy(id));
         }
@@ -213,7 +214,7 @@ impl State {
         let listing = self.listing();
         let Some(selected) = self.selected() else { return };
         if let Some(row) = listing.rows.iter().find(|row| row.object == selected) {
-            let cells: Vec<&str> = row.cells.iter().map(|cell| cell.text.as_ref()).collect();
+            let cells: Vec<_> = row.cells.iter().map(|cell| fit(&cell.text)).collect();
             self.say("Copied the row.", Role::Info);
             effects.push(Effect::Copy(cells.join("\t")));
         }
