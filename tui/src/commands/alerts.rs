@@ -70,17 +70,22 @@ fn now_ms() -> u64 {
 
 async fn ack(context: &Context, ack: AlertAck) -> Result<Exit, Failure> {
     let request = Change { dry_run: ack.how.dry_run, reason: ack.how.reason };
-    change(context, &route(&ack.id, "acknowledge"), &request).await
+    change(context, &route(&ack.id, "acknowledge"), &request, ack.how.if_match).await
 }
 
 async fn silence(context: &Context, silence: AlertSilence) -> Result<Exit, Failure> {
     let AlertSilence { id, seconds, how } = silence;
     let request = SilenceRequest { seconds, dry_run: how.dry_run, reason: how.reason };
-    change(context, &route(&id, "silence"), &request).await
+    change(context, &route(&id, "silence"), &request, how.if_match).await
 }
 
-async fn change(context: &Context, route: &str, request: &impl serde::Serialize) -> Result<Exit, Failure> {
-    let answer = AdminClient::control(&context.runtime_dir).await?.post(route, request, None).await?;
+async fn change(
+    context: &Context,
+    route: &str,
+    request: &impl serde::Serialize,
+    if_match: Option<u64>,
+) -> Result<Exit, Failure> {
+    let answer = AdminClient::control(&context.runtime_dir).await?.post(route, request, if_match).await?;
     let outcome: AlertOutcome = answer.read()?;
     if context.json {
         output::json(&outcome);
