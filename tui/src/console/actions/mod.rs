@@ -7,6 +7,9 @@ mod offers;
 mod request;
 mod told;
 
+use std::collections::BTreeMap;
+
+use super::data::Data;
 use super::object::Object;
 
 pub(crate) use form::{Blank, Kind, blanks};
@@ -127,9 +130,32 @@ pub(crate) struct Plan {
     pub(crate) objects: Vec<Object>,
     /// By the form's blanks, in their order.
     pub(crate) values: Vec<String>,
+    /// What each of the tools was when the question began: only that is approved.
+    pub(crate) hashes: BTreeMap<Object, String>,
 }
 
 impl Plan {
+    /// A change that nothing was written for yet.
+    pub(crate) fn new(verb: Verb, objects: Vec<Object>) -> Self {
+        Self { verb, objects, values: Vec::new(), hashes: BTreeMap::new() }
+    }
+
+    /// Holds fast what is being looked at. `Err` names what has not been seen yet.
+    pub(crate) fn look(&mut self, data: &Data) -> Result<(), String> {
+        if self.verb != Verb::Approve {
+            return Ok(());
+        }
+        let changes = data.changes.as_ref().map(|changes| changes.changes.as_slice()).unwrap_or_default();
+        for object in &self.objects {
+            let Object::Tool(server, tool) = object else { continue };
+            let Some(change) = changes.iter().find(|change| change.server == *server && change.tool == *tool) else {
+                return Err(format!("What has become of {object} is not known yet: open the tools, and look with i."));
+            };
+            self.hashes.insert(object.clone(), change.hash.clone());
+        }
+        Ok(())
+    }
+
     /// What is asked, with its object.
     pub(crate) fn title(&self) -> String {
         match self.objects.as_slice() {

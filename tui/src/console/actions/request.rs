@@ -33,7 +33,7 @@ pub(crate) fn requests(plan: &Plan, data: &Data, dry_run: bool, reason: &str) ->
 
 fn request(plan: &Plan, object: Option<&Object>, data: &Data, dry_run: bool, reason: &str) -> Result<Request, String> {
     let (method, route) = route(plan.verb, object)?;
-    let mut body = body(plan, object, data)?;
+    let mut body = body(plan, object)?;
     let bare = matches!(plan.verb, Verb::CheckNow | Verb::ConfigCheck);
     if !bare {
         let dry_run = dry_run || plan.verb == Verb::ConfigDiff;
@@ -86,7 +86,7 @@ fn route(verb: Verb, object: Option<&Object>) -> Result<(Method, String), String
     Ok((Method::Post, route))
 }
 
-fn body(plan: &Plan, object: Option<&Object>, data: &Data) -> Result<Map<String, Value>, String> {
+fn body(plan: &Plan, object: Option<&Object>) -> Result<Map<String, Value>, String> {
     let mut body = Map::new();
     let mut set = |name: &str, value: Value| body.insert(name.to_owned(), value);
     match (plan.verb, object) {
@@ -94,12 +94,10 @@ fn body(plan: &Plan, object: Option<&Object>, data: &Data) -> Result<Map<String,
         (Verb::EndMatching | Verb::LimitFor, Some(Object::Client(id))) => drop(set("client", json!(id))),
         (Verb::LimitFor, Some(tool @ Object::Tool(..))) => drop(set("tool", json!(tool.id()))),
         (Verb::Disable | Verb::Enable, Some(Object::Tool(_, tool))) => drop(set("tool", json!(tool))),
-        (Verb::Approve, Some(Object::Tool(server, tool))) => {
+        (Verb::Approve, Some(object @ Object::Tool(_, tool))) => {
             set("tool", json!(tool));
-            let changes = data.changes.as_ref().map(|changes| changes.changes.as_slice()).unwrap_or_default();
-            if let Some(change) = changes.iter().find(|change| change.server == *server && change.tool == *tool) {
-                set("hash", json!(change.hash));
-            }
+            let hash = plan.hashes.get(object).ok_or("It was not looked at.")?;
+            set("hash", json!(hash));
         }
         (_, Some(Object::Endpoint(_, Some(url)))) => drop(set("endpoint", json!(url))),
         _ => {}
@@ -155,7 +153,9 @@ mod tests {
     use super::*;
 
     fn plan(verb: Verb, object: Object, values: &[&str]) -> Plan {
-        Plan { verb, objects: vec![object], values: values.iter().map(|value| (*value).to_owned()).collect() }
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        let hashes = [(object.clone(), "5e".to_owned())].into();
+        Plan { verb, objects: vec![object], values, hashes }
     }
 
     fn one(plan: &Plan, dry_run: bool) -> Request {
@@ -212,7 +212,7 @@ mod tests {
         reads::<api::Change>(&plan(Verb::ResumeClient, Object::Client("a".into()), &[]));
         reads::<api::Change>(&plan(Verb::Acknowledge, Object::Alert("a:b".into()), &[]));
         reads::<api::SilenceRequest>(&plan(Verb::Silence, Object::Alert("a:b".into()), &["1h"]));
-        let reload = Plan { verb: Verb::ConfigReload, objects: Vec::new(), values: Vec::new() };
+        let reload = Plan::new(Verb::ConfigReload, Vec::new());
         reads::<api::ReloadRequest>(&reload);
     }
 

@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     fn plan(verb: Verb) -> Plan {
-        Plan { verb, objects: vec![Object::Server("web".into())], values: Vec::new() }
+        Plan::new(verb, vec![Object::Server("web".into())])
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl State {
             }
         }
         if !actions::allowed(verb, &objects, &self.data) {
-            let plan = Plan { verb, objects, values: Vec::new() };
+            let plan = Plan::new(verb, objects);
             let text = if plan.objects.is_empty() && !verb.is_global() {
                 "Nothing is selected.".to_owned()
             } else {
@@ -120,10 +120,14 @@ impl State {
             return self.say(text, Role::Warn);
         }
         let blanks = blanks(verb, &objects, &self.data, &self.table().filter);
+        let mut plan = Plan::new(verb, objects);
+        if let Err(unseen) = plan.look(self.shown()) {
+            return self.say(unseen, Role::Warn);
+        }
         let mut dialog = Dialog {
             lines: blanks.iter().map(|blank| Line::new(&blank.value)).collect(),
             focus: if blanks.is_empty() { Focus::No } else { Focus::Blank(0) },
-            plan: Plan { verb, objects, values: Vec::new() },
+            plan,
             blanks,
             reason: Line::default(),
             name: Line::default(),

@@ -285,6 +285,51 @@ fn a_limit_is_for_the_tool_as_it_is_written_and_not_for_a_pattern() {
 }
 
 #[test]
+fn what_was_looked_at_is_approved_and_not_what_it_has_become_since() {
+    let mut operator = Operator::new();
+    let row = operator.state.data.tools.as_ref().and_then(|all| all.tools.iter().find(|row| row.changed_ms.is_some()));
+    let (server, tool) = row.map(|row| (row.server.clone(), row.tool.clone())).expect("one has changed");
+    let seen = |hash: &str| {
+        let change = json!({
+            "server": server, "tool": tool, "withheld": false, "accepted_at_ms": 1, "changed_at_ms": 2,
+            "hash": hash, "before": "{}", "after": "{}",
+        });
+        Input::Told(Read::ToolChanges, Ok(json!({"changes": [change]}).to_string().into_bytes()))
+    };
+    operator.press(&format!("4/tool={server}/{tool}<enter>A"));
+    assert_eq!((operator.sent(), operator.state.overlays.len()), (0, 0));
+    assert!(operator.message().contains("not known yet"), "{}", operator.message());
+    operator.hear(seen("aa"));
+    operator.press("A");
+    let answer = json!({"server": server, "tool": tool, "applied": false});
+    assert_eq!(operator.answer(&answer)[0].body["hash"], "aa");
+    operator.hear(seen("bb"));
+    operator.press("y");
+    assert_eq!(operator.answer(&answer)[0].body["hash"], "aa");
+}
+
+#[test]
+fn what_is_copied_is_fit_for_a_terminal() {
+    let mut operator = Operator::new();
+    let mut tools = operator.state.data.tools.clone().expect("tools");
+    for row in &mut tools.tools {
+        row.tool = "pay\n\u{1b}[2Jrm".into();
+    }
+    operator.state.data.tools = Some(tools);
+    operator.press("4yY");
+    let copied: Vec<_> = operator
+        .effects
+        .iter()
+        .filter_map(|it| match it {
+            Effect::Copy(text) => Some(text),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(copied.len(), 2);
+    assert!(copied.iter().all(|text| text.contains(r"pay\u{a}\u{1b}[2Jrm") && !text.contains('\n')), "{copied:?}");
+}
+
+#[test]
 fn a_failure_is_shown_with_its_remedy() {
     let mut operator = Operator::new();
     operator.press("3X");
