@@ -15,7 +15,7 @@ use super::object::Object;
 pub(crate) use form::{Blank, Kind, blanks};
 pub(crate) use offers::{allowed, offers};
 pub(crate) use request::{Method, Request, requests, segment};
-pub(crate) use told::{raised, told};
+pub(crate) use told::{alike, raised, told};
 
 /// A change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

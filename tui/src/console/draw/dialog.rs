@@ -56,6 +56,7 @@ fn rows(dialog: &Dialog, wide: u16) -> Vec<Row<'_>> {
             rows.push(Row::Entry("reason", &dialog.reason, Focus::Reason));
         }
         Stage::Asking => say(&mut rows, "Asking the daemon what it would do.", Role::Dim),
+        Stage::Again => say(&mut rows, "Asking the daemon once more what it would do.", Role::Dim),
         Stage::Doing => say(&mut rows, "It is being done.", Role::Dim),
         Stage::Ready => {
             for line in &dialog.told {
@@ -82,7 +83,7 @@ fn rows(dialog: &Dialog, wide: u16) -> Vec<Row<'_>> {
 fn hint(dialog: &Dialog) -> &'static str {
     match (dialog.stage, dialog.focus) {
         (Stage::Form, _) => "Enter goes on, Tab moves, Esc leaves. Nothing changes yet.",
-        (Stage::Asking | Stage::Doing, _) => "Esc closes this.",
+        (Stage::Asking | Stage::Again | Stage::Doing, _) => "Esc closes this.",
         (Stage::Ready, Focus::Name) => "Enter does it once the name is right, Tab moves, Esc changes nothing.",
         (Stage::Ready, Focus::Reason) => "For the record of changes. Enter or Tab goes on.",
         (Stage::Ready, _) => "y yes, n no, Tab for a reason, Enter takes the answer that is marked.",

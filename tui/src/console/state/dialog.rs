@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::actions::{self, Blank, Grade, Plan, Verb, blanks, raised, requests, told};
+use super::super::actions::{self, Blank, Grade, Plan, Verb, alike, blanks, raised, requests, told};
 use super::super::keys::Command;
 use super::super::object::Object;
 use super::super::screens::Screen;
@@ -18,6 +18,8 @@ pub(crate) enum Stage {
     Asking,
     /// Somebody is asked whether it is meant.
     Ready,
+    /// It is meant; the daemon is asked once more, since what it would do may have grown.
+    Again,
     /// It is being made.
     Doing,
 }
@@ -174,14 +176,14 @@ impl State {
             (Stage::Form, _) | (Stage::Ready, Focus::Reason | Focus::Blank(_)) => dialog.turn(1),
             (Stage::Ready, Focus::No) => return false,
             (Stage::Ready, Focus::Yes) if dialog.grade == Grade::Name => dialog.focus = Focus::Name,
-            (Stage::Ready, Focus::Yes) => self.perform(dialog, effects),
+            (Stage::Ready, Focus::Yes) => self.try_again(dialog, effects),
             (Stage::Ready, Focus::Name) if dialog.name.text().trim() == dialog.plan.name() => {
-                self.perform(dialog, effects);
+                self.try_again(dialog, effects);
             }
             (Stage::Ready, Focus::Name) => {
                 dialog.problem = Some(format!("Type {} to do it, or press Esc.", dialog.plan.name()));
             }
-            (Stage::Asking | Stage::Doing, _) => {}
+            (Stage::Asking | Stage::Again | Stage::Doing, _) => {}
         }
         true
     }
@@ -201,11 +203,36 @@ impl State {
         }
     }
 
+    /// What was asked about is no longer there, or is something else.
+    fn has_moved(&self, dialog: &mut Dialog) -> bool {
+        let other = dialog.revision.is_some() && dialog.revision != self.data.revision();
+        let moved = other || !actions::allowed(dialog.plan.verb, &dialog.plan.objects, &self.data);
+        if moved {
+            dialog.problem = Some("It has changed in the meantime. Press Esc and look again.".to_owned());
+        }
+        moved
+    }
+
+    /// Asks the daemon once more what the change would do, before it is made.
+    fn try_again(&mut self, dialog: &mut Dialog, effects: &mut Vec<Effect>) {
+        if self.has_moved(dialog) {
+            return;
+        }
+        match requests(&dialog.plan, &self.data, true, &dialog.reason.text()) {
+            Ok(requests) => {
+                dialog.problem = None;
+                dialog.stage = Stage::Again;
+                dialog.ticket = self.ticket();
+                effects.push(Effect::Send(dialog.ticket, requests));
+            }
+            Err(problem) => dialog.problem = Some(problem),
+        }
+    }
+
     /// Makes the change, unless what it is about is no longer what was asked about.
     fn perform(&mut self, dialog: &mut Dialog, effects: &mut Vec<Effect>) {
-        let moved = dialog.revision.is_some() && dialog.revision != self.data.revision();
-        if moved || !actions::allowed(dialog.plan.verb, &dialog.plan.objects, &self.data) {
-            dialog.problem = Some("It has changed in the meantime. Press Esc and look again.".to_owned());
+        if self.has_moved(dialog) {
+            dialog.stage = Stage::Ready;
             return;
         }
         match requests(&dialog.plan, &self.data, false, &dialog.reason.text()) {
@@ -216,7 +243,10 @@ impl State {
                 self.sent.insert(dialog.ticket, dialog.plan.clone());
                 effects.push(Effect::Send(dialog.ticket, requests));
             }
-            Err(problem) => dialog.problem = Some(problem),
+            Err(problem) => {
+                dialog.stage = if dialog.stage == Stage::Again { Stage::Ready } else { dialog.stage };
+                dialog.problem = Some(problem);
+            }
         }
     }
 
@@ -226,7 +256,7 @@ impl State {
     }
 
     /// The daemon's answer to a dry run or to a change.
-    pub(super) fn answered(&mut self, ticket: u64, answer: Result<Vec<Value>, Trouble>) {
+    pub(super) fn answered(&mut self, ticket: u64, answer: Result<Vec<Value>, Trouble>, effects: &mut Vec<Effect>) {
         let open = self
             .overlays
             .iter()
@@ -237,11 +267,27 @@ impl State {
             }
             return self.done(&plan, answer);
         }
-        let Some(Overlay::Dialog(dialog)) = open.and_then(|at| self.overlays.get_mut(at)) else { return };
+        let Some(at) = open else { return };
+        let Some(Overlay::Dialog(dialog)) = self.overlays.get_mut(at) else { return };
         match answer {
             Ok(answers) => {
-                dialog.told = told(&dialog.plan, &answers, true);
-                dialog.grade = raised(&dialog.plan, &answers).max(dialog.plan.grade());
+                let now = told(&dialog.plan, &answers, true);
+                let grade = raised(&dialog.plan, &answers).max(dialog.plan.grade());
+                let again = dialog.stage == Stage::Again;
+                let same = grade == dialog.grade && alike(&dialog.told, &now);
+                dialog.told = now;
+                dialog.grade = grade;
+                if again && same {
+                    if let Overlay::Dialog(mut dialog) = self.overlays.remove(at) {
+                        self.perform(&mut dialog, effects);
+                        self.overlays.insert(at, Overlay::Dialog(dialog));
+                    }
+                    return;
+                }
+                if again {
+                    dialog.problem = Some("It would do something else by now: read it again.".to_owned());
+                    dialog.name = Line::default();
+                }
                 dialog.stage = Stage::Ready;
                 dialog.focus = if dialog.grade == Grade::Name { Focus::Name } else { Focus::No };
             }

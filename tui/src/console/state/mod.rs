@@ -253,7 +253,7 @@ impl State {
             Input::Click(line) => self.click(line),
             Input::Wheel(by) => self.step(by),
             Input::Feed(feed) => self.feed(feed),
-            Input::Answered(ticket, answer) => self.answered(ticket, answer),
+            Input::Answered(ticket, answer) => self.answered(ticket, answer, &mut effects),
             Input::Told(read, answer) => self.told(read, answer),
             Input::Tick => {}
         }

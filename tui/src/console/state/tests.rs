@@ -192,6 +192,7 @@ fn a_drain_tells_what_it_would_do_before_it_is_done() {
     operator.press("D<enter><enter>");
     operator.answer(&drained(1));
     operator.press("y");
+    operator.answer(&drained(1));
     let done = operator.answer(&drained(1));
     assert_eq!(done[0].body, json!({"dry_run": false}));
     assert!(operator.message().contains("is drained"), "{}", operator.message());
@@ -207,6 +208,25 @@ fn the_last_endpoint_is_drained_only_by_its_name() {
     assert!(operator.dialog().problem.as_deref().is_some_and(|problem| problem.contains("weather")));
     operator.press("<c-u>weather<enter>");
     assert_eq!(operator.sent(), 2);
+}
+
+#[test]
+fn a_yes_holds_for_what_was_read_and_not_for_what_it_has_grown_to() {
+    let mut operator = Operator::new();
+    operator.press("2D<enter><enter>");
+    operator.answer(&drained(1));
+    operator.press("y");
+    let mut grown = drained(1);
+    grown["endpoints"][0]["sessions"] = json!(400);
+    assert_eq!(operator.answer(&grown)[0].body["dry_run"], true);
+    assert_eq!(operator.sent(), 2, "it is asked again and not done");
+    assert!(operator.dialog().told[0].contains("400"), "{:?}", operator.dialog().told);
+    operator.press("y");
+    assert_eq!(operator.answer(&drained(0))[0].body["dry_run"], true);
+    assert_eq!((operator.sent(), operator.dialog().grade), (3, Grade::Name), "it is the last one by now");
+    operator.press("weather<enter>");
+    operator.answer(&drained(0));
+    assert_eq!(operator.answer(&drained(0))[0].body["dry_run"], false);
 }
 
 #[test]
@@ -250,6 +270,7 @@ fn marked_rows_are_ended_together_and_counted() {
     assert_eq!(operator.dialog().told, ["2 sessions would end, with 2 calls in flight."]);
     assert_eq!(operator.dialog().grade, Grade::Name);
     operator.press("all 2<enter>");
+    operator.answer(&json!({"applied": false, "sessions": 1, "calls": 1}));
     operator.answer(&json!({"applied": true, "sessions": 1, "calls": 1}));
     assert_eq!(operator.message(), "2 sessions ended, with 2 calls in flight.");
     assert!(operator.state.table().marked.is_empty());
@@ -305,7 +326,9 @@ fn what_was_looked_at_is_approved_and_not_what_it_has_become_since() {
     assert_eq!(operator.answer(&answer)[0].body["hash"], "aa");
     operator.hear(seen("bb"));
     operator.press("y");
-    assert_eq!(operator.answer(&answer)[0].body["hash"], "aa");
+    operator.answer(&answer);
+    let done = &operator.answer(&answer)[0].body;
+    assert_eq!((&done["hash"], &done["dry_run"]), (&json!("aa"), &json!(false)));
 }
 
 #[test]
