@@ -1,7 +1,7 @@
 //! Calls as they end: `GET /v1/requests/tail?filter=WORDS&rate=N`.
 //!
-//! A filter is words that a call must have, with `!` before one: must not; and conditions such as `client=ci`, `tool=pay`,
-//! `outcome=error`, `slower=500`. The lease is the connection: what is not read for a minute is closed, and a tail that
+//! A filter is words that a call must have, with `!` before one: must not; and conditions such as `client=ci`,
+//! `session=…`, `tool=pay`, `outcome=error`, `slower=500`. Capitals are small letters here. The lease is the connection: what is not read for a minute is closed, and a tail that
 //! nobody follows costs calls one relaxed load.
 
 use std::time::Duration;
@@ -109,8 +109,8 @@ fn filter(text: &str) -> Result<Filter, ApiError> {
             Some(("outcome", word)) => filter.outcome = Some(outcome(word)?),
             Some(("slower", time)) => filter.slower_ms = Some(millis(time)?),
             _ => match word.strip_prefix('!') {
-                Some(unwanted) => filter.without.push(unwanted.to_owned()),
-                None => filter.words.push(word.to_owned()),
+                Some(unwanted) => filter.without.push(unwanted.to_lowercase()),
+                None => filter.words.push(word.to_lowercase()),
             },
         }
     }
@@ -154,7 +154,9 @@ mod tests {
         assert_eq!((read.outcome, read.slower_ms), (Some(Outcome::Error), Some(2_000)));
         assert_eq!(filter("slower=15ms").unwrap().slower_ms, Some(15));
         assert_eq!(filter("slower=15").unwrap().slower_ms, Some(15));
-        assert_eq!(filter("a=b").unwrap().words, ["a=b"]);
+        assert_eq!(filter("A=b").unwrap().words, ["a=b"]);
+        let read = filter("session=9e37 tool=createIssue").unwrap();
+        assert_eq!((read.session.as_deref(), read.name.as_deref()), (Some("9e37"), Some("createIssue")));
         for text in ["outcome=bad", "slower=soon", "slower=99999999999999999999s", &"x ".repeat(17)] {
             assert_eq!(filter(text).unwrap_err().field.as_deref(), Some("filter"), "{text}");
         }

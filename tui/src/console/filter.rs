@@ -60,6 +60,33 @@ impl Filter {
         words.join(" ")
     }
 
+    /// The same for the tail: names as conditions, in the case that they were written in, and the rest as words.
+    /// What it does not know is left to [`Filter::matches`].
+    pub(crate) fn conditions(&self) -> String {
+        let mut said = Vec::new();
+        for term in &self.terms {
+            let value = term.value.as_str();
+            let pieces = || value.split(['*', '/']).filter(|piece| !piece.is_empty()).map(str::to_owned);
+            match (term.field.as_deref(), term.negative) {
+                (None, true) => said.push(format!("!{value}")),
+                (None, false) => said.extend(pieces()),
+                (_, true) => {}
+                (Some("client" | "session" | "server" | "method" | "tool" | "name"), _) if value.contains('*') => {
+                    said.extend(pieces());
+                }
+                (Some(field @ ("client" | "session" | "server" | "method")), _) => {
+                    said.push(format!("{field}={value}"));
+                }
+                (Some("tool" | "name"), _) => match value.split_once('/') {
+                    Some((server, tool)) => said.extend([format!("server={server}"), format!("tool={tool}")]),
+                    None => said.push(format!("tool={value}")),
+                },
+                _ => {}
+            }
+        }
+        said.join(" ")
+    }
+
     /// Whether a row is shown.
     pub(crate) fn matches(&self, row: &Row) -> bool {
         self.terms.iter().all(|term| term.holds(row) != term.negative)
@@ -141,6 +168,14 @@ mod tests {
         let words = |text: &str| Filter::parse(text).words(&["client", "tool"]);
         assert_eq!(words("client=key:ci tool=pay/charge late"), "key:ci pay charge late");
         assert_eq!(words("!late !client=ci state=open"), "!late");
+    }
+
+    #[test]
+    fn the_tail_gets_names_as_conditions_in_their_own_case() {
+        let conditions = |text: &str| Filter::parse(text).conditions();
+        assert_eq!(conditions("session=9e37 client=key:Ci"), "session=9e37 client=key:Ci");
+        assert_eq!(conditions("tool=web/createIssue late"), "server=web tool=createIssue late");
+        assert_eq!(conditions("tool=web/create* !late !client=ci stage=queue"), "web create !late");
     }
 
     #[test]

@@ -18,7 +18,8 @@ const UNREAD: usize = 1024;
 /// Readers at once.
 const READERS: usize = 64;
 
-/// Which calls to show: all conditions that are set must hold.
+/// Which calls to show: all conditions that are set must hold, whatever the case of
+/// their letters.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// The client's id or name.
@@ -35,7 +36,8 @@ pub struct Filter {
     pub outcome: Option<Outcome>,
     /// In milliseconds: those that took as long at least.
     pub slower_ms: Option<u64>,
-    /// Words that id, client, server, method, name or failure must contain, each of them.
+    /// Words in small letters that id, client, session, listener, server, method, name, outcome, failure or cause must
+    /// contain, each of them.
     pub words: Vec<String>,
     /// Words that none of these may contain.
     pub without: Vec<String>,
@@ -45,16 +47,15 @@ impl Filter {
     fn fits(&self, ended: &Ended) -> bool {
         let row = &ended.row;
         let client = row.client.as_deref();
-        let is = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
-        let has = |word: &str| {
-            let of_client = client.is_some_and(|client| client.id.contains(word) || client.owner.contains(word));
-            let parts = [row.id.as_str(), row.server.as_deref().unwrap_or_default(), &row.method, &row.name];
-            of_client || parts.iter().any(|part| part.contains(word)) || ended.failure.contains(word)
-        };
-        let client_fits = self
-            .client
-            .as_deref()
-            .is_none_or(|wanted| client.is_some_and(|client| *client.id == *wanted || *client.owner == *wanted));
+        let is = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| same(wanted, is));
+        let client_fits = self.client.as_deref().is_none_or(|wanted| {
+            client.is_some_and(|client| {
+                let bare = client.id.split_once(':').map_or(&*client.id, |(_, bare)| bare);
+                same(wanted, &client.id) || same(wanted, bare) || same(wanted, &client.owner)
+            })
+        });
+        // Said only for those who look for words: it is all that a row says, in small letters.
+        let said = if self.words.is_empty() && self.without.is_empty() { String::new() } else { said(ended) };
         client_fits
             && is(&self.server, row.server.as_deref().unwrap_or_default())
             && is(&self.method, &row.method)
@@ -64,10 +65,25 @@ impl Filter {
             && self
                 .session
                 .as_deref()
-                .is_none_or(|wanted| row.session.is_some_and(|session| session.to_string() == wanted))
-            && self.words.iter().all(|word| has(word))
-            && !self.without.iter().any(|word| has(word))
+                .is_none_or(|wanted| row.session.is_some_and(|session| same(wanted, &session.to_string())))
+            && self.words.iter().all(|word| said.contains(word.as_str()))
+            && !self.without.iter().any(|word| said.contains(word.as_str()))
     }
+}
+
+fn same(wanted: &str, is: &str) -> bool {
+    wanted.eq_ignore_ascii_case(is)
+}
+
+/// What a call says of itself, in small letters, a line each.
+fn said(ended: &Ended) -> String {
+    let row = &ended.row;
+    let (client, owner) = row.client.as_deref().map_or(("", ""), |client| (&*client.id, &*client.owner));
+    let session = row.session.map(|session| session.to_string()).unwrap_or_default();
+    let server = row.server.as_deref().unwrap_or_default();
+    let call = [row.id.as_str(), client, owner, &session, &ended.listener.name, server, &row.method, &row.name];
+    let end = [ended.outcome.word(), ended.failure, &ended.cause];
+    call.into_iter().chain(end).collect::<Vec<_>>().join("\n").to_lowercase()
 }
 
 /// Those who watch.

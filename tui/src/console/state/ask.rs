@@ -56,7 +56,7 @@ impl State {
             topics,
             interval_ms: self.interval_ms(),
             parameters,
-            tail: (self.screen == Screen::Requests).then(|| self.table().filter.words(CALL_FIELDS)),
+            tail: (self.screen == Screen::Requests).then(|| self.table().filter.conditions()),
             refresh: self.refreshes,
         }
     }

@@ -70,6 +70,8 @@ pub(crate) enum Feed {
     Tail(Box<TailLine>),
     /// The watch has ended; it is tried again.
     Lost(String),
+    /// Calls are not told as they end, and why; it is tried again.
+    Untold(String),
     /// A recording is at its end.
     Ended,
 }
@@ -369,6 +371,8 @@ impl State {
                 };
                 self.link = Link::Lost(why, since_ms);
             }
+            Feed::Untold(why) if self.link == Link::Live => self.say(why, Role::Warn),
+            Feed::Untold(_) => {}
             Feed::Ended => self.link = Link::Ended,
         }
     }

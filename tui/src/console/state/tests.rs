@@ -154,8 +154,23 @@ fn nothing_is_done_to_many_names_that_are_counted_as_one() {
 #[test]
 fn an_instance_is_replaced_with_its_fellows_and_the_question_says_so() {
     let instance = Object::Instance("notes".into(), 7);
-    let plan = Plan { verb: Verb::Recycle, objects: vec![instance], values: Vec::new() };
+    let plan = Plan::new(Verb::Recycle, vec![instance]);
     assert_eq!(plan.title(), "Replace, one by one, the instances of server notes");
+}
+
+#[test]
+fn the_tail_is_asked_for_the_calls_of_what_was_opened_and_its_refusal_is_read() {
+    let mut operator = Operator::new();
+    operator.press("3<enter>");
+    let filter = operator.state.table().filter.text().to_owned();
+    assert!(filter.starts_with("session="));
+    let wanted = operator.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Subscribe(wanted) => wanted.tail.clone(),
+        _ => None,
+    });
+    assert_eq!(wanted, Some(filter));
+    operator.hear(Input::Feed(Feed::Untold("Too many follow the calls already.".into())));
+    assert_eq!(operator.message(), "Too many follow the calls already.");
 }
 
 #[test]

@@ -78,12 +78,17 @@ pub(super) async fn tail(runtime_dir: PathBuf, mut subscribed: watch::Receiver<S
                 .await;
             Ok::<_, Failure>(())
         };
-        let other = async {
-            // The watch says why the daemon is lost; here it is only tried again.
-            subscribed.wait_for(|subscription| subscription.tail.as_ref() != Some(&words)).await.is_err()
-        };
+        let other =
+            async { subscribed.wait_for(|subscription| subscription.tail.as_ref() != Some(&words)).await.is_err() };
         tokio::select! {
-            _ = follow => sleep(RETRY.1).await,
+            followed = follow => {
+                if let Err(failure) = followed
+                    && outbox.send(Event::Input(Input::Feed(Feed::Untold(sentence(&failure))))).is_err()
+                {
+                    return;
+                }
+                sleep(RETRY.1).await;
+            }
             gone = other => if gone { return },
         }
     }
