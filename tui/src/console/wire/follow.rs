@@ -20,6 +20,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// Follows the watch for as long as the console is there.
 pub(super) async fn watch(runtime_dir: PathBuf, mut subscribed: watch::Receiver<Subscription>, outbox: Outbox) {
     let mut pause = RETRY.0;
+    let mut probed = None;
     loop {
         let subscription = subscribed.borrow_and_update().clone();
         if subscription.topics.is_empty() {
@@ -28,7 +29,7 @@ pub(super) async fn watch(runtime_dir: PathBuf, mut subscribed: watch::Receiver<
             }
             continue;
         }
-        let follow = follow(&runtime_dir, &subscription, &outbox, &mut pause);
+        let follow = follow(&runtime_dir, &subscription, &outbox, (&mut pause, &mut probed));
         let lost = tokio::select! {
             lost = follow => lost,
             changed = subscribed.changed() => match changed {
@@ -45,9 +46,14 @@ pub(super) async fn watch(runtime_dir: PathBuf, mut subscribed: watch::Receiver<
 }
 
 /// Follows one watch to its end; why it ended.
-async fn follow(runtime_dir: &Path, subscription: &Subscription, outbox: &Outbox, pause: &mut Duration) -> String {
-    let (client, privilege) = match connect(runtime_dir).await {
-        Ok(connected) => connected,
+async fn follow(
+    runtime_dir: &Path,
+    subscription: &Subscription,
+    outbox: &Outbox,
+    (pause, probed): (&mut Duration, &mut Option<Privilege>),
+) -> String {
+    let client = match AdminClient::view(runtime_dir).await {
+        Ok(client) => client,
         Err(failure) => return sentence(&failure),
     };
     let stream = match client.follow(&route(subscription)).await {
@@ -55,6 +61,10 @@ async fn follow(runtime_dir: &Path, subscription: &Subscription, outbox: &Outbox
         Err(failure) => return sentence(&failure),
     };
     *pause = RETRY.0;
+    let privilege = match *probed {
+        Some(privilege) => privilege,
+        None => *probed.insert(privilege(runtime_dir).await),
+    };
     if outbox.send(Event::Input(Input::Feed(Feed::Connected(privilege)))).is_err() {
         return String::new();
     }
@@ -72,7 +82,7 @@ pub(super) async fn tail(runtime_dir: PathBuf, mut subscribed: watch::Receiver<S
             continue;
         };
         let follow = async {
-            let (client, _) = connect(&runtime_dir).await?;
+            let client = AdminClient::view(&runtime_dir).await?;
             let stream = client.follow(&format!("/v1/requests/tail?filter={}", segment(&words))).await?;
             lines(stream, |line: TailLine| outbox.send(Event::Input(Input::Feed(Feed::Tail(Box::new(line))))).is_ok())
                 .await;
@@ -94,14 +104,13 @@ pub(super) async fn tail(runtime_dir: PathBuf, mut subscribed: watch::Receiver<S
     }
 }
 
-/// The control socket where that is allowed, else the view socket.
-async fn connect(runtime_dir: &Path) -> Result<(AdminClient, Privilege), Failure> {
+/// Whether changes can be made. What follows is on the view socket, so that consoles leave the few connections of the
+/// control socket to changes.
+async fn privilege(runtime_dir: &Path) -> Privilege {
     match AdminClient::control(runtime_dir).await {
-        Ok(client) => Ok((client, Privilege::Control)),
-        Err(failure) if failure.exit == Exit::Denied => {
-            AdminClient::view(runtime_dir).await.map(|client| (client, Privilege::View))
-        }
-        Err(failure) => Err(failure),
+        Err(failure) if failure.exit == Exit::Denied => Privilege::View,
+        // Where it is something else, the change will say what.
+        _ => Privilege::Control,
     }
 }
 
