@@ -20,10 +20,16 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, area: Rect, dialog: &Dialog) {
     let window = centred(area, wide, height);
     let role = if dialog.grade == Grade::Name { Role::Bad } else { Role::Border };
     let within = inset(canvas.frame(window, &dialog.plan.title(), role), 1, 0);
-    // Where it does not fit, its end is what must be seen.
+    // Where it does not fit, its end is what must be seen, and that there is more to read before an answer.
     let skipped = rows.len().saturating_sub(usize::from(within.height));
     for (y, row) in (0..within.height).zip(rows.iter().skip(skipped)) {
         draw(canvas, within, y, row, dialog);
+    }
+    if skipped > 0 {
+        let hidden = Row::Text(format!("{} lines above do not fit: enlarge the terminal.", skipped + 1), Role::Bad);
+        let first = Rect { height: within.height.min(1), ..within };
+        canvas.clear(first);
+        draw(canvas, within, 0, &hidden, dialog);
     }
 }
 
