@@ -98,7 +98,7 @@ async fn breakers_are_opened_and_closed_by_hand_and_stay_so_over_a_reload() {
     let breaker = async |gate: &Gate| -> Value {
         gate.control("GET", "/v1/servers/bad").await.1["endpoints"][0]["breaker"]["state"].clone()
     };
-    let said = toolgate(&stage.gate, &["breaker", "open", "bad", "--reason", "a test"]).await;
+    let said = toolgate(&stage.gate, &["breaker", "open", "bad", "--confirm", "bad", "--reason", "a test"]).await;
     assert!(said.contains("refuses all calls") && said.contains("it was closed"), "{said}");
     assert!(is_refused(&call(&client).await));
     stage.gate.change(|setup| setup.daemon("lame_duck = \"0s\""));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::how::How;
+use super::how::Final;
 use super::server::server_name;
 
 /// `toolgate breaker`
@@ -30,6 +30,10 @@ pub(crate) struct BreakerChange {
     /// One of its endpoints, instead of all.
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
+
+    /// Name the server once more, so that its calls are refused.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) confirm: Option<String>,
 
     /// Say what would happen, change nothing.
     #[arg(long)]
@@ -60,7 +64,7 @@ pub(crate) struct ModeChange {
     pub(crate) wait: bool,
 
     #[command(flatten)]
-    pub(crate) how: How,
+    pub(crate) how: Final,
 }
 
 /// A whole number with `ms`, `s`, `m` or `h`, as in the configuration.

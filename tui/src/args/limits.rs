@@ -51,7 +51,7 @@ pub(crate) struct LimitSet {
     pub(crate) burst: Option<u64>,
 
     #[command(flatten)]
-    pub(crate) how: How,
+    pub(crate) how: Final,
 }
 
 /// `toolgate limits revert`

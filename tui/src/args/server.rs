@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::how::How;
+use super::how::Final;
 use super::{Edit, ModeChange};
 
 /// `toolgate server`
@@ -78,7 +78,7 @@ With --deadline, sessions that only a drained endpoint knows end then.")]
         weight: u32,
 
         #[command(flatten)]
-        how: How,
+        how: Final,
     },
 
     /// Check endpoints now; exit status 3 when one does not answer.

@@ -2,20 +2,24 @@
 
 use toolgate_admin_api::{BreakerOutcome, BreakerRequest, BreakerState, Exit, Shown};
 
-use super::Context;
-use crate::args::{Breaker, BreakerChange};
+use super::{Context, change};
+use crate::args::{Breaker, BreakerChange, Final};
 use crate::client::admin::AdminClient;
 use crate::failure::Failure;
 use crate::output;
 
 /// Has the daemon do it.
 pub(super) async fn run(context: &Context, breaker: Breaker) -> Result<Exit, Failure> {
-    let (verb, change) = match breaker {
-        Breaker::Open(change) => ("open", change),
-        Breaker::Close(change) => ("close", change),
-        Breaker::Reset(change) => ("reset", change),
+    let (verb, asked) = match breaker {
+        Breaker::Open(asked) => ("open", asked),
+        Breaker::Close(asked) => ("close", asked),
+        Breaker::Reset(asked) => ("reset", asked),
     };
-    let BreakerChange { name, endpoint, dry_run, reason } = change;
+    let BreakerChange { name, endpoint, confirm, dry_run, reason } = asked;
+    if verb == "open" && !dry_run {
+        let how = Final { confirm, ..Final::default() };
+        change::confirmed(&how, &name, &format!("It would have the breaker of {name} refuse its calls."))?;
+    }
     let request = BreakerRequest { endpoint, dry_run, reason };
     let mut client = AdminClient::control(&context.runtime_dir).await?;
     let outcome: BreakerOutcome = client.post(&format!("/v1/breakers/{name}/{verb}"), &request, None).await?.read()?;

@@ -10,6 +10,14 @@ use crate::client::admin::{AdminClient, Answer};
 use crate::failure::Failure;
 use crate::output;
 
+/// It lets nothing through: `0`, `00/min`, `+0`.
+pub(crate) fn is_zero(value: &str) -> bool {
+    let value = value.trim();
+    let value = value.strip_prefix('+').unwrap_or(value);
+    let digits = &value[..value.bytes().take_while(u8::is_ascii_digit).count()];
+    !digits.is_empty() && digits.bytes().all(|digit| digit == b'0')
+}
+
 /// Whether a wide or final change was confirmed with the name of its object; `told` says what it would do.
 pub(super) fn confirmed(how: &Final, object: &str, told: &str) -> Result<(), Failure> {
     match how.confirm.as_deref() {
@@ -94,6 +102,12 @@ pub(super) fn rehearsed(applied: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_written_in_several_ways() {
+        assert!(["0", " 00 ", "+0", "0/min", "000/5min"].into_iter().all(is_zero));
+        assert!(!["", "5", "05/min", "10/min", "none"].into_iter().any(is_zero));
+    }
 
     #[test]
     fn any_name_fits_into_a_path() {

@@ -64,8 +64,12 @@ fn row(limit: &LimitStatus) -> Vec<String> {
 }
 
 async fn set(context: &Context, set: LimitSet) -> Result<Exit, Failure> {
-    let LimitSet { name, value, seconds, burst, how } = set;
-    let request = OverrideRequest { value, burst, seconds, dry_run: how.dry_run, reason: how.reason };
+    let LimitSet { name, value, seconds, burst, how: last } = set;
+    let how = &last.how;
+    if change::is_zero(&value) && !how.dry_run {
+        change::confirmed(&last, &name, &format!("It would stop all calls that {name} bounds for {}.", span(seconds)))?;
+    }
+    let request = OverrideRequest { value, burst, seconds, dry_run: how.dry_run, reason: how.reason.clone() };
     let mut client = AdminClient::control(&context.runtime_dir).await?;
     let answer = client.put(&route(&name), &request, how.if_match).await?;
     told(context, &answer.read()?);
@@ -103,7 +107,7 @@ fn route(name: &str) -> String {
 async fn add(context: &Context, add: LimitAdd) -> Result<Exit, Failure> {
     let LimitAdd { value, client, tool, seconds, say, how: last } = add;
     let how = &last.how;
-    if value.trim() == "0" && !how.dry_run {
+    if change::is_zero(&value) && !how.dry_run {
         let object = client.as_deref().or(tool.as_deref()).unwrap_or_default();
         change::confirmed(&last, object, &format!("It would stop the calls of {object} for {}.", span(seconds)))?;
     }

@@ -35,6 +35,7 @@ mod tail;
 mod takeover;
 mod tools;
 
+pub(crate) use change::is_zero;
 use std::path::PathBuf;
 
 use toolgate_admin_api::Exit;

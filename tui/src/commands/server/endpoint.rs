@@ -3,7 +3,7 @@
 use toolgate_admin_api::{CheckRequest, ChecksOutcome, EndpointStatus, Exit, WeightOutcome, WeightRequest};
 
 use super::super::change;
-use crate::args::How;
+use crate::args::{Final, How};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::output;
@@ -13,8 +13,12 @@ pub(super) async fn weigh(
     context: &Context,
     name: &str,
     (endpoint, weight): (String, u32),
-    how: &How,
+    last: &Final,
 ) -> Result<Exit, Failure> {
+    let how = &last.how;
+    if weight == 0 && !how.dry_run {
+        change::confirmed(last, name, &format!("It would give {endpoint} calls only where no other is."))?;
+    }
     let request = WeightRequest { endpoint, weight, dry_run: how.dry_run, reason: how.reason.clone() };
     let outcome: WeightOutcome = change::post(context, &format!("/v1/servers/{name}/weight"), &request, how).await?;
     let WeightOutcome { endpoint, applied, before, weight, .. } = &outcome;

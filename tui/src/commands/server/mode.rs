@@ -7,17 +7,26 @@ use toolgate_admin_api::{EndpointMode, EndpointStatus, Exit, ModeOutcome, ModeRe
 use crate::args::ModeChange;
 use crate::client::admin::AdminClient;
 use crate::commands::Context;
+use crate::commands::change::confirmed;
 use crate::failure::Failure;
 use crate::output;
 
 /// Has the daemon do it; `verb` is the end of the route.
 pub(super) async fn run(context: &Context, verb: &str, change: ModeChange) -> Result<Exit, Failure> {
-    let ModeChange { name, endpoint, deadline, wait, how } = change;
+    let ModeChange { name, endpoint, deadline, wait, how: last } = change;
     let deadline_ms = deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
-    let (dry_run, reason) = (how.dry_run, how.reason);
-    let request = ModeRequest { endpoint, deadline_ms, dry_run, reason };
+    let how = &last.how;
+    let request = ModeRequest { endpoint, deadline_ms, dry_run: how.dry_run, reason: how.reason.clone() };
+    let route = format!("/v1/servers/{name}/{verb}");
     let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let answer = client.post(&format!("/v1/servers/{name}/{verb}"), &request, how.if_match).await?;
+    if verb != "resume" && !how.dry_run {
+        let rehearsal = ModeRequest { dry_run: true, ..request.clone() };
+        let outcome: ModeOutcome = client.post(&route, &rehearsal, how.if_match).await?.read()?;
+        if outcome.left == 0 {
+            confirmed(&last, &name, sentence(&outcome).trim_start_matches("Nothing was changed. "))?;
+        }
+    }
+    let answer = client.post(&route, &request, how.if_match).await?;
     let outcome: ModeOutcome = answer.read()?;
     if context.json {
         output::json(&outcome);

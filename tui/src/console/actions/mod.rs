@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use super::data::Data;
 use super::object::Object;
+use crate::commands::is_zero;
 
 pub(crate) use form::{Blank, Kind, blanks};
 pub(crate) use offers::{allowed, offers};
@@ -177,7 +178,7 @@ impl Plan {
     /// What must be said before it is known what would happen.
     pub(crate) fn grade(&self) -> Grade {
         let zero = matches!(self.verb, Verb::Override | Verb::LimitFor | Verb::Weight)
-            && blanks_value(self, Kind::Value).is_some_and(|value| value.trim_start().starts_with('0'));
+            && blanks_value(self, Kind::Value).is_some_and(is_zero);
         if self.objects.len() > 1 || zero { self.verb.grade().max(Grade::Name) } else { self.verb.grade() }
     }
 }
