@@ -52,8 +52,8 @@ pub(crate) fn alike(before: &[String], now: &[String]) -> bool {
 
 /// `14`, `1.2k`
 fn number(word: &str) -> Option<f64> {
-    let scales = [("k", 1e3), ("M", 1e6), ("G", 1e9)];
-    let scaled = scales.iter().find_map(|(unit, scale)| word.strip_suffix(unit).map(|digits| (digits, *scale)));
+    let units = [("k", 1e3), ("M", 1e6), ("G", 1e9)];
+    let scaled = units.iter().find_map(|(unit, scale)| word.strip_suffix(unit).map(|digits| (digits, *scale)));
     let (digits, scale) = scaled.unwrap_or((word, 1.0));
     let plain = digits.starts_with(|first: char| first.is_ascii_digit());
     digits.parse::<f64>().ok().filter(|_| plain).map(|number| number * scale)
