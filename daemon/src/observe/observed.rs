@@ -18,7 +18,7 @@ use crate::overload::readings;
 const KEPT: usize = 60;
 
 /// How many of them count as now, where one alone would say too little.
-const RECENT: usize = 10;
+const RECENT: u8 = 10;
 
 /// The open listeners, whichever they are at the time.
 pub type Open = Arc<ArcSwap<Vec<Arc<OpenListener>>>>;
@@ -94,7 +94,9 @@ impl Observed {
         readings.push_back(Reading { cpu: process.cpu, memory });
         let sample = Sample {
             process,
-            cpu: mean(readings.iter().rev().take(RECENT).map(|reading| reading.cpu)),
+            // A second that the process did not have yet is one in which it used nothing: a start is no load.
+            cpu: readings.iter().rev().take(usize::from(RECENT)).map(|reading| reading.cpu).sum::<f64>()
+                / f64::from(RECENT),
             cpu_minute: mean(readings.iter().map(|reading| reading.cpu)),
             memory_minute: mean(readings.iter().map(|reading| reading.memory)),
         };
@@ -164,5 +166,12 @@ mod tests {
         assert!((sample.cpu - 0.5).abs() < 1e-9 && (sample.cpu_minute - 5.0 / 60.0).abs() < 1e-9, "{sample:?}");
         assert!((sample.memory_minute - 0.5).abs() < 1e-9 && observed.is_read());
         assert!(sample.process.memory > 5, "memory is what it is now");
+    }
+
+    #[test]
+    fn a_start_is_no_load() {
+        let observed = Observed::default();
+        observed.read(api::Process { cpu: 1.0, ..Default::default() });
+        assert!((observed.sample().cpu - 0.1).abs() < 1e-9);
     }
 }

@@ -46,6 +46,7 @@ impl Watch {
     pub fn start(gate: &Arc<Gate>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .thread_name("watch-file")
             .max_blocking_threads(BLOCKING_THREADS)
             .build()?;
         let (end, ended) = oneshot::channel();

@@ -50,7 +50,12 @@ async fn an_alert_is_told_once_and_once_when_it_is_over_also_across_a_reload_and
     stage.gate.reload().await;
     wait::until("the next alert", async || (!told(&webhook, "check:other").is_empty()).then_some(())).await;
     stage.gate.restart(Signal::TERM).await;
-    stage.alert("check:beat").await;
+    // Whoever is told of a new trouble has seen again what it was told of by the process before.
+    let third = folder.path().join("third");
+    stage.gate.change(|setup| setup.table(&check("third", &third)));
+    stage.gate.reload().await;
+    wait::until("an alert of the new process", async || (!told(&webhook, "check:third").is_empty()).then_some(()))
+        .await;
     std::fs::write(&beat, "").expect("a file");
     wait::until("the end", async || (told(&webhook, "check:beat").len() > 1).then_some(())).await;
     // It comes and goes within the cooldown: nobody is told.
