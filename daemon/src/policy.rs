@@ -246,15 +246,14 @@ fn running(
     (pins, connections): (&Arc<Pins>, &Arc<Connections>),
 ) -> Result<Arc<Server>, String> {
     let old = before.and_then(|policy| policy.servers.get(&server.name));
-    let mut running = match old.and_then(|old| old.under(server)) {
-        Some(same) => same,
-        None => {
-            let new = Server::new(Arc::clone(server), &settings.daemon, state, connections)?;
-            if let Some(old) = old {
-                new.endpoints.go_on(&old.endpoints);
-            }
-            new
+    let mut running = if let Some(same) = old.and_then(|old| old.under(server)) {
+        same
+    } else {
+        let new = Server::new(Arc::clone(server), &settings.daemon, state, connections)?;
+        if let Some(old) = old {
+            new.endpoints.go_on(&old.endpoints);
         }
+        new
     };
     running.answers = running.answers.with_pins(pins, &server.name);
     Ok(Arc::new(running))

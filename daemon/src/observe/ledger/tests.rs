@@ -234,7 +234,7 @@ async fn the_tail_shows_what_its_reader_wants_and_ends_with_it() {
     let mut errors = watch(Filter { outcome: Some(Outcome::Error), ..Filter::default() });
     let mut of_b = watch(Filter { server: Some("b".into()), ..Filter::default() });
     let mut words = watch(Filter { words: vec!["10.0.0.2".into(), "pay".into()], ..Filter::default() });
-    let mut named = watch(Filter { name: Some("PAY".into()), server: Some("B".into()), ..Filter::default() });
+    let mut in_capitals = watch(Filter { name: Some("PAY".into()), server: Some("B".into()), ..Filter::default() });
     played.run(0, "a", "look", "10.0.0.1", GOOD);
     played.run(1, "a", "look", "10.0.0.1", BAD);
     played.run(0, "b", "pay", "10.0.0.2", GOOD);
@@ -248,8 +248,8 @@ async fn the_tail_shows_what_its_reader_wants_and_ends_with_it() {
     assert_eq!(names(&unread(&mut errors).await), ["a/look error"]);
     assert_eq!(names(&unread(&mut of_b).await), ["b/pay ok"]);
     assert_eq!(names(&unread(&mut words).await), ["b/pay ok"]);
-    assert_eq!(names(&unread(&mut named).await), ["b/pay ok"], "letters of any case");
-    drop((errors, of_b, words, named));
+    assert_eq!(names(&unread(&mut in_capitals).await), ["b/pay ok"], "letters of any case");
+    drop((errors, of_b, words, in_capitals));
     played.run(0, "a", "look", "10.0.0.1", GOOD);
     assert!(!played.gate.ledger.tails.any(), "a call after the last reader has gone notices");
 }
