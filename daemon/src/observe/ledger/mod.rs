@@ -2,7 +2,8 @@
 //!
 //! Shape: each core has a [`Desk`], which its calls pass when they begin ([`Desk::begin`]), when it is known what they
 //! are ([`Desk::learn`]), at each [`Stage`], and when they end ([`Desk::end`], from `stages/record.rs`). A desk counts
-//! into a shelf of its own, without a lock that others hold for longer than it takes to copy one entry. The one
+//! into a shelf of its own, whose locks are taken by that core and by readers: for one entry, and to look for a call that
+//! ended for as long as it takes to go through those that are remembered. The one
 //! [`Ledger`] of the gate sums all shelves for readers, on whichever thread asks, and gives types of the admin API:
 //!
 //! * [`Ledger::traffic`], [`Ledger::servers`], [`Ledger::server`], [`Ledger::methods`]: [`Traffic`](toolgate_admin_api::Traffic);
@@ -15,7 +16,7 @@
 //! read. Notifications, answers of clients and streams of sessions do not; the tail and the log have them all the same.
 //! Rates are of the last minute, in parts of ten seconds. Times are of calls that were not refused.
 //!
-//! Must hold: all tables are bounded, names that clients make up make no entry, and a call costs under a microsecond.
+//! Must hold: all tables are bounded, and names that clients make up make no entry unless a server answers to them.
 
 mod book;
 mod conversations;
