@@ -81,6 +81,7 @@ fn keys(client: &str) -> Keys<'_> {
         address: [10, 0, 0, 1].into(),
         client,
         tier: Some("free"),
+        organisation: None,
         server: Some("weather"),
         tool: Some("forecast"),
         tell: true,

@@ -20,7 +20,15 @@ use toolgated::servers::queue::{Flow, Queue};
 fn main() {
     let queue = Queue::new(10, 10, Duration::from_secs(1));
     report("permit taken and given back", 10_000_000, || drop(black_box(queue.try_enter(None))));
-    let key = Key { id: "k".into(), sha256: [0; 32], owner: "k".into(), tier: None, scopes: Vec::new(), created: None };
+    let key = Key {
+        id: "k".into(),
+        sha256: [0; 32],
+        owner: "k".into(),
+        tier: None,
+        organisation: None,
+        scopes: Vec::new(),
+        created: None,
+    };
     let (bounded, client) = (Queue::for_clients(10, 5, 10, Duration::from_secs(1)), Client::of_key(&key));
     report("the same, of a client with a bound", 3_000_000, || drop(black_box(bounded.try_enter(Some(&client)))));
 

@@ -20,9 +20,9 @@ pub struct LimitsView {
 pub struct LimitStatus {
     /// How it is called.
     pub name: String,
-    /// Where it stands: `limit`, `listener.NAME`, `tier.NAME` or `server.NAME`.
+    /// Where it stands: `limit`, `listener.NAME`, `tier.NAME`, `organisation.NAME` or `server.NAME`.
     pub place: String,
-    /// What it counts together: `global`, or some of listener, address, client, tier, server and tool.
+    /// What it counts together: `global`, or some of listener, address, client, organisation, tier, server and tool.
     pub per: String,
     /// `calls` or `cost`.
     pub counted: String,

@@ -13,7 +13,7 @@ use super::source::Place;
 use super::tree::{self, Entry, Table, Value};
 
 /// Sections whose entries are whole things: one of them is written in one file.
-const NAMED: &[&str] = &["listener", "server", "profile", "key", "tier"];
+const NAMED: &[&str] = &["listener", "server", "profile", "key", "tier", "organisation"];
 
 /// What is kept of a broken file, by its text and the index of its source.
 pub(super) type Keep<'a> = &'a dyn Fn(&str, usize) -> Table;

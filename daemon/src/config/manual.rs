@@ -100,7 +100,7 @@ fn section(key: &Key) -> &'static str {
 fn heading(section: &str) -> String {
     match section {
         "version" => "The file".to_owned(),
-        "limit" => "`[[limit]]`, and `limits` of listeners, servers and tiers".to_owned(),
+        "limit" => "`[[limit]]`, and `limits` of listeners, servers, tiers and organisations".to_owned(),
         named if KEYS.iter().any(|key| key.path.starts_with(&format!("{named}.*"))) => format!("`[{named}.NAME]`"),
         single => format!("`[{single}]`"),
     }

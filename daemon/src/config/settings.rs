@@ -47,6 +47,8 @@ pub struct Settings {
     pub keys: BTreeMap<String, Arc<Key>>,
     /// Named sets of limits.
     pub tiers: BTreeMap<String, Arc<Tier>>,
+    /// Groups of clients, by name.
+    pub organisations: BTreeMap<String, Arc<Organisation>>,
     /// Limits that apply beside those of tiers.
     pub limits: Vec<Arc<Limit>>,
     /// When the gate lets go of work; absent: never.
@@ -673,8 +675,10 @@ pub struct Key {
     pub sha256: [u8; 32],
     /// The client's name in logs and limits.
     pub owner: String,
-    /// Set of limits.
+    /// Set of limits: its own, or its organisation's.
     pub tier: Option<Arc<Tier>>,
+    /// Whom it belongs to.
+    pub organisation: Option<Arc<Organisation>>,
     /// Patterns over `server/tool`; empty: everything.
     pub scopes: Vec<String>,
     /// When it was made, in seconds since 1970, where somebody wrote it down.
@@ -688,6 +692,17 @@ pub struct Tier {
     pub name: String,
     /// Its share of a server's time where calls wait, in relation to other tiers.
     pub weight: u32,
+    /// Its limits.
+    pub limits: Vec<Arc<Limit>>,
+}
+
+/// `[organisation.NAME]`: a group of clients.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Organisation {
+    /// The table's name.
+    pub name: String,
+    /// Set of limits of those of its clients that have none of their own.
+    pub tier: Option<Arc<Tier>>,
     /// Its limits.
     pub limits: Vec<Arc<Limit>>,
 }

@@ -42,6 +42,7 @@ mod tests {
             sha256: hash.as_ref().try_into().unwrap(),
             owner: "ci".into(),
             tier: None,
+            organisation: None,
             scopes: Vec::new(),
             created: None,
         }

@@ -7,14 +7,29 @@ use std::sync::{Arc, LazyLock};
 use toolgate_protocol::names::Pattern;
 use toolgate_protocol::permits::Flow;
 
-use crate::config::settings::{Key, Tier};
+use crate::config::settings::{Key, Organisation, Tier};
 
 pub mod key;
+
+/// What a credential says of whoever shows it.
+#[derive(Debug, Default)]
+pub struct Persona {
+    /// `key:ID`, `jwt:ISSUER/SUBJECT`, `certificate:NAME` or `address:IP`.
+    pub id: String,
+    /// Its name for people.
+    pub owner: String,
+    /// Set of limits.
+    pub tier: Option<Arc<Tier>>,
+    /// Whom it belongs to.
+    pub organisation: Option<Arc<Organisation>>,
+    /// What it may use, as globs over `server/name`; empty: everything.
+    pub scopes: Vec<String>,
+}
 
 /// An identified client. Sessions, limits and the log know it by `id`.
 #[derive(Debug)]
 pub struct Client {
-    /// `key:ID` or `address:IP`: unique among clients, stable across reloads.
+    /// As [`Persona::id`] has it: unique among clients, stable across reloads.
     pub id: Arc<str>,
     /// The id as a number, for tables that order or spread clients.
     pub number: u64,
@@ -22,6 +37,8 @@ pub struct Client {
     pub owner: Arc<str>,
     /// Set of limits.
     pub tier: Option<Arc<Tier>>,
+    /// Whom it belongs to.
+    pub organisation: Option<Arc<Organisation>>,
     /// Whom its calls count for where they wait.
     pub flow: Flow,
     /// What it may use; empty: everything.
@@ -32,25 +49,35 @@ impl Client {
     /// The weight of clients without a tier.
     pub const WEIGHT: u32 = 1;
 
+    /// The client that a credential stands for.
+    pub fn new(persona: Persona) -> Self {
+        let number = number(&persona.id);
+        Self {
+            number,
+            flow: flow(number, persona.tier.as_deref()),
+            id: persona.id.into(),
+            owner: persona.owner.into(),
+            tier: persona.tier,
+            organisation: persona.organisation,
+            scopes: persona.scopes.iter().map(|scope| Pattern::new(scope)).collect(),
+        }
+    }
+
     /// The client behind an API key.
     pub fn of_key(key: &Key) -> Self {
-        let id = format!("key:{}", key.id);
-        Self {
-            flow: flow(number(&id), key.tier.as_deref()),
-            number: number(&id),
-            id: id.into(),
-            owner: key.owner.as_str().into(),
+        Self::new(Persona {
+            id: format!("key:{}", key.id),
+            owner: key.owner.clone(),
             tier: key.tier.clone(),
-            scopes: key.scopes.iter().map(|scope| Pattern::new(scope)).collect(),
-        }
+            organisation: key.organisation.clone(),
+            scopes: key.scopes.clone(),
+        })
     }
 
     /// The client behind an address, where a listener asks for no credential.
     pub fn of_address(address: IpAddr) -> Self {
-        let text = address.to_canonical().to_string();
-        let id = format!("address:{text}");
-        let number = number(&id);
-        Self { number, id: id.into(), owner: text.into(), tier: None, flow: flow(number, None), scopes: Vec::new() }
+        let owner = address.to_canonical().to_string();
+        Self::new(Persona { id: format!("address:{owner}"), owner, ..Persona::default() })
     }
 
     /// What it may use, as globs; none: everything.

@@ -62,6 +62,7 @@ impl Counters {
         };
         let lacks = |scope, key: Option<&str>| per.has(scope) && key.is_none();
         if lacks(LimitScope::TIER, keys.tier)
+            || lacks(LimitScope::ORGANISATION, keys.organisation)
             || lacks(LimitScope::SERVER, keys.server)
             || lacks(LimitScope::TOOL, keys.tool)
         {
@@ -123,6 +124,9 @@ fn write_key(hasher: &mut dyn Hasher, per: LimitScope, prefix: Prefix, keys: &Ke
     if per.has(LimitScope::TIER) {
         write(hasher, keys.tier.unwrap_or_default());
     }
+    if per.has(LimitScope::ORGANISATION) {
+        write(hasher, keys.organisation.unwrap_or_default());
+    }
     if per.has(LimitScope::SERVER | LimitScope::TOOL) {
         write(hasher, keys.server.unwrap_or_default());
     }
@@ -166,6 +170,7 @@ pub(super) fn describe(per: LimitScope, prefix: Prefix, keys: &Keys<'_>) -> Stri
             }
             "client" => write!(text, "{comma}client={}", keys.client),
             "tier" => write!(text, "{comma}tier={}", keys.tier.unwrap_or_default()),
+            "organisation" => write!(text, "{comma}organisation={}", keys.organisation.unwrap_or_default()),
             "server" => write!(text, "{comma}server={server}"),
             _ => write!(text, "{comma}tool={server}/{}", keys.tool.unwrap_or_default()),
         };

@@ -46,6 +46,8 @@ pub struct Keys<'a> {
     pub client: &'a str,
     /// The client's tier.
     pub tier: Option<&'a str>,
+    /// The client's organisation.
+    pub organisation: Option<&'a str>,
     /// The server's name, where the call goes to one.
     pub server: Option<&'a str>,
     /// The tool's own name, where the call is one of a tool.
@@ -61,6 +63,7 @@ pub struct Limits {
     everywhere: Vec<Applied>,
     listeners: Places,
     tiers: Places,
+    organisations: Places,
     servers: Places,
     costs: Costs,
     shared: Arc<Shared>,
@@ -127,6 +130,10 @@ impl Limits {
             let before = before.and_then(|before| before.tiers.get(name));
             (name.clone(), apply(&format!("tier.{name}"), &tier.limits, before))
         });
+        let organisations = settings.organisations.iter().map(|(name, organisation)| {
+            let before = before.and_then(|before| before.organisations.get(name));
+            (name.clone(), apply(&format!("organisation.{name}"), &organisation.limits, before))
+        });
         let servers = settings.servers.iter().map(|(name, server)| {
             let before = before.and_then(|before| before.servers.get(name));
             (name.clone(), apply(&format!("server.{name}"), &server.limits, before))
@@ -142,6 +149,7 @@ impl Limits {
             everywhere,
             listeners: listeners.filter(|(_, limits)| !limits.is_empty()).collect(),
             tiers: tiers.filter(|(_, limits)| !limits.is_empty()).collect(),
+            organisations: organisations.filter(|(_, limits)| !limits.is_empty()).collect(),
             servers: servers.filter(|(_, limits)| !limits.is_empty()).collect(),
             costs: Costs::new(settings),
             shared,
@@ -245,7 +253,8 @@ impl Limits {
         };
         let listener = at(&self.listeners, Some(keys.listener));
         let (tier, server) = (at(&self.tiers, keys.tier), at(&self.servers, keys.server));
-        self.everywhere.iter().chain(listener).chain(tier).chain(server)
+        let organisation = at(&self.organisations, keys.organisation);
+        self.everywhere.iter().chain(listener).chain(tier).chain(organisation).chain(server)
     }
 
     /// How often each limit has refused: its place, its name, and the count. Looks at no key.
@@ -254,7 +263,7 @@ impl Limits {
     }
 
     fn all(&self) -> impl Iterator<Item = &Applied> {
-        let places = [&self.listeners, &self.tiers, &self.servers];
+        let places = [&self.listeners, &self.tiers, &self.organisations, &self.servers];
         self.everywhere.iter().chain(places.into_iter().flat_map(|places| places.values().flatten()))
     }
 }

@@ -111,6 +111,7 @@ impl fmt::Display for Whom {
             (LimitScope::CLIENT, client),
             (LimitScope::ADDRESS, "from your address"),
             (LimitScope::TIER, "for your tier"),
+            (LimitScope::ORGANISATION, "for your organisation"),
             (LimitScope::LISTENER, "on this listener"),
             (LimitScope::TOOL, "to this tool"),
             (LimitScope::SERVER, "to this server"),

@@ -109,6 +109,7 @@ const ANA: Keys<'static> = Keys {
     address: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
     client: "ana",
     tier: Some("free"),
+    organisation: Some("acme"),
     server: Some("s"),
     tool: Some("echo"),
     tell: true,
@@ -309,6 +310,21 @@ fn pairs_of_scopes_count_what_is_alike_in_both() {
     let limits = pair(LimitScope::ADDRESS | LimitScope::TOOL);
     assert_eq!((passing(&limits, &ANA), passing(&limits, &bo)), (3, 0));
     assert_eq!(passing(&limits, &Keys { address: [198, 51, 100, 1].into(), ..ANA }), 3);
+}
+
+#[test]
+fn clients_of_an_organisation_share_what_it_has() {
+    let text = "version = 1\n[organisation.acme]\ntier = \"paid\"\n\
+                limits = [{ per = \"organisation\", rate = \"3/min\" }]\n[tier.paid]\nweight = 4\n[tier.free]\n\
+                [key.ana]\nhash = \"sha256:HASH\"\norganisation = \"acme\"\n\
+                [key.bo]\nhash = \"sha256:HASH\"\norganisation = \"acme\"\ntier = \"free\"\n";
+    let settings = crate::config::from_text(&text.replace("HASH", &"0".repeat(64))).expect("it is right");
+    let tiers = ["ana", "bo"].map(|key| settings.keys[key].tier.as_ref().map(|tier| tier.name.as_str()));
+    assert_eq!(tiers, [Some("paid"), Some("free")], "its own comes before the organisation's");
+    let limits = Limits::at(&settings, None, NOW);
+    assert_eq!(passing(&limits, &Keys { organisation: None, ..ANA }), 20);
+    assert!(limits.check(&Keys { client: "bo", ..ANA }, NOW).is_ok());
+    assert_eq!(passing(&limits, &ANA), 2);
 }
 
 #[test]

@@ -70,6 +70,7 @@ fn count(call: &Call, server: Option<&Arc<Server>>, tool: Option<&str>) -> Resul
         address: call.address,
         client: &client.id,
         tier: client.tier.as_ref().map(|tier| tier.name.as_str()),
+        organisation: client.organisation.as_ref().map(|organisation| organisation.name.as_str()),
         server: server.map(|server| server.settings.name.as_str()),
         tool,
         tell: call.entrance.listener.rate_headers,

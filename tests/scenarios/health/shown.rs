@@ -85,7 +85,7 @@ async fn a_missing_secret_is_not_named_to_everybody() {
 
 #[tokio::test]
 async fn the_command_line_shows_it() {
-    let setup = Setup::default().table("[scaling]\nreplicas = 3\n");
+    let setup = Setup::default().table("[scaling]\nreplicas = 3\ncpu = \"100%\"\n");
     let stage = Stage::start(setup).await;
     let (code, said) = stage.toolgate(&["health"]);
     assert_eq!(code, 0, "{said}");

@@ -1,11 +1,11 @@
-//! Keys and tiers: `[key.ID]` and `[tier.NAME]`.
+//! Keys and the groups that they belong to: `[key.ID]`, `[tier.NAME]` and `[organisation.NAME]`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::kind;
 use super::super::section::Section;
-use super::super::settings::{Key, Tier};
+use super::super::settings::{Key, Organisation, Tier};
 use super::super::tree::{Entry, Table};
 use super::super::units;
 use super::limits::limits;
@@ -17,13 +17,58 @@ pub(super) fn tier(entry: &Entry, table: &Table, context: &mut Context<'_>) -> T
     Tier { name: entry.key.clone(), weight, limits: limits(table.get("limits"), &owner, context) }
 }
 
-/// A key, unless its hash is missing or broken.
-pub(super) fn key(
+/// What whoever is identified may belong to.
+#[derive(Clone, Copy)]
+pub(super) struct Groups<'a> {
+    pub(super) tiers: &'a BTreeMap<String, Arc<Tier>>,
+    pub(super) organisations: &'a BTreeMap<String, Arc<Organisation>>,
+}
+
+impl Groups<'_> {
+    /// The tier and the organisation that a table names: a tier of its own comes before the organisation's.
+    pub(super) fn of(
+        self,
+        section: Section<'_>,
+        context: &mut Context<'_>,
+    ) -> (Option<Arc<Tier>>, Option<Arc<Organisation>>) {
+        let tier = named(section, "tier", self.tiers, context);
+        let organisation = named(section, "organisation", self.organisations, context);
+        let tier = tier.or_else(|| organisation.as_ref()?.tier.clone());
+        (tier, organisation)
+    }
+}
+
+/// What the key of a section names, where it is defined.
+fn named<T>(
+    section: Section<'_>,
+    kind: &'static str,
+    known: &BTreeMap<String, Arc<T>>,
+    context: &mut Context<'_>,
+) -> Option<Arc<T>> {
+    let (name, place) = (section.text(kind)?, section.written(kind)?.place);
+    let found = known.get(&name).cloned();
+    if found.is_none() {
+        references::missing(kind, &name, place, known.keys().map(String::as_str), context);
+    }
+    found
+}
+
+pub(super) fn organisation(
     entry: &Entry,
     table: &Table,
     tiers: &BTreeMap<String, Arc<Tier>>,
     context: &mut Context<'_>,
-) -> Option<Key> {
+) -> Organisation {
+    let owner = format!("organisation.{}", entry.key);
+    Organisation {
+        name: entry.key.clone(),
+        tier: named(Section::new(Some(table), "organisation.*"), "tier", tiers, context),
+        limits: limits(table.get("limits"), &owner, context),
+    }
+}
+
+/// A key, unless its hash is missing or broken.
+pub(super) fn key(entry: &Entry, table: &Table, groups: Groups<'_>, context: &mut Context<'_>) -> Option<Key> {
     let section = Section::new(Some(table), "key.*");
     if section.lacks("hash") {
         context.error(
@@ -33,19 +78,13 @@ pub(super) fn key(
             "run `toolgate key create`, and paste the lines that it prints",
         );
     }
-    let tier = section.text("tier").and_then(|name| {
-        let place = section.written("tier")?.place;
-        let found = tiers.get(&name).cloned();
-        if found.is_none() {
-            references::missing("tier", &name, place, tiers.keys().map(String::as_str), context);
-        }
-        found
-    });
+    let (tier, organisation) = groups.of(section, context);
     Some(Key {
         id: entry.key.clone(),
         sha256: kind::hash(&section.text("hash")?).ok()?,
         owner: section.text("owner").unwrap_or_else(|| entry.key.clone()),
         tier,
+        organisation,
         scopes: section.texts("scopes"),
         created: section.text("created").and_then(|text| units::date(&text).ok()),
     })

@@ -1,4 +1,4 @@
-//! Limits: `[[limit]]`, and `limits` of listeners, servers and tiers.
+//! Limits: `[[limit]]`, and `limits` of listeners, servers, tiers and organisations.
 //!
 //! One entry bounds one thing: a rate, a quota, or a number in flight.
 

@@ -81,8 +81,12 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let tiers: BTreeMap<_, _> = named(tree, "tier")
         .map(|(entry, table)| (entry.key.clone(), Arc::new(identity::tier(entry, table, context))))
         .collect();
+    let organisations: BTreeMap<_, _> = named(tree, "organisation")
+        .map(|(entry, table)| (entry.key.clone(), Arc::new(identity::organisation(entry, table, &tiers, context))))
+        .collect();
+    let groups = identity::Groups { tiers: &tiers, organisations: &organisations };
     let keys = named(tree, "key")
-        .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, &tiers, context)?))))
+        .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, groups, context)?))))
         .collect();
     let daemon = daemon(Section::new(table(tree, "daemon"), "daemon"), environment);
     let listeners: Vec<_> = named(tree, "listener")
@@ -114,6 +118,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         profiles,
         keys,
         tiers,
+        organisations,
         limits: limits::limits(tree.get("limit"), "limit", context),
         overload: tree.get("overload").is_some().then(|| overload(Section::new(table(tree, "overload"), "overload"))),
         loops: loops::loops(table(tree, "loops"), context),

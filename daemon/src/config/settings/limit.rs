@@ -63,12 +63,15 @@ impl LimitScope {
     pub const SERVER: Self = Self(16);
     /// To one tool of a server.
     pub const TOOL: Self = Self(32);
+    /// Of clients of one organisation.
+    pub const ORGANISATION: Self = Self(64);
 
     /// All that may be named, and how.
-    pub const NAMES: [(Self, &str); 6] = [
+    pub const NAMES: [(Self, &str); 7] = [
         (Self::LISTENER, "listener"),
         (Self::ADDRESS, "address"),
         (Self::CLIENT, "client"),
+        (Self::ORGANISATION, "organisation"),
         (Self::TIER, "tier"),
         (Self::SERVER, "server"),
         (Self::TOOL, "tool"),

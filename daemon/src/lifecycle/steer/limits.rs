@@ -114,6 +114,9 @@ impl Daemon {
             address: by_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             client,
             tier: known.and_then(|client| client.tier.as_ref()).map(|tier| tier.name.as_str()),
+            organisation: known
+                .and_then(|client| client.organisation.as_ref())
+                .map(|organisation| organisation.name.as_str()),
             server: Some(server),
             tool: Some(tool),
             tell: false,

@@ -5,20 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::config::settings::{Key, Tier};
+use crate::config::settings::Tier;
+use crate::identity::Persona;
 
 /// A client of a tier: 10 and more are of tier 1, which is served three times as often as those below.
 fn client(number: u64) -> Flow {
     let tier = (number >= 10).then(|| Arc::new(Tier { name: "paid".to_owned(), weight: 3, limits: Vec::new() }));
-    let key = Key {
-        id: number.to_string(),
-        sha256: [0; 32],
-        owner: number.to_string(),
-        tier,
-        scopes: Vec::new(),
-        created: None,
-    };
-    Flow::of(&Arc::new(Client::of_key(&key)))
+    let persona = Persona { id: number.to_string(), tier, ..Persona::default() };
+    Flow::of(&Arc::new(Client::new(persona)))
 }
 
 type Entering<'a> = Pin<Box<dyn Future<Output = Result<Permit, Refusal>> + 'a>>;
