@@ -316,10 +316,10 @@ fn pairs_of_scopes_count_what_is_alike_in_both() {
 fn clients_of_an_organisation_share_what_it_has() {
     let text = "version = 1\n[organisation.acme]\ntier = \"paid\"\n\
                 limits = [{ per = \"organisation\", rate = \"3/min\" }]\n[tier.paid]\nweight = 4\n[tier.free]\n\
-                [key.ana]\nhash = \"sha256:HASH\"\norganisation = \"acme\"\n\
-                [key.bo]\nhash = \"sha256:HASH\"\norganisation = \"acme\"\ntier = \"free\"\n";
+                [key.anna1]\nhash = \"sha256:HASH\"\norganisation = \"acme\"\n\
+                [key.bobo1]\nhash = \"sha256:HASH\"\norganisation = \"acme\"\ntier = \"free\"\n";
     let settings = crate::config::from_text(&text.replace("HASH", &"0".repeat(64))).expect("it is right");
-    let tiers = ["ana", "bo"].map(|key| settings.keys[key].tier.as_ref().map(|tier| tier.name.as_str()));
+    let tiers = ["anna1", "bobo1"].map(|key| settings.keys[key].tier.as_ref().map(|tier| tier.name.as_str()));
     assert_eq!(tiers, [Some("paid"), Some("free")], "its own comes before the organisation's");
     let limits = Limits::at(&settings, None, NOW);
     assert_eq!(passing(&limits, &Keys { organisation: None, ..ANA }), 20);
