@@ -197,7 +197,8 @@ impl Window {
     /// Notes an admitted call: in the latest run while it has room, else in an empty word, else in the latest after all.
     fn add(self, cell: &Cell, admitted: Run) {
         loop {
-            let latest = runs(cell).min_by_key(|(_, run)| run.age(admitted.tick));
+            // Of runs that are as late the one with room: a burst must not use up the words.
+            let latest = runs(cell).min_by_key(|(_, run)| (run.age(admitted.tick), run.count));
             let joins = |run: &Run| {
                 run.count.saturating_add(admitted.count) <= self.run
                     && (run.age(admitted.tick) < GAP || !self.may_begin(cell, admitted))
