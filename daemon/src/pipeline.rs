@@ -49,8 +49,8 @@ pub async fn serve(mut entry: Box<Entry>, mut unread: Option<Incoming>) -> Respo
         Err(failure) => Box::pin(refuse(&mut entry, unread.take(), failure)).await,
     };
     loops::warn(&entry.call, &mut response);
-    secure::stamp(&entry.call, &mut response);
     limit::tell(&entry.call, &mut response);
+    secure::stamp(&entry.call, &mut response);
     entry.plain = compress::answer(&entry.call, &mut response);
     entry.finish(response)
 }

@@ -53,8 +53,10 @@ pub struct Policy {
 pub struct Entrance {
     /// Its configuration.
     pub listener: Arc<Listener>,
-    /// Set on every answer, with an empty place for each of [`PLACES`].
+    /// Set on every answer, with an empty place for each of `places`.
     pub headers: HeaderMap,
+    /// Headers that nearly every answer has of its own.
+    pub places: &'static [HeaderName],
 }
 
 impl Entrance {
@@ -65,17 +67,24 @@ impl Entrance {
             .iter()
             .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, header_value(value)?)))
             .collect();
-        for name in &PLACES {
+        let places = if listener.rate_headers { &PLACES[..] } else { &PLACES[..ALWAYS] };
+        for name in places {
             headers.entry(name).or_insert(HeaderValue::from_static(""));
         }
-        Self { listener, headers }
+        Self { listener, headers, places }
     }
 }
 
-/// Headers that nearly every answer has of its own. The copy of a listener's headers that an answer begins
+/// Headers that nearly every answer has of its own, the last two where clients are told their limits. The copy of a listener's headers that an answer begins
 /// with has a place for each, so that it need not grow.
-pub static PLACES: [HeaderName; 3] =
-    [CONTENT_TYPE, HeaderName::from_static("x-request-id"), HeaderName::from_static("mcp-session-id")];
+static PLACES: [HeaderName; 5] = [
+    CONTENT_TYPE,
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("mcp-session-id"),
+    HeaderName::from_static("ratelimit-policy"),
+    HeaderName::from_static("ratelimit"),
+];
+const ALWAYS: usize = 3;
 
 /// A value that each answer gets a copy of. Those that nearly all configurations have are static: copies of
 /// others share a count, which the cores would take from each other with every answer.

@@ -55,6 +55,11 @@ impl Reception {
         Self { learns, ..Self::new(call, server, "", None, keeping) }
     }
 
+    /// Whether an answer of this length may pass unread.
+    pub fn lets_pass(&self, length: usize) -> bool {
+        self.keeping.is_none() && !self.learns && self.most.is_none_or(|most| length <= most)
+    }
+
     /// What the client gets for this answer.
     pub fn answer(self, answer: Bytes) -> Bytes {
         if self.learns

@@ -22,6 +22,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 use toolgate_protocol::limiter::{Cell, Meter, Over};
 
 pub use advert::Told;
@@ -34,6 +35,9 @@ use calendars::Calendars;
 use costs::Costs;
 use overrides::Overrides;
 use temporary::Temporaries;
+
+/// Limits that a call meets without memory being made for them.
+const FEW: usize = 6;
 
 /// What a call is counted by.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +87,7 @@ struct Shared {
 #[derive(Debug, Default)]
 #[must_use = "a limit of calls in flight only counts calls whose `Held` is kept"]
 pub struct Held {
-    cells: Vec<Cell>,
+    cells: SmallVec<[Cell; 2]>,
     /// Where the client stands below the strictest of the limits that count it alone.
     pub told: Option<Told>,
 }
@@ -161,7 +165,7 @@ impl Limits {
     /// # Errors
     /// When a limit has not enough left.
     pub fn check(&self, keys: &Keys<'_>, now: u64) -> Result<Held, Refusal> {
-        let mut taken: Vec<Taken<'_>> = Vec::new();
+        let mut taken: SmallVec<[Taken<'_>; FEW]> = SmallVec::new();
         let mut limits = self.of(keys);
         while let Some(applied) = limits.next() {
             let Some(mut next) = self.weigh(applied, keys, now) else { continue };

@@ -18,7 +18,7 @@ use super::course::Course;
 use super::listed::Reader;
 use super::noticed::noticed;
 use super::{answer, farewell, lists};
-use crate::answers::{self, Next};
+use crate::answers::{self, Next, Reception};
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -31,7 +31,7 @@ use crate::servers::http_reply::{HttpReply, undecodable};
 use crate::servers::leg::Leg;
 use crate::servers::readable::{self, Readable};
 use crate::sessions::{self, About, Bounds, Full, Mirrored};
-use crate::stages::{notice, queue};
+use crate::stages::{notice, queue, secure};
 
 /// Answer headers that concern the client.
 static PASSED_BACK: [HeaderName; 5] =
@@ -65,7 +65,7 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
         return Box::pin(pass_list(call, server, answer, list)).await;
     }
     match answer.status {
-        200 if call.reception.is_some() => return Box::pin(receive(call, server, answer)).await,
+        200 if is_read(call, &answer) => return Box::pin(receive(call, server, answer)).await,
         // What stands before the server says that it is not there.
         502..=504 if call.reception.is_some() => {
             let failure = Failure::new(Kind::ServerUnavailable, "The server is not there.");
@@ -81,6 +81,18 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
         reception.refused();
     }
     finish(call, server, answer, None).await
+}
+
+/// Whether the answer has to be read before its client gets it. One that is only held to a length, and is not longer,
+/// passes as it came.
+fn is_read(call: &mut Call, answer: &Answer) -> bool {
+    let is_plain = !is_events(&answer.headers) && readable::coding_of(&answer.headers) == Encoded::Plain;
+    let length = answer.body.whole().filter(|_| is_plain);
+    let passes = |reception: &Reception| length.is_some_and(|length| reception.lets_pass(length));
+    if call.reception.as_deref().is_some_and(passes) {
+        call.reception = None;
+    }
+    call.reception.is_some()
 }
 
 fn introduces(call: &Call) -> bool {
@@ -150,8 +162,7 @@ async fn finish(
     reader: Option<Reader>,
 ) -> Result<Response<Body>, Failure> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = status;
+    let mut response = secure::begun(call, status);
     pass_back(&answer.headers, response.headers_mut());
     follow_session(call, server, &answer, &mut response).await?;
     let events = is_events(&answer.headers);
@@ -172,7 +183,7 @@ fn pass_back(from: &upstream::Headers, to: &mut HeaderMap) {
         if let Some(name) = known
             && let Some(value) = header_value(value)
         {
-            to.entry(name).or_insert(value);
+            secure::put(to, name, value);
         }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use crate::call::CallId;
 use crate::clock;
 use crate::lock::lock;
+use crate::observe::ledger::What;
 
 /// Events of one session.
 const EVENTS: usize = 1_000;
@@ -68,12 +69,8 @@ pub struct Event {
     pub kind: Kind,
     /// The call that it is of.
     pub call: Option<CallId>,
-    /// The server.
-    pub server: Option<Arc<str>>,
-    /// The method.
-    pub method: Cow<'static, str>,
-    /// The tool, prompt or resource.
-    pub name: Box<str>,
+    /// What it was about.
+    pub what: Arc<What>,
     /// What else there is to say.
     pub detail: Cow<'static, str>,
     /// Microseconds that it took.
@@ -82,23 +79,14 @@ pub struct Event {
 
 impl Event {
     /// Something that happens now.
-    pub fn now(kind: Kind) -> Self {
-        Self {
-            at_ms: clock::unix_millis(),
-            kind,
-            call: None,
-            server: None,
-            method: Cow::Borrowed(""),
-            name: Box::default(),
-            detail: Cow::Borrowed(""),
-            took_us: 0,
-        }
+    pub fn now(kind: Kind, what: Arc<What>) -> Self {
+        Self { at_ms: clock::unix_millis(), kind, call: None, what, detail: Cow::Borrowed(""), took_us: 0 }
     }
 
     /// Bytes beyond its place in the ring.
     fn texts(&self) -> usize {
-        let owned = |text: &Cow<'static, str>| if let Cow::Owned(text) = text { text.len() } else { 0 };
-        self.name.len() + owned(&self.method) + owned(&self.detail)
+        let detail = if let Cow::Owned(detail) = &self.detail { detail.len() } else { 0 };
+        self.what.texts() + detail
     }
 }
 
@@ -142,8 +130,8 @@ pub struct Totals {
     pub bytes_in: u64,
     /// Bytes of answers.
     pub bytes_out: u64,
-    /// The method of the last request, and what it named.
-    pub last: (Cow<'static, str>, Box<str>),
+    /// What the last request was about.
+    pub last: Arc<What>,
 }
 
 /// The story of one session.
@@ -174,7 +162,10 @@ impl Ring {
     /// Has the room count what the ring takes now.
     fn settle(&mut self, room: &Room) {
         let now = self.events.capacity() * size_of::<Event>() + self.texts;
-        if now >= self.counted {
+        if now == self.counted {
+            return;
+        }
+        if now > self.counted {
             room.used.fetch_add(now - self.counted, Ordering::Relaxed);
         } else {
             room.used.fetch_sub(self.counted - now, Ordering::Relaxed);
@@ -254,7 +245,8 @@ mod tests {
     use super::*;
 
     fn event(at_ms: u64, name: &str) -> Event {
-        Event { at_ms, name: name.into(), ..Event::now(Kind::Request) }
+        let what = What { name: name.into(), ..What::default() };
+        Event { at_ms, ..Event::now(Kind::Request, Arc::new(what)) }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::clients::{Clients, Refused};
 use super::story::{self, Event, Room, Story};
 use super::{Handle, Hosted, Kind, Session, SessionId};
 use crate::lock::lock;
+use crate::observe::ledger::What;
 
 use crate::clock;
 use crate::state::{Record, State};
@@ -149,7 +150,7 @@ impl Table {
         if let Kind::Hosted(hosted) = &session.kind {
             hosted.belong_to(&session);
         }
-        session.story.tell(Event::now(story::Kind::Opened));
+        session.story.tell(Event::now(story::Kind::Opened, What::nothing()));
         session.save();
         self.shard(id).insert(id, Arc::clone(&session));
         session

@@ -3,9 +3,9 @@
 //! Both name checks are against DNS rebinding: a page in a browser can make it send requests to
 //! this address, but not under a name of ours (Streamable HTTP, "Security").
 
-use http::header::{Entry, HOST, ORIGIN};
+use http::header::{Entry, HOST, IntoHeaderName, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::body::Body;
 use crate::call::Call;
@@ -13,7 +13,6 @@ use crate::config::settings::Listener;
 use crate::failure::{Failure, Kind};
 use crate::listen::connection::Protocol;
 use crate::pages::Page;
-use crate::policy::PLACES;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -98,19 +97,17 @@ fn resolve(call: &mut Call) -> Result<Place, Failure> {
     }
     let rest = call.path.strip_prefix("/mcp").filter(|_| serve.mcp).ok_or_else(unknown)?;
     let name = match rest.strip_prefix('/') {
-        Some(name) => name.trim_end_matches('/').to_owned(),
-        None if rest.is_empty() => String::new(),
+        Some(name) => name.trim_end_matches('/'),
+        None if rest.is_empty() => "",
         None => return Err(unknown()),
     };
-    if let Some(key) = name.strip_prefix("tg_").filter(|_| call.entrance.listener.key_in_path) {
-        call.key_in_path = Some(format!("tg_{key}"));
+    if name.starts_with("tg_") && call.entrance.listener.key_in_path {
+        call.key_in_path = Some(name.to_owned());
         call.view = call.policy.view("").cloned();
         "/mcp/tg_***".clone_into(&mut call.path);
     } else {
-        call.view = call.policy.view(&name).cloned();
-    }
-    if call.view.is_none() {
-        return Err(disabled(call, &name).unwrap_or_else(unknown));
+        let view = call.policy.view(name).cloned();
+        call.view = Some(view.ok_or_else(|| disabled(call, name).unwrap_or_else(unknown))?);
     }
     if !matches!(call.method, Method::POST | Method::GET | Method::DELETE) {
         return Err(Failure::new(Kind::MethodNotAllowed, "MCP uses POST, GET and DELETE."));
@@ -125,27 +122,44 @@ fn disabled(call: &Call, name: &str) -> Option<Failure> {
     })
 }
 
+/// An answer that has the listener's headers already, with empty places for what nearly every answer has of its own:
+/// [`put`] fills them, and [`stamp`] does not have to move its headers.
+pub fn begun(call: &Call, status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    *response.headers_mut() = call.entrance.headers.clone();
+    response
+}
+
+/// Puts a header on an answer, unless it has it; an empty place is filled.
+pub fn put(headers: &mut HeaderMap, name: impl IntoHeaderName, value: HeaderValue) {
+    match headers.entry(name) {
+        Entry::Occupied(mut place) if place.get().is_empty() => drop(place.insert(value)),
+        Entry::Occupied(_) => {}
+        Entry::Vacant(place) => drop(place.insert(value)),
+    }
+}
+
 /// Puts the listener's headers and the call's id on an answer. Where both have a header, the listener's stays.
 pub fn stamp(call: &Call, response: &mut Response<Body>) {
     let headers = response.headers_mut();
-    // The listener's are copied as they lie: put in one by one, each would be hashed for every answer.
-    let own = std::mem::replace(headers, call.entrance.headers.clone());
+    if !headers.contains_key(REQUEST_ID) {
+        // The listener's are copied as they lie: put in one by one, each would be hashed for every answer.
+        let own = std::mem::replace(headers, call.entrance.headers.clone());
+        for (name, value) in own {
+            // A nameless value belongs to the name before it, which no answer of ours repeats.
+            if let Some(name) = name {
+                put(headers, name, value);
+            }
+        }
+    }
     if let Ok(mut id) = HeaderValue::from_str(call.id.as_str()) {
         // No other answer has it: in the table of a connection's headers (RFC 7541) it would take the room of
         // those that all answers have.
         id.set_sensitive(call.connection.protocol == Protocol::Http2);
         headers.insert(REQUEST_ID, id);
     }
-    for (name, value) in own {
-        // A nameless value belongs to the name before it, which no answer of ours repeats.
-        let Some(name) = name else { continue };
-        match headers.entry(name) {
-            Entry::Occupied(mut place) if place.get().is_empty() => drop(place.insert(value)),
-            Entry::Occupied(_) => {}
-            Entry::Vacant(place) => drop(place.insert(value)),
-        }
-    }
-    for name in &PLACES {
+    for name in call.entrance.places {
         if headers.get(name).is_some_and(HeaderValue::is_empty) {
             headers.remove(name);
         }

@@ -2,10 +2,15 @@
 //! Called when a call is parked and when it is tried again; the caller hashes the pieces as they come.
 //! Must hold: order of members, whitespace and escapes change nothing; the text of every number does.
 
+use smallvec::SmallVec;
+
 use super::members::is_object;
 use super::raw;
 use crate::envelope::Envelope;
 use crate::json::{self, Span, decode_str, encode_str, has_lone_surrogate};
+
+/// Members of an object that are put in order without memory of their own.
+const FEW: usize = 8;
 
 /// What a retry may change, and so is not part of the call.
 const LEFT_OUT: [&str; 3] = ["_meta", "inputResponses", "requestState"];
@@ -39,7 +44,7 @@ fn value(text: &[u8], span: Span, out: &mut impl FnMut(&[u8])) {
 
 fn object(text: &[u8], span: Span, without: &[&str], out: &mut impl FnMut(&[u8])) {
     // Keys are unique in all params, compared decoded, so the order is the same for every reader.
-    let mut members: Vec<_> = json::members(text, span)
+    let mut members: SmallVec<[_; FEW]> = json::members(text, span)
         .map(|member| (decode_str(member.key.of(text)), member))
         .filter(|(key, _)| !without.contains(&&**key))
         .collect();
@@ -56,7 +61,8 @@ fn object(text: &[u8], span: Span, without: &[&str], out: &mut impl FnMut(&[u8])
 
 /// Half a surrogate pair has no text; two different ones must not become the same replacement character.
 fn string(raw: &[u8], out: &mut impl FnMut(&[u8])) {
-    if has_lone_surrogate(raw) {
+    // Without an escape there is but one way to write it.
+    if memchr::memchr(b'\\', raw).is_none() || has_lone_surrogate(raw) {
         return out(raw);
     }
     out(encode_str(&decode_str(raw)).as_bytes());

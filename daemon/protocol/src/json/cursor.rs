@@ -106,14 +106,18 @@ impl<'t> Cursor<'t> {
         Ok(())
     }
 
+    /// Consumes `byte` if it is the next one.
+    #[inline]
+    pub(crate) fn take(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
     /// Consumes `byte`, or says that it was expected.
     #[inline]
     pub(crate) fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), Fault> {
-        if self.peek() != Some(byte) {
-            return Err(self.wrong(expected));
-        }
-        self.at += 1;
-        Ok(())
+        if self.take(byte) { Ok(()) } else { Err(self.wrong(expected)) }
     }
 
     /// Consumes `{` and the whitespace behind it; true when a member follows, false when the object has ended.

@@ -116,7 +116,7 @@ fn row(session: &Session, running: Option<&Running>) -> SessionRow {
         bytes_out: totals.bytes_out,
         calls: totals.calls,
         errors: totals.errors,
-        last: Shown(format!("{} {}", totals.last.0, totals.last.1).trim()).to_string(),
+        last: Shown(format!("{} {}", totals.last.method, totals.last.name).trim()).to_string(),
     }
 }
 
@@ -125,9 +125,9 @@ fn event(event: &Event) -> SessionEvent {
         at_ms: event.at_ms,
         call: event.call.map(|call| call.to_string()).unwrap_or_default(),
         kind: event.kind.word().to_owned(),
-        server: event.server.as_deref().unwrap_or_default().to_owned(),
-        method: Shown(&event.method).to_string(),
-        name: Shown(&event.name).to_string(),
+        server: event.what.server.as_deref().unwrap_or_default().to_owned(),
+        method: Shown(&event.what.method).to_string(),
+        name: Shown(&event.what.name).to_string(),
         detail: Shown(&event.detail).to_string(),
         took_us: event.took_us,
     }

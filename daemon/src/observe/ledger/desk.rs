@@ -3,6 +3,7 @@
 //! Calls come here when they begin, when the stages know what they are, and when they end. Nothing here is shared
 //! with another core; what readers see is in the [`Shelf`], with a page for each thing that is counted.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use toolgate_protocol::method::Method;
@@ -12,12 +13,13 @@ use super::book::{Book, number};
 use super::count::Count;
 use super::live::{Places, Stage};
 use super::outcome::Outcome;
-use super::row::{Ended, Kind, Row, server_of};
+use super::row::{Ended, Kind, Row, cut, named, server_of};
 use super::said;
 use super::series::{Durations, Seen, Series, TICK_MS};
 use super::shelf::{ClientPage, RequestPage, ResourcePage, RoutePage, ServerPage, Shelf, ToolPage};
 use super::spent::Spent;
 use super::telling;
+use super::what::What;
 use crate::call::Call;
 use crate::clock;
 use crate::lock::lock;
@@ -42,6 +44,8 @@ const OTHER: &str = "_other";
 pub struct Desk {
     ledger: Arc<Ledger>,
     shelf: Arc<Shelf>,
+    /// Of calls of which nothing is known yet; the core's own, for all cores would fight over one.
+    nothing: Arc<What>,
     places: Places,
     servers: Book<ServerPage>,
     tools: Book<ToolPage>,
@@ -74,6 +78,7 @@ impl Desk {
     pub(super) fn new(ledger: &Arc<Ledger>, shelf: Arc<Shelf>) -> Self {
         Self {
             ledger: Arc::clone(ledger),
+            nothing: Arc::default(),
             places: Places::default(),
             servers: Book::new(&shelf.servers, MAX_LABELS),
             tools: Book::new(&shelf.tools, MAX_TOOLS),
@@ -88,14 +93,14 @@ impl Desk {
 
     /// A call begins: its head has been read.
     pub fn begin(&self, call: &mut Call) {
-        call.place = Some(self.places.take(&self.shelf.live, Row::begun(call.id, call.started)));
+        call.place = Some(self.places.take(&self.shelf.live, Row::begun(call.id, call.started, Arc::clone(&self.nothing))));
     }
 
     /// The stages know what the call is.
     pub fn learn(&self, call: &Call) {
         let Some(place) = call.place else { return };
         self.places.change(place, |row| {
-            row.learn(call, self.server_name(call));
+            row.learn(call, self.what(call));
             telling::began(call, row);
         });
         self.stage(call, Stage::Limit);
@@ -127,7 +132,7 @@ impl Desk {
         let Some(mut row) = call.place.and_then(|place| self.places.give_back(place)) else { return };
         if row.kind == Kind::Frame {
             // It did not come as far as to be known.
-            row.learn(call, self.server_name(call));
+            row.learn(call, self.what(call));
         }
         self.count_route(call, facts.status, facts.spent.total);
         if row.kind == Kind::Frame {
@@ -169,11 +174,11 @@ impl Desk {
         if has_end {
             self.shelf.heat.add(seen.tick, ended.spent.total);
         }
-        let method = row.known.map_or(self.shelf.methods.len() - 1, |method| method as usize);
+        let method = row.what.known.map_or(self.shelf.methods.len() - 1, |method| method as usize);
         self.shelf.methods[method].get_or_init(Box::default).add(&seen, now_ms);
         let (mut tool, mut is_served) = (None, false);
         // Whoever is not known counts for nobody else.
-        if let (Some(server), true) = (&row.server, row.client.is_some()) {
+        if let (Some(server), true) = (&row.what.server, row.client.is_some()) {
             is_served = self.count_server(server, &seen, now_ms);
             tool = self.count_tool(server, ended, &seen, now_ms);
             self.count_resource(server, ended);
@@ -199,7 +204,7 @@ impl Desk {
     /// The tool's number, where the call was one.
     fn count_tool(&self, server: &Arc<str>, ended: &Ended, seen: &Seen, now_ms: u64) -> Option<u64> {
         let row = &ended.row;
-        let tool = row.tool()?;
+        let tool = row.what.tool()?;
         let page = self.tool_page(server, tool, ended.outcome == Outcome::Ok).or_else(|| {
             let number = number((&**server, OTHER));
             self.others.get(number, || fresh_tool(number, server, OTHER))
@@ -246,8 +251,8 @@ impl Desk {
         if !has_end && ended.row.kind != Kind::Request {
             return;
         }
-        let server = ended.row.server.as_ref().filter(|_| ended.row.client.is_some());
-        let method = ended.row.known.map_or(OTHER, Method::as_str);
+        let server = ended.row.what.server.as_ref().filter(|_| ended.row.client.is_some());
+        let method = ended.row.what.known.map_or(OTHER, Method::as_str);
         let key = number((server.map(|server| &**server), method, ended.outcome));
         let page = self.requests.get(key, || RequestPage {
             server: server.cloned().unwrap_or_default(),
@@ -261,7 +266,7 @@ impl Desk {
     }
 
     fn count_resource(&self, server: &Arc<str>, ended: &Ended) {
-        if ended.row.known != Some(Method::ResourcesRead) {
+        if ended.row.what.known != Some(Method::ResourcesRead) {
             return;
         }
         let count = |scheme: &str| {
@@ -274,7 +279,7 @@ impl Desk {
             page.inspect(|page| page.reads.add(1)).is_some()
         };
         // As with tools: what nobody answered may be made up.
-        let scheme = ended.row.name.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| is_scheme(scheme));
+        let scheme = ended.row.what.name.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| is_scheme(scheme));
         let scheme = scheme.filter(|_| ended.outcome == Outcome::Ok).unwrap_or(OTHER);
         let _ = count(scheme) || count(OTHER);
     }
@@ -307,6 +312,18 @@ impl Desk {
         }
     }
 
+    /// What a call is about, which all calls of a known tool share.
+    fn what(&self, call: &Call) -> Arc<What> {
+        let (server, (known, method, name)) = (self.server_name(call), named(call));
+        let name = cut(&name);
+        if let (Some(server), Some(Method::ToolsCall)) = (&server, known)
+            && let Some(page) = self.tools.known(number((&**server, name)))
+        {
+            return Arc::clone(&page.what);
+        }
+        Arc::new(What { server, known, method, name: name.into() })
+    }
+
     /// The server's name as all that is kept of its calls shares it.
     fn server_name(&self, call: &Call) -> Option<Arc<str>> {
         let name = &server_of(call)?.settings.name;
@@ -323,8 +340,12 @@ impl Desk {
 fn fresh_tool(number: u64, server: &Arc<str>, tool: &str) -> ToolPage {
     ToolPage {
         number,
-        server: Arc::clone(server),
-        tool: tool.into(),
+        what: Arc::new(What {
+            server: Some(Arc::clone(server)),
+            known: Some(Method::ToolsCall),
+            method: Cow::Borrowed(Method::ToolsCall.as_str()),
+            name: tool.into(),
+        }),
         series: Series::default(),
         callers: Mutex::default(),
     }

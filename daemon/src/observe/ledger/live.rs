@@ -154,6 +154,8 @@ impl Places {
 mod tests {
     use std::time::Instant;
 
+    use super::super::row::Kind;
+    use super::super::what::What;
     use super::*;
     use crate::call::CallId;
 
@@ -166,24 +168,24 @@ mod tests {
     #[test]
     fn a_place_that_was_given_back_is_another_calls() {
         let (live, places) = (Live::default(), Places::default());
-        let row = || Row::begun(CallId::mint(), Instant::now());
+        let row = || Row::begun(CallId::mint(), Instant::now(), What::nothing());
         let first = places.take(&live, row());
         places.stage(first, Stage::Server);
         assert_eq!(stages(&live), ["server"]);
         assert!(places.give_back(first).is_some());
         let second = places.take(&live, row());
         places.stage(first, Stage::Stream);
-        places.change(first, |row| row.name = "other".into());
+        places.change(first, |row| row.kind = Kind::Request);
         assert!(places.give_back(first).is_none());
         assert_eq!(stages(&live), ["read"]);
-        assert_eq!(&*places.give_back(second).expect("its own").name, "");
+        assert_eq!(places.give_back(second).expect("its own").kind, Kind::Frame);
         assert!(stages(&live).is_empty());
     }
 
     #[test]
     fn as_many_as_there_are_have_places() {
         let (live, places) = (Live::default(), Places::default());
-        let all: Vec<_> = (0..1000).map(|_| places.take(&live, Row::begun(CallId::mint(), Instant::now()))).collect();
+        let all: Vec<_> = (0..1000).map(|_| places.take(&live, Row::begun(CallId::mint(), Instant::now(), What::nothing()))).collect();
         assert_eq!(stages(&live).len(), 1000);
         for place in all {
             assert!(places.give_back(place).is_some());

@@ -35,6 +35,7 @@ mod spent;
 mod tail;
 mod telling;
 mod totals;
+mod what;
 
 use std::sync::{Arc, Mutex};
 
@@ -45,6 +46,7 @@ pub use outcome::Outcome;
 pub use row::server_of;
 pub use spent::Spent;
 pub use tail::{Filter, Tail};
+pub use what::What;
 
 use crate::core::Load;
 use crate::lock::lock;

@@ -98,11 +98,11 @@ impl InFlight {
 }
 
 fn server_key(row: &Row) -> Option<u64> {
-    row.server.as_deref().map(number)
+    row.what.server.as_deref().map(number)
 }
 
 fn tool_key(row: &Row) -> Option<u64> {
-    Some(number((row.server.as_deref()?, row.tool()?)))
+    Some(number((row.what.server.as_deref()?, row.what.tool()?)))
 }
 
 fn client_key(row: &Row) -> Option<u64> {
@@ -148,7 +148,7 @@ impl Ledger {
     #[must_use]
     pub fn methods(&self) -> Vec<(&'static str, Traffic)> {
         let (shelves, now) = (self.shelves(), Now::read());
-        let in_flight = InFlight::count(&shelves, |row| Some(row.known.map_or(u64::MAX, |method| method as u64)));
+        let in_flight = InFlight::count(&shelves, |row| Some(row.what.known.map_or(u64::MAX, |method| method as u64)));
         let names = Method::all().map(Some).chain([None]);
         let mut methods: Vec<_> = names
             .enumerate()
@@ -184,8 +184,8 @@ impl Ledger {
                     sum.add(&page.series, now.tick);
                 }
                 ToolRow {
-                    server: pages[0].server.to_string(),
-                    tool: Shown(&pages[0].tool).to_string(),
+                    server: pages[0].server().to_string(),
+                    tool: Shown(pages[0].tool()).to_string(),
                     traffic: sum.traffic(now, in_flight.of(number)),
                     callers: callers(&pages, &names, now),
                     largest: sum.largest,
@@ -328,7 +328,7 @@ fn busiest(pages: &[Arc<ClientPage>], names: &HashMap<u64, Arc<ToolPage>>, now: 
     }
     let told = |(tool, calls_last_minute)| {
         let page: &Arc<ToolPage> = names.get(&tool)?;
-        Some(Busiest { tool: format!("{}/{}", page.server, Shown(&page.tool)), calls_last_minute })
+        Some(Busiest { tool: format!("{}/{}", page.server(), Shown(page.tool())), calls_last_minute })
     };
     let busiest = calls.into_iter().filter_map(told);
     busiest.max_by(|one, other| {

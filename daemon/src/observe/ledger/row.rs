@@ -10,6 +10,7 @@ use toolgate_protocol::method::Method;
 
 use super::outcome::Outcome;
 use super::spent::Spent;
+use super::what::What;
 use crate::call::{Call, CallId};
 use crate::config::settings::Listener;
 use crate::identity::Client;
@@ -28,10 +29,7 @@ pub(super) struct Row {
     pub(super) kind: Kind,
     pub(super) client: Option<Arc<Client>>,
     pub(super) session: Option<Handle>,
-    pub(super) server: Option<Arc<str>>,
-    pub(super) known: Option<Method>,
-    pub(super) method: Cow<'static, str>,
-    pub(super) name: Box<str>,
+    pub(super) what: Arc<What>,
 }
 
 /// What kind of request it is.
@@ -73,49 +71,17 @@ impl Kind {
 }
 
 impl Row {
-    /// A call of which only the head has been read.
-    pub(super) fn begun(id: CallId, started: Instant) -> Self {
-        Self {
-            id,
-            started,
-            kind: Kind::Frame,
-            client: None,
-            session: None,
-            server: None,
-            known: None,
-            method: Cow::Borrowed(""),
-            name: Box::default(),
-        }
+    /// A call of which only the head has been read, and `nothing` is known.
+    pub(super) fn begun(id: CallId, started: Instant, nothing: Arc<What>) -> Self {
+        Self { id, started, kind: Kind::Frame, client: None, session: None, what: nothing }
     }
 
     /// Takes what the stages have found out.
-    pub(super) fn learn(&mut self, call: &Call, server: Option<Arc<str>>) {
+    pub(super) fn learn(&mut self, call: &Call, what: Arc<What>) {
         self.kind = Kind::of(call);
         self.client.clone_from(&call.client);
         self.session = call.session.as_ref().map(|(session, _)| session.handle);
-        self.server = server;
-        let Some(message) = &call.message else {
-            self.method = match call.method {
-                http::Method::GET => Cow::Borrowed("GET"),
-                http::Method::DELETE => Cow::Borrowed("DELETE"),
-                _ => Cow::Borrowed(""),
-            };
-            return;
-        };
-        self.known = message.envelope.known_method;
-        self.method = match self.known {
-            Some(method) => Cow::Borrowed(method.as_str()),
-            None => Cow::Owned(cut(&message.method()).to_owned()),
-        };
-        self.name = match &call.routed {
-            Some(routed) => cut(&routed.name).into(),
-            None => message.envelope.target_str(&message.bytes).map(|name| cut(&name).into()).unwrap_or_default(),
-        };
-    }
-
-    /// The tool that it calls.
-    pub(super) fn tool(&self) -> Option<&str> {
-        (self.known == Some(Method::ToolsCall)).then_some(&*self.name)
+        self.what = what;
     }
 
     /// As the admin sockets show it.
@@ -126,11 +92,33 @@ impl Row {
             age_ms: u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX),
             client: self.client.as_ref().map(|client| client.id.to_string()).unwrap_or_default(),
             session: self.session.map(|session| session.to_string()).unwrap_or_default(),
-            server: self.server.as_deref().unwrap_or_default().to_owned(),
-            method: Shown(&self.method).to_string(),
-            name: Shown(&self.name).to_string(),
+            server: self.what.server.as_deref().unwrap_or_default().to_owned(),
+            method: Shown(&self.what.method).to_string(),
+            name: Shown(&self.what.name).to_string(),
         }
     }
+}
+
+/// The method of a call, and what it names there.
+pub(super) fn named(call: &Call) -> (Option<Method>, Cow<'static, str>, Cow<'_, str>) {
+    let Some(message) = &call.message else {
+        let method = match call.method {
+            http::Method::GET => "GET",
+            http::Method::DELETE => "DELETE",
+            _ => "",
+        };
+        return (None, Cow::Borrowed(method), Cow::Borrowed(""));
+    };
+    let known = message.envelope.known_method;
+    let method = match known {
+        Some(method) => Cow::Borrowed(method.as_str()),
+        None => Cow::Owned(cut(&message.method()).to_owned()),
+    };
+    let name = match &call.routed {
+        Some(routed) => Cow::Borrowed(routed.name.as_str()),
+        None => message.envelope.target_str(&message.bytes).unwrap_or_default(),
+    };
+    (known, method, name)
 }
 
 /// The server that a call goes to, where it is one.
@@ -158,7 +146,7 @@ pub(super) struct Ended {
 impl Ended {
     /// Bytes that it takes.
     pub(super) fn weight(&self) -> usize {
-        size_of::<Self>() + self.row.name.len() + self.row.method.len() + self.cause.len()
+        size_of::<Self>() + self.row.what.texts() + self.cause.len()
     }
 
     /// As the admin sockets show it.
@@ -169,9 +157,9 @@ impl Ended {
             client: self.row.client.as_ref().map(|client| client.id.to_string()).unwrap_or_default(),
             session: self.row.session.map(|session| session.to_string()).unwrap_or_default(),
             listener: self.listener.name.clone(),
-            server: self.row.server.as_deref().unwrap_or_default().to_owned(),
-            method: Shown(&self.row.method).to_string(),
-            name: Shown(&self.row.name).to_string(),
+            server: self.row.what.server.as_deref().unwrap_or_default().to_owned(),
+            method: Shown(&self.row.what.method).to_string(),
+            name: Shown(&self.row.what.name).to_string(),
             outcome: self.outcome.word().to_owned(),
             status: self.status,
             failure: self.failure.to_owned(),

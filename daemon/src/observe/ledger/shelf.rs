@@ -12,6 +12,7 @@ use super::live::Live;
 use super::outcome::Outcome;
 use super::past::Past;
 use super::series::{Durations, PHASES, Series};
+use super::what::What;
 use crate::core::Load;
 use crate::identity::Client;
 
@@ -55,10 +56,20 @@ pub(super) struct ServerPage {
 #[derive(Debug)]
 pub(super) struct ToolPage {
     pub(super) number: u64,
-    pub(super) server: Arc<str>,
-    pub(super) tool: Box<str>,
+    /// The server and the tool, as all that is kept of its calls shares them.
+    pub(super) what: Arc<What>,
     pub(super) series: Series,
     pub(super) callers: Mutex<Busiest<16>>,
+}
+
+impl ToolPage {
+    pub(super) fn server(&self) -> &Arc<str> {
+        self.what.server.as_ref().expect("the page of a tool is one of its server")
+    }
+
+    pub(super) fn tool(&self) -> &str {
+        &self.what.name
+    }
 }
 
 /// A client.

@@ -57,9 +57,9 @@ impl Filter {
         // Said only for those who look for words: it is all that a row says, in small letters.
         let said = if self.words.is_empty() && self.without.is_empty() { String::new() } else { said(ended) };
         client_fits
-            && is(&self.server, row.server.as_deref().unwrap_or_default())
-            && is(&self.method, &row.method)
-            && is(&self.name, &row.name)
+            && is(&self.server, row.what.server.as_deref().unwrap_or_default())
+            && is(&self.method, &row.what.method)
+            && is(&self.name, &row.what.name)
             && self.outcome.is_none_or(|wanted| wanted == ended.outcome)
             && self.slower_ms.is_none_or(|least| ended.spent.total >= least.saturating_mul(1000))
             && self
@@ -80,8 +80,8 @@ fn said(ended: &Ended) -> String {
     let row = &ended.row;
     let (client, owner) = row.client.as_deref().map_or(("", ""), |client| (&*client.id, &*client.owner));
     let session = row.session.map(|session| session.to_string()).unwrap_or_default();
-    let server = row.server.as_deref().unwrap_or_default();
-    let call = [row.id.as_str(), client, owner, &session, &ended.listener.name, server, &row.method, &row.name];
+    let server = row.what.server.as_deref().unwrap_or_default();
+    let call = [row.id.as_str(), client, owner, &session, &ended.listener.name, server, &row.what.method, &row.what.name];
     let end = [ended.outcome.word(), ended.failure, &ended.cause];
     call.into_iter().chain(end).collect::<Vec<_>>().join("\n").to_lowercase()
 }

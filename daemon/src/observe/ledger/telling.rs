@@ -11,6 +11,7 @@ use toolgate_protocol::method::Method;
 use super::outcome::Outcome;
 use super::row::{Ended, Kind, Row, cut};
 use super::said;
+use super::what::What;
 use crate::call::Call;
 use crate::sessions::story::{self, Event};
 
@@ -19,13 +20,7 @@ const PROGRESS: usize = 40;
 
 impl Row {
     fn event(&self, kind: story::Kind) -> Event {
-        Event {
-            call: Some(self.id),
-            server: self.server.clone(),
-            method: self.method.clone(),
-            name: self.name.clone(),
-            ..Event::now(kind)
-        }
+        Event { call: Some(self.id), ..Event::now(kind, Arc::clone(&self.what)) }
     }
 }
 
@@ -35,13 +30,13 @@ pub(super) fn began(call: &Call, row: &Row) {
     let event = match row.kind {
         Kind::Request | Kind::Subscription => row.event(story::Kind::Request),
         Kind::Listening => Event { detail: Cow::Borrowed("opened"), ..row.event(story::Kind::Stream) },
-        Kind::Word if row.known.is_some() || !row.method.is_empty() => row.event(story::Kind::Notification),
+        Kind::Word if row.what.known.is_some() || !row.what.method.is_empty() => row.event(story::Kind::Notification),
         Kind::Word => Event { detail: Cow::Borrowed("the client's answer"), ..row.event(story::Kind::Answer) },
         Kind::Frame => return,
     };
     session.story.tell_and(event, |totals| {
         if row.kind.is_call() {
-            totals.last = (row.method.clone(), row.name.clone());
+            totals.last = Arc::clone(&row.what);
         }
     });
 }
@@ -97,7 +92,8 @@ pub(super) fn heard(call: &Call, server: Option<&Arc<str>>, events: &[u8]) {
         let name = envelope.target_str(message).map(|name| cut(&name).into()).unwrap_or_default();
         let detail = if kind == story::Kind::Progress { Cow::Owned(progress(message)) } else { Cow::Borrowed("") };
         let call = Some(call.id).filter(|_| call.message.is_some());
-        session.story.tell(Event { call, server: server.cloned(), method, name, detail, ..Event::now(kind) });
+        let what = What { server: server.cloned(), known: envelope.known_method, method, name };
+        session.story.tell(Event { call, detail, ..Event::now(kind, Arc::new(what)) });
     }
 }
 

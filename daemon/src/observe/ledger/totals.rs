@@ -59,7 +59,7 @@ impl Ledger {
     /// Calls of tools, by server and tool, in the order of [`Outcome::ALL`].
     #[must_use]
     pub fn executions(&self) -> BTreeMap<(Arc<str>, Box<str>), [u64; 4]> {
-        let key = |page: &super::shelf::ToolPage| (Arc::clone(&page.server), page.tool.clone());
+        let key = |page: &super::shelf::ToolPage| (Arc::clone(page.server()), page.tool().into());
         let add = |sums: &mut [u64; 4], page: &super::shelf::ToolPage| {
             sums.iter_mut().zip(page.series.outcomes()).for_each(|(sum, count)| *sum += count);
         };

@@ -164,6 +164,15 @@ impl AnswerBody {
         Ok(Self(state))
     }
 
+    /// How long the body is, where all of it has arrived.
+    pub fn whole(&self) -> Option<usize> {
+        match &self.0 {
+            State::Done => Some(0),
+            State::Whole(body) => Some(body.len()),
+            State::Reading(_) => None,
+        }
+    }
+
     /// The body, where all of it has arrived; what is left of it otherwise stays.
     pub fn take_whole(&mut self) -> Option<Bytes> {
         match std::mem::replace(&mut self.0, State::Done) {
