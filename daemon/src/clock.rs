@@ -10,6 +10,11 @@ pub fn millis() -> u64 {
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Milliseconds from the first reading to `now`; 0 where it lies before.
+pub fn millis_at(now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(*START).as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Milliseconds since an earlier reading of [`millis`]. What an earlier process has read, carried over, is
 /// less than nothing, and wraps.
 pub fn millis_since(then: u64) -> u64 {

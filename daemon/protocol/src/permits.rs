@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use line::{Flow, Line, MAX_WEIGHT, Ticket};
 pub use pace::Pace;
-use reserve::{Heaviest, held_back};
+use reserve::{Heaviest, Missed, held_back};
 
 /// The largest cap, and the largest number of waiters.
 pub const MAX: usize = (1 << BITS) - 1;
@@ -32,6 +32,7 @@ const MASK: u64 = (1 << BITS) - 1;
 pub struct Permits {
     word: AtomicU64,
     heaviest: Heaviest,
+    missed: Missed,
 }
 
 /// The three numbers of [`Permits`].
@@ -57,8 +58,8 @@ impl Load {
     }
 
     /// Permits that calls of this weight may have, beside whatever else is in flight.
-    fn open_to(self, weight: u32, heaviest: u32) -> usize {
-        self.cap - held_back(self.cap, weight, heaviest)
+    fn open_to(self, weight: u32, heaviest: u32, missed: usize) -> usize {
+        self.cap - held_back(self.cap, weight, heaviest, missed)
     }
 
     fn with_one_more(self) -> Self {
@@ -99,7 +100,7 @@ impl Permits {
     #[must_use]
     pub fn new(cap: usize) -> Self {
         let word = AtomicU64::new(Load { in_flight: 0, waiting: 0, cap }.pack());
-        Self { word, heaviest: Heaviest::default() }
+        Self { word, heaviest: Heaviest::default(), missed: Missed::default() }
     }
 
     /// The numbers of this instant.
@@ -111,20 +112,22 @@ impl Permits {
     /// Permits that a tier of this weight leaves free at this instant.
     #[must_use]
     pub fn held_back(&self, weight: u32) -> usize {
-        held_back(self.load().cap, weight, self.heaviest.weight())
+        held_back(self.load().cap, weight, self.heaviest.weight(), self.missed.count())
     }
 
-    /// To be called once in a while: whether a tier is not there any more, so that [`Permits::hand_out`] must follow.
+    /// To be called once a second: whether less is held back from now on, so that [`Permits::hand_out`] must follow.
     #[must_use]
     pub fn look(&self) -> bool {
-        self.heaviest.look()
+        let is_gone = self.heaviest.look();
+        self.missed.look() || is_gone
     }
 
     /// Takes a permit if one is open to `flow` and nobody waits.
     #[must_use]
     pub fn try_acquire(&self, flow: Flow) -> bool {
         let (weight, heaviest) = (flow.weight(), self.heaviest.note(flow.weight()));
-        let is_free = |load: Load| load.waiting == 0 && load.in_flight < load.open_to(weight, heaviest);
+        let missed = self.missed.count();
+        let is_free = |load: Load| load.waiting == 0 && load.in_flight < load.open_to(weight, heaviest, missed);
         self.update(|load| is_free(load).then(|| load.with_one_more())).is_ok()
     }
 
@@ -145,13 +148,18 @@ impl Permits {
     pub fn enter<T>(&self, line: &mut Line<T>, flow: Flow, max: usize, waiter: impl FnOnce() -> T) -> Entry<T> {
         let (next, heaviest) = (line.is_next(flow), self.heaviest.note(flow.weight()));
         let weight = line.heaviest().unwrap_or(0).max(flow.weight());
-        let passes = |load: Load| next && load.in_flight < load.open_to(weight, heaviest);
+        let missed = self.missed.count();
+        let passes = |load: Load| next && load.in_flight < load.open_to(weight, heaviest, missed);
         // A release either has freed its permit before this, and is seen here, or sees the waiter.
         let before = self.update(|load| match load {
             load if passes(load) => Some(load.with_one_more()),
             load if load.waiting < max.min(MAX) => Some(Load { waiting: load.waiting + 1, ..load }),
             _ => None,
         });
+        // Nobody is before it, and lighter tiers have all permits.
+        if next && flow.weight() == heaviest && !before.is_ok_and(passes) {
+            self.missed.note(self.load().cap);
+        }
         match before {
             Ok(load) if passes(load) => {
                 line.pass(flow);
@@ -168,8 +176,9 @@ impl Permits {
 
     /// Under the lock, with an owed permit: the waiter that gets it, or `None` when the permit is free again.
     pub fn hand_over<T>(&self, line: &mut Line<T>) -> Option<T> {
-        let (weight, heaviest) = (line.heaviest(), self.heaviest.weight());
-        let is_inherited = |load: Load| weight.is_some_and(|weight| load.in_flight <= load.open_to(weight, heaviest));
+        let (weight, heaviest, missed) = (line.heaviest(), self.heaviest.weight(), self.missed.count());
+        let is_inherited =
+            |load: Load| weight.is_some_and(|weight| load.in_flight <= load.open_to(weight, heaviest, missed));
         // Deciding and freeing are one step: another release may bring the number in flight below what is open.
         let before = self.update(|load| {
             Some(if is_inherited(load) {
@@ -198,8 +207,8 @@ impl Permits {
     /// Under the lock: a waiter that gets a free permit, after more of them were opened to the line. To be called
     /// until `None`.
     pub fn hand_out<T>(&self, line: &mut Line<T>) -> Option<T> {
-        let (weight, heaviest) = (line.heaviest()?, self.heaviest.weight());
-        let is_open = |load: Load| load.in_flight < load.open_to(weight, heaviest);
+        let (weight, heaviest, missed) = (line.heaviest()?, self.heaviest.weight(), self.missed.count());
+        let is_open = |load: Load| load.in_flight < load.open_to(weight, heaviest, missed);
         let taken = |load: Load| Load { waiting: load.waiting.saturating_sub(1), ..load.with_one_more() };
         self.update(|load| is_open(load).then(|| taken(load))).ok()?;
         line.pop()

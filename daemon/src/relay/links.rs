@@ -24,7 +24,7 @@ pub struct Links {
 impl Links {
     /// What a call's answers need; `None` where they pass as they are.
     pub fn of(call: &Call, server: &Arc<Server>) -> Option<Self> {
-        let method = Method::parse(&call.message().method())?;
+        let method = call.message().envelope.known_method?;
         let shows = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
         (shows && call.view().single().is_none()).then(|| Self { server: Arc::clone(server) })
     }

@@ -93,14 +93,15 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let call = &self.call;
         call.core.gate.calls.fetch_sub(1, Ordering::Relaxed);
-        let spent = Spent::of(call.started, &call.times, Instant::now());
+        let now = Instant::now();
+        let spent = Spent::of(call.started, &call.times, now);
         let outcome = self.outcome();
         let (failure, cause) = match &self.failed {
             Some((kind, cause)) => (kind.word(), cause.as_str()),
             None => ("", ""),
         };
         let facts = Facts { outcome, status: self.status, failure, cause, bytes_out: self.bytes, spent };
-        call.core.desk.end(call, &facts);
+        call.core.desk.end(call, &facts, now);
         if call.policy.settings.log.access && call.view.is_some() {
             self.write(&facts);
         }

@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Era;
 
 use crate::call::Call;
@@ -15,10 +16,9 @@ pub fn find(call: &mut Call) -> Result<(), Failure> {
     if call.era == Era::Modern {
         return Ok(());
     }
-    let opens = call
-        .message
-        .as_ref()
-        .is_some_and(|message| message.shape() == Shape::Request && message.method() == "initialize");
+    let opens = call.message.as_ref().is_some_and(|message| {
+        message.shape() == Shape::Request && message.envelope.known_method == Some(Method::Initialize)
+    });
     let Some(id) = call.headers.get(SESSION).filter(|_| !opens) else { return Ok(()) };
     let found = id.to_str().ok().and_then(|id| call.core.gate.sessions.find(id, &call.client().id, &call.view().name));
     let session = found.ok_or_else(|| {

@@ -1,8 +1,9 @@
 //! Permits that lighter tiers leave free, so that a heavier one's calls need not wait until one of a flood's has ended.
 //!
 //! A tier is there from its first call on until none came for [`LOOKS`] looks. While a heavier one is there, a tier
-//! leaves a part of the permits free: a tenth, less as much of it as its weight is of the heaviest's. Where all have
-//! the same weight nothing is held back, and a call pays for one load to know it.
+//! leaves a part of the permits free: a tenth, and as many more as calls of the heaviest tier had to wait for one lately,
+//! up to a quarter; less as much of it as its weight is of the heaviest's. Where all have the same weight nothing is held
+//! back, and a call pays for two loads to know it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,6 +12,10 @@ pub const LOOKS: u32 = 60;
 
 /// One in so many permits is held back from a tier that weighs nothing beside the heaviest.
 const PART: usize = 10;
+/// At most one in so many is, whatever the heaviest wants.
+const MOST: usize = 4;
+/// One in so many of those that are held back beyond [`PART`] is let go with each look.
+const LETS_GO: u32 = 8;
 
 const AGE_BITS: u32 = 8;
 const AGE: u32 = (1 << AGE_BITS) - 1;
@@ -51,12 +56,37 @@ impl Heaviest {
     }
 }
 
-/// How many of `cap` permits a call of this weight leaves free while the heaviest that is there has `heaviest`.
-pub(super) fn held_back(cap: usize, weight: u32, heaviest: u32) -> usize {
+/// How many permits more the heaviest tier would have needed.
+#[derive(Debug, Default)]
+pub(super) struct Missed(AtomicU32);
+
+impl Missed {
+    /// A call of the heaviest tier found none, though it was its turn.
+    pub(super) fn note(&self, cap: usize) {
+        let most = u32::try_from(cap / MOST).unwrap_or(u32::MAX);
+        let more = |missed: u32| (missed < most).then(|| missed + 1);
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    }
+
+    /// One look more; whether fewer are held back from now on.
+    pub(super) fn look(&self) -> bool {
+        let fewer = |missed: u32| (missed > 0).then(|| missed - missed.div_ceil(LETS_GO));
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed) as usize
+    }
+}
+
+/// How many of `cap` permits a call of this weight leaves free while the heaviest that is there has `heaviest`, and
+/// lately `missed` so many.
+pub(super) fn held_back(cap: usize, weight: u32, heaviest: u32, missed: usize) -> usize {
     if weight >= heaviest {
         return 0;
     }
-    (cap / PART * (heaviest - weight) as usize).div_ceil(heaviest as usize)
+    let all = (cap / PART + missed).min(cap / MOST);
+    (all * (heaviest - weight) as usize).div_ceil(heaviest as usize)
 }
 
 #[cfg(test)]
@@ -85,19 +115,32 @@ mod tests {
 
     #[test]
     fn what_is_held_back_follows_the_weights() {
-        assert_eq!([1, 3, 5, 6, 7].map(|weight| held_back(100, weight, 6)), [9, 5, 2, 0, 0]);
-        assert_eq!([0, 1, 9, 10, 11, 20].map(|cap| held_back(cap, 1, 6)), [0, 0, 0, 1, 1, 2]);
-        assert_eq!(held_back(100, 1, 0), 0, "nobody is there");
+        assert_eq!([1, 3, 5, 6, 7].map(|weight| held_back(100, weight, 6, 0)), [9, 5, 2, 0, 0]);
+        assert_eq!([0, 1, 9, 10, 11, 20].map(|cap| held_back(cap, 1, 6, 0)), [0, 0, 0, 1, 1, 2]);
+        assert_eq!([1, 8, 90].map(|missed| held_back(100, 1, 6, missed)), [10, 15, 21], "a quarter at most");
+        assert_eq!(held_back(100, 1, 0, 0), 0, "nobody is there");
+    }
+
+    #[test]
+    fn what_was_missed_is_forgotten_within_seconds() {
+        let missed = Missed::default();
+        (0..90).for_each(|_| missed.note(100));
+        assert_eq!(missed.count(), 25);
+        let looks = (0..100).take_while(|_| missed.look()).count();
+        assert!((10..20).contains(&looks), "{looks}");
+        assert_eq!(missed.count(), 0);
     }
 
     proptest! {
-        /// At least one where a tenth is one, at most a tenth, never more for a heavier one.
+        /// At least one where a tenth is one, at most a quarter, never more for a heavier one.
         #[test]
-        fn it_is_a_tenth_at_most(cap in 0..=MAX, weight in 1..MAX_WEIGHT, more in 1..MAX_WEIGHT) {
-            let held = held_back(cap, weight, weight + more);
-            prop_assert!(held <= cap / PART);
+        fn it_is_a_quarter_at_most(
+            cap in 0..=MAX, weight in 1..MAX_WEIGHT, more in 1..MAX_WEIGHT, missed in 0..MAX
+        ) {
+            let held = held_back(cap, weight, weight + more, missed);
+            prop_assert!(held <= cap / MOST);
             prop_assert!(held > 0 || cap < PART);
-            prop_assert!(held_back(cap, weight + 1, weight + more) <= held);
+            prop_assert!(held_back(cap, weight + 1, weight + more, missed) <= held);
         }
     }
 }

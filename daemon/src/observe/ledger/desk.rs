@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use toolgate_protocol::method::Method;
 
@@ -93,7 +94,8 @@ impl Desk {
 
     /// A call begins: its head has been read.
     pub fn begin(&self, call: &mut Call) {
-        call.place = Some(self.places.take(&self.shelf.live, Row::begun(call.id, call.started, Arc::clone(&self.nothing))));
+        call.place =
+            Some(self.places.take(&self.shelf.live, Row::begun(call.id, call.started, Arc::clone(&self.nothing))));
     }
 
     /// The stages know what the call is.
@@ -128,7 +130,7 @@ impl Desk {
     }
 
     /// The call has ended, with its answer or without.
-    pub fn end(&self, call: &Call, facts: &Facts<'_>) {
+    pub fn end(&self, call: &Call, facts: &Facts<'_>, now: Instant) {
         let Some(mut row) = call.place.and_then(|place| self.places.give_back(place)) else { return };
         if row.kind == Kind::Frame {
             // It did not come as far as to be known.
@@ -152,7 +154,7 @@ impl Desk {
         };
         telling::ended(call, &ended);
         if ended.row.kind.is_call() {
-            self.count(&ended);
+            self.count(&ended, clock::millis_at(now));
         }
         if self.ledger.tails.any() {
             self.ledger.tails.say(&ended);
@@ -160,8 +162,8 @@ impl Desk {
         lock(&self.shelf.past).push(ended);
     }
 
-    fn count(&self, ended: &Ended) {
-        let (row, now_ms) = (&ended.row, clock::millis());
+    fn count(&self, ended: &Ended, now_ms: u64) {
+        let row = &ended.row;
         let has_end = row.kind == Kind::Request && ended.outcome != Outcome::Refused;
         let seen = Seen {
             tick: now_ms / TICK_MS,

@@ -185,7 +185,9 @@ mod tests {
     #[test]
     fn as_many_as_there_are_have_places() {
         let (live, places) = (Live::default(), Places::default());
-        let all: Vec<_> = (0..1000).map(|_| places.take(&live, Row::begun(CallId::mint(), Instant::now(), What::nothing()))).collect();
+        let all: Vec<_> = (0..1000)
+            .map(|_| places.take(&live, Row::begun(CallId::mint(), Instant::now(), What::nothing())))
+            .collect();
         assert_eq!(stages(&live).len(), 1000);
         for place in all {
             assert!(places.give_back(place).is_some());

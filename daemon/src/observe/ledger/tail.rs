@@ -81,7 +81,8 @@ fn said(ended: &Ended) -> String {
     let (client, owner) = row.client.as_deref().map_or(("", ""), |client| (&*client.id, &*client.owner));
     let session = row.session.map(|session| session.to_string()).unwrap_or_default();
     let server = row.what.server.as_deref().unwrap_or_default();
-    let call = [row.id.as_str(), client, owner, &session, &ended.listener.name, server, &row.what.method, &row.what.name];
+    let call =
+        [row.id.as_str(), client, owner, &session, &ended.listener.name, server, &row.what.method, &row.what.name];
     let end = [ended.outcome.word(), ended.failure, &ended.cause];
     call.into_iter().chain(end).collect::<Vec<_>>().join("\n").to_lowercase()
 }

@@ -24,6 +24,19 @@ impl Row {
     }
 }
 
+impl Ended {
+    fn event(&self, kind: story::Kind) -> Event {
+        Event {
+            at_ms: self.at_ms,
+            kind,
+            call: Some(self.row.id),
+            what: Arc::clone(&self.row.what),
+            detail: Cow::Borrowed(""),
+            took_us: self.spent.total,
+        }
+    }
+}
+
 /// A call begins, or a client tells something.
 pub(super) fn began(call: &Call, row: &Row) {
     let Some((session, _)) = &call.session else { return };
@@ -46,8 +59,7 @@ pub(super) fn ended(call: &Call, ended: &Ended) {
     let Some((session, _)) = &call.session else { return };
     let row = &ended.row;
     if row.kind == Kind::Listening {
-        let event =
-            Event { detail: Cow::Borrowed("closed"), took_us: ended.spent.total, ..row.event(story::Kind::Stream) };
+        let event = Event { detail: Cow::Borrowed("closed"), ..ended.event(story::Kind::Stream) };
         return session.story.tell_and(event, |totals| totals.bytes_out += ended.bytes_out);
     }
     if !row.kind.is_call() {
@@ -58,11 +70,8 @@ pub(super) fn ended(call: &Call, ended: &Ended) {
         "" => ended.outcome.word(),
         failure => failure,
     };
-    let event = Event {
-        detail: Cow::Borrowed(detail),
-        took_us: ended.spent.total,
-        ..row.event(if failed { story::Kind::Error } else { story::Kind::Answer })
-    };
+    let kind = if failed { story::Kind::Error } else { story::Kind::Answer };
+    let event = Event { detail: Cow::Borrowed(detail), ..ended.event(kind) };
     session.story.tell_and(event, |totals| {
         totals.calls += 1;
         totals.errors += u64::from(failed);
