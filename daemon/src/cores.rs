@@ -18,6 +18,7 @@ use crate::core::{Core, Load};
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::observe::panics;
+use crate::wire::outbox;
 
 /// Pieces of work that may wait for a core to take them up.
 const QUEUE: usize = 1024;
@@ -193,6 +194,7 @@ fn run(runtime: &LocalRuntime, mut jobs: mpsc::Receiver<Job>, stop: &Notify, cor
         }
     };
     runtime.block_on(async {
+        tokio::task::spawn_local(outbox::run());
         tokio::select! {
             () = work => {}
             () = stop.notified() => {}

@@ -97,6 +97,11 @@ impl Conn {
         self.input.is_empty() && self.poll_fill(&mut Context::from_waker(Waker::noop()), 0).is_pending()
     }
 
+    /// Whether what was written last could not be sent, not even its first byte.
+    pub(super) fn sent_nothing(&self) -> bool {
+        self.stream.sent_nothing()
+    }
+
     /// Moves the connection to the core that this is called on.
     pub(super) fn rebind(&mut self) -> io::Result<()> {
         self.stream.rebind()?;

@@ -71,10 +71,12 @@ async fn read_head(conn: &mut Conn, failure: Option<&io::Error>, total: Option<I
         }
         let nothing_yet = conn.input.is_empty();
         match conn.fill().await {
-            Some(Ok(0)) if nothing_yet => return Err(closed(failure, true)),
+            Some(Ok(0)) if nothing_yet => return Err(closed(failure, !conn.sent_nothing())),
             Some(Ok(0)) => return Err(malformed("the connection ended within the head")),
             Some(Ok(_)) => {}
-            Some(Err(error)) if nothing_yet => return Err(closed(failure.or(Some(&error)), true)),
+            Some(Err(error)) if nothing_yet => {
+                return Err(closed(failure.or(Some(&error)), !conn.sent_nothing()));
+            }
             Some(Err(_)) => return Err(malformed("the connection failed within the head")),
             None => return Err(no_progress(total)),
         }

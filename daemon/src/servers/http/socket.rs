@@ -28,6 +28,10 @@ impl Socket {
         }
     }
 
+    fn sent_nothing(&self) -> bool {
+        matches!(self, Self::Open(wire) if wire.sent_nothing())
+    }
+
     fn rebind(&mut self) -> io::Result<()> {
         let Self::Open(tcp) = std::mem::replace(self, Self::Lost) else {
             return Err(io::ErrorKind::NotConnected.into());
@@ -77,6 +81,14 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// Whether what was written last could not be sent, not even its first byte.
+    pub(super) fn sent_nothing(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.sent_nothing(),
+            Self::Tls(tls) => tls.get_ref().0.sent_nothing(),
+        }
+    }
+
     /// Registers the socket with the runtime that this is called on.
     pub(super) fn rebind(&mut self) -> io::Result<()> {
         match self {

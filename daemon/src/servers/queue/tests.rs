@@ -11,7 +11,7 @@ use crate::identity::Persona;
 /// A client of a tier: 10 and more are of tier 1, which is served three times as often as those below.
 fn client(number: u64) -> Flow {
     let tier = (number >= 10).then(|| Arc::new(Tier { name: "paid".to_owned(), weight: 3, limits: Vec::new() }));
-    let persona = Persona { id: number.to_string(), tier, ..Persona::default() };
+    let persona = Persona { id: format!("key:{number}"), tier, ..Persona::default() };
     Flow::of(&Arc::new(Client::new(persona)))
 }
 
