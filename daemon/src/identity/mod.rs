@@ -10,6 +10,7 @@ use toolgate_protocol::permits::Flow;
 use crate::config::settings::{Key, Organisation, Tier};
 
 pub mod key;
+pub mod rights;
 
 /// What a credential says of whoever shows it.
 #[derive(Debug, Default)]
