@@ -69,6 +69,7 @@ impl Settings {
             &mut changes,
         );
         tables("tier", &old.tiers, &new.tiers, |_| Cost::Nothing, &mut changes);
+        tables("role", &old.roles, &new.roles, |_| Cost::Nothing, &mut changes);
         tables("organisation", &old.organisations, &new.organisations, |_| Cost::Nothing, &mut changes);
         tables(
             "key",

@@ -8,6 +8,7 @@ use toolgate_protocol::names as joined;
 
 use crate::call::Call;
 use crate::failure::Failure;
+use crate::identity::rights::Kind;
 use crate::message::Message;
 use crate::relay::names;
 
@@ -21,15 +22,21 @@ pub fn route(call: &mut Call) -> Result<(), Failure> {
     if method == Method::Listen {
         return subscriptions(call, message);
     }
-    match call.view().single() {
-        Some(server) if call.view().offers_all(call.client(), server) => Ok(()),
-        Some(server) => names::authorise(call, server, method, message),
-        None if method.named_by().is_some() => {
-            call.routed = Some(names::route(call, method, message)?);
-            Ok(())
+    let (ruling, routed) = match call.view().single() {
+        Some(server) if call.client().rights.is_none() && call.view().offers_all(call.client(), server) => return Ok(()),
+        Some(server) => {
+            let (ruling, decided) = names::authorise(call, server, method, message);
+            (ruling, decided.map(|()| None))
         }
-        None => Ok(()),
-    }
+        None if method.named_by().is_some() => {
+            let (ruling, routed) = names::route(call, method, message);
+            (ruling, routed.map(Some))
+        }
+        None => return Ok(()),
+    };
+    call.ruling = ruling;
+    call.routed = routed?;
+    Ok(())
 }
 
 /// A subscription names resources in its filter; each must be open to the client.
@@ -42,7 +49,7 @@ fn subscriptions(call: &Call, message: &Message) -> Result<(), Failure> {
     for uri in uris.into_iter().flatten().filter_map(Value::as_str) {
         let single = call.view().single().map(|server| (server.settings.name.as_str(), uri));
         let allowed =
-            single.or_else(|| joined::split_uri(uri)).is_some_and(|(server, own)| call.client().may_use(server, own));
+            single.or_else(|| joined::split_uri(uri)).is_some_and(|(server, own)| call.client().may_use(Kind::Resource, server, own));
         if !allowed {
             return Err(names::unknown(Method::ResourcesSubscribe, uri));
         }
