@@ -10,6 +10,7 @@ use toolgate_protocol::method::Method;
 
 use crate::call::Call;
 use crate::failure::{Failure, Kind as Why};
+use crate::identity::Client;
 use crate::identity::rights::{Condition, Kind, Outcome, Rights, Ruling};
 use crate::message::Message;
 use crate::relay::names;
@@ -42,50 +43,75 @@ pub fn path(call: &Call) -> Result<(), Failure> {
 /// Decides, and says by which rule where there is one.
 pub fn decide(call: &Call, wanted: Wanted<'_>, message: &Message) -> (Option<Ruling>, Result<(), Failure>) {
     let unknown = || Err(names::unknown(wanted.method, wanted.offered));
-    let (server, client) = (&wanted.server.settings.name, call.client());
+    let client = call.client();
     let Some(kind) = wanted.kind else {
-        return (None, if client.may_reach(server) { Ok(()) } else { unknown() });
+        let reached = client.may_reach(&wanted.server.settings.name);
+        return (None, if reached { Ok(()) } else { unknown() });
     };
-    if kind == Kind::Tool
-        && let Some(ruling) = not_offered(call, wanted)
-    {
-        return (Some(ruling), unknown());
+    if kind == Kind::Tool && !call.view().selects(wanted.offered) {
+        return (Some(denied(&format!("profile.{}.tools", call.view().name))), unknown());
     }
-    let ruling = client.rights.as_ref().map(|rights| rights.rule(kind, server, wanted.own));
+    let (ruling, decided) = named(client, wanted.server, (kind, wanted.own), wanted.offered, message);
+    match decided {
+        Ok(()) => (ruling, Ok(())),
+        Err(Refused::Unknown) => (ruling, unknown()),
+        Err(Refused::Told(failure)) => (ruling, Err(*failure)),
+    }
+}
+
+/// Why a call is refused.
+#[derive(Debug)]
+pub enum Refused {
+    /// The client may not know of it.
+    Unknown,
+    /// It may, and reads this.
+    Told(Box<Failure>),
+}
+
+/// The same without a call, whatever path it would come to: by what the server is configured to offer, by the client's
+/// rights, by what is switched off by hand, and by the arguments in `message`.
+pub fn named(
+    client: &Client,
+    server: &Server,
+    (kind, own): (Kind, &str),
+    offered: &str,
+    message: &Message,
+) -> (Option<Ruling>, Result<(), Refused>) {
+    let name = &server.settings.name;
+    if kind == Kind::Tool && !server.tools.pass(own) {
+        return (Some(denied(&format!("server.{name}.tools"))), Err(Refused::Unknown));
+    }
+    let ruling = client.rights.as_ref().map(|rights| rights.rule(kind, name, own));
     if ruling.as_ref().is_some_and(|ruling| !ruling.allowed) {
-        return (ruling, unknown());
+        return (ruling, Err(Refused::Unknown));
     }
     if kind != Kind::Tool {
         return (ruling, Ok(()));
     }
     // Who could use it otherwise reads that it is switched off.
-    if let Some(off) = wanted.server.off.refusal(wanted.own) {
-        return (Some(denied("switched off by hand")), Err(off));
+    if let Some(off) = server.off.refusal(own) {
+        return (Some(denied("switched off by hand")), Err(Refused::Told(Box::new(off))));
     }
-    let refused = client.rights.as_ref().and_then(|rights| by_arguments(rights, wanted, message));
-    match refused {
-        Some((ruling, failure)) => (Some(ruling), Err(failure)),
+    match client.rights.as_ref().and_then(|rights| by_arguments(rights, name, (own, offered), message)) {
+        Some((ruling, failure)) => (Some(ruling), Err(Refused::Told(Box::new(failure)))),
         None => (ruling, Ok(())),
     }
-}
-
-/// The configuration's own word on a tool that it leaves out for everybody.
-fn not_offered(call: &Call, wanted: Wanted<'_>) -> Option<Ruling> {
-    if !wanted.server.tools.pass(wanted.own) {
-        return Some(denied(&format!("server.{}.tools", wanted.server.settings.name)));
-    }
-    (!call.view().selects(wanted.offered)).then(|| denied(&format!("profile.{}.tools", call.view().name)))
 }
 
 fn denied(rule: &str) -> Ruling {
     Ruling { allowed: false, rule: rule.into() }
 }
 
-fn by_arguments(rights: &Rights, wanted: Wanted<'_>, message: &Message) -> Option<(Ruling, Failure)> {
+fn by_arguments(
+    rights: &Rights,
+    server: &str,
+    (own, offered): (&str, &str),
+    message: &Message,
+) -> Option<(Ruling, Failure)> {
     let arguments = message.envelope.arguments.map(|span| (&*message.bytes, span));
-    let (condition, outcome) = rights.refuse(&wanted.server.settings.name, wanted.own, arguments)?;
+    let (condition, outcome) = rights.refuse(server, own, arguments)?;
     let ruling = Ruling { allowed: false, rule: Arc::clone(&condition.rule) };
-    Some((ruling, refusal(wanted.offered, condition, outcome)))
+    Some((ruling, refusal(offered, condition, outcome)))
 }
 
 fn refusal(offered: &str, condition: &Condition, outcome: Outcome<'_>) -> Failure {
