@@ -29,8 +29,8 @@ async fn each_list_has_what_is_open_of_its_kind() {
             .table("[role.few]\nallow = [\"*/tool:echo\", \"*/resource:mem://*\"]\n")
             .table("[role.web]\nallow = [\"web/*\"]\n")
             .key("most", "roles = [\"most\"]")
-            .key("few", "roles = [\"few\"]")
-            .key("web", "roles = [\"web\"]")
+            .key("fewer", "roles = [\"few\"]")
+            .key("webs", "roles = [\"web\"]")
     })
     .await;
     let lists = [
@@ -42,10 +42,10 @@ async fn each_list_has_what_is_open_of_its_kind() {
     for way in WAYS {
         for (key, expected) in [
             ("most", [&["echo", "task"][..], &[], &[], &["mem://{id}"]]),
-            ("few", [&["echo"], &[], &["mem://one"], &["mem://{id}"]]),
-            ("web", [&["echo", "fail", "secret", "task"], &["greet"], &["mem://one"], &["mem://{id}"]]),
+            ("fewer", [&["echo"], &[], &["mem://one"], &["mem://{id}"]]),
+            ("webs", [&["echo", "fail", "secret", "task"], &["greet"], &["mem://one"], &["mem://{id}"]]),
         ] {
-            if key == "web" && way.server != "web" {
+            if key == "webs" && way.server != "web" {
                 continue;
             }
             let client = stage.client(key, way).await;
@@ -68,9 +68,9 @@ async fn each_list_has_what_is_open_of_its_kind() {
 #[tokio::test]
 async fn a_merged_list_has_nothing_of_a_server_that_is_closed() {
     let stage =
-        Stage::with(|setup| setup.table("[role.web]\nallow = [\"web/*\"]\n").key("web", "roles = [\"web\"]")).await;
+        Stage::with(|setup| setup.table("[role.web]\nallow = [\"web/*\"]\n").key("webs", "roles = [\"web\"]")).await;
     for way in WAYS.into_iter().filter(|way| ["/mcp/pair", "/mcp/duo"].contains(&way.path)) {
-        let client = stage.client("web", way).await;
+        let client = stage.client("webs", way).await;
         let tools = all(&client, "tools/list", "tools", "name").await;
         assert!(!tools.is_empty() && tools.iter().all(|tool| tool.starts_with("web__")), "{way:?} {tools:?}");
     }

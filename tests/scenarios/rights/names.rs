@@ -10,11 +10,11 @@ async fn what_is_denied_looks_like_what_does_not_exist() {
     let stage = Stage::with(|setup| {
         setup
             .table("[role.all]\nallow = [\"*/*\"]\n[role.careful]\ndeny = [\"*/secret\", \"*/delete_*\"]\n")
-            .key("few", "roles = [\"all\", \"careful\"]")
+            .key("fewer", "roles = [\"all\", \"careful\"]")
     })
     .await;
     for way in WAYS {
-        let client = stage.client("few", way).await;
+        let client = stage.client("fewer", way).await;
         let answer = client.call("1", &way.name("echo"), json!({})).await.answer().await;
         assert!(answer.get("result").is_some(), "{way:?} {answer}");
         let mut statuses = Vec::new();
@@ -37,9 +37,9 @@ async fn what_is_denied_looks_like_what_does_not_exist() {
 #[tokio::test]
 async fn names_are_told_apart_by_case() {
     let stage =
-        Stage::with(|setup| setup.table("[role.one]\nallow = [\"*/echo\"]\n").key("few", "roles = [\"one\"]")).await;
+        Stage::with(|setup| setup.table("[role.one]\nallow = [\"*/echo\"]\n").key("fewer", "roles = [\"one\"]")).await;
     for way in WAYS {
-        let client = stage.client("few", way).await;
+        let client = stage.client("fewer", way).await;
         for other in ["Echo", "ECHO", "echo ", "echo\u{0}", "ec\u{200b}ho", ""] {
             let answer = client.call("1", &way.name(other), json!({})).await.answer().await;
             assert!(answer.get("result").is_none(), "{way:?} {other:?} {answer}");
@@ -53,11 +53,11 @@ async fn tools_prompts_and_resources_are_opened_each_for_itself() {
     let stage = Stage::with(|setup| {
         setup
             .table("[role.kinds]\nallow = [\"*/tool:echo\", \"*/prompt:greet\", \"*/resource:mem://x*\"]\n")
-            .key("few", "roles = [\"kinds\"]")
+            .key("fewer", "roles = [\"kinds\"]")
     })
     .await;
     for way in WAYS {
-        let client = stage.client("few", way).await;
+        let client = stage.client("fewer", way).await;
         let argument = json!({"name": "a", "value": "b"});
         let prompt = |name: &str| json!({"ref": {"type": "ref/prompt", "name": way.name(name)}, "argument": argument});
         let template = |uri: &str| json!({"ref": {"type": "ref/resource", "uri": way.uri(uri)}, "argument": argument});
@@ -90,11 +90,11 @@ async fn tools_prompts_and_resources_are_opened_each_for_itself() {
 #[tokio::test]
 async fn a_subscription_names_no_resource_that_is_closed() {
     let stage = Stage::with(|setup| {
-        setup.table("[role.x]\nallow = [\"*/resource:mem://x*\"]\n").key("few", "roles = [\"x\"]")
+        setup.table("[role.x]\nallow = [\"*/resource:mem://x*\"]\n").key("fewer", "roles = [\"x\"]")
     })
     .await;
     for way in WAYS.into_iter().filter(|way| way.era == Era::Modern) {
-        let client = stage.client("few", way).await;
+        let client = stage.client("fewer", way).await;
         let listen = |uris: Value| json!({"notifications": {"resourceSubscriptions": uris}});
         let closed = way.uri("mem://one");
         let params = listen(json!([way.uri("mem://x1"), closed]));
@@ -108,10 +108,10 @@ async fn a_subscription_names_no_resource_that_is_closed() {
 #[tokio::test]
 async fn a_server_of_which_nothing_is_open_is_not_there() {
     let stage = Stage::with(|setup| {
-        setup.table("[role.web]\nallow = [\"web/*\"]\n[role.but]\ndeny = [\"new/*\"]\n").key("few", "roles = [\"web\"]").key("but", "roles = [\"but\"]")
+        setup.table("[role.web]\nallow = [\"web/*\"]\n[role.but]\ndeny = [\"new/*\"]\n").key("fewer", "roles = [\"web\"]").key("butone", "roles = [\"but\"]")
     })
     .await;
-    for (key, path) in [("few", "/mcp/new"), ("few", "/mcp/old"), ("but", "/mcp/new")] {
+    for (key, path) in [("fewer", "/mcp/new"), ("fewer", "/mcp/old"), ("butone", "/mcp/new")] {
         for era in [Era::Legacy, Era::Modern] {
             let mut said = Vec::new();
             for path in [path, "/mcp/nothing"] {
@@ -133,7 +133,7 @@ async fn a_server_of_which_nothing_is_open_is_not_there() {
     }
     // What else is behind the path is there all the same.
     for way in WAYS.into_iter().filter(|way| way.server == "web") {
-        let client = stage.client("few", way).await;
+        let client = stage.client("fewer", way).await;
         assert!(client.call("1", &way.name("echo"), json!({})).await.answer().await.get("result").is_some());
     }
 }
@@ -174,10 +174,10 @@ async fn roles_of_an_organisation_are_its_clients_and_scopes_narrow_them() {
 #[tokio::test]
 async fn a_changed_role_holds_for_the_next_call_of_an_open_session() {
     let role = |allow: &str| format!("[role.one]\nallow = [\"*/{allow}\"]\n");
-    let mut stage = Stage::with(|setup| setup.table(&role("echo")).key("few", "roles = [\"one\"]")).await;
+    let mut stage = Stage::with(|setup| setup.table(&role("echo")).key("fewer", "roles = [\"one\"]")).await;
     let mut open = Vec::new();
     for way in WAYS {
-        open.push((way, stage.client("few", way).await));
+        open.push((way, stage.client("fewer", way).await));
     }
     stage.gate.change(|setup| setup.without_table("[role.one]").table(&role("progress")));
     stage.gate.reload().await;
@@ -191,9 +191,9 @@ async fn a_changed_role_holds_for_the_next_call_of_an_open_session() {
 
 #[tokio::test]
 async fn a_session_is_its_clients_alone() {
-    let stage = Stage::with(|setup| setup.table("[role.all]\nallow = [\"*/*\"]\n").key("few", "roles = [\"all\"]")).await;
+    let stage = Stage::with(|setup| setup.table("[role.all]\nallow = [\"*/*\"]\n").key("fewer", "roles = [\"all\"]")).await;
     for path in ["/mcp/web", "/mcp/old", "/mcp/pair"] {
-        let client = stage.caller("few", path, Era::Legacy).opened().await;
+        let client = stage.caller("fewer", path, Era::Legacy).opened().await;
         let session = client.session.clone().expect("a session");
         let digits = session.chars().filter(char::is_ascii_hexdigit).count();
         assert!(digits >= 32 || session.len() >= 22, "128 bits: {session}");

@@ -14,7 +14,7 @@ when = [{ tool = "*/transfer", argument = "/amount", at_most = 10 }]
 "#;
 
 async fn stage() -> Stage {
-    Stage::with(|setup| setup.table(ROLE).key("few", "roles = [\"few\"]")).await
+    Stage::with(|setup| setup.table(ROLE).key("fewer", "roles = [\"few\"]")).await
 }
 
 /// The members of `_meta` that a modern request has.
@@ -38,7 +38,7 @@ fn with_headers(client: &Caller, way: Way, name: &str) -> Caller {
 async fn the_body_decides_and_a_header_that_says_otherwise_is_refused() {
     let stage = stage().await;
     for way in WAYS.into_iter().filter(|way| way.era == Era::Modern) {
-        let client = stage.client("few", way).await;
+        let client = stage.client("fewer", way).await;
         for (header, body) in [("echo", "secret"), ("secret", "echo"), ("Echo", "echo")] {
             let client = with_headers(&client, way, &way.name(header));
             let text = format!(
@@ -58,7 +58,7 @@ async fn the_body_decides_and_a_header_that_says_otherwise_is_refused() {
 async fn keys_that_stand_twice_or_in_other_letters_are_refused() {
     let stage = stage().await;
     for way in WAYS {
-        let client = stage.client("few", way).await;
+        let client = stage.client("fewer", way).await;
         let (open, closed) = (way.name("echo"), way.name("secret"));
         for members in [
             format!(r#""name":"{open}","name":"{closed}","arguments":{{}}"#),
@@ -93,11 +93,11 @@ async fn keys_that_stand_twice_or_in_other_letters_are_refused() {
 #[tokio::test]
 async fn a_server_s_name_within_a_name_leads_nowhere_else() {
     let stage = Stage::with(|setup| {
-        setup.table("[role.web]\nallow = [\"web/echo\"]\n").key("few", "roles = [\"web\"]")
+        setup.table("[role.web]\nallow = [\"web/echo\"]\n").key("fewer", "roles = [\"web\"]")
     })
     .await;
     for way in WAYS.into_iter().filter(|way| ["/mcp/pair", "/mcp/duo"].contains(&way.path)) {
-        let client = stage.client("few", way).await;
+        let client = stage.client("fewer", way).await;
         for name in ["web__new__echo", "new__echo", "old__echo", "web__web__echo", "__echo", "web/echo", "web__/echo"] {
             let answer = client.call("1", name, json!({})).await.answer().await;
             assert_eq!(answer["error"]["message"], unknown("tool", name), "{way:?} {name} {answer}");
@@ -111,7 +111,7 @@ async fn messages_of_a_batch_are_decided_each_for_itself() {
     let stage = stage().await;
     for path in ["/mcp/web", "/mcp/old", "/mcp/pair"] {
         let prefix = if path == "/mcp/pair" { "web__" } else { "" };
-        let mut client = stage.caller("few", path, Era::Legacy).with("MCP-Protocol-Version", "");
+        let mut client = stage.caller("fewer", path, Era::Legacy).with("MCP-Protocol-Version", "");
         let params = json!({"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
         let reply = client.request("0", "initialize", params).await;
         client.session = reply.head.header("mcp-session-id").map(ToOwned::to_owned);
