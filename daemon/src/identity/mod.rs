@@ -113,7 +113,9 @@ impl Client {
 
 /// What a persona may use: its own roles and its organisation's together, within its scopes.
 fn rights_of(persona: &Persona) -> Option<Rights> {
-    let scopes = persona.scopes.iter().map(|scope| Rule::new(&format!("{} scopes", persona.id), scope, "")).collect();
+    // As the configuration would write it: `key.ID.scopes`.
+    let place = format!("{}.scopes", persona.id.replacen(':', ".", 1));
+    let scopes = persona.scopes.iter().map(|scope| Rule::new(&place, scope, "")).collect();
     let mut roles: Vec<Arc<Role>> = Vec::new();
     let of_organisation = persona.organisation.iter().flat_map(|organisation| &organisation.roles);
     for role in persona.roles.iter().chain(of_organisation) {

@@ -31,12 +31,15 @@ pub struct Wanted<'a> {
     pub offered: &'a str,
 }
 
-/// Refuses a path behind which nothing is open to the client: it looks like one that does not exist.
-pub fn path(call: &Call) -> Result<(), Failure> {
-    let client = call.client();
-    if client.rights.is_none() || call.view().servers.iter().any(|server| client.may_reach(&server.settings.name)) {
+/// Refuses the path of a server or profile of which nothing is open to the client: it looks like one that does not
+/// exist. `/mcp` itself exists for everybody.
+pub fn path(call: &mut Call) -> Result<(), Failure> {
+    let (client, view) = (call.client(), call.view());
+    let open = || view.servers.iter().any(|server| client.may_reach(&server.settings.name));
+    if client.rights.is_none() || view.name.is_empty() || open() {
         return Ok(());
     }
+    call.ruling = Some(denied("nothing behind the path is open"));
     Err(super::secure::nothing_here())
 }
 

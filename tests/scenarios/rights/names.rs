@@ -106,6 +106,20 @@ async fn a_subscription_names_no_resource_that_is_closed() {
 }
 
 #[tokio::test]
+async fn a_method_that_no_rule_knows_is_closed_to_whoever_has_rules() {
+    let stage =
+        Stage::with(|setup| setup.table("[role.one]\nallow = [\"*/echo\"]\n").key("fewer", "roles = [\"one\"]")).await;
+    let way = WAYS[0];
+    for (key, open) in [("other", true), ("fewer", false)] {
+        let client = stage.client(key, way).await;
+        let answer = client.request("1", "vendor/anything", json!({"name": "secret"})).await.answer().await;
+        assert_eq!(answer.get("result").is_some(), open, "{key} {answer}");
+        assert!(open || answer["error"]["code"] == -32601, "{key} {answer}");
+    }
+    assert_eq!(stage.three.web.record.of("vendor/anything").len(), 1);
+}
+
+#[tokio::test]
 async fn a_server_of_which_nothing_is_open_is_not_there() {
     let stage = Stage::with(|setup| {
         setup.table("[role.web]\nallow = [\"web/*\"]\n[role.but]\ndeny = [\"new/*\"]\n").key("fewer", "roles = [\"web\"]").key("butone", "roles = [\"but\"]")

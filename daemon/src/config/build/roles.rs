@@ -37,18 +37,18 @@ fn rules(section: Section<'_>, key: &str, owner: &str, context: &Context<'_>) ->
     nodes.filter_map(|node| Some(Rule::new(&place, node.text()?, &context.line_of(node.place)))).collect()
 }
 
-/// Warns of scopes that nothing has the name of.
+/// Refuses scopes that nothing has the name of: a denial that is one would deny nothing.
 pub(super) fn can_match(section: Section<'_>, key: &str, context: &mut Context<'_>) {
     for node in section.written(key).map_or(&[][..], Node::elements) {
         let Some(text) = node.text().filter(|text| !text.is_empty()) else { continue };
         if !Scope::new(text).can_match() {
             let message = format!("\"{text}\" is about nothing: a name has a server before its slash");
-            context.warning("no-effect", node.place, message, format!("write \"{text}/*\" for all of a server"));
+            context.error("invalid-value", node.place, message, format!("write \"{text}/*\" for all of a server"));
         }
     }
 }
 
-/// Warns of scopes of servers that do not exist: a denial with a slip in it denies nothing.
+/// Warns of scopes of servers that do not exist. No error: a server is taken away without its rules.
 fn servers_exist(section: Section<'_>, key: &str, tree: &Table, context: &mut Context<'_>) {
     for node in section.written(key).map_or(&[][..], Node::elements) {
         if let Some(text) = node.text() {

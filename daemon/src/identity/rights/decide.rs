@@ -9,8 +9,7 @@ use super::role::{Role, Rule};
 use super::ruling::Ruling;
 use super::scope::Kind;
 
-/// From so many patterns on it is cheaper to remember a decision than to make it again: measured, see
-/// `benches/rights.rs`.
+/// From so many patterns on a decision is remembered rather than made again; `benches/rights.rs` has both.
 const MANY: usize = 6;
 
 /// What a client may use, where that is not everything.
