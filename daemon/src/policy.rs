@@ -14,7 +14,7 @@ use toolgate_protocol::names::Pattern;
 use crate::answers::pins::Pins;
 use crate::config::settings::{Filter, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
-use crate::identity::Client;
+use crate::identity::{Client, rights};
 use crate::limits::Limits;
 use crate::loops::Loops;
 use crate::servers::Server;
@@ -146,12 +146,13 @@ impl View {
 
     /// Whether a client may use a server's tool here; `offered` is its name in this view.
     pub fn offers(&self, client: &Client, server: &Server, own: &str, offered: &str) -> bool {
-        !server.off.is(own) && self.would_offer(client, server, own, offered)
+        let exists = !server.off.is(own) && server.tools.pass(own) && self.selects(offered);
+        exists && client.may_use(rights::Kind::Tool, &server.settings.name, own)
     }
 
-    /// The same, whatever is switched off by hand.
-    pub fn would_offer(&self, client: &Client, server: &Server, own: &str, offered: &str) -> bool {
-        server.tools.pass(own) && self.tools.pass(offered) && client.may_use(&server.settings.name, own)
+    /// Whether it offers a tool of this name to anybody.
+    pub fn selects(&self, offered: &str) -> bool {
+        self.tools.pass(offered)
     }
 
     /// Whether a client sees all that the one server lists, so that lists pass untouched.

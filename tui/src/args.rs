@@ -13,6 +13,7 @@ mod health;
 mod how;
 mod limits;
 mod past;
+mod policy;
 mod queues;
 mod server;
 mod sessions;
@@ -33,6 +34,7 @@ pub(crate) use health::{AlertAck, AlertSilence, Alerts};
 pub(crate) use how::{Final, How, Rows, seconds};
 pub(crate) use limits::{LimitAdd, LimitExplain, LimitRevert, LimitSet, Limits};
 pub(crate) use past::{Record, Rewind};
+pub(crate) use policy::{Policy, PolicyExplain};
 pub(crate) use queues::{Audit, Log, QueueSet, Queues};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 pub(crate) use sessions::{Calls, Sessions, SessionsEnd, Tail};
@@ -160,6 +162,10 @@ pub(crate) enum Command {
 
     /// Write what the console would show into a file, for a colleague or a report.
     Record(Record),
+
+    /// Ask who may do what, and by which rule.
+    #[command(subcommand)]
+    Policy(Policy),
 
     /// Make keys for clients.
     #[command(subcommand)]

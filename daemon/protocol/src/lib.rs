@@ -12,6 +12,7 @@ pub mod busiest;
 pub mod canonical;
 pub mod chance;
 pub mod coding;
+pub mod decimal;
 pub mod envelope;
 pub mod error;
 pub mod flatten;

@@ -8,6 +8,7 @@ mod health;
 mod lines;
 pub mod operations;
 mod patience;
+pub mod policy;
 pub mod query;
 mod routes;
 mod schema;
@@ -33,6 +34,7 @@ pub use health::HealthOperations;
 pub use operations::{
     CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
 };
+pub use policy::PolicyOperations;
 use serve::Door;
 use socket::Bound;
 pub use steer::{AuditOperations, SteerOperations};

@@ -114,6 +114,7 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/servers/{}/check", |daemon, request| json(&daemon.check_now(&request.named, &body(request)?)?)),
     post("/v1/limits", |daemon, request| json(&daemon.add_limit(&request.peer, &body(request)?)?)),
     get("/v1/limits/explain", |daemon, request| json(&daemon.explain(&asked(request)?)?)),
+    asking("/v1/policy/explain", |daemon, request| json(&daemon.explain_policy(&body(request)?)?)),
     change(Method::PUT, "/v1/log", |daemon, request| json(&daemon.set_log(&body(request)?)?)),
     guarded("/v1/audit", |daemon, request| json(&daemon.audit(limit(request, audit::REMEMBERED)?))),
     post("/v1/config/check", |daemon, _| json(&daemon.check())),
@@ -131,6 +132,11 @@ const fn guarded(path: &'static str, run: fn(&dyn Operations, &Request) -> Answe
     Route { method: Method::GET, path, socket: Socket::Control, run }
 }
 
+/// A question with a body: it changes nothing.
+const fn asking(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
+    Route { method: Method::POST, path, socket: Socket::View, run }
+}
+
 const fn post(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
     change(Method::POST, path, run)
 }
@@ -140,9 +146,10 @@ const fn change(method: Method, path: &'static str, run: fn(&dyn Operations, &Re
 }
 
 impl Route {
-    /// Whether it changes something, and belongs into the record. To look at the files changes nothing.
+    /// Whether it changes something, and belongs into the record. To look at the files or ask for a decision changes
+    /// nothing.
     pub(super) fn changes(&self) -> bool {
-        self.method != Method::GET && self.path != "/v1/config/check"
+        self.method != Method::GET && !["/v1/config/check", "/v1/policy/explain"].contains(&self.path)
     }
 
     /// Does what was asked, and records it where it is a change.

@@ -178,6 +178,12 @@ static DESCRIBED: &[Described] = &[
         of::<api::AlertOutcome>,
     ),
     get("/v1/cache", "Answers that are kept.", of::<api::Caches>),
+    post(
+        "/v1/policy/explain",
+        "Whether a call would be let through, and by which rule.",
+        of::<api::PolicyQuery>,
+        of::<api::PolicyExplained>,
+    ),
     Described {
         method: "PUT",
         ..post("/v1/log", "Set the level of the log for a time.", of::<api::LogRequest>, of::<api::LogOutcome>)

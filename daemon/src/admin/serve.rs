@@ -160,7 +160,7 @@ async fn ask(head: &http::request::Parts, body: Incoming, door: &Door, peer: Pee
     refuse_browsers(&head.headers)?;
     let path = head.uri.path();
     let found = routes::find(&head.method, path, door.socket, &door.control_path);
-    if door.socket == Socket::View && head.method != http::Method::GET {
+    if found.is_err() && door.socket == Socket::View && head.method != http::Method::GET {
         audit::refused(&peer, &head.method, path);
     }
     // Read before anything is refused: what is left of a body would end the connection under the next request.

@@ -17,7 +17,7 @@ use toolgate_admin_api::{
     OverrideOutcome, OverrideRequest, PurgeRequest, QueueOutcome, QueueOverride, Queues, ReloadOutcome, ReloadRequest,
     RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions,
     Status, SuspendRequest, TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version, WeightOutcome,
-    WeightRequest,
+    PolicyExplained, PolicyQuery, WeightRequest,
 };
 use toolgate_protocol::breaker::State;
 use toolgate_protocol::history::Span;
@@ -74,6 +74,12 @@ impl WatchOperations for Fake {
 
     fn tail(&self, filter: Filter) -> Option<Tail> {
         self.ledger.subscribe(filter)
+    }
+}
+
+impl PolicyOperations for Fake {
+    fn explain_policy(&self, query: &PolicyQuery) -> Result<PolicyExplained, ApiError> {
+        Ok(PolicyExplained { client: query.client.clone(), ..PolicyExplained::default() })
     }
 }
 

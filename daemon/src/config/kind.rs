@@ -6,9 +6,12 @@
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
+use toolgate_protocol::decimal::Decimal;
+use toolgate_protocol::json;
 
 use super::tree::{Node, Value};
 use super::units;
+use crate::identity::rights::Whole;
 
 /// What may be written for a key.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +60,14 @@ pub enum Kind {
     Hash,
     /// Text with `*` and `?`.
     Pattern,
+    /// A number in decimal, with or without a fraction.
+    Number,
+    /// A string, a number, true or false.
+    Scalar,
+    /// A JSON pointer (RFC 6901).
+    Pointer,
+    /// A regular expression.
+    Expression,
     /// A header's value, or `false`.
     HeaderValue,
     /// A log level or filter directives.
@@ -111,6 +122,10 @@ impl Kind {
             Self::Secret => "a reference to a secret, such as \"credential:NAME\"".into(),
             Self::Hash => "\"sha256:\" and 64 hexadecimal digits".into(),
             Self::Pattern => "a pattern, such as \"read_*\"".into(),
+            Self::Number => "a number, such as 1000 or 0.5".into(),
+            Self::Scalar => "a string, a number, true or false".into(),
+            Self::Pointer => "a JSON pointer, such as \"/amount\"".into(),
+            Self::Expression => "a regular expression, such as \"DE[0-9]{20}\"".into(),
             Self::HeaderValue => "a header's value, or false".into(),
             Self::Level => "a log level, such as \"info\"".into(),
             Self::Auth => "\"key\" or \"none\"".into(),
@@ -129,7 +144,10 @@ impl Kind {
             (Self::Version, Value::Integer(1))
             | (Self::Bool, Value::Bool(_))
             | (Self::HeaderValue, Value::Bool(false))
-            | (Self::Endpoint, Value::Table(_)) => Ok(()),
+            | (Self::Endpoint, Value::Table(_))
+            | (Self::Scalar, Value::Text(_) | Value::Bool(_))
+            | (Self::Number | Self::Scalar, Value::Integer(_)) => Ok(()),
+            (Self::Number | Self::Scalar, Value::Decimal(number)) => decimal(number),
             (Self::Version, _) => fault(
                 "this version reads format 1 only",
                 "write `version = 1`, or install the version that the file was written for",
@@ -140,16 +158,17 @@ impl Kind {
             (Self::Duration(..), Value::Integer(_)) => {
                 fault("a duration needs its unit", "write it as a string with a unit, such as \"30s\" or \"500ms\"")
             }
-            (Self::OneOf(words), Value::Integer(_) | Value::Other(_)) if words.contains(&"1.2") => {
+            (Self::OneOf(words), Value::Integer(_) | Value::Decimal(_)) if words.contains(&"1.2") => {
                 fault("a TLS version is written as a string", "write \"1.2\" or \"1.3\", with the quotes")
             }
-            (_, Value::Text(text)) if !matches!(self, Self::Bool | Self::Count(..)) => self.check_text(text),
+            (_, Value::Text(text)) if !matches!(self, Self::Bool | Self::Count(..) | Self::Number) => self.check_text(text),
             (_, value) => fault(
                 format!("this is {}, and must be {}", value.describe(), self.describe()),
                 match self {
                     Self::Bool => "write true or false without quotes",
-                    Self::Count(..) if matches!(value, Value::Text(_)) => "write the number without quotes",
+                    Self::Count(..) | Self::Number if matches!(value, Value::Text(_)) => "write the number without quotes",
                     Self::Count(..) => "write a whole number",
+                    Self::Number => "write a number",
                     _ => "write it as a string, in quotes",
                 },
             ),
@@ -193,6 +212,13 @@ impl Kind {
                     "remove line ends and other control characters",
                 ),
             },
+            Self::Pointer => match json::Pointer::parse(text) {
+                Ok(_) => Ok(()),
+                Err(problem) => fault(format!("{text:?} is no JSON pointer: {problem}"), "write such as \"/amount\" or \"/items/0/price\""),
+            },
+            Self::Expression => Whole::new(text)
+                .map(drop)
+                .or_else(|problem| fault(format!("{text:?} is no regular expression: {problem}"), "it has to match all of the string; look-around and back-references do not exist")),
             Self::Secret | Self::Pattern | Self::Path | Self::Text | Self::Reference(_) if text.is_empty() => {
                 fault("this is empty", format!("write {}, or remove the line", self.describe()))
             }
@@ -307,6 +333,16 @@ fn certificate(text: &str) -> Result<(), Fault> {
         return fault("the path is missing", "write \"file:PATH\"");
     }
     Ok(())
+}
+
+/// A number as TOML writes it that JSON has as well.
+fn decimal(text: &str) -> Result<(), Fault> {
+    let number = text.trim_start_matches('+');
+    let exponent = number.split(['e', 'E']).nth(1).map_or(0, |digits| digits.trim_start_matches(['+', '-']).len());
+    if Decimal::parse(number.as_bytes()).is_some() && exponent <= 9 {
+        return Ok(());
+    }
+    fault(format!("{text} is no number that an argument could be compared with"), "write it with at most nine digits of exponent")
 }
 
 /// The bytes of `sha256:HEX`.

@@ -44,6 +44,7 @@ mod tests {
             tier: None,
             organisation: None,
             scopes: Vec::new(),
+            roles: Vec::new(),
             created: None,
         }
     }

@@ -46,6 +46,8 @@ impl LedgerOperations for Daemon {
             row.id = client.id.to_string();
             row.owner = api::Shown(&client.owner).to_string();
             row.tier = client.tier.as_ref().map(|tier| tier.name.clone());
+            row.organisation = client.organisation.as_ref().map(|organisation| organisation.name.clone());
+            row.roles = client.roles().map(str::to_owned).collect();
             row.scopes = client.scopes().map(str::to_owned).collect();
         }
         self.gate.sessions.look(|session| {

@@ -22,6 +22,7 @@ mod interrupt;
 mod key;
 mod limits;
 mod log;
+mod policy;
 mod probe;
 mod queues;
 mod record;
@@ -86,6 +87,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Tools(tools)) => block_on(tools::run(&context, tools)),
         Some(Command::Rewind(rewind)) => block_on(rewind::run(&context, &rewind)),
         Some(Command::Record(record)) => block_on(record::run(&context, &record)),
+        Some(Command::Policy(policy)) => block_on(policy::run(&context, policy)),
         Some(Command::Key(Key::Create(create))) => block_on(key::create(&context, &create)),
         Some(Command::Bridge(bridge)) => bridge::run(&bridge),
         Some(Command::ClientConfig(config)) => client_config::run(&context, &config),

@@ -6,6 +6,7 @@ mod endpoints;
 mod expiry;
 mod limits;
 mod log;
+mod policy;
 mod queues;
 mod sessions;
 mod tools;
