@@ -8,8 +8,11 @@ use toolgate_protocol::names::Pattern;
 use toolgate_protocol::permits::Flow;
 
 use crate::config::settings::{Key, Organisation, Tier};
+use crate::steering::clients::Holds;
 
 pub mod key;
+pub mod proofs;
+pub mod store;
 
 /// What a credential says of whoever shows it.
 #[derive(Debug, Default)]
@@ -41,6 +44,8 @@ pub struct Client {
     pub organisation: Option<Arc<Organisation>>,
     /// Whom its calls count for where they wait.
     pub flow: Flow,
+    /// What it reads instead of an answer, where its key is suspended.
+    pub suspension: Option<Holds>,
     /// What it may use; empty: everything.
     scopes: Vec<Pattern>,
 }
@@ -59,8 +64,16 @@ impl Client {
             owner: persona.owner.into(),
             tier: persona.tier,
             organisation: persona.organisation,
+            suspension: None,
             scopes: persona.scopes.iter().map(|scope| Pattern::new(scope)).collect(),
         }
+    }
+
+    /// The same while its key is suspended.
+    #[must_use]
+    pub fn suspended(mut self, suspension: Holds) -> Self {
+        self.suspension = Some(suspension);
+        self
     }
 
     /// The client behind an API key.
