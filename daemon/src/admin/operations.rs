@@ -14,6 +14,7 @@ use toolgate_admin_api::{
 use toolgate_protocol::breaker::State;
 
 use super::health::HealthOperations;
+use super::keys::KeyOperations;
 use super::query::TableQuery;
 use super::steer::{AuditOperations, SteerOperations};
 use super::watch::WatchOperations;
@@ -31,6 +32,7 @@ pub trait Operations:
     + AuditOperations
     + SteerOperations
     + HealthOperations
+    + KeyOperations
     + Send
     + Sync
 {

@@ -213,6 +213,8 @@ impl Daemon {
             .chain(self.audit.trouble())
             .chain(self.gate.steering.unread())
             .chain(self.gate.steering.trouble())
+            .chain(self.gate.keys.trouble())
+            .chain(self.gate.keys.told_of_both(&policy.settings))
             .collect()
     }
 
@@ -312,6 +314,12 @@ fn not_kept(message: String) -> api::ConfigProblem {
         key: None,
         report: None,
     }
+}
+
+/// A warning to those who look at the files, which have what the store has too.
+fn two_keys(message: String) -> api::ConfigProblem {
+    let remedy = Some("`toolgate key list --filter files` shows them.".into());
+    api::ConfigProblem { remedy, ..not_kept(format!("{message}.")) }
 }
 
 /// Names that merged views leave out and how to mend each, and what is wrong with tools.
@@ -414,6 +422,7 @@ impl Operations for Daemon {
         let files = report.sources.files().iter().map(|file| file.display().to_string()).collect();
         let mut problems = problems(&report);
         problems.extend(self.look_at_units().map(units::problem));
+        problems.extend(self.gate.keys.told_of_both(&self.gate.settings.load()).map(two_keys));
         api::CheckOutcome { ok, files, problems }
     }
 

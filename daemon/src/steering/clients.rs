@@ -51,6 +51,12 @@ impl Holds {
         Self(Arc::new(suspension))
     }
 
+    /// What operators know of it.
+    #[must_use]
+    pub fn told(&self) -> Suspension {
+        Suspension::clone(&self.0)
+    }
+
     /// Whether its time is not over.
     #[must_use]
     pub fn is_on(&self) -> bool {

@@ -35,6 +35,8 @@ pub const NAME: &str = "keys.redb";
 
 /// The longest that a start waits for the file.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Keys that a sentence names.
+const NAMED: usize = 5;
 /// Changes that wait for the thread.
 const WAITING: usize = 256;
 
@@ -154,6 +156,18 @@ impl Store {
         let ended = |_| self.inner.trouble_told();
         thread.orders.send(Order::Change(changes, tell)).map_err(|_| self.inner.trouble_told())?;
         told.recv().map_err(ended)?
+    }
+
+    /// Keys that stand in the files too, in a sentence for people.
+    #[must_use]
+    pub fn told_of_both(&self, settings: &Settings) -> Option<String> {
+        let both = settings.keys.keys().filter(|id| self.index().of(id).is_some());
+        let both: Vec<_> = both.map(String::as_str).collect();
+        let named = both.get(..NAMED).map_or_else(|| both.join(", "), |some| format!("{}, …", some.join(", ")));
+        let (count, is) = (both.len(), if both.len() == 1 { "key is" } else { "keys are" });
+        (count > 0).then(|| {
+            format!("{count} {is} in the files and in the key store, and what the files say holds: {named}; take the lines out of the files, then reload")
+        })
     }
 
     /// Why the store cannot be used.
