@@ -89,7 +89,7 @@ pub async fn kill(rounds: u64, seed: u64) -> Tally {
             .iter()
             .map(|side| tokio::spawn(changes(control.clone(), Arc::clone(side), Random(random.below(u64::MAX)))))
             .collect();
-        tokio::time::sleep(Duration::from_micros(random.below(60_000))).await;
+        tokio::time::sleep(Duration::from_micros(random.below(300_000))).await;
         site.kill().await;
         for side in changing {
             side.await.expect("no side panicked");

@@ -188,6 +188,7 @@ impl Daemon {
                 server.retire();
             }
         }
+        self.keys_are_gone(&running.settings, &settings);
         let ended = self.gate.end_stale_sessions();
         if let Err(problem) = self.cores.try_spawn(0, move |core| async move { farewell::begin(&core, ended) }) {
             warn!("servers are not told which of their sessions have ended: {problem}");

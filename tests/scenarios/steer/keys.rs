@@ -121,6 +121,22 @@ async fn what_is_done_with_a_key_ends_with_it() {
 }
 
 #[tokio::test]
+async fn what_is_done_with_a_key_ends_when_the_files_lose_it() {
+    let (_three, mut gate) = start().await;
+    let other = legacy(&gate, "/mcp/web", &gate.key_of("other")).await;
+    let mut stream = other.stream().await;
+    let call = held(&other, "/mcp/web");
+    let goes_on = held(&Caller::modern(&gate, "/mcp/web"), "/mcp/web");
+    until_running(&gate, 3).await;
+    gate.change(|setup| setup.without_key("other"));
+    gate.reload().await;
+    assert!(message(&call.await.expect("no panic")).starts_with("This API key was taken away."));
+    while stream.next().await.is_some() {}
+    until_running(&gate, 1).await;
+    goes_on.abort();
+}
+
+#[tokio::test]
 async fn calls_of_a_revoked_key_leave_the_queue() {
     let lines = "max_calls = 1\nqueue = { timeout = \"60s\" }\n";
     let (_three, setup) = toolgate_tests::fake::three::Three::start(lines).await;

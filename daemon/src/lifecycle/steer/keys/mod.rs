@@ -16,6 +16,7 @@ use super::super::daemon::Daemon;
 use super::{LONGEST, end_of, length, words};
 use crate::admin::{KeyOperations, KeysQuery, Peer, audit};
 use crate::clock;
+use crate::config::Settings;
 use crate::failure::{Failure, Kind};
 use crate::identity::key::hash;
 use crate::identity::proofs::Proof;
@@ -120,6 +121,16 @@ impl Daemon {
         for id in self.gate.keys.index().ended(clock::unix_millis()) {
             let ended = self.end_key(&id, cut_off("This API key has expired."));
             info!(key = &*id, sessions = ended.sessions, calls = ended.calls, "a key has expired");
+        }
+    }
+
+    /// Ends what is done with keys that the files had before and that nobody has now.
+    pub(in super::super::super) fn keys_are_gone(&self, before: &Settings, now: &Settings) {
+        let gone =
+            before.keys.keys().filter(|id| !now.keys.contains_key(*id) && self.gate.keys.index().of(id).is_none());
+        for id in gone {
+            let ended = self.end_key(id, cut_off("This API key was taken away."));
+            info!(key = id, sessions = ended.sessions, calls = ended.calls, "a key was taken out of the files");
         }
     }
 
