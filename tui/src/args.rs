@@ -11,6 +11,7 @@ mod console;
 mod endpoints;
 mod health;
 mod how;
+mod keys;
 mod limits;
 mod past;
 mod policy;
@@ -32,6 +33,7 @@ pub(crate) use console::{Look, Replay, Top};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
 pub(crate) use health::{AlertAck, AlertSilence, Alerts};
 pub(crate) use how::{Final, How, Rows, seconds};
+pub(crate) use keys::{Key, KeyAdopt, KeyCreate, KeyImport, KeyList, KeyRotate, KeySuspend};
 pub(crate) use limits::{LimitAdd, LimitExplain, LimitRevert, LimitSet, Limits};
 pub(crate) use past::{Record, Rewind};
 pub(crate) use policy::{Policy, PolicyExplain};
@@ -167,7 +169,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Policy(Policy),
 
-    /// Make keys for clients.
+    /// Make keys for clients, change them, take them away.
     #[command(subcommand)]
     Key(Key),
 
@@ -214,6 +216,8 @@ pub(crate) enum Noun {
     Clients,
     /// Limits that hold.
     Limits,
+    /// Keys of clients.
+    Keys,
 }
 
 /// Commands that write the configuration.
@@ -226,36 +230,6 @@ pub(crate) struct Edit {
     /// Say what would be written, write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-}
-
-/// `toolgate key`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Key {
-    /// Make a key: prints it once, and the lines to put into the configuration.
-    Create(KeyCreate),
-}
-
-/// `toolgate key create`
-#[derive(Debug, Args)]
-pub(crate) struct KeyCreate {
-    /// Whose key it is, as logs and limits name the client.
-    #[arg(long, value_name = "NAME", value_parser = printable)]
-    pub(crate) owner: String,
-
-    /// The tier whose limits apply.
-    #[arg(long, value_name = "TIER", value_parser = printable)]
-    pub(crate) tier: Option<String>,
-
-    /// What it may call, as SERVER/TOOL with * and ?; may be repeated; none: everything.
-    #[arg(long = "scope", value_name = "PATTERN", value_parser = printable)]
-    pub(crate) scopes: Vec<String>,
-
-    /// Append the lines to conf.d/keys.toml and reload, instead of printing them.
-    #[arg(long)]
-    pub(crate) write: bool,
-
-    #[command(flatten)]
-    pub(crate) edit: Edit,
 }
 
 /// `toolgate bridge`

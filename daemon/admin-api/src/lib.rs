@@ -14,6 +14,7 @@ pub mod exit;
 pub mod health;
 pub mod history;
 pub mod instances;
+pub mod keys;
 pub mod limits;
 pub mod paths;
 pub mod policy;
@@ -40,6 +41,9 @@ pub use exit::Exit;
 pub use health::{Advice, Alert, AlertOutcome, Certificate, Certificates, Check, Health, Process, SilenceRequest};
 pub use history::{Accepted, FileText, HistoryView, Revision};
 pub use instances::{Instance, InstanceEnd, InstanceRole, Instances, RestartOutcome, RestartRequest};
+pub use keys::{
+    ImportRequest, KeyImport, KeyMade, KeyOutcome, KeyRequest, KeyRow, KeyState, Keys, KeysOutcome, RotateRequest,
+};
 pub use limits::{LimitKey, LimitOverride, LimitStatus, LimitsView, OverrideOutcome, OverrideRequest, RevertRequest};
 pub use paths::Socket;
 pub use policy::{PolicyCondition, PolicyExplained, PolicyQuery};

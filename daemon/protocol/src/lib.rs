@@ -25,6 +25,7 @@ pub mod header_value;
 pub mod health;
 pub mod history;
 pub mod json;
+pub mod key;
 pub mod latency;
 pub mod limiter;
 pub mod list;

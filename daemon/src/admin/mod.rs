@@ -5,6 +5,7 @@
 
 pub mod audit;
 mod health;
+mod keys;
 mod lines;
 pub mod operations;
 mod patience;
@@ -31,6 +32,7 @@ use toolgate_admin_api::Socket;
 
 pub use audit::Audit;
 pub use health::HealthOperations;
+pub use keys::{KeyOperations, KeysQuery};
 pub use operations::{
     CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
 };

@@ -15,6 +15,7 @@ use toolgate_protocol::breaker::State;
 
 use super::health::HealthOperations;
 use super::policy::PolicyOperations;
+use super::keys::KeyOperations;
 use super::query::TableQuery;
 use super::steer::{AuditOperations, SteerOperations};
 use super::watch::WatchOperations;
@@ -33,6 +34,7 @@ pub trait Operations:
     + SteerOperations
     + HealthOperations
     + PolicyOperations
+    + KeyOperations
     + Send
     + Sync
 {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use toolgate_protocol::decimal::Decimal;
 use toolgate_protocol::json;
+use toolgate_protocol::key;
 
 use super::tree::{Node, Value};
 use super::units;
@@ -88,9 +89,9 @@ pub enum Kind {
 
 /// What is wrong with a value, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) message: String,
-    pub(super) help: String,
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    pub(crate) help: String,
 }
 
 fn fault(message: impl Into<String>, help: impl Into<String>) -> Result<(), Fault> {
@@ -280,7 +281,7 @@ fn address(text: &str) -> Result<(), Fault> {
 }
 
 /// A network; an address alone is the network of itself.
-pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
+pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {
     let help = "write an address and the length of its prefix, such as \"10.0.0.0/8\" or \"2001:db8::/32\"";
     let wrong = || Fault { message: format!("{text:?} is not a network"), help: help.into() };
     let network: IpNet = match text.parse() {
@@ -347,21 +348,11 @@ fn decimal(text: &str) -> Result<(), Fault> {
 
 /// The bytes of `sha256:HEX`.
 pub(super) fn hash(text: &str) -> Result<[u8; 32], Fault> {
-    let wrong = |message: &str| Fault {
+    key::parse_hash(text).map_err(|message| Fault {
         message: message.into(),
         help: "run `toolgate key create`, and paste the lines that it prints; the key itself does not belong here"
             .into(),
-    };
-    let digits = text.strip_prefix("sha256:").ok_or_else(|| wrong("a hash begins with \"sha256:\""))?;
-    if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(wrong("a SHA-256 has 64 hexadecimal digits"));
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        let pair = std::str::from_utf8(pair).map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
-        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
-    }
-    Ok(bytes)
+    })
 }
 
 /// The suites that rustls has, in OpenSSL's and in IANA's words.

@@ -7,10 +7,13 @@ use std::sync::{Arc, LazyLock};
 use toolgate_protocol::permits::Flow;
 
 use crate::config::settings::{Key, Organisation, Tier};
+use crate::steering::clients::Holds;
 use rights::{Kind, Rights, Role, Rule};
 
 pub mod key;
+pub mod proofs;
 pub mod rights;
+pub mod store;
 
 /// What a credential says of whoever shows it.
 #[derive(Debug, Default)]
@@ -46,6 +49,8 @@ pub struct Client {
     pub flow: Flow,
     /// What it may use; none: everything.
     pub rights: Option<Rights>,
+    /// What it reads instead of an answer, where its key is suspended.
+    pub suspension: Option<Holds>,
 }
 
 impl Client {
@@ -64,7 +69,15 @@ impl Client {
             tier: persona.tier,
             organisation: persona.organisation,
             rights,
+            suspension: None,
         }
+    }
+
+    /// The same while its key is suspended.
+    #[must_use]
+    pub fn suspended(mut self, suspension: Holds) -> Self {
+        self.suspension = Some(suspension);
+        self
     }
 
     /// The client behind an API key.

@@ -4,6 +4,7 @@ mod calls;
 mod clients;
 mod endpoints;
 mod expiry;
+mod keys;
 mod limits;
 mod log;
 mod policy;
