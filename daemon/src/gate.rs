@@ -7,6 +7,8 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Settings;
+use crate::identity::Client;
+use crate::identity::store::Store;
 use crate::observe::Observed;
 use crate::observe::ledger::Ledger;
 use crate::observe::observed::Sample;
@@ -42,6 +44,8 @@ pub struct Gate {
     pub units: ArcSwapOption<String>,
     /// What operators changed by hand.
     pub steering: Steering,
+    /// Keys that stand in no file.
+    pub keys: Store,
     /// Seals cursors and other state that clients carry.
     pub seal: Seal,
     /// When the process began to serve.
@@ -70,6 +74,15 @@ impl Gate {
         })
     }
 
+    /// The client of a key's id: one of the files comes before one of the store.
+    pub fn client_of_key(&self, id: &str) -> Option<Arc<Client>> {
+        let policy = self.policy.load();
+        if let Some(client) = policy.client(id) {
+            return Some(Arc::clone(client));
+        }
+        self.keys.decision(id, &policy.settings).map(|decision| Arc::clone(&decision.client))
+    }
+
     /// The process as it is now.
     pub fn sample(&self) -> Sample {
         let mut sample = self.observed.sample();
@@ -89,6 +102,7 @@ impl Gate {
             state.flush();
         }
         policy.pins.settle();
+        self.keys.settle();
     }
 
     /// A gate in force with this policy.
@@ -96,6 +110,7 @@ impl Gate {
         let state = policy.state.clone();
         // Where another process has the state, this one keeps nothing there.
         let kept = state.as_ref().map(|_| policy.settings.daemon.state_dir.clone());
+        let keys = Store::open(kept.as_deref());
         let steering = Steering::open(kept);
         let policy = steering.take_up_limits(policy);
         steering.bear_on(&policy);
@@ -111,6 +126,7 @@ impl Gate {
             observed: Observed::default(),
             units: ArcSwapOption::empty(),
             steering,
+            keys,
             seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),
             started: Instant::now(),
         })

@@ -19,7 +19,7 @@ use crate::observe::inquiry;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
-    address, batch, compress, contain, ending, forward, identify, limit, loops, read, route, secure, session, shed,
+    address, authorise, batch, compress, contain, ending, forward, identify, limit, loops, read, route, secure, session, shed,
     suspended, unread,
 };
 
@@ -98,6 +98,8 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
     }
     // From here on it is known who is to blame, and whose session a session id must be.
     identify::identify(call)?;
+    // A path behind which nothing is open to it is none.
+    authorise::path(call)?;
     // What an overloaded gate lets go of must not count against its client.
     shed::early(call)?;
     // A modern client at its limit is refused by what its headers say, however long its body is.

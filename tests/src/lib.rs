@@ -15,6 +15,7 @@ pub mod h2;
 pub mod hostile;
 pub mod http;
 pub mod json;
+pub mod keys;
 pub mod lines;
 pub mod load;
 pub mod mcp;

@@ -14,6 +14,8 @@ use toolgate_admin_api::{
 use toolgate_protocol::breaker::State;
 
 use super::health::HealthOperations;
+use super::policy::PolicyOperations;
+use super::keys::KeyOperations;
 use super::query::TableQuery;
 use super::steer::{AuditOperations, SteerOperations};
 use super::watch::WatchOperations;
@@ -31,6 +33,8 @@ pub trait Operations:
     + AuditOperations
     + SteerOperations
     + HealthOperations
+    + PolicyOperations
+    + KeyOperations
     + Send
     + Sync
 {

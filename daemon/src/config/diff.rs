@@ -69,6 +69,7 @@ impl Settings {
             &mut changes,
         );
         tables("tier", &old.tiers, &new.tiers, |_| Cost::Nothing, &mut changes);
+        tables("role", &old.roles, &new.roles, |_| Cost::Nothing, &mut changes);
         tables("organisation", &old.organisations, &new.organisations, |_| Cost::Nothing, &mut changes);
         tables(
             "key",
@@ -211,6 +212,9 @@ mod tests {
         [key.alice]
         hash = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
         scopes = ["a/*"]
+        [role.reader]
+        allow = ["http/*"]
+        when = [{ tool = "http/a", argument = "/n", at_most = 5 }]
         [profile.both]
         servers = ["http", "stdio"]
         [[limit]]
@@ -242,6 +246,8 @@ mod tests {
             ("[\"x\"]", "[\"y\"]", "server.stdio", Cost::Instances),
             ("sha256:0", "sha256:1", "key.alice", Cost::ClientsRefused),
             ("a/*", "b/*", "key.alice", Cost::Nothing),
+            ("http/*", "http/a*", "role.reader", Cost::Nothing),
+            ("at_most = 5", "at_least = 5", "role.reader", Cost::Nothing),
             ("[\"http\", \"stdio\"]", "[\"http\"]", "profile.both", Cost::Nothing),
             ("5/s", "6/s", "limit", Cost::Nothing),
             ("[log]", "[overload]\ncpu = \"70%\"\n[log]", "overload", Cost::Nothing),

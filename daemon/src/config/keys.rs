@@ -87,8 +87,7 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, effect: Effe
 
 use Effect::{Later, Live, NewConnections, Restart, Server};
 use Kind::{
-    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Endpoint, Hash, HeaderValue, Host, List,
-    Network, OneOf, Origin, Path, Pattern, Percent, Rate, Reference, Secret, Size, Tables, Text, Url,
+    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Endpoint, Expression, Hash, HeaderValue, Host, List, Network, Number, OneOf, Origin, Path, Pattern, Percent, Pointer, Rate, Reference, Scalar, Secret, Size, Tables, Text, Url,
 };
 
 const DAY: u64 = 86_400;
@@ -255,12 +254,26 @@ pub static KEYS: &[Key] = &[
     key("key.*.owner", Text, "", Live, "The client's name in logs and limits; absent: the key's id."),
     key("key.*.tier", Reference("tier"), "", Live, "Set of limits."),
     key("key.*.organisation", Reference("organisation"), "", Live, "Whom it belongs to: limits per organisation count it, and where it has no tier it has the organisation's."),
-    key("key.*.scopes", List(&Pattern), "[]", Live, "What it may call, as server/tool with * and ?; empty: everything."),
+    key("key.*.scopes", List(&Pattern), "[]", Live, "What it may use of what its roles allow, such as weather/*, files/resource:file:///srv/* or */prompt:intro, with * and ?; empty: all of that."),
+    key("key.*.roles", List(&Reference("role")), "[]", Live, "Roles that it has, beside those of its organisation."),
     key("key.*.created", Kind::Date, "", Live, "The day on which it was made, such as \"2026-11-27\"; alerts.key_age looks at it."),
     key("tier.*.weight", Count(1, 10_000), "1", Live, "Its share where calls wait for a server: a tier of weight 4 is served four times as often as one of weight 1."),
     key("tier.*.limits", Tables("limit[]"), "", Live, "Limits of whoever has this tier."),
     key("organisation.*.tier", Reference("tier"), "", Live, "Set of limits of those of its clients that have none of their own."),
+    key("organisation.*.roles", List(&Reference("role")), "[]", Live, "Roles of whoever belongs to it."),
     key("organisation.*.limits", Tables("limit[]"), "", Live, "Limits of whoever belongs to it; per = \"organisation\" counts all of them together."),
+    // Roles
+    key("role.*.allow", List(&Pattern), "", Live, "What whoever has it may use: server/tool, server/resource:URI or server/prompt:NAME with * and ?, or server/* for all three. Absent: it allows nothing and only narrows; an empty list allows nothing."),
+    key("role.*.deny", List(&Pattern), "[]", Live, "What they may not, whatever allows it."),
+    key("role.*.when", Tables("role.*.when[]"), "", Live, "What arguments of tools must be; a call passes when all conditions hold whose tool is meant."),
+    key("role.*.when[].tool", Pattern, "", Live, "The tools that it is about, as server/tool with * and ?."),
+    key("role.*.when[].argument", Pointer, "", Live, "Where the value stands in the arguments, as a JSON pointer, such as /amount or /items/0/price."),
+    key("role.*.when[].equals", Scalar, "", Live, "It must be this: a string, a number, true or false."),
+    key("role.*.when[].one_of", List(&Scalar), "", Live, "It must be one of these."),
+    key("role.*.when[].matches", Expression, "", Live, "It must be a string of which all matches this regular expression."),
+    key("role.*.when[].at_most", Number, "", Live, "It must be a number and not above this one. Numbers are compared exactly."),
+    key("role.*.when[].at_least", Number, "", Live, "It must be a number and not below this one."),
+    key("role.*.when[].absent", OneOf(&["fail", "pass"]), "\"fail\"", Live, "What becomes of a call without the argument."),
     // Limits
     key("limit", Tables("limit[]"), "", Live, "Limits that apply to everyone."),
     key("limit[].name", Text, "", Live, "How it is called in refusals and metrics; absent: made from where it stands."),

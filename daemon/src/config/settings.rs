@@ -20,6 +20,7 @@ use toolgate_protocol::names::Aliases;
 
 use super::dump::Effective;
 use super::secret::Secret;
+use crate::identity::rights::Role;
 pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
 
 mod limit;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub keys: BTreeMap<String, Arc<Key>>,
     /// Named sets of limits.
     pub tiers: BTreeMap<String, Arc<Tier>>,
+    /// What clients may use, by name.
+    pub roles: BTreeMap<String, Arc<Role>>,
     /// Groups of clients, by name.
     pub organisations: BTreeMap<String, Arc<Organisation>>,
     /// Limits that apply beside those of tiers.
@@ -681,6 +684,8 @@ pub struct Key {
     pub organisation: Option<Arc<Organisation>>,
     /// Patterns over `server/tool`; empty: everything.
     pub scopes: Vec<String>,
+    /// What decides what it may use.
+    pub roles: Vec<Arc<Role>>,
     /// When it was made, in seconds since 1970, where somebody wrote it down.
     pub created: Option<u64>,
 }
@@ -703,6 +708,8 @@ pub struct Organisation {
     pub name: String,
     /// Set of limits of those of its clients that have none of their own.
     pub tier: Option<Arc<Tier>>,
+    /// Roles of all of its clients.
+    pub roles: Vec<Arc<Role>>,
     /// Its limits.
     pub limits: Vec<Arc<Limit>>,
 }

@@ -63,6 +63,8 @@ pub enum Kind {
     ToolDisabled,
     /// No such session, or another client's.
     SessionUnknown,
+    /// The client may use the tool, and not with these arguments.
+    Forbidden,
     /// No such tool, prompt or resource, or none that this client may use.
     NameUnknown,
     /// A limit of the operator.
@@ -102,7 +104,7 @@ impl Kind {
             Self::PathUnknown | Self::SessionUnknown | Self::MethodUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::HostRefused => StatusCode::MISDIRECTED_REQUEST,
-            Self::AddressRefused | Self::OriginRefused | Self::Suspended => StatusCode::FORBIDDEN,
+            Self::AddressRefused | Self::OriginRefused | Self::Suspended | Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -157,6 +159,7 @@ impl Kind {
             Self::MethodUnknown
                 | Self::InvalidParams
                 | Self::NameUnknown
+                | Self::Forbidden
                 | Self::Suspended
                 | Self::Stopped
                 | Self::ToolDisabled
@@ -232,6 +235,7 @@ impl Kind {
             Self::SessionRequired => "session-required",
             Self::SessionUnknown => "session-unknown",
             Self::NameUnknown => "name-unknown",
+            Self::Forbidden => "forbidden",
             Self::Suspended => "suspended",
             Self::Stopped => "stopped",
             Self::ToolDisabled => "tool-disabled",

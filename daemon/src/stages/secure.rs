@@ -85,8 +85,13 @@ fn allows_origin(listener: &Listener, origin: &HeaderValue) -> bool {
     named && serves_host(listener, authority.host())
 }
 
+/// A path that nothing stands at, or nothing for this client.
+pub fn nothing_here() -> Failure {
+    Failure::new(Kind::PathUnknown, "Nothing is served at this path. MCP is at /mcp and /mcp/NAME.")
+}
+
 fn resolve(call: &mut Call) -> Result<Place, Failure> {
-    let unknown = || Failure::new(Kind::PathUnknown, "Nothing is served at this path. MCP is at /mcp and /mcp/NAME.");
+    let unknown = nothing_here;
     let serve = call.entrance.listener.serve;
     if let Some(page) = Page::at(&call.path, serve, &call.policy.settings) {
         return Ok(Place::Page(page));

@@ -12,6 +12,7 @@ mod observe;
 mod proxies;
 mod references;
 mod resilience;
+mod roles;
 mod secrets;
 mod server;
 mod stdio;
@@ -81,10 +82,15 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let tiers: BTreeMap<_, _> = named(tree, "tier")
         .map(|(entry, table)| (entry.key.clone(), Arc::new(identity::tier(entry, table, context))))
         .collect();
-    let organisations: BTreeMap<_, _> = named(tree, "organisation")
-        .map(|(entry, table)| (entry.key.clone(), Arc::new(identity::organisation(entry, table, &tiers, context))))
+    let roles: BTreeMap<_, _> = named(tree, "role")
+        .map(|(entry, table)| (entry.key.clone(), Arc::new(roles::role(entry, table, tree, context))))
         .collect();
-    let groups = identity::Groups { tiers: &tiers, organisations: &organisations };
+    let organisations: BTreeMap<_, _> = named(tree, "organisation")
+        .map(|(entry, table)| {
+            (entry.key.clone(), Arc::new(identity::organisation(entry, table, (&tiers, &roles), context)))
+        })
+        .collect();
+    let groups = identity::Groups { tiers: &tiers, organisations: &organisations, roles: &roles };
     let keys = named(tree, "key")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, groups, context)?))))
         .collect();
@@ -118,6 +124,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         profiles,
         keys,
         tiers,
+        roles,
         organisations,
         limits: limits::limits(tree.get("limit"), "limit", context),
         overload: tree.get("overload").is_some().then(|| overload(Section::new(table(tree, "overload"), "overload"))),

@@ -87,7 +87,7 @@ impl Daemon {
     /// An id that a client can have: that of a key, or of an address.
     pub(super) fn known_client<'a>(&self, id: &'a str) -> Result<&'a str, api::ApiError> {
         let known = match id.split_once(':') {
-            Some(("key", key)) => self.gate.policy.load().client(key).is_some(),
+            Some(("key", key)) => self.gate.client_of_key(key).is_some(),
             Some(("address", address)) => {
                 address.parse::<std::net::IpAddr>().is_ok_and(|parsed| parsed.to_canonical().to_string() == address)
             }

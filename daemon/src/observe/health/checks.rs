@@ -232,7 +232,9 @@ fn notes(gate: &Gate, policy: &Policy) -> Vec<Finding> {
     let overload = gate.overload.told().map(|told| ("overload", told.sentence()));
     let units = gate.units.load().as_deref().map(|message| ("units", message.clone()));
     let webhook = gate.observed.alarms.trouble().map(|message| ("webhook", message));
-    let all = [from_history, overload, units, webhook];
+    let keys =
+        gate.keys.trouble().or_else(|| gate.keys.told_of_both(&policy.settings)).map(|message| ("keys", message));
+    let all = [from_history, overload, units, webhook, keys];
     let note = |(name, message): (&str, String)| {
         let critical = policy.settings.health.critical.iter().any(|critical| critical == name);
         let status = if critical { Status::Unhealthy } else { Status::Warning };
