@@ -12,9 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use toolgate_protocol::names::Pattern;
 
 use crate::answers::pins::Pins;
-use crate::config::settings::{Filter, Listener};
+use crate::config::settings::{Filter, Issuer, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
 use crate::identity::Client;
+use crate::identity::token::Issuers;
 use crate::limits::Limits;
 use crate::loops::Loops;
 use crate::servers::Server;
@@ -31,6 +32,8 @@ pub struct Policy {
     pub settings: Arc<Settings>,
     /// Its limits, with what was counted under the configuration before.
     pub limits: Arc<Limits>,
+    /// Whose tokens are believed.
+    pub issuers: Arc<Issuers>,
     /// What is done about clients that repeat themselves, where anything is.
     pub loops: Option<Arc<Loops>>,
     /// The running side of each enabled server, by name.
@@ -200,7 +203,21 @@ impl Policy {
         let limits = Arc::new(Limits::new(&settings, before.map(|before| &*before.limits)));
         let loops = Loops::new(&settings.loops, before.and_then(|before| before.loops.as_deref())).map(Arc::new);
         let lowest = lowest(&settings, &clients);
-        Ok(Self { settings, limits, loops, servers, state, pins, connections, entrances, views, clients, lowest })
+        let issuers = Arc::new(Issuers::new(&settings, before.map(|before| &*before.issuers)));
+        Ok(Self {
+            settings,
+            limits,
+            issuers,
+            loops,
+            servers,
+            state,
+            pins,
+            connections,
+            entrances,
+            views,
+            clients,
+            lowest,
+        })
     }
 
     /// The same configuration with limits as overrides have them now.
@@ -243,8 +260,16 @@ impl Policy {
 /// The least weight that a client may have, where another may have more.
 fn lowest(settings: &Settings, clients: &Named<Client>) -> Option<u32> {
     let anybody = settings.listeners.iter().any(|listener| listener.serve.mcp && listener.auth.is_empty());
-    let weights = || clients.values().map(|client| client.flow.weight).chain(anybody.then_some(Client::WEIGHT));
+    let of_keys = || clients.values().map(|client| client.flow.weight).chain(anybody.then_some(Client::WEIGHT));
+    let weights = || of_keys().chain(settings.issuers.values().flat_map(|issuer| of_tokens(settings, issuer)));
     weights().min().filter(|least| weights().any(|weight| weight > *least))
+}
+
+/// The weights that clients of an issuer may have.
+fn of_tokens(settings: &Settings, issuer: &Issuer) -> impl Iterator<Item = u32> {
+    let told = issuer.claims.tier.is_some() || issuer.claims.organisation.is_some();
+    let own = issuer.tier.as_ref().map_or(Client::WEIGHT, |tier| tier.weight);
+    std::iter::once(own).chain(settings.tiers.values().filter(move |_| told).map(|tier| tier.weight))
 }
 
 fn running(

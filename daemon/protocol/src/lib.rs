@@ -35,6 +35,7 @@ pub mod overload;
 pub mod permits;
 pub mod pins;
 pub mod proxy_protocol;
+pub mod refresh;
 pub mod replay;
 pub mod retry;
 pub mod revision;

@@ -113,7 +113,7 @@ impl Kind {
             Self::Pattern => "a pattern, such as \"read_*\"".into(),
             Self::HeaderValue => "a header's value, or false".into(),
             Self::Level => "a log level, such as \"info\"".into(),
-            Self::Auth => "\"key\" or \"none\"".into(),
+            Self::Auth => "\"key\", \"jwt\" or \"none\"".into(),
             Self::Cipher => "a cipher suite, such as \"ECDHE-RSA-AES128-GCM-SHA256\"".into(),
             Self::Algorithm => "\"token-bucket\" or \"sliding-window\"".into(),
             Self::Text => "a string".into(),

@@ -1,4 +1,4 @@
-//! Who calls: a client is whoever was identified, by key or, where none is asked for, by address.
+//! Who calls: a client is whoever was identified, by key, by token or, where neither is asked for, by address.
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -9,7 +9,10 @@ use toolgate_protocol::permits::Flow;
 
 use crate::config::settings::{Key, Organisation, Tier};
 
+pub mod challenge;
 pub mod key;
+pub mod resource;
+pub mod token;
 
 /// What a credential says of whoever shows it.
 #[derive(Debug, Default)]

@@ -1,0 +1,180 @@
+//! All issuers of a configuration: from a token to the client that it stands for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+
+use super::claims::{self, Said};
+use super::jws::Jws;
+use super::verified::{Hash, Remembered};
+use super::{Flaw, Issuer, Verified};
+use crate::clock;
+use crate::config::Settings;
+use crate::config::settings::{Organisation, Tier};
+use crate::identity::{Client, Persona};
+
+/// Whose tokens are believed.
+#[derive(Debug, Default)]
+pub struct Issuers {
+    by_name: BTreeMap<String, Arc<Issuer>>,
+    tiers: BTreeMap<String, Arc<Tier>>,
+    organisations: BTreeMap<String, Arc<Organisation>>,
+    remembered: Arc<Remembered>,
+    /// Tokens that were refused before it was known whose they are, by flaw.
+    refused: Arc<[AtomicU64; Flaw::ALL.len()]>,
+    scopes: String,
+}
+
+/// Why a token does not tell who calls.
+#[derive(Debug)]
+pub enum Unverified {
+    /// It is not good; with its issuer, where it is known.
+    Flawed(Flaw, Option<Arc<Issuer>>),
+    /// Its issuer has no such key, as far as is known.
+    KeyUnknown(Arc<Issuer>),
+    /// No keys of its issuer are known.
+    NoKeys(Arc<Issuer>),
+}
+
+impl Issuers {
+    /// Those of a configuration. One that did not change keeps its keys; tokens are remembered while nothing changed
+    /// that they are judged by.
+    #[must_use]
+    pub fn new(settings: &Settings, before: Option<&Self>) -> Self {
+        let known = |settings: &Arc<crate::config::settings::Issuer>| {
+            let before = before.and_then(|before| before.by_name.get(&settings.name));
+            before.filter(|before| before.settings() == settings).map(Arc::clone)
+        };
+        let by_name: BTreeMap<_, _> = settings
+            .issuers
+            .iter()
+            .map(|(name, settings)| (name.clone(), known(settings).unwrap_or_else(|| Arc::new(Issuer::new(settings)))))
+            .collect();
+        let same = before.filter(|before| {
+            let kept =
+                |name: &String, now: &Arc<Issuer>| before.by_name.get(name).is_some_and(|old| Arc::ptr_eq(old, now));
+            before.by_name.len() == by_name.len()
+                && by_name.iter().all(|(name, now)| kept(name, now))
+                && before.tiers == settings.tiers
+                && before.organisations == settings.organisations
+        });
+        let mut scopes: Vec<&str> = Vec::new();
+        for scope in settings.issuers.values().flat_map(|issuer| &issuer.required_scopes) {
+            if !scopes.contains(&scope.as_str()) {
+                scopes.push(scope);
+            }
+        }
+        Self {
+            tiers: settings.tiers.clone(),
+            organisations: settings.organisations.clone(),
+            remembered: same.map(|before| Arc::clone(&before.remembered)).unwrap_or_default(),
+            refused: before.map(|before| Arc::clone(&before.refused)).unwrap_or_default(),
+            scopes: scopes.join(" "),
+            by_name,
+        }
+    }
+
+    /// By name.
+    pub fn each(&self) -> impl Iterator<Item = &Arc<Issuer>> {
+        self.by_name.values()
+    }
+
+    /// Scopes that tokens must have, with spaces between them; empty: none.
+    #[must_use]
+    pub fn scopes(&self) -> &str {
+        &self.scopes
+    }
+
+    /// A token that was verified before, and still stands.
+    #[must_use]
+    pub fn known(&self, token: &str) -> Option<Arc<Verified>> {
+        self.remembered.get(Hash::of(token))
+    }
+
+    /// Verifies a token, and remembers it.
+    ///
+    /// # Errors
+    /// Where it is not good, or its issuer's keys are not known.
+    pub fn verify(&self, token: &str) -> Result<Arc<Verified>, Unverified> {
+        let flawed = |flaw| Unverified::Flawed(flaw, None);
+        let jws = Jws::parse(token).map_err(flawed)?;
+        // What it says of its issuer is only used to choose by whose keys it is verified.
+        let named = jws.claims.get("iss").and_then(Value::as_str);
+        let issuer = named.and_then(|named| self.by_name.values().find(|issuer| issuer.settings().issuer == named));
+        let issuer = issuer.ok_or_else(|| flawed(Flaw::Issuer))?;
+        let verified = Arc::new(self.judged(issuer, &jws)?);
+        issuer.counts.verified.fetch_add(1, Ordering::Relaxed);
+        self.remembered.put(Hash::of(token), &verified);
+        Ok(verified)
+    }
+
+    fn judged(&self, issuer: &Arc<Issuer>, jws: &Jws<'_>) -> Result<Verified, Unverified> {
+        let flawed = |flaw| Unverified::Flawed(flaw, Some(Arc::clone(issuer)));
+        if !issuer.settings().algorithms.contains(&jws.algorithm) {
+            return Err(flawed(Flaw::Algorithm));
+        }
+        // Before the keys: one that is taken away meanwhile takes along what was verified with it.
+        let generation = issuer.generation();
+        let keys = issuer.keys();
+        if keys.is_empty() {
+            return Err(Unverified::NoKeys(Arc::clone(issuer)));
+        }
+        let mut candidates = keys.candidates(jws.kid.as_deref(), jws.algorithm).peekable();
+        if candidates.peek().is_none() {
+            return Err(Unverified::KeyUnknown(Arc::clone(issuer)));
+        }
+        if !candidates.any(|key| jws.is_signed_with(key)) {
+            return Err(flawed(Flaw::Signature));
+        }
+        let said = claims::judge(&jws.claims, issuer.settings(), now()).map_err(flawed)?;
+        Ok(Verified {
+            generation,
+            ends: said.ends,
+            suffices: said.suffices,
+            client: Arc::new(self.client(issuer, &said)),
+            audiences: said.audiences,
+            issuer: Arc::clone(issuer),
+        })
+    }
+
+    /// A tier or an organisation that the token names and nobody configured is none.
+    fn client(&self, issuer: &Issuer, said: &Said) -> Client {
+        let organisation = said.organisation.as_ref().and_then(|name| self.organisations.get(name)).cloned();
+        let named = said.tier.as_ref().and_then(|name| self.tiers.get(name)).cloned();
+        let tier = named
+            .or_else(|| organisation.as_ref()?.tier.clone())
+            .or_else(|| issuer.settings().tier.as_ref().and_then(|tier| self.tiers.get(&tier.name)).cloned());
+        let scopes = match &said.scopes {
+            // No name matches the empty pattern, where no pattern at all would allow everything.
+            Some(none) if none.is_empty() => vec![String::new()],
+            Some(scopes) => scopes.clone(),
+            None => Vec::new(),
+        };
+        let id = format!("jwt:{}/{}", issuer.settings().name, said.subject);
+        Client::new(Persona { id, owner: said.subject.clone(), tier, organisation, scopes })
+    }
+
+    /// Counts a token that was refused.
+    pub fn refused(&self, issuer: Option<&Issuer>, flaw: Flaw) {
+        let counts = issuer.map_or(&*self.refused, |issuer| &issuer.counts.refused);
+        counts[flaw.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tokens that were refused, by issuer's name (empty: it is not known) and flaw, where there were any.
+    pub fn refusals(&self) -> impl Iterator<Item = (&str, Flaw, u64)> {
+        let of_each = self.by_name.values().map(|issuer| (issuer.settings().name.as_str(), &issuer.counts.refused));
+        let all = std::iter::once(("", &*self.refused)).chain(of_each);
+        all.flat_map(|(name, counts)| {
+            Flaw::ALL.into_iter().map(move |flaw| (name, flaw, counts[flaw.index()].load(Ordering::Relaxed)))
+        })
+        .filter(|(_, _, count)| *count > 0)
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now() -> u64 {
+    clock::unix_millis() / 1000
+}
