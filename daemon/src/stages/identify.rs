@@ -63,16 +63,16 @@ async fn by_token(call: &Call, text: &str) -> Result<Arc<Client>, Failure> {
 async fn verified(call: &Call, text: &str) -> Result<Arc<Verified>, Failure> {
     let issuers = &call.policy.issuers;
     let mut outcome = issuers.verify(text);
-    if let Err(Unverified::KeyUnknown(issuer) | Unverified::NoKeys(issuer)) = &outcome
-        && issuer.newer().await
+    if let Err(Unverified::KeyUnknown(issuer, seen) | Unverified::NoKeys(issuer, seen)) = &outcome
+        && issuer.newer(*seen).await
     {
         outcome = issuers.verify(text);
     }
     match outcome {
         Ok(verified) => Ok(verified),
         Err(Unverified::Flawed(flaw, issuer)) => Err(flawed(call, issuer.as_deref(), flaw)),
-        Err(Unverified::KeyUnknown(issuer)) => Err(flawed(call, Some(&issuer), Flaw::KeyUnknown)),
-        Err(Unverified::NoKeys(issuer)) => {
+        Err(Unverified::KeyUnknown(issuer, _)) => Err(flawed(call, Some(&issuer), Flaw::KeyUnknown)),
+        Err(Unverified::NoKeys(issuer, _)) => {
             let name = &issuer.settings().name;
             let message = "This token cannot be verified now: its issuer's keys cannot be had. Try again later.";
             Err(Failure::new(Kind::IdentityUnavailable, message)

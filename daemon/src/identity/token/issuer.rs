@@ -132,13 +132,22 @@ impl Issuer {
         &self.counts
     }
 
-    /// Waits for keys that may have come into being, where that is worth it; whether to look again.
-    pub async fn newer(&self) -> bool {
+    /// Fetches that have ended, for [`Issuer::newer`].
+    #[must_use]
+    pub fn fetches(&self) -> u64 {
+        *self.ended.borrow()
+    }
+
+    /// Waits for keys that came, or may come, after so many fetches, where that is worth it; whether to look again.
+    pub async fn newer(&self, seen: u64) -> bool {
         if matches!(self.settings.keys, KeySource::Secret(_)) {
             return false;
         }
         // Before the question, so that its answer is not missed.
         let mut ended = self.ended.subscribe();
+        if *ended.borrow() != seen {
+            return true;
+        }
         if !lock(&self.refresh).ask(clock::millis()) {
             return false;
         }

@@ -32,10 +32,10 @@ pub struct Issuers {
 pub enum Unverified {
     /// It is not good; with its issuer, where it is known.
     Flawed(Flaw, Option<Arc<Issuer>>),
-    /// Its issuer has no such key, as far as is known.
-    KeyUnknown(Arc<Issuer>),
-    /// No keys of its issuer are known.
-    NoKeys(Arc<Issuer>),
+    /// Its issuer has no such key, as far as is known after so many fetches.
+    KeyUnknown(Arc<Issuer>, u64),
+    /// No keys of its issuer are known after so many fetches.
+    NoKeys(Arc<Issuer>, u64),
 }
 
 impl Issuers {
@@ -116,14 +116,14 @@ impl Issuers {
             return Err(flawed(Flaw::Algorithm));
         }
         // Before the keys: one that is taken away meanwhile takes along what was verified with it.
-        let generation = issuer.generation();
+        let (generation, seen) = (issuer.generation(), issuer.fetches());
         let keys = issuer.keys();
         if keys.is_empty() {
-            return Err(Unverified::NoKeys(Arc::clone(issuer)));
+            return Err(Unverified::NoKeys(Arc::clone(issuer), seen));
         }
         let mut candidates = keys.candidates(jws.kid.as_deref(), jws.algorithm).peekable();
         if candidates.peek().is_none() {
-            return Err(Unverified::KeyUnknown(Arc::clone(issuer)));
+            return Err(Unverified::KeyUnknown(Arc::clone(issuer), seen));
         }
         if !candidates.any(|key| jws.is_signed_with(key)) {
             return Err(flawed(Flaw::Signature));
@@ -177,4 +177,111 @@ impl Issuers {
 #[must_use]
 pub fn now() -> u64 {
     clock::unix_millis() / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::hmac;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::json;
+
+    use super::*;
+
+    const SECRET: &str = "a-secret-that-only-these-tests-know-of";
+
+    fn issuers(lines: &str, before: Option<&Issuers>) -> Issuers {
+        let text = format!(
+            "version = 1\n[listener.a]\naddress = [\"127.0.0.1:1\"]\nauth = [\"jwt\"]\n\
+             [issuer.a]\nissuer = \"a\"\nsecret = \"{SECRET}\"\naudience = [\"gate\"]\n{lines}"
+        );
+        let settings = crate::config::from_text(&text).unwrap_or_else(|report| panic!("{:?}", report.problems));
+        Issuers::new(&settings, before)
+    }
+
+    fn signed(more: &Value) -> String {
+        let mut claims = json!({"iss": "a", "sub": "ann", "aud": "gate", "exp": now() + 600});
+        for (name, value) in more.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let text = format!("{}.{}", part(&json!({"alg": "HS256"})), part(&claims));
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), text.as_bytes());
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+    }
+
+    #[test]
+    fn a_token_with_one_other_character_is_not_believed() {
+        let (issuers, good) = (issuers("", None), signed(&json!({})));
+        assert!(issuers.verify(&good).is_ok());
+        for at in 0..good.len() {
+            for other in ["A", "b", "_", "", ".", "="] {
+                let forged = [&good[..at], other, &good[at + 1..]].concat();
+                assert!(forged == good || issuers.verify(&forged).is_err(), "{forged}");
+                assert!(forged == good || issuers.known(&forged).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_verified_is_known_until_what_it_is_judged_by_changes() {
+        let (first, token) = (issuers("", None), signed(&json!({})));
+        assert!(first.known(&token).is_none());
+        first.verify(&token).unwrap();
+        assert!(first.known(&token).is_some());
+        assert!(issuers("", Some(&first)).known(&token).is_some(), "a reload that changes nothing");
+        for lines in [
+            "leeway = \"1s\"",
+            "[tier.new]\nweight = 2",
+            "[organisation.new]",
+            "[issuer.b]\nissuer = \"b\"\nsecret = \"file:/b\"",
+        ] {
+            assert!(issuers(lines, Some(&first)).known(&token).is_none(), "{lines}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_configured_is_none() {
+        let lines = "tier = \"basic\"\nclaims = { tier = \"tier\", organisation = \"org\", scopes = \"tools\" }\n\
+                     [tier.basic]\n[tier.gold]\n[organisation.acme]\ntier = \"gold\"\n[organisation.poor]\n";
+        let issuers = issuers(lines, None);
+        let client = |more: Value| Arc::clone(issuers.verify(&signed(&more)).unwrap().client());
+        let tier = |client: &Client| client.tier.as_ref().map(|tier| tier.name.clone());
+        let organisation = |client: &Client| client.organisation.as_ref().map(|organisation| organisation.name.clone());
+        let table = [
+            (json!({}), "basic", None),
+            (json!({"tier": "gold"}), "gold", None),
+            (json!({"tier": "none", "org": "none"}), "basic", None),
+            (json!({"tier": 7, "org": ["acme"]}), "basic", None),
+            (json!({"org": "acme"}), "gold", Some("acme")),
+            (json!({"org": "acme", "tier": "basic"}), "basic", Some("acme")),
+            (json!({"org": "poor"}), "basic", Some("poor")),
+        ];
+        for (more, wanted, whose) in table {
+            let client = client(more.clone());
+            assert_eq!((tier(&client).as_deref(), organisation(&client).as_deref()), (Some(wanted), whose), "{more}");
+            assert_eq!((&*client.id, &*client.owner), ("jwt:a/ann", "ann"));
+            assert!(!client.may_use("web", "echo"), "it has no scopes where they are asked for");
+        }
+        let scoped = client(json!({"tools": "web/* more/x"}));
+        assert!(scoped.may_use("web", "echo") && scoped.may_use("more", "x") && !scoped.may_use("more", "y"));
+    }
+
+    #[test]
+    fn refusals_are_counted_by_issuer_and_reason() {
+        let issuers = issuers("", None);
+        let flaw = |token: &str| match issuers.verify(token) {
+            Err(Unverified::Flawed(flaw, issuer)) => {
+                issuers.refused(issuer.as_deref(), flaw);
+                flaw
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(flaw("nothing"), Flaw::Malformed);
+        assert_eq!(flaw(&signed(&json!({"iss": "b"}))), Flaw::Issuer);
+        assert_eq!(flaw(&signed(&json!({"exp": 1}))), Flaw::Expired);
+        assert_eq!(flaw(&signed(&json!({"exp": 1}))), Flaw::Expired);
+        let all: Vec<_> = issuers.refusals().collect();
+        assert_eq!(all, [("", Flaw::Malformed, 1), ("", Flaw::Issuer, 1), ("a", Flaw::Expired, 2)]);
+    }
 }
