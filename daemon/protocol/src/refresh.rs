@@ -40,6 +40,8 @@ pub enum Standing {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Refresh {
     had: Option<u64>,
+    /// How old it was when it was had.
+    aged: u64,
     due: u64,
     asked: Option<u64>,
     failures: u32,
@@ -56,7 +58,12 @@ impl Refresh {
     /// of what the rules say.
     pub fn had(&mut self, now: u64, rules: &Rules, max_age: Option<Duration>) {
         let every = max_age.map_or(rules.every, |age| age.clamp(rules.every / 10, rules.every * 6));
-        (self.had, self.failures, self.due) = (Some(now), 0, now.saturating_add(millis(every)));
+        (self.had, self.aged, self.failures, self.due) = (Some(now), 0, 0, now.saturating_add(millis(every)));
+    }
+
+    /// It is what somebody else had so long ago; it is still to be fetched.
+    pub fn recalled(&mut self, now: u64, age: Duration) {
+        (self.had, self.aged) = (Some(now), millis(age));
     }
 
     /// It could not be fetched.
@@ -85,15 +92,15 @@ impl Refresh {
             None if self.failures == 0 => Standing::Unknown,
             None => Standing::Gone,
             Some(_) if self.failures == 0 => Standing::Fresh,
-            Some(had) if now.saturating_sub(had) <= millis(rules.keep) => Standing::Stale,
+            Some(_) if self.age(now).is_some_and(|age| age <= rules.keep) => Standing::Stale,
             Some(_) => Standing::Gone,
         }
     }
 
-    /// When it was last had.
+    /// How old it is; none where there is nothing.
     #[must_use]
-    pub fn last(&self) -> Option<u64> {
-        self.had
+    pub fn age(&self, now: u64) -> Option<Duration> {
+        self.had.map(|had| Duration::from_millis(now.saturating_sub(had).saturating_add(self.aged)))
     }
 }
 
@@ -142,6 +149,18 @@ mod tests {
         refresh.failed(20, &RULES);
         assert_eq!(refresh.standing(86_400_010, &RULES), Standing::Stale);
         assert_eq!(refresh.standing(86_400_011, &RULES), Standing::Gone);
+    }
+
+    #[test]
+    fn what_another_had_is_as_old_as_it_was() {
+        let mut refresh = Refresh::default();
+        refresh.recalled(0, Duration::from_secs(86_000));
+        assert_eq!((refresh.wait(0), refresh.standing(0, &RULES)), (0, Standing::Fresh));
+        refresh.failed(1, &RULES);
+        assert_eq!(refresh.standing(400_000, &RULES), Standing::Stale);
+        assert_eq!(refresh.standing(400_001, &RULES), Standing::Gone);
+        refresh.had(500_000, &RULES, None);
+        assert_eq!(refresh.age(500_001), Some(Duration::from_millis(1)));
     }
 
     proptest! {

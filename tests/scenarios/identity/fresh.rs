@@ -70,8 +70,9 @@ async fn keys_that_cannot_be_had_again_are_used_on_with_a_warning() {
     assert_eq!(stage.calls(PATH, &token).await.0, 200);
     assert_eq!(stage.calls(PATH, &stage.good("site", "bob")).await.0, 200);
     wait::until("the alert", async || {
-        let (_, alerts) = stage.gate.control("GET", "/v1/alerts").await;
-        alerts.to_string().contains("issuer_keys:site").then_some(())
+        let (_, health) = stage.gate.control("GET", "/v1/health").await;
+        let alerts = health["alerts"].as_array().cloned().unwrap_or_default();
+        alerts.iter().any(|alert| alert["id"] == "issuer_keys:site").then_some(())
     })
     .await;
     // Gone: nobody can tell any more, and that is the gate's trouble, not the token's.
@@ -167,6 +168,25 @@ async fn a_reload_keeps_keys_and_tokens_of_issuers_that_stay() {
     stage.gate.reload().await;
     assert_eq!(stage.calls(PATH, &token).await, (401, Some("credential-refused".to_owned())));
     assert!(stage.calls(PATH, &stage.good("file", "ann")).await.0 == 200);
+}
+
+#[tokio::test]
+async fn a_gate_that_starts_while_an_issuer_is_away_uses_the_keys_that_the_last_one_had() {
+    let mut stage = Stage::start().await;
+    let token = stage.good("site", "ann");
+    assert_eq!(stage.calls(PATH, &token).await.0, 200);
+    let saved = stage.gate.folder().join("state/issuers/site.json");
+    wait::until("the keys to be written", async || saved.exists().then_some(())).await;
+    stage.site.answer(503);
+    stage.gate.restart(rustix::process::Signal::TERM).await;
+    let check = until_status(&stage, "site", "warning").await;
+    assert!(check["message"].as_str().unwrap_or_default().contains("are used on"), "{check}");
+    assert_eq!(stage.calls(PATH, &token).await.0, 200);
+    // Of another configuration they are nobody's.
+    std::fs::write(&saved, std::fs::read_to_string(&saved).expect("the keys").replace("site.example", "other.example"))
+        .expect("the keys");
+    stage.gate.restart(rustix::process::Signal::TERM).await;
+    assert_eq!(stage.calls(PATH, &token).await, (503, Some("identity-unavailable".to_owned())));
 }
 
 /// How long a call may be held up by an issuer that does not answer.

@@ -43,7 +43,7 @@ pub enum KeySource {
     File(PathBuf),
     /// A URL that answers with one.
     Url(Endpoint, UpstreamTls),
-    /// A URL that the issuer's metadata name (RFC 8414, OpenID Connect Discovery); this is the issuer's own.
+    /// A URL that the issuer's metadata name (RFC 8414, `OpenID` Connect Discovery); this is the issuer's own.
     Discovered(Endpoint, UpstreamTls),
     /// A secret that is shared with it; or why there is none, as a sentence.
     Secret(Result<Secret, String>),

@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was found.
 pub(super) enum Found {
-    /// Keys, with word of how long they hold.
-    Keys(KeySet, Option<Duration>),
+    /// Keys, with word of how long they hold, and the document that they came in.
+    Keys(KeySet, Option<Duration>, Vec<u8>),
     /// The file is the one that was read before.
     Unchanged,
 }
@@ -31,8 +31,16 @@ pub(super) enum Found {
 /// The way to the keys, with what it keeps from one fetch to the next.
 pub(super) enum Way {
     File(PathBuf, Option<Stamp>),
-    Url(Site),
-    Discovered { issuer: String, at: Endpoint, tls: UpstreamTls, found: Option<Site> },
+    Url(Box<Site>),
+    Discovered(Box<Discovery>),
+}
+
+/// The way over an issuer's metadata.
+pub(super) struct Discovery {
+    issuer: String,
+    at: Endpoint,
+    tls: UpstreamTls,
+    found: Option<Site>,
 }
 
 impl Way {
@@ -40,13 +48,13 @@ impl Way {
     pub(super) fn new(issuer: &Issuer) -> Option<Self> {
         match &issuer.keys {
             KeySource::File(path) => Some(Self::File(path.clone(), None)),
-            KeySource::Url(endpoint, tls) => Some(Self::Url(Site::new(endpoint.clone(), tls.clone()))),
-            KeySource::Discovered(endpoint, tls) => Some(Self::Discovered {
+            KeySource::Url(endpoint, tls) => Some(Self::Url(Box::new(Site::new(endpoint.clone(), tls.clone())))),
+            KeySource::Discovered(endpoint, tls) => Some(Self::Discovered(Box::new(Discovery {
                 issuer: issuer.issuer.clone(),
                 at: endpoint.clone(),
                 tls: tls.clone(),
                 found: None,
-            }),
+            }))),
             KeySource::Secret(_) => None,
         }
     }
@@ -56,19 +64,26 @@ impl Way {
         match self {
             Self::File(path, stamp) => read(path, stamp, failed_before).await,
             Self::Url(site) => site.keys().await,
-            Self::Discovered { issuer, at, tls, found } => {
-                let site = match found {
-                    Some(site) => site,
-                    None => found.insert(Site::new(discover(issuer, at, tls).await?, tls.clone())),
-                };
-                let keys = site.keys().await;
-                if keys.is_err() {
-                    // It may have moved.
-                    *found = None;
-                }
-                keys
-            }
+            Self::Discovered(discovery) => discovery.keys().await,
         }
+    }
+}
+
+impl Discovery {
+    async fn keys(&mut self) -> Result<Found, String> {
+        let site = match &mut self.found {
+            Some(site) => site,
+            None => {
+                let endpoint = discover(&self.issuer, &self.at, &self.tls).await?;
+                self.found.insert(Site::new(endpoint, self.tls.clone()))
+            }
+        };
+        let keys = site.keys().await;
+        if keys.is_err() {
+            // It may have moved.
+            self.found = None;
+        }
+        keys
     }
 }
 
@@ -81,7 +96,7 @@ async fn read(path: &Path, stamp: &mut Option<Stamp>, failed_before: bool) -> Re
     });
     let (now, keys) = read.await.map_err(|_| "the file cannot be looked at".to_owned())?;
     *stamp = now;
-    Ok(keys?.map_or(Found::Unchanged, |keys| Found::Keys(keys, None)))
+    Ok(keys?.map_or(Found::Unchanged, |keys| Found::Keys(keys, None, Vec::new())))
 }
 
 /// A URL that is asked again and again.
@@ -100,7 +115,7 @@ impl Site {
         let host = self.endpoint.authority();
         let (text, max_age) = self.get().await.inspect_err(|_| self.client = None)?;
         let keys = KeySet::parse(&text).map_err(|why| format!("what {host} answers cannot be used: {why}"))?;
-        Ok(Found::Keys(keys, max_age))
+        Ok(Found::Keys(keys, max_age, text))
     }
 
     async fn get(&mut self) -> Result<(Vec<u8>, Option<Duration>), String> {
@@ -155,7 +170,7 @@ async fn discover(issuer: &str, at: &Endpoint, tls: &UpstreamTls) -> Result<Endp
     Err(format!("its metadata cannot be had: {}", first.unwrap_or_default()))
 }
 
-/// Paths of metadata, the likeliest first: RFC 8414, section 3.1, and OpenID Connect Discovery, section 4.
+/// Paths of metadata, the likeliest first: RFC 8414, section 3.1, and `OpenID` Connect Discovery, section 4.
 fn places(path: &str) -> Vec<String> {
     let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
     let mut places = vec![

@@ -123,7 +123,7 @@ impl Issuer {
     /// How long ago keys were last had; none where they never were, or cannot age.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        lock(&self.refresh).last().map(|had| Duration::from_millis(clock::millis_since(had)))
+        lock(&self.refresh).age(clock::millis())
     }
 
     /// What became of tokens and keys.
@@ -175,6 +175,16 @@ impl Issuer {
         }
         self.counts.fetched.fetch_add(1, Ordering::Relaxed);
         self.confirm(max_age);
+    }
+
+    /// Keys that an earlier process had, until they can be fetched; too old ones are none.
+    pub(super) fn recall(&self, keys: KeySet, age: Duration) {
+        if age > self.rules.keep {
+            return;
+        }
+        lock(&self.refresh).recalled(clock::millis(), age);
+        self.keys.store(Arc::new(keys));
+        self.ended.send_modify(|ended| *ended += 1);
     }
 
     /// The keys are what they were.

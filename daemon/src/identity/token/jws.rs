@@ -12,8 +12,7 @@ use super::Flaw;
 /// Bytes of a token; none that is longer is looked at.
 const LONGEST: usize = 16 * 1024;
 
-/// A token of which nothing is believed yet.
-#[derive(Debug)]
+/// A token of which nothing is believed yet. It has no `Debug`: it is a credential.
 pub(super) struct Jws<'a> {
     /// What is signed: header and claims.
     signed: &'a str,

@@ -1,7 +1,7 @@
 //! Tokens: JSON web tokens (RFC 7519) of issuers that the operator trusts.
 //!
 //! The stage `identify` asks [`Issuers`] for the client of a token. What a token is and says is judged without I/O
-//! ([`jws`], [`claims`], [`keys`]); keys are fetched beside the cores ([`Refresher`]). One that was verified is
+//! (`jws`, `claims`, `keys`); keys are fetched beside the cores ([`Refresher`]). One that was verified is
 //! remembered until it ends, so that its next call costs a hash and a look-up.
 
 mod claims;
@@ -12,6 +12,7 @@ mod issuers;
 mod jws;
 mod keys;
 mod refresher;
+mod saved;
 mod verified;
 
 pub use claims::is_subject;
