@@ -9,6 +9,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::KeySet;
@@ -18,8 +21,7 @@ use crate::config::settings::{Issuer, KeySource};
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
-    issuer: String,
-    source: String,
+    whose: String,
     /// Milliseconds since 1970.
     fetched_ms: u64,
     /// The document as it came.
@@ -30,26 +32,28 @@ struct Saved {
 #[derive(Debug, Clone)]
 pub(super) struct Shelf {
     path: PathBuf,
-    issuer: String,
-    source: String,
+    /// A digest of issuer and source: a URL may hold a credential.
+    whose: String,
 }
 
 impl Shelf {
     /// None where nothing is fetched that could be missed.
     pub(super) fn new(folder: &Path, issuer: &Issuer) -> Option<Self> {
         let source = match &issuer.keys {
-            KeySource::Url(endpoint, _) | KeySource::Discovered(endpoint, _) => endpoint.url.clone(),
+            KeySource::Url(endpoint, _) | KeySource::Discovered(endpoint, _) => &endpoint.url,
             KeySource::File(_) | KeySource::Secret(_) => return None,
         };
         let path = folder.join("issuers").join(format!("{}.json", issuer.name));
-        Some(Self { path, issuer: issuer.issuer.clone(), source })
+        let kind = matches!(issuer.keys, KeySource::Discovered(..));
+        let digest = digest::digest(&digest::SHA256, format!("{kind}\0{}\0{source}", issuer.issuer).as_bytes());
+        Some(Self { path, whose: URL_SAFE_NO_PAD.encode(digest) })
     }
 
     /// What was saved, and how old it is. May wait for a disk.
     pub(super) fn load(&self) -> Option<(KeySet, Duration)> {
         let text = fs::read(&self.path).ok().filter(|text| text.len() <= 2 * LARGEST + 4096)?;
         let saved: Saved = serde_json::from_slice(&text).ok()?;
-        if (&saved.issuer, &saved.source) != (&self.issuer, &self.source) {
+        if saved.whose != self.whose {
             return None;
         }
         // A clock that was set back makes nothing younger than new.
@@ -60,8 +64,7 @@ impl Shelf {
     /// Puts a document that came just now in the place of the one before. May wait for a disk.
     pub(super) fn save(&self, document: &[u8]) -> io::Result<()> {
         let document = String::from_utf8_lossy(document).into_owned();
-        let (issuer, source) = (self.issuer.clone(), self.source.clone());
-        let saved = Saved { issuer, source, fetched_ms: clock::unix_millis(), document };
+        let saved = Saved { whose: self.whose.clone(), fetched_ms: clock::unix_millis(), document };
         let new = self.path.with_extension("new");
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
