@@ -164,8 +164,16 @@ async fn a_reload_keeps_keys_and_tokens_of_issuers_that_stay() {
     assert_eq!(stage.calls(PATH, &token).await.0, 200);
     assert_eq!(stage.calls(PATH, &stage.good("site", "bob")).await.0, 200);
     assert_eq!(stage.site.asked(KEYS), asked);
+    let session = stage.caller(PATH, toolgate_tests::mcp::Era::Legacy, Some(&token)).opened().await;
+    let mut stream = session.stream().await;
     stage.gate.change(|setup| setup.without_table("[issuer.site]"));
     stage.gate.reload().await;
+    while stream.next().await.is_some() {}
+    assert_eq!(
+        stage.gate.control("GET", "/v1/status").await.1["sessions"],
+        0,
+        "nobody is left whom nobody vouches for"
+    );
     assert_eq!(stage.calls(PATH, &token).await, (401, Some("credential-refused".to_owned())));
     assert!(stage.calls(PATH, &stage.good("file", "ann")).await.0 == 200);
 }
@@ -179,8 +187,10 @@ async fn a_gate_that_starts_while_an_issuer_is_away_uses_the_keys_that_the_last_
     wait::until("the keys to be written", async || saved.exists().then_some(())).await;
     stage.site.answer(503);
     stage.gate.restart(rustix::process::Signal::TERM).await;
-    let check = until_status(&stage, "site", "warning").await;
-    assert!(check["message"].as_str().unwrap_or_default().contains("are used on"), "{check}");
+    wait::until("the keys to be used on", async || {
+        health(&stage, "site").await["message"].as_str()?.contains("are used on").then_some(())
+    })
+    .await;
     assert_eq!(stage.calls(PATH, &token).await.0, 200);
     // Of another configuration they are nobody's.
     let mut document: Value = serde_json::from_slice(&std::fs::read(&saved).expect("the keys")).expect("JSON");

@@ -81,6 +81,13 @@ impl Issuers {
         self.by_name.values()
     }
 
+    /// Whether the client of this id was one of an issuer that is none of these.
+    #[must_use]
+    pub fn is_gone(&self, client: &str) -> bool {
+        let issuer = client.strip_prefix("jwt:").and_then(|rest| rest.split_once('/'));
+        issuer.is_some_and(|(issuer, _)| !self.by_name.contains_key(issuer))
+    }
+
     /// Scopes that tokens must have, with spaces between them; empty: none.
     #[must_use]
     pub fn scopes(&self) -> &str {
@@ -238,6 +245,7 @@ mod tests {
         ] {
             assert!(issuers(lines, Some(&first)).known(&token).is_none(), "{lines}");
         }
+        assert!(first.is_gone("jwt:b/ann") && !first.is_gone("jwt:a/ann") && !first.is_gone("key:b"));
     }
 
     #[test]
