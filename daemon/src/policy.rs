@@ -12,10 +12,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use toolgate_protocol::names::Pattern;
 
 use crate::answers::pins::Pins;
-use crate::config::settings::{Filter, Key, Listener};
+use crate::config::settings::{Filter, Issuer, Key, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
-use crate::identity::{Client, rights};
 use crate::identity::proofs::{Proof, Proofs, Row};
+use crate::identity::token::Issuers;
+use crate::identity::{Client, rights};
 use crate::limits::Limits;
 use crate::loops::Loops;
 use crate::servers::Server;
@@ -32,6 +33,8 @@ pub struct Policy {
     pub settings: Arc<Settings>,
     /// Its limits, with what was counted under the configuration before.
     pub limits: Arc<Limits>,
+    /// Whose tokens are believed.
+    pub issuers: Arc<Issuers>,
     /// What is done about clients that repeat themselves, where anything is.
     pub loops: Option<Arc<Loops>>,
     /// The running side of each enabled server, by name.
@@ -205,9 +208,11 @@ impl Policy {
         let loops = Loops::new(&settings.loops, before.and_then(|before| before.loops.as_deref())).map(Arc::new);
         let lowest = lowest(&settings, &clients);
         let proofs = Arc::new(proofs(&settings, &clients));
+        let issuers = Arc::new(Issuers::new(&settings, before.map(|before| &*before.issuers)));
         Ok(Self {
             settings,
             limits,
+            issuers,
             loops,
             servers,
             state,
@@ -273,8 +278,16 @@ fn proofs(settings: &Settings, clients: &Named<Client>) -> Proofs<Arc<Client>> {
 /// The least weight that a client may have, where another may have more.
 fn lowest(settings: &Settings, clients: &Named<Client>) -> Option<u32> {
     let anybody = settings.listeners.iter().any(|listener| listener.serve.mcp && listener.auth.is_empty());
-    let weights = || clients.values().map(|client| client.flow.weight).chain(anybody.then_some(Client::WEIGHT));
+    let of_keys = || clients.values().map(|client| client.flow.weight).chain(anybody.then_some(Client::WEIGHT));
+    let weights = || of_keys().chain(settings.issuers.values().flat_map(|issuer| of_tokens(settings, issuer)));
     weights().min().filter(|least| weights().any(|weight| weight > *least))
+}
+
+/// The weights that clients of an issuer may have.
+fn of_tokens(settings: &Settings, issuer: &Issuer) -> impl Iterator<Item = u32> {
+    let told = issuer.claims.tier.is_some() || issuer.claims.organisation.is_some();
+    let own = issuer.tier.as_ref().map_or(Client::WEIGHT, |tier| tier.weight);
+    std::iter::once(own).chain(settings.tiers.values().filter(move |_| told).map(|tier| tier.weight))
 }
 
 fn running(

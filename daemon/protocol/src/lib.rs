@@ -37,6 +37,7 @@ pub mod overload;
 pub mod permits;
 pub mod pins;
 pub mod proxy_protocol;
+pub mod refresh;
 pub mod replay;
 pub mod retry;
 pub mod revision;

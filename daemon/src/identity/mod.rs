@@ -1,4 +1,4 @@
-//! Who calls: a client is whoever was identified, by key or, where none is asked for, by address.
+//! Who calls: a client is whoever was identified, by key, by token or, where neither is asked for, by address.
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -10,10 +10,13 @@ use crate::config::settings::{Key, Organisation, Tier};
 use crate::steering::clients::Holds;
 use rights::{Kind, Rights, Role, Rule};
 
+pub mod challenge;
 pub mod key;
 pub mod proofs;
+pub mod resource;
 pub mod rights;
 pub mod store;
+pub mod token;
 
 /// What a credential says of whoever shows it.
 #[derive(Debug, Default)]

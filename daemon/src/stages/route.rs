@@ -27,7 +27,9 @@ pub fn route(call: &mut Call) -> Result<(), Failure> {
         return decided;
     }
     let (ruling, routed) = match call.view().single() {
-        Some(server) if call.client().rights.is_none() && call.view().offers_all(call.client(), server) => return Ok(()),
+        Some(server) if call.client().rights.is_none() && call.view().offers_all(call.client(), server) => {
+            return Ok(());
+        }
         Some(server) => {
             let (ruling, decided) = names::authorise(call, server, method, message);
             (ruling, decided.map(|()| None))

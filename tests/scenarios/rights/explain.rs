@@ -16,7 +16,12 @@ when = [
 "#;
 
 async fn stage() -> Stage {
-    Stage::with(|setup| setup.table(ROLES).key("teller", "roles = [\"teller\"]\nscopes = [\"*/t*\", \"*/delete_*\", \"*/prompt:hello\"]")).await
+    Stage::with(|setup| {
+        setup
+            .table(ROLES)
+            .key("teller", "roles = [\"teller\"]\nscopes = [\"*/t*\", \"*/delete_*\", \"*/prompt:hello\"]")
+    })
+    .await
 }
 
 /// `toolgate policy explain`: its exit status and what it said.
@@ -68,12 +73,19 @@ async fn it_shows_every_condition_with_its_value_and_decides_as_the_gate_does() 
     std::fs::write(&file, r#"{"amount": 1e400, "currency": "USD"}"#).expect("a file");
     let (exit, said) = explain(&stage.gate, &tool).await;
     assert_eq!(exit, 1, "{said}");
-    for text in ["role.teller.when \"web/transfer\" /amount", "1e400", "a number not above 1000", "one of \"EUR\", 2, true", "fails"] {
+    for text in [
+        "role.teller.when \"web/transfer\" /amount",
+        "1e400",
+        "a number not above 1000",
+        "one of \"EUR\", 2, true",
+        "fails",
+    ] {
         assert!(said.contains(text), "{text}: {said}");
     }
     let (_, json) = explain(&stage.gate, &[&tool[..], &["--json"]].concat()).await;
     let explained: Value = serde_json::from_str(&json).unwrap_or_else(|_| panic!("{json}"));
-    let outcomes: Vec<_> = explained["conditions"].as_array().expect("conditions").iter().map(|one| one["outcome"].clone()).collect();
+    let outcomes: Vec<_> =
+        explained["conditions"].as_array().expect("conditions").iter().map(|one| one["outcome"].clone()).collect();
     assert_eq!((&explained["allowed"], outcomes), (&json!(false), vec![json!("fails"), json!("fails")]));
     std::fs::write(&file, r#"{"amount": 1000.0}"#).expect("a file");
     let (exit, said) = explain(&stage.gate, &tool).await;

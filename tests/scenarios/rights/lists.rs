@@ -57,7 +57,11 @@ async fn each_list_has_what_is_open_of_its_kind() {
                 // Of a merged view the other server has its own entries.
                 let of_server: Vec<_> = found
                     .into_iter()
-                    .filter(|found| way.name("") == "" || found.starts_with(&format!("{}_", way.server)) || found.starts_with(&format!("{}+", way.server)))
+                    .filter(|found| {
+                        way.name("") == ""
+                            || found.starts_with(&format!("{}_", way.server))
+                            || found.starts_with(&format!("{}+", way.server))
+                    })
                     .collect();
                 assert_eq!(of_server, wanted, "{way:?} {key} {method}");
             }

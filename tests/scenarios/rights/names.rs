@@ -122,7 +122,10 @@ async fn a_method_that_no_rule_knows_is_closed_to_whoever_has_rules() {
 #[tokio::test]
 async fn a_server_of_which_nothing_is_open_is_not_there() {
     let stage = Stage::with(|setup| {
-        setup.table("[role.web]\nallow = [\"web/*\"]\n[role.but]\ndeny = [\"new/*\"]\n").key("fewer", "roles = [\"web\"]").key("butone", "roles = [\"but\"]")
+        setup
+            .table("[role.web]\nallow = [\"web/*\"]\n[role.but]\ndeny = [\"new/*\"]\n")
+            .key("fewer", "roles = [\"web\"]")
+            .key("butone", "roles = [\"but\"]")
     })
     .await;
     for (key, path) in [("fewer", "/mcp/new"), ("fewer", "/mcp/old"), ("butone", "/mcp/new")] {
@@ -205,7 +208,8 @@ async fn a_changed_role_holds_for_the_next_call_of_an_open_session() {
 
 #[tokio::test]
 async fn a_session_is_its_clients_alone() {
-    let stage = Stage::with(|setup| setup.table("[role.all]\nallow = [\"*/*\"]\n").key("fewer", "roles = [\"all\"]")).await;
+    let stage =
+        Stage::with(|setup| setup.table("[role.all]\nallow = [\"*/*\"]\n").key("fewer", "roles = [\"all\"]")).await;
     for path in ["/mcp/web", "/mcp/old", "/mcp/pair"] {
         let client = stage.caller("fewer", path, Era::Legacy).opened().await;
         let session = client.session.clone().expect("a session");

@@ -5,6 +5,7 @@
 
 mod answers;
 mod identity;
+mod issuer;
 mod limits;
 mod listener;
 mod loops;
@@ -94,11 +95,13 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let keys = named(tree, "key")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, groups, context)?))))
         .collect();
+    let issuers = issuer::issuers(tree, &tiers, context);
     let daemon = daemon(Section::new(table(tree, "daemon"), "daemon"), environment);
     let listeners: Vec<_> = named(tree, "listener")
         .map(|(entry, table)| Arc::new(listener::listener(entry, table, &daemon.state_dir, context)))
         .collect();
     listener::check_addresses(tree, context);
+    issuer::check_listeners(tree, &issuers, &listeners, context);
     if table(tree, "listener").is_none_or(|listeners| listeners.entries.is_empty()) {
         context.report.push(Problem {
             severity: Severity::Warning,
@@ -126,6 +129,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         tiers,
         roles,
         organisations,
+        issuers,
         limits: limits::limits(tree.get("limit"), "limit", context),
         overload: tree.get("overload").is_some().then(|| overload(Section::new(table(tree, "overload"), "overload"))),
         loops: loops::loops(table(tree, "loops"), context),

@@ -107,8 +107,22 @@ fn naive(scopes: &[&str], roles: &[(Option<Vec<&str>>, Vec<&str>)], kind: Kind, 
 }
 
 const SCOPES: [&str; 16] = [
-    "a/*", "a/x", "b/*", "*/x", "*", "a*", "*x", "?/y", "a/tool:*", "a/prompt:x", "b/resource:*", "b/resource:x/*",
-    "a/x/y", "a", "*/tool:y", "b/*y",
+    "a/*",
+    "a/x",
+    "b/*",
+    "*/x",
+    "*",
+    "a*",
+    "*x",
+    "?/y",
+    "a/tool:*",
+    "a/prompt:x",
+    "b/resource:*",
+    "b/resource:x/*",
+    "a/x/y",
+    "a",
+    "*/tool:y",
+    "b/*y",
 ];
 
 fn scopes(most: usize) -> impl Strategy<Value = Vec<&'static str>> {

@@ -80,7 +80,11 @@ fn nobody(policy: &Policy, query: &api::PolicyQuery) -> Result<Arc<Client>, api:
     let roles = query.roles.iter().map(|name| {
         known.get(name).map(Arc::clone).ok_or_else(|| {
             let names: Vec<_> = known.keys().map(String::as_str).collect();
-            let remedy = if names.is_empty() { "There are none.".to_owned() } else { format!("Known are {}.", names.join(", ")) };
+            let remedy = if names.is_empty() {
+                "There are none.".to_owned()
+            } else {
+                format!("Known are {}.", names.join(", "))
+            };
             wrong("roles", &format!("There is no role {}.", api::Shown(name)), &remedy)
         })
     });
