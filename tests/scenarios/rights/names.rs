@@ -6,7 +6,8 @@ use toolgate_tests::mcp::Era;
 use crate::stage::{Stage, WAYS, unknown};
 
 /// What a modern request has in `_meta`.
-const META: &str = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+const META: &str =
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
 #[tokio::test]
 async fn what_is_denied_looks_like_what_does_not_exist() {
