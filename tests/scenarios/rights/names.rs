@@ -150,9 +150,7 @@ async fn a_server_of_which_nothing_is_open_is_not_there() {
                     client.request("1", "tools/list", json!({})).await
                 };
                 let status = reply.head.status;
-                let mut answer = reply.answer().await;
-                answer["error"]["data"]["call"] = json!(null);
-                answer["error"]["data"]["id"] = json!(null);
+                let answer = reply.answer().await;
                 said.push((status, answer["error"]["message"].clone(), answer["error"]["code"].clone()));
             }
             assert_eq!(said[0], said[1], "{key} {path} {era:?}");
