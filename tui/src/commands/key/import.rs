@@ -113,13 +113,14 @@ fn set(key: &mut KeyImport, name: &str, field: String) -> Result<(), String> {
         "owner" => key.owner = field,
         "organisation" => key.organisation = some(field),
         "tier" => key.tier = some(field),
+        "roles" => key.roles = list(&field),
         "scopes" => key.scopes = list(&field),
         "networks" => key.networks = list(&field),
         "created" => key.created = some(field),
         "expires" => key.expires = some(field),
         _ => {
             return Err(format!(
-                "there is no column {name:?}: id, hash, owner, organisation, tier, scopes, networks, created and expires are known"
+                "there is no column {name:?}: id, hash, owner, organisation, tier, roles, scopes, networks, created and expires are known"
             ));
         }
     }
