@@ -19,7 +19,7 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const LATER: Duration = Duration::from_secs(5);
 
 /// What a client has shown, by its form.
-enum Shown<'a> {
+enum Credential<'a> {
     Key(&'a str),
     Token(&'a str),
 }
@@ -30,10 +30,10 @@ pub async fn identify(call: &mut Call) -> Result<(), Failure> {
     let client = if auth.is_empty() {
         Arc::new(Client::of_address(call.address))
     } else {
-        match shown(call)? {
-            Shown::Key(text) if auth.contains(&AuthMethod::Key) => by_key(call, text)?,
-            Shown::Key(_) => return Err(refused("This listener accepts no API keys.")),
-            Shown::Token(text) => by_token(call, text).await?,
+        match presented(call)? {
+            Credential::Key(text) if auth.contains(&AuthMethod::Key) => by_key(call, text)?,
+            Credential::Key(_) => return Err(refused("This listener accepts no API keys.")),
+            Credential::Token(text) => by_token(call, text).await?,
         }
     };
     call.mark.of_client(client.number);
@@ -42,13 +42,13 @@ pub async fn identify(call: &mut Call) -> Result<(), Failure> {
 }
 
 fn by_key(call: &Call, text: &str) -> Result<Arc<Client>, Failure> {
-    let presented = key::parse(text).ok_or_else(unknown)?;
-    let known = call.policy.settings.keys.get(presented.id).zip(call.policy.client(presented.id));
+    let parsed = key::parse(text).ok_or_else(unknown)?;
+    let known = call.policy.settings.keys.get(parsed.id).zip(call.policy.client(parsed.id));
     let Some((entry, client)) = known else {
-        key::verify_nobody(presented);
+        key::verify_nobody(parsed);
         return Err(unknown());
     };
-    if key::verify(presented, entry) { Ok(Arc::clone(client)) } else { Err(unknown()) }
+    if key::verify(parsed, entry) { Ok(Arc::clone(client)) } else { Err(unknown()) }
 }
 
 async fn by_token(call: &Call, text: &str) -> Result<Arc<Client>, Failure> {
@@ -102,12 +102,12 @@ fn flawed(call: &Call, issuer: Option<&token::Issuer>, flaw: Flaw) -> Failure {
 
 /// The credential, from the one place where it was put. A token stands in `Authorization` alone; in a query nothing is
 /// looked for (RFC 9700, section 4.3.2).
-fn shown(call: &Call) -> Result<Shown<'_>, Failure> {
+fn presented(call: &Call) -> Result<Credential<'_>, Failure> {
     let auth = &call.entrance.listener.auth;
     let missing = || Failure::new(Kind::Unauthenticated, wanted(auth));
     let mut values = call.headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        return call.header(API_KEY).or(call.key_in_path.as_deref()).map(Shown::Key).ok_or_else(missing);
+        return call.header(API_KEY).or(call.key_in_path.as_deref()).map(Credential::Key).ok_or_else(missing);
     };
     if values.next().is_some() {
         return Err(refused("Send one credential: this request has several."));
@@ -118,7 +118,7 @@ fn shown(call: &Call) -> Result<Shown<'_>, Failure> {
     };
     let text = credential.trim();
     let as_token = auth.contains(&AuthMethod::Jwt) && !text.starts_with("tg_");
-    Ok(if as_token { Shown::Token(text) } else { Shown::Key(text) })
+    Ok(if as_token { Credential::Token(text) } else { Credential::Key(text) })
 }
 
 /// What to send, as a sentence.
