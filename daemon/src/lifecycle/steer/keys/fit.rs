@@ -122,7 +122,7 @@ fn known<'a>(field: &'static str, name: &str, names: impl Iterator<Item = &'a st
     if names.clone().any(|known| known == name) {
         return Ok(name.to_owned());
     }
-    let remedy = match nearest(name, names.clone()) {
+    let remedy = match nearest(name, names) {
         Some(near) => format!("Did you mean {near}?"),
         None => format!("Write [{field}.NAME] into the files, and `toolgate config reload`."),
     };

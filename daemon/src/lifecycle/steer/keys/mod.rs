@@ -127,7 +127,7 @@ impl Daemon {
     }
 
     /// Ends what is done with keys that the files had before and that nobody has now.
-    pub(in super::super::super) fn keys_are_gone(&self, before: &Settings, now: &Settings) {
+    pub(in super::super) fn keys_are_gone(&self, before: &Settings, now: &Settings) {
         let gone =
             before.keys.keys().filter(|id| !now.keys.contains_key(*id) && self.gate.keys.index().of(id).is_none());
         for id in gone {
