@@ -21,6 +21,7 @@ use crate::limits::Limits;
 use crate::loops::Loops;
 use crate::servers::Server;
 use crate::servers::connections::Connections;
+use crate::servers::credentials::views::OwnViews;
 use crate::state::State;
 
 /// Looked up by every call, under names that only the operator chooses.
@@ -107,7 +108,9 @@ pub struct View {
     /// Servers in a stable order.
     pub servers: Vec<Arc<Server>>,
     /// What a profile selects, matched against names as this view offers them.
-    tools: Names,
+    tools: Arc<Names>,
+    /// The same for single clients; none where all of them meet the same servers.
+    pub own: Option<OwnViews>,
 }
 
 /// Patterns of a [`Filter`], compiled.
@@ -143,6 +146,12 @@ impl View {
             [one] => Some(one),
             _ => None,
         }
+    }
+
+    /// The same with each server as a client meets it.
+    pub fn as_met_by(&self, client: &Client) -> Self {
+        let servers = self.servers.iter().map(|server| server.met_by(client)).collect();
+        Self { name: self.name.clone(), servers, tools: Arc::clone(&self.tools), own: None }
     }
 
     /// A server of this view.
@@ -326,7 +335,8 @@ fn remembered(settings: &Settings, state: Option<&Arc<State>>) -> Arc<Pins> {
 fn views(settings: &Settings, servers: &HashMap<String, Arc<Server>>) -> Named<View> {
     let mut views = Named::default();
     let mut offer = |name: &str, members: Vec<Arc<Server>>, tools: &Filter| {
-        let view = View { name: name.to_owned(), servers: members, tools: Names::new(tools) };
+        let own = members.iter().any(|server| server.has_facets()).then(OwnViews::default);
+        let view = View { name: name.to_owned(), servers: members, tools: Arc::new(Names::new(tools)), own };
         views.insert(name.to_owned(), Arc::new(view));
     };
     let in_order = || settings.servers.keys().filter_map(|name| servers.get(name)).map(Arc::clone);

@@ -3,6 +3,7 @@
 //! `config::load` makes it from files; everything else only reads it. A call keeps the value
 //! that it started with, so a reload never shows one call two revisions.
 
+pub mod access;
 mod answers;
 
 use std::collections::BTreeMap;
@@ -439,6 +440,8 @@ pub struct Server {
     pub costs: Vec<(String, u64)>,
     /// Arguments, answers, and tools that change.
     pub answers: Answers,
+    /// What it is shown of the gate and of its clients, where that may change.
+    pub access: access::Access,
 }
 
 impl Server {

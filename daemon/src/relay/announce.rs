@@ -105,11 +105,11 @@ impl Follower {
         let Kind::Hosted(hosted) = &session.kind else { return None };
         let name = &server.settings.name;
         let policy = self.core.policy();
-        let next = policy.view(&session.view).and_then(|view| view.server(name));
+        let next = policy.view(&session.view).and_then(|view| view.server(name)).and_then(|next| next.like(server));
         if next.is_none() {
             hosted.end_hearing(name);
         }
-        next.filter(|next| next.generation != server.generation).cloned()
+        next.filter(|next| next.generation != server.generation)
     }
 
     fn revision(&self) -> Option<Revision> {

@@ -81,6 +81,9 @@ impl Asked<'_> {
         }
         headers.extend_from_slice(more);
         let upstream = self.server.http().ok_or("has no endpoints")?;
+        if let Some(tokens) = upstream.credential().and_then(|credential| credential.tokens()) {
+            tokens.ready().await.map_err(|failure| failure.to_string())?;
+        }
         let outgoing = Outgoing {
             method,
             endpoint: self.endpoint,

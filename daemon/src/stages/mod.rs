@@ -8,6 +8,7 @@ pub mod batch;
 pub mod compress;
 pub mod contain;
 pub mod ending;
+pub mod facet;
 pub mod forward;
 pub mod identify;
 pub mod limit;

@@ -1,0 +1,197 @@
+//! What a server is shown: `bearer` and `headers` of files, `credentials` of clients, and `oauth`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::environment::Reader;
+use super::super::section::Section;
+use super::super::settings::access::{Access, AuthMethod, Credential, Header, Holder, Oauth, Registration, Source};
+use super::super::settings::{Endpoint, Organisation, Tier, UpstreamTls};
+use super::super::tree::{Entry, Node, Table};
+use super::super::url;
+use super::listener::header_name;
+use super::secrets::{certificate_path, secret};
+use super::{Context, named, references};
+
+/// Whether a secret is read from a file.
+pub(super) fn is_file(entry: &Entry) -> bool {
+    entry.node.text().is_some_and(|text| text.starts_with("file:"))
+}
+
+pub(super) fn access(section: Section<'_>, endpoints: &[(Endpoint, u32)], context: &mut Context<'_>) -> Access {
+    let resource = endpoints.first().map(|(endpoint, _)| canonical(&endpoint.url));
+    let access = Access {
+        files: headers(section, is_file, context),
+        credentials: credentials(section, context),
+        required: section.bool("credentials_required"),
+        oauth: oauth(section, resource, context),
+    };
+    if let Some(node) = section.written("credentials_required").filter(|_| access.credentials.is_empty()) {
+        let message = "`credentials_required` has no effect: no client has a credential here";
+        context.warning("no-effect", node.place, message, "add credentials = [{ client = \"…\", bearer = \"file:…\" }]");
+    }
+    access
+}
+
+/// A server's URL as what tokens are for: without a query (RFC 8707, section 2).
+fn canonical(url: &str) -> String {
+    url.split('?').next().unwrap_or(url).to_owned()
+}
+
+/// `bearer` and `headers` of a table, where `wanted` says so.
+fn headers(section: Section<'_>, wanted: impl Fn(&Entry) -> bool, context: &mut Context<'_>) -> Vec<Header> {
+    let mut headers = Vec::new();
+    for entry in section.entries("headers").iter().filter(|entry| wanted(entry)) {
+        if let (Some(name), Some(secret)) = (header_name(entry, context), source(entry, context)) {
+            headers.push(Header { name, before: "", secret });
+        }
+    }
+    if let Some(secret) = section.entry("bearer").filter(|entry| wanted(entry)).and_then(|entry| source(entry, context))
+    {
+        headers.retain(|header| header.name != "authorization");
+        headers.push(Header { name: "authorization".into(), before: "Bearer ", secret });
+    }
+    headers
+}
+
+fn source(entry: &Entry, context: &mut Context<'_>) -> Option<Source> {
+    let read = secret(entry, Reader::Front, context)?.map_err(|fault| fault.sentence());
+    match entry.node.text().and_then(|text| text.strip_prefix("file:")) {
+        Some(path) => Some(Source::File(context.path(path, entry.node.place), read)),
+        None => Some(Source::Fixed(read)),
+    }
+}
+
+fn credentials(section: Section<'_>, context: &mut Context<'_>) -> Vec<Credential> {
+    let mut all: Vec<Credential> = Vec::new();
+    for node in section.written("credentials").map_or(&[][..], Node::elements) {
+        let Some(credential) = credential(node, context) else { continue };
+        if all.iter().any(|other| other.holder == credential.holder) {
+            context.error("conflict", node.place, "there is a credential for the same already", "keep one of the two");
+        } else {
+            all.push(credential);
+        }
+    }
+    all
+}
+
+fn credential(node: &Node, context: &mut Context<'_>) -> Option<Credential> {
+    let section = Section::new(Some(node.table()?), "server.*.credentials[]");
+    let holders = [
+        section.text("client").map(Holder::Client),
+        section.text("organisation").map(Holder::Organisation),
+        section.text("tier").map(Holder::Tier),
+    ];
+    let mut holders = holders.into_iter().flatten();
+    let (Some(holder), None) = (holders.next(), holders.next()) else {
+        let message = "this credential must say whom it is for, with one of `client`, `organisation` and `tier`";
+        context.error("missing-key", node.place, message, "write a table for each");
+        return None;
+    };
+    let headers = headers(section, |_| true, context);
+    if headers.is_empty() && section.written("bearer").is_none() && section.written("headers").is_none() {
+        let help = "add bearer = \"file:…\", or headers";
+        context.error("missing-key", node.place, "this credential says nothing", help);
+    }
+    Some(Credential { holder, headers })
+}
+
+/// Names that credentials are for must exist.
+pub(super) fn check_holders(
+    tree: &Table,
+    tiers: &BTreeMap<String, Arc<Tier>>,
+    organisations: &BTreeMap<String, Arc<Organisation>>,
+    context: &mut Context<'_>,
+) {
+    for (_, server) in named(tree, "server") {
+        for table in server.get("credentials").map_or(&[][..], Node::elements).iter().filter_map(Node::table) {
+            let mut check = |kind: &str, known: &mut dyn Iterator<Item = &str>| {
+                let known: Vec<&str> = known.collect();
+                if let Some((node, name)) = table.get(kind).and_then(|node| Some((node, node.text()?)))
+                    && !known.contains(&name)
+                {
+                    references::missing(kind, name, node.place, known.into_iter(), context);
+                }
+            };
+            check("tier", &mut tiers.keys().map(String::as_str));
+            check("organisation", &mut organisations.keys().map(String::as_str));
+        }
+    }
+}
+
+fn oauth(section: Section<'_>, resource: Option<String>, context: &mut Context<'_>) -> Option<Arc<Oauth>> {
+    let node = section.written("oauth")?;
+    let own = Section::new(Some(node.table()?), "server.*.oauth");
+    if let Some(bearer) = section.written("bearer") {
+        let message = "the server is shown a token that the gate asks for, or `bearer`, not both";
+        context.error("conflict", bearer.place, message, "remove `bearer`, or `oauth`");
+    }
+    if own.lacks("issuer") && own.lacks("token_endpoint") {
+        let help = "add issuer = \"https://…\", or token_endpoint";
+        context.error("missing-key", node.place, "nothing says where the token is asked for", help);
+    }
+    let registration = registration(node, own, resource, context)?;
+    if registration.client_secret.is_none() && own.lacks("client_secret") {
+        let help = "add client_secret = \"file:…\"";
+        context.error("missing-key", node.place, "only a client with a secret is given a token of its own", help);
+    }
+    Some(Arc::new(Oauth { registration }))
+}
+
+/// Who the gate is at an authorization server.
+fn registration(
+    node: &Node,
+    section: Section<'_>,
+    resource: Option<String>,
+    context: &mut Context<'_>,
+) -> Option<Registration> {
+    if section.lacks("client_id") {
+        context.error("missing-key", node.place, "nothing says who the gate is there", "add client_id = \"…\"");
+    }
+    for key in ["issuer", "authorization_endpoint", "token_endpoint"] {
+        plain(node, key, context);
+    }
+    let ca = section.valid("ca").and_then(|node| certificate_path(node, context));
+    Some(Registration {
+        issuer: endpoint(section, "issuer"),
+        token_endpoint: endpoint(section, "token_endpoint"),
+        client_id: section.text("client_id")?,
+        client_secret: section.entry("client_secret").and_then(|entry| source(entry, context)),
+        auth_method: match section.text("auth_method").as_deref() {
+            Some("client_secret_post") => AuthMethod::Post,
+            _ => AuthMethod::Basic,
+        },
+        scopes: section.texts("scopes"),
+        resource: section.text("resource").or(resource),
+        tls: UpstreamTls { ca, ..UpstreamTls::default() },
+    })
+}
+
+fn endpoint(section: Section<'_>, key: &str) -> Option<Endpoint> {
+    url::endpoint(&section.text(key)?).ok()
+}
+
+/// Secrets and tokens go to these places, and come from there.
+fn plain(node: &Node, key: &str, context: &mut Context<'_>) {
+    let Some(node) = node.table().and_then(|table| table.get(key)) else { return };
+    let Some(endpoint) = node.text().and_then(|text| url::endpoint(text).ok()) else { return };
+    let local = endpoint.host == "localhost"
+        || endpoint.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    if !endpoint.tls && !local {
+        let message = "tokens and secrets would pass without TLS, for everybody on the way to read";
+        context.error("plain-http", node.place, message, "write https://");
+    }
+}
+
+impl Access {
+    /// All secrets.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Source> {
+        let own = self.files.iter().map(|header| &header.secret);
+        let held = self.credentials.iter().flat_map(|credential| &credential.headers).map(|header| &header.secret);
+        own.chain(held).chain(self.registrations().filter_map(|registration| registration.client_secret.as_ref()))
+    }
+
+    fn registrations(&self) -> impl Iterator<Item = &Registration> {
+        self.oauth.iter().map(|oauth| &oauth.registration)
+    }
+}
