@@ -19,8 +19,8 @@ use crate::observe::inquiry;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
-    address, authorise, batch, compress, contain, ending, facet, forward, identify, limit, loops, read, route, secure,
-    session, shed, suspended, unread,
+    address, authorise, batch, compress, consent, contain, ending, facet, forward, identify, limit, loops, read, route,
+    secure, session, shed, suspended, unread,
 };
 
 /// Takes up one HTTP request, for [`serve`].
@@ -130,6 +130,10 @@ async fn message(call: &mut Call) -> Result<Response<Body>, Failure> {
     call.core.desk.learn(call);
     routed?;
     facet::check(call)?;
+    // What acts for its users waits for one of them to allow it.
+    if let Some(asked) = consent::ask(call)? {
+        return Ok(asked);
+    }
     // What may be held against the client is held against it before the server is disturbed.
     limit::check(call)?;
     // Whoever goes round in circles is told, slowed, or stopped.

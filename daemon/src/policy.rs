@@ -14,6 +14,7 @@ use toolgate_protocol::names::Pattern;
 use crate::answers::pins::Pins;
 use crate::config::settings::{Filter, Issuer, Key, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
+use crate::grants::Grants;
 use crate::identity::proofs::{Proof, Proofs, Row};
 use crate::identity::token::Issuers;
 use crate::identity::{Client, rights};
@@ -44,6 +45,8 @@ pub struct Policy {
     pub state: Option<Arc<State>>,
     /// What tools were like when they were accepted.
     pub pins: Arc<Pins>,
+    /// What users allowed clients at servers.
+    pub grants: Arc<Grants>,
     /// Connections to all servers.
     pub connections: Arc<Connections>,
     entrances: Named<Entrance>,
@@ -196,13 +199,14 @@ impl Policy {
 
     fn resolve(settings: Arc<Settings>, before: Option<&Self>, state: Option<Arc<State>>) -> Result<Self, String> {
         let pins = before.map_or_else(|| remembered(&settings, state.as_ref()), |before| Arc::clone(&before.pins));
+        let grants = before.map_or_else(|| granted(&settings, state.as_ref()), |before| Arc::clone(&before.grants));
         let connections = connections(&settings, before);
         let servers: HashMap<String, Arc<Server>> = settings
             .servers
             .values()
             .filter(|server| server.enabled)
             .map(|server| {
-                Ok((server.name.clone(), running(server, &settings, before, state.as_ref(), (&pins, &connections))?))
+                Ok((server.name.clone(), running(server, &settings, before, state.as_ref(), (&pins, &grants, &connections))?))
             })
             .collect::<Result<_, String>>()?;
         let views = views(&settings, &servers);
@@ -226,6 +230,7 @@ impl Policy {
             servers,
             state,
             pins,
+            grants,
             connections,
             entrances,
             views,
@@ -304,7 +309,7 @@ fn running(
     settings: &Settings,
     before: Option<&Policy>,
     state: Option<&Arc<State>>,
-    (pins, connections): (&Arc<Pins>, &Arc<Connections>),
+    (pins, grants, connections): (&Arc<Pins>, &Arc<Grants>, &Arc<Connections>),
 ) -> Result<Arc<Server>, String> {
     let old = before.and_then(|policy| policy.servers.get(&server.name));
     let mut running = if let Some(same) = old.and_then(|old| old.under(server)) {
@@ -317,7 +322,7 @@ fn running(
         new
     };
     running.answers = running.answers.with_pins(pins, &server.name);
-    Ok(Arc::new(running))
+    Ok(Arc::new(running.with_users(grants)?))
 }
 
 /// Those that are open stay open.
@@ -330,6 +335,12 @@ fn connections(settings: &Settings, before: Option<&Policy>) -> Arc<Connections>
 fn remembered(settings: &Settings, state: Option<&Arc<State>>) -> Arc<Pins> {
     let folder = state.map(|_| settings.daemon.state_dir.join("tools"));
     Arc::new(Pins::open(folder.as_deref()))
+}
+
+/// What earlier processes were allowed by users, where the state is this one's.
+fn granted(settings: &Settings, state: Option<&Arc<State>>) -> Arc<Grants> {
+    let folder = state.map(|_| settings.daemon.state_dir.as_path());
+    Arc::new(Grants::open(folder, state.map(|state| state.seal_key())))
 }
 
 fn views(settings: &Settings, servers: &HashMap<String, Arc<Server>>) -> Named<View> {

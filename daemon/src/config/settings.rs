@@ -313,6 +313,8 @@ pub struct Serve {
     pub metrics: bool,
     /// `get_health_status` at `/mcp` of an internal listener.
     pub status: bool,
+    /// `/oauth/start/…` and `/oauth/callback`.
+    pub oauth: bool,
 }
 
 impl Serve {
@@ -325,6 +327,7 @@ impl Serve {
             (self.ready, "ready"),
             (self.metrics, "metrics"),
             (self.status, "status"),
+            (self.oauth, "oauth"),
         ];
         all.into_iter().filter_map(|(on, word)| on.then_some(word)).collect()
     }

@@ -42,6 +42,7 @@ use crate::clock;
 use crate::config::settings::{self, Daemon, Per, Transport};
 use crate::core::Core;
 use crate::failure::Failure;
+use crate::grants::Grants;
 use crate::identity::Client;
 use crate::policy::Names;
 use crate::sessions::Hosted;
@@ -51,6 +52,7 @@ use catalog::Catalog;
 use connections::Connections;
 use credentials::Credential;
 use credentials::facets::{self, Facets};
+use credentials::users::Users;
 use discovery::Discovery;
 use endpoints::Endpoints;
 use eras::Eras;
@@ -115,6 +117,8 @@ pub struct Server {
     facet: Option<Arc<str>>,
     /// How clients with credentials of their own meet it.
     facets: Option<Facets>,
+    /// How clients meet it whose users allowed them to.
+    users: Option<Arc<Users>>,
 }
 
 #[derive(Debug)]
@@ -185,6 +189,7 @@ impl Server {
             by: Arc::new(by),
             facet: None,
             facets,
+            users: None,
             settings,
         })
     }
@@ -210,7 +215,21 @@ impl Server {
         if let (Some(facets), Some(before)) = (&mut facets, &self.facets) {
             facets.go_on(before, (self, &same));
         }
-        Some(Self { facets, ..same })
+        let users = self.users.as_ref().map(|users| Arc::new(users.of_next(self, &same)));
+        Some(Self { facets, users, ..same })
+    }
+
+    /// The same, where users may allow clients more than the gate is allowed.
+    ///
+    /// # Errors
+    /// A sentence, where certificates towards their provider cannot be used.
+    pub fn with_users(self, grants: &Arc<Grants>) -> Result<Self, String> {
+        let users = match (&self.settings.access.user, &self.users) {
+            (None, _) => None,
+            (Some(_), Some(known)) => Some(Arc::clone(known)),
+            (Some(rules), None) => Some(Arc::new(Users::new(rules, grants)?)),
+        };
+        Ok(Self { users, ..self })
     }
 
     /// The same running server with these settings, without facets of its own.
@@ -237,6 +256,7 @@ impl Server {
             by: Arc::clone(&self.by),
             facet: self.facet.clone(),
             facets: None,
+            users: None,
         }
     }
 
@@ -262,12 +282,26 @@ impl Server {
 
     /// Whether some clients meet it otherwise than others.
     pub fn has_facets(&self) -> bool {
-        self.facets.is_some()
+        self.facets.is_some() || self.users.is_some()
+    }
+
+    /// Whose users have to allow what; none also of a facet, whose user did.
+    pub fn users(&self) -> Option<&Arc<Users>> {
+        self.users.as_ref()
+    }
+
+    /// Whether it can be asked what it offers before a user has allowed anything: the gate has a credential of its own,
+    /// or no user has to.
+    pub fn is_open_to_all(&self) -> bool {
+        let Transport::Http(http) = &self.settings.transport else { return true };
+        let access = &self.settings.access;
+        self.users.is_none() || !http.headers.is_empty() || !access.files.is_empty() || access.oauth.is_some()
     }
 
     /// The server as a client meets it.
     pub fn met_by(self: &Arc<Self>, client: &Client) -> Arc<Self> {
-        let facet = self.facets.as_ref().and_then(|facets| facets.of(self, client));
+        let users = || self.users.as_ref()?.of(self, &client.id);
+        let facet = self.facets.as_ref().and_then(|facets| facets.of(self, client)).or_else(users);
         facet.unwrap_or_else(|| Arc::clone(self))
     }
 
@@ -281,7 +315,10 @@ impl Server {
     pub fn faceted(self: &Arc<Self>, name: Option<&str>) -> Option<Arc<Self>> {
         match name {
             None => Some(Arc::clone(self)),
-            Some(name) => self.facets.as_ref()?.named(self, name),
+            Some(name) => {
+                let users = || self.users.as_ref()?.named(self, name);
+                self.facets.as_ref().and_then(|facets| facets.named(self, name)).or_else(users)
+            }
         }
     }
 
@@ -298,7 +335,8 @@ impl Server {
     /// It and those of its facets that somebody met.
     pub fn each_facet(self: &Arc<Self>) -> Vec<Arc<Self>> {
         let facets = self.facets.iter().flat_map(Facets::each);
-        std::iter::once(self).chain(facets).map(Arc::clone).collect()
+        let users = self.users.iter().flat_map(|users| users.each());
+        std::iter::once(self).chain(facets).map(Arc::clone).chain(users).collect()
     }
 
     /// Reads secrets whose files have changed.
@@ -310,12 +348,16 @@ impl Server {
         if let Some(facets) = &self.facets {
             facets.look(name);
         }
+        if let Some(users) = &self.users {
+            users.provider().look(name);
+        }
     }
 
     /// What an operator should know of what it is shown, a sentence each.
     pub fn told_of_credentials(&self) -> Vec<String> {
         let own = self.credential().map(Credential::told).unwrap_or_default();
-        own.into_iter().chain(self.facets.iter().flat_map(Facets::told)).collect()
+        let users = self.users.iter().filter_map(|users| users.provider().told());
+        own.into_iter().chain(self.facets.iter().flat_map(Facets::told)).chain(users).collect()
     }
 
     /// What it is shown, where that may change.
@@ -367,7 +409,8 @@ impl Server {
             .or_else(|| self.instances().and_then(|instances| instances.trouble()))
             .or_else(|| self.endpoints.trouble())
             .or_else(|| self.fitness.trouble())
-            .or_else(|| self.discovery.trouble())
+            // Of one that answers nobody without a user's token nothing can be found out.
+            .or_else(|| self.discovery.trouble().filter(|_| self.is_open_to_all()))
     }
 
     /// Calls that wait because it has as many connections or instances as it may have.

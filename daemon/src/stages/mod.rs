@@ -6,6 +6,7 @@ pub mod address;
 pub mod authorise;
 pub mod batch;
 pub mod compress;
+pub mod consent;
 pub mod contain;
 pub mod ending;
 pub mod facet;

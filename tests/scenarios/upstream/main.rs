@@ -4,3 +4,4 @@ mod clients;
 mod files;
 mod granted;
 mod stage;
+mod users;

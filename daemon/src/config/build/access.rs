@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::super::environment::Reader;
 use super::super::section::Section;
-use super::super::settings::access::{Access, AuthMethod, Credential, Header, Holder, Oauth, Registration, Source};
-use super::super::settings::{Endpoint, Organisation, Tier, UpstreamTls};
+use super::super::settings::access::{Access, AuthMethod, Credential, Header, Holder, Oauth, Registration, Source, UserAuthorization};
+use super::super::settings::{Endpoint, Listener, Organisation, Tier, UpstreamTls};
 use super::super::tree::{Entry, Node, Table};
 use super::super::url;
 use super::listener::header_name;
@@ -24,7 +24,8 @@ pub(super) fn access(section: Section<'_>, endpoints: &[(Endpoint, u32)], contex
         files: headers(section, is_file, context),
         credentials: credentials(section, context),
         required: section.bool("credentials_required"),
-        oauth: oauth(section, resource, context),
+        oauth: oauth(section, resource.clone(), context),
+        user: user(section, resource, context),
     };
     if let Some(node) = section.written("credentials_required").filter(|_| access.credentials.is_empty()) {
         let message = "`credentials_required` has no effect: no client has a credential here";
@@ -138,6 +139,44 @@ fn oauth(section: Section<'_>, resource: Option<String>, context: &mut Context<'
     Some(Arc::new(Oauth { registration }))
 }
 
+fn user(section: Section<'_>, resource: Option<String>, context: &mut Context<'_>) -> Option<Arc<UserAuthorization>> {
+    let node = section.written("user_authorization")?;
+    let own = Section::new(Some(node.table()?), "server.*.user_authorization");
+    if let Some(credentials) = section.written("credentials") {
+        let message = "each client has a credential that is written here, or one that its user allows, not both";
+        context.error("conflict", credentials.place, message, "remove `credentials`, or `user_authorization`");
+    }
+    if own.lacks("issuer") && (own.lacks("authorization_endpoint") || own.lacks("token_endpoint")) {
+        let help = "add issuer = \"https://…\", or authorization_endpoint and token_endpoint";
+        context.error("missing-key", node.place, "nothing says where users allow it", help);
+    }
+    if own.lacks("public_url") {
+        let help = "add public_url = \"https://…\", and serve = [\"oauth\", …] to the listener that is reached there";
+        context.error("missing-key", node.place, "nothing says where users' browsers reach this gate", help);
+    }
+    plain(node, "public_url", context);
+    let public = endpoint(own, "public_url");
+    if let Some(node) = own.valid("public_url").filter(|_| public.as_ref().is_some_and(|url| url.path != "/")) {
+        let message = "pages are served at /oauth/ of a listener, below no other path";
+        context.error("invalid-value", node.place, message, "write scheme, host and port alone");
+    }
+    Some(Arc::new(UserAuthorization {
+        registration: registration(node, own, resource, context)?,
+        authorization_endpoint: endpoint(own, "authorization_endpoint"),
+        public_url: public?.url.trim_end_matches('/').to_owned(),
+    }))
+}
+
+/// Somebody must serve the pages that users are sent to.
+pub(super) fn check_pages(tree: &Table, listeners: &[Arc<Listener>], context: &mut Context<'_>) {
+    let wants = |server: &Table| server.get("user_authorization").map(|node| node.place);
+    let Some(place) = named(tree, "server").find_map(|(_, server)| wants(server)) else { return };
+    if !listeners.iter().any(|listener| listener.serve.oauth) {
+        let message = "no listener serves the pages on which users allow it";
+        context.error("missing-key", place, message, "add \"oauth\" to `serve` of the listener at public_url");
+    }
+}
+
 /// Who the gate is at an authorization server.
 fn registration(
     node: &Node,
@@ -192,6 +231,7 @@ impl Access {
     }
 
     fn registrations(&self) -> impl Iterator<Item = &Registration> {
-        self.oauth.iter().map(|oauth| &oauth.registration)
+        let own = self.oauth.iter().map(|oauth| &oauth.registration);
+        own.chain(self.user.iter().map(|user| &user.registration))
     }
 }

@@ -119,6 +119,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(server::server(entry, table, context)?))))
         .collect();
     access::check_holders(tree, &tiers, &organisations, context);
+    access::check_pages(tree, &listeners, context);
     let profiles = named(tree, "profile")
         .map(|(entry, table)| (entry.key.clone(), Arc::new(references::profile(entry, table, tree, context))))
         .collect();

@@ -28,6 +28,7 @@ const HTTP_ONLY: &[&str] = &[
     "credentials",
     "credentials_required",
     "oauth",
+    "user_authorization",
     "tls",
     "forward_client",
     "health",
@@ -141,6 +142,7 @@ fn transport(
                 ("retry", "is called once"),
                 ("credentials", "is shown one credential, its own"),
                 ("oauth", "is shown no tokens that change"),
+                ("user_authorization", "is shown no tokens of users"),
             ] {
                 let asked = key != "forward_client" || http.forward_client;
                 if let Some(node) = section.written(key).filter(|_| asked) {

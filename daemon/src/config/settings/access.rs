@@ -17,20 +17,25 @@ pub struct Access {
     pub required: bool,
     /// The gate asks for a token in its own name.
     pub oauth: Option<Arc<Oauth>>,
+    /// Users allow the gate to act for them.
+    pub user: Option<Arc<UserAuthorization>>,
 }
 
 impl Access {
     /// Whether nothing changes while the server runs: its headers are as they were read.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
-        self.files.is_empty() && self.credentials.is_empty() && self.oauth.is_none()
+        self.files.is_empty() && self.credentials.is_empty() && self.oauth.is_none() && self.user.is_none()
     }
 
     /// Whether a server that has the one can go on under the other: what it was granted is kept.
     #[must_use]
     pub fn goes_on_as(&self, new: &Self) -> bool {
         // Entries for clients come and go while it runs.
-        self.is_fixed() == new.is_fixed() && self.files == new.files && self.oauth == new.oauth
+        self.is_fixed() == new.is_fixed()
+            && self.files == new.files
+            && self.oauth == new.oauth
+            && self.user == new.user
     }
 }
 
@@ -131,4 +136,15 @@ pub enum AuthMethod {
 pub struct Oauth {
     /// The gate at the authorization server.
     pub registration: Registration,
+}
+
+/// `user_authorization` of a server: the authorization code grant (RFC 6749, section 4.1) with PKCE (RFC 7636).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserAuthorization {
+    /// The gate at the authorization server.
+    pub registration: Registration,
+    /// Where users are sent.
+    pub authorization_endpoint: Option<Endpoint>,
+    /// Where users reach this gate with their browsers, without a slash at its end.
+    pub public_url: String,
 }

@@ -9,6 +9,7 @@ pub mod facets;
 pub mod granted;
 pub mod oauth;
 mod own;
+pub mod users;
 pub mod views;
 pub mod watch;
 mod watched;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use crate::config::Secret;
 use crate::config::settings::access::{Access, Header, Source};
-use crate::config::settings::{self};
+use crate::config::settings::{self, Transport};
 use crate::servers::http::Proofs;
 use oauth::Tokens;
 use own::Own;
@@ -53,6 +54,17 @@ impl Credential {
         // What the server's own secrets lack concerns only those headers that are still shown.
         let lacks = http.lacks.as_deref().filter(|_| entry.iter().all(|header| header.name != "authorization"));
         Ok(Self { own: Own::new(&headers, lacks)?, tokens: None })
+    }
+
+    /// What it is shown of a client whose user allowed that.
+    ///
+    /// # Errors
+    /// A sentence, where a header cannot be used.
+    pub fn of_user(server: &settings::Server, tokens: Arc<Tokens>) -> Result<Self, String> {
+        let Transport::Http(http) = &server.transport else { return Err("it is not reached over HTTP".to_owned()) };
+        let mut headers = own_headers(http, &server.access);
+        headers.retain(|header| header.name != "authorization");
+        Ok(Self { own: Own::new(&headers, None)?, tokens: Some(tokens) })
     }
 
     /// Nothing: nobody may call with it.

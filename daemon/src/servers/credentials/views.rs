@@ -26,6 +26,8 @@ struct Own {
     /// What the choice depended on, beside the client's id.
     organisation: Option<String>,
     tier: Option<String>,
+    /// How many grants had come and gone.
+    epoch: u64,
     view: Arc<View>,
 }
 
@@ -40,14 +42,17 @@ impl OwnViews {
     /// The view of a client.
     pub fn of(&self, view: &View, client: &Client) -> Arc<View> {
         let place = usize::try_from(client.number % SHARDS as u64).unwrap_or_default();
+        // Before the servers are asked: a grant that comes meanwhile is looked for again.
+        let epoch = view.servers.iter().filter_map(|server| server.users()).map(|users| users.epoch()).max().unwrap_or(0);
         let mut shard = lock(&self.shards[place]);
-        if let Some(own) = shard.get(&client.id).filter(|own| own.is_of(client)) {
+        if let Some(own) = shard.get(&client.id).filter(|own| own.epoch == epoch && own.is_of(client)) {
             return Arc::clone(&own.view);
         }
         let made = Arc::new(view.as_met_by(client));
         let own = Own {
             organisation: client.organisation.as_ref().map(|organisation| organisation.name.clone()),
             tier: client.tier.as_ref().map(|tier| tier.name.clone()),
+            epoch,
             view: Arc::clone(&made),
         };
         if shard.len() >= MOST {

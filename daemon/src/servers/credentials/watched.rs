@@ -15,7 +15,7 @@ use crate::lock::lock;
 
 /// A secret as it is now.
 #[derive(Debug)]
-pub struct Watched {
+pub(in crate::servers::credentials) struct Watched {
     /// Where it is read; none for one that stays as it was.
     path: Option<PathBuf>,
     state: Mutex<State>,
@@ -52,7 +52,7 @@ impl Seen {
 
 impl Watched {
     /// A secret of the configuration. It was read a moment ago, and is read again at the first look.
-    pub fn new(source: &Source) -> Self {
+    pub(in crate::servers::credentials) fn new(source: &Source) -> Self {
         let path = match source {
             Source::Fixed(_) => None,
             Source::File(path, _) => Some(path.clone()),
@@ -65,20 +65,20 @@ impl Watched {
     }
 
     /// The secret, or why there is none, as a sentence.
-    pub fn now(&self) -> Result<Secret, String> {
+    pub(in crate::servers::credentials) fn now(&self) -> Result<Secret, String> {
         let state = self.state();
         state.secret.clone().ok_or_else(|| state.trouble.clone().unwrap_or_else(|| "a secret is missing".to_owned()))
     }
 
     /// Why the newest content of its file is not in use, where an older one is.
-    pub fn told(&self) -> Option<String> {
+    pub(in crate::servers::credentials) fn told(&self) -> Option<String> {
         let state = self.state();
         let why = state.trouble.as_ref().filter(|_| state.secret.is_some())?;
         Some(format!("A secret that has changed is not in use, the one before still is: {why}."))
     }
 
     /// Reads the file where it has changed. Whether there is another secret than before.
-    pub fn look(&self, server: &str) -> bool {
+    pub(in crate::servers::credentials) fn look(&self, server: &str) -> bool {
         let Some(path) = &self.path else { return false };
         let seen = Seen::of(path);
         if seen.is_some() && seen == self.state().seen {

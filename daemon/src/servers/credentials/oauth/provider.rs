@@ -54,6 +54,11 @@ impl Provider {
         known.map(Endpoint::authority).unwrap_or_default()
     }
 
+    /// Its issuer as it is configured, where it is.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.registration.issuer.as_ref().map(|issuer| issuer.url.as_str())
+    }
+
     /// Reads the client's secret where its file has changed.
     pub(crate) fn look(&self, server: &str) -> bool {
         self.secret.as_ref().is_some_and(|secret| secret.look(server))

@@ -1,5 +1,6 @@
 //! What is said to and by an authorization server, without I/O (RFC 6749, RFC 8414, RFC 8707).
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -106,7 +107,6 @@ fn refused(status: u16, body: &[u8]) -> Refused {
 pub(crate) struct Metadata {
     pub(crate) token_endpoint: Endpoint,
     pub(crate) authorization_endpoint: Option<Endpoint>,
-    pub(crate) revocation_endpoint: Option<Endpoint>,
     /// It names itself in the answers to browsers (RFC 9207).
     pub(crate) names_itself: bool,
 }
@@ -116,7 +116,6 @@ struct MetadataAnswer {
     issuer: String,
     token_endpoint: Option<String>,
     authorization_endpoint: Option<String>,
-    revocation_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
 }
@@ -137,7 +136,6 @@ pub(crate) fn metadata(issuer: &str, body: &[u8]) -> Result<Metadata, Refused> {
     Ok(Metadata {
         token_endpoint: said.token_endpoint.and_then(secure).ok_or_else(garbage)?,
         authorization_endpoint: said.authorization_endpoint.and_then(secure),
-        revocation_endpoint: said.revocation_endpoint.and_then(secure),
         names_itself: said.authorization_response_iss_parameter_supported,
     })
 }
@@ -165,6 +163,35 @@ pub(crate) fn form<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> S
         encode(&mut text, value);
     }
     text
+}
+
+/// A query, read; of a name that stands twice the first value counts, and what is no text is left out.
+pub(crate) fn parsed(query: &str) -> HashMap<String, String> {
+    let mut all = HashMap::new();
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        if let (Some(name), Some(value)) = (decoded(name), decoded(value)) {
+            all.entry(name).or_insert(value);
+        }
+    }
+    all
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        rest = more;
+        match first {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+                bytes.push(u8::from_str_radix(digits, 16).ok()?);
+                rest = &rest[2..];
+            }
+            other => bytes.push(*other),
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Percent-encodes all but what RFC 3986 calls unreserved.
@@ -237,6 +264,14 @@ mod tests {
             at("https://as.example"),
             ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"]
         );
+    }
+
+    #[test]
+    fn a_query_is_read_as_it_was_written() {
+        let read = parsed(&form([("state", "a&b=c d"), ("x", "é")]));
+        assert_eq!((read["state"].as_str(), read["x"].as_str()), ("a&b=c d", "é"));
+        let read = parsed("a=1&a=2&b=%zz&c&d=%ff&e=x+y");
+        assert_eq!((read.len(), read["a"].as_str(), read["e"].as_str()), (2, "1", "x y"));
     }
 
     #[test]
