@@ -206,7 +206,10 @@ impl Policy {
             .values()
             .filter(|server| server.enabled)
             .map(|server| {
-                Ok((server.name.clone(), running(server, &settings, before, state.as_ref(), (&pins, &grants, &connections))?))
+                Ok((
+                    server.name.clone(),
+                    running(server, &settings, before, state.as_ref(), (&pins, &grants, &connections))?,
+                ))
             })
             .collect::<Result<_, String>>()?;
         let views = views(&settings, &servers);

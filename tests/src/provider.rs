@@ -235,7 +235,8 @@ impl Served {
             "client_credentials" => refreshes = false,
             "authorization_code" => {
                 let Some(code) = self.with(|seen| seen.codes.remove(&text("code"))) else { return refused() };
-                let verified = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text("code_verifier").as_bytes()));
+                let verified =
+                    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text("code_verifier").as_bytes()));
                 if code.challenge != verified || code.redirect_uri != text("redirect_uri") {
                     return refused();
                 }

@@ -9,7 +9,8 @@ use toolgate_admin_api::{
     ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, Caches, CallLife, Calls, CheckOutcome,
     ClearOutcome, ClearRequest, Clients, ConfigView, GrantsView, HistoryView, LimitsView, ModeOutcome, ModeRequest,
     OverrideOutcome, OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest,
-    RevertRequest, Revision, RevokeOutcome, RevokeRequest, ServerStatus, ServerTools, SessionDetail, Sessions, Status, ToolChanges, Tools, Version,
+    RevertRequest, Revision, RevokeOutcome, RevokeRequest, ServerStatus, ServerTools, SessionDetail, Sessions, Status,
+    ToolChanges, Tools, Version,
 };
 use toolgate_protocol::breaker::State;
 

@@ -154,7 +154,9 @@ impl Answers {
     /// A page that the gate lists for itself: one that is kept, where the server said for how long it holds.
     pub async fn page(&self, era: Era, method: Method, cursor: Option<&str>, patience: Duration) -> Page {
         let Some(cache) = self.hinted().filter(|_| era == Era::Modern) else { return Page::Asks(None) };
-        match kept::find(cache, Keys::of_page(self.facet.as_deref(), method, cursor), cache::Rule::Hinted, patience).await {
+        match kept::find(cache, Keys::of_page(self.facet.as_deref(), method, cursor), cache::Rule::Hinted, patience)
+            .await
+        {
             Looked::Found(found) => match Message::parse(found.text(b"1")) {
                 Ok(answer) => Page::Kept(answer),
                 Err(_) => Page::Asks(None),

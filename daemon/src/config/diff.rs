@@ -171,7 +171,11 @@ fn server(change: Option<(&Server, &Server)>) -> Cost {
     }
     match (&old.transport, &new.transport) {
         (before, after) if before == after => {
-            if old.access.goes_on_as(&new.access) { Cost::Nothing } else { Cost::UpstreamSessions }
+            if old.access.goes_on_as(&new.access) {
+                Cost::Nothing
+            } else {
+                Cost::UpstreamSessions
+            }
         }
         (Transport::Stdio(_), Transport::Stdio(_)) => Cost::Instances,
         (Transport::Http(_), Transport::Http(_)) | (Transport::Sse(_), Transport::Sse(_)) => Cost::UpstreamSessions,

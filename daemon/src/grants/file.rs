@@ -61,11 +61,8 @@ pub(super) fn load(folder: &Path, seal: &Seal) -> Result<(Vec<(Place, Held)>, us
         let place = (row.server, row.client);
         let opened = seal.open(&purpose(&place), &row.sealed)?;
         let tokens: Tokens = serde_json::from_slice(&opened).ok()?;
-        let grant = Grant {
-            access: Secret::new(tokens.access),
-            refresh: tokens.refresh.map(Secret::new),
-            until: tokens.until,
-        };
+        let grant =
+            Grant { access: Secret::new(tokens.access), refresh: tokens.refresh.map(Secret::new), until: tokens.until };
         Some((place, Held { grant, owner: row.owner, since: row.since, renewed: row.renewed, number: 0 }))
     };
     let found: Vec<_> = kept.grants.into_iter().filter_map(row).collect();

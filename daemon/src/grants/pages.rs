@@ -75,7 +75,8 @@ struct Asked {
 impl Asked {
     fn of(call: &Call) -> Result<Self, Wrong> {
         let over = || {
-            let text = "This link is not valid, or not any more. Have your client call again, which gives you another one.";
+            let text =
+                "This link is not valid, or not any more. Have your client call again, which gives you another one.";
             (StatusCode::NOT_FOUND, text.to_owned())
         };
         let text = call.argument.as_deref().ok_or_else(over)?;
@@ -138,9 +139,13 @@ async fn lead_on(call: &Call) -> Result<Response<Body>, Wrong> {
     let now = clock::unix_millis();
     let flow = Flow::new(asked.link, Secret::new(verifier), browser.to_owned(), now);
     if !lock(&call.policy.grants.pending).send(state, flow, now) {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, "Too many users are on their way. Try again in a minute.".into()));
+        return Err((
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many users are on their way. Try again in a minute.".into(),
+        ));
     }
-    let unfit = || (StatusCode::BAD_GATEWAY, "The provider's address cannot be used. Tell the gate's operator.".to_owned());
+    let unfit =
+        || (StatusCode::BAD_GATEWAY, "The provider's address cannot be used. Tell the gate's operator.".to_owned());
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::SEE_OTHER;
     response.headers_mut().insert(LOCATION, HeaderValue::from_str(&location).map_err(|_| unfit())?);
@@ -183,7 +188,10 @@ async fn authorization_endpoint(users: &Users) -> Result<Endpoint, Wrong> {
         Err(refused) => refused.why,
     };
     warn!(provider = users.provider().name(), "users cannot be sent to a provider: {why}");
-    Err((StatusCode::BAD_GATEWAY, "The provider cannot be reached. Try again later, or tell the gate's operator.".into()))
+    Err((
+        StatusCode::BAD_GATEWAY,
+        "The provider cannot be reached. Try again later, or tell the gate's operator.".into(),
+    ))
 }
 
 async fn finish(call: &Call) -> Result<Response<Body>, Wrong> {

@@ -42,10 +42,6 @@ impl GrantOperations for Daemon {
             // A gate that ends tells servers by itself.
             let _ = self.cores.try_spawn(0, move |core| async move { farewell::begin(&core, ended) });
         }
-        Ok(api::RevokeOutcome {
-            server: server.to_owned(),
-            client: client.to_owned(),
-            applied: !request.dry_run,
-        })
+        Ok(api::RevokeOutcome { server: server.to_owned(), client: client.to_owned(), applied: !request.dry_run })
     }
 }

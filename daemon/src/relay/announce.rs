@@ -27,7 +27,12 @@ use crate::sessions::{Hosted, Kind, Session};
 pub fn follow_all(call: &Call, session: &Arc<Session>, hosted: &Hosted) {
     let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
     for server in open.filter(|server| hosted.begin_hearing(&server.settings.name)) {
-        let heard = news::hear(&call.core, server, eras::met(server, hosted.revision));
+        let heard = if server.is_open_to_all() {
+            news::hear(&call.core, server, eras::met(server, hosted.revision))
+        } else {
+            // Nobody may listen at it before a user has come: then the gate itself says that its lists are others.
+            server.news.subscribe()
+        };
         let follower = Follower { core: Rc::clone(&call.core), session: Arc::downgrade(session) };
         let (server, ended) = (Arc::clone(server), hosted.outbox.ended());
         tokio::task::spawn_local(async move {

@@ -56,7 +56,10 @@ async fn every_message_of_a_client_shows_its_most_telling_credential() {
             assert!(listed["result"]["tools"].is_array(), "{listed}");
             for method in ["tools/call", "tools/list"] {
                 let bearers = shown(&web, method, "authorization");
-                assert!(!bearers.is_empty() && bearers.iter().all(|shown| shown == bearer), "{key} {method} {bearers:?}");
+                assert!(
+                    !bearers.is_empty() && bearers.iter().all(|shown| shown == bearer),
+                    "{key} {method} {bearers:?}"
+                );
                 assert!(shown(&web, method, "x-base").iter().all(|shown| shown == base), "{key} {method}");
             }
         }
@@ -126,7 +129,11 @@ async fn a_reload_that_takes_a_credential_away_ends_what_it_opened_and_nothing_e
     let lines = web.endpoints() + lines;
     gate.change(|setup| setup.server("web", &lines));
     gate.reload().await;
-    assert_eq!(ana.call("1", "echo", json!({})).await.head.status, 404, "its server is met with another credential now");
+    assert_eq!(
+        ana.call("1", "echo", json!({})).await.head.status,
+        404,
+        "its server is met with another credential now"
+    );
     assert!(echo(&bob, "echo").await["result"].is_object());
     assert!(echo(&dan, "echo").await["result"].is_object());
     web.record.clear();

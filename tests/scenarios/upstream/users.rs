@@ -164,7 +164,11 @@ async fn a_client_is_led_to_its_user_and_its_retry_passes_with_the_users_token()
         assert!(!body.contains("<script") && head.header("cache-control") == Some("no-store"));
         browser.allow(&stage, &page).await;
         assert!(echo(&ana, "echo").await["result"].is_object(), "{era:?}");
-        assert_eq!(shown(&stage.web, "tools/call", "authorization"), ["Bearer access-2"], "its first number was a code's");
+        assert_eq!(
+            shown(&stage.web, "tools/call", "authorization"),
+            ["Bearer access-2"],
+            "its first number was a code's"
+        );
         let exchanged = stage.provider.asked();
         assert_eq!(exchanged[0]["redirect_uri"], format!("{PUBLIC}/oauth/callback"));
         assert_eq!(exchanged[0]["resource"], stage.web.url);
@@ -172,7 +176,10 @@ async fn a_client_is_led_to_its_user_and_its_retry_passes_with_the_users_token()
         let bob = client(&stage.gate, era, "bob1", true).await;
         page_of(&echo(&bob, "echo").await, era);
         let log = stage.gate.log();
-        assert!(!log.contains("access-") && !log.contains("refresh-") && !log.contains("code-"), "a secret is in the log");
+        assert!(
+            !log.contains("access-") && !log.contains("refresh-") && !log.contains("code-"),
+            "a secret is in the log"
+        );
         assert!(!log.contains(&page["/oauth/start/".len()..]), "a link is in the log");
     }
 }
@@ -285,7 +292,10 @@ async fn a_revoked_grant_is_gone_at_once_with_what_it_opened() {
     let opened = client(&stage.gate, Era::Legacy, "ana1", true).await;
     assert!(echo(&opened, "echo").await["result"].is_object() && echo(&ana, "echo").await["result"].is_object());
     let (status, listed) = stage.gate.control("GET", "/v1/grants").await;
-    assert_eq!((status, &listed["grants"][0]["client"], &listed["grants"][0]["server"]), (200, &json!("key:ana1"), &json!("web")));
+    assert_eq!(
+        (status, &listed["grants"][0]["client"], &listed["grants"][0]["server"]),
+        (200, &json!("key:ana1"), &json!("web"))
+    );
     let revoke = json!({"client": "key:ana1", "reason": "left", "dry_run": true});
     let (status, would) = stage.gate.control_with("POST", "/v1/servers/web/grants/revoke", &revoke).await;
     assert_eq!((status, &would["applied"]), (200, &json!(false)));

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::super::environment::Reader;
 use super::super::section::Section;
-use super::super::settings::access::{Access, AuthMethod, Credential, Header, Holder, Oauth, Registration, Source, UserAuthorization};
+use super::super::settings::access::{
+    Access, AuthMethod, Credential, Header, Holder, Oauth, Registration, Source, UserAuthorization,
+};
 use super::super::settings::{Endpoint, Listener, Organisation, Tier, UpstreamTls};
 use super::super::tree::{Entry, Node, Table};
 use super::super::url;
@@ -29,7 +31,12 @@ pub(super) fn access(section: Section<'_>, endpoints: &[(Endpoint, u32)], contex
     };
     if let Some(node) = section.written("credentials_required").filter(|_| access.credentials.is_empty()) {
         let message = "`credentials_required` has no effect: no client has a credential here";
-        context.warning("no-effect", node.place, message, "add credentials = [{ client = \"…\", bearer = \"file:…\" }]");
+        context.warning(
+            "no-effect",
+            node.place,
+            message,
+            "add credentials = [{ client = \"…\", bearer = \"file:…\" }]",
+        );
     }
     access
 }
@@ -233,5 +240,82 @@ impl Access {
     fn registrations(&self) -> impl Iterator<Item = &Registration> {
         let own = self.oauth.iter().map(|oauth| &oauth.registration);
         own.chain(self.user.iter().map(|user| &user.registration))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::settings::access::Holder;
+    use crate::config::{Settings, from_text};
+
+    const HEAD: &str = "version = 1\n[listener.a]\naddress = [\"127.0.0.1:1\"]\nauth = [\"key\"]\n[tier.paid]\nweight = 2\n[organisation.acme]\n";
+
+    fn read(lines: &str) -> Result<Settings, String> {
+        let text = format!("{HEAD}[server.s]\nendpoints = [\"https://s.example/mcp?x=1\"]\n{lines}\n");
+        from_text(&text).map_err(|report| report.render(false))
+    }
+
+    #[test]
+    fn what_is_written_is_what_holds() {
+        let settings = read(
+            "bearer = \"file:own\"\nheaders = { x-a = \"plain\", x-b = \"file:b\" }\n\
+             credentials = [{ tier = \"paid\", bearer = \"file:paid\" }, { client = \"key:ana1\", headers.x-a = \"file:c\" }]",
+        )
+        .unwrap();
+        let access = &settings.servers["s"].access;
+        let names: Vec<_> = access.files.iter().map(|header| header.name.as_str()).collect();
+        assert_eq!(names, ["x-b", "authorization"], "what is in no file stays with the other headers");
+        let holders: Vec<_> = access.credentials.iter().map(|credential| credential.holder.clone()).collect();
+        assert_eq!(holders, [Holder::Tier("paid".into()), Holder::Client("key:ana1".into())]);
+        let settings =
+            read("oauth = { issuer = \"https://as.example\", client_id = \"g\", client_secret = \"file:s\" }").unwrap();
+        let oauth = settings.servers["s"].access.oauth.as_ref().unwrap();
+        assert_eq!(oauth.registration.resource.as_deref(), Some("https://s.example/mcp"));
+    }
+
+    #[test]
+    fn a_file_that_changes_is_no_change_of_the_configuration() {
+        let one = read("bearer = \"file:own\"").unwrap();
+        let two = read("bearer = \"file:other\"").unwrap();
+        assert!(one.servers["s"].access.goes_on_as(&read("bearer = \"file:own\"").unwrap().servers["s"].access));
+        assert!(!one.servers["s"].access.goes_on_as(&two.servers["s"].access));
+    }
+
+    #[test]
+    fn what_cannot_hold_together_is_refused() {
+        let oauth = "issuer = \"https://as.example\", client_id = \"g\", client_secret = \"file:s\"";
+        let user = "issuer = \"https://as.example\", client_id = \"g\", public_url = \"https://g.example\"";
+        for (lines, told) in [
+            ("credentials = [{ bearer = \"file:x\" }]".to_owned(), "whom it is for"),
+            ("credentials = [{ client = \"a\", tier = \"paid\", bearer = \"file:x\" }]".to_owned(), "whom it is for"),
+            ("credentials = [{ client = \"a\" }]".to_owned(), "says nothing"),
+            (
+                "credentials = [{ client = \"a\", bearer = \"file:x\" }, { client = \"a\", bearer = \"file:y\" }]"
+                    .to_owned(),
+                "already",
+            ),
+            ("credentials = [{ tier = \"payed\", bearer = \"file:x\" }]".to_owned(), "did you mean \"paid\""),
+            ("credentials = [{ organisation = \"x\", bearer = \"file:x\" }]".to_owned(), "no organisation \"x\""),
+            (format!("bearer = \"file:x\"\noauth = {{ {oauth} }}"), "not both"),
+            ("oauth = { client_id = \"g\", client_secret = \"file:s\" }".to_owned(), "where the token is asked for"),
+            (
+                "oauth = { issuer = \"http://as.example\", client_id = \"g\", client_secret = \"file:s\" }".to_owned(),
+                "without TLS",
+            ),
+            (
+                "oauth = { issuer = \"https://as.example\", client_id = \"g\" }".to_owned(),
+                "only a client with a secret",
+            ),
+            (format!("transport = \"sse\"\noauth = {{ {oauth} }}"), "no tokens that change"),
+            (format!("user_authorization = {{ {user} }}"), "no listener serves the pages"),
+            ("user_authorization = { issuer = \"https://as.example\", client_id = \"g\" }".to_owned(), "public_url"),
+            (
+                format!("user_authorization = {{ {user}/gate }}").replace("g.example\"/gate", "g.example/gate\""),
+                "below no other path",
+            ),
+        ] {
+            let report = read(&lines).expect_err(&lines);
+            assert!(report.contains(told), "{lines}\n{report}");
+        }
     }
 }

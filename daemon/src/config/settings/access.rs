@@ -32,10 +32,7 @@ impl Access {
     #[must_use]
     pub fn goes_on_as(&self, new: &Self) -> bool {
         // Entries for clients come and go while it runs.
-        self.is_fixed() == new.is_fixed()
-            && self.files == new.files
-            && self.oauth == new.oauth
-            && self.user == new.user
+        self.is_fixed() == new.is_fixed() && self.files == new.files && self.oauth == new.oauth && self.user == new.user
     }
 }
 

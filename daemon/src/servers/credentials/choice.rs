@@ -45,18 +45,15 @@ mod tests {
 
     #[test]
     fn the_most_telling_credential_wins() {
-        let holders = [
-            Holder::Tier("paid".into()),
-            Holder::Organisation("acme".into()),
-            Holder::Client("key:ana".into()),
-        ];
+        let holders =
+            [Holder::Tier("paid".into()), Holder::Organisation("acme".into()), Holder::Client("key:ana".into())];
         let credentials: Vec<_> =
             holders.into_iter().map(|holder| Credential { holder, headers: Vec::new() }).collect();
         let choice = Choice::new(&credentials);
         let of = |id: &str, organisation: Option<&str>, tier: Option<&str>| {
             let tier = tier.map(|name| Arc::new(Tier { name: name.into(), weight: 1, limits: Vec::new() }));
-            let organisation = organisation
-                .map(|name| Arc::new(Organisation { name: name.into(), tier: None, limits: Vec::new() }));
+            let organisation =
+                organisation.map(|name| Arc::new(Organisation { name: name.into(), tier: None, limits: Vec::new() }));
             choice.of(&Client::new(Persona { id: id.into(), tier, organisation, ..Persona::default() }))
         };
         assert_eq!(of("key:ana", Some("acme"), Some("paid")), Some(2));

@@ -43,7 +43,8 @@ impl OwnViews {
     pub fn of(&self, view: &View, client: &Client) -> Arc<View> {
         let place = usize::try_from(client.number % SHARDS as u64).unwrap_or_default();
         // Before the servers are asked: a grant that comes meanwhile is looked for again.
-        let epoch = view.servers.iter().filter_map(|server| server.users()).map(|users| users.epoch()).max().unwrap_or(0);
+        let epoch =
+            view.servers.iter().filter_map(|server| server.users()).map(|users| users.epoch()).max().unwrap_or(0);
         let mut shard = lock(&self.shards[place]);
         if let Some(own) = shard.get(&client.id).filter(|own| own.epoch == epoch && own.is_of(client)) {
             return Arc::clone(&own.view);

@@ -223,9 +223,10 @@ impl HttpClient {
         let (mut conn, sending) = self.connection(endpoint, request.endpoint, asked, total, kept).await?;
         let reused = conn.reused;
         let first_byte = request.first_byte.unwrap_or(server.timeout.first_byte);
-        let head = exchange::exchange(&mut conn, (&endpoint.template, &self.proofs), request, first_byte, sending, total)
-            .await
-            .map_err(|error| SendError { reused, ..error })?;
+        let head =
+            exchange::exchange(&mut conn, (&endpoint.template, &self.proofs), request, first_byte, sending, total)
+                .await
+                .map_err(|error| SendError { reused, ..error })?;
         let arrived = Instant::now();
         let timing = Timing { connect: sending - started, first_byte: arrived - sending };
 

@@ -88,11 +88,7 @@ impl Template {
             start.extend_from_slice(&common);
             start
         });
-        Ok(Self {
-            starts,
-            target: target.len(),
-            configured: headers.iter().map(|(name, _)| name.clone()).collect(),
-        })
+        Ok(Self { starts, target: target.len(), configured: headers.iter().map(|(name, _)| name.clone()).collect() })
     }
 
     /// Appends the head of `request`, whose body has `length` bytes, to `out`.
@@ -120,8 +116,7 @@ impl Template {
         let listed = listed_in_connection(request.headers);
         for (name, value) in request.headers {
             let is_set = self.is_configured(name) || proofs.has(name);
-            if is_ours(name) || is_set || listed.iter().any(|other| other.eq_ignore_ascii_case(name))
-            {
+            if is_ours(name) || is_set || listed.iter().any(|other| other.eq_ignore_ascii_case(name)) {
                 continue;
             }
             if !is_token(name) || !is_value(value) {
