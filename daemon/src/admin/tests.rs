@@ -13,11 +13,11 @@ use toolgate_admin_api::{
     ApiError, ApproveOutcome, ApproveRequest, Audit, AuditRecord, BreakerOutcome, BreakerRequest, BreakerState, Caches,
     CallLife, Calls, CancelOutcome, Change, CheckOutcome, CheckRequest, ChecksOutcome, ClearOutcome, ClearRequest,
     ClientOutcome, Clients, ConfigView, DisableRequest, EnableRequest, EndMatching, EndOutcome, EndpointMode,
-    ErrorCode, ExplainQuery, Explained, GrantsView, HistoryView, LimitsView, LogOutcome, LogRequest, ModeOutcome, ModeRequest,
-    OverrideOutcome, OverrideRequest, PolicyExplained, PolicyQuery, PurgeRequest, QueueOutcome, QueueOverride, Queues,
-    ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, RevokeOutcome, RevokeRequest, ServerStatus, ServerTools,
-    SessionDetail, Sessions, Status, SuspendRequest, TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version,
-    WeightOutcome, WeightRequest,
+    ErrorCode, ExplainQuery, Explained, GrantsView, HistoryView, LimitsView, LogOutcome, LogRequest, ModeOutcome,
+    ModeRequest, OverrideOutcome, OverrideRequest, PolicyExplained, PolicyQuery, PurgeRequest, QueueOutcome,
+    QueueOverride, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision,
+    RevokeOutcome, RevokeRequest, ServerStatus, ServerTools, SessionDetail, Sessions, Status, SuspendRequest,
+    TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version, WeightOutcome, WeightRequest,
 };
 use toolgate_protocol::breaker::State;
 use toolgate_protocol::history::Span;
