@@ -18,6 +18,7 @@ use toolgate_protocol::revision::Era;
 
 use crate::answers::Reception;
 use crate::core::Core;
+use crate::grants::pages::CALLBACK;
 use crate::identity::Client;
 use crate::identity::rights::Ruling;
 use crate::limits::{Held, Told};
@@ -110,6 +111,8 @@ pub struct Call {
     pub path: String,
     /// The credential that stood in the path.
     pub key_in_path: Option<String>,
+    /// What a page of the gate's own is asked with: a link that only its owner is to see, or a query.
+    pub argument: Option<Box<str>>,
     /// The request's headers.
     pub headers: Arc<HeaderMap>,
     /// Who calls, once identified.
@@ -183,6 +186,8 @@ impl Call {
             None => Arc::new(Entrance::new(Arc::clone(&connection.listener))),
         };
         let (now, id) = (Instant::now(), CallId::mint());
+        // Only users who come back from a provider bring a query that means anything.
+        let argument = if head.uri.path() == CALLBACK { head.uri.query().map(Box::from) } else { None };
         Self {
             id,
             started: now,
@@ -198,6 +203,7 @@ impl Call {
             method: head.method,
             path: head.uri.path().to_owned(),
             key_in_path: None,
+            argument,
             headers: Arc::new(head.headers),
             authority: head.uri.authority().cloned(),
             client: None,
@@ -272,6 +278,7 @@ impl Call {
             method: self.method.clone(),
             path: self.path.clone(),
             key_in_path: None,
+            argument: None,
             headers: Arc::clone(&self.headers),
             client: self.client.clone(),
             view: self.view.clone(),

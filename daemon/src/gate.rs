@@ -66,6 +66,7 @@ impl Gate {
                 }
                 sessions::Kind::Mirrored(mirrored) => {
                     let now = policy.servers.get(&mirrored.server.settings.name);
+                    let now = now.and_then(|now| now.like(&mirrored.server));
                     now.is_none_or(|now| now.generation != mirrored.server.generation)
                 }
                 // A leg to a server that changed is opened anew by the next call.

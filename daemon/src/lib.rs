@@ -16,6 +16,7 @@ pub mod demo;
 pub mod failure;
 pub mod gate;
 pub mod generator;
+pub mod grants;
 pub mod identity;
 pub mod import;
 pub mod instance;

@@ -7,6 +7,7 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::config::Settings;
 use crate::config::settings::Serve;
+use crate::grants::pages::{self, CALLBACK, START};
 use crate::identity::resource;
 use crate::observe::health::page::{self, Audience};
 use crate::observe::metrics;
@@ -22,6 +23,10 @@ pub enum Page {
     Metrics,
     /// What a path is as a resource, for clients that need a token: `/.well-known/oauth-protected-resource` and below.
     Resource,
+    /// `/oauth/start/…`
+    Start,
+    /// `/oauth/callback`
+    Callback,
 }
 
 impl Page {
@@ -30,6 +35,8 @@ impl Page {
         match path {
             "/ready" if serve.ready => Some(Self::Ready),
             "/metrics" if serve.metrics => Some(Self::Metrics),
+            path if serve.oauth && path == CALLBACK => Some(Self::Callback),
+            path if serve.oauth && path.starts_with(START) => Some(Self::Start),
             path if serve.health && path == settings.health.path => Some(Self::Health),
             _ => None,
         }
@@ -44,6 +51,8 @@ impl Page {
             Self::Ready => own(page::ready(gate, audience)),
             Self::Metrics => metrics::answer(gate).await,
             Self::Resource => resource::answer(call),
+            Self::Start => pages::start(call).await,
+            Self::Callback => pages::callback(call).await,
         }
     }
 }

@@ -19,8 +19,8 @@ use crate::observe::inquiry;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
-    address, authorise, batch, compress, contain, ending, forward, identify, limit, loops, read, route, secure,
-    session, shed, suspended, unread,
+    address, authorise, batch, compress, consent, contain, ending, facet, forward, identify, limit, loops, read, route,
+    secure, session, shed, suspended, unread,
 };
 
 /// Takes up one HTTP request, for [`serve`].
@@ -98,6 +98,8 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
     }
     // From here on it is known who is to blame, and whose session a session id must be.
     identify::identify(call).await?;
+    // Servers that the client has a credential of its own at meet it with that one, and nobody else's.
+    facet::choose(call);
     // A path behind which nothing is open to it is none.
     authorise::path(call)?;
     // What an overloaded gate lets go of must not count against its client.
@@ -127,6 +129,11 @@ async fn message(call: &mut Call) -> Result<Response<Body>, Failure> {
     let routed = route::route(call);
     call.core.desk.learn(call);
     routed?;
+    facet::check(call)?;
+    // What acts for its users waits for one of them to allow it.
+    if let Some(asked) = consent::ask(call)? {
+        return Ok(asked);
+    }
     // What may be held against the client is held against it before the server is disturbed.
     limit::check(call)?;
     // Whoever goes round in circles is told, slowed, or stopped.

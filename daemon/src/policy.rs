@@ -14,6 +14,7 @@ use toolgate_protocol::names::Pattern;
 use crate::answers::pins::Pins;
 use crate::config::settings::{Filter, Issuer, Key, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
+use crate::grants::Grants;
 use crate::identity::proofs::{Proof, Proofs, Row};
 use crate::identity::token::Issuers;
 use crate::identity::{Client, rights};
@@ -21,6 +22,7 @@ use crate::limits::Limits;
 use crate::loops::Loops;
 use crate::servers::Server;
 use crate::servers::connections::Connections;
+use crate::servers::credentials::views::OwnViews;
 use crate::state::State;
 
 /// Looked up by every call, under names that only the operator chooses.
@@ -43,6 +45,8 @@ pub struct Policy {
     pub state: Option<Arc<State>>,
     /// What tools were like when they were accepted.
     pub pins: Arc<Pins>,
+    /// What users allowed clients at servers.
+    pub grants: Arc<Grants>,
     /// Connections to all servers.
     pub connections: Arc<Connections>,
     entrances: Named<Entrance>,
@@ -107,7 +111,9 @@ pub struct View {
     /// Servers in a stable order.
     pub servers: Vec<Arc<Server>>,
     /// What a profile selects, matched against names as this view offers them.
-    tools: Names,
+    tools: Arc<Names>,
+    /// The same for single clients; none where all of them meet the same servers.
+    pub own: Option<OwnViews>,
 }
 
 /// Patterns of a [`Filter`], compiled.
@@ -143,6 +149,12 @@ impl View {
             [one] => Some(one),
             _ => None,
         }
+    }
+
+    /// The same with each server as a client meets it.
+    pub fn as_met_by(&self, client: &Client) -> Self {
+        let servers = self.servers.iter().map(|server| server.met_by(client)).collect();
+        Self { name: self.name.clone(), servers, tools: Arc::clone(&self.tools), own: None }
     }
 
     /// A server of this view.
@@ -187,13 +199,17 @@ impl Policy {
 
     fn resolve(settings: Arc<Settings>, before: Option<&Self>, state: Option<Arc<State>>) -> Result<Self, String> {
         let pins = before.map_or_else(|| remembered(&settings, state.as_ref()), |before| Arc::clone(&before.pins));
+        let grants = before.map_or_else(|| granted(&settings, state.as_ref()), |before| Arc::clone(&before.grants));
         let connections = connections(&settings, before);
         let servers: HashMap<String, Arc<Server>> = settings
             .servers
             .values()
             .filter(|server| server.enabled)
             .map(|server| {
-                Ok((server.name.clone(), running(server, &settings, before, state.as_ref(), (&pins, &connections))?))
+                Ok((
+                    server.name.clone(),
+                    running(server, &settings, before, state.as_ref(), (&pins, &grants, &connections))?,
+                ))
             })
             .collect::<Result<_, String>>()?;
         let views = views(&settings, &servers);
@@ -217,6 +233,7 @@ impl Policy {
             servers,
             state,
             pins,
+            grants,
             connections,
             entrances,
             views,
@@ -295,7 +312,7 @@ fn running(
     settings: &Settings,
     before: Option<&Policy>,
     state: Option<&Arc<State>>,
-    (pins, connections): (&Arc<Pins>, &Arc<Connections>),
+    (pins, grants, connections): (&Arc<Pins>, &Arc<Grants>, &Arc<Connections>),
 ) -> Result<Arc<Server>, String> {
     let old = before.and_then(|policy| policy.servers.get(&server.name));
     let mut running = if let Some(same) = old.and_then(|old| old.under(server)) {
@@ -308,7 +325,7 @@ fn running(
         new
     };
     running.answers = running.answers.with_pins(pins, &server.name);
-    Ok(Arc::new(running))
+    Ok(Arc::new(running.with_users(grants)?))
 }
 
 /// Those that are open stay open.
@@ -323,10 +340,17 @@ fn remembered(settings: &Settings, state: Option<&Arc<State>>) -> Arc<Pins> {
     Arc::new(Pins::open(folder.as_deref()))
 }
 
+/// What earlier processes were allowed by users, where the state is this one's.
+fn granted(settings: &Settings, state: Option<&Arc<State>>) -> Arc<Grants> {
+    let folder = state.map(|_| settings.daemon.state_dir.as_path());
+    Arc::new(Grants::open(folder, state.map(|state| state.seal_key())))
+}
+
 fn views(settings: &Settings, servers: &HashMap<String, Arc<Server>>) -> Named<View> {
     let mut views = Named::default();
     let mut offer = |name: &str, members: Vec<Arc<Server>>, tools: &Filter| {
-        let view = View { name: name.to_owned(), servers: members, tools: Names::new(tools) };
+        let own = members.iter().any(|server| server.has_facets()).then(OwnViews::default);
+        let view = View { name: name.to_owned(), servers: members, tools: Arc::new(Names::new(tools)), own };
         views.insert(name.to_owned(), Arc::new(view));
     };
     let in_order = || settings.servers.keys().filter_map(|name| servers.get(name)).map(Arc::clone);

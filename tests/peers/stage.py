@@ -185,11 +185,19 @@ http {{
         self.port_open(process, port)
         return Gate(port, tls / "ca.pem", [key], process)
 
-    def gate(self, servers: str, limits: str = "", clients: int = 1, auth: str = '"key"') -> Gate:
+    def gate(
+        self,
+        servers: str,
+        limits: str = "",
+        clients: int = 1,
+        port: int | None = None,
+        auth: str = '"key"',
+        serve: str = '"mcp", "health", "ready"',
+    ) -> Gate:
         """A gate with the TOML tables `servers` and a key for each of `clients`; all have the tier with `limits`. `auth`
         lists the methods by which clients identify themselves."""
         certificates = self.certificates()
-        port, keys = free_port(), {f"test{number}": secrets.token_hex(32) for number in range(clients)}
+        port, keys = port or free_port(), {f"test{number}": secrets.token_hex(32) for number in range(clients)}
         key_tables = "\n".join(
             f'[key.{name}]\nhash = "sha256:{hashlib.sha256(secret.encode()).hexdigest()}"\ntier = "test"\n'
             for name, secret in keys.items()
@@ -207,7 +215,7 @@ level = "warn"
 
 [listener.test]
 address = ["127.0.0.1:{port}"]
-serve = ["mcp", "health", "ready"]
+serve = [{serve}]
 auth = [{auth}]
 tls.certificates = [{{ chain = "file:{certificates}/chain.pem", key = "file:{certificates}/key.pem" }}]
 

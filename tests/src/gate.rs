@@ -38,6 +38,8 @@ pub struct Setup {
     listener: Vec<String>,
     tables: Vec<String>,
     hosts: Option<PathBuf>,
+    /// Other words than the usual ones.
+    serve: Option<String>,
 }
 
 impl Setup {
@@ -87,6 +89,13 @@ impl Setup {
     #[must_use]
     pub fn listener(mut self, line: &str) -> Self {
         self.listener.push(line.to_owned());
+        self
+    }
+
+    /// What the listener serves, instead of what it does by default.
+    #[must_use]
+    pub fn serve(mut self, words: &[&str]) -> Self {
+        self.serve = Some(format!("{words:?}"));
         self
     }
 
@@ -141,12 +150,13 @@ impl Setup {
             "version = 1\n\n\
              [daemon]\ncores = 2\nruntime_dir = \"{folder}/run\"\nstate_dir = \"{folder}/state\"\n{daemon}\n\n\
              [log]\nlevel = \"info\"\nformat = \"json\"\n{log}\n\n\
-             [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = [\"mcp\", \"health\", \"ready\", \"status\"]\n{auth}\n\
+             [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = {serve}\n{auth}\n\
              tls.certificates = [{{ chain = \"file:{chain}\", key = \"file:{key}\" }}]\n{listener}\n\n\
              [key.test]\nhash = \"sha256:{hash}\"\nowner = \"test\"\ntier = \"test\"\n\n\
              [tier.test]\nlimits = [{limits}]\n\n{servers}\n{tables}",
             hash = hash(),
             auth = if own_auth { "" } else { "auth = [\"key\"]" },
+            serve = self.serve.as_deref().unwrap_or(r#"["mcp", "health", "ready", "status"]"#),
             listener = self.listener.join("\n"),
             tables = self.tables.join("\n"),
             folder = folder.display(),

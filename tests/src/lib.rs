@@ -21,6 +21,7 @@ pub mod lines;
 pub mod load;
 pub mod mcp;
 pub mod processes;
+pub mod provider;
 pub mod recorder;
 pub mod site;
 pub mod slow;

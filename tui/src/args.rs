@@ -9,6 +9,7 @@ mod clients;
 mod config;
 mod console;
 mod endpoints;
+mod grants;
 mod health;
 mod how;
 mod keys;
@@ -31,6 +32,7 @@ pub(crate) use clients::{ClientSuspend, Clients};
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
 pub(crate) use console::{Look, Replay, Top};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
+pub(crate) use grants::{GrantRevoke, Grants};
 pub(crate) use health::{AlertAck, AlertSilence, Alerts};
 pub(crate) use how::{Final, How, Rows, seconds};
 pub(crate) use keys::{Key, KeyAdopt, KeyCreate, KeyImport, KeyList, KeyRotate, KeySuspend};
@@ -158,6 +160,10 @@ pub(crate) enum Command {
     /// See tools and how they have changed, switch them off and on, approve what they are now.
     #[command(subcommand)]
     Tools(Tools),
+
+    /// See what users allowed clients at servers, and forget it.
+    #[command(subcommand)]
+    Grants(Grants),
 
     /// Print what the graphs showed at a time of the last day.
     Rewind(Rewind),

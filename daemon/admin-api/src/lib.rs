@@ -11,6 +11,7 @@ pub mod config;
 pub mod endpoints;
 pub mod error;
 pub mod exit;
+pub mod grants;
 pub mod health;
 pub mod history;
 pub mod instances;
@@ -38,6 +39,7 @@ pub use endpoints::{
 };
 pub use error::{ApiError, ErrorCode};
 pub use exit::Exit;
+pub use grants::{GrantRow, GrantsView, RevokeOutcome, RevokeRequest};
 pub use health::{Advice, Alert, AlertOutcome, Certificate, Certificates, Check, Health, Process, SilenceRequest};
 pub use history::{Accepted, FileText, HistoryView, Revision};
 pub use instances::{Instance, InstanceEnd, InstanceRole, Instances, RestartOutcome, RestartRequest};

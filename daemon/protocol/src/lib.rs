@@ -38,6 +38,7 @@ pub mod permits;
 pub mod pins;
 pub mod proxy_protocol;
 pub mod refresh;
+pub mod renewal;
 pub mod replay;
 pub mod retry;
 pub mod revision;

@@ -34,7 +34,8 @@ pub use audit::Audit;
 pub use health::HealthOperations;
 pub use keys::{KeyOperations, KeysQuery};
 pub use operations::{
-    CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
+    CacheOperations, EndpointOperations, GrantOperations, LedgerOperations, LimitOperations, Operations, Peer,
+    ToolOperations,
 };
 pub use policy::PolicyOperations;
 use serve::Door;

@@ -7,9 +7,10 @@ use std::fmt;
 
 use toolgate_admin_api::{
     ApiError, ApproveOutcome, ApproveRequest, BreakerOutcome, BreakerRequest, Caches, CallLife, Calls, CheckOutcome,
-    ClearOutcome, ClearRequest, Clients, ConfigView, HistoryView, LimitsView, ModeOutcome, ModeRequest,
+    ClearOutcome, ClearRequest, Clients, ConfigView, GrantsView, HistoryView, LimitsView, ModeOutcome, ModeRequest,
     OverrideOutcome, OverrideRequest, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest,
-    RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions, Status, ToolChanges, Tools, Version,
+    RevertRequest, Revision, RevokeOutcome, RevokeRequest, ServerStatus, ServerTools, SessionDetail, Sessions, Status,
+    ToolChanges, Tools, Version,
 };
 use toolgate_protocol::breaker::State;
 
@@ -27,6 +28,7 @@ pub trait Operations:
     ToolOperations
     + CacheOperations
     + EndpointOperations
+    + GrantOperations
     + LimitOperations
     + LedgerOperations
     + WatchOperations
@@ -97,6 +99,15 @@ pub trait CacheOperations {
 
     /// Forgets the answers of a server, or with `dry_run` says how many that would be.
     fn clear_cache(&self, peer: &Peer, server: &str, request: &ClearRequest) -> Result<ClearOutcome, ApiError>;
+}
+
+/// What may be asked about what users allowed clients.
+pub trait GrantOperations {
+    /// What users allowed, without their tokens.
+    fn grants(&self) -> GrantsView;
+
+    /// Forgets what a user allowed a client at a server, or with `dry_run` says whether there is anything.
+    fn revoke_grant(&self, server: &str, request: &RevokeRequest) -> Result<RevokeOutcome, ApiError>;
 }
 
 /// What may be asked about endpoints and their breakers.

@@ -76,6 +76,10 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/servers/{}/cache/clear", |daemon, request| {
         json(&daemon.clear_cache(&request.peer, &request.named, &body(request)?)?)
     }),
+    get("/v1/grants", |daemon, _| json(&daemon.grants())),
+    post("/v1/servers/{}/grants/revoke", |daemon, request| {
+        json(&daemon.revoke_grant(&request.named, &body(request)?)?)
+    }),
     guarded("/v1/servers/{}/tools", |daemon, request| json(&daemon.tools(&request.named)?)),
     guarded("/v1/servers/{}", |daemon, request| json(&daemon.server(&request.named)?)),
     post("/v1/servers/{}/restart", |daemon, request| {

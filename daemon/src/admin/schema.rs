@@ -79,6 +79,13 @@ static DESCRIBED: &[Described] = &[
     ),
     post("/v1/servers/{}/tools/disable", "Switch a tool off.", of::<api::DisableRequest>, of::<api::ToolOutcome>),
     post("/v1/servers/{}/tools/enable", "Switch it on again.", of::<api::EnableRequest>, of::<api::ToolOutcome>),
+    get("/v1/grants", "What users allowed clients at servers.", of::<api::GrantsView>),
+    post(
+        "/v1/servers/{}/grants/revoke",
+        "Forget what a user allowed a client.",
+        of::<api::RevokeRequest>,
+        of::<api::RevokeOutcome>,
+    ),
     post("/v1/servers/{}/restart", "Replace its instances.", of::<api::RestartRequest>, of::<api::RestartOutcome>),
     post("/v1/servers/{}/drain", "Send nothing new there.", of::<api::ModeRequest>, of::<api::ModeOutcome>),
     post(

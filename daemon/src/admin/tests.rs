@@ -13,11 +13,11 @@ use toolgate_admin_api::{
     ApiError, ApproveOutcome, ApproveRequest, Audit, AuditRecord, BreakerOutcome, BreakerRequest, BreakerState, Caches,
     CallLife, Calls, CancelOutcome, Change, CheckOutcome, CheckRequest, ChecksOutcome, ClearOutcome, ClearRequest,
     ClientOutcome, Clients, ConfigView, DisableRequest, EnableRequest, EndMatching, EndOutcome, EndpointMode,
-    ErrorCode, ExplainQuery, Explained, HistoryView, LimitsView, LogOutcome, LogRequest, ModeOutcome, ModeRequest,
-    OverrideOutcome, OverrideRequest, PolicyExplained, PolicyQuery, PurgeRequest, QueueOutcome, QueueOverride, Queues,
-    ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools,
-    SessionDetail, Sessions, Status, SuspendRequest, TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version,
-    WeightOutcome, WeightRequest,
+    ErrorCode, ExplainQuery, Explained, GrantsView, HistoryView, LimitsView, LogOutcome, LogRequest, ModeOutcome,
+    ModeRequest, OverrideOutcome, OverrideRequest, PolicyExplained, PolicyQuery, PurgeRequest, QueueOutcome,
+    QueueOverride, Queues, ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision,
+    RevokeOutcome, RevokeRequest, ServerStatus, ServerTools, SessionDetail, Sessions, Status, SuspendRequest,
+    TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version, WeightOutcome, WeightRequest,
 };
 use toolgate_protocol::breaker::State;
 use toolgate_protocol::history::Span;
@@ -209,6 +209,16 @@ impl CacheOperations for Fake {
 
     fn clear_cache(&self, _peer: &Peer, server: &str, request: &ClearRequest) -> Result<ClearOutcome, ApiError> {
         Ok(ClearOutcome { server: server.into(), applied: !request.dry_run, entries: 0, bytes: 0 })
+    }
+}
+
+impl GrantOperations for Fake {
+    fn grants(&self) -> GrantsView {
+        GrantsView::default()
+    }
+
+    fn revoke_grant(&self, server: &str, request: &RevokeRequest) -> Result<RevokeOutcome, ApiError> {
+        Ok(RevokeOutcome { server: server.into(), client: request.client.clone(), applied: !request.dry_run })
     }
 }
 

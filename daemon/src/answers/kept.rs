@@ -42,7 +42,7 @@ pub(super) async fn look(
     message: &Message,
     (cache, rule): (&Arc<Cache>, Rule),
 ) -> Looked {
-    let keys = message.envelope.known_method.and_then(|method| Keys::of(call, method, message));
+    let keys = message.envelope.known_method.and_then(|method| Keys::of(call, server.facet(), method, message));
     let Some(keys) = keys else { return Looked::Asks(None) };
     // A call that lives long is not what others wait for.
     let patience = server.first_byte(message.envelope.name_str(&message.bytes).as_deref());

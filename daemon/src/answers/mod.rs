@@ -53,6 +53,8 @@ pub struct Answers {
     cached: Vec<(String, Pattern, cache::Rule)>,
     /// A list of tools was too long to be read along.
     missed: Arc<AtomicBool>,
+    /// As which of the server's facets it is asked: what one is answered is not for another.
+    facet: Option<Arc<str>>,
 }
 
 impl Answers {
@@ -61,7 +63,7 @@ impl Answers {
         let keeps = rules.cache.hints || !rules.cache.tools.is_empty();
         let cache = keeps.then(|| Arc::new(Cache::new(&rules.cache)));
         let (guard, missed) = Default::default();
-        Self { rules: rules.clone(), guard, pinned: None, cache, cached: cached(&rules.cache), missed }
+        Self { rules: rules.clone(), guard, pinned: None, cache, cached: cached(&rules.cache), missed, facet: None }
     }
 
     /// The same, with what all servers' tools were like.
@@ -77,7 +79,13 @@ impl Answers {
         let new = Self::new(rules);
         let cache = if rules.cache == self.rules.cache { self.cache.clone() } else { new.cache };
         let (guard, missed) = (Arc::clone(&self.guard), Arc::clone(&self.missed));
-        Self { guard, pinned: self.pinned.clone(), cache, missed, ..new }
+        Self { guard, pinned: self.pinned.clone(), cache, missed, facet: self.facet.clone(), ..new }
+    }
+
+    /// The same knowledge for one of the server's facets, whose answers are kept apart.
+    #[must_use]
+    pub fn of_facet(&self, facet: &Arc<str>) -> Self {
+        Self { facet: Some(Arc::clone(facet)), ..self.under(&self.rules) }
     }
 
     /// Checks the arguments of a call against what is known of its tool; waits for a long check, but not for ever.
@@ -146,7 +154,9 @@ impl Answers {
     /// A page that the gate lists for itself: one that is kept, where the server said for how long it holds.
     pub async fn page(&self, era: Era, method: Method, cursor: Option<&str>, patience: Duration) -> Page {
         let Some(cache) = self.hinted().filter(|_| era == Era::Modern) else { return Page::Asks(None) };
-        match kept::find(cache, Keys::of_page(method, cursor), cache::Rule::Hinted, patience).await {
+        match kept::find(cache, Keys::of_page(self.facet.as_deref(), method, cursor), cache::Rule::Hinted, patience)
+            .await
+        {
             Looked::Found(found) => match Message::parse(found.text(b"1")) {
                 Ok(answer) => Page::Kept(answer),
                 Err(_) => Page::Asks(None),

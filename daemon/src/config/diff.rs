@@ -170,7 +170,13 @@ fn server(change: Option<(&Server, &Server)>) -> Cost {
         return Cost::Sessions;
     }
     match (&old.transport, &new.transport) {
-        (old, new) if old == new => Cost::Nothing,
+        (before, after) if before == after => {
+            if old.access.goes_on_as(&new.access) {
+                Cost::Nothing
+            } else {
+                Cost::UpstreamSessions
+            }
+        }
         (Transport::Stdio(_), Transport::Stdio(_)) => Cost::Instances,
         (Transport::Http(_), Transport::Http(_)) | (Transport::Sse(_), Transport::Sse(_)) => Cost::UpstreamSessions,
         _ => Cost::Sessions,

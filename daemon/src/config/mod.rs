@@ -103,6 +103,11 @@ fn finish(tree: &tree::Table, mut report: Report, environment: &Environment) -> 
     Ok((settings, report))
 }
 
+/// What the file of a secret holds that changed while it was in use; or why it cannot be used, as a sentence.
+pub(crate) fn secret_again(path: &Path) -> Result<Secret, String> {
+    build::secret_again(path)
+}
+
 /// The candidate that a typing error most likely meant.
 pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let written = text.to_ascii_lowercase().replace('-', "_");

@@ -3,6 +3,7 @@
 //! `config::load` makes it from files; everything else only reads it. A call keeps the value
 //! that it started with, so a reload never shows one call two revisions.
 
+pub mod access;
 mod answers;
 
 use std::collections::BTreeMap;
@@ -312,6 +313,8 @@ pub struct Serve {
     pub metrics: bool,
     /// `get_health_status` at `/mcp` of an internal listener.
     pub status: bool,
+    /// `/oauth/start/…` and `/oauth/callback`.
+    pub oauth: bool,
 }
 
 impl Serve {
@@ -324,6 +327,7 @@ impl Serve {
             (self.ready, "ready"),
             (self.metrics, "metrics"),
             (self.status, "status"),
+            (self.oauth, "oauth"),
         ];
         all.into_iter().filter_map(|(on, word)| on.then_some(word)).collect()
     }
@@ -439,6 +443,8 @@ pub struct Server {
     pub costs: Vec<(String, u64)>,
     /// Arguments, answers, and tools that change.
     pub answers: Answers,
+    /// What it is shown of the gate and of its clients, where that may change.
+    pub access: access::Access,
 }
 
 impl Server {

@@ -63,6 +63,8 @@ pub enum Kind {
     SessionRequired,
     /// The operator lets this client do nothing.
     Suspended,
+    /// The server is only for clients with a credential of their own there.
+    NoCredential,
     /// The operator ended the call.
     Stopped,
     /// The operator switched the tool off.
@@ -114,6 +116,7 @@ impl Kind {
             | Self::OriginRefused
             | Self::ScopeInsufficient
             | Self::Suspended
+            | Self::NoCredential
             | Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Unauthenticated | Self::CredentialRefused => StatusCode::UNAUTHORIZED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -172,6 +175,7 @@ impl Kind {
                 | Self::NameUnknown
                 | Self::Forbidden
                 | Self::Suspended
+                | Self::NoCredential
                 | Self::Stopped
                 | Self::ToolDisabled
                 | Self::Limited
@@ -212,6 +216,7 @@ impl Kind {
             Self::QueueFull
             | Self::QueueTimeout
             | Self::Suspended
+            | Self::NoCredential
             | Self::Stopped
             | Self::ToolDisabled
             | Self::Overloaded
@@ -252,6 +257,7 @@ impl Kind {
             Self::NameUnknown => "name-unknown",
             Self::Forbidden => "forbidden",
             Self::Suspended => "suspended",
+            Self::NoCredential => "no-credential",
             Self::Stopped => "stopped",
             Self::ToolDisabled => "tool-disabled",
             Self::Limited => "limited",

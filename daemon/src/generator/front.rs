@@ -122,7 +122,9 @@ fn named(server: &Server) -> impl Iterator<Item = &str> {
         Transport::Stdio(stdio) => &stdio.environment,
         Transport::Http(http) | Transport::Sse(http) => &http.headers,
     };
-    values.iter().filter_map(|(_, value)| {
+    let values = values.iter().map(|(_, value)| value);
+    let named = values.chain(server.access.secrets().filter_map(|source| source.read().as_ref().ok()));
+    named.filter_map(|value| {
         // A bearer token's reference stands behind its scheme.
         value.expose().strip_prefix("Bearer ").unwrap_or(value.expose()).strip_prefix("credential:")
     })

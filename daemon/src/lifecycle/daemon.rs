@@ -54,6 +54,11 @@ pub struct Daemon {
     pub(super) turn: Mutex<()>,
 }
 
+/// Servers, each as all who met it met it.
+fn every_facet(policy: &Policy) -> impl Iterator<Item = Arc<Server>> {
+    policy.servers.values().flat_map(|server| server.each_facet())
+}
+
 impl Daemon {
     /// A daemon that has just begun to serve.
     pub(super) fn new(
@@ -164,7 +169,7 @@ impl Daemon {
         let settings = Arc::new(settings);
         let policy = Policy::new(Arc::clone(&settings), Some(running))?;
         self.logging.set(&self.log_under(&settings.log)).map_err(|problem| problem.to_string())?;
-        let kept: Vec<_> = policy.servers.values().map(|server| server.generation).collect();
+        let kept: Vec<_> = every_facet(&policy).map(|server| server.generation).collect();
         self.gate.settings.store(Arc::clone(&settings));
         let policy = Arc::new(policy);
         // Before anybody can meet a server that is new.
@@ -183,7 +188,7 @@ impl Daemon {
         for problem in &trouble {
             error!("{problem}");
         }
-        for server in running.servers.values() {
+        for server in every_facet(running) {
             if !kept.contains(&server.generation) {
                 server.retire();
             }

@@ -5,6 +5,7 @@ mod boot;
 mod caches;
 pub mod daemon;
 mod endpoints;
+mod grants;
 mod health;
 mod history;
 mod instances;

@@ -32,6 +32,7 @@ use crate::observe::history;
 use crate::observe::logging::Logging;
 use crate::observe::watch::Watch;
 use crate::policy::Policy;
+use crate::servers::credentials::watch as secrets;
 use crate::servers::endpoints::{checks, warm};
 use crate::state::{self, State, restore};
 
@@ -104,6 +105,8 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     let watch = Watch::start(&gate).map_err(|problem| format!("nobody can watch: {problem}"))?;
     let _expiry =
         Expiry::start(&daemon).map_err(|problem| format!("no end of a change by hand would be noticed: {problem}"))?;
+    let _secrets =
+        secrets::Watch::start(&gate).map_err(|problem| format!("no secret would be read again: {problem}"))?;
     checks::start(&cores);
     warm::start(&cores);
     greet_critical(&gate, &cores);

@@ -63,7 +63,7 @@ fn sweep(core: &Rc<Core>) {
     }
     policy.limits.sweep(crate::clock::nanos());
     policy.servers.values().for_each(|server| {
-        server.kept.sweep();
+        server.each_facet().iter().for_each(|facet| facet.kept.sweep());
         server.queue.sweep();
     });
     for instances in policy.servers.values().filter_map(|server| server.instances()) {

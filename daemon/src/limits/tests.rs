@@ -70,6 +70,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             limits: limits.to_vec(),
             costs: Vec::new(),
             answers: settings::Answers::default(),
+            access: settings::access::Access::default(),
         };
         (name.to_owned(), Arc::new(value))
     };

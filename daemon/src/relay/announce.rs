@@ -27,7 +27,12 @@ use crate::sessions::{Hosted, Kind, Session};
 pub fn follow_all(call: &Call, session: &Arc<Session>, hosted: &Hosted) {
     let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
     for server in open.filter(|server| hosted.begin_hearing(&server.settings.name)) {
-        let heard = news::hear(&call.core, server, eras::met(server, hosted.revision));
+        let heard = if server.is_open_to_all() {
+            news::hear(&call.core, server, eras::met(server, hosted.revision))
+        } else {
+            // Nobody may listen at it before a user has come: then the gate itself says that its lists are others.
+            server.news.subscribe()
+        };
         let follower = Follower { core: Rc::clone(&call.core), session: Arc::downgrade(session) };
         let (server, ended) = (Arc::clone(server), hosted.outbox.ended());
         tokio::task::spawn_local(async move {
@@ -105,11 +110,11 @@ impl Follower {
         let Kind::Hosted(hosted) = &session.kind else { return None };
         let name = &server.settings.name;
         let policy = self.core.policy();
-        let next = policy.view(&session.view).and_then(|view| view.server(name));
+        let next = policy.view(&session.view).and_then(|view| view.server(name)).and_then(|next| next.like(server));
         if next.is_none() {
             hosted.end_hearing(name);
         }
-        next.filter(|next| next.generation != server.generation).cloned()
+        next.filter(|next| next.generation != server.generation)
     }
 
     fn revision(&self) -> Option<Revision> {

@@ -38,6 +38,10 @@ pub struct Greeting {
 pub async fn initialize(call: &Call, revision: Revision) -> Result<Greeting, Failure> {
     let id = call.message().id_bytes();
     if let Some(server) = call.view().single() {
+        if !server.is_open_to_all() {
+            let answer = result_body(&id, &unasked(server, &json!({ "protocolVersion": revision.as_str() }))).into();
+            return Ok(Greeting { revision, answer });
+        }
         let said = introduced_in_any(&call.core, server, revision).await?;
         let (revision, answer) = match said.leg.era {
             Era::Legacy => (agreed(&said).unwrap_or(revision), with_id(&said, &id)),
@@ -62,6 +66,16 @@ pub async fn initialize(call: &Call, revision: Revision) -> Result<Greeting, Fai
 pub async fn discover(call: &Call) -> Result<Bytes, Failure> {
     let id = call.message().id_bytes();
     if let Some(server) = call.view().single() {
+        if !server.is_open_to_all() {
+            let modern = json!({
+                "resultType": "complete",
+                "supportedVersions": [MODERN.as_str()],
+                "ttlMs": 0,
+                "cacheScope": "private",
+                "_meta": { "io.modelcontextprotocol/serverInfo": server_info() },
+            });
+            return Ok(result_body(&id, &unasked(server, &modern)).into());
+        }
         let said = introduced_in_any(&call.core, server, MODERN).await?;
         return Ok(match said.leg.era {
             Era::Modern => with_id(&said, &id),
@@ -113,7 +127,8 @@ pub fn known_version(call: &Call) -> Result<(), Failure> {
 async fn all(call: &Call, revision: Revision) -> Vec<(Arc<Server>, Arc<Introduced>)> {
     let mut asked = JoinSet::new();
     let open = call.view().servers.iter().filter(|server| call.client().may_reach(&server.settings.name));
-    for (place, server) in open.enumerate() {
+    // One that answers nobody without a user has nothing to say yet.
+    for (place, server) in open.filter(|server| server.is_open_to_all()).enumerate() {
         let (core, server) = (Rc::clone(&call.core), Arc::clone(server));
         asked.spawn_local(async move {
             let said = introduced_in_any_within(PATIENCE, &core, &server, revision).await;
@@ -139,6 +154,20 @@ fn agreed(said: &Introduced) -> Option<Revision> {
 
 fn server_info() -> Value {
     json!({ "name": "toolgate", "version": env!("CARGO_PKG_VERSION") })
+}
+
+/// What is said of a server that answers nobody before a user has allowed it.
+fn unasked(server: &Server, more: &Value) -> Vec<u8> {
+    let name = &server.settings.name;
+    let mut all = json!({
+        "capabilities": { "tools": { "listChanged": true }, "prompts": { "listChanged": true }, "resources": { "listChanged": true } },
+        "serverInfo": server_info(),
+        "instructions": format!("The server {name} acts for its users. The first request that needs one leads the user to a page where it is allowed; what the server offers is seen from then on."),
+    });
+    if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
+        all.extend(more.clone());
+    }
+    all.to_string().into_bytes()
 }
 
 /// Everything that some server can do, in the words of the client's era.

@@ -136,11 +136,9 @@ pub async fn merged(call: &Call, method: Method, revision: Revision) -> Result<B
     let member = method.list_member().expect("only lists are merged");
     let mut pages = JoinSet::new();
     for (place, position) in positions(call)?.into_iter().enumerate() {
-        let Some(server) =
-            call.view().server(&position.server).filter(|server| call.client().may_reach(&server.settings.name))
-        else {
-            continue;
-        };
+        let may_reach =
+            |server: &&Arc<Server>| call.client().may_reach(&server.settings.name) && server.is_open_to_all();
+        let Some(server) = call.view().server(&position.server).filter(may_reach) else { continue };
         let asked = Asked { core: Rc::clone(&call.core), server: Arc::clone(server), revision, method, position };
         pages.spawn_local(async move {
             let page = asked.page_in_time().await;

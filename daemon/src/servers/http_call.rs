@@ -13,6 +13,7 @@ use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::{self, Era};
 
 use super::connections::{Connections, Seen};
+use super::credentials::{Credential, granted};
 use super::endpoints::{self, Attempt, To};
 use super::http::{Answer, HttpClient, HttpServer, Method, Outgoing, SendError, SendErrorKind};
 use super::http_reply::HttpReply;
@@ -25,12 +26,15 @@ use crate::failure::{Failure, Kind};
 use crate::identity::Client;
 use crate::message::Message;
 use crate::provenance::Provenance;
+use crate::stages::facet;
 
 /// An HTTP server as it is reached.
 #[derive(Debug)]
 pub struct Upstream {
     server: Arc<HttpServer>,
     forward_client: bool,
+    /// What the server is shown, where that may change while it runs.
+    credential: Option<Arc<Credential>>,
 }
 
 impl Upstream {
@@ -44,10 +48,29 @@ impl Upstream {
         daemon: &Daemon,
         connections: &Arc<Connections>,
     ) -> Result<Self, String> {
-        Ok(Self {
-            server: HttpServer::new(http, &settings.timeout, daemon.core_count(), connections)?,
-            forward_client: http.forward_client,
-        })
+        let (cores, timeout) = (daemon.core_count(), &settings.timeout);
+        let (server, credential) = if settings.access.is_fixed() {
+            (HttpServer::new(http, timeout, cores, connections)?, None)
+        } else {
+            let credential = Credential::of_server(settings, http)?;
+            (HttpServer::bare(http, timeout, cores, connections)?, Some(Arc::new(credential)))
+        };
+        Ok(Self { server, forward_client: http.forward_client, credential })
+    }
+
+    /// The same, over the same connections, with another credential.
+    #[must_use]
+    pub fn showing(&self, credential: &Arc<Credential>) -> Self {
+        Self {
+            server: Arc::clone(&self.server),
+            forward_client: self.forward_client,
+            credential: Some(Arc::clone(credential)),
+        }
+    }
+
+    /// What the server is shown, where that may change while it runs.
+    pub fn credential(&self) -> Option<&Arc<Credential>> {
+        self.credential.as_ref()
     }
 
     /// Whether the server is told who calls.
@@ -65,9 +88,13 @@ impl Upstream {
         self.server.connections()
     }
 
-    /// The way in for a core.
+    /// The way in for a core, with what is shown now.
     pub fn client(&self, core: usize) -> HttpClient {
-        self.server.client(core)
+        let client = self.server.client(core);
+        match &self.credential {
+            None => client,
+            Some(credential) => client.showing(credential.proofs()),
+        }
     }
 }
 
@@ -132,18 +159,27 @@ impl<'a> Request<'a> {
 
 /// Sends what a request needs and gives back the server's answer, whatever its status.
 pub async fn send(core: &Rc<Core>, server: &Arc<Server>, request: &Request<'_>) -> Result<Answer, Failure> {
+    let tokens = server.http().and_then(Upstream::credential).and_then(|credential| credential.tokens());
+    let answer = match tokens {
+        None => sent(core, server, request).await?,
+        // Boxed, so that calls to other servers do not carry what it takes to ask for a token.
+        Some(tokens) => Box::pin(granted::send(core, server, tokens, request)).await?,
+    };
+    accept(server, answer)
+}
+
+/// The same with what the server is shown now, and without a look at whether it took that.
+pub(super) async fn sent(core: &Rc<Core>, server: &Arc<Server>, request: &Request<'_>) -> Result<Answer, Failure> {
     let may_follow = server.endpoints.begin_call();
     let (endpoint, attempt) = admit(server, request)?;
     let sent = way_in(core, server).send(request.outgoing(endpoint, &[request.body()])).await;
     let first = settle(server, request.method, (endpoint, attempt), sent);
     let is_missed = first.as_ref().map_or(true, |answer| http_retry::is_missed(answer.status));
-    let answer = if may_follow && is_missed {
+    if may_follow && is_missed {
         // Boxed, so that a call that succeeds does not carry what it takes to repeat it.
-        Box::pin(http_retry::follow(core, server, request, Box::new(first))).await?
-    } else {
-        first.map_err(|unanswered| unanswered.failure)?
-    };
-    accept(server, answer)
+        return Box::pin(http_retry::follow(core, server, request, Box::new(first))).await;
+    }
+    first.map_err(|unanswered| unanswered.failure)
 }
 
 /// What the gate itself has to mend is no answer to a client.
@@ -444,6 +480,7 @@ fn unsent(server: &Server, error: &SendError) -> Failure {
             Failure::new(Kind::ServerGarbage, format!("The server {name} answered with something that is not HTTP."))
         }
         SendErrorKind::Request => Failure::new(Kind::InvalidRequest, "A header of this request cannot be passed on."),
+        SendErrorKind::Secret if server.meets_nobody() => return facet::needed(server),
         SendErrorKind::Secret => Failure::new(
             Kind::ServerUnavailable,
             format!(

@@ -202,6 +202,7 @@ impl Leg {
                 endpoint: self.server.endpoint_url(conversation.endpoint?)?.to_owned(),
                 session: conversation.session.as_ref().map(|session| session.as_bytes().into()),
                 revision: conversation.revision.as_ref().and_then(|revision| revision.to_str().ok()).map(str::to_owned),
+                facet: self.server.facet().map(str::to_owned),
             }),
         }
     }

@@ -5,6 +5,7 @@
 pub mod adaptive;
 pub mod catalog;
 pub mod connections;
+pub mod credentials;
 pub mod discovery;
 pub mod endpoints;
 pub mod eras;
@@ -41,12 +42,17 @@ use crate::clock;
 use crate::config::settings::{self, Daemon, Per, Transport};
 use crate::core::Core;
 use crate::failure::Failure;
+use crate::grants::Grants;
+use crate::identity::Client;
 use crate::policy::Names;
 use crate::sessions::Hosted;
 use crate::state::{State, Verdicts};
 use adaptive::Adaptive;
 use catalog::Catalog;
 use connections::Connections;
+use credentials::Credential;
+use credentials::facets::{self, Facets};
+use credentials::users::Users;
 use discovery::Discovery;
 use endpoints::Endpoints;
 use eras::Eras;
@@ -107,6 +113,12 @@ pub struct Server {
     pub news: Arc<News>,
     used: Arc<AtomicBool>,
     by: Arc<By>,
+    /// As which of the server's facets it is met; none: with the server's own credential.
+    facet: Option<Arc<str>>,
+    /// How clients with credentials of their own meet it.
+    facets: Option<Facets>,
+    /// How clients meet it whose users allowed them to.
+    users: Option<Arc<Users>>,
 }
 
 #[derive(Debug)]
@@ -127,10 +139,14 @@ impl Server {
         state: Option<&Arc<State>>,
         connections: &Arc<Connections>,
     ) -> Result<Self, String> {
+        let mut facets = None;
         let by = match &settings.transport {
-            Transport::Http(http) => By::Http(http_call::Upstream::new(&settings, http, daemon, connections)?),
+            Transport::Http(http) => {
+                facets = Facets::new(http, &settings.access)?;
+                By::Http(http_call::Upstream::new(&settings, http, daemon, connections)?)
+            }
             Transport::Sse(http) => {
-                let events = Events::new(&settings.name, http, &settings.timeout, connections)?;
+                let events = Events::new(&settings, http, connections)?;
                 let max = http.pool.max_connections;
                 By::Instances(Arc::new(Instances::of_events(&settings.name, events, max, &settings.queue)))
             }
@@ -171,6 +187,9 @@ impl Server {
             news: Arc::default(),
             used: Arc::default(),
             by: Arc::new(by),
+            facet: None,
+            facets,
+            users: None,
             settings,
         })
     }
@@ -182,11 +201,41 @@ impl Server {
         let same_reach = old.transport == new.transport
             && old.queue == new.queue
             && old.timeout.connect == new.timeout.connect
-            && old.timeout.total == new.timeout.total;
+            && old.timeout.total == new.timeout.total
+            && old.access.goes_on_as(&new.access);
         if !same_reach {
             return None;
         }
-        Some(Self {
+        let mut facets = match &new.transport {
+            // What was checked when the configuration was read can be used.
+            Transport::Http(http) => Facets::new(http, &new.access).ok()?,
+            Transport::Sse(_) | Transport::Stdio(_) => None,
+        };
+        let same = self.with(settings);
+        if let (Some(facets), Some(before)) = (&mut facets, &self.facets) {
+            facets.go_on(before, (self, &same));
+        }
+        let users = self.users.as_ref().map(|users| Arc::new(users.of_next(self, &same)));
+        Some(Self { facets, users, ..same })
+    }
+
+    /// The same, where users may allow clients more than the gate is allowed.
+    ///
+    /// # Errors
+    /// A sentence, where certificates towards their provider cannot be used.
+    pub fn with_users(self, grants: &Arc<Grants>) -> Result<Self, String> {
+        let users = match (&self.settings.access.user, &self.users) {
+            (None, _) => None,
+            (Some(_), Some(known)) => Some(Arc::clone(known)),
+            (Some(rules), None) => Some(Arc::new(Users::new(rules, grants)?)),
+        };
+        Ok(Self { users, ..self })
+    }
+
+    /// The same running server with these settings, without facets of its own.
+    fn with(&self, settings: &Arc<settings::Server>) -> Self {
+        let (old, new) = (&*self.settings, &**settings);
+        Self {
             settings: Arc::clone(settings),
             generation: self.generation,
             tools: Names::new(&new.tools),
@@ -205,7 +254,118 @@ impl Server {
             news: Arc::clone(&self.news),
             used: Arc::clone(&self.used),
             by: Arc::clone(&self.by),
-        })
+            facet: self.facet.clone(),
+            facets: None,
+            users: None,
+        }
+    }
+
+    /// The same server as it is met with another credential.
+    fn as_facet(&self, name: &Arc<str>, credential: &Arc<Credential>) -> Self {
+        let by = match &*self.by {
+            By::Http(upstream) => Arc::new(By::Http(upstream.showing(credential))),
+            By::Instances(_) => Arc::clone(&self.by),
+        };
+        Self {
+            generation: NEXT_GENERATION.fetch_add(1, Ordering::Relaxed),
+            discovery: Arc::default(),
+            left_out: Arc::default(),
+            kept: Arc::default(),
+            catalog: Arc::default(),
+            answers: self.answers.of_facet(name),
+            news: Arc::default(),
+            by,
+            facet: Some(Arc::clone(name)),
+            ..self.with(&self.settings)
+        }
+    }
+
+    /// Whether some clients meet it otherwise than others.
+    pub fn has_facets(&self) -> bool {
+        self.facets.is_some() || self.users.is_some()
+    }
+
+    /// Whose users have to allow what; none also of a facet, whose user did.
+    pub fn users(&self) -> Option<&Arc<Users>> {
+        self.users.as_ref()
+    }
+
+    /// Whether it can be asked what it offers before a user has allowed anything: the gate has a credential of its own,
+    /// or no user has to.
+    pub fn is_open_to_all(&self) -> bool {
+        let Transport::Http(http) = &self.settings.transport else { return true };
+        let access = &self.settings.access;
+        self.users.is_none() || !http.headers.is_empty() || !access.files.is_empty() || access.oauth.is_some()
+    }
+
+    /// The server as a client meets it.
+    pub fn met_by(self: &Arc<Self>, client: &Client) -> Arc<Self> {
+        let users = || self.users.as_ref()?.of(self, &client.id);
+        let facet = self.facets.as_ref().and_then(|facets| facets.of(self, client)).or_else(users);
+        facet.unwrap_or_else(|| Arc::clone(self))
+    }
+
+    /// The server, as it is met by those who met `other`, an earlier one of its name; none where nobody meets it so any
+    /// more.
+    pub fn like(self: &Arc<Self>, other: &Self) -> Option<Arc<Self>> {
+        self.faceted(other.facet.as_deref())
+    }
+
+    /// The facet of this name, or without one the server itself.
+    pub fn faceted(self: &Arc<Self>, name: Option<&str>) -> Option<Arc<Self>> {
+        match name {
+            None => Some(Arc::clone(self)),
+            Some(name) => {
+                let users = || self.users.as_ref()?.named(self, name);
+                self.facets.as_ref().and_then(|facets| facets.named(self, name)).or_else(users)
+            }
+        }
+    }
+
+    /// As which facet it is met; none: with the server's own credential.
+    pub fn facet(&self) -> Option<&str> {
+        self.facet.as_deref()
+    }
+
+    /// Whether it is met by clients that may not call it.
+    pub fn meets_nobody(&self) -> bool {
+        self.facet.as_deref().is_some_and(facets::is_nobody)
+    }
+
+    /// It and those of its facets that somebody met.
+    pub fn each_facet(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        let facets = self.facets.iter().flat_map(Facets::each);
+        let users = self.users.iter().flat_map(|users| users.each());
+        std::iter::once(self).chain(facets).map(Arc::clone).chain(users).collect()
+    }
+
+    /// Reads secrets whose files have changed.
+    pub fn look_at_secrets(&self) {
+        let name = &self.settings.name;
+        if let Some(credential) = self.credential() {
+            credential.look(name);
+        }
+        if let Some(facets) = &self.facets {
+            facets.look(name);
+        }
+        if let Some(users) = &self.users {
+            users.provider().look(name);
+        }
+    }
+
+    /// What an operator should know of what it is shown, a sentence each.
+    pub fn told_of_credentials(&self) -> Vec<String> {
+        let own = self.credential().map(Credential::told).unwrap_or_default();
+        let users = self.users.iter().filter_map(|users| users.provider().told());
+        own.into_iter().chain(self.facets.iter().flat_map(Facets::told)).chain(users).collect()
+    }
+
+    /// What it is shown, where that may change.
+    fn credential(&self) -> Option<&Credential> {
+        match &*self.by {
+            By::Http(upstream) => upstream.credential().map(AsRef::as_ref),
+            By::Instances(instances) => instances.credential(),
+        }
     }
 
     /// Its endpoints, where it is reached over Streamable HTTP.
@@ -245,10 +405,12 @@ impl Server {
         self.settings
             .lacks()
             .map(str::to_owned)
+            .or_else(|| self.credential().and_then(Credential::trouble))
             .or_else(|| self.instances().and_then(|instances| instances.trouble()))
             .or_else(|| self.endpoints.trouble())
             .or_else(|| self.fitness.trouble())
-            .or_else(|| self.discovery.trouble())
+            // Of one that answers nobody without a user's token nothing can be found out.
+            .or_else(|| self.discovery.trouble().filter(|_| self.is_open_to_all()))
     }
 
     /// Calls that wait because it has as many connections or instances as it may have.

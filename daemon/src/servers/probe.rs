@@ -26,7 +26,8 @@ pub async fn ask(core: &Rc<Core>, server: &Arc<Server>, endpoint: usize) -> Foun
     let asked = Asked { core, server, endpoint };
     // One that nobody asked yet is taken for modern: a legacy one says at least that it does not know the question.
     match server.eras.spoken() {
-        (true, false) => asked.legacy().await,
+        // Where only users' tokens open a session, a refusal is the sign.
+        (true, false) if server.is_open_to_all() => asked.legacy().await,
         _ => asked.modern().await,
     }
 }
@@ -81,6 +82,9 @@ impl Asked<'_> {
         }
         headers.extend_from_slice(more);
         let upstream = self.server.http().ok_or("has no endpoints")?;
+        if let Some(tokens) = upstream.credential().and_then(|credential| credential.tokens()) {
+            tokens.ready().await.map_err(|failure| failure.to_string())?;
+        }
         let outgoing = Outgoing {
             method,
             endpoint: self.endpoint,

@@ -227,6 +227,7 @@ impl Session {
                 server: mirrored.server.settings.name.clone(),
                 endpoint: mirrored.server.endpoint_url(mirrored.endpoint)?.to_owned(),
                 upstream: mirrored.upstream.as_bytes().into(),
+                facet: mirrored.server.facet().map(str::to_owned),
             },
             Kind::Hosted(hosted) => entry::Kind::Hosted(hosted.entry(settles)?),
         };

@@ -37,8 +37,10 @@ pub async fn forward(call: &mut Call) -> Result<Response<Body>, Failure> {
 /// The one HTTP server whose conversation passes message for message, since it speaks the client's
 /// era. A session goes on in the way in which it began.
 async fn mirrored(call: &Call) -> Option<Arc<Server>> {
-    // Where tools can be withheld, the gate has to be able to say on its own streams that they are back.
-    let server = call.view().single().filter(|server| server.http().is_some() && !server.answers.blocks())?;
+    // Where tools can be withheld, the gate has to be able to say on its own streams that they are back; and where no user
+    // has allowed anything yet, it speaks in the server's place.
+    let stands_back = |server: &Server| server.http().is_some() && !server.answers.blocks() && server.users().is_none();
+    let server = call.view().single().filter(|server| stands_back(server))?;
     let passes = match &call.session {
         Some((session, _)) => matches!(session.kind, sessions::Kind::Mirrored(_)),
         None => match server.eras.speaks(call.era) {

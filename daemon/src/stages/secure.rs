@@ -3,7 +3,7 @@
 //! Both name checks are against DNS rebinding: a page in a browser can make it send requests to
 //! this address, but not under a name of ours (Streamable HTTP, "Security").
 
-use http::header::{Entry, HOST, IntoHeaderName, ORIGIN};
+use http::header::{CONTENT_SECURITY_POLICY, Entry, HOST, IntoHeaderName, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::config::settings::Listener;
 use crate::failure::{Failure, Kind};
+use crate::grants::pages::START;
 use crate::identity::resource;
 use crate::listen::connection::Protocol;
 use crate::pages::Page;
@@ -99,6 +100,11 @@ fn resolve(call: &mut Call) -> Result<Place, Failure> {
     let unknown = nothing_here;
     let serve = call.entrance.listener.serve;
     if let Some(page) = Page::at(&call.path, serve, &call.policy.settings) {
+        if let (Page::Start, Some(link)) = (page, call.path.strip_prefix(START)) {
+            // Whoever has the link can use it: no log is to have it.
+            call.argument = Some(link.into());
+            call.path = format!("{START}***");
+        }
         return Ok(Place::Page(page));
     }
     // Where clients are served as well, the path is theirs.
@@ -158,8 +164,11 @@ pub fn stamp(call: &Call, response: &mut Response<Body>) {
         let own = std::mem::replace(headers, call.entrance.headers.clone());
         for (name, value) in own {
             // A nameless value belongs to the name before it, which no answer of ours repeats.
-            if let Some(name) = name {
-                put(headers, name, value);
+            match name {
+                // A page of the gate's own knows best what it may do.
+                Some(CONTENT_SECURITY_POLICY) => drop(headers.insert(CONTENT_SECURITY_POLICY, value)),
+                Some(name) => put(headers, name, value),
+                None => {}
             }
         }
     }

@@ -6,7 +6,8 @@ use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Era;
 
 use crate::call::Call;
-use crate::failure::{Failure, Kind};
+use crate::failure::{self, Failure};
+use crate::sessions::Kind;
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
@@ -21,9 +22,14 @@ pub fn find(call: &mut Call) -> Result<(), Failure> {
     });
     let Some(id) = call.headers.get(SESSION).filter(|_| !opens) else { return Ok(()) };
     let found = id.to_str().ok().and_then(|id| call.core.gate.sessions.find(id, &call.client().id, &call.view().name));
+    // What was opened at a server with one credential is not gone on with by another: the client's groups may change.
+    let found = found.filter(|session| match (&session.kind, call.view().single()) {
+        (Kind::Mirrored(mirrored), Some(server)) => mirrored.server.generation == server.generation,
+        _ => true,
+    });
     let session = found.ok_or_else(|| {
         Failure::new(
-            Kind::SessionUnknown,
+            failure::Kind::SessionUnknown,
             "This session has ended or was never yours. Open a new one with `initialize`.",
         )
     })?;

@@ -48,6 +48,9 @@ pub enum Kind {
         endpoint: String,
         /// What the server calls it.
         upstream: Text,
+        /// As which of its facets the client meets the server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facet: Option<String>,
     },
     /// By the gate.
     Hosted(Hosted),
@@ -104,6 +107,9 @@ pub enum Leg {
         session: Option<Text>,
         /// The revision that was agreed on.
         revision: Option<String>,
+        /// As which of its facets the client meets the server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facet: Option<String>,
     },
 }
 

@@ -138,14 +138,15 @@ impl Sorter<'_> {
         let idle = clock::unix_millis().saturating_sub(entry.used).saturating_sub(USE_SAID_EVERY);
         let earlier = |kind| Earlier { id, client: entry.client.as_str().into(), view: entry.view.clone(), kind, idle };
         match &entry.kind {
-            entry::Kind::Mirrored { server, endpoint, upstream } => {
-                let server = Arc::clone(self.policy.servers.get(server)?);
+            entry::Kind::Mirrored { server, endpoint, upstream, facet } => {
+                let configured = self.policy.servers.get(server)?;
+                let server = configured.faceted(facet.as_deref())?;
                 let mirrored = Mirrored {
                     endpoint: server.endpoint_of(endpoint)?,
                     upstream: HeaderValue::from_bytes(&upstream.0).ok()?,
                     server,
                 };
-                let same = view.and_then(|view| view.single()).is_some_and(|now| Arc::ptr_eq(now, &mirrored.server));
+                let same = view.and_then(|view| view.single()).is_some_and(|now| Arc::ptr_eq(now, configured));
                 if !same || !known {
                     self.pieces.push(Piece::Farewell(mirrored));
                     return None;
@@ -207,9 +208,12 @@ impl Legs {
             let Some(server) = servers.iter().find(|server| server.settings.name == *name) else { continue };
             let goes_on = match noted {
                 entry::Leg::Instance(number) => instances.remove(number).map(|instance| legs.instances.push(instance)),
-                entry::Leg::Http { endpoint, session, revision } => {
-                    conversation(server, endpoint, session.as_ref(), revision.as_ref())
-                        .map(|conversation| legs.conversations.push((Arc::clone(server), conversation)))
+                entry::Leg::Http { endpoint, session, revision, facet } => {
+                    server.faceted(facet.as_deref()).and_then(|server| {
+                        let conversation = conversation(&server, endpoint, session.as_ref(), revision.as_ref())?;
+                        legs.conversations.push((server, conversation));
+                        Some(())
+                    })
                 }
             };
             if goes_on.is_some() {

@@ -13,7 +13,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::record::Record;
+use crate::provider::Living;
+
 use super::{Fake, Incoming, Said, Speaks, lock};
+
+/// Tokens of which each request must show one, where any are demanded.
+type Demanded = Arc<Mutex<Option<Living>>>;
 
 /// A running server.
 #[derive(Debug)]
@@ -24,6 +29,7 @@ pub struct Http {
     pub url: String,
     fake: Arc<Fake>,
     sessions: Arc<Mutex<HashSet<String>>>,
+    demanded: Demanded,
     task: tokio::task::JoinHandle<()>,
     connections: Arc<Mutex<JoinSet<()>>>,
 }
@@ -48,16 +54,19 @@ impl Http {
         let fake = Arc::new(Fake::new(speaks, record.clone()));
         let sessions = Arc::<Mutex<HashSet<String>>>::default();
         let (known, shared) = (Arc::clone(&sessions), Arc::clone(&fake));
+        let demanded = Demanded::default();
+        let demands = Arc::clone(&demanded);
         let connections = Arc::<Mutex<JoinSet<()>>>::default();
         let opened = Arc::clone(&connections);
         let task = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let server = Server { fake: Arc::clone(&shared), sessions: Arc::clone(&known) };
+                let (fake, sessions) = (Arc::clone(&shared), Arc::clone(&known));
+                let server = Server { fake, sessions, demanded: Arc::clone(&demands) };
                 // A client that goes away in the middle is its own business.
                 lock(&opened).spawn(async move { drop(server.serve(socket).await) });
             }
         });
-        Self { record, url, fake, sessions, task, connections }
+        Self { record, url, fake, sessions, demanded, task, connections }
     }
 
     /// The line of its table that says where it is.
@@ -69,6 +78,11 @@ impl Http {
     /// Takes so many milliseconds for every answer from now on.
     pub fn slow_down(&self, milliseconds: u64) {
         self.fake.delay.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// Answers 401 from now on to whoever does not show one of these tokens.
+    pub fn demand(&self, tokens: &Living) {
+        *lock(&self.demanded) = Some(Arc::clone(tokens));
     }
 
     /// Forgets every session, as a restart does.
@@ -96,6 +110,7 @@ impl Http {
 struct Server {
     fake: Arc<Fake>,
     sessions: Arc<Mutex<HashSet<String>>>,
+    demanded: Demanded,
 }
 
 pub(crate) struct Request {
@@ -112,6 +127,11 @@ impl Server {
         let mut held = Vec::new();
         while let Some(request) = read_request(&mut socket, &mut held).await? {
             let who = request.headers["mcp-session-id"].as_str().unwrap_or_default();
+            if !self.is_taken(&request) {
+                self.fake.record.write(who, &request.headers, r#"{"refused":401}"#);
+                socket.write_all(&plain(401, "WWW-Authenticate: Bearer\r\n", "")).await?;
+                continue;
+            }
             let noted = if request.body.is_empty() {
                 json!({"http": request.method}).to_string()
             } else {
@@ -132,6 +152,12 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    fn is_taken(&self, request: &Request) -> bool {
+        let Some(living) = lock(&self.demanded).clone() else { return true };
+        let token = request.headers["authorization"].as_str().and_then(|value| value.strip_prefix("Bearer "));
+        token.is_some_and(|token| lock(&living).contains(token))
     }
 
     async fn post(&self, socket: &mut TcpStream, request: &Request, who: &str) -> io::Result<()> {

@@ -16,6 +16,7 @@ mod complete;
 mod config;
 mod diff;
 mod generate;
+mod grants;
 mod health;
 mod history;
 mod interrupt;
@@ -84,6 +85,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Log(log)) => block_on(log::run(&context, log)),
         Some(Command::Audit(audit)) => block_on(audit::run(&context, audit)),
         Some(Command::Cache(cache)) => block_on(cache::run(&context, cache)),
+        Some(Command::Grants(grants)) => block_on(grants::run(&context, grants)),
         Some(Command::Tools(tools)) => block_on(tools::run(&context, tools)),
         Some(Command::Rewind(rewind)) => block_on(rewind::run(&context, &rewind)),
         Some(Command::Record(record)) => block_on(record::run(&context, &record)),

@@ -23,9 +23,9 @@ pub(in crate::answers) struct Keys {
 }
 
 impl Keys {
-    /// The keys of a request, `message` as its server knows its names; `None` where it is more than a question: one
+    /// The keys of a request to one facet of its server, `message` as its server knows its names; `None` where it is more than a question: one
     /// that goes on with an earlier one, or wants a task.
-    pub(in crate::answers) fn of(call: &Call, method: Method, message: &Message) -> Option<Self> {
+    pub(in crate::answers) fn of(call: &Call, facet: Option<&str>, method: Method, message: &Message) -> Option<Self> {
         let text = &message.bytes;
         let params = message.envelope.params.filter(|params| params.len() <= MOST)?;
         let mut canonical = Vec::with_capacity(params.len());
@@ -45,7 +45,7 @@ impl Keys {
         // What a server answers may differ by the revision that it is asked in.
         let revision = call.header("mcp-protocol-version").unwrap_or_default();
         let era = if call.era == Era::Modern { "modern" } else { "legacy" };
-        let mut context = Context::new(&SHA256);
+        let mut context = begun(facet);
         for part in [era.as_bytes(), revision.as_bytes(), method.as_str().as_bytes(), &canonical] {
             add(&mut context, part);
         }
@@ -55,8 +55,8 @@ impl Keys {
     }
 
     /// The keys of a page that the gate lists for itself, in the modern era: it is the one client that asks for it.
-    pub(in crate::answers) fn of_page(method: Method, cursor: Option<&str>) -> Self {
-        let mut context = Context::new(&SHA256);
+    pub(in crate::answers) fn of_page(facet: Option<&str>, method: Method, cursor: Option<&str>) -> Self {
+        let mut context = begun(facet);
         for part in [b"gate".as_slice(), method.as_str().as_bytes(), &[u8::from(cursor.is_some())]] {
             add(&mut context, part);
         }
@@ -69,6 +69,16 @@ impl Keys {
     pub(in crate::answers) fn pick(&self, shared: bool) -> Key {
         if shared { self.shared } else { self.own }
     }
+}
+
+/// What was answered under one credential is not for another.
+fn begun(facet: Option<&str>) -> Context {
+    let mut context = Context::new(&SHA256);
+    if let Some(facet) = facet {
+        add(&mut context, b"facet");
+        add(&mut context, facet.as_bytes());
+    }
+    context
 }
 
 fn add(context: &mut Context, part: &[u8]) {

@@ -81,6 +81,7 @@ fn serve(section: Section<'_>) -> Serve {
         ready: has("ready"),
         metrics: has("metrics"),
         status: has("status"),
+        oauth: has("oauth"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Called once per load. Every part reports and goes on; the value is only used when no error
 //! was reported.
 
+mod access;
 mod answers;
 mod identity;
 mod issuer;
@@ -76,6 +77,8 @@ impl Context<'_> {
     }
 }
 
+pub(super) use secrets::again as secret_again;
+
 /// Builds everything.
 pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Report) -> Settings {
     let mut context = Context { environment, report };
@@ -115,6 +118,8 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let servers: BTreeMap<_, _> = named(tree, "server")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(server::server(entry, table, context)?))))
         .collect();
+    access::check_holders(tree, &tiers, &organisations, context);
+    access::check_pages(tree, &listeners, context);
     let profiles = named(tree, "profile")
         .map(|(entry, table)| (entry.key.clone(), Arc::new(references::profile(entry, table, tree, context))))
         .collect();

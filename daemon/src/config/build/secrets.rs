@@ -41,10 +41,7 @@ pub(super) fn secret(entry: &Entry, reader: Reader, context: &mut Context<'_>) -
     let node = &entry.node;
     let text = node.text().filter(|text| !text.is_empty())?;
     let fits = |value: Secret| match reader {
-        Reader::Front if !is_value(value.expose().as_bytes()) => {
-            let message = "this value has a control character, which no header can carry";
-            Err(Fault::new("invalid-secret", message, "write it anew, as text alone"))
-        }
+        Reader::Front if !is_value(value.expose().as_bytes()) => Err(unfit()),
         Reader::Front | Reader::Keeper => Ok(value),
     };
     let found = match text.split_once(':') {
@@ -75,6 +72,11 @@ pub(super) fn secret(entry: &Entry, reader: Reader, context: &mut Context<'_>) -
         context.report.push(problem(fault.code, node.place, &fault.message, &fault.help));
     }
     Some(found)
+}
+
+fn unfit() -> Fault {
+    let message = "this value has a control character, which no header can carry";
+    Fault::new("invalid-secret", message, "write it anew, as text alone")
 }
 
 fn is_name(credential: &str) -> bool {
@@ -134,6 +136,23 @@ fn from_file(node: &Node, path: &Path, absent: Option<&str>, context: &mut Conte
     if context.environment.scrutiny == Scrutiny::Text {
         return Ok(Secret::new(String::new()));
     }
+    let (text, mode) = read(path, absent)?;
+    if mode & 0o004 != 0 {
+        let shown = path.display();
+        let message = format!("every user of this machine can read {shown}");
+        context.warning("readable-secret", node.place, message, format!("run: chmod o= {shown}"));
+    }
+    usable(text)
+}
+
+/// What the file of a secret holds that changed while it was in use; or why it cannot be used, as a sentence.
+pub(in crate::config) fn again(path: &Path) -> Result<Secret, String> {
+    let secret = read(path, None).and_then(|(text, _)| usable(text)).map_err(|fault| fault.sentence())?;
+    if is_value(secret.expose().as_bytes()) { Ok(secret) } else { Err(unfit().sentence()) }
+}
+
+/// The text of a secret's file, without a line end at its very end, and the file's mode.
+fn read(path: &Path, absent: Option<&str>) -> Result<(String, u32), Fault> {
     let shown = path.display();
     let unreadable = |error: &std::io::Error| {
         let help = absent.filter(|_| error.kind() == ErrorKind::NotFound).unwrap_or(remedy(error.kind()));
@@ -149,14 +168,11 @@ fn from_file(node: &Node, path: &Path, absent: Option<&str>, context: &mut Conte
     if metadata.len() > LARGEST {
         return Err(other(format!("{shown} is larger than 64 KiB")));
     }
-    if metadata.permissions().mode() & 0o004 != 0 {
-        let message = format!("every user of this machine can read {shown}");
-        context.warning("readable-secret", node.place, message, format!("run: chmod o= {shown}"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+    let mut text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
     let trimmed = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
-    match (trimmed.is_empty(), absent) {
-        (false, _) => usable(trimmed.to_owned()),
+    text.truncate(trimmed.len());
+    match (text.is_empty(), absent) {
+        (false, _) => Ok((text, metadata.permissions().mode())),
         // Units give an empty credential where its file is absent.
         (true, Some(help)) => Err(Fault::new("missing-secret", format!("the credential {shown} is empty"), help)),
         // As an instance does whose secret systemd has read.

@@ -11,6 +11,7 @@ use super::super::section::Section;
 use super::super::settings::{Adaptive, Endpoint, Http, Pool, Queue, Server, Timeouts, Transport, UpstreamTls};
 use super::super::tree::{Entry, Node, Table, Value};
 use super::super::{kind::Kind, units, url};
+use super::access::{access, is_file};
 use super::answers::answers;
 use super::limits::limits;
 use super::listener::{header_name, pair};
@@ -19,7 +20,20 @@ use super::stdio::stdio;
 use super::{Context, references, resilience, tls};
 
 /// Keys that only one of the two kinds of server has.
-const HTTP_ONLY: &[&str] = &["transport", "pool", "bearer", "headers", "tls", "forward_client", "health", "retry"];
+const HTTP_ONLY: &[&str] = &[
+    "transport",
+    "pool",
+    "bearer",
+    "headers",
+    "credentials",
+    "credentials_required",
+    "oauth",
+    "user_authorization",
+    "tls",
+    "forward_client",
+    "health",
+    "retry",
+];
 const STDIO_ONLY: &[&str] =
     &["env", "directory", "network", "network_allow", "read", "write", "groups", "line_bytes", "instances"];
 
@@ -57,6 +71,7 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
         limits: limits(table.get("limits"), &format!("server.{}", entry.key), context),
         costs: costs(section),
         answers: answers(section),
+        access: access(section, &endpoints, context),
         transport: transport(entry, section, endpoints, context)?,
     })
 }
@@ -125,6 +140,9 @@ fn transport(
                 ("forward_client", "is not told who calls"),
                 ("health", "is not checked: its sessions tell"),
                 ("retry", "is called once"),
+                ("credentials", "is shown one credential, its own"),
+                ("oauth", "is shown no tokens that change"),
+                ("user_authorization", "is shown no tokens of users"),
             ] {
                 let asked = key != "forward_client" || http.forward_client;
                 if let Some(node) = section.written(key).filter(|_| asked) {
@@ -170,7 +188,7 @@ fn http(section: Section<'_>, endpoints: Vec<(Endpoint, u32)>, context: &mut Con
     }
 }
 
-/// The headers of every request, and why there can be none where one of their secrets is missing.
+/// The headers of every request that stay as they are read, and why there can be none where one of their secrets is missing.
 fn headers(section: Section<'_>, context: &mut Context<'_>) -> (Vec<(String, Secret)>, Option<String>) {
     let mut headers = Vec::new();
     let mut lacks = None;
@@ -178,12 +196,13 @@ fn headers(section: Section<'_>, context: &mut Context<'_>) -> (Vec<(String, Sec
         Ok(value) => headers.push((name, value)),
         Err(fault) => lacks = Some(fault.sentence()),
     };
-    for entry in section.entries("headers") {
+    for entry in section.entries("headers").iter().filter(|entry| !is_file(entry)) {
         if let (Some(name), Some(found)) = (header_name(entry, context), secret(entry, Reader::Front, context)) {
             add(name, found);
         }
     }
-    if let Some(found) = section.entry("bearer").and_then(|entry| secret(entry, Reader::Front, context)) {
+    let bearer = section.entry("bearer").filter(|entry| !is_file(entry));
+    if let Some(found) = bearer.and_then(|entry| secret(entry, Reader::Front, context)) {
         let of_scheme = |token: Secret| Secret::new(format!("Bearer {}", token.expose()));
         add("authorization".into(), found.map(of_scheme));
     }

@@ -121,11 +121,14 @@ impl Daemon {
 
     /// Tells whoever listens, on the gate's own streams and on those that pass a server's words through.
     pub(in super::super) fn tools_changed(&self, server: &Arc<Server>) {
-        server.lists_changed();
-        server.news.publish_change(List::Tools);
-        let generation = server.generation;
+        let facets = server.each_facet();
+        for facet in &facets {
+            facet.lists_changed();
+            facet.news.publish_change(List::Tools);
+        }
+        let generations: Vec<u64> = facets.iter().map(|facet| facet.generation).collect();
         self.on_each_core(move |core| {
-            core.running.tell_listeners(generation);
+            generations.iter().for_each(|generation| core.running.tell_listeners(*generation));
             core.drain.ring();
         });
     }

@@ -159,7 +159,8 @@ fn calls(rates: &Rates, rules: &HealthRules) -> [Finding; 2] {
 
 fn server(server: &Server) -> Finding {
     let critical = server.settings.critical;
-    let told: Vec<String> = server.left_out.told().into_iter().chain(server.answers.told()).collect();
+    let told = server.left_out.told().into_iter().chain(server.answers.told()).chain(server.told_of_credentials());
+    let told: Vec<String> = told.collect();
     let (status, message, quiet) = match (server.trouble(), server.endpoints.degradation()) {
         (Some(trouble), _) if critical => (Status::Unhealthy, trouble, false),
         (Some(trouble), _) | (None, Some(trouble)) => (Status::Warning, trouble, false),

@@ -202,7 +202,7 @@ impl Follower {
     /// What runs under the server's name now, as the session's path leads to it.
     fn current(&self) -> Option<Arc<Server>> {
         let view = self.session.upgrade()?.view.clone();
-        self.core.policy().view(&view)?.server(&self.server.settings.name).cloned()
+        self.core.policy().view(&view)?.server(&self.server.settings.name)?.like(&self.server)
     }
 
     /// The stream is gone: it is opened again after a while, which grows until one is acknowledged.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::conn::{self, Conn, Written};
 use super::error::{SendError, SendErrorKind};
 use super::head::{self, EndOfHead, Head};
+use super::proof::Proofs;
 use super::request::{Outgoing, Template};
 
 /// Interim answers (1xx) before the final one.
@@ -19,7 +20,7 @@ const INTERIM: usize = 8;
 /// Sends `request` and waits for the final head. `now` is the time, `total` when the whole call must have ended.
 pub(super) async fn exchange(
     conn: &mut Conn,
-    template: &Template,
+    (template, proofs): (&Template, &Proofs),
     request: &Outgoing<'_>,
     first_byte: Duration,
     now: Instant,
@@ -27,7 +28,7 @@ pub(super) async fn exchange(
 ) -> Result<Head, SendError> {
     let length = request.body.iter().map(|piece| piece.len()).sum();
     let mut start = conn::blank();
-    template.encode(request, length, &mut start)?;
+    template.encode(request, proofs, length, &mut start)?;
 
     let mut sent = false;
     let written = conn.write(start, request.body, &mut sent, now, first_byte).await;

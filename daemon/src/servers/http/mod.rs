@@ -11,6 +11,7 @@ mod error;
 mod exchange;
 mod head;
 mod pool;
+mod proof;
 mod request;
 mod socket;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use tokio_rustls::TlsConnector;
 pub use answer::{Answer, AnswerBody, Timing};
 pub use error::{BodyError, SendError, SendErrorKind};
 pub use head::Headers;
+pub use proof::{Proof, Proofs};
 pub use request::{Method, Outgoing};
 
 use crate::config::secret::Secret;
@@ -37,6 +39,9 @@ use conn::Conn;
 use connect::Target;
 use pool::{Place, Pool};
 use request::Template;
+
+/// Connections of one way of [`alone`], on all cores.
+const ALONE: usize = 8;
 
 /// How long a connection of [`lone`] is kept.
 const IDLE: Duration = Duration::from_secs(10);
@@ -67,6 +72,26 @@ impl HttpServer {
         cores: usize,
         all: &Arc<Connections>,
     ) -> Result<Arc<Self>, String> {
+        Self::showing((&http.headers, http.lacks.as_deref()), http, timeout, cores, all)
+    }
+
+    /// The same for a server whose headers may change while it runs: they go along with each request.
+    pub fn bare(
+        http: &settings::Http,
+        timeout: &settings::Timeouts,
+        cores: usize,
+        all: &Arc<Connections>,
+    ) -> Result<Arc<Self>, String> {
+        Self::showing((&[], None), http, timeout, cores, all)
+    }
+
+    fn showing(
+        (headers, lacks): (&[(String, Secret)], Option<&str>),
+        http: &settings::Http,
+        timeout: &settings::Timeouts,
+        cores: usize,
+        all: &Arc<Connections>,
+    ) -> Result<Arc<Self>, String> {
         let tls = if http.endpoints.iter().any(|endpoint| endpoint.tls) { Some(tls::client(&http.tls)?) } else { None };
         let mut endpoints = Vec::with_capacity(http.endpoints.len());
         for endpoint in &http.endpoints {
@@ -78,14 +103,14 @@ impl HttpServer {
                 _ => None,
             };
             endpoints
-                .push(Endpoint { target: Target::new(endpoint, secured), template: Template::new(endpoint, http)? });
+                .push(Endpoint { target: Target::new(endpoint, secured), template: Template::new(endpoint, headers)? });
         }
         Ok(Arc::new(Self {
             pool: Pool::new(cores, endpoints.len(), &http.pool, timeout.connect, all),
             endpoints: Arc::new(endpoints),
             bounds: http.pool.clone(),
             timeout: timeout.clone(),
-            lacks: http.lacks.as_deref().map(Arc::from),
+            lacks: lacks.map(Arc::from),
         }))
     }
 
@@ -105,7 +130,7 @@ impl HttpServer {
     /// The way in for the core with this number.
     #[must_use]
     pub fn client(self: &Arc<Self>, core: usize) -> HttpClient {
-        HttpClient { server: Arc::clone(self), core }
+        HttpClient { server: Arc::clone(self), core, proofs: Proofs::default() }
     }
 
     /// Calls that wait for a connection, since there are as many as may be.
@@ -132,9 +157,16 @@ impl HttpServer {
 pub struct HttpClient {
     server: Arc<HttpServer>,
     core: usize,
+    proofs: Proofs,
 }
 
 impl HttpClient {
+    /// The same, where each request shows these as well.
+    #[must_use]
+    pub fn showing(self, proofs: Proofs) -> Self {
+        Self { proofs, ..self }
+    }
+
     /// Sends `request`; the answer's body is read as it is polled, and dropping it cancels the call.
     ///
     /// A kept connection that turns out closed before anything left is replaced once, without notice.
@@ -144,7 +176,7 @@ impl HttpClient {
         let Some(endpoint) = server.endpoints.get(request.endpoint) else {
             return Err(SendError::unsent(SendErrorKind::Request, "the server has no such endpoint"));
         };
-        if let Some(why) = &server.lacks {
+        if let Some(why) = server.lacks.as_ref().or(self.proofs.lacks.as_ref()) {
             return Err(SendError::unsent(SendErrorKind::Secret, why.to_string()));
         }
         let started = Instant::now();
@@ -191,9 +223,10 @@ impl HttpClient {
         let (mut conn, sending) = self.connection(endpoint, request.endpoint, asked, total, kept).await?;
         let reused = conn.reused;
         let first_byte = request.first_byte.unwrap_or(server.timeout.first_byte);
-        let head = exchange::exchange(&mut conn, &endpoint.template, request, first_byte, sending, total)
-            .await
-            .map_err(|error| SendError { reused, ..error })?;
+        let head =
+            exchange::exchange(&mut conn, (&endpoint.template, &self.proofs), request, first_byte, sending, total)
+                .await
+                .map_err(|error| SendError { reused, ..error })?;
         let arrived = Instant::now();
         let timing = Timing { connect: sending - started, first_byte: arrived - sending };
 
@@ -267,6 +300,19 @@ pub fn lone(
     headers: Vec<(String, Secret)>,
     patience: Duration,
 ) -> Result<HttpClient, String> {
+    Ok(alone(endpoint, tls, headers, patience)?.client(0))
+}
+
+/// The same, for whoever asks from several cores, each with [`HttpServer::apart`].
+///
+/// # Errors
+/// A sentence, where certificates or headers cannot be used.
+pub fn alone(
+    endpoint: settings::Endpoint,
+    tls: settings::UpstreamTls,
+    headers: Vec<(String, Secret)>,
+    patience: Duration,
+) -> Result<Arc<HttpServer>, String> {
     // Errors name it: the rest of the URL may hold a credential.
     let scheme = if endpoint.tls { "https" } else { "http" };
     let endpoint = settings::Endpoint { url: format!("{scheme}://{}", endpoint.authority()), ..endpoint };
@@ -275,7 +321,7 @@ pub fn lone(
     let http = settings::Http { endpoints: vec![endpoint], pool, headers, lacks: None, tls, forward_client: false };
     let timeout = settings::Timeouts { connect: patience, first_byte: patience, total: Some(patience) };
     // Outside of the bound on connections to servers: an alarm is told when they are all in use, too.
-    Ok(HttpServer::new(&http, &timeout, 1, &Connections::new(1))?.client(0))
+    HttpServer::new(&http, &timeout, 1, &Connections::new(ALONE))
 }
 
 impl std::fmt::Debug for HttpServer {

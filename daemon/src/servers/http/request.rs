@@ -9,7 +9,8 @@ use toolgate_protocol::framing::{self, is_value};
 
 use super::error::{SendError, SendErrorKind};
 use super::head;
-use crate::config::settings;
+use super::proof::Proofs;
+use crate::config::{Secret, settings};
 
 /// A method that MCP uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +65,15 @@ pub(super) struct Template {
 
 impl Template {
     /// The error is a sentence that says what to do.
-    pub(super) fn new(endpoint: &settings::Endpoint, http: &settings::Http) -> Result<Self, String> {
+    ///
+    /// `headers` are those that stay as they are; what may change goes along with each request.
+    pub(super) fn new(endpoint: &settings::Endpoint, headers: &[(String, Secret)]) -> Result<Self, String> {
         let target = endpoint.path.as_bytes();
         if !is_target(target) {
             return Err(format!("the path of {} contains characters that a URL must escape", endpoint.url));
         }
         let mut common = format!("Host: {}\r\n", endpoint.authority()).into_bytes();
-        for (name, value) in &http.headers {
+        for (name, value) in headers {
             if !is_token(name) || !is_value(value.expose().as_bytes()) || is_ours(name) {
                 return Err(format!("the header `{name}` cannot be set: remove it from `headers`"));
             }
@@ -85,15 +88,17 @@ impl Template {
             start.extend_from_slice(&common);
             start
         });
-        Ok(Self {
-            starts,
-            target: target.len(),
-            configured: http.headers.iter().map(|(name, _)| name.clone()).collect(),
-        })
+        Ok(Self { starts, target: target.len(), configured: headers.iter().map(|(name, _)| name.clone()).collect() })
     }
 
     /// Appends the head of `request`, whose body has `length` bytes, to `out`.
-    pub(super) fn encode(&self, request: &Outgoing<'_>, length: usize, out: &mut Vec<u8>) -> Result<(), SendError> {
+    pub(super) fn encode(
+        &self,
+        request: &Outgoing<'_>,
+        proofs: &Proofs,
+        length: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
         let start = &self.starts[request.method as usize];
         match request.target.map(str::as_bytes) {
             None => out.extend_from_slice(start),
@@ -107,10 +112,11 @@ impl Template {
                 return Err(SendError::unsent(SendErrorKind::Request, "a path with characters that HTTP forbids"));
             }
         }
+        proofs.put(out);
         let listed = listed_in_connection(request.headers);
         for (name, value) in request.headers {
-            if is_ours(name) || self.is_configured(name) || listed.iter().any(|other| other.eq_ignore_ascii_case(name))
-            {
+            let is_set = self.is_configured(name) || proofs.has(name);
+            if is_ours(name) || is_set || listed.iter().any(|other| other.eq_ignore_ascii_case(name)) {
                 continue;
             }
             if !is_token(name) || !is_value(value) {
@@ -133,7 +139,7 @@ impl Template {
     }
 }
 
-fn put_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+pub(super) fn put_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -153,7 +159,7 @@ fn put_decimal(out: &mut Vec<u8>, mut number: usize) {
 }
 
 /// Headers that the client decides by itself.
-fn is_ours(name: &str) -> bool {
+pub(super) fn is_ours(name: &str) -> bool {
     let decided = match name.len() {
         4 => "host",
         6 => "expect",
@@ -180,14 +186,13 @@ fn is_target(target: &[u8]) -> bool {
 }
 
 /// A header name of RFC 9110 section 5.1.
-fn is_token(name: &str) -> bool {
+pub(super) fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(framing::is_token)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
 
     fn template() -> Template {
         let endpoint = settings::Endpoint {
@@ -197,27 +202,14 @@ mod tests {
             port: 8080,
             path: "/mcp?a=b".to_owned(),
         };
-        let http = settings::Http {
-            endpoints: vec![endpoint.clone()],
-            pool: settings::Pool {
-                max_per_endpoint: None,
-                max_connections: 1,
-                idle_timeout: Duration::from_secs(1),
-                max_age: None,
-                min_idle: 0,
-            },
-            headers: vec![("Authorization".to_owned(), Secret::new("Bearer s".to_owned()))],
-            tls: settings::UpstreamTls::default(),
-            lacks: None,
-            forward_client: false,
-        };
-        Template::new(&endpoint, &http).unwrap()
+        let headers = [("Authorization".to_owned(), Secret::new("Bearer s".to_owned()))];
+        Template::new(&endpoint, &headers).unwrap()
     }
 
     fn encode(method: Method, headers: &[(&str, &[u8])], length: usize) -> Result<String, SendError> {
         let request = Outgoing { method, endpoint: 0, headers, target: None, body: &[], first_byte: None };
         let mut out = Vec::new();
-        template().encode(&request, length, &mut out)?;
+        template().encode(&request, &Proofs::default(), length, &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -251,7 +243,7 @@ mod tests {
             let request =
                 Outgoing { method: Method::Post, endpoint: 0, headers: &[], target, body: &[], first_byte: None };
             let mut out = Vec::new();
-            template().encode(&request, 2, &mut out).map(|()| String::from_utf8(out).unwrap())
+            template().encode(&request, &Proofs::default(), 2, &mut out).map(|()| String::from_utf8(out).unwrap())
         };
         assert_eq!(
             encode(Some("/messages?id=1")).unwrap(),

@@ -15,9 +15,10 @@ use tracing::debug;
 
 use super::connection::{Incoming, OpenCause, OpenError, Writer};
 use super::writer::Lines;
-use crate::config::settings::{Endpoint, Http, Timeouts};
+use crate::config::settings::{self, Endpoint, Http};
 use crate::config::url;
 use crate::servers::connections::Connections;
+use crate::servers::credentials::Credential;
 use crate::servers::http::{HttpClient, HttpServer, Method, Outgoing};
 use crate::servers::http_reply::MAX_MESSAGE;
 use crate::servers::http_stream::Open;
@@ -35,11 +36,14 @@ pub struct Events {
     server: Arc<HttpServer>,
     endpoints: Vec<Endpoint>,
     next: AtomicUsize,
+    /// What the server is shown, where that may change while it runs.
+    credential: Option<Arc<Credential>>,
 }
 
 /// Where a session's messages are posted.
 struct Post {
     name: Arc<str>,
+    credential: Option<Arc<Credential>>,
     client: HttpClient,
     endpoint: usize,
     target: String,
@@ -47,9 +51,20 @@ struct Post {
 
 impl Events {
     /// Prepares what does not depend on a session. The error is a sentence that says what to do.
-    pub fn new(name: &str, http: &Http, timeout: &Timeouts, all: &Arc<Connections>) -> Result<Self, String> {
-        let server = HttpServer::new(http, timeout, 1, all)?;
-        Ok(Self { name: name.into(), server, endpoints: http.endpoints.clone(), next: AtomicUsize::new(0) })
+    pub fn new(settings: &settings::Server, http: &Http, all: &Arc<Connections>) -> Result<Self, String> {
+        let (server, credential) = if settings.access.is_fixed() {
+            (HttpServer::new(http, &settings.timeout, 1, all)?, None)
+        } else {
+            let credential = Credential::of_server(settings, http)?;
+            (HttpServer::bare(http, &settings.timeout, 1, all)?, Some(Arc::new(credential)))
+        };
+        let name = settings.name.as_str().into();
+        Ok(Self { name, server, endpoints: http.endpoints.clone(), next: AtomicUsize::new(0), credential })
+    }
+
+    /// What the server is shown, where that may change while it runs.
+    pub fn credential(&self) -> Option<&Credential> {
+        self.credential.as_deref()
     }
 
     /// Opens a session at each endpoint in turn; both ends of it stay on this core.
@@ -57,7 +72,7 @@ impl Events {
         let number = self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints.len();
         let endpoint = &self.endpoints[number];
         let failed = |cause| OpenError { path: PathBuf::from(&endpoint.url), cause };
-        let client = self.server.apart();
+        let client = showing(self.server.apart(), self.credential.as_deref());
         let opening = timeout(patience, self.announced(&client, number));
         let (stream, data) = match opening.await {
             Ok(opened) => opened.map_err(|why| failed(OpenCause::Events(why)))?,
@@ -68,7 +83,8 @@ impl Events {
         })?;
         let (writer, lines) = Writer::queue();
         let (said, messages) = mpsc::channel(UNREAD);
-        let post = Post { name: Arc::clone(&self.name), client, endpoint: number, target };
+        let (name, credential) = (Arc::clone(&self.name), self.credential.clone());
+        let post = Post { name, credential, client, endpoint: number, target };
         let ended = writer.ended();
         tokio::task::spawn_local(async move {
             let posted = async {
@@ -106,6 +122,14 @@ impl Events {
     }
 }
 
+/// With what the server is shown now.
+fn showing(client: HttpClient, credential: Option<&Credential>) -> HttpClient {
+    match credential {
+        None => client,
+        Some(credential) => client.showing(credential.proofs()),
+    }
+}
+
 /// Hands on what the server says, until it or whoever reads is gone.
 async fn read(mut stream: Open, name: &str, said: mpsc::Sender<Bytes>) {
     while let Some(event) = stream.next(name).await {
@@ -137,7 +161,8 @@ impl Post {
             body: &[message],
             first_byte: None,
         };
-        let answer = self.client.send(request).await.map_err(|problem| problem.to_string())?;
+        let client = showing(self.client.clone(), self.credential.as_deref());
+        let answer = client.send(request).await.map_err(|problem| problem.to_string())?;
         match answer.status {
             200..=299 => Ok(()),
             status => Err(format!("status {status}")),

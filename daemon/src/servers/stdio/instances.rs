@@ -29,6 +29,7 @@ use crate::failure::{Failure, Kind};
 use crate::instance::notice::Exit;
 use crate::lock::lock;
 use crate::observe::Shown;
+use crate::servers::credentials::Credential;
 use crate::state::entry;
 use room::Room;
 
@@ -139,6 +140,14 @@ impl Instances {
                 stdio.instances.max,
                 queue,
             )
+        }
+    }
+
+    /// What a server over SSE is shown, where that may change while it runs.
+    pub fn credential(&self) -> Option<&Credential> {
+        match &self.means {
+            Means::Events(events) => events.credential(),
+            Means::Socket { .. } => None,
         }
     }
 

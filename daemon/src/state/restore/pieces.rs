@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::core::Core;
 use crate::cores::Cores;
 use crate::message::Message;
+use crate::policy::Policy;
 use crate::relay::crossing::watched;
 use crate::relay::{farewell, overhear};
 use crate::servers::Server;
@@ -107,11 +108,20 @@ impl Resumed {
         }
         let policy = core.policy();
         for (server, uris) in watched.into_iter().filter(|(_, uris)| !uris.is_empty()) {
-            if let Some(server) = policy.view(&session.view).and_then(|view| view.server(&server)) {
-                watched::again(core, server, &session, hosted, &uris);
+            let server = policy.view(&session.view).and_then(|view| view.server(&server));
+            if let Some(server) = server.and_then(|server| met(&policy, server, &session.client)) {
+                watched::again(core, &server, &session, hosted, &uris);
             }
         }
     }
+}
+
+/// The server as a session's client meets it; none where nobody can tell yet who that is.
+fn met(policy: &Policy, server: &Arc<Server>, client: &str) -> Option<Arc<Server>> {
+    if !server.has_facets() {
+        return Some(Arc::clone(server));
+    }
+    Some(server.met_by(policy.client(client.strip_prefix("key:")?)?))
 }
 
 impl Returned {
