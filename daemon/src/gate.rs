@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Settings;
 use crate::identity::Client;
+use crate::identity::failures::Failures;
 use crate::identity::store::Store;
 use crate::observe::Observed;
 use crate::observe::ledger::Ledger;
@@ -38,6 +39,8 @@ pub struct Gate {
     pub overload: Overload,
     /// Calls that wait for a modern client to answer a legacy server.
     pub parked: Parked,
+    /// Addresses that show wrong credentials.
+    pub failures: Failures,
     /// What is known of the process, its certificates, and its alerts.
     pub observed: Observed,
     /// What systemd's units lack, with the command that mends it.
@@ -123,6 +126,7 @@ impl Gate {
             draining: AtomicBool::new(false),
             overload: Overload::default(),
             parked: Parked::default(),
+            failures: Failures::default(),
             observed: Observed::default(),
             units: ArcSwapOption::empty(),
             steering,

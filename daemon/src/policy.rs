@@ -14,8 +14,10 @@ use toolgate_protocol::names::Pattern;
 use crate::answers::pins::Pins;
 use crate::config::settings::{Filter, Key, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
-use crate::identity::{Client, rights};
+use crate::identity::certificate::Known;
+use crate::identity::machine::Machines;
 use crate::identity::proofs::{Proof, Proofs, Row};
+use crate::identity::{Client, rights};
 use crate::limits::Limits;
 use crate::loops::Loops;
 use crate::servers::Server;
@@ -47,6 +49,10 @@ pub struct Policy {
     clients: Named<Client>,
     /// What opens the keys of the files.
     proofs: Arc<Proofs<Arc<Client>>>,
+    /// Clients known by certificate.
+    pub certified: Arc<Known>,
+    /// Clients known by address.
+    pub machines: Arc<Machines>,
     /// The weight of those who are let go of first; none where all clients have the same.
     lowest: Option<u32>,
 }
@@ -203,9 +209,13 @@ impl Policy {
             .collect();
         let limits = Arc::new(Limits::new(&settings, before.map(|before| &*before.limits)));
         let loops = Loops::new(&settings.loops, before.and_then(|before| before.loops.as_deref())).map(Arc::new);
-        let lowest = lowest(&settings, &clients);
+        let (certified, machines) = (Arc::new(Known::new(&settings)), Arc::new(Machines::new(&settings)));
+        let known = clients.values().chain(certified.clients()).chain(machines.clients());
+        let lowest = lowest(&settings, &known.map(|client| client.flow.weight).collect::<Vec<_>>());
         let proofs = Arc::new(proofs(&settings, &clients));
         Ok(Self {
+            certified,
+            machines,
             settings,
             limits,
             loops,
@@ -247,9 +257,9 @@ impl Policy {
         self.lowest == Some(client.flow.weight)
     }
 
-    /// Those who have a key.
+    /// Those whom the configuration names.
     pub fn clients(&self) -> impl Iterator<Item = &Arc<Client>> {
-        self.clients.values()
+        self.clients.values().chain(self.certified.clients()).chain(self.machines.clients())
     }
 
     /// What opens the keys of the files.
@@ -271,9 +281,10 @@ fn proofs(settings: &Settings, clients: &Named<Client>) -> Proofs<Arc<Client>> {
 }
 
 /// The least weight that a client may have, where another may have more.
-fn lowest(settings: &Settings, clients: &Named<Client>) -> Option<u32> {
-    let anybody = settings.listeners.iter().any(|listener| listener.serve.mcp && listener.auth.is_empty());
-    let weights = || clients.values().map(|client| client.flow.weight).chain(anybody.then_some(Client::WEIGHT));
+fn lowest(settings: &Settings, known: &[u32]) -> Option<u32> {
+    let without_tier = |listener: &Arc<Listener>| listener.auth.is_empty() || listener.any_certificate;
+    let anybody = settings.listeners.iter().any(|listener| listener.serve.mcp && without_tier(listener));
+    let weights = || known.iter().copied().chain(anybody.then_some(Client::WEIGHT));
     weights().min().filter(|least| weights().any(|weight| weight > *least))
 }
 

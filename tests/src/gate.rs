@@ -19,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::certificates::Certificates;
+use crate::client_ca::Shown;
 use crate::http::{Connection, Target, request};
 use crate::load::Aim;
 use crate::mcp::Era;
@@ -38,6 +39,7 @@ pub struct Setup {
     listener: Vec<String>,
     tables: Vec<String>,
     hosts: Option<PathBuf>,
+    auth: Option<String>,
 }
 
 impl Setup {
@@ -87,6 +89,20 @@ impl Setup {
     #[must_use]
     pub fn listener(mut self, line: &str) -> Self {
         self.listener.push(line.to_owned());
+        self
+    }
+
+    /// Takes all lines of the listener's table out again.
+    #[must_use]
+    pub fn without_listener_lines(mut self) -> Self {
+        self.listener.clear();
+        self
+    }
+
+    /// How clients identify themselves, as a list of TOML; else by key.
+    #[must_use]
+    pub fn auth(mut self, methods: &str) -> Self {
+        self.auth = Some(methods.to_owned());
         self
     }
 
@@ -140,11 +156,12 @@ impl Setup {
             "version = 1\n\n\
              [daemon]\ncores = 2\nruntime_dir = \"{folder}/run\"\nstate_dir = \"{folder}/state\"\n{daemon}\n\n\
              [log]\nlevel = \"info\"\nformat = \"json\"\n{log}\n\n\
-             [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = [\"mcp\", \"health\", \"ready\", \"status\"]\nauth = [\"key\"]\n\
+             [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = [\"mcp\", \"health\", \"ready\", \"status\"]\nauth = {auth}\n\
              tls.certificates = [{{ chain = \"file:{chain}\", key = \"file:{key}\" }}]\n{listener}\n\n\
              [key.test]\nhash = \"sha256:{hash}\"\nowner = \"test\"\ntier = \"test\"\n\n\
              [tier.test]\nlimits = [{limits}]\n\n{servers}\n{tables}",
             hash = hash(),
+            auth = self.auth.as_deref().unwrap_or("[\"key\"]"),
             listener = self.listener.join("\n"),
             tables = self.tables.join("\n"),
             folder = folder.display(),
@@ -258,6 +275,18 @@ impl Gate {
     #[must_use]
     pub fn h2_target(&self) -> Target {
         Target::h2(self.port, &self.certificates.ca)
+    }
+
+    /// The same, for a client that shows a certificate.
+    #[must_use]
+    pub fn target_of(&self, shown: &Shown) -> Target {
+        Target::showing(self.port, &self.certificates.ca, shown, false)
+    }
+
+    /// The same, for one that resumes its sessions.
+    #[must_use]
+    pub fn resuming_target_of(&self, shown: &Shown) -> Target {
+        Target::showing(self.port, &self.certificates.ca, shown, true)
     }
 
     /// The only API key.

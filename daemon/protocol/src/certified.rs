@@ -151,7 +151,9 @@ fn attributes(text: &str) -> Result<Vec<(Attribute, String)>, &'static str> {
         (!value.is_empty()).then(|| (attribute, value.to_owned()))
     };
     let parsed: Option<Vec<_>> = text.split(',').map(one).collect();
-    parsed.ok_or("write attributes of the subject, such as \"CN=agent, O=Example\"; CN, O, OU, C, L, ST and UID are known")
+    parsed.ok_or(
+        "write attributes of the subject, such as \"CN=agent, O=Example\"; CN, O, OU, C, L, ST and UID are known",
+    )
 }
 
 #[cfg(test)]
@@ -170,7 +172,11 @@ mod tests {
     #[test]
     fn a_rule_means_names_of_its_own_sort() {
         let certificate = names(
-            &[(Sort::Uri, "spiffe://example.org/agent/7"), (Sort::Dns, "agent.example.org"), (Sort::Email, "a@example.org")],
+            &[
+                (Sort::Uri, "spiffe://example.org/agent/7"),
+                (Sort::Dns, "agent.example.org"),
+                (Sort::Email, "a@example.org"),
+            ],
             &[(Attribute::CommonName, "agent, O=Example"), (Attribute::Organisation, "Other")],
         );
         for (san, subject, fits) in [
@@ -190,7 +196,11 @@ mod tests {
             assert_eq!(Rule::new(san, subject).unwrap().fits(&certificate), fits, "{san:?} {subject:?}");
         }
         // A mailbox that looks like a host is none.
-        assert!(!Rule::new(Some("agent.example.org"), None).unwrap().fits(&names(&[(Sort::Email, "agent.example.org")], &[])));
+        assert!(
+            !Rule::new(Some("agent.example.org"), None)
+                .unwrap()
+                .fits(&names(&[(Sort::Email, "agent.example.org")], &[]))
+        );
     }
 
     #[test]

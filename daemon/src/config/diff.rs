@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::settings::{Listener, Server, Settings, Transport};
+use super::settings::{Certificate, Listener, Machine, Server, Settings, Transport};
 
 /// One difference between two configurations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +81,21 @@ impl Settings {
             },
             &mut changes,
         );
+        tables(
+            "certificate",
+            &old.certificates,
+            &new.certificates,
+            known_otherwise(|known: &Certificate| &known.rule),
+            &mut changes,
+        );
+        tables(
+            "machine",
+            &old.machines,
+            &new.machines,
+            known_otherwise(|known: &Machine| &known.networks),
+            &mut changes,
+        );
+        single("authentication", old.authentication != new.authentication, Cost::Nothing, &mut changes);
         single("limit", old.limits != new.limits, Cost::Nothing, &mut changes);
         single("overload", old.overload != new.overload, Cost::Nothing, &mut changes);
         single("loops", old.loops != new.loops, Cost::Nothing, &mut changes);
@@ -127,6 +142,14 @@ fn tables<T: PartialEq>(
     }
     for name in new.keys().filter(|name| !old.contains_key(*name)) {
         push(name, Action::Added, Cost::Nothing);
+    }
+}
+
+/// Of clients without a secret: those who are not meant any more are refused.
+fn known_otherwise<T, K: PartialEq>(by: impl Fn(&T) -> &K) -> impl Fn(Option<(&T, &T)>) -> Cost {
+    move |change| match change {
+        Some((old, new)) if by(old) == by(new) => Cost::Nothing,
+        _ => Cost::ClientsRefused,
     }
 }
 

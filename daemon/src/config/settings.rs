@@ -4,6 +4,7 @@
 //! that it started with, so a reload never shows one call two revisions.
 
 mod answers;
+mod machines;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,7 @@ use super::dump::Effective;
 use super::secret::Secret;
 use crate::identity::rights::Role;
 pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
+pub use machines::{Authentication, Certificate, ClientTls, Holder, Machine};
 
 mod limit;
 mod observe;
@@ -46,6 +48,12 @@ pub struct Settings {
     pub profiles: BTreeMap<String, Arc<Profile>>,
     /// API keys by their public id.
     pub keys: BTreeMap<String, Arc<Key>>,
+    /// Clients known by their certificates, by name.
+    pub certificates: BTreeMap<String, Arc<Certificate>>,
+    /// Clients known by their addresses, by name.
+    pub machines: BTreeMap<String, Arc<Machine>>,
+    /// What wrong credentials lead to.
+    pub authentication: Authentication,
     /// Named sets of limits.
     pub tiers: BTreeMap<String, Arc<Tier>>,
     /// What clients may use, by name.
@@ -236,6 +244,8 @@ pub struct Listener {
     pub origins: Vec<String>,
     /// How clients identify themselves where MCP is served; empty means `auth = "none"`.
     pub auth: Vec<AuthMethod>,
+    /// Every certificate of the listener's authorities is a client.
+    pub any_certificate: bool,
     /// TLS, or none where plain HTTP was written out.
     pub tls: Option<Tls>,
     /// Answer everything with 301 to this port of the same host over HTTPS.
@@ -322,6 +332,10 @@ impl Serve {
 pub enum AuthMethod {
     /// An API key of `[key.ID]`.
     Key,
+    /// A certificate of `[certificate.NAME]`, or of the listener's authorities.
+    Certificate,
+    /// An address of `[machine.NAME]`.
+    Address,
 }
 
 /// `tls.*` of a listener.
@@ -331,6 +345,8 @@ pub struct Tls {
     pub certificates: Vec<CertificateFiles>,
     /// Names and addresses for which the daemon makes the one certificate itself, where it is missing.
     pub self_signed: Option<Vec<String>>,
+    /// Whose certificates clients show; none: they are asked for none.
+    pub clients: Option<ClientTls>,
     /// Oldest version spoken.
     pub min_version: TlsVersion,
     /// Session tickets (TLS 1.2 and 1.3).
@@ -501,6 +517,8 @@ pub struct Http {
     pub tls: UpstreamTls,
     /// Name the client and its tier to the server in `X-Toolgate-Client` and `X-Toolgate-Tier`.
     pub forward_client: bool,
+    /// The endpoints may be at link-local addresses.
+    pub link_local: bool,
 }
 
 /// One address of a server.

@@ -51,6 +51,10 @@ pub enum Kind {
     VersionUnsupported,
     /// Members of `_meta` that the modern era requires are missing.
     MetaMissing,
+    /// The client's certificate is missing, stands for nobody, or is not good any more.
+    CertificateRefused,
+    /// Too many wrong credentials came from its address: none is looked at.
+    AuthenticationBlocked,
     /// The server speaks the other era only.
     EraUnsupported,
     /// A session id is required.
@@ -104,7 +108,12 @@ impl Kind {
             Self::PathUnknown | Self::SessionUnknown | Self::MethodUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::HostRefused => StatusCode::MISDIRECTED_REQUEST,
-            Self::AddressRefused | Self::OriginRefused | Self::Suspended | Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::AddressRefused
+            | Self::OriginRefused
+            | Self::Suspended
+            | Self::Forbidden
+            | Self::CertificateRefused => StatusCode::FORBIDDEN,
+            Self::AuthenticationBlocked => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -220,6 +229,8 @@ impl Kind {
             Self::HostRefused => "host-refused",
             Self::OriginRefused => "origin-refused",
             Self::Unauthenticated => "unauthenticated",
+            Self::CertificateRefused => "certificate-refused",
+            Self::AuthenticationBlocked => "authentication-blocked",
             Self::MediaType => "media-type",
             Self::NotAcceptable => "not-acceptable",
             Self::BodyTooLarge => "body-too-large",

@@ -53,6 +53,7 @@ static LISTENER: LazyLock<Arc<Listener>> = LazyLock::new(|| {
         hosts: Vec::new(),
         origins: Vec::new(),
         auth: Vec::new(),
+        any_certificate: false,
         tls: None,
         redirect_to_https: None,
         key_in_path: false,

@@ -101,6 +101,7 @@ pub(crate) fn listener(name: &str) -> Listener {
         origins: Vec::new(),
         auth: Vec::new(),
         tls: None,
+        any_certificate: false,
         redirect_to_https: None,
         key_in_path: false,
         lenient: false,
@@ -240,6 +241,7 @@ pub(crate) fn tls(certificates: Vec<CertificateFiles>) -> Tls {
     Tls {
         certificates,
         self_signed: None,
+        clients: None,
         min_version: TlsVersion::V1_2,
         tickets: true,
         session_timeout: Duration::from_secs(86_400),

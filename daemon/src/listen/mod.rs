@@ -7,6 +7,7 @@ pub mod accept;
 pub mod admission;
 pub mod bind;
 pub mod canary;
+pub mod certified;
 pub mod connection;
 pub mod deadlines;
 pub mod drain;

@@ -4,10 +4,12 @@
 //! was reported.
 
 mod answers;
+mod client_tls;
 mod identity;
 mod limits;
 mod listener;
 mod loops;
+mod machines;
 mod observe;
 mod proxies;
 mod references;
@@ -94,11 +96,14 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let keys = named(tree, "key")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, groups, context)?))))
         .collect();
+    let certificates = machines::certificates(tree, groups, context);
+    let machines = machines::machines(tree, groups, context);
     let daemon = daemon(Section::new(table(tree, "daemon"), "daemon"), environment);
     let listeners: Vec<_> = named(tree, "listener")
         .map(|(entry, table)| Arc::new(listener::listener(entry, table, &daemon.state_dir, context)))
         .collect();
     listener::check_addresses(tree, context);
+    machines::check_methods(tree, &listeners, (!certificates.is_empty(), !machines.is_empty()), context);
     if table(tree, "listener").is_none_or(|listeners| listeners.entries.is_empty()) {
         context.report.push(Problem {
             severity: Severity::Warning,
@@ -123,6 +128,9 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         servers,
         profiles,
         keys,
+        certificates,
+        machines,
+        authentication: machines::authentication(table(tree, "authentication")),
         tiers,
         roles,
         organisations,

@@ -19,7 +19,8 @@ use super::stdio::stdio;
 use super::{Context, references, resilience, tls};
 
 /// Keys that only one of the two kinds of server has.
-const HTTP_ONLY: &[&str] = &["transport", "pool", "bearer", "headers", "tls", "forward_client", "health", "retry"];
+const HTTP_ONLY: &[&str] =
+    &["transport", "pool", "bearer", "headers", "tls", "forward_client", "health", "retry", "allow_link_local"];
 const STDIO_ONLY: &[&str] =
     &["env", "directory", "network", "network_allow", "read", "write", "groups", "line_bytes", "instances"];
 
@@ -167,6 +168,7 @@ fn http(section: Section<'_>, endpoints: Vec<(Endpoint, u32)>, context: &mut Con
         lacks,
         tls: UpstreamTls { ca: authorities(section, context), client, server_name: section.text("tls.server_name") },
         forward_client: section.bool("forward_client"),
+        link_local: section.bool("allow_link_local"),
     }
 }
 

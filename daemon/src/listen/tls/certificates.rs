@@ -98,7 +98,7 @@ struct Pair {
 
 /// What tells one state of a file from the next; follows symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -280,7 +280,7 @@ fn stamps(files: &CertificateFiles) -> Stamps {
     [stamp(&files.chain), stamp(&files.key)]
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+pub(super) fn stamp(path: &Path) -> Option<Stamp> {
     let data = std::fs::metadata(path).ok()?;
     Some(Stamp {
         device: data.dev(),
@@ -315,7 +315,7 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     })
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let fault = |problem: String, remedy| CertificateError { file: path.to_owned(), problem, remedy };
     let pem = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();

@@ -31,6 +31,7 @@ pub(super) fn all(gate: &Gate) -> Vec<Finding> {
         one.critical = rules.critical.contains(&one.name);
     }
     found.extend(certificates(gate, rules));
+    found.extend(super::identity::findings(gate));
     found.extend(settings_checks(gate, &policy));
     found.extend(in_order(&policy).map(server));
     found.extend(notes(gate, &policy));

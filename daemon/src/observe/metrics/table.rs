@@ -101,6 +101,11 @@ pub static FAMILIES: &[Family] = &[
     row("toolgate_instances_started_total", Counter, &["server"], "Instances that were started"),
     row("toolgate_instances_memory_bytes", Gauge, &["server"], "Memory of all instances, where the kernel counts it"),
     row("toolgate_limit_rejected_total", Counter, &["limit", "place", "per"], "Calls that the limit refused"),
+    row("toolgate_client_crl_next_update_timestamp_seconds", Gauge, &["listener", "file"], "When a newer list of revoked certificates of clients is due"),
+    row("toolgate_client_crl_refused", Gauge, &["listener", "file"], "Whether newer authorities or lists of clients' certificates could not be used"),
+    row("toolgate_authentication_failures_total", Counter, &["method"], "Wrong credentials that were shown"),
+    row("toolgate_authentication_refused_total", Counter, &[], "Credentials that were not looked at because their address was blocked"),
+    row("toolgate_authentication_blocked_addresses", Gauge, &[], "Addresses that are blocked for showing wrong credentials"),
     row("toolgate_session_events_bytes", Gauge, &[], "Memory for what went on in sessions"),
 ];
 

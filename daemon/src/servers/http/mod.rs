@@ -272,7 +272,15 @@ pub fn lone(
     let endpoint = settings::Endpoint { url: format!("{scheme}://{}", endpoint.authority()), ..endpoint };
     let pool =
         settings::Pool { max_connections: 1, max_per_endpoint: None, idle_timeout: IDLE, max_age: None, min_idle: 0 };
-    let http = settings::Http { endpoints: vec![endpoint], pool, headers, lacks: None, tls, forward_client: false };
+    let http = settings::Http {
+        endpoints: vec![endpoint],
+        pool,
+        headers,
+        lacks: None,
+        tls,
+        forward_client: false,
+        link_local: false,
+    };
     let timeout = settings::Timeouts { connect: patience, first_byte: patience, total: Some(patience) };
     // Outside of the bound on connections to servers: an alarm is told when they are all in use, too.
     Ok(HttpServer::new(&http, &timeout, 1, &Connections::new(1))?.client(0))

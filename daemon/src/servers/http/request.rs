@@ -210,6 +210,7 @@ mod tests {
             tls: settings::UpstreamTls::default(),
             lacks: None,
             forward_client: false,
+            link_local: false,
         };
         Template::new(&endpoint, &http).unwrap()
     }
