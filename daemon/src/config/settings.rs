@@ -18,6 +18,7 @@ use toolgate_protocol::coding::Coding;
 use toolgate_protocol::forwarded::Header;
 use toolgate_protocol::health::Thresholds;
 use toolgate_protocol::names::Aliases;
+use toolgate_protocol::reach::Word;
 
 use super::dump::Effective;
 use super::secret::Secret;
@@ -517,8 +518,8 @@ pub struct Http {
     pub tls: UpstreamTls,
     /// Name the client and its tier to the server in `X-Toolgate-Client` and `X-Toolgate-Tier`.
     pub forward_client: bool,
-    /// The endpoints may be at link-local addresses.
-    pub link_local: bool,
+    /// On whose word connections are made, which says where they may lead.
+    pub word: Word,
 }
 
 /// One address of a server.

@@ -54,7 +54,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
                 tls: settings::UpstreamTls::default(),
                 lacks: None,
                 forward_client: false,
-                link_local: false,
+                word: toolgate_protocol::reach::Word::Operator { link_local: false },
             }),
             tools: settings::Filter::default(),
             timeout: settings::Timeouts { connect: Duration::ZERO, first_byte: Duration::ZERO, total: None },

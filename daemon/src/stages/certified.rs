@@ -5,15 +5,11 @@ use crate::failure::{Failure, Kind};
 use crate::listen::certified::Unfit;
 
 /// Refuses a call whose connection has a certificate that is not good any more: one branch where it has none.
-pub fn check(call: &mut Call) -> Result<(), Failure> {
+pub fn check(call: &Call) -> Result<(), Failure> {
     let Some(certified) = call.connection.certified() else { return Ok(()) };
     let checked = certified.check();
     call.mark.of_certified(call.connection.id);
-    checked.map_err(|unfit| {
-        // A new connection may come with a new certificate; this one never will.
-        call.cut = true;
-        refused(unfit, "Nothing was executed.")
-    })
+    checked.map_err(|unfit| refused(unfit, "Nothing was executed."))
 }
 
 /// The words for calls in flight of a connection whose certificate is not good any more.

@@ -106,7 +106,7 @@ async fn a_certificate_says_who_calls_in_both_eras() {
 
 #[tokio::test]
 async fn a_certificate_that_is_not_good_ends_the_handshake() {
-    let (ca, other) = (ClientCa::new("clients"), ClientCa::new("clients"));
+    let (ca, other, namesake) = (ClientCa::new("clients"), ClientCa::new("others"), ClientCa::new("clients"));
     let (_web, gate) = gate(&ca, "[\"certificate\"]", "").await;
     let day = Duration::from_secs(86_400);
     let revoked = agent(&ca);
@@ -128,6 +128,7 @@ async fn a_certificate_that_is_not_good_ends_the_handshake() {
         (&expired, "CertificateExpired"),
         (&early, "CertificateExpired"),
         (&agent(&other), "UnknownCA"),
+        (&agent(&namesake), "DecryptError"),
         (&for_servers, "UnsupportedCertificate"),
     ] {
         let alert = alert(&gate.target_of(shown)).await;

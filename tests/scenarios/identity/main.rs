@@ -1,4 +1,7 @@
 //! Who calls, by each method, and what comes of credentials that are wrong.
 
+mod addresses;
 mod certificates;
+mod failures;
+mod reach;
 mod stage;

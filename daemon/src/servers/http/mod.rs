@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
+use toolgate_protocol::reach::Word;
 
 pub use answer::{Answer, AnswerBody, Timing};
 pub use error::{BodyError, SendError, SendErrorKind};
@@ -77,8 +78,10 @@ impl HttpServer {
                 }
                 _ => None,
             };
-            endpoints
-                .push(Endpoint { target: Target::new(endpoint, secured), template: Template::new(endpoint, http)? });
+            endpoints.push(Endpoint {
+                target: Target::new(endpoint, secured, http.word),
+                template: Template::new(endpoint, http)?,
+            });
         }
         Ok(Arc::new(Self {
             pool: Pool::new(cores, endpoints.len(), &http.pool, timeout.connect, all),
@@ -257,11 +260,25 @@ impl HttpClient {
     }
 }
 
-/// A way to one URL that is no server's: for who is not a core, and makes one request at a time.
+/// A way to one URL of the operator's that is no server's: for who is not a core, and makes one request at a time.
+///
+/// # Errors
+/// As [`lone_on`].
+pub fn lone(
+    endpoint: settings::Endpoint,
+    tls: settings::UpstreamTls,
+    headers: Vec<(String, Secret)>,
+    patience: Duration,
+) -> Result<HttpClient, String> {
+    lone_on(Word::Operator { link_local: false }, endpoint, tls, headers, patience)
+}
+
+/// The same on somebody's word, which says where the URL may lead.
 ///
 /// # Errors
 /// A sentence, where certificates or headers cannot be used.
-pub fn lone(
+pub fn lone_on(
+    word: Word,
     endpoint: settings::Endpoint,
     tls: settings::UpstreamTls,
     headers: Vec<(String, Secret)>,
@@ -272,15 +289,8 @@ pub fn lone(
     let endpoint = settings::Endpoint { url: format!("{scheme}://{}", endpoint.authority()), ..endpoint };
     let pool =
         settings::Pool { max_connections: 1, max_per_endpoint: None, idle_timeout: IDLE, max_age: None, min_idle: 0 };
-    let http = settings::Http {
-        endpoints: vec![endpoint],
-        pool,
-        headers,
-        lacks: None,
-        tls,
-        forward_client: false,
-        link_local: false,
-    };
+    let http =
+        settings::Http { endpoints: vec![endpoint], pool, headers, lacks: None, tls, forward_client: false, word };
     let timeout = settings::Timeouts { connect: patience, first_byte: patience, total: Some(patience) };
     // Outside of the bound on connections to servers: an alarm is told when they are all in use, too.
     Ok(HttpServer::new(&http, &timeout, 1, &Connections::new(1))?.client(0))

@@ -210,7 +210,7 @@ mod tests {
             tls: settings::UpstreamTls::default(),
             lacks: None,
             forward_client: false,
-            link_local: false,
+            word: toolgate_protocol::reach::Word::Operator { link_local: false },
         };
         Template::new(&endpoint, &http).unwrap()
     }
