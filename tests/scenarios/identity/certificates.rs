@@ -258,9 +258,12 @@ async fn a_certificate_that_ends_is_refused_on_the_connection_that_it_opened() {
 
 /// What health says of the listener's list.
 async fn finding(gate: &Gate) -> (String, String) {
-    let (_, health) = gate.control("GET", "/v1/health").await;
-    let checks = health["checks"].as_array().expect("checks").clone();
-    let found = checks.into_iter().find(|check| check["name"] == "revocations:test").expect("a finding");
+    // Known a moment after the first answer.
+    let found = async || {
+        let (_, health) = gate.control("GET", "/v1/health").await;
+        health["checks"].as_array()?.iter().find(|check| check["name"] == "revocations:test").cloned()
+    };
+    let found = wait::until("a finding", found).await;
     let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
     (text("status"), text("message"))
 }

@@ -8,7 +8,7 @@ use super::{Context, tls as files};
 use crate::listen::tls::revoked::Revoked;
 
 /// Keys that mean nothing without `tls.client_ca`.
-const BELOW: [&str; 3] = ["tls.client_crl", "tls.crl_expired", "tls.client_certificate"];
+const BELOW: [&str; 2] = ["tls.client_crl", "tls.client_certificate"];
 
 pub(super) fn clients(section: Section<'_>, context: &mut Context<'_>) -> Option<ClientTls> {
     let node = section.valid("tls.client_ca")?;
@@ -49,6 +49,10 @@ pub(super) fn check(section: Section<'_>, tls: bool, context: &mut Context<'_>) 
     for (key, node) in BELOW.iter().filter_map(|key| Some((key, section.written(key)?))).filter(|_| ca.is_none()) {
         let message = format!("`{key}` says nothing without the authorities that issue certificates");
         context.error("missing-key", node.place, message, "add tls.client_ca = \"file:PATH\", or remove it");
+    }
+    if let Some(node) = section.written("tls.crl_expired").filter(|_| section.written("tls.client_crl").is_none()) {
+        let message = "`tls.crl_expired` says nothing without a list of revoked certificates";
+        context.error("missing-key", node.place, message, "add tls.client_crl = \"file:PATH\", or remove it");
     }
     let auth = section.written("auth").map_or(&[][..], Node::elements);
     let certificate = auth.iter().find(|node| node.text() == Some("certificate"));

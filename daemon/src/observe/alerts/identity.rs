@@ -27,13 +27,11 @@ pub(super) fn conditions(gate: &Gate, failures: u64, rules: &AlertRules) -> Vec<
         .collect();
     let (count, one) = gate.failures.blocked(clock::nanos());
     if failures > rules.failed_authentications || count > 0 {
-        let blocked = match one {
-            Some(one) => format!("; {}, {one} among them", health::blocked(count)),
-            None => String::new(),
-        };
-        let message = format!("{failures} wrong credentials were shown in the last minute{blocked}.");
-        let remedy =
-            "See whose they are in the log; take addresses off `allow` of the listener, or rotate a key that leaked.";
+        let blocked =
+            one.map(|one| format!("{} for showing wrong credentials, {one} among them.", health::blocked(count)));
+        let shown = (failures > 0).then(|| format!("{failures} wrong credentials were shown in the last minute."));
+        let message = blocked.into_iter().chain(shown).collect::<Vec<_>>().join(" ");
+        let remedy = "See in the log whose they are, and keep their addresses out with `allow` of the listener.";
         found.push(Condition::new("failed_authentications", Warning, message, remedy));
     }
     found
