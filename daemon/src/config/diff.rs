@@ -238,6 +238,11 @@ mod tests {
         [role.reader]
         allow = ["http/*"]
         when = [{ tool = "http/a", argument = "/n", at_most = 5 }]
+        [machine.one]
+        networks = "10.0.0.7"
+        owner = "one"
+        [certificate.two]
+        san = "a.example"
         [profile.both]
         servers = ["http", "stdio"]
         [[limit]]
@@ -280,6 +285,10 @@ mod tests {
             ("[log]", "[health]\n        disk = \"80%\"\n        [log]", "health", Cost::Nothing),
             ("[log]", "[alerts]\n        cpu = \"70%\"\n        [log]", "alerts", Cost::Nothing),
             ("[log]", "[scaling]\n        [log]", "scaling", Cost::Nothing),
+            ("[log]", "[authentication]\n        burst = 5\n        [log]", "authentication", Cost::Nothing),
+            ("10.0.0.7", "10.0.0.8", "machine.one", Cost::ClientsRefused),
+            ("owner = \"one\"", "owner = \"two\"", "machine.one", Cost::Nothing),
+            ("a.example", "b.example", "certificate.two", Cost::ClientsRefused),
         ];
         let old = settings(BASE);
         for (from, to, path, cost) in table {

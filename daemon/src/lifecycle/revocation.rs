@@ -3,7 +3,7 @@
 //! It looks so often that what goes on ends within a second of a new list. Requests need it only to notice: each holds
 //! its connection's certificate against what is known by then.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use super::daemon::Daemon;
 use crate::gate::Gate;
-use crate::listen::certified::Reviewed;
 use crate::listen::open::OpenListener;
 use crate::running::Whom;
 use crate::stages::certified;
@@ -74,31 +73,30 @@ fn poll(listener: &OpenListener) {
 }
 
 impl Daemon {
-    /// Ends the calls of connections whose certificates are not good any more, and the sessions of their clients,
-    /// where these have no other connection with a good one.
+    /// Ends the calls of connections whose certificates are not good any more, and the sessions of clients who have
+    /// shown no other certificate that is.
     fn end_unfit(&self) {
         let failure = Arc::new(certified::cut_short());
-        let all = self.on_each_core(move |core| {
-            let reviewed = core.certified.review();
-            if !reviewed.unfit.is_empty() {
-                let unfit = Arc::new(reviewed.unfit.iter().copied().collect());
-                core.running.order(&Whom::Certified(unfit), &failure);
-                core.drain.ring();
-            }
-            reviewed
-        });
-        let connections: usize = all.iter().map(|reviewed| reviewed.unfit.len()).sum();
-        if connections == 0 {
+        let connections: usize = self
+            .on_each_core(move |core| {
+                let unfit = core.certified.unfit();
+                let count = unfit.len();
+                if count > 0 {
+                    core.running.order(&Whom::Certified(Arc::new(unfit)), &failure);
+                    core.drain.ring();
+                }
+                count
+            })
+            .into_iter()
+            .sum();
+        let lost = self.gate.holders.review();
+        if connections == 0 && lost.is_empty() {
             return;
         }
-        let of = |pick: fn(&Reviewed) -> &Vec<Arc<str>>| -> HashSet<Arc<str>> {
-            all.iter().flat_map(pick).cloned().collect()
-        };
-        let (lost, kept) = (of(|reviewed| &reviewed.lost), of(|reviewed| &reviewed.kept));
-        let ends = |client: &Arc<str>| lost.contains(client) && !kept.contains(client);
-        let outcome = self.end_those(|session| ends(&session.client), false);
+        let outcome = self.end_those(|session| lost.contains(&session.client), false);
         tracing::warn!(
             connections,
+            clients = lost.len(),
             sessions = outcome.sessions,
             "certificates of clients are not good any more: what went on in their names has ended"
         );

@@ -4,6 +4,7 @@
 //! revoked certificates, the authorities, the listener's settings. A session that was resumed counts as not verified.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
@@ -18,6 +19,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::X509Name;
 
 use super::connection::Connection;
+use super::holders::Holders;
 use super::open::OpenListener;
 use crate::clock;
 use crate::identity::Client;
@@ -30,7 +32,7 @@ const MOST_NAMES: usize = 64;
 /// The certificate of a connection's client.
 pub struct Certified {
     listener: Arc<OpenListener>,
-    chain: Vec<CertificateDer<'static>>,
+    chain: Arc<[CertificateDer<'static>]>,
     /// What it says of its holder.
     pub names: Names,
     /// When it ends, in milliseconds since 1970.
@@ -59,7 +61,7 @@ impl Certified {
         generation: u64,
         resumed: bool,
     ) -> Option<Self> {
-        let chain: Vec<_> = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        let chain: Arc<[_]> = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
         let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
         let names = names(&leaf);
         let ends_ms = u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or(0).saturating_mul(1000);
@@ -85,29 +87,27 @@ impl Certified {
         if generation == self.verified.get() {
             return Ok(());
         }
-        let secured = self.listener.secured();
-        let authority = secured.as_ref().and_then(|secured| secured.clients.as_ref()).ok_or(Unfit::Withdrawn)?;
-        authority.verify(&self.chain).map_err(|_| Unfit::Withdrawn)?;
+        if !self.listener.verify(&self.chain) {
+            return Err(Unfit::Withdrawn);
+        }
         self.verified.set(generation);
         Ok(())
     }
 
-    /// Whose it is, as these know it; looked up once per connection and reload.
-    pub fn client(&self, known: &Arc<Known>, any: bool) -> Option<Arc<Client>> {
+    /// Whose it is, as these know it; looked up once per connection and reload, and remembered by `holders` then.
+    pub fn client(&self, known: &Arc<Known>, any: bool, holders: &Holders) -> Option<Arc<Client>> {
         let mut held = self.client.borrow_mut();
         match &*held {
             Some((by, client)) if Arc::ptr_eq(by, known) => client.clone(),
             _ => {
                 let client = known.client_of(&self.names, any);
+                if let Some(client) = &client {
+                    holders.note(&self.listener, &self.chain, &client.id);
+                }
                 *held = Some((Arc::clone(known), client.clone()));
                 client
             }
         }
-    }
-
-    /// Whose it was when a call last asked.
-    fn last_client(&self) -> Option<Arc<Client>> {
-        self.client.borrow().as_ref().and_then(|(_, client)| client.clone())
     }
 }
 
@@ -171,17 +171,6 @@ fn is_fit(name: &str) -> bool {
 #[derive(Debug, Default)]
 pub struct Connections(RefCell<Vec<Weak<Connection>>>);
 
-/// What became of the certificates of a core's connections.
-#[derive(Debug, Default)]
-pub struct Reviewed {
-    /// Connections whose certificates are not good any more.
-    pub unfit: Vec<u64>,
-    /// The clients of these.
-    pub lost: Vec<Arc<str>>,
-    /// Clients that have a connection with a good one.
-    pub kept: Vec<Arc<str>>,
-}
-
 impl Connections {
     /// Adds one, for as long as it is open.
     pub(super) fn enter(&self, connection: &Rc<Connection>) {
@@ -192,21 +181,13 @@ impl Connections {
         all.push(Rc::downgrade(connection));
     }
 
-    /// Holds all of them against what certificates are verified by now.
+    /// Those whose certificates are not good any more.
     #[must_use]
-    pub fn review(&self) -> Reviewed {
-        let mut reviewed = Reviewed::default();
+    pub fn unfit(&self) -> HashSet<u64> {
         let all = self.0.borrow();
-        for connection in all.iter().filter_map(Weak::upgrade) {
-            let Some(certified) = connection.certified() else { continue };
-            let client = certified.last_client().map(|client| Arc::clone(&client.id));
-            if certified.check().is_err() {
-                reviewed.unfit.push(connection.id);
-                reviewed.lost.extend(client);
-            } else {
-                reviewed.kept.extend(client);
-            }
-        }
-        reviewed
+        let open = all.iter().filter_map(Weak::upgrade);
+        open.filter(|open| open.certified().is_some_and(|certified| certified.check().is_err()))
+            .map(|open| open.id)
+            .collect()
     }
 }

@@ -15,6 +15,7 @@ pub mod drain;
 pub(crate) mod fixture;
 pub mod framing;
 mod held;
+pub mod holders;
 mod http1;
 mod http2;
 pub mod listeners;

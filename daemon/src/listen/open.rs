@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 
 use super::admission::Refused;
 use super::tls::authority::Generation;
@@ -145,6 +146,14 @@ impl OpenListener {
     /// TLS, or none for plain HTTP.
     pub fn secured(&self) -> Option<Arc<Secured>> {
         self.secured.load_full()
+    }
+
+    /// Whether a chain of a client's, the leaf first, is good here now.
+    #[must_use]
+    pub fn verify(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let secured = self.secured();
+        let authority = secured.as_ref().and_then(|secured| secured.clients.as_ref());
+        authority.is_some_and(|authority| authority.verify(chain).is_ok())
     }
 
     /// Takes on new settings of the same name. TLS is set up anew, and sessions for resumption are

@@ -107,7 +107,7 @@ fn stored(call: &Call, id: &str, known: Known, now: u64) -> Result<Arc<Client>, 
 
 fn by_certificate(call: &Call, certified: &Certified) -> Result<Arc<Client>, Failure> {
     let any = call.entrance.listener.any_certificate;
-    certified.client(&call.policy.certified, any).ok_or_else(|| {
+    certified.client(&call.policy.certified, any, &call.core.gate.holders).ok_or_else(|| {
         failed(call, Method::Certificate);
         let text = "Your certificate stands for nobody here. Ask the operator of this gate to name it.";
         Failure::new(Kind::CertificateRefused, text)

@@ -226,6 +226,45 @@ async fn a_revoked_certificate_ends_calls_streams_and_sessions_and_leaves_others
 }
 
 #[tokio::test]
+async fn a_session_of_nobody_who_is_connected_ends_with_its_certificate_and_not_with_another_of_its_clients() {
+    let ca = ClientCa::new("clients");
+    let (_web, gate) = gate(&ca, "[\"certificate\"]", "").await;
+    let (old, new, batch) = (agent(&ca), agent(&ca), ca.issue(&[], "batch"));
+    let session = async |shown: &Shown| client(&gate, gate.target_of(shown), Era::Legacy).opened().await;
+    let (of_old, _, _) = (session(&old).await, session(&new).await, session(&batch).await);
+    let sessions = async || {
+        let (_, listed) = gate.control("GET", "/v1/sessions").await;
+        let rows = listed["sessions"].as_array().expect("rows").clone();
+        let of = |client: &str| rows.iter().filter(|row| row["client"] == client).count();
+        (of("certificate:agents"), of("certificate:batch"))
+    };
+    assert_eq!(sessions().await, (2, 1));
+    ca.revoke(&[&old, &batch]);
+    wait::until("the sessions to end", async || (sessions().await == (2, 0)).then_some(())).await;
+    // Whoever has the new certificate goes on with what was begun under the old one.
+    let renewed = of_old.through(gate.target_of(&new));
+    answered(renewed.call("0", "echo", json!({})).await).await;
+    ca.revoke(&[&old, &batch, &new]);
+    wait::until("the sessions to end", async || (sessions().await == (0, 0)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_client_by_certificate_can_be_suspended() {
+    let ca = ClientCa::new("clients");
+    let (_web, gate) = gate(&ca, "[\"certificate\"]", "any_certificate = true").await;
+    for (shown, id) in [(agent(&ca), "certificate%3Aagents"), (ca.issue(&[dns("x")], "x"), "certificate%3Adns%3Ax")] {
+        let client = client(&gate, gate.target_of(&shown), Era::Modern);
+        answered(first(&client, Era::Modern).await).await;
+        let path = format!("/v1/clients/{id}/suspend");
+        let (status, outcome) = gate.control_with("POST", &path, &json!({"say": "Ask SRE."})).await;
+        assert_eq!(status, 200, "{outcome}");
+        refused(first(&client, Era::Modern).await, 403, "suspended").await;
+    }
+    let (status, _) = gate.control_with("POST", "/v1/clients/certificate%3Anobody/suspend", &json!({})).await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
 async fn resumption_is_no_way_around_a_list() {
     let ca = ClientCa::new("clients");
     for tickets in ["true", "false"] {

@@ -3,5 +3,6 @@
 mod addresses;
 mod certificates;
 mod failures;
+mod names;
 mod reach;
 mod stage;

@@ -20,7 +20,10 @@ pub(super) fn clients(section: Section<'_>, context: &mut Context<'_>) -> Option
         && context.environment.scrutiny.opens_certificates()
     {
         match Revoked::read(path) {
-            Err(error) => context.error("unreadable-certificate", node.place, error.to_string(), error.remedy),
+            Err(error) => {
+                let message = format!("{} {}", error.file.display(), error.problem);
+                context.error("unreadable-certificate", node.place, message, error.remedy);
+            }
             Ok(revoked) if revoked.is_expired() => {
                 let message = format!("the next update of {} is overdue", path.display());
                 let help = if denies_expired_crl {
