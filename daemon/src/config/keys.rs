@@ -87,7 +87,9 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, effect: Effe
 
 use Effect::{Later, Live, NewConnections, Restart, Server};
 use Kind::{
-    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Endpoint, Expression, Hash, HeaderValue, Host, List, Network, Number, OneOf, Origin, Path, Pattern, Percent, Pointer, Rate, Reference, Scalar, Secret, Size, Tables, Text, Url,
+    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Endpoint, Expression, Hash, HeaderValue,
+    Host, List, Network, Number, OneOf, Origin, Path, Pattern, Percent, Pointer, Rate, Reference, Scalar, Secret, Size,
+    Tables, Text, Url,
 };
 
 const DAY: u64 = 86_400;
@@ -269,12 +271,14 @@ pub static KEYS: &[Key] = &[
     key("certificate.*.owner", Text, "", Live, "The client's name in logs and limits; absent: the table's name."),
     key("certificate.*.tier", Reference("tier"), "", Live, "Set of limits."),
     key("certificate.*.organisation", Reference("organisation"), "", Live, "Whom it belongs to, as of a key."),
-    key("certificate.*.scopes", List(&Pattern), "[]", Live, "What it may call, as server/tool with * and ?; empty: everything."),
+    key("certificate.*.scopes", List(&Pattern), "[]", Live, "What it may use of what its roles allow, as of a key; empty: all of that."),
+    key("certificate.*.roles", List(&Reference("role")), "[]", Live, "Roles that it has, beside those of its organisation."),
     key("machine.*.networks", List(&Network), "", Live, "Where a client without any secret calls from; of two networks that overlap, the longer prefix wins. It needs auth = \"address\" of a listener."),
     key("machine.*.owner", Text, "", Live, "The client's name in logs and limits; absent: the table's name."),
     key("machine.*.tier", Reference("tier"), "", Live, "Set of limits."),
     key("machine.*.organisation", Reference("organisation"), "", Live, "Whom it belongs to, as of a key."),
-    key("machine.*.scopes", List(&Pattern), "[]", Live, "What it may call, as server/tool with * and ?; empty: everything."),
+    key("machine.*.scopes", List(&Pattern), "[]", Live, "What it may use of what its roles allow, as of a key; empty: all of that."),
+    key("machine.*.roles", List(&Reference("role")), "[]", Live, "Roles that it has, beside those of its organisation."),
     key("authentication.limiter", Bool, "true", Live, "Look at no more credentials of an address (IPv6: of a /64) that has shown too many wrong ones."),
     key("authentication.failures", Rate, "\"60/min\"", Live, "Wrong credentials of an address that are let pass; none shown is none wrong."),
     key("authentication.burst", ANY, "100", Live, "Of these, at once."),

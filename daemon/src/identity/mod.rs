@@ -45,6 +45,7 @@ impl Persona {
             tier: holder.tier.clone(),
             organisation: holder.organisation.clone(),
             scopes: holder.scopes.clone(),
+            roles: holder.roles.clone(),
         }
     }
 }

@@ -64,7 +64,9 @@ fn by_credential(call: &Call, credential: &str) -> Result<Arc<Client>, Failure> 
     };
     match &found {
         Ok(_) => failures.succeed(credential),
-        Err(_) => failed(call, Method::Credential),
+        Err(failure) if failure.kind == Kind::Unauthenticated => failed(call, Method::Credential),
+        // The gate's own trouble is not the client's.
+        Err(_) => {}
     }
     found
 }

@@ -13,8 +13,8 @@ use super::super::settings::{AuthMethod, Authentication, Certificate, Holder, Li
 use super::super::source::Place;
 use super::super::tree::{Entry, Node, Table};
 use super::super::{kind, units};
-use super::identity::Groups;
-use super::{Context, named};
+use super::identity::{Groups, all_roles};
+use super::{Context, named, roles};
 
 pub(super) fn certificates(
     tree: &Table,
@@ -90,11 +90,13 @@ pub(super) fn machines(tree: &Table, groups: Groups<'_>, context: &mut Context<'
 
 fn holder(entry: &Entry, section: Section<'_>, groups: Groups<'_>, context: &mut Context<'_>) -> Holder {
     let (tier, organisation) = groups.of(section, context);
+    roles::can_match(section, "scopes", context);
     Holder {
         owner: section.text("owner").unwrap_or_else(|| entry.key.clone()),
         tier,
         organisation,
         scopes: section.texts("scopes"),
+        roles: all_roles(section, groups.roles, context),
     }
 }
 

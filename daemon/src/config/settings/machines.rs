@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use toolgate_protocol::certified::Rule;
 use toolgate_protocol::failures::Rules;
 
-use super::{Organisation, Tier};
+use super::{Organisation, Role, Tier};
 
 /// `tls.client_*` of a listener: whose certificates clients show there. All files are read again when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,10 @@ pub struct Holder {
     pub tier: Option<Arc<Tier>>,
     /// Whom it belongs to.
     pub organisation: Option<Arc<Organisation>>,
-    /// Patterns over `server/tool`; empty: everything.
+    /// What it may use of what its roles allow; empty: all of that.
     pub scopes: Vec<String>,
+    /// Roles that it has, beside those of its organisation.
+    pub roles: Vec<Arc<Role>>,
 }
 
 /// `[authentication]`
