@@ -84,7 +84,8 @@ impl Certified {
             return Err(Unfit::Ended);
         }
         let generation = self.listener.clients.load(Ordering::Acquire);
-        if generation == self.verified.get() {
+        // 0 is nobody's: neither of a listener that asks for certificates, nor of one that has verified any.
+        if generation != 0 && generation == self.verified.get() {
             return Ok(());
         }
         if !self.listener.verify(&self.chain) {
@@ -177,6 +178,9 @@ impl Connections {
         let mut all = self.0.borrow_mut();
         if all.len() == all.capacity() {
             all.retain(|open| open.strong_count() > 0);
+            // So that looking for those that have ended is paid for by as many that came.
+            let open = all.len();
+            all.reserve(open);
         }
         all.push(Rc::downgrade(connection));
     }
