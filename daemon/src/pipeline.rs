@@ -99,7 +99,7 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
         Place::Inquiry => return Box::pin(inquiry::answer(call, unread)).await,
     }
     // From here on it is known who is to blame, and whose session a session id must be.
-    identify::identify(call)?;
+    identify::identify(call).await?;
     // A path behind which nothing is open to it is none.
     authorise::path(call)?;
     // What an overloaded gate lets go of must not count against its client.

@@ -12,11 +12,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use toolgate_protocol::names::Pattern;
 
 use crate::answers::pins::Pins;
-use crate::config::settings::{Filter, Key, Listener};
+use crate::config::settings::{Filter, Issuer, Key, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
 use crate::identity::certificate::Known;
 use crate::identity::machine::Machines;
 use crate::identity::proofs::{Proof, Proofs, Row};
+use crate::identity::token::Issuers;
 use crate::identity::{Client, rights};
 use crate::limits::Limits;
 use crate::loops::Loops;
@@ -34,6 +35,8 @@ pub struct Policy {
     pub settings: Arc<Settings>,
     /// Its limits, with what was counted under the configuration before.
     pub limits: Arc<Limits>,
+    /// Whose tokens are believed.
+    pub issuers: Arc<Issuers>,
     /// What is done about clients that repeat themselves, where anything is.
     pub loops: Option<Arc<Loops>>,
     /// The running side of each enabled server, by name.
@@ -213,11 +216,13 @@ impl Policy {
         let known = clients.values().chain(certified.clients()).chain(machines.clients());
         let lowest = lowest(&settings, &known.map(|client| client.flow.weight).collect::<Vec<_>>());
         let proofs = Arc::new(proofs(&settings, &clients));
+        let issuers = Arc::new(Issuers::new(&settings, before.map(|before| &*before.issuers)));
         Ok(Self {
             certified,
             machines,
             settings,
             limits,
+            issuers,
             loops,
             servers,
             state,
@@ -284,8 +289,16 @@ fn proofs(settings: &Settings, clients: &Named<Client>) -> Proofs<Arc<Client>> {
 fn lowest(settings: &Settings, known: &[u32]) -> Option<u32> {
     let without_tier = |listener: &Arc<Listener>| listener.auth.is_empty() || listener.any_certificate;
     let anybody = settings.listeners.iter().any(|listener| listener.serve.mcp && without_tier(listener));
-    let weights = || known.iter().copied().chain(anybody.then_some(Client::WEIGHT));
+    let named = || known.iter().copied().chain(anybody.then_some(Client::WEIGHT));
+    let weights = || named().chain(settings.issuers.values().flat_map(|issuer| of_tokens(settings, issuer)));
     weights().min().filter(|least| weights().any(|weight| weight > *least))
+}
+
+/// The weights that clients of an issuer may have.
+fn of_tokens(settings: &Settings, issuer: &Issuer) -> impl Iterator<Item = u32> {
+    let told = issuer.claims.tier.is_some() || issuer.claims.organisation.is_some();
+    let own = issuer.tier.as_ref().map_or(Client::WEIGHT, |tier| tier.weight);
+    std::iter::once(own).chain(settings.tiers.values().filter(move |_| told).map(|tier| tier.weight))
 }
 
 fn running(

@@ -15,6 +15,7 @@ pub mod gate;
 pub mod h2;
 pub mod hostile;
 pub mod http;
+pub mod issuer;
 pub mod json;
 pub mod keys;
 pub mod lines;

@@ -143,7 +143,9 @@ mod tests {
 
     #[test]
     fn what_json_does_not_call_a_number_is_none() {
-        for text in ["", "-", "+1", "01", "-01", "1.", ".5", "1e", "1e+", "1.e3", "0x1", "1 ", " 1", "NaN", "1e1.5", "--1"] {
+        for text in
+            ["", "-", "+1", "01", "-01", "1.", ".5", "1e", "1e+", "1.e3", "0x1", "1 ", " 1", "NaN", "1e1.5", "--1"]
+        {
             assert!(Decimal::parse(text.as_bytes()).is_none(), "{text:?}");
         }
     }

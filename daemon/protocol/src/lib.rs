@@ -40,6 +40,7 @@ pub mod permits;
 pub mod pins;
 pub mod proxy_protocol;
 pub mod reach;
+pub mod refresh;
 pub mod replay;
 pub mod retry;
 pub mod revision;

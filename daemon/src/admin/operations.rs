@@ -14,8 +14,8 @@ use toolgate_admin_api::{
 use toolgate_protocol::breaker::State;
 
 use super::health::HealthOperations;
-use super::policy::PolicyOperations;
 use super::keys::KeyOperations;
+use super::policy::PolicyOperations;
 use super::query::TableQuery;
 use super::steer::{AuditOperations, SteerOperations};
 use super::watch::WatchOperations;

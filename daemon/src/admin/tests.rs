@@ -14,10 +14,10 @@ use toolgate_admin_api::{
     CallLife, Calls, CancelOutcome, Change, CheckOutcome, CheckRequest, ChecksOutcome, ClearOutcome, ClearRequest,
     ClientOutcome, Clients, ConfigView, DisableRequest, EnableRequest, EndMatching, EndOutcome, EndpointMode,
     ErrorCode, ExplainQuery, Explained, HistoryView, LimitsView, LogOutcome, LogRequest, ModeOutcome, ModeRequest,
-    OverrideOutcome, OverrideRequest, PurgeRequest, QueueOutcome, QueueOverride, Queues, ReloadOutcome, ReloadRequest,
-    RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions,
-    Status, SuspendRequest, TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version, WeightOutcome,
-    PolicyExplained, PolicyQuery, WeightRequest,
+    OverrideOutcome, OverrideRequest, PolicyExplained, PolicyQuery, PurgeRequest, QueueOutcome, QueueOverride, Queues,
+    ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools,
+    SessionDetail, Sessions, Status, SuspendRequest, TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version,
+    WeightOutcome, WeightRequest,
 };
 use toolgate_protocol::breaker::State;
 use toolgate_protocol::history::Span;

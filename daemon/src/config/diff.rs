@@ -96,6 +96,20 @@ impl Settings {
             &mut changes,
         );
         single("authentication", old.authentication != new.authentication, Cost::Nothing, &mut changes);
+        tables(
+            "issuer",
+            &old.issuers,
+            &new.issuers,
+            |change| match change {
+                Some((old, new))
+                    if old.issuer == new.issuer && old.audience == new.audience && old.keys == new.keys =>
+                {
+                    Cost::Nothing
+                }
+                _ => Cost::ClientsRefused,
+            },
+            &mut changes,
+        );
         single("limit", old.limits != new.limits, Cost::Nothing, &mut changes);
         single("overload", old.overload != new.overload, Cost::Nothing, &mut changes);
         single("loops", old.loops != new.loops, Cost::Nothing, &mut changes);

@@ -129,7 +129,7 @@ impl Kind {
             Self::Expression => "a regular expression, such as \"DE[0-9]{20}\"".into(),
             Self::HeaderValue => "a header's value, or false".into(),
             Self::Level => "a log level, such as \"info\"".into(),
-            Self::Auth => "\"key\", \"certificate\", \"address\" or \"none\"".into(),
+            Self::Auth => "\"key\", \"jwt\", \"certificate\", \"address\" or \"none\"".into(),
             Self::Cipher => "a cipher suite, such as \"ECDHE-RSA-AES128-GCM-SHA256\"".into(),
             Self::Algorithm => "\"token-bucket\" or \"sliding-window\"".into(),
             Self::Text => "a string".into(),
@@ -162,12 +162,16 @@ impl Kind {
             (Self::OneOf(words), Value::Integer(_) | Value::Decimal(_)) if words.contains(&"1.2") => {
                 fault("a TLS version is written as a string", "write \"1.2\" or \"1.3\", with the quotes")
             }
-            (_, Value::Text(text)) if !matches!(self, Self::Bool | Self::Count(..) | Self::Number) => self.check_text(text),
+            (_, Value::Text(text)) if !matches!(self, Self::Bool | Self::Count(..) | Self::Number) => {
+                self.check_text(text)
+            }
             (_, value) => fault(
                 format!("this is {}, and must be {}", value.describe(), self.describe()),
                 match self {
                     Self::Bool => "write true or false without quotes",
-                    Self::Count(..) | Self::Number if matches!(value, Value::Text(_)) => "write the number without quotes",
+                    Self::Count(..) | Self::Number if matches!(value, Value::Text(_)) => {
+                        "write the number without quotes"
+                    }
                     Self::Count(..) => "write a whole number",
                     Self::Number => "write a number",
                     _ => "write it as a string, in quotes",
@@ -215,11 +219,17 @@ impl Kind {
             },
             Self::Pointer => match json::Pointer::parse(text) {
                 Ok(_) => Ok(()),
-                Err(problem) => fault(format!("{text:?} is no JSON pointer: {problem}"), "write such as \"/amount\" or \"/items/0/price\""),
+                Err(problem) => fault(
+                    format!("{text:?} is no JSON pointer: {problem}"),
+                    "write such as \"/amount\" or \"/items/0/price\"",
+                ),
             },
-            Self::Expression => Whole::new(text)
-                .map(drop)
-                .or_else(|problem| fault(format!("{text:?} is no regular expression: {problem}"), "it has to match all of the string; look-around and back-references do not exist")),
+            Self::Expression => Whole::new(text).map(drop).or_else(|problem| {
+                fault(
+                    format!("{text:?} is no regular expression: {problem}"),
+                    "it has to match all of the string; look-around and back-references do not exist",
+                )
+            }),
             Self::Secret | Self::Pattern | Self::Path | Self::Text | Self::Reference(_) if text.is_empty() => {
                 fault("this is empty", format!("write {}, or remove the line", self.describe()))
             }
@@ -343,7 +353,10 @@ fn decimal(text: &str) -> Result<(), Fault> {
     if Decimal::parse(number.as_bytes()).is_some() && exponent <= 9 {
         return Ok(());
     }
-    fault(format!("{text} is no number that an argument could be compared with"), "write it with at most nine digits of exponent")
+    fault(
+        format!("{text} is no number that an argument could be compared with"),
+        "write it with at most nine digits of exponent",
+    )
 }
 
 /// The bytes of `sha256:HEX`.

@@ -26,9 +26,11 @@ use crate::identity::rights::Role;
 pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
 pub use machines::{Authentication, Certificate, ClientTls, Holder, Machine};
 
+mod issuer;
 mod limit;
 mod observe;
 
+pub use issuer::{Claims, Issuer, KeySource};
 pub use limit::{Counted, Levels, Limit, LimitScope, Loops, Measure, Prefix, Written};
 pub use observe::{AlertRules, HealthRules, OwnCheck, Private, Scaling, Subject, Webhook};
 
@@ -61,6 +63,8 @@ pub struct Settings {
     pub roles: BTreeMap<String, Arc<Role>>,
     /// Groups of clients, by name.
     pub organisations: BTreeMap<String, Arc<Organisation>>,
+    /// Who issues tokens, by name.
+    pub issuers: BTreeMap<String, Arc<Issuer>>,
     /// Limits that apply beside those of tiers.
     pub limits: Vec<Arc<Limit>>,
     /// When the gate lets go of work; absent: never.
@@ -247,6 +251,8 @@ pub struct Listener {
     pub auth: Vec<AuthMethod>,
     /// Every certificate of the listener's authorities is a client.
     pub any_certificate: bool,
+    /// Scheme, host and port under which clients reach it; absent: what `Host` says.
+    pub resource: Option<String>,
     /// TLS, or none where plain HTTP was written out.
     pub tls: Option<Tls>,
     /// Answer everything with 301 to this port of the same host over HTTPS.
@@ -274,6 +280,12 @@ impl Listener {
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {
         self.allow.as_ref().is_none_or(|allow| allow.iter().any(|net| net.contains(&address)))
+    }
+
+    /// Whether it serves clients who identify themselves by tokens.
+    #[must_use]
+    pub fn takes_tokens(&self) -> bool {
+        self.serve.mcp && self.auth.contains(&AuthMethod::Jwt)
     }
 
     /// Whether an address, never IPv4 in IPv6's form, is that of a trusted proxy.
@@ -333,6 +345,8 @@ impl Serve {
 pub enum AuthMethod {
     /// An API key of `[key.ID]`.
     Key,
+    /// A token of an `[issuer.NAME]`.
+    Jwt,
     /// A certificate of `[certificate.NAME]`, or of the listener's authorities.
     Certificate,
     /// An address of `[machine.NAME]`.

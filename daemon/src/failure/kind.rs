@@ -27,8 +27,14 @@ pub enum Kind {
     AddressRefused,
     /// `Origin` is not one of this listener's.
     OriginRefused,
-    /// No credential, or one that nobody has.
+    /// No credential.
     Unauthenticated,
+    /// A credential that is not good, or not any more.
+    CredentialRefused,
+    /// A token without all the scopes that it must have.
+    ScopeInsufficient,
+    /// Nobody can tell whether a token is good: its issuer's keys cannot be had.
+    IdentityUnavailable,
     /// The body is not JSON by its media type.
     MediaType,
     /// `Accept` lacks a type that the answer may have.
@@ -110,11 +116,12 @@ impl Kind {
             Self::HostRefused => StatusCode::MISDIRECTED_REQUEST,
             Self::AddressRefused
             | Self::OriginRefused
+            | Self::ScopeInsufficient
             | Self::Suspended
             | Self::Forbidden
             | Self::CertificateRefused => StatusCode::FORBIDDEN,
             Self::AuthenticationBlocked => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::CredentialRefused => StatusCode::UNAUTHORIZED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -138,6 +145,7 @@ impl Kind {
             | Self::NoRoom
             | Self::Stopped
             | Self::BreakerOpen
+            | Self::IdentityUnavailable
             | Self::ServerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::ServerTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::ServerGarbage => StatusCode::BAD_GATEWAY,
@@ -215,6 +223,7 @@ impl Kind {
             | Self::Overloaded
             | Self::Draining
             | Self::NoRoom
+            | Self::IdentityUnavailable
             | Self::Internal => Side::Gateway,
             _ => Side::Client,
         }
@@ -231,6 +240,9 @@ impl Kind {
             Self::Unauthenticated => "unauthenticated",
             Self::CertificateRefused => "certificate-refused",
             Self::AuthenticationBlocked => "authentication-blocked",
+            Self::CredentialRefused => "credential-refused",
+            Self::ScopeInsufficient => "scope-insufficient",
+            Self::IdentityUnavailable => "identity-unavailable",
             Self::MediaType => "media-type",
             Self::NotAcceptable => "not-acceptable",
             Self::BodyTooLarge => "body-too-large",

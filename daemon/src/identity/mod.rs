@@ -1,4 +1,4 @@
-//! Who calls: a client is whoever was identified, by key, certificate or address.
+//! Who calls: a client is whoever was identified: by key, token, certificate or address.
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -11,12 +11,15 @@ use crate::steering::clients::Holds;
 use rights::{Kind, Rights, Role, Rule};
 
 pub mod certificate;
+pub mod challenge;
 pub mod failures;
 pub mod key;
 pub mod machine;
 pub mod proofs;
+pub mod resource;
 pub mod rights;
 pub mod store;
+pub mod token;
 
 /// What a credential says of whoever shows it.
 #[derive(Debug, Default)]

@@ -52,8 +52,7 @@ fn next_step(settings: &Settings, stored_keys: usize) -> Option<String> {
     if settings.servers.is_empty() {
         return Some(format!("no server yet: run `toolgate server add NAME -- COMMAND`; {} says more", main.display()));
     }
-    let by_key =
-        settings.listeners.iter().any(|listener| listener.serve.mcp && listener.auth.contains(&AuthMethod::Key));
+    let by_key = settings.listeners.iter().any(|listener| listener.serve.mcp && listener.auth == [AuthMethod::Key]);
     if by_key && settings.keys.is_empty() && stored_keys == 0 {
         return Some("no key yet, so nobody can call: run `toolgate key create --owner NAME`".to_owned());
     }

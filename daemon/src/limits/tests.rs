@@ -173,6 +173,7 @@ fn listeners_count_each_on_its_own() {
             proxy_protocol: false,
             hosts: Vec::new(),
             origins: Vec::new(),
+            resource: None,
             auth: Vec::new(),
             any_certificate: false,
             tls: None,

@@ -243,7 +243,12 @@ fn positions(call: &Call) -> Result<Vec<Position>, Failure> {
         return Ok(call.view().servers.iter().map(start).collect());
     };
     call.core.gate.seal.open(&call.client().id, &cursor).and_then(|text| serde_json::from_slice(&text).ok()).ok_or_else(
-        || Failure::new(failure::Kind::InvalidParams, "This cursor is not valid here any more. List again from the start."),
+        || {
+            Failure::new(
+                failure::Kind::InvalidParams,
+                "This cursor is not valid here any more. List again from the start.",
+            )
+        },
     )
 }
 

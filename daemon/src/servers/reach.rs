@@ -6,7 +6,10 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use tokio::net::lookup_host;
 use toolgate_protocol::reach::{Word, Zone};
+
+use crate::config::settings::Endpoint;
 
 /// No address of a name may be connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,16 @@ pub fn permitted(found: Vec<SocketAddr>, word: Word) -> Result<Vec<SocketAddr>, 
     }
 }
 
+/// On whose word a URL is connected to that was found at another: the same host is the operator's, who wrote that one.
+pub async fn on_word_of(by: &Endpoint, found: &Endpoint) -> Word {
+    if by.host.eq_ignore_ascii_case(&found.host) {
+        return Word::Operator { link_local: false };
+    }
+    let resolved = lookup_host((by.host.as_str(), by.port)).await;
+    let first = resolved.ok().and_then(|mut addresses| addresses.next());
+    Word::Discovered(first.map_or(Zone::Public, |address| Zone::of(address.ip())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +64,16 @@ mod tests {
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 80)).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_found_may_be_where_it_was_found() {
+        let at = |url: &str| crate::config::url::endpoint(url).unwrap();
+        let word = async |by: &str, found: &str| on_word_of(&at(by), &at(found)).await;
+        assert_eq!(word("http://localhost:1/", "http://LOCALHOST:2/keys").await, OPERATOR);
+        let of_loopback = word("http://127.0.0.1:1/", "http://10.0.0.1/keys").await;
+        assert_eq!(of_loopback, Word::Discovered(Zone::Loopback));
+        assert_eq!(word("http://192.0.2.1/", "http://127.0.0.1/keys").await, Word::Discovered(Zone::Public));
     }
 
     #[test]

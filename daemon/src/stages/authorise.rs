@@ -122,7 +122,9 @@ fn refusal(offered: &str, condition: &Condition, outcome: Outcome<'_>) -> Failur
     let message = match outcome {
         Outcome::Fails(test) => format!("You may call {tool} only where its argument {argument} is {test}."),
         Outcome::Ambiguous => {
-            format!("The argument {argument} of {tool} stands there twice, or beside one spelt in other letters. Send it once.")
+            format!(
+                "The argument {argument} of {tool} stands there twice, or beside one spelt in other letters. Send it once."
+            )
         }
         Outcome::Absent { .. } | Outcome::Holds => {
             format!("You may call {tool} only with the argument {argument}, and it is missing.")

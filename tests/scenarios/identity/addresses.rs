@@ -6,7 +6,7 @@ use toolgate_tests::fake::http::Http;
 use toolgate_tests::gate::{Gate, Setup};
 use toolgate_tests::mcp::Era;
 
-use crate::stage::{ERAS, answered, client, first, known, refused, setup};
+use crate::door::{ERAS, answered, client, first, known, refused, setup};
 
 async fn gate(auth: &str, machine: &str, lines: &str) -> (Http, Gate) {
     let (web, setup) = setup().await;
@@ -32,7 +32,7 @@ async fn an_address_says_who_calls_in_both_eras() {
         answered(first(&named(&gate, era, "192.0.2.1"), era).await).await;
         // A credential that is shown is all that counts.
         let with_key = machine.with("X-API-Key", &gate.key());
-        refused(first(&with_key, era).await, 401, "unauthenticated").await;
+        refused(first(&with_key, era).await, 401, "credential-refused").await;
     }
     assert!(known(&gate).await.contains(&"machine:printer".to_owned()));
 }
@@ -61,7 +61,7 @@ async fn a_trusted_proxy_says_whose_call_it_is_and_is_nobody_itself() {
             refused(first(&named(&gate, era, hidden), era).await, 401, "unauthenticated").await;
         }
         let wrong = named(&gate, era, "10.0.0.7").with("X-API-Key", "tg_test_wrong");
-        refused(first(&wrong, era).await, 401, "unauthenticated").await;
+        refused(first(&wrong, era).await, 401, "credential-refused").await;
         answered(first(&named(&gate, era, "192.0.2.1").with("X-API-Key", &gate.key()), era).await).await;
     }
 }

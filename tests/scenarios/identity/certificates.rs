@@ -12,7 +12,7 @@ use toolgate_tests::http::{Connection, Target, request};
 use toolgate_tests::mcp::Era;
 use toolgate_tests::wait;
 
-use crate::stage::{ERAS, answered, client, first, known, refused, setup};
+use crate::door::{ERAS, answered, client, first, known, refused, setup};
 
 const AGENT: &str = "spiffe://example.org/agent/7";
 
@@ -95,7 +95,7 @@ async fn a_certificate_says_who_calls_in_both_eras() {
         refused(first(&client(&gate, gate.target().clone(), era), era).await, 403, "certificate-refused").await;
         // A credential that is not taken here is no reason to look at the certificate.
         let with_key = client(&gate, gate.target_of(&agent), era).with("X-API-Key", &gate.key());
-        refused(first(&with_key, era).await, 401, "unauthenticated").await;
+        refused(first(&with_key, era).await, 401, "credential-refused").await;
     }
     let known = known(&gate).await;
     assert!(
@@ -151,7 +151,7 @@ async fn what_is_shown_counts_and_nothing_weaker() {
         let by_key = |target: Target, key: &str| client(&gate, target, era).with("X-API-Key", key);
         answered(first(&by_key(gate.target().clone(), &gate.key()), era).await).await;
         answered(first(&by_key(gate.target_of(&stranger), &gate.key()), era).await).await;
-        refused(first(&by_key(gate.target_of(&agent), "tg_test_wrong"), era).await, 401, "unauthenticated").await;
+        refused(first(&by_key(gate.target_of(&agent), "tg_test_wrong"), era).await, 401, "credential-refused").await;
         let basic = client(&gate, gate.target_of(&agent), era).with("Authorization", "Basic YTpi");
         refused(first(&basic, era).await, 401, "unauthenticated").await;
         refused(first(&client(&gate, gate.target_of(&stranger), era), era).await, 403, "certificate-refused").await;
@@ -367,7 +367,9 @@ async fn other_authorities_hold_for_open_connections_from_the_reload_on() {
     let (_web, mut gate) = gate(&ca, "[\"certificate\"]", "any_certificate = true").await;
     let mut connection = gate.target_of(&agent(&ca)).connect().await.expect("a connection");
     assert_eq!(ask_on(&mut connection).await.expect("an answer").0, 200);
-    gate.change(|setup| setup.without_listener_lines().listener(&next.lines("any_certificate = true")));
+    gate.change(|setup| {
+        setup.without_listener_lines().auth("[\"certificate\"]").listener(&next.lines("any_certificate = true"))
+    });
     gate.reload().await;
     assert_eq!(ask_on(&mut connection).await.expect("an answer"), (403, true));
     assert_eq!(ask(&gate.target_of(&agent(&next))).await.expect("an answer"), 200);

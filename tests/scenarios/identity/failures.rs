@@ -7,7 +7,7 @@ use toolgate_tests::gate::Gate;
 use toolgate_tests::mcp::Era;
 use toolgate_tests::wait;
 
-use crate::stage::{ERAS, answered, client, first, refused, setup};
+use crate::door::{ERAS, answered, client, first, refused, setup};
 
 /// Three wrong credentials are let pass. Clients come from wherever they say.
 async fn gate(block: &str) -> (Http, Gate) {
@@ -43,13 +43,13 @@ async fn guessing_is_answered_with_429_and_others_are_not() {
         }
         let guess = |number: u32| from(&gate, era, "192.0.2.1", &format!("tg_test_guess{number}"));
         for number in 0..4 {
-            refused(first(&guess(number), era).await, 401, "unauthenticated").await;
+            refused(first(&guess(number), era).await, 401, "credential-refused").await;
         }
         blocked(&guess(4), era).await;
         // Not even looked at, right or wrong, unless it was good lately.
         blocked(&from(&gate, era, "192.0.2.1", &gate.key_of("other")), era).await;
         answered(first(&good, era).await).await;
-        refused(first(&from(&gate, era, "192.0.2.2", "tg_test_wrong"), era).await, 401, "unauthenticated").await;
+        refused(first(&from(&gate, era, "192.0.2.2", "tg_test_wrong"), era).await, 401, "credential-refused").await;
         answered(first(&from(&gate, era, "192.0.2.2", &gate.key_of("other")), era).await).await;
     }
 }
@@ -59,12 +59,12 @@ async fn a_network_of_ipv6_is_one_address_and_a_silent_proxy_is_none() {
     let (_web, gate) = gate("10m").await;
     let wrong = |address: &str| from(&gate, Era::Modern, address, "tg_test_wrong");
     for host in 1..=4 {
-        refused(first(&wrong(&format!("2001:db8::{host}")), Era::Modern).await, 401, "unauthenticated").await;
+        refused(first(&wrong(&format!("2001:db8::{host}")), Era::Modern).await, 401, "credential-refused").await;
     }
     blocked(&wrong("2001:db8::5"), Era::Modern).await;
-    refused(first(&wrong("2001:db8:0:1::5"), Era::Modern).await, 401, "unauthenticated").await;
+    refused(first(&wrong("2001:db8:0:1::5"), Era::Modern).await, 401, "credential-refused").await;
     for _ in 0..6 {
-        refused(first(&wrong(""), Era::Modern).await, 401, "unauthenticated").await;
+        refused(first(&wrong(""), Era::Modern).await, 401, "credential-refused").await;
     }
 }
 
@@ -73,7 +73,7 @@ async fn a_block_ends_and_is_told_of_while_it_holds() {
     let (_web, gate) = gate("3s").await;
     let wrong = from(&gate, Era::Modern, "192.0.2.1", "tg_test_wrong");
     for _ in 0..4 {
-        refused(first(&wrong, Era::Modern).await, 401, "unauthenticated").await;
+        refused(first(&wrong, Era::Modern).await, 401, "credential-refused").await;
     }
     blocked(&wrong, Era::Modern).await;
     let told = async || {
@@ -99,6 +99,6 @@ async fn who_does_not_want_it_switches_it_off() {
     let gate = setup.table("[authentication]\nlimiter = false\nburst = 1\n").start().await;
     let wrong = client(&gate, gate.target().clone(), Era::Modern).with("X-API-Key", "tg_test_wrong");
     for _ in 0..10 {
-        refused(first(&wrong, Era::Modern).await, 401, "unauthenticated").await;
+        refused(first(&wrong, Era::Modern).await, 401, "credential-refused").await;
     }
 }

@@ -1,8 +1,12 @@
-//! Who calls, by each method, and what comes of credentials that are wrong.
+//! Who may call: each method of identity, each outcome, in both eras; and where the gate connects to.
 
 mod addresses;
 mod certificates;
+mod door;
 mod failures;
+mod fresh;
+mod matrix;
 mod names;
 mod reach;
+mod resource;
 mod stage;

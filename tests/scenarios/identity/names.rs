@@ -3,7 +3,7 @@
 use toolgate_tests::gate::{Gate, free_port};
 use toolgate_tests::http::{Target, request};
 
-use crate::stage::setup;
+use crate::door::setup;
 
 /// The status of a request with these names.
 async fn status(target: &Target, method: &str, path: &str, host: &str, origin: Option<&str>) -> u16 {

@@ -38,10 +38,8 @@ pub(crate) async fn call(client: &Caller, way: Way, name: &str, arguments: &str)
     let mut client = client.clone();
     if way.era == Era::Modern {
         // What the body repeats cannot be read by everybody: it may hold numbers beyond all floats.
-        client = client
-            .with("MCP-Protocol-Version", "2026-07-28")
-            .with("Mcp-Method", "tools/call")
-            .with("Mcp-Name", &name);
+        client =
+            client.with("MCP-Protocol-Version", "2026-07-28").with("Mcp-Method", "tools/call").with("Mcp-Name", &name);
     }
     client.post(&text).await
 }

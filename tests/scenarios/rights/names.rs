@@ -5,6 +5,10 @@ use toolgate_tests::mcp::Era;
 
 use crate::stage::{Stage, WAYS, unknown};
 
+/// What a modern request has in `_meta`.
+const META: &str =
+    r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+
 #[tokio::test]
 async fn what_is_denied_looks_like_what_does_not_exist() {
     let stage = Stage::with(|setup| {
@@ -100,6 +104,13 @@ async fn a_subscription_names_no_resource_that_is_closed() {
         let params = listen(json!([way.uri("mem://x1"), closed]));
         let answer = client.request("1", "subscriptions/listen", params).await.answer().await;
         assert_eq!(answer["error"]["message"], unknown("resource", &closed), "{way:?}");
+        // A number that not every parser takes hides nothing.
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{"x":1e400,"_meta":{META},"notifications":{{"resourceSubscriptions":["{closed}"]}}}}}}"#
+        );
+        let raw = client.clone().with("MCP-Protocol-Version", "2026-07-28").with("Mcp-Method", "subscriptions/listen");
+        let answer = raw.post(&text).await.answer().await;
+        assert_eq!(answer["error"]["message"], unknown("resource", &closed), "{way:?}");
         let mut open = client.request("1", "subscriptions/listen", listen(json!([way.uri("mem://x1")]))).await;
         assert_eq!(open.message().await["method"], "notifications/subscriptions/acknowledged", "{way:?}");
     }
@@ -122,7 +133,10 @@ async fn a_method_that_no_rule_knows_is_closed_to_whoever_has_rules() {
 #[tokio::test]
 async fn a_server_of_which_nothing_is_open_is_not_there() {
     let stage = Stage::with(|setup| {
-        setup.table("[role.web]\nallow = [\"web/*\"]\n[role.but]\ndeny = [\"new/*\"]\n").key("fewer", "roles = [\"web\"]").key("butone", "roles = [\"but\"]")
+        setup
+            .table("[role.web]\nallow = [\"web/*\"]\n[role.but]\ndeny = [\"new/*\"]\n")
+            .key("fewer", "roles = [\"web\"]")
+            .key("butone", "roles = [\"but\"]")
     })
     .await;
     for (key, path) in [("fewer", "/mcp/new"), ("fewer", "/mcp/old"), ("butone", "/mcp/new")] {
@@ -136,9 +150,7 @@ async fn a_server_of_which_nothing_is_open_is_not_there() {
                     client.request("1", "tools/list", json!({})).await
                 };
                 let status = reply.head.status;
-                let mut answer = reply.answer().await;
-                answer["error"]["data"]["call"] = json!(null);
-                answer["error"]["data"]["id"] = json!(null);
+                let answer = reply.answer().await;
                 said.push((status, answer["error"]["message"].clone(), answer["error"]["code"].clone()));
             }
             assert_eq!(said[0], said[1], "{key} {path} {era:?}");
@@ -205,7 +217,8 @@ async fn a_changed_role_holds_for_the_next_call_of_an_open_session() {
 
 #[tokio::test]
 async fn a_session_is_its_clients_alone() {
-    let stage = Stage::with(|setup| setup.table("[role.all]\nallow = [\"*/*\"]\n").key("fewer", "roles = [\"all\"]")).await;
+    let stage =
+        Stage::with(|setup| setup.table("[role.all]\nallow = [\"*/*\"]\n").key("fewer", "roles = [\"all\"]")).await;
     for path in ["/mcp/web", "/mcp/old", "/mcp/pair"] {
         let client = stage.caller("fewer", path, Era::Legacy).opened().await;
         let session = client.session.clone().expect("a session");

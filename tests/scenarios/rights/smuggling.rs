@@ -68,10 +68,8 @@ async fn keys_that_stand_twice_or_in_other_letters_are_refused() {
             format!(r#""name":"{open}","arguments":{{"a":1,"a":2}}"#),
         ] {
             let client = with_headers(&client, way, &open);
-            let text = format!(
-                r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{{members}{}}}}}"#,
-                meta(way)
-            );
+            let text =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{{members}{}}}}}"#, meta(way));
             let reply = client.post(&text).await;
             let answer = reply.answer().await;
             assert!(answer["error"]["code"].is_number(), "{way:?} {members} {answer}");
@@ -92,10 +90,9 @@ async fn keys_that_stand_twice_or_in_other_letters_are_refused() {
 
 #[tokio::test]
 async fn a_server_s_name_within_a_name_leads_nowhere_else() {
-    let stage = Stage::with(|setup| {
-        setup.table("[role.web]\nallow = [\"web/echo\"]\n").key("fewer", "roles = [\"web\"]")
-    })
-    .await;
+    let stage =
+        Stage::with(|setup| setup.table("[role.web]\nallow = [\"web/echo\"]\n").key("fewer", "roles = [\"web\"]"))
+            .await;
     for way in WAYS.into_iter().filter(|way| ["/mcp/pair", "/mcp/duo"].contains(&way.path)) {
         let client = stage.client("fewer", way).await;
         for name in ["web__new__echo", "new__echo", "old__echo", "web__web__echo", "__echo", "web/echo", "web__/echo"] {
@@ -112,13 +109,12 @@ async fn messages_of_a_batch_are_decided_each_for_itself() {
     for path in ["/mcp/web", "/mcp/old", "/mcp/pair"] {
         let prefix = if path == "/mcp/pair" { "web__" } else { "" };
         let mut client = stage.caller("fewer", path, Era::Legacy).with("MCP-Protocol-Version", "");
-        let params = json!({"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
+        let params =
+            json!({"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
         let reply = client.request("0", "initialize", params).await;
         client.session = reply.head.header("mcp-session-id").map(ToOwned::to_owned);
         let _greeting = reply.answer().await;
-        let one = |id: u32, tool: &str, arguments: Value| {
-            json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": format!("{prefix}{tool}"), "arguments": arguments}})
-        };
+        let one = |id: u32, tool: &str, arguments: Value| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": format!("{prefix}{tool}"), "arguments": arguments}});
         let batch = json!([
             one(1, "echo", json!({})),
             one(2, "secret", json!({})),

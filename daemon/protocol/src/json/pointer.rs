@@ -123,9 +123,8 @@ fn same_folded(one: &str, other: &str) -> bool {
     if one.is_ascii() && other.is_ascii() {
         return one.eq_ignore_ascii_case(other);
     }
-    let folded = |text: &str| -> Vec<char> {
-        text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
-    };
+    let folded =
+        |text: &str| -> Vec<char> { text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect() };
     folded(one) == folded(other)
 }
 
@@ -167,7 +166,9 @@ mod tests {
     #[test]
     fn what_is_not_there_is_absent() {
         let text = r#"{"a":[{"b":1}],"s":"x"}"#;
-        for pointer in ["/b", "/a/1", "/a/-", "/a/00", "/a/+0", "/a/ 0", "/a/b", "/s/0", "/a/0/b/0", "/a/99999999999999999999"] {
+        for pointer in
+            ["/b", "/a/1", "/a/-", "/a/00", "/a/+0", "/a/ 0", "/a/b", "/s/0", "/a/0/b/0", "/a/99999999999999999999"]
+        {
             assert_eq!(find(text, pointer), Err(Found::Absent), "{pointer}");
         }
         assert_eq!(find(text, "/a/0/b"), Ok("1"));

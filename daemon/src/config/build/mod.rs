@@ -6,6 +6,7 @@
 mod answers;
 mod client_tls;
 mod identity;
+mod issuer;
 mod limits;
 mod listener;
 mod loops;
@@ -98,12 +99,14 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         .collect();
     let certificates = machines::certificates(tree, groups, context);
     let machines = machines::machines(tree, groups, context);
+    let issuers = issuer::issuers(tree, &tiers, context);
     let daemon = daemon(Section::new(table(tree, "daemon"), "daemon"), environment);
     let listeners: Vec<_> = named(tree, "listener")
         .map(|(entry, table)| Arc::new(listener::listener(entry, table, &daemon.state_dir, context)))
         .collect();
     listener::check_addresses(tree, context);
     machines::check_methods(tree, &listeners, (!certificates.is_empty(), !machines.is_empty()), context);
+    issuer::check_listeners(tree, &issuers, &listeners, context);
     if table(tree, "listener").is_none_or(|listeners| listeners.entries.is_empty()) {
         context.report.push(Problem {
             severity: Severity::Warning,
@@ -134,6 +137,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         tiers,
         roles,
         organisations,
+        issuers,
         limits: limits::limits(tree.get("limit"), "limit", context),
         overload: tree.get("overload").is_some().then(|| overload(Section::new(table(tree, "overload"), "overload"))),
         loops: loops::loops(table(tree, "loops"), context),

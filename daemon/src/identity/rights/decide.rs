@@ -71,10 +71,7 @@ impl Rights {
 
     /// Whether a name is open.
     pub fn allow(&self, kind: Kind, server: &str, name: &str) -> bool {
-        matches!(
-            self.decided(kind, server, name),
-            Decided::Allowed { .. } | Decided::Scoped { .. } | Decided::Open
-        )
+        matches!(self.decided(kind, server, name), Decided::Allowed { .. } | Decided::Scoped { .. } | Decided::Open)
     }
 
     /// Whether a name is open, and the rule that says so.

@@ -109,6 +109,12 @@ fn of_finding(found: &Finding) -> Option<Condition> {
                     format!("`toolgate server show {server}` says more."),
                 ));
             }
+            if let Some(issuer) = name.strip_prefix("issuer:") {
+                let message = format!("The issuer {issuer}: {}", found.message);
+                let remedy =
+                    format!("See that the gate reaches what [issuer.{issuer}] names; `toolgate health` says more.");
+                return Some(Condition::new(format!("issuer_keys:{issuer}"), severity, message, remedy));
+            }
             // Those that are not listed above are the operator's, or have alerts made elsewhere.
             if found.name.contains(':') || is_own(name) {
                 return None;

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use toolgate_protocol::refresh::Standing;
 use toolgate_protocol::verdict::Status;
 
 use super::Finding;
 use crate::clock;
 use crate::config::settings::HealthRules;
 use crate::gate::Gate;
+use crate::identity::token::Issuer;
 use crate::lifecycle::daemon;
 use crate::observe::observed::{Disk, Sample};
 use crate::observe::rates::Rates;
@@ -32,6 +34,7 @@ pub(super) fn all(gate: &Gate) -> Vec<Finding> {
     }
     found.extend(certificates(gate, rules));
     found.extend(super::identity::findings(gate));
+    found.extend(policy.issuers.each().map(|issuer| keys_of(issuer)));
     found.extend(settings_checks(gate, &policy));
     found.extend(in_order(&policy).map(server));
     found.extend(notes(gate, &policy));
@@ -195,6 +198,22 @@ fn certificates(gate: &Gate, rules: &HealthRules) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Whether the keys of an issuer are fresh.
+fn keys_of(issuer: &Issuer) -> Finding {
+    let name = format!("issuer:{}", issuer.settings().name);
+    let (keys, why) = (issuer.keys().len(), issuer.trouble());
+    let why = why.as_deref().map_or("", |why| why.trim_end_matches('.'));
+    let ago = || issuer.age().map_or_else(String::new, |age| format!(", {} s old", age.as_secs()));
+    match issuer.standing() {
+        Standing::Fresh => Finding::new(name, Status::Healthy, format!("{keys} keys are known.")),
+        Standing::Unknown => {
+            Finding { quiet: true, ..Finding::new(name, Status::Warning, "Its keys were not had yet.") }
+        }
+        Standing::Stale => Finding::new(name, Status::Warning, format!("Its {keys} keys{} are used on: {why}.", ago())),
+        Standing::Gone => Finding::new(name, Status::Warning, format!("None of its tokens can be verified: {why}.")),
+    }
 }
 
 /// Time left, in the unit that tells most.

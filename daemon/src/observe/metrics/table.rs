@@ -106,6 +106,11 @@ pub static FAMILIES: &[Family] = &[
     row("toolgate_authentication_failures_total", Counter, &["method"], "Wrong credentials that were shown"),
     row("toolgate_authentication_refused_total", Counter, &[], "Credentials that were not looked at because their address was blocked"),
     row("toolgate_authentication_blocked_addresses", Gauge, &[], "Addresses that are blocked for showing wrong credentials"),
+    row("toolgate_issuer_keys", Gauge, &["issuer"], "Keys of the issuer that are known"),
+    row("toolgate_issuer_fresh", Gauge, &["issuer"], "0 while keys of the issuer cannot be had"),
+    row("toolgate_issuer_fetches_total", Counter, &["issuer", "status"], "Fetches of the issuer's keys that went well or failed"),
+    row("toolgate_tokens_verified_total", Counter, &["issuer"], "Tokens whose signature was found good; those that are remembered are not counted again"),
+    row("toolgate_tokens_refused_total", Counter, &["issuer", "reason"], "Tokens that were refused; without an issuer where it is not known"),
     row("toolgate_session_events_bytes", Gauge, &[], "Memory for what went on in sessions"),
 ];
 
