@@ -96,6 +96,7 @@ async fn calls(address: SocketAddr) {
         tls: UpstreamTls::default(),
         lacks: None,
         forward_client: false,
+        word: toolgate_protocol::reach::Word::Operator { link_local: false },
     };
     let timeout = Timeouts { connect: Duration::from_secs(5), first_byte: Duration::from_secs(5), total: None };
     let client = HttpServer::new(&http, &timeout, 1, &Connections::new(64)).expect("a server").client(0);

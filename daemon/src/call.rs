@@ -248,6 +248,9 @@ impl Call {
         let (now, id) = (Instant::now(), CallId::mint());
         let mark = Mark::new(&self.core, id);
         mark.of_client(self.client().number);
+        if self.connection.certified().is_some() {
+            mark.of_certified(self.connection.id);
+        }
         Self {
             id,
             started: now,

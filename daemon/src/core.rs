@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::gate::Gate;
+use crate::listen::certified::Connections;
 use crate::listen::drain::Drain;
 use crate::observe::ledger::Desk;
 use crate::policy::Policy;
@@ -65,6 +66,8 @@ pub struct Core {
     pub desk: Desk,
     /// Calls that run here.
     pub running: Running,
+    /// Connections whose clients have shown certificates.
+    pub certified: Connections,
     /// Encoders at work on long answers.
     pub encoders: Cell<u32>,
     policy: RefCell<Held<Policy>>,
@@ -83,7 +86,8 @@ impl Core {
         let policy = RefCell::new(held(gate.policy.load_full()));
         let desk = gate.ledger.desk(&load);
         let (drain, running) = (Drain::default(), Running::default());
-        Self { index, load, drain, gate, desk, running, encoders: Cell::new(0), policy }
+        let certified = Connections::default();
+        Self { index, load, drain, gate, desk, running, certified, encoders: Cell::new(0), policy }
     }
 
     /// What holds for a call that starts now; the call keeps what it took.

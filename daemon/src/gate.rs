@@ -8,7 +8,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Settings;
 use crate::identity::Client;
+use crate::identity::failures::Failures;
 use crate::identity::store::Store;
+use crate::listen::holders::Holders;
 use crate::observe::Observed;
 use crate::observe::ledger::Ledger;
 use crate::observe::observed::Sample;
@@ -38,6 +40,10 @@ pub struct Gate {
     pub overload: Overload,
     /// Calls that wait for a modern client to answer a legacy server.
     pub parked: Parked,
+    /// Certificates that clients have shown lately.
+    pub holders: Holders,
+    /// Addresses that show wrong credentials.
+    pub failures: Failures,
     /// What is known of the process, its certificates, and its alerts.
     pub observed: Observed,
     /// What systemd's units lack, with the command that mends it.
@@ -124,6 +130,8 @@ impl Gate {
             draining: AtomicBool::new(false),
             overload: Overload::default(),
             parked: Parked::default(),
+            holders: Holders::default(),
+            failures: Failures::default(),
             observed: Observed::default(),
             units: ArcSwapOption::empty(),
             steering,

@@ -19,8 +19,8 @@ use crate::observe::inquiry;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
-    address, authorise, batch, compress, consent, contain, ending, facet, forward, identify, limit, loops, read, route,
-    secure, session, shed, suspended, unread,
+    address, authorise, batch, certified, compress, consent, contain, ending, facet, forward, identify, limit, loops,
+    read, route, secure, session, shed, suspended, unread,
 };
 
 /// Takes up one HTTP request, for [`serve`].
@@ -89,6 +89,8 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
     contain::rehearse(call, "call");
     // Where it comes from: the peer, or whom a trusted proxy speaks for.
     address::find(call)?;
+    // A certificate that was revoked since it was shown opens nothing any more.
+    certified::check(call)?;
     // Host, Origin and path: what no credential can make right.
     let place = secure::check(call)?;
     match place {

@@ -15,6 +15,8 @@ use crate::answers::pins::Pins;
 use crate::config::settings::{Filter, Issuer, Key, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
 use crate::grants::Grants;
+use crate::identity::certificate::Known;
+use crate::identity::machine::Machines;
 use crate::identity::proofs::{Proof, Proofs, Row};
 use crate::identity::token::Issuers;
 use crate::identity::{Client, rights};
@@ -54,6 +56,10 @@ pub struct Policy {
     clients: Named<Client>,
     /// What opens the keys of the files.
     proofs: Arc<Proofs<Arc<Client>>>,
+    /// Clients known by certificate.
+    pub certified: Arc<Known>,
+    /// Clients known by address.
+    pub machines: Arc<Machines>,
     /// The weight of those who are let go of first; none where all clients have the same.
     lowest: Option<u32>,
 }
@@ -222,10 +228,14 @@ impl Policy {
             .collect();
         let limits = Arc::new(Limits::new(&settings, before.map(|before| &*before.limits)));
         let loops = Loops::new(&settings.loops, before.and_then(|before| before.loops.as_deref())).map(Arc::new);
-        let lowest = lowest(&settings, &clients);
+        let (certified, machines) = (Arc::new(Known::new(&settings)), Arc::new(Machines::new(&settings)));
+        let known = clients.values().chain(certified.clients()).chain(machines.clients());
+        let lowest = lowest(&settings, &known.map(|client| client.flow.weight).collect::<Vec<_>>());
         let proofs = Arc::new(proofs(&settings, &clients));
         let issuers = Arc::new(Issuers::new(&settings, before.map(|before| &*before.issuers)));
         Ok(Self {
+            certified,
+            machines,
             settings,
             limits,
             issuers,
@@ -269,9 +279,9 @@ impl Policy {
         self.lowest == Some(client.flow.weight)
     }
 
-    /// Those who have a key.
+    /// Those whom the configuration names.
     pub fn clients(&self) -> impl Iterator<Item = &Arc<Client>> {
-        self.clients.values()
+        self.clients.values().chain(self.certified.clients()).chain(self.machines.clients())
     }
 
     /// What opens the keys of the files.
@@ -293,10 +303,11 @@ fn proofs(settings: &Settings, clients: &Named<Client>) -> Proofs<Arc<Client>> {
 }
 
 /// The least weight that a client may have, where another may have more.
-fn lowest(settings: &Settings, clients: &Named<Client>) -> Option<u32> {
-    let anybody = settings.listeners.iter().any(|listener| listener.serve.mcp && listener.auth.is_empty());
-    let of_keys = || clients.values().map(|client| client.flow.weight).chain(anybody.then_some(Client::WEIGHT));
-    let weights = || of_keys().chain(settings.issuers.values().flat_map(|issuer| of_tokens(settings, issuer)));
+fn lowest(settings: &Settings, known: &[u32]) -> Option<u32> {
+    let without_tier = |listener: &Arc<Listener>| listener.auth.is_empty() || listener.any_certificate;
+    let anybody = settings.listeners.iter().any(|listener| listener.serve.mcp && without_tier(listener));
+    let named = || known.iter().copied().chain(anybody.then_some(Client::WEIGHT));
+    let weights = || named().chain(settings.issuers.values().flat_map(|issuer| of_tokens(settings, issuer)));
     weights().min().filter(|least| weights().any(|weight| weight > *least))
 }
 

@@ -30,6 +30,8 @@ struct Marked {
     id: Option<CallId>,
     client: u64,
     session: Option<SessionId>,
+    /// The connection whose certificate says whose call it is; 0: none does.
+    certified: u64,
     stage: Stage,
     order: Option<Arc<Failure>>,
     /// The server whose announcements pass through the call's stream, by its generation; 0: none's.
@@ -47,6 +49,8 @@ pub enum Whom {
     Client(u64),
     /// All calls of these sessions.
     Sessions(Arc<HashSet<SessionId>>),
+    /// All calls of these connections, whose clients are known by certificates.
+    Certified(Arc<HashSet<u64>>),
 }
 
 impl Whom {
@@ -55,6 +59,7 @@ impl Whom {
             Self::Call(id) => mark.id.is_some_and(|marked| marked.as_str() == id),
             Self::Client(number) => mark.client == *number,
             Self::Sessions(ids) => mark.session.is_some_and(|session| ids.contains(&session)),
+            Self::Certified(connections) => connections.contains(&mark.certified),
         }
     }
 }
@@ -124,17 +129,18 @@ impl Mark {
     /// Another place for the same call, with what is known of it.
     #[must_use]
     pub fn again(&self) -> Self {
-        let (id, client, session, stage, order) = {
+        let (id, client, session, certified, stage, order) = {
             let marks = self.core.running.marks.borrow();
             let mark = &marks[self.at];
-            (mark.id, mark.client, mark.session, mark.stage, mark.order.clone())
+            (mark.id, mark.client, mark.session, mark.certified, mark.stage, mark.order.clone())
         };
         let again = Self::new(&self.core, id.expect("a mark that is held has an id"));
         let running = &self.core.running;
         if order.is_some() {
             running.due.set(running.due.get() + 1);
         }
-        running.marks.borrow_mut()[again.at] = Marked { id, client, session, stage, order, ..Marked::default() };
+        running.marks.borrow_mut()[again.at] =
+            Marked { id, client, session, certified, stage, order, ..Marked::default() };
         again
     }
 
@@ -147,6 +153,11 @@ impl Mark {
     /// Whose call it is.
     pub fn of_client(&self, number: u64) {
         self.core.running.marks.borrow_mut()[self.at].client = number;
+    }
+
+    /// The connection whose certificate must stay good for the call to go on.
+    pub fn of_certified(&self, connection: u64) {
+        self.core.running.marks.borrow_mut()[self.at].certified = connection;
     }
 
     /// Which session it belongs to.

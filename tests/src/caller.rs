@@ -64,6 +64,13 @@ impl Caller {
         Self::new(gate, path, Era::Legacy).opened().await
     }
 
+    /// The same at another place, or with another certificate, and without the gate's own key.
+    #[must_use]
+    pub fn through(mut self, target: Target) -> Self {
+        self.target = target;
+        self.without("Authorization")
+    }
+
     /// The same with a header, instead of one of that name.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {

@@ -19,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::certificates::Certificates;
+use crate::client_ca::Shown;
 use crate::http::{Connection, Target, request};
 use crate::load::Aim;
 use crate::mcp::Era;
@@ -97,6 +98,19 @@ impl Setup {
     pub fn serve(mut self, words: &[&str]) -> Self {
         self.serve = Some(format!("{words:?}"));
         self
+    }
+
+    /// Takes all lines of the listener's table out again.
+    #[must_use]
+    pub fn without_listener_lines(mut self) -> Self {
+        self.listener.clear();
+        self
+    }
+
+    /// How clients identify themselves, as a list of TOML; else by key.
+    #[must_use]
+    pub fn auth(self, methods: &str) -> Self {
+        self.listener(&format!("auth = {methods}"))
     }
 
     /// Adds a table, or several.
@@ -270,6 +284,18 @@ impl Gate {
     #[must_use]
     pub fn h2_target(&self) -> Target {
         Target::h2(self.port, &self.certificates.ca)
+    }
+
+    /// The same, for a client that shows a certificate.
+    #[must_use]
+    pub fn target_of(&self, shown: &Shown) -> Target {
+        Target::showing(self.port, &self.certificates.ca, shown, false)
+    }
+
+    /// The same, for one that resumes its sessions.
+    #[must_use]
+    pub fn resuming_target_of(&self, shown: &Shown) -> Target {
+        Target::showing(self.port, &self.certificates.ca, shown, true)
     }
 
     /// The only API key.

@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::client_ca::Shown;
+
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
@@ -53,12 +55,24 @@ impl Target {
         Self::speaking(b"h2", port, ca)
     }
 
-    fn speaking(protocol: &[u8], port: u16, ca: &Path) -> Self {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(ca).expect("the authority's file") {
-            roots.add(certificate.expect("a certificate")).expect("a certificate that can be trusted");
+    /// The same as [`Target::tls`], with a certificate of its own; sessions are resumed where `resumes`.
+    ///
+    /// # Panics
+    /// When `ca` cannot be read, or the certificate cannot be used.
+    #[must_use]
+    pub fn showing(port: u16, ca: &Path, shown: &Shown, resumes: bool) -> Self {
+        let shown = shown.clone();
+        let builder = ClientConfig::builder().with_root_certificates(roots(ca));
+        let mut config = builder.with_client_auth_cert(shown.chain, shown.key).expect("a usable certificate");
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if !resumes {
+            config.resumption = rustls::client::Resumption::disabled();
         }
-        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        Self { tls: Some(TlsConnector::from(Arc::new(config))), ..Self::plain(port) }
+    }
+
+    fn speaking(protocol: &[u8], port: u16, ca: &Path) -> Self {
+        let mut config = ClientConfig::builder().with_root_certificates(roots(ca)).with_no_client_auth();
         config.alpn_protocols = vec![protocol.to_vec()];
         config.resumption = rustls::client::Resumption::disabled();
         Self { tls: Some(TlsConnector::from(Arc::new(config))), ..Self::plain(port) }
@@ -74,6 +88,14 @@ impl Target {
         };
         Ok(Connection { wire, held: Vec::with_capacity(4096) })
     }
+}
+
+fn roots(ca: &Path) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca).expect("the authority's file") {
+        roots.add(certificate.expect("a certificate")).expect("a certificate that can be trusted");
+    }
+    roots
 }
 
 /// One connection; requests on it follow each other.

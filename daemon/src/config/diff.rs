@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::settings::{Listener, Server, Settings, Transport};
+use super::settings::{Certificate, Listener, Machine, Server, Settings, Transport};
 
 /// One difference between two configurations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,21 @@ impl Settings {
             &mut changes,
         );
         tables(
+            "certificate",
+            &old.certificates,
+            &new.certificates,
+            known_otherwise(|known: &Certificate| &known.rule),
+            &mut changes,
+        );
+        tables(
+            "machine",
+            &old.machines,
+            &new.machines,
+            known_otherwise(|known: &Machine| &known.networks),
+            &mut changes,
+        );
+        single("authentication", old.authentication != new.authentication, Cost::Nothing, &mut changes);
+        tables(
             "issuer",
             &old.issuers,
             &new.issuers,
@@ -141,6 +156,14 @@ fn tables<T: PartialEq>(
     }
     for name in new.keys().filter(|name| !old.contains_key(*name)) {
         push(name, Action::Added, Cost::Nothing);
+    }
+}
+
+/// Of clients without a secret: those who are not meant any more are refused.
+fn known_otherwise<T, K: PartialEq>(by: impl Fn(&T) -> &K) -> impl Fn(Option<(&T, &T)>) -> Cost {
+    move |change| match change {
+        Some((old, new)) if by(old) == by(new) => Cost::Nothing,
+        _ => Cost::ClientsRefused,
     }
 }
 
@@ -235,6 +258,11 @@ mod tests {
         [role.reader]
         allow = ["http/*"]
         when = [{ tool = "http/a", argument = "/n", at_most = 5 }]
+        [machine.one]
+        networks = "10.0.0.7"
+        owner = "one"
+        [certificate.two]
+        san = "a.example"
         [profile.both]
         servers = ["http", "stdio"]
         [[limit]]
@@ -277,6 +305,10 @@ mod tests {
             ("[log]", "[health]\n        disk = \"80%\"\n        [log]", "health", Cost::Nothing),
             ("[log]", "[alerts]\n        cpu = \"70%\"\n        [log]", "alerts", Cost::Nothing),
             ("[log]", "[scaling]\n        [log]", "scaling", Cost::Nothing),
+            ("[log]", "[authentication]\n        burst = 5\n        [log]", "authentication", Cost::Nothing),
+            ("10.0.0.7", "10.0.0.8", "machine.one", Cost::ClientsRefused),
+            ("owner = \"one\"", "owner = \"two\"", "machine.one", Cost::Nothing),
+            ("a.example", "b.example", "certificate.two", Cost::ClientsRefused),
         ];
         let old = settings(BASE);
         for (from, to, path, cost) in table {

@@ -5,6 +5,7 @@
 
 pub mod access;
 mod answers;
+mod machines;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,11 +19,13 @@ use toolgate_protocol::coding::Coding;
 use toolgate_protocol::forwarded::Header;
 use toolgate_protocol::health::Thresholds;
 use toolgate_protocol::names::Aliases;
+use toolgate_protocol::reach::Word;
 
 use super::dump::Effective;
 use super::secret::Secret;
 use crate::identity::rights::Role;
 pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
+pub use machines::{Authentication, Certificate, ClientTls, Holder, Machine};
 
 mod issuer;
 mod limit;
@@ -49,6 +52,12 @@ pub struct Settings {
     pub profiles: BTreeMap<String, Arc<Profile>>,
     /// API keys by their public id.
     pub keys: BTreeMap<String, Arc<Key>>,
+    /// Clients known by their certificates, by name.
+    pub certificates: BTreeMap<String, Arc<Certificate>>,
+    /// Clients known by their addresses, by name.
+    pub machines: BTreeMap<String, Arc<Machine>>,
+    /// What wrong credentials lead to.
+    pub authentication: Authentication,
     /// Named sets of limits.
     pub tiers: BTreeMap<String, Arc<Tier>>,
     /// What clients may use, by name.
@@ -241,6 +250,8 @@ pub struct Listener {
     pub origins: Vec<String>,
     /// How clients identify themselves where MCP is served; empty means `auth = "none"`.
     pub auth: Vec<AuthMethod>,
+    /// Every certificate of the listener's authorities is a client.
+    pub any_certificate: bool,
     /// Scheme, host and port under which clients reach it; absent: what `Host` says.
     pub resource: Option<String>,
     /// TLS, or none where plain HTTP was written out.
@@ -340,6 +351,10 @@ pub enum AuthMethod {
     Key,
     /// A token of an `[issuer.NAME]`.
     Jwt,
+    /// A certificate of `[certificate.NAME]`, or of the listener's authorities.
+    Certificate,
+    /// An address of `[machine.NAME]`.
+    Address,
 }
 
 /// `tls.*` of a listener.
@@ -349,6 +364,8 @@ pub struct Tls {
     pub certificates: Vec<CertificateFiles>,
     /// Names and addresses for which the daemon makes the one certificate itself, where it is missing.
     pub self_signed: Option<Vec<String>>,
+    /// Whose certificates clients show; none: they are asked for none.
+    pub clients: Option<ClientTls>,
     /// Oldest version spoken.
     pub min_version: TlsVersion,
     /// Session tickets (TLS 1.2 and 1.3).
@@ -521,6 +538,8 @@ pub struct Http {
     pub tls: UpstreamTls,
     /// Name the client and its tier to the server in `X-Toolgate-Client` and `X-Toolgate-Tier`.
     pub forward_client: bool,
+    /// On whose word connections are made, which says where they may lead.
+    pub word: Word,
 }
 
 /// One address of a server.

@@ -35,6 +35,10 @@ pub fn answer(call: &Call, failure: &Failure) -> Response<Body> {
             let allowed = if call.era == Era::Modern { "POST" } else { "GET, POST, DELETE" };
             headers.insert(ALLOW, HeaderValue::from_static(allowed));
         }
+        // A new connection may come with another certificate; this one never will.
+        Kind::CertificateRefused if call.connection.protocol == Protocol::Http1 => {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         // What is left of the body would be taken for the next request.
         Kind::BodyTooLarge | Kind::BodyIncomplete => {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

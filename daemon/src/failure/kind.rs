@@ -57,6 +57,10 @@ pub enum Kind {
     VersionUnsupported,
     /// Members of `_meta` that the modern era requires are missing.
     MetaMissing,
+    /// The client's certificate is missing, stands for nobody, or is not good any more.
+    CertificateRefused,
+    /// Too many wrong credentials came from its address: none is looked at.
+    AuthenticationBlocked,
     /// The server speaks the other era only.
     EraUnsupported,
     /// A session id is required.
@@ -117,7 +121,9 @@ impl Kind {
             | Self::ScopeInsufficient
             | Self::Suspended
             | Self::NoCredential
-            | Self::Forbidden => StatusCode::FORBIDDEN,
+            | Self::Forbidden
+            | Self::CertificateRefused => StatusCode::FORBIDDEN,
+            Self::AuthenticationBlocked => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthenticated | Self::CredentialRefused => StatusCode::UNAUTHORIZED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -237,6 +243,8 @@ impl Kind {
             Self::HostRefused => "host-refused",
             Self::OriginRefused => "origin-refused",
             Self::Unauthenticated => "unauthenticated",
+            Self::CertificateRefused => "certificate-refused",
+            Self::AuthenticationBlocked => "authentication-blocked",
             Self::CredentialRefused => "credential-refused",
             Self::ScopeInsufficient => "scope-insufficient",
             Self::IdentityUnavailable => "identity-unavailable",

@@ -1,4 +1,4 @@
-//! Who calls: a client is whoever was identified, by key, by token or, where neither is asked for, by address.
+//! Who calls: a client is whoever was identified: by key, token, certificate or address.
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -6,12 +6,15 @@ use std::sync::{Arc, LazyLock};
 
 use toolgate_protocol::permits::Flow;
 
-use crate::config::settings::{Key, Organisation, Tier};
+use crate::config::settings::{Holder, Key, Organisation, Tier};
 use crate::steering::clients::Holds;
 use rights::{Kind, Rights, Role, Rule};
 
+pub mod certificate;
 pub mod challenge;
+pub mod failures;
 pub mod key;
+pub mod machine;
 pub mod proofs;
 pub mod resource;
 pub mod rights;
@@ -21,7 +24,7 @@ pub mod token;
 /// What a credential says of whoever shows it.
 #[derive(Debug, Default)]
 pub struct Persona {
-    /// `key:ID`, `jwt:ISSUER/SUBJECT`, `certificate:NAME` or `address:IP`.
+    /// `key:ID`, `jwt:ISSUER/SUBJECT`, `certificate:NAME`, `machine:NAME` or `address:IP`.
     pub id: String,
     /// Its name for people.
     pub owner: String,
@@ -33,6 +36,21 @@ pub struct Persona {
     pub scopes: Vec<String>,
     /// What decides what it may use, beside the roles of its organisation.
     pub roles: Vec<Arc<Role>>,
+}
+
+impl Persona {
+    /// What is written of a client that is known without a secret.
+    #[must_use]
+    pub fn of(id: String, holder: &Holder) -> Self {
+        Self {
+            id,
+            owner: holder.owner.clone(),
+            tier: holder.tier.clone(),
+            organisation: holder.organisation.clone(),
+            scopes: holder.scopes.clone(),
+            roles: holder.roles.clone(),
+        }
+    }
 }
 
 /// An identified client. Sessions, limits and the log know it by `id`.

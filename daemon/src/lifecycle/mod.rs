@@ -17,6 +17,7 @@ mod past;
 mod pulse;
 mod queues;
 mod refused;
+mod revocation;
 pub mod run;
 mod sampled;
 pub mod shutdown;

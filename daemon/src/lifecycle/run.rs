@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::boot::{Boot, boot};
 use super::daemon::Daemon;
 use super::pulse::Pulse;
+use super::revocation::Revocation;
 use super::sampled::Samples;
 use super::signals::{self, Request};
 use super::steer::Expiry;
@@ -107,6 +108,8 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
         Expiry::start(&daemon).map_err(|problem| format!("no end of a change by hand would be noticed: {problem}"))?;
     let _secrets =
         secrets::Watch::start(&gate).map_err(|problem| format!("no secret would be read again: {problem}"))?;
+    let _revocation =
+        Revocation::start(&daemon).map_err(|problem| format!("no revoked certificate would be noticed: {problem}"))?;
     checks::start(&cores);
     warm::start(&cores);
     greet_critical(&gate, &cores);

@@ -62,6 +62,7 @@ fn sweep(core: &Rc<Core>) {
         state.retry();
     }
     policy.limits.sweep(crate::clock::nanos());
+    core.gate.failures.sweep(policy.settings.authentication.failures.as_ref(), crate::clock::nanos());
     policy.servers.values().for_each(|server| {
         server.each_facet().iter().for_each(|facet| facet.kept.sweep());
         server.queue.sweep();

@@ -54,6 +54,7 @@ static LISTENER: LazyLock<Arc<Listener>> = LazyLock::new(|| {
         origins: Vec::new(),
         resource: None,
         auth: Vec::new(),
+        any_certificate: false,
         tls: None,
         redirect_to_https: None,
         key_in_path: false,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustls::ProtocolVersion;
+use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -18,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::accept::Accepted;
 use super::admission::Permit;
+use super::certified::Certified;
 use super::open::{Counters, OpenListener};
 use super::{http1, http2, proxied};
 use crate::config::settings::Listener;
@@ -34,12 +35,14 @@ pub enum Protocol {
 }
 
 /// What the handshake agreed upon.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct TlsInfo {
     /// TLS 1.2 or 1.3.
     pub version: Option<ProtocolVersion>,
     /// The name that the client asked for.
     pub server_name: Option<String>,
+    /// Of the client, where it has shown one.
+    pub certificate: Option<Box<Certified>>,
 }
 
 /// Who stands at the other end.
@@ -115,6 +118,12 @@ impl Connection {
         self.in_flight.get()
     }
 
+    /// The client's certificate, where it has shown one.
+    #[must_use]
+    pub fn certified(&self) -> Option<&Certified> {
+        self.tls.as_ref()?.certificate.as_deref()
+    }
+
     /// Whether HTTPS is spoken.
     #[must_use]
     pub fn is_secure(&self) -> bool {
@@ -133,6 +142,11 @@ pub async fn run(core: Rc<Core>, accepted: Accepted) {
     // Each step is boxed so that its memory ends with it: a connection lives long.
     let established = Box::pin(establish(&core, stream, peer, &listener, &mut permit)).await;
     let counted = (permit, loaded);
+    if let Ok((_, connection)) = &established
+        && connection.certified().is_some()
+    {
+        core.certified.enter(connection);
+    }
     let ended = match established {
         Ok((Stream::Plain(stream), connection)) => serve(&core, stream, &connection, &listener.counters).await,
         Ok((Stream::Secure(stream), connection)) => serve(&core, stream, &connection, &listener.counters).await,
@@ -154,7 +168,7 @@ async fn establish(
     core: &Core,
     stream: std::net::TcpStream,
     peer: SocketAddr,
-    listener: &OpenListener,
+    listener: &Arc<OpenListener>,
     permit: &mut Permit,
 ) -> io::Result<(Stream, Rc<Connection>)> {
     let mut stream = tokio::net::TcpStream::from_std(stream)?;
@@ -166,6 +180,8 @@ async fn establish(
     }
     let stream = Wire::from(stream);
     let mut connection = Connection::new(addresses, settings, Protocol::Http1, Origin::Client);
+    // Before the rest: what changes from here on is held against the certificate by the first request.
+    let generation = listener.clients.load(Ordering::Acquire);
     let Some(secured) = listener.secured() else {
         return Ok((Stream::Plain(stream), Rc::new(connection)));
     };
@@ -179,8 +195,21 @@ async fn establish(
     if session.alpn_protocol() == Some(b"h2") {
         connection.protocol = Protocol::Http2;
     }
-    connection.tls =
-        Some(TlsInfo { version: session.protocol_version(), server_name: session.server_name().map(str::to_owned) });
+    let resumed = session.handshake_kind() != Some(HandshakeKind::Full)
+        && session.handshake_kind() != Some(HandshakeKind::FullWithHelloRetryRequest);
+    let certificate = match session.peer_certificates() {
+        Some(chain) => {
+            let unreadable = || io::Error::new(io::ErrorKind::InvalidData, "the client's certificate cannot be read");
+            let certified = Certified::new(listener, chain, generation, resumed).ok_or_else(unreadable)?;
+            Some(Box::new(certified))
+        }
+        None => None,
+    };
+    connection.tls = Some(TlsInfo {
+        version: session.protocol_version(),
+        server_name: session.server_name().map(str::to_owned),
+        certificate,
+    });
     connection.ready = Instant::now();
     Ok((Stream::Secure(Box::new(stream)), Rc::new(connection)))
 }

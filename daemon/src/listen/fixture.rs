@@ -102,6 +102,7 @@ pub(crate) fn listener(name: &str) -> Listener {
         resource: None,
         auth: Vec::new(),
         tls: None,
+        any_certificate: false,
         redirect_to_https: None,
         key_in_path: false,
         lenient: false,
@@ -241,6 +242,7 @@ pub(crate) fn tls(certificates: Vec<CertificateFiles>) -> Tls {
     Tls {
         certificates,
         self_signed: None,
+        clients: None,
         min_version: TlsVersion::V1_2,
         tickets: true,
         session_timeout: Duration::from_secs(86_400),

@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 
 use super::admission::Refused;
-use super::tls::{self, Certificates, self_signed};
+use super::tls::authority::Generation;
+use super::tls::{self, Authority, Certificates, self_signed};
 use crate::config::settings::{Listener, Tls};
 
 /// Why a listener cannot be opened, or not as it is now configured.
@@ -75,10 +77,12 @@ pub struct Secured {
     pub config: Arc<ServerConfig>,
     /// Read again when their files change.
     pub certificates: Arc<Certificates>,
+    /// What clients' certificates are held against; none where they are asked for none.
+    pub clients: Option<Arc<Authority>>,
 }
 
 impl Secured {
-    fn new(settings: &Tls) -> Result<Self, String> {
+    fn new(settings: &Tls, generation: &Generation) -> Result<Self, String> {
         if let (Some(names), Some(files)) = (&settings.self_signed, settings.certificates.first()) {
             self_signed::ensure(files, names)?;
         }
@@ -87,9 +91,11 @@ impl Secured {
             errors.join("; ")
         })?;
         let certificates = Arc::new(certificates);
-        let config = tls::server_config(settings, certificates.clone())
+        let load = |clients| Authority::load(clients, generation).map_err(|error| error.to_string());
+        let clients = settings.clients.as_ref().map(load).transpose()?.map(Arc::new);
+        let config = tls::server_config(settings, certificates.clone(), clients.clone())
             .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-        Ok(Self { settings: settings.clone(), config: Arc::new(config), certificates })
+        Ok(Self { settings: settings.clone(), config: Arc::new(config), certificates, clients })
     }
 }
 
@@ -98,6 +104,8 @@ impl Secured {
 pub struct OpenListener {
     settings: ArcSwap<Listener>,
     secured: ArcSwapOption<Secured>,
+    /// Changes whenever a client's certificate that was good may not be any more.
+    pub clients: Generation,
     /// Open connections.
     pub connections: Arc<AtomicUsize>,
     /// What happened here.
@@ -107,13 +115,27 @@ pub struct OpenListener {
 impl OpenListener {
     /// Reads the certificates; binds nothing.
     pub fn new(settings: &Arc<Listener>) -> Result<Self, OpenError> {
-        let secured = secured(settings)?;
-        Ok(Self {
+        let clients = Generation::default();
+        let secured = secured(settings, &clients)?;
+        let listener = Self {
             settings: ArcSwap::new(settings.clone()),
-            secured: ArcSwapOption::new(secured.map(Arc::new)),
+            secured: ArcSwapOption::empty(),
+            clients,
             connections: Arc::default(),
             counters: Counters::default(),
-        })
+        };
+        listener.hold(secured);
+        Ok(listener)
+    }
+
+    /// Serves with this from now on. The generation comes last: who sees a new one finds what it belongs to.
+    fn hold(&self, secured: Option<Secured>) {
+        let secured = secured.map(Arc::new);
+        self.secured.store(secured.clone());
+        match secured.as_ref().and_then(|secured| secured.clients.as_ref()) {
+            Some(clients) => clients.publish(),
+            None => self.clients.store(0, Ordering::Release),
+        }
     }
 
     /// What it is configured to do.
@@ -126,6 +148,14 @@ impl OpenListener {
         self.secured.load_full()
     }
 
+    /// Whether a chain of a client's, the leaf first, is good here now.
+    #[must_use]
+    pub fn verify(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let secured = self.secured();
+        let authority = secured.as_ref().and_then(|secured| secured.clients.as_ref());
+        authority.is_some_and(|authority| authority.verify(chain).is_ok())
+    }
+
     /// Takes on new settings of the same name. TLS is set up anew, and sessions for resumption are
     /// lost, only where its settings changed; its files are read again in any case, and what is
     /// wrong with them is returned while what was served stays.
@@ -134,18 +164,20 @@ impl OpenListener {
         let same = held.as_ref().map(|held| &held.settings) == settings.tls.as_ref();
         let mut problems = Vec::new();
         if same {
-            for error in held.iter().flat_map(|held| held.certificates.reload()) {
+            let own = held.iter().flat_map(|held| held.certificates.reload());
+            let clients = held.iter().filter_map(|held| held.clients.as_ref()?.reload());
+            for error in own.chain(clients) {
                 problems.push(OpenError { listener: settings.name.clone(), problem: error.to_string() });
             }
         } else {
-            self.secured.store(secured(settings)?.map(Arc::new));
+            self.hold(secured(settings, &self.clients)?);
         }
         self.settings.store(settings.clone());
         Ok(problems)
     }
 }
 
-fn secured(settings: &Listener) -> Result<Option<Secured>, OpenError> {
+fn secured(settings: &Listener, generation: &Generation) -> Result<Option<Secured>, OpenError> {
     let error = |problem| OpenError { listener: settings.name.clone(), problem };
-    settings.tls.as_ref().map(Secured::new).transpose().map_err(error)
+    settings.tls.as_ref().map(|tls| Secured::new(tls, generation)).transpose().map_err(error)
 }

@@ -21,9 +21,10 @@ use super::framing::Watch;
 use super::owed::{Newest, Owed};
 use super::refuse;
 use crate::body::{Body, BodyError};
-use crate::config::settings::Bounds;
+use crate::config::settings::{Bounds, Listener};
 use crate::core::Core;
 use crate::pipeline;
+use crate::stages::secure;
 
 /// A connection's requests, as hyper calls them.
 #[derive(Clone)]
@@ -129,7 +130,7 @@ fn at_once(connection: &Connection, request: &Request<Incoming>) -> Option<Respo
         return Some(empty(StatusCode::NO_CONTENT));
     }
     let port = connection.listener.redirect_to_https.filter(|_| !connection.is_secure())?;
-    Some(redirect(request, port))
+    Some(redirect(request, port, &connection.listener))
 }
 
 /// What the guard refuses for HTTP/1, and h2 lets pass.
@@ -172,12 +173,16 @@ fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// 301 to the same target over HTTPS; 400 where the client does not say which host it means.
-fn redirect(request: &Request<Incoming>, port: u16) -> Response<Body> {
+/// 301 to the same target over HTTPS; 400 where the client does not say which host it means, 421 where that is not ours:
+/// nobody is sent to a place that the request alone names.
+fn redirect(request: &Request<Incoming>, port: u16, listener: &Listener) -> Response<Body> {
     let written = request.uri().authority().map(http::uri::Authority::as_str);
     let header = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let location = written.or_else(header).and_then(|host| {
-        let host = host.parse::<http::uri::Authority>().ok()?;
+    let host = written.or_else(header).and_then(|host| host.parse::<http::uri::Authority>().ok());
+    if host.as_ref().is_some_and(|host| !secure::serves_host(listener, host.host())) {
+        return empty(StatusCode::MISDIRECTED_REQUEST);
+    }
+    let location = host.and_then(|host| {
         let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let location = match port {
             443 => format!("https://{}{target}", host.host()),

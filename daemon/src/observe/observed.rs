@@ -129,10 +129,14 @@ impl Observed {
         let _ = self.listeners.set(listeners);
     }
 
+    /// The open listeners; none before they are known.
+    pub fn listeners(&self) -> Vec<Arc<OpenListener>> {
+        self.listeners.get().map_or_else(Vec::new, |listeners| listeners.load().to_vec())
+    }
+
     /// The certificates of all listeners, by listener.
     pub fn certificates(&self) -> Vec<api::Certificate> {
-        let Some(listeners) = self.listeners.get() else { return Vec::new() };
-        let listeners = listeners.load();
+        let listeners = self.listeners();
         let secured = listeners.iter().filter_map(|open| Some((open.settings().name.clone(), open.secured()?)));
         secured
             .flat_map(|(listener, secured)| {

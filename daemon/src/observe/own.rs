@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking, spawn_local};
 use tokio::time::{sleep, timeout};
+use toolgate_protocol::reach::Word;
 
 use super::observed::Found;
 use crate::clock;
 use crate::config::settings::{Endpoint, OwnCheck, Subject, UpstreamTls};
 use crate::gate::Gate;
 use crate::servers::http::{HttpClient, Method, Outgoing, lone};
+use crate::servers::reach;
 
 /// The checks that run.
 #[derive(Default)]
@@ -122,8 +124,11 @@ async fn ask(client: &Result<HttpClient, String>, endpoint: &Endpoint) -> Result
 }
 
 async fn connect(host: &str, port: u16) -> Result<(), String> {
-    let connected = TcpStream::connect((host, port)).await;
-    connected.map(drop).map_err(|error| format!("{host} takes no connection at port {port}: {error}."))
+    let failed = |error: &dyn std::fmt::Display| format!("{host} takes no connection at port {port}: {error}.");
+    let found = lookup_host((host, port)).await.map_err(|error| failed(&error))?;
+    let word = Word::Operator { link_local: false };
+    let permitted = reach::permitted(found.collect(), word).map_err(|forbidden| failed(&forbidden))?;
+    TcpStream::connect(permitted.as_slice()).await.map(drop).map_err(|error| failed(&error))
 }
 
 async fn file(

@@ -494,6 +494,12 @@ fn unsent(server: &Server, error: &SendError) -> Failure {
             )
             .retry_after(Duration::from_secs(5))
         }
+        SendErrorKind::Forbidden => Failure::new(
+            Kind::ServerUnavailable,
+            format!(
+                "The server {name} is at an address that this gate does not connect to. Nothing was done; its operator has to mend it."
+            ),
+        ),
         SendErrorKind::Closed => Failure::new(
             Kind::ServerUnavailable,
             format!(

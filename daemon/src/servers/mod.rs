@@ -23,6 +23,7 @@ pub mod news;
 pub mod off;
 pub mod probe;
 pub mod queue;
+pub mod reach;
 pub mod readable;
 pub mod stdio;
 

@@ -1,4 +1,6 @@
-//! Who calls: by API key, by token, or by address where the listener asks for no credential.
+//! Who calls: by a credential of the request, else by the connection's certificate, else by address.
+//!
+//! What is shown is all that counts: a credential that is wrong is refused, and no weaker one is looked at instead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +13,12 @@ use crate::clock;
 use crate::config::settings::AuthMethod;
 use crate::failure::{Failure, Kind};
 use crate::identity::Client;
+use crate::identity::failures::Method;
 use crate::identity::key::{self, Owner};
 use crate::identity::resource::Resource;
 use crate::identity::store::index::Known;
 use crate::identity::token::{self, Flaw, Unverified, Verified};
+use crate::listen::certified::Certified;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -22,6 +26,7 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const LATER: Duration = Duration::from_secs(5);
 
 /// What a client has shown, by its form.
+#[derive(Clone, Copy)]
 enum Credential<'a> {
     Key(&'a str),
     Token(&'a str),
@@ -29,19 +34,55 @@ enum Credential<'a> {
 
 /// Puts the client into the call.
 pub async fn identify(call: &mut Call) -> Result<(), Failure> {
-    let auth = &call.entrance.listener.auth;
-    let client = if auth.is_empty() {
+    let client = if call.entrance.listener.auth.is_empty() {
         Arc::new(Client::of_address(call.address))
     } else {
-        match presented(call)? {
-            Credential::Key(text) if auth.contains(&AuthMethod::Key) => by_key(call, text)?,
-            Credential::Key(_) => return Err(refused("This listener accepts no API keys.")),
-            Credential::Token(text) => by_token(call, text).await?,
-        }
+        by_any_method(call).await?
     };
     call.mark.of_client(client.number);
     call.client = Some(client);
     Ok(())
+}
+
+/// The order is that of `identity.md`.
+async fn by_any_method(call: &Call) -> Result<Arc<Client>, Failure> {
+    let accepts = |method| call.entrance.listener.auth.contains(&method);
+    if let Some(credential) = presented(call)? {
+        return by_credential(call, credential).await;
+    }
+    if accepts(AuthMethod::Certificate)
+        && let Some(certified) = call.connection.certified()
+    {
+        return by_certificate(call, certified);
+    }
+    let by_address = || call.policy.machines.at(call.address).filter(|_| !hides_its_client(call));
+    if accepts(AuthMethod::Address)
+        && let Some(client) = by_address()
+    {
+        return Ok(Arc::clone(client));
+    }
+    Err(missing(call))
+}
+
+async fn by_credential(call: &Call, credential: Credential<'_>) -> Result<Arc<Client>, Failure> {
+    let failures = &call.core.gate.failures;
+    let (Credential::Key(text) | Credential::Token(text)) = credential;
+    failures.admit(call.address, text, clock::nanos_at(call.started)).map_err(|wait| {
+        let text = "Too many wrong credentials came from your address. Check yours, and try again later.";
+        Failure::new(Kind::AuthenticationBlocked, text).retry_after(wait)
+    })?;
+    let found = match credential {
+        Credential::Key(text) if call.entrance.listener.auth.contains(&AuthMethod::Key) => by_key(call, text),
+        Credential::Key(_) => Err(refused("This listener accepts no API keys.")),
+        Credential::Token(text) => by_token(call, text).await,
+    };
+    match &found {
+        Ok(_) => failures.succeed(text),
+        Err(failure) if failure.kind == Kind::CredentialRefused => failed(call, Method::Credential),
+        // It may be good: a token that lacks a scope, or one that nobody can judge now.
+        Err(_) => {}
+    }
+    found
 }
 
 fn by_key(call: &Call, text: &str) -> Result<Arc<Client>, Failure> {
@@ -128,25 +169,58 @@ fn flawed(call: &Call, issuer: Option<&token::Issuer>, flaw: Flaw) -> Failure {
     refused(flaw.sentence()).because(flaw.word())
 }
 
-/// The credential, from the one place where it was put. A token stands in `Authorization` alone; in a query nothing is
-/// looked for (RFC 9700, section 4.3.2).
-fn presented(call: &Call) -> Result<Credential<'_>, Failure> {
+fn by_certificate(call: &Call, certified: &Certified) -> Result<Arc<Client>, Failure> {
+    let any = call.entrance.listener.any_certificate;
+    certified.client(&call.policy.certified, any, &call.core.gate.holders).ok_or_else(|| {
+        failed(call, Method::Certificate);
+        let text = "Your certificate stands for nobody here. Ask the operator of this gate to name it.";
+        Failure::new(Kind::CertificateRefused, text)
+    })
+}
+
+/// A proxy that names nobody speaks for everybody behind it: its address says nothing of whoever calls.
+fn hides_its_client(call: &Call) -> bool {
+    call.proxied.is_none() && call.entrance.listener.trusts(call.connection.peer.ip())
+}
+
+fn failed(call: &Call, method: Method) {
+    let rules = call.policy.settings.authentication.failures.as_ref().filter(|_| !hides_its_client(call));
+    call.core.gate.failures.fail(call.address, method, rules, clock::nanos_at(call.started));
+}
+
+/// The credential, from the one place where it was put; `None` where none is shown. A token stands in `Authorization`
+/// alone; in a query nothing is looked for (RFC 9700, section 4.3.2).
+fn presented(call: &Call) -> Result<Option<Credential<'_>>, Failure> {
     let auth = &call.entrance.listener.auth;
-    let missing = || Failure::new(Kind::Unauthenticated, wanted(auth));
     let mut values = call.headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        return call.header(API_KEY).or(call.key_in_path.as_deref()).map(Credential::Key).ok_or_else(missing);
+        let key = call.headers.contains_key(API_KEY).then(|| call.header(API_KEY).unwrap_or_default());
+        return Ok(key.or(call.key_in_path.as_deref()).map(Credential::Key));
     };
     if values.next().is_some() {
         return Err(refused("Send one credential: this request has several."));
     }
     let parts = value.to_str().ok().and_then(|value| value.split_once(' '));
     let Some((_, credential)) = parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
-        return Err(missing());
+        return Err(missing(call));
     };
     let text = credential.trim();
     let as_token = auth.contains(&AuthMethod::Jwt) && !text.starts_with("tg_");
-    Ok(if as_token { Credential::Token(text) } else { Credential::Key(text) })
+    Ok(Some(if as_token { Credential::Token(text) } else { Credential::Key(text) }))
+}
+
+/// What whoever has shown nothing that could be good is to do.
+fn missing(call: &Call) -> Failure {
+    let auth = &call.entrance.listener.auth;
+    if auth.contains(&AuthMethod::Key) || auth.contains(&AuthMethod::Jwt) {
+        return Failure::new(Kind::Unauthenticated, wanted(auth));
+    }
+    if auth.contains(&AuthMethod::Certificate) {
+        let text = "Connect with a client certificate that the operator of this gate knows, and send no credential.";
+        return Failure::new(Kind::CertificateRefused, text);
+    }
+    let text = "Nobody is known at your address. The gate's operator can add it to a [machine.NAME].";
+    Failure::new(Kind::AddressRefused, text)
 }
 
 /// What to send, as a sentence.

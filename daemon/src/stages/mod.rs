@@ -5,6 +5,7 @@
 pub mod address;
 pub mod authorise;
 pub mod batch;
+pub mod certified;
 pub mod compress;
 pub mod consent;
 pub mod contain;

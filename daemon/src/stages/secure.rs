@@ -67,7 +67,8 @@ fn host_of(call: &Call) -> Result<Authority, Failure> {
     Authority::try_from(host.as_bytes()).map_err(|_| refused())
 }
 
-fn serves_host(listener: &Listener, host: &str) -> bool {
+/// Whether a name is one of the listener's.
+pub(crate) fn serves_host(listener: &Listener, host: &str) -> bool {
     if !listener.hosts.is_empty() {
         return listener.hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
     }

@@ -15,7 +15,7 @@ use super::super::tree::{Entry, Node, Table, Value};
 use super::super::{kind, url};
 use super::limits::limits;
 use super::secrets::certificate_path;
-use super::{Context, proxies, tls as files};
+use super::{Context, client_tls, proxies, tls as files};
 
 /// Set on every answer unless the listener says otherwise. `X-XSS-Protection` is 0: the filter
 /// that it once switched on is gone from browsers, and was itself a hole.
@@ -47,6 +47,7 @@ pub(super) fn listener(entry: &Entry, table: &Table, state_dir: &Path, context: 
     check_plain(entry, section, local, context);
     check_exposure(section, serve, local, context);
     proxies::check(entry, section, context);
+    client_tls::check(section, tls.is_some(), context);
     Listener {
         name: entry.key.clone(),
         serve,
@@ -58,6 +59,7 @@ pub(super) fn listener(entry: &Entry, table: &Table, state_dir: &Path, context: 
         origins: section.list("origins", |text| url::origin(text).ok()),
         resource: section.text("resource").and_then(|text| url::origin(&text).ok()),
         auth: auth(entry, section, serve, local, context),
+        any_certificate: section.bool("any_certificate"),
         redirect_to_https: section.written("redirect_to_https").map(|_| section.count("redirect_to_https")),
         key_in_path: section.bool("key_in_path"),
         lenient: section.bool("lenient"),
@@ -176,7 +178,12 @@ fn auth(entry: &Entry, section: Section<'_>, serve: Serve, local: bool, context:
         return Vec::new();
     };
     let has = |word: &str| node.elements().iter().find(|node| node.text() == Some(word));
-    let methods = [("key", AuthMethod::Key), ("jwt", AuthMethod::Jwt)];
+    let methods = [
+        ("key", AuthMethod::Key),
+        ("jwt", AuthMethod::Jwt),
+        ("certificate", AuthMethod::Certificate),
+        ("address", AuthMethod::Address),
+    ];
     let methods = methods.into_iter().filter_map(|(word, method)| has(word).map(|_| method)).collect();
     check_none(section, node, has("none"), local, context);
     methods
@@ -256,6 +263,7 @@ fn tls(
     };
     Some(Tls {
         certificates,
+        clients: client_tls::clients(section, context),
         self_signed,
         min_version: if section.text("tls.min_version").as_deref() == Some("1.3") {
             TlsVersion::V1_3

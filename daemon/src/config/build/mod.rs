@@ -5,11 +5,13 @@
 
 mod access;
 mod answers;
+mod client_tls;
 mod identity;
 mod issuer;
 mod limits;
 mod listener;
 mod loops;
+mod machines;
 mod observe;
 mod proxies;
 mod references;
@@ -98,12 +100,15 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let keys = named(tree, "key")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, groups, context)?))))
         .collect();
+    let certificates = machines::certificates(tree, groups, context);
+    let machines = machines::machines(tree, groups, context);
     let issuers = issuer::issuers(tree, &tiers, context);
     let daemon = daemon(Section::new(table(tree, "daemon"), "daemon"), environment);
     let listeners: Vec<_> = named(tree, "listener")
         .map(|(entry, table)| Arc::new(listener::listener(entry, table, &daemon.state_dir, context)))
         .collect();
     listener::check_addresses(tree, context);
+    machines::check_methods(tree, &listeners, (!certificates.is_empty(), !machines.is_empty()), context);
     issuer::check_listeners(tree, &issuers, &listeners, context);
     if table(tree, "listener").is_none_or(|listeners| listeners.entries.is_empty()) {
         context.report.push(Problem {
@@ -131,6 +136,9 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         servers,
         profiles,
         keys,
+        certificates,
+        machines,
+        authentication: machines::authentication(table(tree, "authentication")),
         tiers,
         roles,
         organisations,

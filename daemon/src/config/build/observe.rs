@@ -82,6 +82,7 @@ pub(super) fn alerts(table: Option<&Table>, context: &mut Context<'_>) -> AlertR
         restarts: section.count("restarts"),
         key_age: section.duration("key_age"),
         unusual: section.count("unusual"),
+        failed_authentications: section.count("failed_authentications"),
     }
 }
 

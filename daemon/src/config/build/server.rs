@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use toolgate_protocol::names::{Aliases, MAX_MERGED, is_alias, join};
+use toolgate_protocol::reach::{Word, Zone};
 
 use super::super::environment::Reader;
 use super::super::secret::Secret;
@@ -33,6 +34,7 @@ const HTTP_ONLY: &[&str] = &[
     "forward_client",
     "health",
     "retry",
+    "allow_link_local",
 ];
 const STDIO_ONLY: &[&str] =
     &["env", "directory", "network", "network_allow", "read", "write", "groups", "line_bytes", "instances"];
@@ -185,6 +187,7 @@ fn http(section: Section<'_>, endpoints: Vec<(Endpoint, u32)>, context: &mut Con
         lacks,
         tls: UpstreamTls { ca: authorities(section, context), client, server_name: section.text("tls.server_name") },
         forward_client: section.bool("forward_client"),
+        word: Word::Operator { link_local: section.bool("allow_link_local") },
     }
 }
 
@@ -219,10 +222,24 @@ fn endpoints(section: Section<'_>, context: &mut Context<'_>) -> Vec<(Endpoint, 
         }
         let written = node.text().map(str::to_owned).or_else(|| table.text("url"));
         if let Some(endpoint) = written.and_then(|text| url::endpoint(&text).ok()) {
+            check_reach(section, node, &endpoint, context);
             all.push((endpoint, table.count("weight")));
         }
     }
     all
+}
+
+/// An address is known beforehand; what a name leads to is looked at whenever it is connected to.
+fn check_reach(section: Section<'_>, node: &Node, endpoint: &Endpoint, context: &mut Context<'_>) {
+    let link_local = section.bool("allow_link_local");
+    let Ok(address) = endpoint.host.parse() else { return };
+    if let Err(zone) = (Word::Operator { link_local }).permits(address) {
+        let help = match zone {
+            Zone::LinkLocal => "write another address, or allow_link_local = true if this one is meant",
+            _ => "write the address of the server",
+        };
+        context.error("unreachable", node.place, format!("{address} is {zone}, and is not connected to"), help);
+    }
 }
 
 fn authorities(section: Section<'_>, context: &mut Context<'_>) -> Option<PathBuf> {

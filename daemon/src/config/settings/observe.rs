@@ -65,6 +65,8 @@ pub struct AlertRules {
     pub key_age: Duration,
     /// Calls of a client in a minute, as a multiple of its own hour's mean.
     pub unusual: u64,
+    /// Wrong credentials in a minute.
+    pub failed_authentications: u64,
 }
 
 /// Where alerts are sent.

@@ -9,13 +9,15 @@ use http_body_util::{BodyExt as _, Limited};
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use toolgate_protocol::reach::Word;
 
 use super::KeySet;
 use super::keys::LARGEST;
 use crate::config::settings::{Endpoint, Issuer, KeySource, UpstreamTls};
 use crate::config::url;
 use crate::listen::tls::certificates::{Stamp, stamp as stamp_of};
-use crate::servers::http::{HttpClient, Method, Outgoing, lone};
+use crate::servers::http::{HttpClient, Method, Outgoing, lone_on};
+use crate::servers::reach;
 
 /// How long an answer may take, to its last byte.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,7 +77,8 @@ impl Discovery {
             Some(site) => site,
             None => {
                 let endpoint = discover(&self.issuer, &self.at, &self.tls).await?;
-                self.found.insert(Site::new(endpoint, self.tls.clone()))
+                let word = reach::on_word_of(&self.at, &endpoint).await;
+                self.found.insert(Site { word, ..Site::new(endpoint, self.tls.clone()) })
             }
         };
         let keys = site.keys().await;
@@ -103,12 +106,14 @@ async fn read(path: &Path, stamp: &mut Option<Stamp>, failed_before: bool) -> Re
 pub(super) struct Site {
     endpoint: Endpoint,
     tls: UpstreamTls,
+    /// Whose URL it is: the operator's, or one that metadata name.
+    word: Word,
     client: Option<HttpClient>,
 }
 
 impl Site {
     fn new(endpoint: Endpoint, tls: UpstreamTls) -> Self {
-        Self { endpoint, tls, client: None }
+        Self { endpoint, tls, word: Word::Operator { link_local: false }, client: None }
     }
 
     async fn keys(&mut self) -> Result<Found, String> {
@@ -123,7 +128,10 @@ impl Site {
         let client = match &self.client {
             Some(client) => client,
             // Anew after a failure: an authority may have been renewed in its file.
-            None => self.client.insert(lone(self.endpoint.clone(), self.tls.clone(), Vec::new(), PATIENCE)?),
+            None => {
+                let way = lone_on(self.word, self.endpoint.clone(), self.tls.clone(), Vec::new(), PATIENCE)?;
+                self.client.insert(way)
+            }
         };
         let headers: &[(&str, &[u8])] = &[("accept", b"application/json, application/jwk-set+json")];
         let request = Outgoing { method: Method::Get, endpoint: 0, headers, target: None, body: &[], first_byte: None };

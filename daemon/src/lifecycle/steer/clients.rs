@@ -85,10 +85,15 @@ impl Daemon {
         })
     }
 
-    /// An id that a client can have: that of a key, of a token's subject, or of an address.
+    /// An id that a client can have: of a key, a token's subject, a certificate, a machine, or an address.
     pub(super) fn known_client<'a>(&self, id: &'a str) -> Result<&'a str, api::ApiError> {
         let known = match id.split_once(':') {
             Some(("key", key)) => self.gate.client_of_key(key).is_some(),
+            Some(("certificate" | "machine", name)) => {
+                // One that an authority named has the sort of its name before it.
+                let of_authority = id.starts_with("certificate:") && name.contains(':');
+                of_authority || self.gate.policy.load().clients().any(|client| *client.id == *id)
+            }
             Some(("address", address)) => {
                 address.parse::<std::net::IpAddr>().is_ok_and(|parsed| parsed.to_canonical().to_string() == address)
             }

@@ -123,7 +123,10 @@ impl SteerOperations for Daemon {
 
 impl Daemon {
     /// Does a piece of work on every core; what those say that answer in time.
-    fn on_each_core<T: Send + 'static>(&self, work: impl Fn(&Rc<Core>) -> T + Send + Sync + 'static) -> Vec<T> {
+    pub(super) fn on_each_core<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Rc<Core>) -> T + Send + Sync + 'static,
+    ) -> Vec<T> {
         let (tell, told) = mpsc::channel();
         let work = Arc::new(work);
         for core in 0..self.cores.count() {

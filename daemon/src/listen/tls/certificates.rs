@@ -316,7 +316,7 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     })
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+pub(super) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let fault = |problem: String, remedy| CertificateError { file: path.to_owned(), problem, remedy };
     let pem = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}"), READABLE))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();

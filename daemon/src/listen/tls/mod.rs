@@ -3,7 +3,9 @@
 //! A listener makes one configuration per reload; certificates change under it without one.
 //! Only suites with forward secrecy and authenticated encryption exist here.
 
+pub mod authority;
 pub mod certificates;
+pub mod revoked;
 pub(super) mod self_signed;
 mod sessions;
 
@@ -16,6 +18,7 @@ use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, versi
 
 use crate::config::settings::{Tls, TlsVersion};
 
+pub use authority::Authority;
 pub use certificates::Certificates;
 
 /// In the order of preference: 128 bits are the cheaper ones, and enough.
@@ -37,16 +40,23 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { cipher_suites: SUITES.to_vec(), ..aws_lc_rs::default_provider() })
 }
 
-/// Makes a listener's configuration, which takes its certificates from `certificates` at each handshake.
-pub fn server_config(tls: &Tls, certificates: Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {
+/// Makes a listener's configuration, which takes its certificates from `certificates` at each handshake, and holds
+/// those of clients against `clients`.
+pub fn server_config(
+    tls: &Tls,
+    certificates: Arc<Certificates>,
+    clients: Option<Arc<Authority>>,
+) -> Result<ServerConfig, rustls::Error> {
     let versions: &[&SupportedProtocolVersion] = match tls.min_version {
         TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
         TlsVersion::V1_3 => &[&version::TLS13],
     };
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(certificates);
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(certificates);
     config.ignore_client_order = true;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     if tls.tickets {

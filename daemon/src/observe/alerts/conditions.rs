@@ -45,6 +45,7 @@ pub fn conditions(gate: &Gate, trends: &Trends) -> Vec<Condition> {
     found.extend(calls(&gate.observed.rates.load(), rules));
     found.extend(trends.unusual().iter().map(unusual));
     found.extend(certificates(gate));
+    found.extend(super::identity::conditions(gate, trends.wrong_credentials(), rules));
     found.extend(keys(&policy, rules));
     found.extend(stored_keys(gate, &policy, rules));
     found
@@ -126,7 +127,10 @@ fn of_finding(found: &Finding) -> Option<Condition> {
 
 /// Findings of the gate's own that have alerts made elsewhere, or none.
 fn is_own(name: &str) -> bool {
-    matches!(name, "memory" | "cpu" | "config" | "units" | "webhook" | "response_time" | "error_rate")
+    matches!(
+        name,
+        "memory" | "cpu" | "config" | "units" | "webhook" | "response_time" | "error_rate" | "authentication"
+    )
 }
 
 /// That the whole is not healthy, with what is not.

@@ -4,6 +4,7 @@
 //! admin sockets read the list and acknowledge. It outlives reloads, and where there is a state folder the process.
 
 mod conditions;
+mod identity;
 mod saved;
 mod trends;
 mod unusual;

@@ -21,6 +21,7 @@ pub struct Trends {
     read_at: Option<u64>,
     refusals: HashMap<String, Growth>,
     failures: HashMap<String, Growth>,
+    wrong: Growth,
     minutes: Minutes,
 }
 
@@ -73,12 +74,18 @@ impl Trends {
             instances.map(|(server, instances)| (server.settings.name.clone(), instances.failures())).collect();
         grow(&mut self.refusals, &refusals, now, BREACH);
         grow(&mut self.failures, &failures, now, RESTARTS);
+        self.wrong.read(now, gate.failures.counts().iter().map(|(_, count)| count).sum(), BREACH);
         self.minutes.read(now, gate.ledger.client_calls(), policy.settings.alerts.unusual);
     }
 
     /// Limits that have refused somebody in the last minute, and how often.
     pub fn breached(&self) -> impl Iterator<Item = (&str, u64)> {
         self.refusals.iter().map(|(name, growth)| (name.as_str(), growth.by())).filter(|(_, by)| *by > 0)
+    }
+
+    /// Wrong credentials that were shown in the last minute.
+    pub(super) fn wrong_credentials(&self) -> u64 {
+        self.wrong.by()
     }
 
     /// Clients that call far more than they usually do.

@@ -33,6 +33,7 @@ pub(super) fn all(gate: &Gate) -> Vec<Finding> {
         one.critical = rules.critical.contains(&one.name);
     }
     found.extend(certificates(gate, rules));
+    found.extend(super::identity::findings(gate));
     found.extend(policy.issuers.each().map(|issuer| keys_of(issuer)));
     found.extend(settings_checks(gate, &policy));
     found.extend(in_order(&policy).map(server));

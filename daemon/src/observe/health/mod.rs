@@ -4,9 +4,11 @@
 //! (files, the operator's checks) was found by [`super::watch`] before.
 
 mod checks;
+mod identity;
 pub mod page;
 
 pub use checks::days;
+pub use identity::{blocked, lists, of_list};
 
 use std::sync::atomic::Ordering;
 

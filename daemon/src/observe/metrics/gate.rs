@@ -1,9 +1,10 @@
 //! Metrics of the gate itself: readiness, sessions, limits, overload.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::page::Page;
+use crate::clock;
 use crate::gate::Gate;
 use crate::observe::{health, panics};
 
@@ -28,6 +29,19 @@ pub(super) fn collect(gate: &Gate, page: &mut Page) {
         page.of("toolgate_certificate_expiry_timestamp_seconds").add(labels, expiry);
         page.of("toolgate_certificate_refused").add(labels, certificate.refused.is_some());
     }
+    for (listener, list) in health::lists(gate) {
+        let file = list.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+        let next = list.next_update.and_then(|next| next.duration_since(SystemTime::UNIX_EPOCH).ok());
+        if let Some(next) = next {
+            page.of("toolgate_client_crl_next_update_timestamp_seconds").add(&[&listener, &file], next.as_secs_f64());
+        }
+        page.of("toolgate_client_crl_refused").add(&[&listener, &file], list.refused.is_some());
+    }
+    for (method, count) in gate.failures.counts() {
+        page.of("toolgate_authentication_failures_total").add(&[method.word()], count);
+    }
+    page.set("toolgate_authentication_refused_total", gate.failures.refused());
+    page.set("toolgate_authentication_blocked_addresses", gate.failures.blocked(clock::nanos()).0);
     let mut samples = page.of("toolgate_limit_rejected_total");
     for limit in policy.limits.rejections() {
         samples.add(&[&limit.name, &limit.place, &limit.per], limit.count);

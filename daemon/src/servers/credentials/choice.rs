@@ -52,8 +52,9 @@ mod tests {
         let choice = Choice::new(&credentials);
         let of = |id: &str, organisation: Option<&str>, tier: Option<&str>| {
             let tier = tier.map(|name| Arc::new(Tier { name: name.into(), weight: 1, limits: Vec::new() }));
-            let organisation =
-                organisation.map(|name| Arc::new(Organisation { name: name.into(), tier: None, limits: Vec::new() }));
+            let organisation = organisation.map(|name| {
+                Arc::new(Organisation { name: name.into(), tier: None, limits: Vec::new(), roles: Vec::new() })
+            });
             choice.of(&Client::new(Persona { id: id.into(), tier, organisation, ..Persona::default() }))
         };
         assert_eq!(of("key:ana", Some("acme"), Some("paid")), Some(2));

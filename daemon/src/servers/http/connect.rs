@@ -9,10 +9,12 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
+use toolgate_protocol::reach::{Word, Zone};
 
 use super::error::{SendError, SendErrorKind};
 use super::socket::{Socket, Stream};
 use crate::config::settings;
+use crate::servers::reach;
 
 /// Where an endpoint is, resolved as far as the configuration allows.
 pub(super) struct Target {
@@ -20,6 +22,7 @@ pub(super) struct Target {
     url: String,
     host: Host,
     port: u16,
+    word: Word,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
@@ -29,9 +32,13 @@ enum Host {
 }
 
 impl Target {
-    pub(super) fn new(endpoint: &settings::Endpoint, tls: Option<(TlsConnector, ServerName<'static>)>) -> Self {
+    pub(super) fn new(
+        endpoint: &settings::Endpoint,
+        tls: Option<(TlsConnector, ServerName<'static>)>,
+        word: Word,
+    ) -> Self {
         let host = endpoint.host.parse().map_or_else(|_| Host::Name(endpoint.host.clone()), Host::Address);
-        Self { url: endpoint.url.clone(), host, port: endpoint.port, tls }
+        Self { url: endpoint.url.clone(), host, port: endpoint.port, word, tls }
     }
 
     /// Connects, giving up at `deadline`.
@@ -61,7 +68,13 @@ impl Target {
 
     /// Tries every address, each with an equal share of the time that is left.
     async fn tcp(&self, deadline: Instant) -> Result<TcpStream, SendError> {
-        let addresses = self.addresses().await?;
+        let addresses = reach::permitted(self.addresses().await?, self.word).map_err(|forbidden| {
+            let mut cause = format!("{} is not connected to: {forbidden}", self.url);
+            if forbidden.zone == Zone::LinkLocal {
+                cause.push_str("; `allow_link_local` of a server makes an exception");
+            }
+            SendError::unsent(SendErrorKind::Forbidden, cause)
+        })?;
         let mut last = None;
         for (tried, address) in addresses.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());

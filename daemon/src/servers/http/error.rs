@@ -23,6 +23,8 @@ pub enum SendErrorKind {
     GateBound,
     /// The endpoint's name has no address.
     Resolve,
+    /// The endpoint's name has only addresses that may not be connected to.
+    Forbidden,
     /// No address accepted the connection.
     Connect,
     /// The connection did not stand, TLS included, within the connect timeout.
@@ -67,6 +69,7 @@ impl SendErrorKind {
             Self::EndpointBound => "endpoint_bound",
             Self::GateBound => "gate_bound",
             Self::Resolve => "resolve",
+            Self::Forbidden => "forbidden",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",

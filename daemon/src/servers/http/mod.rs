@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
+use toolgate_protocol::reach::Word;
 
 pub use answer::{Answer, AnswerBody, Timing};
 pub use error::{BodyError, SendError, SendErrorKind};
@@ -102,8 +103,8 @@ impl HttpServer {
                 }
                 _ => None,
             };
-            endpoints
-                .push(Endpoint { target: Target::new(endpoint, secured), template: Template::new(endpoint, headers)? });
+            let target = Target::new(endpoint, secured, http.word);
+            endpoints.push(Endpoint { target, template: Template::new(endpoint, headers)? });
         }
         Ok(Arc::new(Self {
             pool: Pool::new(cores, endpoints.len(), &http.pool, timeout.connect, all),
@@ -290,17 +291,31 @@ impl HttpClient {
     }
 }
 
-/// A way to one URL that is no server's: for who is not a core, and makes one request at a time.
+/// A way to one URL of the operator's that is no server's: for who is not a core, and makes one request at a time.
 ///
 /// # Errors
-/// A sentence, where certificates or headers cannot be used.
+/// As [`lone_on`].
 pub fn lone(
     endpoint: settings::Endpoint,
     tls: settings::UpstreamTls,
     headers: Vec<(String, Secret)>,
     patience: Duration,
 ) -> Result<HttpClient, String> {
-    Ok(alone(endpoint, tls, headers, patience)?.client(0))
+    lone_on(Word::Operator { link_local: false }, endpoint, tls, headers, patience)
+}
+
+/// The same on somebody's word, which says where the URL may lead.
+///
+/// # Errors
+/// A sentence, where certificates or headers cannot be used.
+pub fn lone_on(
+    word: Word,
+    endpoint: settings::Endpoint,
+    tls: settings::UpstreamTls,
+    headers: Vec<(String, Secret)>,
+    patience: Duration,
+) -> Result<HttpClient, String> {
+    Ok(on_word(word, endpoint, tls, headers, patience)?.client(0))
 }
 
 /// The same, for whoever asks from several cores, each with [`HttpServer::apart`].
@@ -313,12 +328,23 @@ pub fn alone(
     headers: Vec<(String, Secret)>,
     patience: Duration,
 ) -> Result<Arc<HttpServer>, String> {
+    on_word(Word::Operator { link_local: false }, endpoint, tls, headers, patience)
+}
+
+fn on_word(
+    word: Word,
+    endpoint: settings::Endpoint,
+    tls: settings::UpstreamTls,
+    headers: Vec<(String, Secret)>,
+    patience: Duration,
+) -> Result<Arc<HttpServer>, String> {
     // Errors name it: the rest of the URL may hold a credential.
     let scheme = if endpoint.tls { "https" } else { "http" };
     let endpoint = settings::Endpoint { url: format!("{scheme}://{}", endpoint.authority()), ..endpoint };
     let pool =
         settings::Pool { max_connections: 1, max_per_endpoint: None, idle_timeout: IDLE, max_age: None, min_idle: 0 };
-    let http = settings::Http { endpoints: vec![endpoint], pool, headers, lacks: None, tls, forward_client: false };
+    let http =
+        settings::Http { endpoints: vec![endpoint], pool, headers, lacks: None, tls, forward_client: false, word };
     let timeout = settings::Timeouts { connect: patience, first_byte: patience, total: Some(patience) };
     // Outside of the bound on connections to servers: an alarm is told when they are all in use, too.
     HttpServer::new(&http, &timeout, 1, &Connections::new(ALONE))

@@ -95,6 +95,7 @@ fn server_within(
         tls: settings::UpstreamTls::default(),
         lacks: None,
         forward_client: false,
+        word: toolgate_protocol::reach::Word::Operator { link_local: false },
     };
     let mut timeout =
         settings::Timeouts { connect: Duration::from_secs(10), first_byte: Duration::from_secs(10), total: None };
