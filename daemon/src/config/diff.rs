@@ -108,6 +108,7 @@ impl Settings {
             if old.log.is_written_as(&new.log) { Cost::Nothing } else { Cost::Restart },
             &mut changes,
         );
+        single("audit", old.audit != new.audit, Cost::Nothing, &mut changes);
         single("daemon", old.daemon != new.daemon, daemon(old, new), &mut changes);
         changes
     }
@@ -271,6 +272,7 @@ mod tests {
             ("[log]", "[health]\n        disk = \"80%\"\n        [log]", "health", Cost::Nothing),
             ("[log]", "[alerts]\n        cpu = \"70%\"\n        [log]", "alerts", Cost::Nothing),
             ("[log]", "[scaling]\n        [log]", "scaling", Cost::Nothing),
+            ("[log]", "[audit]\n        calls = \"all\"\n        [log]", "audit", Cost::Nothing),
         ];
         let old = settings(BASE);
         for (from, to, path, cost) in table {

@@ -4,6 +4,7 @@
 //! that it started with, so a reload never shows one call two revisions.
 
 mod answers;
+mod audit;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +22,7 @@ use toolgate_protocol::names::Aliases;
 use super::dump::Effective;
 use super::secret::Secret;
 use crate::identity::rights::Role;
+pub use audit::{AuditRules, AuditedArguments, AuditedCalls, OnFull};
 pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
 
 mod issuer;
@@ -74,6 +76,8 @@ pub struct Settings {
     pub daemon: Daemon,
     /// Where log lines go.
     pub log: Log,
+    /// What leaves a line in the audit log.
+    pub audit: AuditRules,
     /// Problems that do not keep the configuration from being used, as finished sentences.
     pub warnings: Vec<String>,
     /// Every key with what holds and where that is written, for people.

@@ -4,6 +4,7 @@
 //! was reported.
 
 mod answers;
+mod audit;
 mod identity;
 mod issuer;
 mod limits;
@@ -139,6 +140,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         scaling: tree.get("scaling").map(|_| observe::scaling(table(tree, "scaling"), context)),
         daemon,
         log: log(Section::new(table(tree, "log"), "log"), context),
+        audit: audit::audit(table(tree, "audit"), context),
         warnings: Vec::new(),
         effective: Vec::new(),
     }
