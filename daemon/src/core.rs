@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
+use crate::audit;
 use crate::gate::Gate;
 use crate::listen::drain::Drain;
 use crate::observe::ledger::Desk;
@@ -63,6 +64,8 @@ pub struct Core {
     pub gate: Arc<Gate>,
     /// What its calls leave behind.
     pub desk: Desk,
+    /// Where they go that are recorded, where there is an audit log.
+    pub audit: Option<audit::Ring>,
     /// Calls that run here.
     pub running: Running,
     /// Encoders at work on long answers.
@@ -82,8 +85,8 @@ impl Core {
     pub fn new(index: usize, load: Arc<Load>, gate: Arc<Gate>) -> Self {
         let policy = RefCell::new(held(gate.policy.load_full()));
         let desk = gate.ledger.desk(&load);
-        let (drain, running) = (Drain::default(), Running::default());
-        Self { index, load, drain, gate, desk, running, encoders: Cell::new(0), policy }
+        let (drain, running, audit) = (Drain::default(), Running::default(), gate.audit.ring());
+        Self { index, load, drain, gate, desk, audit, running, encoders: Cell::new(0), policy }
     }
 
     /// What holds for a call that starts now; the call keeps what it took.

@@ -19,8 +19,8 @@ use crate::observe::inquiry;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
-    address, authorise, batch, compress, contain, ending, forward, identify, limit, loops, read, route, secure,
-    session, shed, suspended, unread,
+    address, authorise, batch, compress, contain, ending, forward, identify, limit, loops, read, recorded, route,
+    secure, session, shed, suspended, unread,
 };
 
 /// Takes up one HTTP request, for [`serve`].
@@ -123,6 +123,8 @@ async fn message(call: &mut Call) -> Result<Response<Body>, Failure> {
     session::find(call)?;
     // What an overloaded gate lets go of, before it works for it.
     shed::shed(call)?;
+    // What nothing can be recorded of is not begun, where the operator wants that.
+    recorded::check(call)?;
     // Where a name leads and who may use it; denied and unknown look the same.
     let routed = route::route(call);
     call.core.desk.learn(call);

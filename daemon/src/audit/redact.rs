@@ -199,7 +199,10 @@ mod tests {
             "postgres://me:hunter22@db/x",
         ] {
             let said = redacted("", &format!("{{\"text\":[\"see {secret} there\"]}}"));
-            assert!(said.contains("[redacted]") && !said.contains(&secret[secret.len() - 6..secret.len() - 3]), "{said}");
+            assert!(
+                said.contains("[redacted]") && !said.contains(&secret[secret.len() - 6..secret.len() - 3]),
+                "{said}"
+            );
         }
         for plain in ["tg_short", "the bearer of news", "https://a.example/x@y", "eye"] {
             assert!(redacted("", &format!("\"{plain}\"")).contains(plain), "{plain}");

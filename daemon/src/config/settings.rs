@@ -22,8 +22,8 @@ use toolgate_protocol::names::Aliases;
 use super::dump::Effective;
 use super::secret::Secret;
 use crate::identity::rights::Role;
-pub use audit::{AuditRules, AuditedArguments, AuditedCalls, OnFull};
 pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
+pub use audit::{AuditRules, AuditedArguments, AuditedCalls, OnFull};
 
 mod issuer;
 mod limit;

@@ -95,6 +95,8 @@ pub enum Kind {
     EventsLost,
     /// The gate is going away.
     Draining,
+    /// Nothing could be recorded of the call, and the operator wants none then.
+    AuditFull,
     /// The gate has too much to do, and does not begin this.
     Overloaded,
     /// The gate has no room for another session.
@@ -137,6 +139,7 @@ impl Kind {
             | Self::Overloaded
             | Self::Draining
             | Self::NoRoom
+            | Self::AuditFull
             | Self::Stopped
             | Self::BreakerOpen
             | Self::IdentityUnavailable
@@ -185,6 +188,7 @@ impl Kind {
                 | Self::Cancelled
                 | Self::EventsLost
                 | Self::Draining
+                | Self::AuditFull
                 | Self::EraUnsupported
                 | Self::Internal
         )
@@ -201,6 +205,7 @@ impl Kind {
                 | Self::Overloaded
                 | Self::BreakerOpen
                 | Self::Draining
+                | Self::AuditFull
                 | Self::NoRoom
         )
     }
@@ -216,6 +221,7 @@ impl Kind {
             | Self::ToolDisabled
             | Self::Overloaded
             | Self::Draining
+            | Self::AuditFull
             | Self::NoRoom
             | Self::IdentityUnavailable
             | Self::Internal => Side::Gateway,
@@ -264,6 +270,7 @@ impl Kind {
             Self::Cancelled => "cancelled",
             Self::EventUnknown => "event-unknown",
             Self::EventsLost => "events-lost",
+            Self::AuditFull => "audit-full",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::NoRoom => "no-room",

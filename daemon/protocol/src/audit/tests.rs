@@ -29,7 +29,7 @@ fn log(first: Link, bodies: &[String]) -> (Vec<Vec<u8>>, Head) {
         line
     });
     let lines = lines.collect();
-    (lines, Head { link, from: if first.number == 0 { 0 } else { first.number + 1 } })
+    (lines, Head { link, from: if first.number == 0 { 0 } else { first.number + 1 }, length: 0 })
 }
 
 /// Reads files, each of lines, in pieces of this size.
@@ -144,7 +144,7 @@ proptest! {
         let promised: usize = lines[..synced].iter().map(|line| line.len() + 1).sum();
         let length = promised + torn.index(text.len() - promised + 1);
         let link = Link { number: number_of(synced) - 1, hash: hash(&lines[synced - 1]) };
-        let mut verifier = Verifier::new(hash, Some(Head { link, from: 0 }));
+        let mut verifier = Verifier::new(hash, Some(Head { link, ..Head::default() }));
         verifier.file();
         verifier.feed(&text[..length]);
         let verdict = verifier.finish();
@@ -156,7 +156,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(files in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..3), from in any::<u64>(), number in any::<u64>()) {
-        let head = Head { link: Link { number, ..Link::default() }, from };
+        let head = Head { link: Link { number, ..Link::default() }, from, length: number };
         for head in [None, Some(head)] {
             let mut verifier = Verifier::new(hash, head);
             for bytes in &files {
@@ -195,7 +195,7 @@ fn lines_of_before_the_chain_stay_and_are_bound_by_what_follows() {
     let mut late = all;
     late.push(br#"{"number":9,"at_ms":5}"#.to_vec());
     late.push(b"{}".to_vec());
-    let ends = Head { link: Link { number: 5, ..head.link }, from: 0 };
+    let ends = Head { link: Link { number: 5, ..head.link }, ..head };
     assert_eq!(first(&late, ends), Some(9), "and none comes later");
 }
 

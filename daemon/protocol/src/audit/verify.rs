@@ -26,6 +26,19 @@ pub enum Damage {
     Unreadable,
 }
 
+impl Damage {
+    /// As the admin sockets say it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Missing(_) => "missing",
+            Self::OutOfPlace => "out-of-place",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {

@@ -48,7 +48,12 @@ fn check_pointers(section: Section<'_>, context: &mut Context<'_>) {
     for element in node.elements() {
         if let Some(text) = element.text().filter(|text| !redact::is_pointer(text)) {
             let message = format!("`{text}` is no JSON pointer");
-            context.error("invalid-value", element.place, message, "begin it with /, such as \"/password\" or \"/*/token\"");
+            context.error(
+                "invalid-value",
+                element.place,
+                message,
+                "begin it with /, such as \"/password\" or \"/*/token\"",
+            );
         }
     }
 }
