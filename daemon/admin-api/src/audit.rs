@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use toolgate_protocol::audit::{Damage, Verdict, push_hex};
 
 /// The newest changes, the oldest of them first.
 #[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
@@ -114,10 +115,44 @@ pub struct AuditVerdict {
     /// Bytes behind the last line that a crash has left and no sync had promised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsynced: Option<u64>,
+    /// Its head is not there: what is cut off at the end is not missed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub headless: bool,
     /// What is wrong, in the order of the files; a hundred at most.
     pub findings: Vec<AuditFinding>,
     /// How much else is wrong.
     pub more: u64,
+}
+
+impl AuditVerdict {
+    /// What was found in these files.
+    #[must_use]
+    pub fn of(verdict: &Verdict, files: Vec<String>) -> Self {
+        let mut hash = String::with_capacity(64);
+        push_hex(&mut hash, &verdict.last.hash);
+        let findings = verdict.findings.iter().map(|finding| AuditFinding {
+            file: files.get(finding.file).cloned().unwrap_or_default(),
+            number: finding.number,
+            damage: finding.damage.word().to_owned(),
+            through: match finding.damage {
+                Damage::Missing(through) => Some(through),
+                _ => None,
+            },
+        });
+        Self {
+            whole: verdict.is_whole(),
+            lines: verdict.lines,
+            unchained: verdict.unchained,
+            first: verdict.first,
+            last: verdict.last.number,
+            hash,
+            unsynced: verdict.unsynced,
+            headless: false,
+            findings: findings.collect(),
+            more: verdict.more,
+            files,
+        }
+    }
 }
 
 /// One place at which the log is not what was written.

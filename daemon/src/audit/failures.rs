@@ -34,18 +34,22 @@ impl Failures {
     pub(super) fn count(&mut self, address: IpAddr, kind: Kind, entrance: &Entrance) {
         let refused =
             Refused { address: network(address), kind: kind.word(), listener: entrance.listener.name.as_str().into() };
+        self.add_one(refused, 1);
+    }
+
+    fn add_one(&mut self, refused: Refused, more: u64) {
         let room = self.counts.len() < MOST;
         match self.counts.get_mut(&refused) {
-            Some(count) => *count += 1,
-            None if room => _ = self.counts.insert(refused, 1),
-            None => self.others += 1,
+            Some(count) => *count += more,
+            None if room => _ = self.counts.insert(refused, more),
+            None => self.others += more,
         }
     }
 
     /// Adds what another core has counted.
     pub(super) fn add(&mut self, other: Self) {
         for (refused, count) in other.counts {
-            *self.counts.entry(refused).or_default() += count;
+            self.add_one(refused, count);
         }
         self.others += other.others;
     }

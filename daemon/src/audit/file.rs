@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions, Permissions, set_permissions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -182,6 +182,7 @@ impl Files {
         if !self.is_behind() {
             return Ok(());
         }
+        self.keep_up()?;
         self.write()?;
         // After a sync that failed nobody knows what is on the disk: all of it is written once more.
         self.file.sync_data().inspect_err(|_| self.written = 0)?;
@@ -189,6 +190,20 @@ impl Files {
         self.pending.clear();
         self.written = 0;
         self.write_head()
+    }
+
+    /// Where somebody took the file away or put another there, that one is written from now on: what is missing is found
+    /// by its numbers.
+    fn keep_up(&mut self) -> io::Result<()> {
+        let path = self.folder.join(NAME);
+        let there = path.metadata().map(|data| data.ino()).ok();
+        if there == Some(self.file.metadata()?.ino()) {
+            return Ok(());
+        }
+        warn!(file = NAME, "the file of the audit log is not the one that was written: a new one begins");
+        self.file = begin(&path)?;
+        (self.head.length, self.written) = (self.file.metadata()?.len(), 0);
+        if self.head.length > 0 { self.end_the_last_line() } else { Ok(()) }
     }
 
     /// One over another: what a crash leaves is one of the two. It may lag behind the lines, never lead them.

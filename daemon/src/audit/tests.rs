@@ -186,6 +186,20 @@ fn lines_that_were_cut_off_while_nobody_looked_stay_missing() {
     assert_eq!((finding.number, finding.through, finding.damage.as_str()), (2, Some(3), "missing"));
 }
 
+#[test]
+fn a_file_that_was_taken_away_is_missed_and_the_log_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut files, _) = Files::open(folder.path()).unwrap();
+    files.seal(br#""kind":"call""#);
+    files.commit().unwrap();
+    std::fs::remove_file(folder.path().join(NAME)).unwrap();
+    files.seal(br#""kind":"call""#);
+    files.commit().unwrap();
+    let verdict = verified(folder.path());
+    assert_eq!(verdict.last, 2, "{verdict:?}");
+    assert_eq!((verdict.findings[0].number, verdict.findings[0].damage.as_str()), (1, "missing"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

@@ -32,6 +32,17 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Bytes of old lines that are looked through for changes.
 const LOOK: u64 = 64 << 20;
 
+/// What a turn may put off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// Commits and numbers that are told in intervals.
+    Usual,
+    /// Nothing that is a line already: somebody waits for it.
+    Now,
+    /// Nothing: it is the last turn.
+    Last,
+}
+
 /// What the thread has in hand.
 pub(super) struct Work {
     folder: PathBuf,
@@ -68,13 +79,13 @@ impl Work {
         }
     }
 
-    /// Does what there is to do; `all` where nothing may be put off.
-    pub(super) fn turn(&mut self, shared: &Shared, all: bool) {
+    /// Does what there is to do.
+    pub(super) fn turn(&mut self, shared: &Shared, haste: Haste) {
         let rules = shared.rules();
-        if self.rests.as_ref().is_some_and(|(until, _)| Instant::now() < *until) && !all {
+        if self.rests.as_ref().is_some_and(|(until, _)| Instant::now() < *until) && haste == Haste::Usual {
             return self.lighten(shared, &rules);
         }
-        match self.write(shared, &rules, all) {
+        match self.write(shared, &rules, haste) {
             Ok(short) => {
                 self.rests = None;
                 shared.stands(short.map(Trouble::Short));
@@ -119,7 +130,7 @@ impl Work {
     }
 
     /// Writes everything that waits; where the disk is nearly full, what is said of that.
-    fn write(&mut self, shared: &Shared, rules: &Rules, all: bool) -> io::Result<Option<String>> {
+    fn write(&mut self, shared: &Shared, rules: &Rules, haste: Haste) -> io::Result<Option<String>> {
         if self.files.is_none() {
             self.open(shared)?;
         }
@@ -133,13 +144,13 @@ impl Work {
         let short = self.is_short(rules)?;
         let mut urgent = self.seal_said(shared);
         if short.is_none() {
-            self.seal_counts(all);
+            self.seal_counts(haste);
         }
         loop {
             let count = if short.is_none() { self.seal_calls(shared, rules) } else { 0 };
             let Some(files) = &mut self.files else { return Ok(short) };
             files.write()?;
-            let due = urgent || all || self.lines >= MANY || self.committed.elapsed() >= COMMIT;
+            let due = urgent || haste != Haste::Usual || self.lines >= MANY || self.committed.elapsed() >= COMMIT;
             if due && files.is_behind() {
                 self.commit(shared, rules)?;
                 urgent = false;
@@ -210,14 +221,14 @@ impl Work {
     }
 
     /// Seals what was counted: lines that were lost, and in intervals who was refused.
-    fn seal_counts(&mut self, all: bool) {
+    fn seal_counts(&mut self, haste: Haste) {
         let now = clock::unix_millis();
         if self.lost > 0 {
             self.members.begin("lost", now).number("count", self.lost).number("since_ms", self.lost_since);
             self.seal();
             self.lost = 0;
         }
-        if !all && self.told.elapsed() < INTERVAL {
+        if haste != Haste::Last && self.told.elapsed() < INTERVAL {
             return;
         }
         let span = u64::try_from(self.told.elapsed().as_millis()).unwrap_or_default();

@@ -18,7 +18,7 @@ use tracing::{error, info};
 use super::REMEMBERED;
 use super::redact::Redactor;
 use super::ring::{self, Intake, Ring};
-use super::work::Work;
+use super::work::{Haste, Work};
 use crate::clock;
 use crate::config::settings::{AuditRules, OnFull};
 use crate::lock::lock;
@@ -141,7 +141,12 @@ impl Shared {
             let (over, asked) = self.wait();
             // Never 0, which says that it is at none.
             self.busy.store(clock::millis() + 1, Ordering::Relaxed);
-            work.turn(self, over || asked > 0);
+            let haste = match (over, asked) {
+                (true, _) => Haste::Last,
+                (false, 0) => Haste::Usual,
+                (false, _) => Haste::Now,
+            };
+            work.turn(self, haste);
             self.busy.store(0, Ordering::Relaxed);
             let mut state = lock(&self.state);
             state.turned = state.turned.max(asked);

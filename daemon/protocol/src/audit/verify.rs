@@ -3,6 +3,8 @@
 //! Must hold: the first finding names the first line at which the log is not what it was. What is beyond the head may be
 //! torn: a crash does that, and the writer cuts it off when it goes on.
 
+use std::io::{self, Read};
+
 use super::{Hash, Head, Joint, Link};
 
 /// SHA-256, from whichever library the caller has.
@@ -10,6 +12,8 @@ pub type Hasher = fn(&[u8]) -> Hash;
 
 /// Findings that are told one by one.
 const TOLD: usize = 100;
+/// Bytes that are read at once.
+const PIECE: usize = 256 << 10;
 /// Bytes of a line; no writer makes longer ones.
 const LONGEST: usize = 4 << 20;
 
@@ -125,6 +129,23 @@ impl Verifier {
             self.found(finding);
         }
         self.file = Some(self.file.map_or(0, |file| file + 1));
+    }
+
+    /// Reads the next file to its end.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn read(&mut self, mut file: impl Read) -> io::Result<()> {
+        self.file();
+        let mut piece = vec![0; PIECE];
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(read) => self.feed(&piece[..read]),
+                Err(problem) if problem.kind() == io::ErrorKind::Interrupted => {}
+                Err(problem) => return Err(problem),
+            }
+        }
     }
 
     /// Takes the file's next bytes.
