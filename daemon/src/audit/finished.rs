@@ -28,7 +28,6 @@ const MOST: usize = 64 << 10;
 /// A call that has ended.
 pub(super) struct Finished {
     pub(super) id: CallId,
-    pub(super) ended: Instant,
     pub(super) address: IpAddr,
     pub(super) entrance: Arc<Entrance>,
     pub(super) client: Option<Arc<Client>>,
@@ -42,6 +41,8 @@ pub(super) struct Finished {
 
 /// How a call ended.
 pub struct End {
+    /// When.
+    pub at: Instant,
     /// In one word.
     pub outcome: Outcome,
     /// The HTTP status of its answer.
@@ -140,7 +141,6 @@ impl Finished {
         };
         Self {
             id: call.id,
-            ended: Instant::now(),
             address: call.address,
             entrance: Arc::clone(&call.entrance),
             client: call.client.take(),

@@ -100,7 +100,7 @@ impl Members {
 
     /// A call that has ended.
     pub(super) fn call(&mut self, call: &Finished, writing: &Writing<'_>) -> &[u8] {
-        let age = writing.now.saturating_duration_since(call.ended).as_millis();
+        let age = writing.now.saturating_duration_since(call.end.at).as_millis();
         self.begin("call", writing.now_ms.saturating_sub(u64::try_from(age).unwrap_or_default()));
         self.text("call", call.id.as_str());
         self.who(call);

@@ -108,7 +108,8 @@ impl Drop for Entry {
         }
         let core = std::rc::Rc::clone(&call.core);
         if let Some(audit) = &core.audit {
-            let end = End { outcome, status: self.status, failure: self.failed.take(), bytes: self.bytes, spent };
+            let failure = self.failed.take();
+            let end = End { at: now, outcome, status: self.status, failure, bytes: self.bytes, spent };
             audit.ended(&mut self.call, end);
         }
     }
