@@ -77,7 +77,7 @@ async fn call_until_full(gate: &Gate, client: &Caller) {
 
 #[tokio::test]
 async fn calls_go_on_and_what_is_lost_is_counted() {
-    let (_web, gate, small) = start("").await;
+    let (_web, gate, _small) = start("").await;
     let client = Caller::modern(&gate, "/mcp/web");
     call(&client, 1).await;
     until(&gate, "kind=call", 1).await;
@@ -103,12 +103,11 @@ async fn calls_go_on_and_what_is_lost_is_counted() {
     call(&client, 99).await;
     let (code, verdict) = verify(&state(&gate)).await;
     assert_eq!(code, 0, "{verdict}");
-    drop((gate, small));
 }
 
 #[tokio::test]
 async fn calls_are_refused_until_there_is_room() {
-    let (_web, gate, small) = start("on_full = \"deny\"").await;
+    let (_web, gate, _small) = start("on_full = \"deny\"").await;
     let client = Caller::modern(&gate, "/mcp/web");
     call(&client, 1).await;
     let filling = fill(&gate);
@@ -126,5 +125,4 @@ async fn calls_are_refused_until_there_is_room() {
     until(&gate, "kind=refused", 1).await;
     let (code, verdict) = verify(&state(&gate)).await;
     assert_eq!(code, 0, "{verdict}");
-    drop((gate, small));
 }
