@@ -281,12 +281,12 @@ fn headless(folder: &Path, path: &Path, found: &mut Found) -> io::Result<Head> {
         }
         length = 0;
         let mut lines = Forwards::open(&part, 0)?;
-        for line in &mut lines {
-            let line = line?;
-            let joint = Joint::read(&line);
+        for read in &mut lines {
+            let text = read?;
+            let joint = Joint::read(&text);
             found.headless |= joint.is_some_and(|joint| joint.prev.is_some());
-            link = Link { number: joint.map_or(link.number, |joint| joint.number), hash: hash(&line) };
-            length += line.len() as u64 + 1;
+            link = Link { number: joint.map_or(link.number, |joint| joint.number), hash: hash(&text) };
+            length += text.len() as u64 + 1;
         }
         if lines.rest() > 0 {
             // Versions before the chain kept what a crash had left, as a line of its own.

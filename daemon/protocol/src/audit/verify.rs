@@ -202,26 +202,26 @@ impl Verifier {
         self.verdict.lines += 1;
         let joint = if sound { Joint::read(line) } else { None };
         let hash = self.hash;
-        let link = |number| Link { number, hash: hash(line) };
+        let sealed = |number| Link { number, hash: hash(line) };
         match joint {
             Some(Joint { number, prev: Some(prev) }) => {
-                let link = link(number);
-                if self.is_tail(&link, &prev) {
+                let this = sealed(number);
+                if self.is_tail(&this, &prev) {
                     self.torn(line);
                 } else {
-                    self.chained(link, prev);
+                    self.chained(this, prev);
                 }
             }
             _ if self.is_beyond() || self.tail.is_some() || (!sound && self.head.is_none()) => self.torn(line),
             Some(Joint { number, prev: None }) if !self.chained => {
                 self.verdict.unchained += 1;
                 self.begins(number);
-                self.last = Some(link(number));
+                self.last = Some(sealed(number));
             }
             // Before the chain a crash left parts of lines, each as a line of its own.
             None if !self.chained && sound => {
                 self.verdict.unchained += 1;
-                self.last = Some(link(self.last.map_or(0, |last| last.number)));
+                self.last = Some(sealed(self.last.map_or(0, |last| last.number)));
             }
             Some(old) => self.find(old.number, Damage::OutOfPlace),
             None => self.find(self.last.map_or(1, |last| last.number + 1), Damage::Unreadable),
