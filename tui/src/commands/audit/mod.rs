@@ -37,7 +37,10 @@ async fn tail(context: &Context, most: u64, follow: bool, kind: Option<&str>) ->
     let newest = lines(&mut client, &format!("limit={most}{kind}")).await?;
     show(context, &newest);
     let mut after = newest.last().map_or(0, |line| line.number);
-    while follow {
+    if !follow {
+        return Ok(Exit::Done);
+    }
+    loop {
         tokio::time::sleep(PACE).await;
         let fresh = lines(&mut client, &format!("after={after}&limit={MOST}{kind}")).await?;
         for line in &fresh {
@@ -49,7 +52,6 @@ async fn tail(context: &Context, most: u64, follow: bool, kind: Option<&str>) ->
         }
         after = fresh.last().map_or(after, |line| line.number);
     }
-    Ok(Exit::Done)
 }
 
 async fn lines(client: &mut AdminClient, query: &str) -> Result<Vec<AuditLine>, Failure> {
@@ -84,7 +86,7 @@ fn query(search: &AuditSearch) -> Result<String, Failure> {
     if let Some(seconds) = search.since {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| Failure::local("The clock", error))?;
         let since = now.saturating_sub(Duration::from_secs(seconds)).as_millis();
-        query.push_str(&format!("&since={since}"));
+        query.extend(["&since=", &since.to_string()]);
     }
     Ok(query)
 }
