@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
+use crate::audit;
 use crate::gate::Gate;
 use crate::listen::certified::Connections;
 use crate::listen::drain::Drain;
@@ -64,6 +65,8 @@ pub struct Core {
     pub gate: Arc<Gate>,
     /// What its calls leave behind.
     pub desk: Desk,
+    /// Where they go that are recorded, where there is an audit log.
+    pub audit: Option<audit::Ring>,
     /// Calls that run here.
     pub running: Running,
     /// Connections whose clients have shown certificates.
@@ -85,9 +88,9 @@ impl Core {
     pub fn new(index: usize, load: Arc<Load>, gate: Arc<Gate>) -> Self {
         let policy = RefCell::new(held(gate.policy.load_full()));
         let desk = gate.ledger.desk(&load);
-        let (drain, running) = (Drain::default(), Running::default());
+        let (drain, running, audit) = (Drain::default(), Running::default(), gate.audit.ring());
         let certified = Connections::default();
-        Self { index, load, drain, gate, desk, running, certified, encoders: Cell::new(0), policy }
+        Self { index, load, drain, gate, desk, audit, running, certified, encoders: Cell::new(0), policy }
     }
 
     /// What holds for a call that starts now; the call keeps what it took.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use crate::audit::Audit;
 use crate::config::Settings;
 use crate::identity::Client;
 use crate::identity::failures::Failures;
@@ -52,6 +53,8 @@ pub struct Gate {
     pub steering: Steering,
     /// Keys that stand in no file.
     pub keys: Store,
+    /// Who called and changed what.
+    pub audit: Audit,
     /// Seals cursors and other state that clients carry.
     pub seal: Seal,
     /// When the process began to serve.
@@ -118,6 +121,7 @@ impl Gate {
         // Where another process has the state, this one keeps nothing there.
         let kept = state.as_ref().map(|_| policy.settings.daemon.state_dir.clone());
         let keys = Store::open(kept.as_deref());
+        let audit = Audit::start(kept.as_deref(), &policy.settings.audit);
         let steering = Steering::open(kept);
         let policy = steering.take_up_limits(policy);
         steering.bear_on(&policy);
@@ -136,6 +140,7 @@ impl Gate {
             units: ArcSwapOption::empty(),
             steering,
             keys,
+            audit,
             seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),
             started: Instant::now(),
         })

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod answers;
+pub mod audit;
 pub mod body;
 pub mod call;
 pub mod cgroup;

@@ -20,7 +20,7 @@ use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
     address, authorise, batch, certified, compress, consent, contain, ending, facet, forward, identify, limit, loops,
-    read, route, secure, session, shed, suspended, unread,
+    read, recorded, route, secure, session, shed, suspended, unread,
 };
 
 /// Takes up one HTTP request, for [`serve`].
@@ -127,6 +127,8 @@ async fn message(call: &mut Call) -> Result<Response<Body>, Failure> {
     session::find(call)?;
     // What an overloaded gate lets go of, before it works for it.
     shed::shed(call)?;
+    // What nothing can be recorded of is not begun, where the operator wants that.
+    recorded::check(call)?;
     // Where a name leads and who may use it; denied and unknown look the same.
     let routed = route::route(call);
     call.core.desk.learn(call);

@@ -4,6 +4,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are help texts, which are no Markdown")]
 
+mod audit;
 mod cache;
 mod clients;
 mod config;
@@ -27,6 +28,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use toolgate_admin_api::paths;
 
+pub(crate) use audit::{Audit, AuditSearch};
 pub(crate) use cache::Cache;
 pub(crate) use clients::{ClientSuspend, Clients};
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
@@ -39,7 +41,7 @@ pub(crate) use keys::{Key, KeyAdopt, KeyCreate, KeyImport, KeyList, KeyRotate, K
 pub(crate) use limits::{LimitAdd, LimitExplain, LimitRevert, LimitSet, Limits};
 pub(crate) use past::{Record, Rewind};
 pub(crate) use policy::{Policy, PolicyExplain};
-pub(crate) use queues::{Audit, Log, QueueSet, Queues};
+pub(crate) use queues::{Log, QueueSet, Queues};
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 pub(crate) use sessions::{Calls, Sessions, SessionsEnd, Tail};
 pub(crate) use tools::{ToolDisable, Tools, ToolsApprove};
@@ -149,7 +151,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Log(Log),
 
-    /// See who changed what.
+    /// See who called and changed what, and check that the log of it is whole.
     #[command(subcommand)]
     Audit(Audit),
 

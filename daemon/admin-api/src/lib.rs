@@ -28,7 +28,7 @@ pub mod tools;
 pub mod traffic;
 pub mod watch;
 
-pub use audit::{Audit, AuditRecord};
+pub use audit::{Audit, AuditFinding, AuditLine, AuditLines, AuditRecord, AuditVerdict};
 pub use cache::{CacheStatus, Caches, ClearOutcome, ClearRequest};
 pub use calls::{CallLife, CallRow, Calls, CancelOutcome, RequestLine, TailLine};
 pub use clients::{Busiest, ClientOutcome, ClientRow, Clients, SuspendRequest, Suspension};

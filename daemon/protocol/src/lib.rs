@@ -3,6 +3,7 @@
 //! Must hold: no sockets, no clock, no task; time and bytes are passed in.
 
 pub mod alerts;
+pub mod audit;
 pub mod backoff;
 pub mod balance;
 pub mod baseline;

@@ -30,7 +30,6 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use toolgate_admin_api::Socket;
 
-pub use audit::Audit;
 pub use health::HealthOperations;
 pub use keys::{KeyOperations, KeysQuery};
 pub use operations::{

@@ -142,7 +142,9 @@ pub(super) static ROUTES: &[Route] = &[
     get("/v1/limits/explain", |daemon, request| json(&daemon.explain(&asked(request)?)?)),
     asking("/v1/policy/explain", |daemon, request| json(&daemon.explain_policy(&body(request)?)?)),
     change(Method::PUT, "/v1/log", |daemon, request| json(&daemon.set_log(&body(request)?)?)),
-    guarded("/v1/audit", |daemon, request| json(&daemon.audit(limit(request, audit::REMEMBERED)?))),
+    guarded("/v1/audit", |daemon, request| json(&daemon.audit(limit(request, crate::audit::REMEMBERED)?))),
+    guarded("/v1/audit/search", |daemon, request| json(&daemon.search_audit(&audit::query(&request.query)?)?)),
+    guarded("/v1/audit/verify", |daemon, _| json(&daemon.verify_audit()?)),
     post("/v1/config/check", |daemon, _| json(&daemon.check())),
     post("/v1/config/reload", |daemon, request| {
         json(&daemon.reload(&request.peer, &body(request)?, request.if_match)?)

@@ -222,6 +222,21 @@ static DESCRIBED: &[Described] = &[
         ..get("/v1/audit", "The newest changes that somebody made, or tried to.", of::<api::Audit>)
     },
     Described {
+        parameters: &[
+            ("client", "The client's id.", false),
+            ("server", "The server.", false),
+            ("tool", "The tool, prompt or resource.", false),
+            ("call", "The call's id.", false),
+            ("outcome", "How it ended.", false),
+            ("kind", "The kind of line.", false),
+            ("since", "Milliseconds since 1970: not older.", true),
+            ("after", "The number of a line: only those behind it.", true),
+            ("limit", "Lines at most: the newest.", true),
+        ],
+        ..get("/v1/audit/search", "Lines of the audit log that fit.", of::<api::AuditLines>)
+    },
+    get("/v1/audit/verify", "Whether the audit log is as it was written.", of::<api::AuditVerdict>),
+    Described {
         method: "POST",
         ..get("/v1/config/check", "What is wrong with the files on disk.", of::<api::CheckOutcome>)
     },

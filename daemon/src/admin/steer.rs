@@ -1,13 +1,14 @@
 //! What operators may do by hand, as the admin sockets ask it of the daemon.
 
 use toolgate_admin_api::{
-    ApiError, Audit, AuditRecord, CancelOutcome, Change, CheckRequest, ChecksOutcome, ClientOutcome, DisableRequest,
-    EnableRequest, EndMatching, EndOutcome, ExplainQuery, Explained, LogOutcome, LogRequest, OverrideOutcome,
-    PurgeRequest, QueueOutcome, QueueOverride, SuspendRequest, TemporaryLimit, ToolOutcome, WeightOutcome,
-    WeightRequest,
+    ApiError, Audit, AuditLines, AuditRecord, AuditVerdict, CancelOutcome, Change, CheckRequest, ChecksOutcome,
+    ClientOutcome, DisableRequest, EnableRequest, EndMatching, EndOutcome, ExplainQuery, Explained, LogOutcome,
+    LogRequest, OverrideOutcome, PurgeRequest, QueueOutcome, QueueOverride, SuspendRequest, TemporaryLimit,
+    ToolOutcome, WeightOutcome, WeightRequest,
 };
 
 use super::operations::Peer;
+use crate::audit::Query;
 
 /// The record of changes.
 pub trait AuditOperations {
@@ -16,6 +17,12 @@ pub trait AuditOperations {
 
     /// The newest records.
     fn audit(&self, most: usize) -> Audit;
+
+    /// Lines of the audit log that fit. It reads files.
+    fn search_audit(&self, query: &Query) -> Result<AuditLines, ApiError>;
+
+    /// Whether the audit log is as it was written. It reads all of it.
+    fn verify_audit(&self) -> Result<AuditVerdict, ApiError>;
 }
 
 /// Changes that somebody makes by hand.

@@ -123,6 +123,7 @@ impl Settings {
             if old.log.is_written_as(&new.log) { Cost::Nothing } else { Cost::Restart },
             &mut changes,
         );
+        single("audit", old.audit != new.audit, Cost::Nothing, &mut changes);
         single("daemon", old.daemon != new.daemon, daemon(old, new), &mut changes);
         changes
     }
@@ -309,6 +310,7 @@ mod tests {
             ("10.0.0.7", "10.0.0.8", "machine.one", Cost::ClientsRefused),
             ("owner = \"one\"", "owner = \"two\"", "machine.one", Cost::Nothing),
             ("a.example", "b.example", "certificate.two", Cost::ClientsRefused),
+            ("[log]", "[audit]\n        calls = \"all\"\n        [log]", "audit", Cost::Nothing),
         ];
         let old = settings(BASE);
         for (from, to, path, cost) in table {

@@ -128,6 +128,17 @@ pub static KEYS: &[Key] = &[
     key("log.access", Bool, "true", Live, "One line per call."),
     key("log.files", Path, "", Restart, "Folder that gets the lines as well, as JSON: all in all.log, errors in errors.log; absent: there are no files."),
     key("log.rotate", OneOf(&["size", "daily"]), "\"size\"", Restart, "When a file of the log gives way to a new one: at 10,485,760 bytes, of which 10 files are kept of all lines and 5 of errors; or with each day in UTC, of which 30 are."),
+    // The audit log
+    key("audit.calls", OneOf(&["all", "tools", "denied"]), "\"tools\"", Live, "Requests that leave a line in the audit log: all, calls of tools, or those alone that were denied, which always do."),
+    key("audit.arguments", OneOf(&["hash", "redacted", "none"]), "\"hash\"", Live, "What a line says of arguments: the SHA-256 of their canonical form, the arguments without what is left out, or nothing."),
+    key("audit.redact", List(&Text), "[]", Live, "JSON pointers to what is left out of arguments, with * for any member or element, such as \"/*/token\"."),
+    key("audit.redact_patterns", List(&Text), "[]", Live, "Regular expressions of what is left out of them, such as \"sk-[A-Za-z0-9]+\"; keys of the gate and bearer tokens always are."),
+    key("audit.on_full", OneOf(&["drop-and-alert", "deny"]), "\"drop-and-alert\"", Live, "While no line can be written: calls go on, and what is lost is counted, or new ones are refused. Both raise an alert."),
+    key("audit.min_free", Size(0, 1 << 50), "\"16MiB\"", Live, "Free bytes of the state folder's file system below which changes by hand are written and lines of calls are not."),
+    key("audit.rotate_size", Size(1 << 16, 1 << 40), "\"64MiB\"", Live, "Bytes at which a file of the audit log gives way to a new one."),
+    key("audit.keep", Count(1, 1000), "16", Live, "Files that are kept, the one that is written among them."),
+    key("audit.keep_for", Duration(3600, 3650 * DAY), "", Live, "Age at which an old file is removed; files then also give way each day. Absent: only their number counts."),
+    key("audit.journal", Bool, "false", Live, "Lines of calls go to the log as well, whose rate limit makes it no record; changes by hand always do."),
     // Listeners
     key("listener.*.address", List(&Address), "", NewConnections, "Addresses to bind, each IP:PORT; IPv6 in brackets."),
     key("listener.*.serve", List(&OneOf(&["mcp", "health", "ready", "metrics", "status", "oauth"])), "[\"mcp\"]", Live, "What is served here."),

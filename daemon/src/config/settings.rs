@@ -5,6 +5,7 @@
 
 pub mod access;
 mod answers;
+mod audit;
 mod machines;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use super::dump::Effective;
 use super::secret::Secret;
 use crate::identity::rights::Role;
 pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
+pub use audit::{AuditRules, AuditedArguments, AuditedCalls, OnFull};
 pub use machines::{Authentication, Certificate, ClientTls, Holder, Machine};
 
 mod issuer;
@@ -84,6 +86,8 @@ pub struct Settings {
     pub daemon: Daemon,
     /// Where log lines go.
     pub log: Log,
+    /// What leaves a line in the audit log.
+    pub audit: AuditRules,
     /// Problems that do not keep the configuration from being used, as finished sentences.
     pub warnings: Vec<String>,
     /// Every key with what holds and where that is written, for people.

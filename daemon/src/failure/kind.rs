@@ -101,6 +101,8 @@ pub enum Kind {
     EventsLost,
     /// The gate is going away.
     Draining,
+    /// Nothing could be recorded of the call, and the operator wants none then.
+    AuditFull,
     /// The gate has too much to do, and does not begin this.
     Overloaded,
     /// The gate has no room for another session.
@@ -146,6 +148,7 @@ impl Kind {
             | Self::Overloaded
             | Self::Draining
             | Self::NoRoom
+            | Self::AuditFull
             | Self::Stopped
             | Self::BreakerOpen
             | Self::IdentityUnavailable
@@ -195,6 +198,7 @@ impl Kind {
                 | Self::Cancelled
                 | Self::EventsLost
                 | Self::Draining
+                | Self::AuditFull
                 | Self::EraUnsupported
                 | Self::Internal
         )
@@ -211,6 +215,7 @@ impl Kind {
                 | Self::Overloaded
                 | Self::BreakerOpen
                 | Self::Draining
+                | Self::AuditFull
                 | Self::NoRoom
         )
     }
@@ -227,6 +232,7 @@ impl Kind {
             | Self::ToolDisabled
             | Self::Overloaded
             | Self::Draining
+            | Self::AuditFull
             | Self::NoRoom
             | Self::IdentityUnavailable
             | Self::Internal => Side::Gateway,
@@ -278,6 +284,7 @@ impl Kind {
             Self::Cancelled => "cancelled",
             Self::EventUnknown => "event-unknown",
             Self::EventsLost => "events-lost",
+            Self::AuditFull => "audit-full",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::NoRoom => "no-room",

@@ -15,7 +15,8 @@ use tracing::{error, info, warn};
 use super::history::History;
 use super::steer::LogByHand;
 use super::{endpoints, instances, notify, queues, status, units, values};
-use crate::admin::{Audit, Operations, Peer};
+use crate::admin::{Operations, Peer};
+use crate::audit::Event;
 use crate::config::{self, Cost, Environment, Report, Scrutiny, Settings, Snapshot};
 use crate::cores::Cores;
 use crate::gate::Gate;
@@ -41,8 +42,6 @@ pub struct Daemon {
     pub(super) asking: Semaphore,
     /// The last day of what the console draws.
     pub(super) graphs: Arc<crate::observe::history::History>,
-    /// Who changed what.
-    pub(super) audit: Audit,
     pub(super) logging: Logging,
     /// A level of the log that an operator set.
     pub(super) log_by_hand: Mutex<Option<LogByHand>>,
@@ -70,7 +69,6 @@ impl Daemon {
         history: History,
     ) -> Self {
         let now = SystemTime::now();
-        let audit = Audit::start(kept(&gate).as_deref());
         Self {
             gate,
             listeners: Mutex::new(listeners),
@@ -78,7 +76,6 @@ impl Daemon {
             history: Mutex::new(history),
             asking: Semaphore::new(super::offer::AT_ONCE),
             graphs: Arc::default(),
-            audit,
             logging,
             log_by_hand: Mutex::default(),
             file,
@@ -102,7 +99,14 @@ impl Daemon {
     /// Reads the files and takes them over, or says why not and changes nothing.
     pub fn reload_files(&self, who: &str, reason: Option<&str>) -> Result<api::ReloadOutcome, api::ApiError> {
         let request = api::ReloadRequest { reason: reason.map(str::to_owned), ..api::ReloadRequest::default() };
-        self.transact(who, &request, None)
+        let outcome = self.transact(who, &request, None);
+        // One through the admin sockets is recorded there.
+        let event = Event::new("reload").with("who", who).with("reason", reason.unwrap_or_default());
+        self.gate.audit.tell(match &outcome {
+            Ok(done) => event.with("outcome", "done").count("revision", done.revision),
+            Err(problem) => event.with("outcome", &problem.to_string()).count("revision", self.version().revision),
+        });
+        outcome
     }
 
     fn transact(
@@ -171,6 +175,7 @@ impl Daemon {
         self.logging.set(&self.log_under(&settings.log)).map_err(|problem| problem.to_string())?;
         let kept: Vec<_> = every_facet(&policy).map(|server| server.generation).collect();
         self.gate.settings.store(Arc::clone(&settings));
+        self.gate.audit.configure(&settings.audit);
         let policy = Arc::new(policy);
         // Before anybody can meet a server that is new.
         let switched = self.gate.steering.bear_on(&policy);
@@ -217,7 +222,7 @@ impl Daemon {
             .chain(left_out(policy))
             .chain(kept)
             .chain(defects())
-            .chain(self.audit.trouble())
+            .chain(self.gate.audit.trouble())
             .chain(self.gate.steering.unread())
             .chain(self.gate.steering.trouble())
             .chain(self.gate.keys.trouble())
@@ -281,12 +286,6 @@ impl Daemon {
             instances: running.and_then(|server| server.instances()).map(|known| instances::status(known, false)),
         }
     }
-}
-
-/// The state folder, where this process has it.
-fn kept(gate: &Gate) -> Option<PathBuf> {
-    let policy = gate.policy.load();
-    policy.state.as_ref().map(|_| policy.settings.daemon.state_dir.clone())
 }
 
 /// What a reload would do.

@@ -131,6 +131,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     // Its last write has what the last calls counted.
     drop(quotas);
     drop(watch);
+    gate.audit.end();
     info!("ended");
     daemon.flush_log();
     Ok(())

@@ -127,6 +127,7 @@ impl Watcher {
     async fn look(&mut self) {
         self.own.follow(&self.gate);
         self.issuers.follow(&self.gate);
+        self.gate.audit.look();
         let settings = self.gate.settings.load_full();
         let disk = self.gauge.look(&settings.daemon.state_dir).await;
         self.gate.observed.disk.store(Arc::new(disk));

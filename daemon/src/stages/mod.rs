@@ -19,6 +19,7 @@ pub mod notice;
 pub mod queue;
 pub mod read;
 pub mod record;
+pub mod recorded;
 pub mod route;
 pub mod secure;
 pub mod session;

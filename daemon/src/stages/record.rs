@@ -15,6 +15,7 @@ use tracing::info;
 use super::compress::Plain;
 use super::ending::Ending;
 use super::{contain, notice};
+use crate::audit::End;
 use crate::body::{Body, BodyError};
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
@@ -104,6 +105,12 @@ impl Drop for Entry {
         call.core.desk.end(call, &facts, now);
         if call.policy.settings.log.access && call.view.is_some() {
             self.write(&facts);
+        }
+        let core = std::rc::Rc::clone(&call.core);
+        if let Some(audit) = &core.audit {
+            let failure = self.failed.take();
+            let end = End { at: now, outcome, status: self.status, failure, bytes: self.bytes, spent };
+            audit.ended(&mut self.call, end);
         }
     }
 }

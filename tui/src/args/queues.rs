@@ -1,4 +1,4 @@
-//! `toolgate queues`, `toolgate log` and `toolgate audit`.
+//! `toolgate queues` and `toolgate log`.
 
 use clap::{Args, Subcommand};
 
@@ -79,16 +79,5 @@ Example:
 
         #[command(flatten)]
         how: How,
-    },
-}
-
-/// `toolgate audit`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Audit {
-    /// Show the newest changes that somebody made, or tried to.
-    Tail {
-        /// How many.
-        #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 20)]
-        lines: u64,
     },
 }

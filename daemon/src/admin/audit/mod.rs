@@ -1,23 +1,20 @@
 //! The record of changes: who changed what through the admin sockets, or tried to.
 //!
 //! [`watched`] is what every route that changes something goes through, so that no change can forget it. Each record
-//! is a line of `audit.jsonl` in the state folder and one of the journal; without a state folder it is in the journal
-//! alone. Lines are written by a thread, several with one sync; the change is answered once its line is on the disk,
-//! or after a second.
+//! is a line of the audit log and one of the journal; the change is answered once its line is on the disk, or after a
+//! second.
 
-mod file;
 mod note;
+mod search;
 #[cfg(test)]
 mod tests;
-mod writer;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use toolgate_admin_api::{ApiError, AuditRecord, ErrorCode};
-use tracing::{info, warn};
+use toolgate_admin_api::{ApiError, ErrorCode};
+use tracing::warn;
 
 use super::operations::{Operations, Peer};
 use super::routes::{Answer, Request, Route};
@@ -27,58 +24,11 @@ use crate::observe::logging::AUDIT;
 use crate::observe::{Shown, panics};
 pub use note::who;
 pub(super) use note::{MOST_REASON, action, says_too_much};
-use writer::Writer;
-
-/// Records that are kept to be looked at.
-pub const REMEMBERED: usize = 1000;
+pub(super) use search::query;
+pub(crate) use search::unreadable;
 
 /// Between two lines of one user's refused changes.
 const SELDOM: Duration = Duration::from_secs(10);
-
-/// The record.
-#[derive(Debug)]
-pub struct Audit(Writer);
-
-impl Audit {
-    /// Goes on with the record in a folder; without one, in memory and in the journal.
-    #[must_use]
-    pub fn start(folder: Option<&Path>) -> Self {
-        Self(Writer::start(folder))
-    }
-
-    /// Adds a record, which gets its number, and waits until it is on the disk, but not for long.
-    pub fn add(&self, record: AuditRecord) {
-        let record = self.0.add(record);
-        info!(
-            target: AUDIT,
-            number = record.number,
-            uid = record.uid,
-            user = record.user,
-            pid = record.pid,
-            action = record.action,
-            object = record.target,
-            before = %record.before,
-            after = %record.after,
-            reason = record.reason,
-            outcome = record.outcome,
-            revision = record.revision,
-            "{} {}: {}", record.action, record.target, record.outcome,
-        );
-        self.0.written(record.number);
-    }
-
-    /// The newest records, the oldest of them first.
-    #[must_use]
-    pub fn newest(&self, most: usize) -> Vec<AuditRecord> {
-        self.0.newest(most)
-    }
-
-    /// Why records are not written.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.0.trouble()
-    }
-}
 
 /// Runs a route that changes something, and records what came of it. What was only rehearsed is not recorded.
 pub(super) fn watched(route: &Route, daemon: &dyn Operations, request: &Request) -> Answer {

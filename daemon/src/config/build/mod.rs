@@ -5,6 +5,7 @@
 
 mod access;
 mod answers;
+mod audit;
 mod client_tls;
 mod identity;
 mod issuer;
@@ -152,6 +153,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         scaling: tree.get("scaling").map(|_| observe::scaling(table(tree, "scaling"), context)),
         daemon,
         log: log(Section::new(table(tree, "log"), "log"), context),
+        audit: audit::audit(table(tree, "audit"), context),
         warnings: Vec::new(),
         effective: Vec::new(),
     }

@@ -15,6 +15,7 @@ use super::{Context, named};
 
 /// Names of what the gate looks at by itself, which no check of an operator may have.
 const OWN: &[&str] = &[
+    "audit",
     "config",
     "cpu",
     "descriptors",

@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 use toolgate_admin_api as api;
 
 use super::daemon::Daemon;
-use crate::admin::{AuditOperations, Peer, SteerOperations};
+use crate::admin::{AuditOperations, Peer, SteerOperations, audit};
+use crate::audit::Query;
 use crate::call::CallId;
 use crate::core::Core;
 use crate::failure::Failure;
@@ -41,11 +42,19 @@ pub(super) use log::LogByHand;
 
 impl AuditOperations for Daemon {
     fn record(&self, record: api::AuditRecord) {
-        self.audit.add(record);
+        self.gate.audit.add(record);
     }
 
     fn audit(&self, most: usize) -> api::Audit {
-        api::Audit { records: self.audit.newest(most) }
+        api::Audit { records: self.gate.audit.newest(most) }
+    }
+
+    fn search_audit(&self, query: &Query) -> Result<api::AuditLines, api::ApiError> {
+        self.gate.audit.search(query).map_err(|problem| audit::unreadable(&problem))
+    }
+
+    fn verify_audit(&self) -> Result<api::AuditVerdict, api::ApiError> {
+        self.gate.audit.verify().map_err(|problem| audit::unreadable(&problem))
     }
 }
 

@@ -94,6 +94,11 @@ fn of_finding(found: &Finding) -> Option<Condition> {
         "pools" => {
             ("pool_exhausted".to_owned(), "Raise pool.max_connections or instances.max, or limit who calls.".to_owned())
         }
+        "audit" => (
+            "audit_log".to_owned(),
+            "Make room in the state folder, and see that its disk answers; `toolgate status` says what is lost."
+                .to_owned(),
+        ),
         "overload" => ("overload".to_owned(), "See which clients and tools are busiest, and limit them.".to_owned()),
         "descriptors" | "lag" => {
             (found.name.clone(), "See which listeners and clients hold most, and bound them.".to_owned())

@@ -7,7 +7,7 @@ use toolgate_protocol::verdict::Status;
 
 use super::Finding;
 use crate::clock;
-use crate::config::settings::HealthRules;
+use crate::config::settings::{HealthRules, OnFull};
 use crate::gate::Gate;
 use crate::identity::token::Issuer;
 use crate::lifecycle::daemon;
@@ -255,9 +255,11 @@ fn notes(gate: &Gate, policy: &Policy) -> Vec<Finding> {
     let webhook = gate.observed.alarms.trouble().map(|message| ("webhook", message));
     let keys =
         gate.keys.trouble().or_else(|| gate.keys.told_of_both(&policy.settings)).map(|message| ("keys", message));
-    let all = [from_history, overload, units, webhook, keys];
+    let audit = gate.audit.trouble().map(|message| ("audit", message));
+    let all = [from_history, overload, units, webhook, keys, audit];
     let note = |(name, message): (&str, String)| {
-        let critical = policy.settings.health.critical.iter().any(|critical| critical == name);
+        let refuses = name == "audit" && policy.settings.audit.on_full == OnFull::Deny;
+        let critical = refuses || policy.settings.health.critical.iter().any(|critical| critical == name);
         let status = if critical { Status::Unhealthy } else { Status::Warning };
         Finding::new(name, status, message).critical(critical)
     };

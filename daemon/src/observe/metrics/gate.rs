@@ -20,6 +20,9 @@ pub(super) fn collect(gate: &Gate, page: &mut Page) {
     page.set("toolgate_draining", gate.draining.load(Ordering::Relaxed));
     page.set("toolgate_overload_level", gate.overload.told().map_or(0, |told| u64::from(told.level)));
     page.set("toolgate_defects_total", panics::count());
+    let (lines, lost) = gate.audit.counts();
+    page.set("toolgate_audit_lines_total", lines);
+    page.set("toolgate_audit_lost_total", lost);
     page.set("mcp_active_sessions", gate.sessions.len());
     page.set("mcp_sessions_created_total", gate.sessions.opened());
     page.set("toolgate_session_events_bytes", gate.sessions.story_bytes());

@@ -73,6 +73,8 @@ pub static FAMILIES: &[Family] = &[
     row("toolgate_certificate_refused", Gauge, &["listener", "file"], "1 where newer files of the certificate were refused"),
     row("toolgate_load_average", Gauge, &["minutes"], "The machine's load average"),
     row("toolgate_overload_level", Gauge, &[], "How far the gate lets go of work because it has too much; 0 where it does not"),
+    row("toolgate_audit_lines_total", Counter, &[], "Lines of the audit log that are on the disk"),
+    row("toolgate_audit_lost_total", Counter, &[], "Lines of the audit log that were lost because none could be written"),
     row("toolgate_defects_total", Counter, &[], "Defects of the gate that ended a call or a task"),
     row("toolgate_calls_in_flight", Gauge, &[], "Requests that have begun and not ended"),
     row("toolgate_received_bytes_total", Counter, &["server"], "Bytes of requests"),
