@@ -96,13 +96,14 @@ impl Gate {
         let state = policy.state.clone();
         // Where another process has the state, this one keeps nothing there.
         let kept = state.as_ref().map(|_| policy.settings.daemon.state_dir.clone());
+        let seal = Seal::start(kept.as_deref(), &policy.settings.seal);
         let steering = Steering::open(kept);
         let policy = steering.take_up_limits(policy);
         steering.bear_on(&policy);
         Arc::new(Self {
             settings: Arc::new(ArcSwap::new(Arc::clone(&policy.settings))),
             policy: ArcSwap::from_pointee(policy),
-            sessions: sessions::Table::kept_by(state.clone()),
+            sessions: sessions::Table::kept_by(state),
             calls: AtomicUsize::new(0),
             ledger: Arc::default(),
             draining: AtomicBool::new(false),
@@ -111,7 +112,7 @@ impl Gate {
             observed: Observed::default(),
             units: ArcSwapOption::empty(),
             steering,
-            seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),
+            seal,
             started: Instant::now(),
         })
     }

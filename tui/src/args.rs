@@ -14,6 +14,7 @@ mod how;
 mod limits;
 mod past;
 mod queues;
+mod seal;
 mod server;
 mod sessions;
 mod tools;
@@ -34,6 +35,7 @@ pub(crate) use how::{Final, How, Rows, seconds};
 pub(crate) use limits::{LimitAdd, LimitExplain, LimitRevert, LimitSet, Limits};
 pub(crate) use past::{Record, Rewind};
 pub(crate) use queues::{Audit, Log, QueueSet, Queues};
+pub(crate) use seal::Seal;
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 pub(crate) use sessions::{Calls, Sessions, SessionsEnd, Tail};
 pub(crate) use tools::{ToolDisable, Tools, ToolsApprove};
@@ -160,6 +162,10 @@ pub(crate) enum Command {
 
     /// Write what the console would show into a file, for a colleague or a report.
     Record(Record),
+
+    /// See and replace the keys of what clients hold for the gate.
+    #[command(subcommand)]
+    Seal(Seal),
 
     /// Make keys for clients.
     #[command(subcommand)]

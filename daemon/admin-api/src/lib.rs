@@ -17,6 +17,7 @@ pub mod instances;
 pub mod limits;
 pub mod paths;
 pub mod queues;
+pub mod seal;
 pub mod sessions;
 pub mod shown;
 pub mod status;
@@ -42,6 +43,7 @@ pub use instances::{Instance, InstanceEnd, InstanceRole, Instances, RestartOutco
 pub use limits::{LimitKey, LimitOverride, LimitStatus, LimitsView, OverrideOutcome, OverrideRequest, RevertRequest};
 pub use paths::Socket;
 pub use queues::{AdaptiveStatus, OverloadStatus, QueueStatus, QueuedCall, QueuedTier, Queues};
+pub use seal::{RotateRequest, Rotation, SealKeyRow, SealKeys};
 pub use sessions::{EndMatching, EndOutcome, SessionDetail, SessionEvent, SessionRow, Sessions};
 pub use shown::{Shown, is_unfit};
 pub use status::{Era, ListenerStatus, PoolStatus, ServerState, ServerStatus, Status, Transport, Version};

@@ -24,6 +24,7 @@ pub mod header_value;
 pub mod health;
 pub mod history;
 pub mod json;
+pub mod key_text;
 pub mod latency;
 pub mod limiter;
 pub mod list;

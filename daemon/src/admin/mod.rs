@@ -11,6 +11,7 @@ mod patience;
 pub mod query;
 mod routes;
 mod schema;
+pub mod seal;
 mod serve;
 mod socket;
 pub mod steer;
@@ -33,6 +34,7 @@ pub use health::HealthOperations;
 pub use operations::{
     CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
 };
+pub use seal::SealOperations;
 use serve::Door;
 use socket::Bound;
 pub use steer::{AuditOperations, SteerOperations};

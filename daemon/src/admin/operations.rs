@@ -15,6 +15,7 @@ use toolgate_protocol::breaker::State;
 
 use super::health::HealthOperations;
 use super::query::TableQuery;
+use super::seal::SealOperations;
 use super::steer::{AuditOperations, SteerOperations};
 use super::watch::WatchOperations;
 use crate::servers::endpoints::Mode;
@@ -31,6 +32,7 @@ pub trait Operations:
     + AuditOperations
     + SteerOperations
     + HealthOperations
+    + SealOperations
     + Send
     + Sync
 {

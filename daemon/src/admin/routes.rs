@@ -115,6 +115,8 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/limits", |daemon, request| json(&daemon.add_limit(&request.peer, &body(request)?)?)),
     get("/v1/limits/explain", |daemon, request| json(&daemon.explain(&asked(request)?)?)),
     change(Method::PUT, "/v1/log", |daemon, request| json(&daemon.set_log(&body(request)?)?)),
+    get("/v1/seal", |daemon, _| json(&daemon.seal_keys())),
+    post("/v1/seal/rotate", |daemon, request| json(&daemon.rotate_seal(&body(request)?)?)),
     guarded("/v1/audit", |daemon, request| json(&daemon.audit(limit(request, audit::REMEMBERED)?))),
     post("/v1/config/check", |daemon, _| json(&daemon.check())),
     post("/v1/config/reload", |daemon, request| {

@@ -241,6 +241,16 @@ impl LimitOperations for Fake {
     }
 }
 
+impl SealOperations for Fake {
+    fn seal_keys(&self) -> api::SealKeys {
+        api::SealKeys::default()
+    }
+
+    fn rotate_seal(&self, request: &api::RotateRequest) -> Result<api::Rotation, ApiError> {
+        Ok(api::Rotation { applied: !request.dry_run, ..api::Rotation::default() })
+    }
+}
+
 impl HealthOperations for Fake {
     fn health(&self) -> api::Health {
         api::Health { status: "healthy".into(), ..api::Health::default() }

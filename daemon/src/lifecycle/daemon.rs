@@ -188,6 +188,7 @@ impl Daemon {
                 server.retire();
             }
         }
+        self.gate.seal.follow(&settings.seal);
         let ended = self.gate.end_stale_sessions();
         if let Err(problem) = self.cores.try_spawn(0, move |core| async move { farewell::begin(&core, ended) }) {
             warn!("servers are not told which of their sessions have ended: {problem}");
@@ -211,6 +212,7 @@ impl Daemon {
             .chain(kept)
             .chain(defects())
             .chain(self.audit.trouble())
+            .chain(self.gate.seal.trouble())
             .chain(self.gate.steering.unread())
             .chain(self.gate.steering.trouble())
             .collect()

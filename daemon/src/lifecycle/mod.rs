@@ -18,6 +18,7 @@ mod queues;
 mod refused;
 pub mod run;
 mod sampled;
+mod seal;
 pub mod shutdown;
 pub mod signals;
 mod status;

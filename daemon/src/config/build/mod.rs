@@ -12,6 +12,7 @@ mod observe;
 mod proxies;
 mod references;
 mod resilience;
+mod seal;
 mod secrets;
 mod server;
 mod stdio;
@@ -126,6 +127,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         checks: observe::checks(tree, context),
         alerts: observe::alerts(table(tree, "alerts"), context),
         scaling: tree.get("scaling").map(|_| observe::scaling(table(tree, "scaling"), context)),
+        seal: seal::sealing(table(tree, "seal"), context),
         daemon,
         log: log(Section::new(table(tree, "log"), "log"), context),
         warnings: Vec::new(),

@@ -77,6 +77,11 @@ pub(super) fn secret(entry: &Entry, reader: Reader, context: &mut Context<'_>) -
     Some(found)
 }
 
+/// Whether a text is a reference, and no secret itself.
+pub(super) fn is_reference(text: &str) -> bool {
+    ["credential:", "file:", "env:"].iter().any(|scheme| text.starts_with(scheme))
+}
+
 fn is_name(credential: &str) -> bool {
     !credential.is_empty() && !credential.contains('/')
 }

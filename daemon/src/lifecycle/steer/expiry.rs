@@ -40,6 +40,7 @@ impl Daemon {
         }
         self.limits_are_over();
         self.level_is_over();
+        self.gate.seal.tend();
     }
 
     /// Ends limits by hand with their times by the wall clock: their own clock does not follow where it is set.

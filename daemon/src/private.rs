@@ -1,0 +1,17 @@
+//! The memory of whoever holds secrets stays its own.
+//!
+//! Called first by the front and the keeper, before they read a secret.
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+
+/// No core file is written, not even where the machine hands cores to a program, whatever limit it was started with; and
+/// no process of the same user may attach, or read memory and environment below `/proc`. What cannot be had is told.
+pub fn keep_memory() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    // Cores that are piped to a program obey the second alone.
+    let limited = setrlimit(Resource::Core, none);
+    let closed = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    for problem in [limited.err(), closed.err()].into_iter().flatten() {
+        eprintln!("toolgated: the memory of this process is not protected from its user: {problem}");
+    }
+}
