@@ -4,6 +4,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are help texts, which are no Markdown")]
 
+mod backup;
 mod cache;
 mod clients;
 mod config;
@@ -25,6 +26,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use toolgate_admin_api::paths;
 
+pub(crate) use backup::{Backup, BackupCreate, BackupRestore, BackupSecret, BackupVerify};
 pub(crate) use cache::Cache;
 pub(crate) use clients::{ClientSuspend, Clients};
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
@@ -162,6 +164,10 @@ pub(crate) enum Command {
 
     /// Write what the console would show into a file, for a colleague or a report.
     Record(Record),
+
+    /// Keep what a gate is made of in one file, and put it back.
+    #[command(subcommand)]
+    Backup(Backup),
 
     /// See and replace the keys of what clients hold for the gate.
     #[command(subcommand)]

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod audit;
+mod backup;
 mod breaker;
 mod cache;
 mod calls;
@@ -87,6 +88,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Tools(tools)) => block_on(tools::run(&context, tools)),
         Some(Command::Rewind(rewind)) => block_on(rewind::run(&context, &rewind)),
         Some(Command::Record(record)) => block_on(record::run(&context, &record)),
+        Some(Command::Backup(backup)) => backup::run(&context, &backup),
         Some(Command::Seal(seal)) => block_on(seal::run(&context, seal)),
         Some(Command::Key(Key::Create(create))) => block_on(key::create(&context, &create)),
         Some(Command::Bridge(bridge)) => bridge::run(&bridge),
