@@ -13,9 +13,11 @@ const PASSPHRASE: &str = "six words that nobody else has said";
 async fn served() -> Site {
     let mut site = Site::new();
     site.start().await;
-    site.write("conf.d/a.toml", "[server.a]\nendpoints = \"http://127.0.0.1:1/mcp\"\n");
+    let hash = "00".repeat(32);
+    let key = format!("[key.anna]\nhash = \"sha256:{hash}\"\n");
+    site.write("conf.d/a.toml", &format!("[server.a]\nendpoints = \"http://127.0.0.1:1/mcp\"\n{key}"));
     site.toolgate(&["config", "reload"]).done();
-    site.toolgate(&["clients", "suspend", "key:ann", "--say", "loop", "--confirm", "key:ann"]).done();
+    site.toolgate(&["clients", "suspend", "key:anna", "--say", "loop", "--confirm", "key:anna"]).done();
     site.toolgate(&["seal", "rotate", "--reason", "a year is over"]).done();
     for (name, text) in [("words", PASSPHRASE), ("other", "another six words of somebody"), ("key", &"7f".repeat(32))] {
         site.write(name, text);
@@ -100,7 +102,7 @@ async fn what_was_lost_is_put_back_and_what_was_there_is_kept() {
     assert_eq!((&history["running"], history["revisions"].as_array().map(Vec::len)), (&2.into(), Some(2)), "{history}");
     assert_eq!(seal_keys(&site), keys, "what clients hold opens");
     let clients = site.toolgate(&["clients", "list", "--json"]).done().out;
-    assert!(clients.contains("key:ann") && clients.contains("loop"), "{clients}");
+    assert!(clients.contains("key:anna") && clients.contains("loop"), "{clients}");
     let audit = site.toolgate(&["audit", "tail", "--json"]).done().out;
     assert!(audit.contains("a year is over"), "{audit}");
 }

@@ -5,6 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use toolgate_admin_api::history::revision_of_file;
 use zeroize::Zeroizing;
 
 use super::archive::File;
@@ -69,6 +70,14 @@ pub(crate) struct Gathered {
     pub(crate) files: Vec<File>,
     /// Parts that exist, hold secrets, and are not among them.
     pub(crate) left_out: Vec<String>,
+}
+
+impl Gathered {
+    /// The newest revision of the history among the files.
+    pub(crate) fn newest_revision(&self) -> Option<u64> {
+        let revision = |file: &File| revision_of_file(file.path.strip_prefix(STATE)?.strip_prefix("config/")?);
+        self.files.iter().filter_map(revision).max()
+    }
 }
 
 /// Reads everything that there is; secrets only where the backup will be sealed.

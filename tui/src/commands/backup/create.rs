@@ -5,10 +5,11 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::json;
+use tokio::time::sleep;
 use toolgate_admin_api::{Exit, Version};
 
 use super::{Context, secret};
@@ -23,8 +24,9 @@ use crate::edit::{Place, refused};
 use crate::failure::Failure;
 use crate::output;
 
-/// How often everything is read anew because a configuration was taken over meanwhile.
-const TRIES: usize = 5;
+/// How often everything is read anew because a configuration is being taken over, and after how long.
+const TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 const PREFIX: &str = "toolgate-";
 const ENDING: &str = ".backup";
 /// `2026-11-27T020000Z`
@@ -58,13 +60,14 @@ pub(super) async fn run(context: &Context, create: &BackupCreate) -> Result<Exit
 }
 
 /// Reads everything while one revision runs: files are replaced as wholes, and are read again where another
-/// configuration was taken over between two of them.
+/// configuration was taken over between two of them, or is not in the history yet.
 async fn of_one_revision(
     context: &Context,
     place: &Place,
     state: &State,
     with_secrets: bool,
 ) -> Result<(Gathered, Option<u64>), Failure> {
+    let mut stable = None;
     for _ in 0..TRIES {
         let before = revision(context).await?;
         // Commands that change the configuration wait until it is read.
@@ -72,11 +75,19 @@ async fn of_one_revision(
         let gathered = gather(place, state, with_secrets)?;
         drop(lock);
         if revision(context).await? == before {
-            return Ok((gathered, before));
+            let is_kept = before.is_none() || before == gathered.newest_revision();
+            stable = Some((gathered, before));
+            if is_kept {
+                break;
+            }
         }
+        sleep(PAUSE).await;
     }
-    Err(Failure::new(Exit::Failed, "The configuration was taken over anew each time that it was read.")
-        .remedy("Try again when nobody changes it."))
+    // What never came into the history could not be written there; the daemon says so.
+    stable.ok_or_else(|| {
+        Failure::new(Exit::Failed, "The configuration was taken over anew each time that it was read.")
+            .remedy("Try again when nobody changes it.")
+    })
 }
 
 /// Whoever may only read the configuration cannot keep others from changing it; the revision tells.
