@@ -15,3 +15,18 @@ pub fn keep_memory() {
         eprintln!("toolgated: the memory of this process is not protected from its user: {problem}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{dumpable_behavior, getrlimit};
+
+    use super::*;
+
+    #[test]
+    fn nobody_of_the_same_user_looks_into_it() {
+        keep_memory();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        let limit = getrlimit(Resource::Core);
+        assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)));
+    }
+}

@@ -90,7 +90,9 @@ impl Stage {
     /// Calls that work, by every way in which a credential comes.
     pub(crate) async fn succeed(&self, canaries: &Canaries) {
         let mut tail = Lines::follow(&self.gate.runtime_dir(), "/v1/requests/tail").await;
-        let mut watch = Lines::follow(&self.gate.runtime_dir(), "/v1/watch?topics=overview,sessions,calls,clients&interval=1000").await;
+        let mut watch =
+            Lines::follow(&self.gate.runtime_dir(), "/v1/watch?topics=overview,sessions,calls,clients&interval=1000")
+                .await;
         let arguments = json!({ "password": canaries.of("an argument") });
         for (path, era) in
             [("/mcp/web", Era::Legacy), ("/mcp/web", Era::Modern), ("/mcp/local", Era::Legacy), ("/mcp", Era::Legacy)]
