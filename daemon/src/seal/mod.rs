@@ -169,15 +169,12 @@ impl Seal {
             Due::Rotation => self.ring.load().rotated(&keeping.sealing, now, fresh()),
         };
         let was_in_trouble = keeping.trouble.is_some();
-        keeping.keep(&ring);
-        match &keeping.trouble {
+        if keeping.keep(&ring) {
+            info!(key = name(&ring.sealing().id), keys = ring.all().count(), "the sealing keys changed with time");
+            self.ring.store(Arc::new(ring));
+        } else if let Some(trouble) = keeping.trouble.as_ref().filter(|_| !was_in_trouble) {
             // The key that is on the disk goes on sealing until the disk takes another.
-            Some(trouble) if !was_in_trouble => error!("{trouble}"),
-            Some(_) => {}
-            None => {
-                info!(key = name(&ring.sealing().id), keys = ring.all().count(), "the sealing keys changed with time");
-                self.ring.store(Arc::new(ring));
-            }
+            error!("{trouble}");
         }
     }
 
@@ -194,9 +191,11 @@ impl Seal {
 }
 
 impl Keeping {
-    fn keep(&mut self, ring: &Ring) {
-        let Some(folder) = &self.folder else { return };
+    /// Whether the next process finds what it is to find: where there is no folder, that is nothing.
+    fn keep(&mut self, ring: &Ring) -> bool {
+        let Some(folder) = &self.folder else { return true };
         self.trouble = file::save(folder, ring).err().map(|problem| trouble(&problem));
+        self.trouble.is_none()
     }
 }
 
