@@ -43,7 +43,7 @@ pub struct Gate {
     /// What operators changed by hand.
     pub steering: Steering,
     /// Seals cursors and other state that clients carry.
-    pub seal: Seal,
+    pub seal: Arc<Seal>,
     /// When the process began to serve.
     pub started: Instant,
 }
@@ -96,12 +96,12 @@ impl Gate {
         let state = policy.state.clone();
         // Where another process has the state, this one keeps nothing there.
         let kept = state.as_ref().map(|_| policy.settings.daemon.state_dir.clone());
-        let seal = Seal::start(kept.as_deref(), &policy.settings.seal);
         let steering = Steering::open(kept);
         let policy = steering.take_up_limits(policy);
         steering.bear_on(&policy);
         Arc::new(Self {
             settings: Arc::new(ArcSwap::new(Arc::clone(&policy.settings))),
+            seal: Arc::clone(&policy.seal),
             policy: ArcSwap::from_pointee(policy),
             sessions: sessions::Table::kept_by(state),
             calls: AtomicUsize::new(0),
@@ -112,7 +112,6 @@ impl Gate {
             observed: Observed::default(),
             units: ArcSwapOption::empty(),
             steering,
-            seal,
             started: Instant::now(),
         })
     }

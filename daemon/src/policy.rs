@@ -17,6 +17,7 @@ use crate::config::{HEADERS, HSTS, Settings};
 use crate::identity::Client;
 use crate::limits::Limits;
 use crate::loops::Loops;
+use crate::seal::Seal;
 use crate::servers::Server;
 use crate::servers::connections::Connections;
 use crate::state::State;
@@ -37,6 +38,8 @@ pub struct Policy {
     pub servers: HashMap<String, Arc<Server>>,
     /// Where what outlives the process is kept.
     pub state: Option<Arc<State>>,
+    /// Seals what others hold for the gate.
+    pub seal: Arc<Seal>,
     /// What tools were like when they were accepted.
     pub pins: Arc<Pins>,
     /// Connections to all servers.
@@ -179,6 +182,7 @@ impl Policy {
     }
 
     fn resolve(settings: Arc<Settings>, before: Option<&Self>, state: Option<Arc<State>>) -> Result<Self, String> {
+        let seal = before.map_or_else(|| sealing(&settings, state.as_ref()), |before| Arc::clone(&before.seal));
         let pins = before.map_or_else(|| remembered(&settings, state.as_ref()), |before| Arc::clone(&before.pins));
         let connections = connections(&settings, before);
         let servers: HashMap<String, Arc<Server>> = settings
@@ -200,7 +204,7 @@ impl Policy {
         let limits = Arc::new(Limits::new(&settings, before.map(|before| &*before.limits)));
         let loops = Loops::new(&settings.loops, before.and_then(|before| before.loops.as_deref())).map(Arc::new);
         let lowest = lowest(&settings, &clients);
-        Ok(Self { settings, limits, loops, servers, state, pins, connections, entrances, views, clients, lowest })
+        Ok(Self { settings, limits, loops, servers, state, seal, pins, connections, entrances, views, clients, lowest })
     }
 
     /// The same configuration with limits as overrides have them now.
@@ -272,6 +276,12 @@ fn running(
 fn connections(settings: &Settings, before: Option<&Policy>) -> Arc<Connections> {
     let max = settings.daemon.max_server_connections;
     before.map_or_else(|| Connections::new(max), |before| Arc::clone(&before.connections))
+}
+
+/// The seal of this process, with its keys in the state folder where this process has it.
+fn sealing(settings: &Settings, state: Option<&Arc<State>>) -> Arc<Seal> {
+    let folder = state.map(|_| settings.daemon.state_dir.as_path());
+    Arc::new(Seal::start(folder, &settings.seal))
 }
 
 /// What earlier processes remembered of tools; nothing is kept where the state is another process's.

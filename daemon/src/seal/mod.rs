@@ -110,18 +110,6 @@ impl Seal {
         self.ring.load().open(owner.as_bytes(), &bytes)
     }
 
-    /// What is to be kept longer than an older key opens it, sealed by the newest; `None` where it is so already, or
-    /// does not open. Whoever keeps something asks this after each rotation.
-    pub fn renewed(&self, owner: &str, sealed: &str) -> Option<String> {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let ring = self.ring.load();
-        if bytes.starts_with(&ring.sealing().id) {
-            return None;
-        }
-        let text = zeroize::Zeroizing::new(ring.open(owner.as_bytes(), &bytes)?);
-        Some(URL_SAFE_NO_PAD.encode(ring.sealing().seal(owner.as_bytes(), &text)))
-    }
-
     /// Takes over what a reload says.
     pub fn follow(&self, sealing: &Sealing) {
         let mut keeping = lock(&self.keeping);

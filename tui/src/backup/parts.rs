@@ -32,6 +32,8 @@ enum Files {
     State(&'static [&'static str]),
     /// All files of a folder in the state folder that end like this.
     Folder(&'static str, &'static [&'static str]),
+    /// Files that change in place.
+    InPlace(&'static [&'static str]),
     /// Lines that grow at the end, of which the last one may not be written yet.
     Lines(&'static [&'static str]),
 }
@@ -40,12 +42,16 @@ enum Files {
 pub(crate) static PARTS: &[Part] = &[
     plain("configuration", Files::Configuration),
     plain("history of the configuration", Files::Folder("config", &[".json", ".withdrawn"])),
+    plain("keys", Files::InPlace(&["keys.redb"])),
     plain("changes by hand", Files::State(&["steering.json"])),
     plain("tools as they were accepted", Files::State(&["pins.json"])),
     plain("quotas", Files::State(&["quotas.json"])),
     plain("alerts", Files::State(&["alerts.json"])),
-    plain("record of changes", Files::Lines(&["audit.jsonl.1", "audit.jsonl"])),
+    // The head of the chain before its lines: what is written between the two readings is a tail, and no gap.
+    plain("head of the audit log", Files::State(&["audit.head"])),
+    plain("audit log", Files::Lines(&["audit.jsonl.1", "audit.jsonl"])),
     secret("sealing keys", Files::State(&["seal.json"])),
+    secret("grants of users", Files::State(&["grants.json"])),
     secret("self-signed certificates", Files::Folder("tls", &[".crt", ".key"])),
 ];
 
@@ -106,6 +112,12 @@ impl Part {
         };
         match self.files {
             Files::Configuration => configuration(place, file),
+            Files::InPlace(names) => {
+                let steady = names.iter().filter_map(|name| Some((name, state.read_steadily(name).transpose()?)));
+                steady
+                    .map(|(name, read)| read.map(|(bytes, mode)| file(format!("{STATE}{name}"), mode, bytes)))
+                    .collect()
+            }
             Files::State(names) => names.iter().filter_map(|name| of_state(name).transpose()).collect(),
             Files::Folder(folder, endings) => {
                 let names = state.list(folder)?.into_iter().filter(|name| ends(name, endings));
@@ -127,7 +139,7 @@ impl Part {
     fn knows(&self, name: &str) -> bool {
         match self.files {
             Files::Configuration => false,
-            Files::State(names) | Files::Lines(names) => names.contains(&name),
+            Files::State(names) | Files::InPlace(names) | Files::Lines(names) => names.contains(&name),
             Files::Folder(folder, endings) => {
                 let inner = name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
                 inner.is_some_and(|inner| is_plain(inner) && ends(inner, endings))

@@ -8,6 +8,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, flock, openat2, renameat_with};
 use rustix::io::Errno;
@@ -21,7 +23,10 @@ use crate::failure::Failure;
 /// Who has the state holds this.
 const LOCK: &str = "sessions/lock";
 /// Bytes of one file.
-const MOST: u64 = 64 << 20;
+const MOST: u64 = 256 << 20;
+/// How often a file that changes in place is read until two readings agree, and after how long.
+const READINGS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The folder, open.
 #[derive(Debug)]
@@ -66,6 +71,23 @@ impl State {
         let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default()));
         file.take(MOST).read_to_end(&mut bytes).map_err(|error| refuse(&error))?;
         Ok(Some((bytes, metadata.permissions().mode() & 0o777)))
+    }
+
+    /// The same of a file that changes in place: as it was at one moment. Two readings that agree show what was there
+    /// between them, which whoever wrote it can read as it reads what a crash left.
+    pub(crate) fn read_steadily(&self, name: &str) -> Result<Option<(Zeroizing<Vec<u8>>, u32)>, Failure> {
+        let mut before = self.read(name)?;
+        for _ in 0..READINGS {
+            let now = self.read(name)?;
+            if now == before {
+                return Ok(now);
+            }
+            before = now;
+            thread::sleep(PAUSE);
+        }
+        let path = self.path.join(name);
+        Err(Failure::new(Exit::Failed, format!("{} changes faster than it can be read.", path.display()))
+            .remedy("Try again when fewer changes are made."))
     }
 
     /// Names in a folder of the state, in order; none where it is not there.
@@ -207,6 +229,34 @@ mod tests {
         );
         assert!(state.read("../secret").is_err() && state.read("real").is_err());
         assert!(state.read("absent").expect("none").is_none() && state.list("absent").expect("none").is_empty());
+    }
+
+    #[test]
+    fn a_file_that_changes_in_place_is_read_as_it_was_at_one_moment() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("keys.redb");
+        // A writer that goes through its file from the front to the back.
+        let write = move |number: u8| {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).expect("a file");
+            for at in [0, 100_000] {
+                std::os::unix::fs::FileExt::write_all_at(&file, &[number; 100_000], at).expect("writes");
+            }
+        };
+        write(0);
+        let writer = thread::spawn(move || {
+            for number in 1..40 {
+                write(number);
+                thread::sleep(Duration::from_millis(u64::from(number)));
+            }
+        });
+        let state = State::open(folder.path()).expect("opens");
+        while !writer.is_finished() {
+            let (bytes, _) = state.read_steadily("keys.redb").expect("it is steady now and then").expect("it is there");
+            // From the front to the back either all the same, or one older from some byte on.
+            assert!(bytes.windows(2).all(|pair| pair[0] >= pair[1]) && bytes[0] - bytes[199_999] <= 1);
+        }
+        writer.join().expect("the writer");
+        assert!(state.read_steadily("absent").expect("none").is_none());
     }
 
     #[test]
