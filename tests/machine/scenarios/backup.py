@@ -19,14 +19,15 @@ def run(machine: Machine) -> None:
     expect(machine.shell("stat -c '%U:%G %a' /var/backups/toolgate/*.backup").split() == ["toolgate:toolgate", "600"],
            "others may read it")
 
-    machine.shell("openssl rand -base64 32 > /etc/toolgate/credentials/backup && chmod 600 /etc/toolgate/credentials/backup")
+    credential = "/etc/toolgate/credentials/backup"
+    machine.shell(f"openssl rand -base64 32 > {credential} && chmod 600 {credential}")
     machine.write("/usr/local/bin/send", SEND)
     machine.run("chmod", "755", "/usr/local/bin/send")
     machine.write("/etc/default/toolgate-backup", 'BACKUP_OPTIONS="--then /usr/local/bin/send"\n')
     machine.shell("sleep 1; systemctl start toolgate-backup.service")
     sent = machine.shell("ls /var/backups/toolgate/sent-*.backup").split()
     expect(len(sent) == 1, f"it was not sent: {machine.journal('toolgate-backup.service')}")
-    key = ["--key-file", "/etc/toolgate/credentials/backup"]
+    key = ["--key-file", credential]
     verified = machine.run("toolgate", "backup", "verify", sent[0], *key).stdout
     expect("sealed, whole" in verified and "sealing keys" in verified, f"it holds something else:\n{verified}")
 

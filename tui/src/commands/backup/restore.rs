@@ -130,6 +130,10 @@ impl<'f> Plan<'f> {
         change: &mut Change,
     ) -> Result<Vec<PathBuf>, Failure> {
         let mut kept = Vec::new();
+        if self.configuration.is_empty() {
+            // It was made where there was none: what is there now is better than nothing.
+            return Ok(kept);
+        }
         for (index, file) in now.iter().enumerate() {
             let path = if index == 0 { place.main.clone() } else { place.folder().join(&file.name) };
             let wanted = self.configuration.iter().find(|(wanted, ..)| *wanted == path);
