@@ -27,6 +27,7 @@ fn main() {
         tier: None,
         organisation: None,
         scopes: Vec::new(),
+        roles: Vec::new(),
         created: None,
     };
     let (bounded, client) = (Queue::for_clients(10, 5, 10, Duration::from_secs(1)), Client::of_key(&key));

@@ -19,6 +19,7 @@ use toolgate_protocol::revision::Era;
 use crate::answers::Reception;
 use crate::core::Core;
 use crate::identity::Client;
+use crate::identity::rights::Ruling;
 use crate::limits::{Held, Told};
 use crate::listen::connection::Connection;
 use crate::message::Message;
@@ -125,6 +126,8 @@ pub struct Call {
     pub is_part: bool,
     /// Where the message goes, where its name says so.
     pub routed: Option<Routed>,
+    /// What was decided of it, where its client has rights of its own or something refused it by name.
+    pub ruling: Option<Ruling>,
     /// How the client speaks.
     pub era: Era,
     /// The legacy session that the call belongs to.
@@ -203,6 +206,7 @@ impl Call {
             batch: None,
             is_part: false,
             routed: None,
+            ruling: None,
             era: Era::Legacy,
             session: None,
             resumes: None,
@@ -225,6 +229,7 @@ impl Call {
             message: self.message.clone(),
             session: self.session.as_ref().map(|(session, _)| (Arc::clone(session), session.enter())),
             permits: std::mem::take(&mut self.permits),
+            ruling: self.ruling.clone(),
             held: self.held.take(),
             reception: self.reception.take(),
             ..self.of_same_client()
@@ -275,6 +280,7 @@ impl Call {
             batch: None,
             is_part: self.is_part,
             routed: None,
+            ruling: None,
             era: self.era,
             session: None,
             resumes: None,

@@ -7,6 +7,8 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Settings;
+use crate::identity::Client;
+use crate::identity::store::Store;
 use crate::observe::Observed;
 use crate::observe::ledger::Ledger;
 use crate::observe::observed::Sample;
@@ -42,6 +44,8 @@ pub struct Gate {
     pub units: ArcSwapOption<String>,
     /// What operators changed by hand.
     pub steering: Steering,
+    /// Keys that stand in no file.
+    pub keys: Store,
     /// Seals cursors and other state that clients carry.
     pub seal: Arc<Seal>,
     /// When the process began to serve.
@@ -49,11 +53,14 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Ends sessions whose server or path a reload took away or changed, and gives them back.
+    /// Ends sessions whose server, path or issuer a reload took away or changed, and gives them back.
     pub fn end_stale_sessions(&self) -> Vec<Arc<sessions::Session>> {
         let policy = self.policy.load_full();
         self.sessions.sweep(std::time::Duration::MAX, |session| {
             let Some(view) = policy.view(&session.view) else { return true };
+            if policy.issuers.is_gone(&session.client) {
+                return true;
+            }
             match &session.kind {
                 // Where a second server joined a path, the names there are no longer the server's own.
                 sessions::Kind::Mirrored(mirrored) if view.single().is_none() => {
@@ -68,6 +75,15 @@ impl Gate {
                 sessions::Kind::Hosted(hosted) => hosted.is_merged() != view.single().is_none(),
             }
         })
+    }
+
+    /// The client of a key's id: one of the files comes before one of the store.
+    pub fn client_of_key(&self, id: &str) -> Option<Arc<Client>> {
+        let policy = self.policy.load();
+        if let Some(client) = policy.client(id) {
+            return Some(Arc::clone(client));
+        }
+        self.keys.decision(id, &policy.settings).map(|decision| Arc::clone(&decision.client))
     }
 
     /// The process as it is now.
@@ -89,6 +105,7 @@ impl Gate {
             state.flush();
         }
         policy.pins.settle();
+        self.keys.settle();
     }
 
     /// A gate in force with this policy.
@@ -96,6 +113,7 @@ impl Gate {
         let state = policy.state.clone();
         // Where another process has the state, this one keeps nothing there.
         let kept = state.as_ref().map(|_| policy.settings.daemon.state_dir.clone());
+        let keys = Store::open(kept.as_deref());
         let steering = Steering::open(kept);
         let policy = steering.take_up_limits(policy);
         steering.bear_on(&policy);
@@ -112,6 +130,7 @@ impl Gate {
             observed: Observed::default(),
             units: ArcSwapOption::empty(),
             steering,
+            keys,
             started: Instant::now(),
         })
     }

@@ -7,6 +7,7 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::config::Settings;
 use crate::config::settings::Serve;
+use crate::identity::resource;
 use crate::observe::health::page::{self, Audience};
 use crate::observe::metrics;
 
@@ -19,6 +20,8 @@ pub enum Page {
     Ready,
     /// `/metrics`
     Metrics,
+    /// What a path is as a resource, for clients that need a token: `/.well-known/oauth-protected-resource` and below.
+    Resource,
 }
 
 impl Page {
@@ -40,13 +43,17 @@ impl Page {
             Self::Health => own(page::health(gate, audience)),
             Self::Ready => own(page::ready(gate, audience)),
             Self::Metrics => metrics::answer(gate).await,
+            Self::Resource => resource::answer(call),
         }
     }
 }
 
-/// Whether a page of the gate's own has this path, wherever it is served.
-pub fn is_page(path: &str, settings: &Settings) -> bool {
-    matches!(path, "/ready" | "/metrics") || path == settings.health.path
+/// The route of a page of the gate's own, wherever it is served; none where there is none at this path.
+pub fn route<'a>(path: &'a str, settings: &Settings) -> Option<&'a str> {
+    if resource::is_described_at(path) {
+        return Some(resource::WELL_KNOWN);
+    }
+    (matches!(path, "/ready" | "/metrics") || path == settings.health.path).then_some(path)
 }
 
 fn own((status, text): (StatusCode, String)) -> Response<Body> {

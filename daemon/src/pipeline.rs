@@ -19,8 +19,8 @@ use crate::observe::inquiry;
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
-    address, batch, compress, contain, ending, forward, identify, limit, loops, read, route, secure, session, shed,
-    suspended, unread,
+    address, authorise, batch, compress, contain, ending, forward, identify, limit, loops, read, route, secure,
+    session, shed, suspended, unread,
 };
 
 /// Takes up one HTTP request, for [`serve`].
@@ -97,7 +97,9 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
         Place::Inquiry => return Box::pin(inquiry::answer(call, unread)).await,
     }
     // From here on it is known who is to blame, and whose session a session id must be.
-    identify::identify(call)?;
+    identify::identify(call).await?;
+    // A path behind which nothing is open to it is none.
+    authorise::path(call)?;
     // What an overloaded gate lets go of must not count against its client.
     shed::early(call)?;
     // A modern client at its limit is refused by what its headers say, however long its body is.

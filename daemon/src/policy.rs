@@ -12,9 +12,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use toolgate_protocol::names::Pattern;
 
 use crate::answers::pins::Pins;
-use crate::config::settings::{Filter, Listener};
+use crate::config::settings::{Filter, Issuer, Key, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
-use crate::identity::Client;
+use crate::identity::proofs::{Proof, Proofs, Row};
+use crate::identity::token::Issuers;
+use crate::identity::{Client, rights};
 use crate::limits::Limits;
 use crate::loops::Loops;
 use crate::seal::Seal;
@@ -32,6 +34,8 @@ pub struct Policy {
     pub settings: Arc<Settings>,
     /// Its limits, with what was counted under the configuration before.
     pub limits: Arc<Limits>,
+    /// Whose tokens are believed.
+    pub issuers: Arc<Issuers>,
     /// What is done about clients that repeat themselves, where anything is.
     pub loops: Option<Arc<Loops>>,
     /// The running side of each enabled server, by name.
@@ -47,6 +51,8 @@ pub struct Policy {
     entrances: Named<Entrance>,
     views: Named<View>,
     clients: Named<Client>,
+    /// What opens the keys of the files.
+    proofs: Arc<Proofs<Arc<Client>>>,
     /// The weight of those who are let go of first; none where all clients have the same.
     lowest: Option<u32>,
 }
@@ -149,12 +155,13 @@ impl View {
 
     /// Whether a client may use a server's tool here; `offered` is its name in this view.
     pub fn offers(&self, client: &Client, server: &Server, own: &str, offered: &str) -> bool {
-        !server.off.is(own) && self.would_offer(client, server, own, offered)
+        let exists = !server.off.is(own) && server.tools.pass(own) && self.selects(offered);
+        exists && client.may_use(rights::Kind::Tool, &server.settings.name, own)
     }
 
-    /// The same, whatever is switched off by hand.
-    pub fn would_offer(&self, client: &Client, server: &Server, own: &str, offered: &str) -> bool {
-        server.tools.pass(own) && self.tools.pass(offered) && client.may_use(&server.settings.name, own)
+    /// Whether it offers a tool of this name to anybody.
+    pub fn selects(&self, offered: &str) -> bool {
+        self.tools.pass(offered)
     }
 
     /// Whether a client sees all that the one server lists, so that lists pass untouched.
@@ -204,7 +211,24 @@ impl Policy {
         let limits = Arc::new(Limits::new(&settings, before.map(|before| &*before.limits)));
         let loops = Loops::new(&settings.loops, before.and_then(|before| before.loops.as_deref())).map(Arc::new);
         let lowest = lowest(&settings, &clients);
-        Ok(Self { settings, limits, loops, servers, state, seal, pins, connections, entrances, views, clients, lowest })
+        let proofs = Arc::new(proofs(&settings, &clients));
+        let issuers = Arc::new(Issuers::new(&settings, before.map(|before| &*before.issuers)));
+        Ok(Self {
+            settings,
+            limits,
+            issuers,
+            loops,
+            servers,
+            state,
+            seal,
+            pins,
+            connections,
+            entrances,
+            views,
+            clients,
+            proofs,
+            lowest,
+        })
     }
 
     /// The same configuration with limits as overrides have them now.
@@ -238,17 +262,37 @@ impl Policy {
         self.clients.values()
     }
 
+    /// What opens the keys of the files.
+    pub fn proofs(&self) -> &Proofs<Arc<Client>> {
+        &self.proofs
+    }
+
     /// The client of a key id.
     pub fn client(&self, key: &str) -> Option<&Arc<Client>> {
         self.clients.get(key)
     }
 }
 
+fn proofs(settings: &Settings, clients: &Named<Client>) -> Proofs<Arc<Client>> {
+    let row = |key: &Arc<Key>| {
+        Some(Row::new(&key.id, [Proof::lasting(key.sha256), Proof::NONE], Arc::clone(clients.get(&key.id)?)))
+    };
+    Proofs::new(settings.keys.values().filter_map(row).collect())
+}
+
 /// The least weight that a client may have, where another may have more.
 fn lowest(settings: &Settings, clients: &Named<Client>) -> Option<u32> {
     let anybody = settings.listeners.iter().any(|listener| listener.serve.mcp && listener.auth.is_empty());
-    let weights = || clients.values().map(|client| client.flow.weight).chain(anybody.then_some(Client::WEIGHT));
+    let of_keys = || clients.values().map(|client| client.flow.weight).chain(anybody.then_some(Client::WEIGHT));
+    let weights = || of_keys().chain(settings.issuers.values().flat_map(|issuer| of_tokens(settings, issuer)));
     weights().min().filter(|least| weights().any(|weight| weight > *least))
+}
+
+/// The weights that clients of an issuer may have.
+fn of_tokens(settings: &Settings, issuer: &Issuer) -> impl Iterator<Item = u32> {
+    let told = issuer.claims.tier.is_some() || issuer.claims.organisation.is_some();
+    let own = issuer.tier.as_ref().map_or(Client::WEIGHT, |tier| tier.weight);
+    std::iter::once(own).chain(settings.tiers.values().filter(move |_| told).map(|tier| tier.weight))
 }
 
 fn running(

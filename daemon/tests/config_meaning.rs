@@ -42,6 +42,27 @@ fn the_example_of_the_design_means_what_it_says() {
 }
 
 #[test]
+fn numbers_of_conditions_are_kept_as_they_are_written() {
+    let settings = read(EVERY_KIND);
+    let tests: Vec<String> =
+        settings.roles["reader"].when.iter().flat_map(|one| &one.tests).map(ToString::to_string).collect();
+    let expected = [
+        "a number not above 1e400",
+        "a number not below 0.1",
+        "one of \"x\", 1, -0.5, true",
+        "a string like \"DE[0-9]{20}\"",
+        "1000",
+    ];
+    assert_eq!(tests, expected);
+    let named = |roles: &[std::sync::Arc<toolgated::identity::rights::Role>]| {
+        roles.iter().map(|role| role.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&settings.keys["abcd1234"].roles), ["reader"]);
+    assert_eq!(named(&settings.organisations["acme"].roles), ["narrow", "reader"]);
+    assert!(settings.roles["narrow"].allow.is_none() && settings.roles["reader"].deny.is_empty());
+}
+
+#[test]
 fn the_most_telling_cost_comes_first() {
     let settings = read(
         "version = 1\n[listener.a]\naddress = \"127.0.0.1:1\"\nauth = \"key\"\n[server.x]\nendpoints = \"http://127.0.0.1:1/mcp\"\n\

@@ -1,6 +1,6 @@
 """Starts the programs that a test of peers needs, waits until each is ready, and ends them all.
 
-Used by `conformance/run.py` and `clients/run.py`. Nothing outlives the `with` block: every program runs in
+Used by `conformance/run.py`, `clients/run.py` and `oauth/run.py`. Nothing outlives the `with` block: every program runs in
 a process group of its own, which is ended as a whole. Readiness is polled for with a deadline.
 """
 
@@ -185,8 +185,9 @@ http {{
         self.port_open(process, port)
         return Gate(port, tls / "ca.pem", [key], process)
 
-    def gate(self, servers: str, limits: str = "", clients: int = 1) -> Gate:
-        """A gate with the TOML tables `servers` and a key for each of `clients`; all have the tier with `limits`."""
+    def gate(self, servers: str, limits: str = "", clients: int = 1, auth: str = '"key"') -> Gate:
+        """A gate with the TOML tables `servers` and a key for each of `clients`; all have the tier with `limits`. `auth`
+        lists the methods by which clients identify themselves."""
         certificates = self.certificates()
         port, keys = free_port(), {f"test{number}": secrets.token_hex(32) for number in range(clients)}
         key_tables = "\n".join(
@@ -207,7 +208,7 @@ level = "warn"
 [listener.test]
 address = ["127.0.0.1:{port}"]
 serve = ["mcp", "health", "ready"]
-auth = ["key"]
+auth = [{auth}]
 tls.certificates = [{{ chain = "file:{certificates}/chain.pem", key = "file:{certificates}/key.pem" }}]
 
 {key_tables}

@@ -83,7 +83,7 @@ impl Setup {
         self
     }
 
-    /// Adds a line of the listener's table.
+    /// Adds a line of the listener's table; one with `auth` stands in the place of that for keys.
     #[must_use]
     pub fn listener(mut self, line: &str) -> Self {
         self.listener.push(line.to_owned());
@@ -136,15 +136,17 @@ impl Setup {
 
     fn text(&self, folder: &Path, port: u16, certificates: &Certificates) -> String {
         let servers: Vec<_> = self.servers.iter().map(|(name, lines)| format!("[server.{name}]\n{lines}\n")).collect();
+        let own_auth = self.listener.iter().any(|line| line.starts_with("auth ="));
         format!(
             "version = 1\n\n\
              [daemon]\ncores = 2\nruntime_dir = \"{folder}/run\"\nstate_dir = \"{folder}/state\"\n{daemon}\n\n\
              [log]\nlevel = \"info\"\nformat = \"json\"\n{log}\n\n\
-             [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = [\"mcp\", \"health\", \"ready\", \"status\"]\nauth = [\"key\"]\n\
+             [listener.test]\naddress = [\"127.0.0.1:{port}\"]\nserve = [\"mcp\", \"health\", \"ready\", \"status\"]\n{auth}\n\
              tls.certificates = [{{ chain = \"file:{chain}\", key = \"file:{key}\" }}]\n{listener}\n\n\
              [key.test]\nhash = \"sha256:{hash}\"\nowner = \"test\"\ntier = \"test\"\n\n\
              [tier.test]\nlimits = [{limits}]\n\n{servers}\n{tables}",
             hash = hash(),
+            auth = if own_auth { "" } else { "auth = [\"key\"]" },
             listener = self.listener.join("\n"),
             tables = self.tables.join("\n"),
             folder = folder.display(),

@@ -152,6 +152,11 @@ impl Site {
     pub async fn stop(&mut self) {
         self.signal(Signal::TERM);
         wait::until("the daemon's end", || std::future::ready(self.ended("run"))).await;
+        self.forget_daemon();
+    }
+
+    /// Forgets a daemon that has ended.
+    pub(crate) fn forget_daemon(&mut self) {
         self.processes.retain(|(command, _)| *command != "run");
     }
 

@@ -12,8 +12,10 @@ mod console;
 mod endpoints;
 mod health;
 mod how;
+mod keys;
 mod limits;
 mod past;
+mod policy;
 mod queues;
 mod seal;
 mod server;
@@ -34,8 +36,10 @@ pub(crate) use console::{Look, Replay, Top};
 pub(crate) use endpoints::{Breaker, BreakerChange, ModeChange};
 pub(crate) use health::{AlertAck, AlertSilence, Alerts};
 pub(crate) use how::{Final, How, Rows, seconds};
+pub(crate) use keys::{Key, KeyAdopt, KeyCreate, KeyImport, KeyList, KeyRotate, KeySuspend};
 pub(crate) use limits::{LimitAdd, LimitExplain, LimitRevert, LimitSet, Limits};
 pub(crate) use past::{Record, Rewind};
+pub(crate) use policy::{Policy, PolicyExplain};
 pub(crate) use queues::{Audit, Log, QueueSet, Queues};
 pub(crate) use seal::Seal;
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
@@ -173,7 +177,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Seal(Seal),
 
-    /// Make keys for clients.
+    /// Ask who may do what, and by which rule.
+    #[command(subcommand)]
+    Policy(Policy),
+
+    /// Make keys for clients, change them, take them away.
     #[command(subcommand)]
     Key(Key),
 
@@ -220,6 +228,8 @@ pub(crate) enum Noun {
     Clients,
     /// Limits that hold.
     Limits,
+    /// Keys of clients.
+    Keys,
 }
 
 /// Commands that write the configuration.
@@ -232,36 +242,6 @@ pub(crate) struct Edit {
     /// Say what would be written, write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-}
-
-/// `toolgate key`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Key {
-    /// Make a key: prints it once, and the lines to put into the configuration.
-    Create(KeyCreate),
-}
-
-/// `toolgate key create`
-#[derive(Debug, Args)]
-pub(crate) struct KeyCreate {
-    /// Whose key it is, as logs and limits name the client.
-    #[arg(long, value_name = "NAME", value_parser = printable)]
-    pub(crate) owner: String,
-
-    /// The tier whose limits apply.
-    #[arg(long, value_name = "TIER", value_parser = printable)]
-    pub(crate) tier: Option<String>,
-
-    /// What it may call, as SERVER/TOOL with * and ?; may be repeated; none: everything.
-    #[arg(long = "scope", value_name = "PATTERN", value_parser = printable)]
-    pub(crate) scopes: Vec<String>,
-
-    /// Append the lines to conf.d/keys.toml and reload, instead of printing them.
-    #[arg(long)]
-    pub(crate) write: bool,
-
-    #[command(flatten)]
-    pub(crate) edit: Edit,
 }
 
 /// `toolgate bridge`

@@ -28,7 +28,13 @@ pub struct ClientRow {
     /// The set of limits that it is under.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
-    /// What it may use, as globs; empty: everything.
+    /// Whom it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<String>,
+    /// Roles that it has, its organisation's among them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// What it may use of what its roles allow, as globs; empty: all of that.
     pub scopes: Vec<String>,
     /// When its key ends to be valid, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,8 +14,10 @@ pub mod exit;
 pub mod health;
 pub mod history;
 pub mod instances;
+pub mod keys;
 pub mod limits;
 pub mod paths;
+pub mod policy;
 pub mod queues;
 pub mod seal;
 pub mod sessions;
@@ -40,10 +42,14 @@ pub use exit::Exit;
 pub use health::{Advice, Alert, AlertOutcome, Certificate, Certificates, Check, Health, Process, SilenceRequest};
 pub use history::{Accepted, FileText, HistoryView, Revision};
 pub use instances::{Instance, InstanceEnd, InstanceRole, Instances, RestartOutcome, RestartRequest};
+pub use keys::{
+    ImportRequest, KeyImport, KeyMade, KeyOutcome, KeyRequest, KeyRow, KeyState, Keys, KeysOutcome, RotateRequest,
+};
 pub use limits::{LimitKey, LimitOverride, LimitStatus, LimitsView, OverrideOutcome, OverrideRequest, RevertRequest};
 pub use paths::Socket;
+pub use policy::{PolicyCondition, PolicyExplained, PolicyQuery};
 pub use queues::{AdaptiveStatus, OverloadStatus, QueueStatus, QueuedCall, QueuedTier, Queues};
-pub use seal::{RotateRequest, Rotation, SealKeyRow, SealKeys};
+pub use seal::{SealKeyRow, SealKeys, SealRotate, SealRotation};
 pub use sessions::{EndMatching, EndOutcome, SessionDetail, SessionEvent, SessionRow, Sessions};
 pub use shown::{Shown, is_unfit};
 pub use status::{Era, ListenerStatus, PoolStatus, ServerState, ServerStatus, Status, Transport, Version};

@@ -1,6 +1,6 @@
 //! Sealing keys.
 //!
-//! `GET /v1/seal` answers [`SealKeys`]; `POST /v1/seal/rotate` takes [`RotateRequest`] and answers [`Rotation`]. Keys
+//! `GET /v1/seal` answers [`SealKeys`]; `POST /v1/seal/rotate` takes [`SealRotate`] and answers [`SealRotation`]. Keys
 //! themselves are told nowhere.
 
 use schemars::JsonSchema;
@@ -41,7 +41,7 @@ pub struct SealKeyRow {
 /// The body of replacing the key that seals; an empty body means the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RotateRequest {
+pub struct SealRotate {
     /// No older key of the gate's own opens any more, for a key that somebody may have.
     pub alone: bool,
     /// Say what would happen, change nothing.
@@ -54,7 +54,7 @@ pub struct RotateRequest {
 /// What a rotation did, or would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Rotation {
+pub struct SealRotation {
     /// It was done.
     pub applied: bool,
     /// The short name of the key that sealed before.

@@ -5,9 +5,11 @@
 
 pub mod audit;
 mod health;
+mod keys;
 mod lines;
 pub mod operations;
 mod patience;
+pub mod policy;
 pub mod query;
 mod routes;
 mod schema;
@@ -31,9 +33,11 @@ use toolgate_admin_api::Socket;
 
 pub use audit::Audit;
 pub use health::HealthOperations;
+pub use keys::{KeyOperations, KeysQuery};
 pub use operations::{
     CacheOperations, EndpointOperations, LedgerOperations, LimitOperations, Operations, Peer, ToolOperations,
 };
+pub use policy::PolicyOperations;
 pub use seal::SealOperations;
 use serve::Door;
 use socket::Bound;

@@ -14,6 +14,8 @@ use toolgate_admin_api::{
 use toolgate_protocol::breaker::State;
 
 use super::health::HealthOperations;
+use super::keys::KeyOperations;
+use super::policy::PolicyOperations;
 use super::query::TableQuery;
 use super::seal::SealOperations;
 use super::steer::{AuditOperations, SteerOperations};
@@ -33,6 +35,8 @@ pub trait Operations:
     + SteerOperations
     + HealthOperations
     + SealOperations
+    + PolicyOperations
+    + KeyOperations
     + Send
     + Sync
 {

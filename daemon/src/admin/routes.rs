@@ -10,6 +10,7 @@ use toolgate_admin_api::{ApiError, ErrorCode, ExplainQuery, Socket};
 use toolgate_protocol::breaker::State;
 
 use super::audit;
+use super::keys::KeysQuery;
 use super::operations::{Operations, Peer};
 use super::query::{Parameters, TableQuery};
 use super::schema;
@@ -28,6 +29,13 @@ pub(super) struct Request {
     /// Empty where none was sent.
     pub(super) body: Vec<u8>,
 }
+
+/// The route that takes a large body.
+const IMPORT: &str = "/v1/keys/import";
+
+/// Bytes of a request's body, and of that of an import: 100,000 keys and more.
+pub(super) const BODY_LIMIT: usize = 1 << 20;
+const IMPORT_LIMIT: usize = 64 << 20;
 
 /// The JSON body of an answer with status 200.
 pub(super) type Answer = Result<Vec<u8>, ApiError>;
@@ -79,6 +87,20 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/breakers/{}/open", |daemon, request| breaker(daemon, request, State::ForcedOpen)),
     post("/v1/breakers/{}/close", |daemon, request| breaker(daemon, request, State::ForcedClosed)),
     post("/v1/breakers/{}/reset", |daemon, request| breaker(daemon, request, State::Closed)),
+    get("/v1/keys", |daemon, request| json(&daemon.keys(&KeysQuery::parse(&request.query)?)?)),
+    get("/v1/keys/{}", |daemon, request| json(&daemon.key(&request.named)?)),
+    post("/v1/keys", |daemon, request| json(&daemon.create_key(&body(request)?)?)),
+    post("/v1/keys/{}/rotate", |daemon, request| json(&daemon.rotate_key(&request.named, &body(request)?)?)),
+    post("/v1/keys/{}/suspend", |daemon, request| {
+        json(&daemon.suspend_key(&request.peer, &request.named, &body(request)?)?)
+    }),
+    post("/v1/keys/{}/resume", |daemon, request| json(&daemon.resume_key(&request.named, &body(request)?)?)),
+    post("/v1/keys/{}/revoke", |daemon, request| {
+        json(&daemon.revoke_key(&request.peer, &request.named, &body(request)?)?)
+    }),
+    post("/v1/keys/{}/adopt", |daemon, request| json(&daemon.adopt_keys(Some(&request.named), &body(request)?)?)),
+    post("/v1/keys/adopt", |daemon, request| json(&daemon.adopt_keys(None, &body(request)?)?)),
+    post(IMPORT, |daemon, request| json(&daemon.import_keys(&body(request)?)?)),
     get("/v1/health", |daemon, _| json(&daemon.health())),
     get("/v1/certs", |daemon, _| json(&daemon.certificates())),
     post("/v1/alerts/{}/acknowledge", |daemon, request| {
@@ -114,6 +136,7 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/servers/{}/check", |daemon, request| json(&daemon.check_now(&request.named, &body(request)?)?)),
     post("/v1/limits", |daemon, request| json(&daemon.add_limit(&request.peer, &body(request)?)?)),
     get("/v1/limits/explain", |daemon, request| json(&daemon.explain(&asked(request)?)?)),
+    asking("/v1/policy/explain", |daemon, request| json(&daemon.explain_policy(&body(request)?)?)),
     change(Method::PUT, "/v1/log", |daemon, request| json(&daemon.set_log(&body(request)?)?)),
     get("/v1/seal", |daemon, _| json(&daemon.seal_keys())),
     post("/v1/seal/rotate", |daemon, request| json(&daemon.rotate_seal(&body(request)?)?)),
@@ -133,6 +156,11 @@ const fn guarded(path: &'static str, run: fn(&dyn Operations, &Request) -> Answe
     Route { method: Method::GET, path, socket: Socket::Control, run }
 }
 
+/// A question with a body: it changes nothing.
+const fn asking(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
+    Route { method: Method::POST, path, socket: Socket::View, run }
+}
+
 const fn post(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
     change(Method::POST, path, run)
 }
@@ -142,9 +170,15 @@ const fn change(method: Method, path: &'static str, run: fn(&dyn Operations, &Re
 }
 
 impl Route {
-    /// Whether it changes something, and belongs into the record. To look at the files changes nothing.
+    /// Whether it changes something, and belongs into the record. To look at the files or ask for a decision changes
+    /// nothing.
     pub(super) fn changes(&self) -> bool {
-        self.method != Method::GET && self.path != "/v1/config/check"
+        self.method != Method::GET && !["/v1/config/check", "/v1/policy/explain"].contains(&self.path)
+    }
+
+    /// Bytes of its body at most.
+    pub(super) fn body_limit(&self) -> usize {
+        if self.path == IMPORT { IMPORT_LIMIT } else { BODY_LIMIT }
     }
 
     /// Does what was asked, and records it where it is a change.

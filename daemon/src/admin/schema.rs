@@ -163,6 +163,28 @@ static DESCRIBED: &[Described] = &[
         method: "DELETE",
         ..post("/v1/limits/{}/override", "Take that away.", of::<api::RevertRequest>, of::<api::OverrideOutcome>)
     },
+    Described {
+        parameters: &[
+            ("after", "The id behind which the answer begins.", false),
+            ("filter", "Words that a key must have, or with ! before one must not.", false),
+            ("limit", "Keys at most.", true),
+        ],
+        ..get("/v1/keys", "Keys of the files and of the store, in the order of their ids.", of::<api::Keys>)
+    },
+    get("/v1/keys/{}", "One key.", of::<api::KeyRow>),
+    post("/v1/keys", "Make a key, whose text is in the answer alone.", of::<api::KeyRequest>, of::<api::KeyMade>),
+    post("/v1/keys/{}/rotate", "Give a key another secret.", of::<api::RotateRequest>, of::<api::KeyMade>),
+    post("/v1/keys/{}/suspend", "Let a key do nothing.", of::<api::SuspendRequest>, of::<api::KeyOutcome>),
+    post("/v1/keys/{}/resume", "Let it call again.", of::<api::Change>, of::<api::KeyOutcome>),
+    post("/v1/keys/{}/revoke", "Take a key away for good.", of::<api::Change>, of::<api::KeyOutcome>),
+    post("/v1/keys/{}/adopt", "Take a key of the files into the store.", of::<api::Change>, of::<api::KeysOutcome>),
+    post("/v1/keys/adopt", "Take all keys of the files into the store.", of::<api::Change>, of::<api::KeysOutcome>),
+    post(
+        "/v1/keys/import",
+        "Take keys in by the hashes of their secrets: all, or none.",
+        of::<api::ImportRequest>,
+        of::<api::KeysOutcome>,
+    ),
     get("/v1/health", "Checks, alerts, breakers and what the process uses.", of::<api::Health>),
     get("/v1/certs", "Certificates that are served.", of::<api::Certificates>),
     post(
@@ -178,12 +200,18 @@ static DESCRIBED: &[Described] = &[
         of::<api::AlertOutcome>,
     ),
     get("/v1/cache", "Answers that are kept.", of::<api::Caches>),
+    post(
+        "/v1/policy/explain",
+        "Whether a call would be let through, and by which rule.",
+        of::<api::PolicyQuery>,
+        of::<api::PolicyExplained>,
+    ),
     Described {
         method: "PUT",
         ..post("/v1/log", "Set the level of the log for a time.", of::<api::LogRequest>, of::<api::LogOutcome>)
     },
     get("/v1/seal", "Which sealing keys there are; no key itself.", of::<api::SealKeys>),
-    post("/v1/seal/rotate", "Have a fresh key seal from now on.", of::<api::RotateRequest>, of::<api::Rotation>),
+    post("/v1/seal/rotate", "Have a fresh key seal from now on.", of::<api::SealRotate>, of::<api::SealRotation>),
     Described {
         parameters: &[("limit", "Records at most.", true)],
         ..get("/v1/audit", "The newest changes that somebody made, or tried to.", of::<api::Audit>)

@@ -25,9 +25,6 @@ use super::routes::{self, Answer, Request};
 use super::socket::Bound;
 use super::streams::{self, Streams};
 
-/// Bytes of a request's body.
-const BODY_LIMIT: usize = 1024 * 1024;
-
 /// For a request's head, and for the pause between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -160,11 +157,11 @@ async fn ask(head: &http::request::Parts, body: Incoming, door: &Door, peer: Pee
     refuse_browsers(&head.headers)?;
     let path = head.uri.path();
     let found = routes::find(&head.method, path, door.socket, &door.control_path);
-    if door.socket == Socket::View && head.method != http::Method::GET {
+    if found.is_err() && door.socket == Socket::View && head.method != http::Method::GET {
         audit::refused(&peer, &head.method, path);
     }
     // Read before anything is refused: what is left of a body would end the connection under the next request.
-    let body = read(body).await?;
+    let body = read(body, found.as_ref().map_or(routes::BODY_LIMIT, |(route, _)| route.body_limit())).await?;
     let (route, named) = found?;
     let if_match = if_match(&head.headers)?;
     let (named, query) = (named.to_owned(), head.uri.query().unwrap_or_default().to_owned());
@@ -203,14 +200,15 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     })
 }
 
-async fn read(body: Incoming) -> Result<Vec<u8>, ApiError> {
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_LIMIT).collect())
+/// Reads a body of `most` bytes at most.
+async fn read(body: Incoming, most: usize) -> Result<Vec<u8>, ApiError> {
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, most).collect())
         .await
         .map_err(|_| ApiError::new(ErrorCode::Timeout, "The body did not arrive in time."))?;
     match collected {
         Ok(collected) => Ok(collected.to_bytes().to_vec()),
         Err(error) if error.is::<LengthLimitError>() => {
-            Err(ApiError::new(ErrorCode::TooLarge, "The body is larger than 1 MiB."))
+            Err(ApiError::new(ErrorCode::TooLarge, format!("The body is larger than {} MiB.", most >> 20)))
         }
         Err(error) => Err(ApiError::new(ErrorCode::BadRequest, format!("The body broke off: {error}."))),
     }

@@ -14,10 +14,10 @@ use toolgate_admin_api::{
     CallLife, Calls, CancelOutcome, Change, CheckOutcome, CheckRequest, ChecksOutcome, ClearOutcome, ClearRequest,
     ClientOutcome, Clients, ConfigView, DisableRequest, EnableRequest, EndMatching, EndOutcome, EndpointMode,
     ErrorCode, ExplainQuery, Explained, HistoryView, LimitsView, LogOutcome, LogRequest, ModeOutcome, ModeRequest,
-    OverrideOutcome, OverrideRequest, PurgeRequest, QueueOutcome, QueueOverride, Queues, ReloadOutcome, ReloadRequest,
-    RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools, SessionDetail, Sessions,
-    Status, SuspendRequest, TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version, WeightOutcome,
-    WeightRequest,
+    OverrideOutcome, OverrideRequest, PolicyExplained, PolicyQuery, PurgeRequest, QueueOutcome, QueueOverride, Queues,
+    ReloadOutcome, ReloadRequest, RestartOutcome, RestartRequest, RevertRequest, Revision, ServerStatus, ServerTools,
+    SessionDetail, Sessions, Status, SuspendRequest, TemporaryLimit, ToolChanges, ToolOutcome, ToolRow, Tools, Version,
+    WeightOutcome, WeightRequest,
 };
 use toolgate_protocol::breaker::State;
 use toolgate_protocol::history::Span;
@@ -28,6 +28,9 @@ use crate::observe::ledger::{Filter, Ledger, Tail};
 use crate::servers::endpoints::Mode;
 
 mod watching;
+
+/// The text of a key that is made.
+const KEY: &str = "tg_made_neverwritten";
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -74,6 +77,12 @@ impl WatchOperations for Fake {
 
     fn tail(&self, filter: Filter) -> Option<Tail> {
         self.ledger.subscribe(filter)
+    }
+}
+
+impl PolicyOperations for Fake {
+    fn explain_policy(&self, query: &PolicyQuery) -> Result<PolicyExplained, ApiError> {
+        Ok(PolicyExplained { client: query.client.clone(), ..PolicyExplained::default() })
     }
 }
 
@@ -148,6 +157,48 @@ impl SteerOperations for Fake {
 
     fn set_log(&self, _request: &LogRequest) -> Result<LogOutcome, ApiError> {
         Ok(LogOutcome::default())
+    }
+}
+
+impl KeyOperations for Fake {
+    fn keys(&self, _query: &KeysQuery) -> Result<api::Keys, ApiError> {
+        Ok(api::Keys::default())
+    }
+
+    fn key(&self, id: &str) -> Result<api::KeyRow, ApiError> {
+        Ok(api::KeyRow { id: id.into(), ..api::KeyRow::default() })
+    }
+
+    fn create_key(&self, request: &api::KeyRequest) -> Result<api::KeyMade, ApiError> {
+        let after = api::KeyRow { owner: request.owner.clone(), ..api::KeyRow::default() };
+        let key = Some(KEY.to_owned());
+        Ok(api::KeyMade { id: "made".into(), applied: !request.dry_run, key, after })
+    }
+
+    fn rotate_key(&self, id: &str, request: &api::RotateRequest) -> Result<api::KeyMade, ApiError> {
+        let key = Some(KEY.to_owned());
+        Ok(api::KeyMade { id: id.into(), applied: !request.dry_run, key, ..api::KeyMade::default() })
+    }
+
+    fn suspend_key(&self, _peer: &Peer, id: &str, request: &SuspendRequest) -> Result<api::KeyOutcome, ApiError> {
+        Ok(api::KeyOutcome { id: id.into(), applied: !request.dry_run, ..api::KeyOutcome::default() })
+    }
+
+    fn resume_key(&self, id: &str, request: &Change) -> Result<api::KeyOutcome, ApiError> {
+        Ok(api::KeyOutcome { id: id.into(), applied: !request.dry_run, ..api::KeyOutcome::default() })
+    }
+
+    fn revoke_key(&self, _peer: &Peer, id: &str, request: &Change) -> Result<api::KeyOutcome, ApiError> {
+        Ok(api::KeyOutcome { id: id.into(), applied: !request.dry_run, ..api::KeyOutcome::default() })
+    }
+
+    fn adopt_keys(&self, _id: Option<&str>, request: &Change) -> Result<api::KeysOutcome, ApiError> {
+        Ok(api::KeysOutcome { applied: !request.dry_run, ..api::KeysOutcome::default() })
+    }
+
+    fn import_keys(&self, request: &api::ImportRequest) -> Result<api::KeysOutcome, ApiError> {
+        let added = request.keys.len() as u64;
+        Ok(api::KeysOutcome { applied: !request.dry_run, added, ..api::KeysOutcome::default() })
     }
 }
 
@@ -246,8 +297,8 @@ impl SealOperations for Fake {
         api::SealKeys::default()
     }
 
-    fn rotate_seal(&self, request: &api::RotateRequest) -> Result<api::Rotation, ApiError> {
-        Ok(api::Rotation { applied: !request.dry_run, ..api::Rotation::default() })
+    fn rotate_seal(&self, request: &api::SealRotate) -> Result<api::SealRotation, ApiError> {
+        Ok(api::SealRotation { applied: !request.dry_run, ..api::SealRotation::default() })
     }
 }
 
@@ -634,6 +685,7 @@ fn no_change_forgets_its_record() {
         assert_eq!((record.outcome == "done"), (said.status == 200), "{path}: {}", record.outcome);
         assert!(record.action.split_once('.').is_some_and(|(noun, verb)| !noun.is_empty() && !verb.is_empty()));
         assert!(!path.contains("web") || record.target == "web", "{path}: {}", record.target);
+        assert!(!format!("{record:?}").contains("neverwritten"), "{path} records a secret");
         let said = ask(r#"{"reason":"late"}"#, "if-match: \"6\"\r\n");
         assert_eq!(said.status, 409, "{path} takes a stale revision: {}", said.body);
         let record = newest().unwrap_or_else(|| panic!("{path} left no record of a refusal"));

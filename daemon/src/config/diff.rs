@@ -69,6 +69,7 @@ impl Settings {
             &mut changes,
         );
         tables("tier", &old.tiers, &new.tiers, |_| Cost::Nothing, &mut changes);
+        tables("role", &old.roles, &new.roles, |_| Cost::Nothing, &mut changes);
         tables("organisation", &old.organisations, &new.organisations, |_| Cost::Nothing, &mut changes);
         tables(
             "key",
@@ -76,6 +77,20 @@ impl Settings {
             &new.keys,
             |change| match change {
                 Some((old, new)) if old.sha256 == new.sha256 => Cost::Nothing,
+                _ => Cost::ClientsRefused,
+            },
+            &mut changes,
+        );
+        tables(
+            "issuer",
+            &old.issuers,
+            &new.issuers,
+            |change| match change {
+                Some((old, new))
+                    if old.issuer == new.issuer && old.audience == new.audience && old.keys == new.keys =>
+                {
+                    Cost::Nothing
+                }
                 _ => Cost::ClientsRefused,
             },
             &mut changes,
@@ -212,6 +227,9 @@ mod tests {
         [key.alice]
         hash = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
         scopes = ["a/*"]
+        [role.reader]
+        allow = ["http/*"]
+        when = [{ tool = "http/a", argument = "/n", at_most = 5 }]
         [profile.both]
         servers = ["http", "stdio"]
         [[limit]]
@@ -243,6 +261,8 @@ mod tests {
             ("[\"x\"]", "[\"y\"]", "server.stdio", Cost::Instances),
             ("sha256:0", "sha256:1", "key.alice", Cost::ClientsRefused),
             ("a/*", "b/*", "key.alice", Cost::Nothing),
+            ("http/*", "http/a*", "role.reader", Cost::Nothing),
+            ("at_most = 5", "at_least = 5", "role.reader", Cost::Nothing),
             ("[\"http\", \"stdio\"]", "[\"http\"]", "profile.both", Cost::Nothing),
             ("5/s", "6/s", "limit", Cost::Nothing),
             ("[log]", "[overload]\ncpu = \"70%\"\n[log]", "overload", Cost::Nothing),

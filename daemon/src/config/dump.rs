@@ -102,6 +102,7 @@ fn toml(node: &Node) -> String {
         Value::Text(text) => quoted(text),
         Value::Integer(number) => number.to_string(),
         Value::Bool(truth) => truth.to_string(),
+        Value::Decimal(number) => number.clone(),
         Value::Other(name) => quoted(name),
         Value::List(nodes) => format!("[{}]", nodes.iter().map(toml).collect::<Vec<_>>().join(", ")),
         Value::Table(table) => {

@@ -87,12 +87,14 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, effect: Effe
 
 use Effect::{Later, Live, NewConnections, Restart, Server};
 use Kind::{
-    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Endpoint, Hash, HeaderValue, Host, List,
-    Network, OneOf, Origin, Path, Pattern, Percent, Rate, Reference, Secret, Size, Tables, Text, Url,
+    Address, Algorithm, Auth, Bool, Certificate, Cipher, Count, Duration, Endpoint, Expression, Hash, HeaderValue,
+    Host, List, Network, Number, OneOf, Origin, Path, Pattern, Percent, Pointer, Rate, Reference, Scalar, Secret, Size,
+    Tables, Text, Url,
 };
 
 const DAY: u64 = 86_400;
 const ANY: Kind = Count(1, 1_000_000);
+const ALGORITHMS: &[&str] = &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256"];
 const LOOPS: Kind = Count(2, 1_000_000);
 
 /// Every key, in the order of the manual. One line per key, for the sake of reading down a column.
@@ -140,7 +142,8 @@ pub static KEYS: &[Key] = &[
     key("listener.*.proxy_protocol", Bool, "false", NewConnections, "Every connection begins with a PROXY header (version 1 or 2), and comes from trusted_proxies."),
     key("listener.*.hosts", List(&Host), "[]", Live, "Names that Host and Origin must match."),
     key("listener.*.origins", List(&Origin), "[]", Live, "Origins that browsers may come from, beside those of hosts."),
-    key("listener.*.auth", List(&Auth), "", Live, "How clients identify themselves: \"key\"; \"none\" for nobody has to. Required where mcp is served."),
+    key("listener.*.auth", List(&Auth), "", Live, "How clients identify themselves: \"key\", \"jwt\" by a token of an [issuer.NAME]; \"none\" for nobody has to. Required where mcp is served."),
+    key("listener.*.resource", Origin, "", Live, "Scheme, host and port under which clients reach it: what tokens must be for, and what its metadata says. Absent: what the Host header says, which hosts must then bound off loopback."),
     key("listener.*.auth_none_off_loopback", Bool, "false", Live, "Confirms auth = \"none\" on an address that other machines reach."),
     key("listener.*.plain", Bool, "false", NewConnections, "Confirms HTTP without TLS on an address that other machines reach."),
     key("listener.*.redirect_to_https", Count(1, 65_535), "", Live, "Answer everything with 301 to this port over HTTPS."),
@@ -260,12 +263,42 @@ pub static KEYS: &[Key] = &[
     key("key.*.owner", Text, "", Live, "The client's name in logs and limits; absent: the key's id."),
     key("key.*.tier", Reference("tier"), "", Live, "Set of limits."),
     key("key.*.organisation", Reference("organisation"), "", Live, "Whom it belongs to: limits per organisation count it, and where it has no tier it has the organisation's."),
-    key("key.*.scopes", List(&Pattern), "[]", Live, "What it may call, as server/tool with * and ?; empty: everything."),
+    key("key.*.scopes", List(&Pattern), "[]", Live, "What it may use of what its roles allow, such as weather/*, files/resource:file:///srv/* or */prompt:intro, with * and ?; empty: all of that."),
+    key("key.*.roles", List(&Reference("role")), "[]", Live, "Roles that it has, beside those of its organisation."),
     key("key.*.created", Kind::Date, "", Live, "The day on which it was made, such as \"2026-11-27\"; alerts.key_age looks at it."),
     key("tier.*.weight", Count(1, 10_000), "1", Live, "Its share where calls wait for a server: a tier of weight 4 is served four times as often as one of weight 1."),
     key("tier.*.limits", Tables("limit[]"), "", Live, "Limits of whoever has this tier."),
     key("organisation.*.tier", Reference("tier"), "", Live, "Set of limits of those of its clients that have none of their own."),
+    key("organisation.*.roles", List(&Reference("role")), "[]", Live, "Roles of whoever belongs to it."),
     key("organisation.*.limits", Tables("limit[]"), "", Live, "Limits of whoever belongs to it; per = \"organisation\" counts all of them together."),
+    // Roles
+    key("role.*.allow", List(&Pattern), "", Live, "What whoever has it may use: server/tool, server/resource:URI or server/prompt:NAME with * and ?, or server/* for all three. Absent: it allows nothing and only narrows; an empty list allows nothing."),
+    key("role.*.deny", List(&Pattern), "[]", Live, "What they may not, whatever allows it."),
+    key("role.*.when", Tables("role.*.when[]"), "", Live, "What arguments of tools must be; a call passes when all conditions hold whose tool is meant."),
+    key("role.*.when[].tool", Pattern, "", Live, "The tools that it is about, as server/tool with * and ?."),
+    key("role.*.when[].argument", Pointer, "", Live, "Where the value stands in the arguments, as a JSON pointer, such as /amount or /items/0/price."),
+    key("role.*.when[].equals", Scalar, "", Live, "It must be this: a string, a number, true or false."),
+    key("role.*.when[].one_of", List(&Scalar), "", Live, "It must be one of these."),
+    key("role.*.when[].matches", Expression, "", Live, "It must be a string of which all matches this regular expression."),
+    key("role.*.when[].at_most", Number, "", Live, "It must be a number and not above this one. Numbers are compared exactly."),
+    key("role.*.when[].at_least", Number, "", Live, "It must be a number and not below this one."),
+    key("role.*.when[].absent", OneOf(&["fail", "pass"]), "\"fail\"", Live, "What becomes of a call without the argument."),
+    // Issuers of tokens
+    key("issuer.*.issuer", Text, "", Live, "The issuer as its tokens name it in iss; a URL where clients are to find it, or its keys are to be discovered."),
+    key("issuer.*.audience", List(&Text), "[]", Live, "What tokens may be for (aud); empty: the URL of the listener, of its /mcp, or of the path that is called."),
+    key("issuer.*.jwks", Text, "", Live, "Its public keys: \"file:PATH\", read again when it changes, or a URL; absent: discovered by RFC 8414 or OpenID Connect."),
+    key("issuer.*.ca", Certificate, "", Live, "Trusted authorities of its URLs in PEM, instead of the machine's."),
+    key("issuer.*.secret", Secret, "", Live, "A secret shared with it, of 32 bytes at least, for HS256; it then has no public keys."),
+    key("issuer.*.algorithms", List(&OneOf(ALGORITHMS)), "[\"RS256\", \"PS256\", \"ES256\", \"ES384\", \"EdDSA\"]", Live, "How its tokens may be signed; with a secret it is HS256 alone, and never without."),
+    key("issuer.*.leeway", Duration(0, 300), "\"30s\"", Live, "By how much its clock may differ."),
+    key("issuer.*.refresh", Duration(1, DAY), "\"10m\"", Live, "How often keys are fetched from a URL; what its answer says of max-age holds from a tenth to six times of it."),
+    key("issuer.*.stale", Duration(1, 30 * DAY), "\"24h\"", Live, "How long keys are used that could not be fetched again."),
+    key("issuer.*.required_scopes", List(&Text), "[]", Live, "Scopes that each token must have; one without them is answered 403 with all of them."),
+    key("issuer.*.tier", Reference("tier"), "", Live, "Set of limits of its clients, where their tokens name none that exists, and no organisation that has one."),
+    key("issuer.*.claims.subject", Text, "\"sub\"", Live, "The claim that says who it is: a name, or a JSON pointer such as \"/user/id\"."),
+    key("issuer.*.claims.organisation", Text, "", Live, "The claim that names the client's [organisation.NAME]; absent: there is none."),
+    key("issuer.*.claims.tier", Text, "", Live, "The claim that names its [tier.NAME]."),
+    key("issuer.*.claims.scopes", Text, "", Live, "The claim with what it may call, as key.*.scopes: a list, or words with spaces between them. A token without it may call nothing. Absent: everything."),
     // Limits
     key("limit", Tables("limit[]"), "", Live, "Limits that apply to everyone."),
     key("limit[].name", Text, "", Live, "How it is called in refusals and metrics; absent: made from where it stands."),

@@ -6,9 +6,13 @@
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
+use toolgate_protocol::decimal::Decimal;
+use toolgate_protocol::json;
+use toolgate_protocol::key;
 
 use super::tree::{Node, Value};
 use super::units;
+use crate::identity::rights::Whole;
 
 /// What may be written for a key.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +61,14 @@ pub enum Kind {
     Hash,
     /// Text with `*` and `?`.
     Pattern,
+    /// A number in decimal, with or without a fraction.
+    Number,
+    /// A string, a number, true or false.
+    Scalar,
+    /// A JSON pointer (RFC 6901).
+    Pointer,
+    /// A regular expression.
+    Expression,
     /// A header's value, or `false`.
     HeaderValue,
     /// A log level or filter directives.
@@ -77,9 +89,9 @@ pub enum Kind {
 
 /// What is wrong with a value, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) message: String,
-    pub(super) help: String,
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    pub(crate) help: String,
 }
 
 fn fault(message: impl Into<String>, help: impl Into<String>) -> Result<(), Fault> {
@@ -111,9 +123,13 @@ impl Kind {
             Self::Secret => "a reference to a secret, such as \"credential:NAME\"".into(),
             Self::Hash => "\"sha256:\" and 64 hexadecimal digits".into(),
             Self::Pattern => "a pattern, such as \"read_*\"".into(),
+            Self::Number => "a number, such as 1000 or 0.5".into(),
+            Self::Scalar => "a string, a number, true or false".into(),
+            Self::Pointer => "a JSON pointer, such as \"/amount\"".into(),
+            Self::Expression => "a regular expression, such as \"DE[0-9]{20}\"".into(),
             Self::HeaderValue => "a header's value, or false".into(),
             Self::Level => "a log level, such as \"info\"".into(),
-            Self::Auth => "\"key\" or \"none\"".into(),
+            Self::Auth => "\"key\", \"jwt\" or \"none\"".into(),
             Self::Cipher => "a cipher suite, such as \"ECDHE-RSA-AES128-GCM-SHA256\"".into(),
             Self::Algorithm => "\"token-bucket\" or \"sliding-window\"".into(),
             Self::Text => "a string".into(),
@@ -129,7 +145,10 @@ impl Kind {
             (Self::Version, Value::Integer(1))
             | (Self::Bool, Value::Bool(_))
             | (Self::HeaderValue, Value::Bool(false))
-            | (Self::Endpoint, Value::Table(_)) => Ok(()),
+            | (Self::Endpoint, Value::Table(_))
+            | (Self::Scalar, Value::Text(_) | Value::Bool(_))
+            | (Self::Number | Self::Scalar, Value::Integer(_)) => Ok(()),
+            (Self::Number | Self::Scalar, Value::Decimal(number)) => decimal(number),
             (Self::Version, _) => fault(
                 "this version reads format 1 only",
                 "write `version = 1`, or install the version that the file was written for",
@@ -140,16 +159,21 @@ impl Kind {
             (Self::Duration(..), Value::Integer(_)) => {
                 fault("a duration needs its unit", "write it as a string with a unit, such as \"30s\" or \"500ms\"")
             }
-            (Self::OneOf(words), Value::Integer(_) | Value::Other(_)) if words.contains(&"1.2") => {
+            (Self::OneOf(words), Value::Integer(_) | Value::Decimal(_)) if words.contains(&"1.2") => {
                 fault("a TLS version is written as a string", "write \"1.2\" or \"1.3\", with the quotes")
             }
-            (_, Value::Text(text)) if !matches!(self, Self::Bool | Self::Count(..)) => self.check_text(text),
+            (_, Value::Text(text)) if !matches!(self, Self::Bool | Self::Count(..) | Self::Number) => {
+                self.check_text(text)
+            }
             (_, value) => fault(
                 format!("this is {}, and must be {}", value.describe(), self.describe()),
                 match self {
                     Self::Bool => "write true or false without quotes",
-                    Self::Count(..) if matches!(value, Value::Text(_)) => "write the number without quotes",
+                    Self::Count(..) | Self::Number if matches!(value, Value::Text(_)) => {
+                        "write the number without quotes"
+                    }
                     Self::Count(..) => "write a whole number",
+                    Self::Number => "write a number",
                     _ => "write it as a string, in quotes",
                 },
             ),
@@ -193,6 +217,19 @@ impl Kind {
                     "remove line ends and other control characters",
                 ),
             },
+            Self::Pointer => match json::Pointer::parse(text) {
+                Ok(_) => Ok(()),
+                Err(problem) => fault(
+                    format!("{text:?} is no JSON pointer: {problem}"),
+                    "write such as \"/amount\" or \"/items/0/price\"",
+                ),
+            },
+            Self::Expression => Whole::new(text).map(drop).or_else(|problem| {
+                fault(
+                    format!("{text:?} is no regular expression: {problem}"),
+                    "it has to match all of the string; look-around and back-references do not exist",
+                )
+            }),
             Self::Secret | Self::Pattern | Self::Path | Self::Text | Self::Reference(_) if text.is_empty() => {
                 fault("this is empty", format!("write {}, or remove the line", self.describe()))
             }
@@ -254,7 +291,7 @@ fn address(text: &str) -> Result<(), Fault> {
 }
 
 /// A network; an address alone is the network of itself.
-pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
+pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {
     let help = "write an address and the length of its prefix, such as \"10.0.0.0/8\" or \"2001:db8::/32\"";
     let wrong = || Fault { message: format!("{text:?} is not a network"), help: help.into() };
     let network: IpNet = match text.parse() {
@@ -309,23 +346,26 @@ fn certificate(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A number as TOML writes it that JSON has as well.
+fn decimal(text: &str) -> Result<(), Fault> {
+    let number = text.trim_start_matches('+');
+    let exponent = number.split(['e', 'E']).nth(1).map_or(0, |digits| digits.trim_start_matches(['+', '-']).len());
+    if Decimal::parse(number.as_bytes()).is_some() && exponent <= 9 {
+        return Ok(());
+    }
+    fault(
+        format!("{text} is no number that an argument could be compared with"),
+        "write it with at most nine digits of exponent",
+    )
+}
+
 /// The bytes of `sha256:HEX`.
 pub(super) fn hash(text: &str) -> Result<[u8; 32], Fault> {
-    let wrong = |message: &str| Fault {
+    key::parse_hash(text).map_err(|message| Fault {
         message: message.into(),
         help: "run `toolgate key create`, and paste the lines that it prints; the key itself does not belong here"
             .into(),
-    };
-    let digits = text.strip_prefix("sha256:").ok_or_else(|| wrong("a hash begins with \"sha256:\""))?;
-    if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(wrong("a SHA-256 has 64 hexadecimal digits"));
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        let pair = std::str::from_utf8(pair).map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
-        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong("a SHA-256 has 64 hexadecimal digits"))?;
-    }
-    Ok(bytes)
+    })
 }
 
 /// The suites that rustls has, in OpenSSL's and in IANA's words.

@@ -20,12 +20,15 @@ use toolgate_protocol::names::Aliases;
 
 use super::dump::Effective;
 use super::secret::Secret;
+use crate::identity::rights::Role;
 pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
 
+mod issuer;
 mod limit;
 mod observe;
 mod seal;
 
+pub use issuer::{Claims, Issuer, KeySource};
 pub use limit::{Counted, Levels, Limit, LimitScope, Loops, Measure, Prefix, Written};
 pub use observe::{AlertRules, HealthRules, OwnCheck, Private, Scaling, Subject, Webhook};
 pub use seal::{SealKey, Sealing};
@@ -49,8 +52,12 @@ pub struct Settings {
     pub keys: BTreeMap<String, Arc<Key>>,
     /// Named sets of limits.
     pub tiers: BTreeMap<String, Arc<Tier>>,
+    /// What clients may use, by name.
+    pub roles: BTreeMap<String, Arc<Role>>,
     /// Groups of clients, by name.
     pub organisations: BTreeMap<String, Arc<Organisation>>,
+    /// Who issues tokens, by name.
+    pub issuers: BTreeMap<String, Arc<Issuer>>,
     /// Limits that apply beside those of tiers.
     pub limits: Vec<Arc<Limit>>,
     /// When the gate lets go of work; absent: never.
@@ -237,6 +244,8 @@ pub struct Listener {
     pub origins: Vec<String>,
     /// How clients identify themselves where MCP is served; empty means `auth = "none"`.
     pub auth: Vec<AuthMethod>,
+    /// Scheme, host and port under which clients reach it; absent: what `Host` says.
+    pub resource: Option<String>,
     /// TLS, or none where plain HTTP was written out.
     pub tls: Option<Tls>,
     /// Answer everything with 301 to this port of the same host over HTTPS.
@@ -264,6 +273,12 @@ impl Listener {
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {
         self.allow.as_ref().is_none_or(|allow| allow.iter().any(|net| net.contains(&address)))
+    }
+
+    /// Whether it serves clients who identify themselves by tokens.
+    #[must_use]
+    pub fn takes_tokens(&self) -> bool {
+        self.serve.mcp && self.auth.contains(&AuthMethod::Jwt)
     }
 
     /// Whether an address, never IPv4 in IPv6's form, is that of a trusted proxy.
@@ -323,6 +338,8 @@ impl Serve {
 pub enum AuthMethod {
     /// An API key of `[key.ID]`.
     Key,
+    /// A token of an `[issuer.NAME]`.
+    Jwt,
 }
 
 /// `tls.*` of a listener.
@@ -685,6 +702,8 @@ pub struct Key {
     pub organisation: Option<Arc<Organisation>>,
     /// Patterns over `server/tool`; empty: everything.
     pub scopes: Vec<String>,
+    /// What decides what it may use.
+    pub roles: Vec<Arc<Role>>,
     /// When it was made, in seconds since 1970, where somebody wrote it down.
     pub created: Option<u64>,
 }
@@ -707,6 +726,8 @@ pub struct Organisation {
     pub name: String,
     /// Set of limits of those of its clients that have none of their own.
     pub tier: Option<Arc<Tier>>,
+    /// Roles of all of its clients.
+    pub roles: Vec<Arc<Role>>,
     /// Its limits.
     pub limits: Vec<Arc<Limit>>,
 }

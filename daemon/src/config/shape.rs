@@ -131,7 +131,7 @@ fn name(path: &str, entry: &Entry, report: &mut Report) {
         return;
     };
     if section == "key" {
-        if !units::is_key_id(&entry.key) {
+        if !toolgate_protocol::key::is_id(&entry.key) {
             report.push(Problem::error(
                 "invalid-name",
                 entry.key_place,

@@ -20,9 +20,11 @@ pub(super) enum Value {
     Text(String),
     Integer(i128),
     Bool(bool),
+    /// A number with a fraction or an exponent, as it is written.
+    Decimal(String),
     List(Vec<Node>),
     Table(Table),
-    /// A float or a date, with the words to call it.
+    /// A date or a number beyond all bounds, with the words to call it.
     Other(&'static str),
 }
 
@@ -48,6 +50,7 @@ impl Value {
             Self::Integer(_) => "a number",
             Self::Bool(true) => "true",
             Self::Bool(false) => "false",
+            Self::Decimal(_) => "a number with a fraction",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
             Self::Other(name) => name,
@@ -118,7 +121,7 @@ pub(super) fn node(value: &DeValue<'_>, span: std::ops::Range<usize>, source: us
             Ok(number) => Value::Integer(number),
             Err(_) => Value::Other("a number beyond all bounds"),
         },
-        DeValue::Float(_) => Value::Other("a number with a fraction"),
+        DeValue::Float(number) => Value::Decimal(number.as_str().to_owned()),
         DeValue::Boolean(truth) => Value::Bool(*truth),
         DeValue::Datetime(_) => Value::Other("a date"),
         DeValue::Array(items) => {

@@ -57,7 +57,7 @@ pub(super) fn size(text: &str) -> Result<u64, &'static str> {
 }
 
 /// `"2026-11-27"`: the day's beginning in UTC, in seconds since 1970.
-pub(super) fn date(text: &str) -> Result<u64, &'static str> {
+pub(crate) fn date(text: &str) -> Result<u64, &'static str> {
     let parts: Vec<_> = text.trim().split('-').collect();
     let [year, month, day] = parts[..] else { return Err(DATE_HELP) };
     if (year.len(), month.len(), day.len()) != (4, 2, 2) {
@@ -130,11 +130,6 @@ pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= 24
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-/// The public part of a key: `[a-z0-9]{4,32}`.
-pub(super) fn is_key_id(text: &str) -> bool {
-    (4..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::{Failure, Kind};
 use crate::body::Body;
 use crate::call::{Call, CallId};
 use crate::config::settings::RefusalStatus;
+use crate::identity::challenge;
 use crate::listen::connection::Protocol;
 
 /// The answer to a call that failed.
@@ -27,8 +28,8 @@ pub fn answer(call: &Call, failure: &Failure) -> Response<Body> {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
     }
     match failure.kind {
-        Kind::Unauthenticated => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="toolgate""#));
+        Kind::Unauthenticated | Kind::CredentialRefused | Kind::ScopeInsufficient => {
+            headers.insert(WWW_AUTHENTICATE, challenge::of(call, failure));
         }
         Kind::MethodNotAllowed => {
             let allowed = if call.era == Era::Modern { "POST" } else { "GET, POST, DELETE" };

@@ -27,8 +27,14 @@ pub enum Kind {
     AddressRefused,
     /// `Origin` is not one of this listener's.
     OriginRefused,
-    /// No credential, or one that nobody has.
+    /// No credential.
     Unauthenticated,
+    /// A credential that is not good, or not any more.
+    CredentialRefused,
+    /// A token without all the scopes that it must have.
+    ScopeInsufficient,
+    /// Nobody can tell whether a token is good: its issuer's keys cannot be had.
+    IdentityUnavailable,
     /// The body is not JSON by its media type.
     MediaType,
     /// `Accept` lacks a type that the answer may have.
@@ -63,6 +69,8 @@ pub enum Kind {
     ToolDisabled,
     /// No such session, or another client's.
     SessionUnknown,
+    /// The client may use the tool, and not with these arguments.
+    Forbidden,
     /// No such tool, prompt or resource, or none that this client may use.
     NameUnknown,
     /// A limit of the operator.
@@ -102,8 +110,12 @@ impl Kind {
             Self::PathUnknown | Self::SessionUnknown | Self::MethodUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::HostRefused => StatusCode::MISDIRECTED_REQUEST,
-            Self::AddressRefused | Self::OriginRefused | Self::Suspended => StatusCode::FORBIDDEN,
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::AddressRefused
+            | Self::OriginRefused
+            | Self::ScopeInsufficient
+            | Self::Suspended
+            | Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Unauthenticated | Self::CredentialRefused => StatusCode::UNAUTHORIZED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -127,6 +139,7 @@ impl Kind {
             | Self::NoRoom
             | Self::Stopped
             | Self::BreakerOpen
+            | Self::IdentityUnavailable
             | Self::ServerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::ServerTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::ServerGarbage => StatusCode::BAD_GATEWAY,
@@ -157,6 +170,7 @@ impl Kind {
             Self::MethodUnknown
                 | Self::InvalidParams
                 | Self::NameUnknown
+                | Self::Forbidden
                 | Self::Suspended
                 | Self::Stopped
                 | Self::ToolDisabled
@@ -203,6 +217,7 @@ impl Kind {
             | Self::Overloaded
             | Self::Draining
             | Self::NoRoom
+            | Self::IdentityUnavailable
             | Self::Internal => Side::Gateway,
             _ => Side::Client,
         }
@@ -217,6 +232,9 @@ impl Kind {
             Self::HostRefused => "host-refused",
             Self::OriginRefused => "origin-refused",
             Self::Unauthenticated => "unauthenticated",
+            Self::CredentialRefused => "credential-refused",
+            Self::ScopeInsufficient => "scope-insufficient",
+            Self::IdentityUnavailable => "identity-unavailable",
             Self::MediaType => "media-type",
             Self::NotAcceptable => "not-acceptable",
             Self::BodyTooLarge => "body-too-large",
@@ -232,6 +250,7 @@ impl Kind {
             Self::SessionRequired => "session-required",
             Self::SessionUnknown => "session-unknown",
             Self::NameUnknown => "name-unknown",
+            Self::Forbidden => "forbidden",
             Self::Suspended => "suspended",
             Self::Stopped => "stopped",
             Self::ToolDisabled => "tool-disabled",

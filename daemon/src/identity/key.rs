@@ -1,9 +1,16 @@
-//! API keys: `tg_<id>_<secret>`, of which the configuration holds only SHA-256 of the secret.
+//! API keys: `tg_<id>_<secret>`, of which only SHA-256 of the secret is known here.
+//!
+//! [`find`] looks into the files of the configuration and into the store, always into both, and compares in constant
+//! time: how long a refusal takes says nothing of ids and secrets.
+
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use subtle::ConstantTimeEq;
+use toolgate_protocol::key::PREFIX;
 
-use crate::config::settings::Key;
+use super::Client;
+use super::proofs::Proofs;
+use super::store::index::{Index, Known};
 
 /// The two parts of a key's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,40 +20,45 @@ pub struct Presented<'a> {
     secret: &'a str,
 }
 
+/// Whose key it is.
+#[derive(Debug)]
+pub enum Owner {
+    /// A client of the configuration.
+    Configured(Arc<Client>),
+    /// A key of the store, whose record says the rest.
+    Stored(Known),
+}
+
 /// Takes a key's text apart; `None` when it is no key at all.
 pub fn parse(text: &str) -> Option<Presented<'_>> {
-    let (id, secret) = text.strip_prefix("tg_")?.split_once('_')?;
+    let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
     (!id.is_empty() && !secret.is_empty()).then_some(Presented { id, secret })
 }
 
-/// Whether the secret is the one whose hash is known; takes the same time wherever they differ.
-pub fn verify(presented: Presented<'_>, key: &Key) -> bool {
-    let hash = digest::digest(&digest::SHA256, presented.secret.as_bytes());
-    bool::from(hash.as_ref().ct_eq(&key.sha256))
+/// SHA-256 of a secret.
+#[must_use]
+pub fn hash(secret: &str) -> [u8; 32] {
+    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+    hash.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// What an unknown id is compared with, so that it takes as long as a known one.
-pub fn verify_nobody(presented: Presented<'_>) {
-    let hash = digest::digest(&digest::SHA256, presented.secret.as_bytes());
-    let _ = std::hint::black_box(hash.as_ref().ct_eq(&[0; 32]));
+/// Whose key was shown; nobody's where the id is unknown or the secret wrong. An id that the files have is theirs alone.
+pub fn find(presented: Presented<'_>, configured: &Proofs<Arc<Client>>, stored: &Index, now_ms: u64) -> Option<Owner> {
+    let hash = hash(presented.secret);
+    let of_files = configured.look(presented.id, &hash, now_ms);
+    let of_store = stored.look(presented.id, &hash, now_ms, |found| found.proven.copied());
+    match of_files.proven {
+        Some(client) => Some(Owner::Configured(Arc::clone(client))),
+        None => of_store.filter(|_| !of_files.known).map(Owner::Stored),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key(secret: &str) -> Key {
-        let hash = digest::digest(&digest::SHA256, secret.as_bytes());
-        Key {
-            id: "ci1234".into(),
-            sha256: hash.as_ref().try_into().unwrap(),
-            owner: "ci".into(),
-            tier: None,
-            organisation: None,
-            scopes: Vec::new(),
-            created: None,
-        }
-    }
+    use crate::identity::Persona;
+    use crate::identity::proofs::{Proof, Row};
+    use crate::identity::store::record::Line;
 
     #[test]
     fn a_key_is_taken_apart_at_its_first_two_underscores() {
@@ -62,8 +74,17 @@ mod tests {
     }
 
     #[test]
-    fn only_the_right_secret_verifies() {
-        assert!(verify(parse("tg_ci1234_right").unwrap(), &key("right")));
-        assert!(!verify(parse("tg_ci1234_wrong").unwrap(), &key("right")));
+    fn only_the_right_secret_opens_and_the_files_come_before_the_store() {
+        let both = |secret: &str| [Proof::lasting(hash(secret)), Proof::NONE];
+        let client = Arc::new(Client::new(Persona { id: "key:both".into(), ..Persona::default() }));
+        let files = Proofs::new(vec![Row::new("both", both("file"), client)]);
+        let store = Index::default();
+        let line = |secret| Line { proofs: both(secret), expires_ms: u64::MAX, since_ms: 0 };
+        store.put([("both".to_owned(), line("store")), ("only".to_owned(), line("only"))], 0);
+        let found = |text: &str| find(parse(text).unwrap(), &files, &store, 1);
+        assert!(matches!(found("tg_both_file"), Some(Owner::Configured(_))));
+        assert!(found("tg_both_store").is_none(), "the files have this id");
+        assert!(matches!(found("tg_only_only"), Some(Owner::Stored(_))));
+        assert!(found("tg_only_file").is_none() && found("tg_nobody_only").is_none());
     }
 }

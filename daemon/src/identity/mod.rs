@@ -1,15 +1,22 @@
-//! Who calls: a client is whoever was identified, by key or, where none is asked for, by address.
+//! Who calls: a client is whoever was identified, by key, by token or, where neither is asked for, by address.
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
-use toolgate_protocol::names::Pattern;
 use toolgate_protocol::permits::Flow;
 
 use crate::config::settings::{Key, Organisation, Tier};
+use crate::steering::clients::Holds;
+use rights::{Kind, Rights, Role, Rule};
 
+pub mod challenge;
 pub mod key;
+pub mod proofs;
+pub mod resource;
+pub mod rights;
+pub mod store;
+pub mod token;
 
 /// What a credential says of whoever shows it.
 #[derive(Debug, Default)]
@@ -22,8 +29,10 @@ pub struct Persona {
     pub tier: Option<Arc<Tier>>,
     /// Whom it belongs to.
     pub organisation: Option<Arc<Organisation>>,
-    /// What it may use, as globs over `server/name`; empty: everything.
+    /// What it may use, as globs over `server/name`, of what its roles allow; empty: all of that.
     pub scopes: Vec<String>,
+    /// What decides what it may use, beside the roles of its organisation.
+    pub roles: Vec<Arc<Role>>,
 }
 
 /// An identified client. Sessions, limits and the log know it by `id`.
@@ -41,8 +50,10 @@ pub struct Client {
     pub organisation: Option<Arc<Organisation>>,
     /// Whom its calls count for where they wait.
     pub flow: Flow,
-    /// What it may use; empty: everything.
-    scopes: Vec<Pattern>,
+    /// What it may use; none: everything.
+    pub rights: Option<Rights>,
+    /// What it reads instead of an answer, where its key is suspended.
+    pub suspension: Option<Holds>,
 }
 
 impl Client {
@@ -52,6 +63,7 @@ impl Client {
     /// The client that a credential stands for.
     pub fn new(persona: Persona) -> Self {
         let number = number(&persona.id);
+        let rights = rights_of(&persona);
         Self {
             number,
             flow: flow(number, persona.tier.as_deref()),
@@ -59,8 +71,16 @@ impl Client {
             owner: persona.owner.into(),
             tier: persona.tier,
             organisation: persona.organisation,
-            scopes: persona.scopes.iter().map(|scope| Pattern::new(scope)).collect(),
+            rights,
+            suspension: None,
         }
+    }
+
+    /// The same while its key is suspended.
+    #[must_use]
+    pub fn suspended(mut self, suspension: Holds) -> Self {
+        self.suspension = Some(suspension);
+        self
     }
 
     /// The client behind an API key.
@@ -71,6 +91,7 @@ impl Client {
             tier: key.tier.clone(),
             organisation: key.organisation.clone(),
             scopes: key.scopes.clone(),
+            roles: key.roles.clone(),
         })
     }
 
@@ -80,34 +101,45 @@ impl Client {
         Self::new(Persona { id: format!("address:{owner}"), owner, ..Persona::default() })
     }
 
-    /// What it may use, as globs; none: everything.
+    /// Scopes that narrow what it may use; none: nothing does.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.scopes.iter().map(Pattern::as_str)
+        self.rights.iter().flat_map(Rights::scopes)
+    }
+
+    /// Roles that it has, its organisation's among them.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.rights.iter().flat_map(Rights::roles)
     }
 
     /// Whether some names are closed to it.
     pub fn is_scoped(&self) -> bool {
-        !self.scopes.is_empty()
+        self.rights.as_ref().is_some_and(Rights::closes_names)
     }
 
-    /// Whether it may use a server's tool, prompt or resource; a scope is a pattern over `server/name`.
-    pub fn may_use(&self, server: &str, name: &str) -> bool {
-        if self.scopes.is_empty() {
-            return true;
-        }
-        let full = format!("{server}/{name}");
-        self.scopes.iter().any(|scope| scope.matches(&full))
+    /// Whether it may use a server's tool, prompt or resource.
+    pub fn may_use(&self, kind: Kind, server: &str, name: &str) -> bool {
+        self.rights.as_ref().is_none_or(|rights| rights.allow(kind, server, name))
     }
 
     /// Whether it may use anything of a server.
     pub fn may_reach(&self, server: &str) -> bool {
-        self.scopes.is_empty()
-            || self.scopes.iter().any(|scope| match scope.as_str().split_once('/') {
-                Some((servers, _)) => Pattern::new(servers).matches(server),
-                // A pattern without a slash matches across it.
-                None => true,
-            })
+        self.rights.as_ref().is_none_or(|rights| rights.reach(server))
     }
+}
+
+/// What a persona may use: its own roles and its organisation's together, within its scopes.
+fn rights_of(persona: &Persona) -> Option<Rights> {
+    // As the configuration would write it: `key.ID.scopes`.
+    let place = format!("{}.scopes", persona.id.replacen(':', ".", 1));
+    let scopes = persona.scopes.iter().map(|scope| Rule::new(&place, scope, "")).collect();
+    let mut roles: Vec<Arc<Role>> = Vec::new();
+    let of_organisation = persona.organisation.iter().flat_map(|organisation| &organisation.roles);
+    for role in persona.roles.iter().chain(of_organisation) {
+        if !roles.iter().any(|known| Arc::ptr_eq(known, role)) {
+            roles.push(Arc::clone(role));
+        }
+    }
+    Rights::new(scopes, roles)
 }
 
 /// Clients without a tier count as one tier.

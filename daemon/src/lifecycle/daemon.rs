@@ -189,6 +189,7 @@ impl Daemon {
             }
         }
         self.gate.seal.follow(&settings.seal);
+        self.keys_are_gone(&running.settings, &settings);
         let ended = self.gate.end_stale_sessions();
         if let Err(problem) = self.cores.try_spawn(0, move |core| async move { farewell::begin(&core, ended) }) {
             warn!("servers are not told which of their sessions have ended: {problem}");
@@ -215,6 +216,8 @@ impl Daemon {
             .chain(self.gate.seal.trouble())
             .chain(self.gate.steering.unread())
             .chain(self.gate.steering.trouble())
+            .chain(self.gate.keys.trouble())
+            .chain(self.gate.keys.told_of_both(&policy.settings))
             .collect()
     }
 
@@ -314,6 +317,12 @@ fn not_kept(message: String) -> api::ConfigProblem {
         key: None,
         report: None,
     }
+}
+
+/// A warning to those who look at the files, which have what the store has too.
+fn two_keys(message: String) -> api::ConfigProblem {
+    let remedy = Some("`toolgate key list --filter files` shows them.".into());
+    api::ConfigProblem { remedy, ..not_kept(format!("{message}.")) }
 }
 
 /// Names that merged views leave out and how to mend each, and what is wrong with tools.
@@ -416,6 +425,7 @@ impl Operations for Daemon {
         let files = report.sources.files().iter().map(|file| file.display().to_string()).collect();
         let mut problems = problems(&report);
         problems.extend(self.look_at_units().map(units::problem));
+        problems.extend(self.gate.keys.told_of_both(&self.gate.settings.load()).map(two_keys));
         api::CheckOutcome { ok, files, problems }
     }
 

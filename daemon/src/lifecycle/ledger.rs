@@ -7,7 +7,45 @@ use toolgate_admin_api as api;
 use super::daemon::Daemon;
 use crate::admin::query::TableQuery;
 use crate::admin::{LedgerOperations, ToolOperations};
+use crate::config::Settings;
 use crate::observe::ledger;
+use crate::steering::clients::Holds;
+
+/// Keys of the store that never called and are listed all the same: more of them are found with `GET /v1/keys`.
+const IDLE_KEYS: usize = 1_000;
+
+impl Daemon {
+    /// Says of clients what the store knows of their keys, and adds keys that never called while there are few.
+    fn tell_of_stored(&self, settings: &std::sync::Arc<Settings>, rows: &mut HashMap<String, api::ClientRow>) {
+        let store = &self.gate.keys;
+        for row in rows.values_mut() {
+            let Some(id) = row.id.strip_prefix("key:").filter(|id| !settings.keys.contains_key(*id)) else { continue };
+            if let Some(decision) = store.decision(id, settings) {
+                row.owner = api::Shown(&decision.client.owner).to_string();
+                row.tier = decision.client.tier.as_ref().map(|tier| tier.name.clone());
+                row.scopes = decision.client.scopes().map(str::to_owned).collect();
+                row.expires_at_ms = decision.expires_ms;
+                row.suspended =
+                    decision.client.suspension.as_ref().filter(|suspension| suspension.is_on()).map(Holds::told);
+            }
+        }
+        if store.index().len() > IDLE_KEYS {
+            return;
+        }
+        let walked = store.walk(None, |id, record, _| {
+            let client = format!("key:{id}");
+            if record.standing.word() != "revoked" && !settings.keys.contains_key(id) && !rows.contains_key(&client) {
+                let mut row = api::ClientRow { id: client.clone(), ..api::ClientRow::default() };
+                row.owner = api::Shown(&record.owner).to_string();
+                (row.tier, row.scopes, row.expires_at_ms) = (record.tier, record.scopes, record.expires_ms);
+                rows.insert(client, row);
+            }
+            true
+        });
+        // What is wrong with the store is told by its own check.
+        walked.unwrap_or_default();
+    }
+}
 
 impl LedgerOperations for Daemon {
     fn tool_rows(&self, query: &TableQuery) -> Result<api::Tools, api::ApiError> {
@@ -46,8 +84,11 @@ impl LedgerOperations for Daemon {
             row.id = client.id.to_string();
             row.owner = api::Shown(&client.owner).to_string();
             row.tier = client.tier.as_ref().map(|tier| tier.name.clone());
+            row.organisation = client.organisation.as_ref().map(|organisation| organisation.name.clone());
+            row.roles = client.roles().map(str::to_owned).collect();
             row.scopes = client.scopes().map(str::to_owned).collect();
         }
+        self.tell_of_stored(&policy.settings, &mut rows);
         self.gate.sessions.look(|session| {
             if let Some(row) = rows.get_mut(&*session.client) {
                 row.sessions += 1;

@@ -11,12 +11,12 @@ impl SealOperations for Daemon {
         told(&self.gate.seal.standing())
     }
 
-    fn rotate_seal(&self, request: &api::RotateRequest) -> Result<api::Rotation, api::ApiError> {
+    fn rotate_seal(&self, request: &api::SealRotate) -> Result<api::SealRotation, api::ApiError> {
         let before = self.gate.seal.standing().keys.into_iter().next().map(|key| key.id).unwrap_or_default();
         let standing = self.gate.seal.rotate(request.alone, request.dry_run).map_err(refused)?;
         let after = standing.keys.first().filter(|_| !request.dry_run).map(|key| key.id.clone());
         let former = standing.keys.iter().find(|key| key.id == before);
-        Ok(api::Rotation {
+        Ok(api::SealRotation {
             applied: !request.dry_run,
             opens_until_ms: former.and_then(|key| key.opens_until_ms),
             before,

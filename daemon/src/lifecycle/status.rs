@@ -15,7 +15,7 @@ pub(super) fn line(gate: &Gate) -> String {
     let (calls, sessions) = (gate.calls.load(Ordering::Relaxed), gate.sessions.len());
     let overload = gate.overload.told().map_or_else(String::new, |told| format!("; {}", told.sentence()));
     let numbers = format!("{calls} calls in flight, {sessions} sessions{overload}");
-    match (warning(&settings), next_step(&settings)) {
+    match (warning(&settings), next_step(&settings, gate.keys.index().len())) {
         (Some(sentence), _) => format!("{sentence}; {numbers}"),
         (None, Some(step)) => format!("revision {}: {step}", settings.revision),
         (None, None) => format!("revision {}: {numbers}", settings.revision),
@@ -44,7 +44,7 @@ fn enabled(settings: &Settings) -> impl Iterator<Item = &Server> {
 }
 
 /// What an operator has to do before anybody can make a call.
-fn next_step(settings: &Settings) -> Option<String> {
+fn next_step(settings: &Settings, stored_keys: usize) -> Option<String> {
     let main = settings.files.first().map_or(Path::new("toolgate.toml"), |file| file);
     if settings.listeners.is_empty() {
         return Some(format!("nobody can connect: write a [listener.NAME] into {}", main.display()));
@@ -52,10 +52,9 @@ fn next_step(settings: &Settings) -> Option<String> {
     if settings.servers.is_empty() {
         return Some(format!("no server yet: run `toolgate server add NAME -- COMMAND`; {} says more", main.display()));
     }
-    let by_key =
-        settings.listeners.iter().any(|listener| listener.serve.mcp && listener.auth.contains(&AuthMethod::Key));
-    if by_key && settings.keys.is_empty() {
-        return Some("no key yet, so nobody can call: run `toolgate key create --owner NAME --write`".to_owned());
+    let by_key = settings.listeners.iter().any(|listener| listener.serve.mcp && listener.auth == [AuthMethod::Key]);
+    if by_key && settings.keys.is_empty() && stored_keys == 0 {
+        return Some("no key yet, so nobody can call: run `toolgate key create --owner NAME`".to_owned());
     }
     None
 }
@@ -66,7 +65,7 @@ mod tests {
     use crate::config::{self, Environment, Scrutiny};
 
     fn step(text: &str) -> Option<String> {
-        next_step(&config::from_text(text).unwrap())
+        next_step(&config::from_text(text).unwrap(), 0)
     }
 
     #[test]

@@ -172,6 +172,7 @@ fn listeners_count_each_on_its_own() {
             proxy_protocol: false,
             hosts: Vec::new(),
             origins: Vec::new(),
+            resource: None,
             auth: Vec::new(),
             tls: None,
             redirect_to_https: None,

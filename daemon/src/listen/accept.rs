@@ -180,7 +180,9 @@ impl Accepting {
         }
         // An interrupted wait is one that ended early; the loop comes back.
         let _ = poll(&mut waited, None);
-        let _ = rustix::io::read(&*self.bell, &mut [0_u8; 8]);
+        if !waited[0].revents().is_empty() {
+            let _ = rustix::io::read(&*self.bell, &mut [0_u8; 8]);
+        }
     }
 
     fn obey(&mut self, command: Command) {

@@ -52,6 +52,7 @@ static LISTENER: LazyLock<Arc<Listener>> = LazyLock::new(|| {
         proxy_protocol: false,
         hosts: Vec::new(),
         origins: Vec::new(),
+        resource: None,
         auth: Vec::new(),
         tls: None,
         redirect_to_https: None,

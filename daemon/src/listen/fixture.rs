@@ -99,6 +99,7 @@ pub(crate) fn listener(name: &str) -> Listener {
         proxy_protocol: false,
         hosts: Vec::new(),
         origins: Vec::new(),
+        resource: None,
         auth: Vec::new(),
         tls: None,
         redirect_to_https: None,

@@ -1,7 +1,7 @@
 //! The thread that watches: twice a second it looks at what would have to be waited for, and at what is wrong.
 //!
 //! It is no core and runs no call: a file system or a webhook that hangs holds up nobody. Its runtime carries the
-//! operator's checks and the way to the webhook.
+//! operator's checks, the way to the webhook, and that to the keys of issuers.
 
 use std::io;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use super::own::Own;
 use super::rates::Rates;
 use crate::clock;
 use crate::gate::Gate;
+use crate::identity::token::Refresher;
 use crate::overload::hundredths;
 
 /// Between two looks: what is wrong is seen within a second.
@@ -77,6 +78,7 @@ struct Watcher {
     gate: Arc<Gate>,
     gauge: Gauge,
     own: Own,
+    issuers: Refresher,
     trends: Trends,
     adviser: Adviser,
     /// Writes alerts down; away while it does.
@@ -92,6 +94,7 @@ impl Watcher {
             gate: Arc::clone(gate),
             gauge: Gauge::default(),
             own: Own::default(),
+            issuers: Refresher::default(),
             trends: Trends::default(),
             adviser: Adviser::default(),
             keeper,
@@ -123,6 +126,7 @@ impl Watcher {
 
     async fn look(&mut self) {
         self.own.follow(&self.gate);
+        self.issuers.follow(&self.gate);
         let settings = self.gate.settings.load_full();
         let disk = self.gauge.look(&settings.daemon.state_dir).await;
         self.gate.observed.disk.store(Arc::new(disk));

@@ -27,8 +27,9 @@ use crate::answers::Page;
 use crate::body::Body;
 use crate::call::Call;
 use crate::core::Core;
-use crate::failure::{Failure, Kind};
+use crate::failure::{self, Failure};
 use crate::identity::Client;
+use crate::identity::rights::Kind;
 use crate::message::Message;
 use crate::policy::View;
 use crate::provenance::Provenance;
@@ -186,10 +187,10 @@ impl Asked {
         }
         let page = timeout(PATIENCE, self.page()).await;
         let silent = page.is_err();
-        let page = page.unwrap_or_else(|_| Err(Failure::new(Kind::ServerTimeout, "It did not list in time.")));
+        let page = page.unwrap_or_else(|_| Err(Failure::new(failure::Kind::ServerTimeout, "It did not list in time.")));
         page.map_err(|failure| match failure.kind {
             // No fault of a server's.
-            Kind::EraUnsupported => {}
+            failure::Kind::EraUnsupported => {}
             _ => server.left_out.note_failure(list, &failure.message, silent, &server.settings.name),
         })
     }
@@ -214,7 +215,7 @@ impl Asked {
         }
         if introduced.declares_list_of(&request) {
             let error = String::from_utf8_lossy(answer.raw(answer.envelope.error).unwrap_or_default()).into_owned();
-            return Err(Failure::new(Kind::ServerGarbage, format!("It refuses to list: {error}")));
+            return Err(Failure::new(failure::Kind::ServerGarbage, format!("It refuses to list: {error}")));
         }
         Ok((introduced.leg.era, discovery::own(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned())))
     }
@@ -242,7 +243,12 @@ fn positions(call: &Call) -> Result<Vec<Position>, Failure> {
         return Ok(call.view().servers.iter().map(start).collect());
     };
     call.core.gate.seal.open(&call.client().id, &cursor).and_then(|text| serde_json::from_slice(&text).ok()).ok_or_else(
-        || Failure::new(Kind::InvalidParams, "This cursor is not valid here any more. List again from the start."),
+        || {
+            Failure::new(
+                failure::Kind::InvalidParams,
+                "This cursor is not valid here any more. List again from the start.",
+            )
+        },
     )
 }
 
@@ -336,8 +342,8 @@ fn permits(
     let span = if by_uri(method) { item.uri.or(item.uri_template) } else { item.name };
     let Some(span) = span else { return false };
     let own = json::decode_str(span.of(text));
-    if method != Method::ToolsList {
-        return client.may_use(&server.settings.name, &own);
+    if let Some(kind) = Kind::of_list(method).filter(|kind| *kind != Kind::Tool) {
+        return client.may_use(kind, &server.settings.name, &own);
     }
     if server.answers.withholds(&own) {
         return false;

@@ -11,9 +11,11 @@ use toolgate_protocol::splice::{self, Edit};
 
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
+use crate::identity::rights::{self, Ruling};
 use crate::message::Message;
 use crate::observe::is_unfit;
 use crate::servers::Server;
+use crate::stages::authorise::{self, Wanted};
 
 /// Where a named request goes.
 #[derive(Debug, Clone)]
@@ -26,10 +28,16 @@ pub struct Routed {
     pub message: Message,
 }
 
-/// Checks that the client may use what a request to the only server of its view names.
-pub fn authorise(call: &Call, server: &Server, method: Method, message: &Message) -> Result<(), Failure> {
-    let Some(name) = named(method, message) else { return Ok(()) };
-    if may_use(call, server, method, &name) { Ok(()) } else { Err(refusal(call, server, method, (&name, &name))) }
+/// Decides about what a request to the only server of its view names.
+pub fn authorise(
+    call: &Call,
+    server: &Server,
+    method: Method,
+    message: &Message,
+) -> (Option<Ruling>, Result<(), Failure>) {
+    let Some(name) = named(method, message) else { return (None, Ok(())) };
+    let kind = kind(method, message);
+    authorise::decide(call, Wanted { server, method, kind, own: &name, offered: &name }, message)
 }
 
 /// The server and the name there that a name in a header leads to, where the call's client may use it.
@@ -51,29 +59,45 @@ fn behind<'c, 'n: 'c>(call: &'c Call, by_uri: bool, offered: &'n str) -> Option<
     Some((server, alias.unwrap_or(own)))
 }
 
-/// Finds the server of a request in a merged view and gives the name back its original form.
-pub fn route(call: &Call, method: Method, message: &Message) -> Result<Routed, Failure> {
+/// Finds the server of a request in a merged view, decides about the name, and gives it back its original form.
+pub fn route(call: &Call, method: Method, message: &Message) -> (Option<Ruling>, Result<Routed, Failure>) {
     let missing = || Failure::new(Kind::InvalidParams, "The request names nothing that the gate could route it by.");
-    let offered = named(method, message).ok_or_else(missing)?;
-    let by_uri = is_by_uri(method, message);
-    let Some((server, own)) = behind(call, by_uri, &offered) else { return Err(unknown(method, &offered)) };
-    if !may_use(call, server, method, own) {
-        return Err(refusal(call, server, method, (own, &offered)));
-    }
-    let edit = rename(message, method, own).ok_or_else(missing)?;
-    let text = splice::apply(&message.bytes, &mut [edit]);
-    let renamed =
-        Message::parse(text.into()).map_err(|problem| Failure::new(Kind::InvalidRequest, problem.to_string()))?;
-    Ok(Routed { server: Arc::clone(server), name: own.to_owned(), message: renamed })
+    let Some(offered) = named(method, message) else { return (None, Err(missing())) };
+    let Some((server, own)) = behind(call, is_by_uri(method, message), &offered) else {
+        return (None, Err(unknown(method, &offered)));
+    };
+    let wanted = Wanted { server, method, kind: kind(method, message), own, offered: &offered };
+    let (ruling, decided) = authorise::decide(call, wanted, message);
+    let routed = decided.and_then(|()| {
+        let edit = rename(message, method, own).ok_or_else(missing)?;
+        let text = splice::apply(&message.bytes, &mut [edit]);
+        let renamed = Message::parse(text.into());
+        let renamed = renamed.map_err(|problem| Failure::new(Kind::InvalidRequest, problem.to_string()))?;
+        Ok(Routed { server: Arc::clone(server), name: own.to_owned(), message: renamed })
+    });
+    (ruling, routed)
 }
 
+/// Whether what a header names is offered to the client.
 fn may_use(call: &Call, server: &Server, method: Method, own: &str) -> bool {
-    if method != Method::ToolsCall {
-        return call.client().may_use(&server.settings.name, own);
+    match rights::Kind::of(method) {
+        None => call.client().may_reach(&server.settings.name),
+        Some(rights::Kind::Tool) => {
+            let merged = call.view().single().is_none();
+            let offered = if merged { names::join(&server.settings.name, own).into() } else { Cow::Borrowed(own) };
+            call.view().offers(call.client(), server, own, &offered)
+        }
+        Some(kind) => call.client().may_use(kind, &server.settings.name, own),
     }
-    let merged = call.view().single().is_none();
-    let offered = if merged { names::join(&server.settings.name, own).into() } else { Cow::Borrowed(own) };
-    call.view().offers(call.client(), server, own, &offered)
+}
+
+/// What a request's name names.
+fn kind(method: Method, message: &Message) -> Option<rights::Kind> {
+    match method.named_by()? {
+        NamedBy::Reference if is_by_uri(method, message) => Some(rights::Kind::Resource),
+        NamedBy::Reference => Some(rights::Kind::Prompt),
+        _ => rights::Kind::of(method),
+    }
 }
 
 fn named(method: Method, message: &Message) -> Option<String> {
@@ -109,13 +133,6 @@ fn rename(message: &Message, method: Method, own: &str) -> Option<Edit<'static>>
         _ => message.envelope.target(&message.bytes)?,
     };
     Some(Edit::replace(span, json::encode_str(own).into_bytes()))
-}
-
-/// Why a name may not be used: a tool that is off says so to those who could use it otherwise.
-fn refusal(call: &Call, server: &Server, method: Method, (own, offered): (&str, &str)) -> Failure {
-    let off = if method == Method::ToolsCall { server.off.refusal(own) } else { None };
-    off.filter(|_| call.view().would_offer(call.client(), server, own, offered))
-        .unwrap_or_else(|| unknown(method, offered))
 }
 
 /// Denied and unknown look the same to whoever may not know.

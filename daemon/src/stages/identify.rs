@@ -1,53 +1,167 @@
-//! Who calls: by API key, or by address where the listener asks for no credential.
+//! Who calls: by API key, by token, or by address where the listener asks for no credential.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 
 use crate::call::Call;
+use crate::clock;
 use crate::config::settings::AuthMethod;
 use crate::failure::{Failure, Kind};
-use crate::identity::{Client, key};
+use crate::identity::Client;
+use crate::identity::key::{self, Owner};
+use crate::identity::resource::Resource;
+use crate::identity::store::index::Known;
+use crate::identity::token::{self, Flaw, Unverified, Verified};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+/// What a client waits whose token nobody can judge now.
+const LATER: Duration = Duration::from_secs(5);
+
+/// What a client has shown, by its form.
+enum Shown<'a> {
+    Key(&'a str),
+    Token(&'a str),
+}
+
 /// Puts the client into the call.
-pub fn identify(call: &mut Call) -> Result<(), Failure> {
-    let client = if call.entrance.listener.auth.is_empty() {
+pub async fn identify(call: &mut Call) -> Result<(), Failure> {
+    let auth = &call.entrance.listener.auth;
+    let client = if auth.is_empty() {
         Arc::new(Client::of_address(call.address))
-    } else if call.entrance.listener.auth.contains(&AuthMethod::Key) {
-        by_key(call)?
     } else {
-        return Err(refused("This listener accepts no API keys."));
+        match shown(call)? {
+            Shown::Key(text) if auth.contains(&AuthMethod::Key) => by_key(call, text)?,
+            Shown::Key(_) => return Err(refused("This listener accepts no API keys.")),
+            Shown::Token(text) => by_token(call, text).await?,
+        }
     };
     call.mark.of_client(client.number);
     call.client = Some(client);
     Ok(())
 }
 
-fn by_key(call: &Call) -> Result<Arc<Client>, Failure> {
-    let text = presented(call)
-        .ok_or_else(|| refused("Send an API key as `Authorization: Bearer tg_…`, or as `X-API-Key: tg_…`."))?;
-    let unknown = || refused("This API key is not known here. Ask the operator of this gate for one.");
+fn by_key(call: &Call, text: &str) -> Result<Arc<Client>, Failure> {
     let presented = key::parse(text).ok_or_else(unknown)?;
-    let known = call.policy.settings.keys.get(presented.id).zip(call.policy.client(presented.id));
-    let Some((entry, client)) = known else {
-        key::verify_nobody(presented);
-        return Err(unknown());
-    };
-    if key::verify(presented, entry) { Ok(Arc::clone(client)) } else { Err(unknown()) }
+    let (now, keys) = (clock::unix_millis(), &call.core.gate.keys);
+    match key::find(presented, call.policy.proofs(), keys.index(), now).ok_or_else(unknown)? {
+        Owner::Configured(client) => Ok(client),
+        Owner::Stored(known) => stored(call, presented.id, known, now),
+    }
 }
 
-/// The credential, from the one place where it was put.
-fn presented(call: &Call) -> Option<&str> {
-    if let Some(value) = call.header(AUTHORIZATION) {
-        let (scheme, token) = value.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
+/// The client of a key of the store whose secret was shown.
+fn stored(call: &Call, id: &str, known: Known, now: u64) -> Result<Arc<Client>, Failure> {
+    let decision = call.core.gate.keys.decide(id, known, &call.policy.settings).map_err(|problem| {
+        Failure::new(Kind::Internal, "The gate cannot read its keys now. Try again later.").because(problem)
+    })?;
+    if decision.revoked {
+        return Err(refused("This API key was revoked. Ask the operator of this gate for another."));
     }
-    call.header(API_KEY).or(call.key_in_path.as_deref())
+    if decision.expires_ms.is_some_and(|end| end <= now) {
+        return Err(refused("This API key has expired. Ask the operator of this gate for another."));
+    }
+    if !decision.comes_from(call.address) {
+        // Whoever has stolen it learns nothing.
+        let unknown = refused("This API key is not known here. Ask the operator of this gate for one.");
+        return Err(unknown.because(format_args!("the key {id} may not come from {}", call.address)));
+    }
+    if let Some(lacks) = &decision.lacks {
+        let failure = refused(
+            "This API key cannot be used now: the gate's configuration lacks what bounds it. Tell its operator.",
+        );
+        return Err(failure.because(format_args!("the key {id} belongs to the {lacks}, which no file has")));
+    }
+    decision.use_now(now);
+    Ok(Arc::clone(&decision.client))
+}
+
+async fn by_token(call: &Call, text: &str) -> Result<Arc<Client>, Failure> {
+    match call.policy.issuers.known(text) {
+        Some(verified) => admitted(call, &verified),
+        // Boxed, so that a call whose token is known does not carry what it takes to verify one.
+        None => admitted(call, &*Box::pin(verified(call, text)).await?),
+    }
+}
+
+/// The token as its issuer's keys show it; once newer keys are there, where it is signed with one that is not known.
+async fn verified(call: &Call, text: &str) -> Result<Arc<Verified>, Failure> {
+    let issuers = &call.policy.issuers;
+    let mut outcome = issuers.verify(text);
+    if let Err(Unverified::KeyUnknown(issuer, seen) | Unverified::NoKeys(issuer, seen)) = &outcome
+        && issuer.newer(*seen).await
+    {
+        outcome = issuers.verify(text);
+    }
+    match outcome {
+        Ok(verified) => Ok(verified),
+        Err(Unverified::Flawed(flaw, issuer)) => Err(flawed(call, issuer.as_deref(), flaw)),
+        Err(Unverified::KeyUnknown(issuer, _)) => Err(flawed(call, Some(&issuer), Flaw::KeyUnknown)),
+        Err(Unverified::NoKeys(issuer, _)) => {
+            let name = &issuer.settings().name;
+            let message = "This token cannot be verified now: its issuer's keys cannot be had. Try again later.";
+            Err(Failure::new(Kind::IdentityUnavailable, message)
+                .retry_after(LATER)
+                .because(format_args!("no keys of the issuer {name} are known")))
+        }
+    }
+}
+
+/// The client of a token that is good here and now.
+fn admitted(call: &Call, verified: &Verified) -> Result<Arc<Client>, Failure> {
+    let view = call.view.as_ref().map_or("", |view| &view.name);
+    if let Some(flaw) = verified.flaw(&Resource::of(call), view, token::now()) {
+        return Err(flawed(call, Some(verified.issuer()), flaw));
+    }
+    if !verified.suffices() {
+        let message = "This token lacks a scope that is needed here. Ask its issuer for one with all of them.";
+        return Err(Failure::new(Kind::ScopeInsufficient, message));
+    }
+    Ok(Arc::clone(verified.client()))
+}
+
+fn flawed(call: &Call, issuer: Option<&token::Issuer>, flaw: Flaw) -> Failure {
+    call.policy.issuers.refused(issuer, flaw);
+    refused(flaw.sentence()).because(flaw.word())
+}
+
+/// The credential, from the one place where it was put. A token stands in `Authorization` alone; in a query nothing is
+/// looked for (RFC 9700, section 4.3.2).
+fn shown(call: &Call) -> Result<Shown<'_>, Failure> {
+    let auth = &call.entrance.listener.auth;
+    let missing = || Failure::new(Kind::Unauthenticated, wanted(auth));
+    let mut values = call.headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return call.header(API_KEY).or(call.key_in_path.as_deref()).map(Shown::Key).ok_or_else(missing);
+    };
+    if values.next().is_some() {
+        return Err(refused("Send one credential: this request has several."));
+    }
+    let parts = value.to_str().ok().and_then(|value| value.split_once(' '));
+    let Some((_, credential)) = parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
+        return Err(missing());
+    };
+    let text = credential.trim();
+    let as_token = auth.contains(&AuthMethod::Jwt) && !text.starts_with("tg_");
+    Ok(if as_token { Shown::Token(text) } else { Shown::Key(text) })
+}
+
+/// What to send, as a sentence.
+fn wanted(auth: &[AuthMethod]) -> &'static str {
+    match (auth.contains(&AuthMethod::Key), auth.contains(&AuthMethod::Jwt)) {
+        (true, false) => "Send an API key as `Authorization: Bearer tg_…`, or as `X-API-Key: tg_…`.",
+        (false, _) => "Send an access token as `Authorization: Bearer TOKEN`.",
+        (true, true) => "Send an access token or an API key as `Authorization: Bearer CREDENTIAL`.",
+    }
+}
+
+fn unknown() -> Failure {
+    refused("This API key is not known here. Ask the operator of this gate for one.")
 }
 
 fn refused(message: &str) -> Failure {
-    Failure::new(Kind::Unauthenticated, message)
+    Failure::new(Kind::CredentialRefused, message)
 }

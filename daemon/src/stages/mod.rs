@@ -3,6 +3,7 @@
 //! gate's time, `unread` over what a refused client goes on to send, `contain` over defects.
 
 pub mod address;
+pub mod authorise;
 pub mod batch;
 pub mod compress;
 pub mod contain;

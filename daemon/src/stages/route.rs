@@ -7,7 +7,8 @@ use toolgate_protocol::method::Method;
 use toolgate_protocol::names as joined;
 
 use crate::call::Call;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
+use crate::identity::rights::{Kind, Ruling};
 use crate::message::Message;
 use crate::relay::names;
 
@@ -17,35 +18,57 @@ pub fn route(call: &mut Call) -> Result<(), Failure> {
         return Ok(());
     };
     // A method that the era does not have names nothing; whoever answers says so.
-    let Some(method) = message.envelope.known_method.filter(|method| method.exists_in(call.era)) else { return Ok(()) };
+    let Some(method) = message.envelope.known_method.filter(|method| method.exists_in(call.era)) else {
+        return nameless(call, message);
+    };
     if method == Method::Listen {
-        return subscriptions(call, message);
+        let (ruling, decided) = subscriptions(call, message);
+        call.ruling = ruling;
+        return decided;
     }
-    match call.view().single() {
-        Some(server) if call.view().offers_all(call.client(), server) => Ok(()),
-        Some(server) => names::authorise(call, server, method, message),
-        None if method.named_by().is_some() => {
-            call.routed = Some(names::route(call, method, message)?);
-            Ok(())
+    let (ruling, routed) = match call.view().single() {
+        Some(server) if call.client().rights.is_none() && call.view().offers_all(call.client(), server) => {
+            return Ok(());
         }
-        None => Ok(()),
-    }
+        Some(server) => {
+            let (ruling, decided) = names::authorise(call, server, method, message);
+            (ruling, decided.map(|()| None))
+        }
+        None if method.named_by().is_some() => {
+            let (ruling, routed) = names::route(call, method, message);
+            (ruling, routed.map(Some))
+        }
+        None => return Ok(()),
+    };
+    call.ruling = ruling;
+    call.routed = routed?;
+    Ok(())
 }
 
-/// A subscription names resources in its filter; each must be open to the client.
-fn subscriptions(call: &Call, message: &Message) -> Result<(), Failure> {
+/// A method that no rule knows could do anything: it is closed to whoever may not use everything.
+fn nameless(call: &Call, message: &Message) -> Result<(), Failure> {
     if !call.client().is_scoped() {
         return Ok(());
     }
+    let method = message.method();
+    let text = format!("The method {} does not exist here.", names::brief(&method));
+    Err(Failure::new(failure::Kind::MethodUnknown, text))
+}
+
+/// A subscription names resources in its filter; each must be open to the client.
+fn subscriptions(call: &Call, message: &Message) -> (Option<Ruling>, Result<(), Failure>) {
+    let Some(rights) = call.client().rights.as_ref().filter(|rights| rights.closes_names()) else {
+        return (None, Ok(()));
+    };
     let whole: Value = serde_json::from_slice(&message.bytes).unwrap_or_default();
     let uris = whole.pointer("/params/notifications/resourceSubscriptions").and_then(Value::as_array);
     for uri in uris.into_iter().flatten().filter_map(Value::as_str) {
         let single = call.view().single().map(|server| (server.settings.name.as_str(), uri));
-        let allowed =
-            single.or_else(|| joined::split_uri(uri)).is_some_and(|(server, own)| call.client().may_use(server, own));
-        if !allowed {
-            return Err(names::unknown(Method::ResourcesSubscribe, uri));
+        let named = single.or_else(|| joined::split_uri(uri));
+        let ruling = named.map(|(server, own)| rights.rule(Kind::Resource, server, own));
+        if ruling.as_ref().is_none_or(|ruling| !ruling.allowed) {
+            return (ruling, Err(names::unknown(Method::ResourcesSubscribe, uri)));
         }
     }
-    Ok(())
+    (None, Ok(()))
 }

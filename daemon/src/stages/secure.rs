@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::config::settings::Listener;
 use crate::failure::{Failure, Kind};
+use crate::identity::resource;
 use crate::listen::connection::Protocol;
 use crate::pages::Page;
 
@@ -36,6 +37,10 @@ pub fn check(call: &mut Call) -> Result<Place, Failure> {
             Kind::HostRefused,
             "This gate is not known under that host name. Its operator can add it to `hosts` of the listener.",
         ));
+    }
+    // Whatever page asks may know it: it says nothing but where tokens come from.
+    if listener.takes_tokens() && resource::is_described_at(&call.path) {
+        return Ok(Place::Page(Page::Resource));
     }
     if let Some(origin) = call.headers.get(ORIGIN)
         && !allows_origin(listener, origin)
@@ -85,8 +90,13 @@ fn allows_origin(listener: &Listener, origin: &HeaderValue) -> bool {
     named && serves_host(listener, authority.host())
 }
 
+/// A path that nothing stands at, or nothing for this client.
+pub fn nothing_here() -> Failure {
+    Failure::new(Kind::PathUnknown, "Nothing is served at this path. MCP is at /mcp and /mcp/NAME.")
+}
+
 fn resolve(call: &mut Call) -> Result<Place, Failure> {
-    let unknown = || Failure::new(Kind::PathUnknown, "Nothing is served at this path. MCP is at /mcp and /mcp/NAME.");
+    let unknown = nothing_here;
     let serve = call.entrance.listener.serve;
     if let Some(page) = Page::at(&call.path, serve, &call.policy.settings) {
         return Ok(Place::Page(page));

@@ -5,8 +5,11 @@
 use crate::call::Call;
 use crate::failure::Failure;
 
-/// Refuses a call of a client that is suspended: one relaxed load while nobody is.
+/// Refuses a call of a client that is suspended, by its key or by hand: one relaxed load while nobody is.
 pub fn check(call: &Call) -> Result<(), Failure> {
+    if let Some(suspension) = call.client().suspension.as_ref().filter(|suspension| suspension.is_on()) {
+        return Err(suspension.failure());
+    }
     let steering = &call.core.gate.steering;
     if !steering.clients.any() {
         return Ok(());

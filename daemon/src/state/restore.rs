@@ -133,7 +133,7 @@ impl Sorter<'_> {
     fn earlier(&mut self, entry: &entry::Session) -> Option<()> {
         let id = SessionId::parse(&entry.id)?;
         let view = self.policy.view(&entry.view);
-        let known = entry.client.strip_prefix("key:").is_none_or(|key| self.policy.client(key).is_some());
+        let known = entry.client.strip_prefix("key:").is_none_or(|key| self.gate.client_of_key(key).is_some());
         // Its record may say that it idles for longer than it does.
         let idle = clock::unix_millis().saturating_sub(entry.used).saturating_sub(USE_SAID_EVERY);
         let earlier = |kind| Earlier { id, client: entry.client.as_str().into(), view: entry.view.clone(), kind, idle };

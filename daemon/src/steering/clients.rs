@@ -45,6 +45,24 @@ impl Clients {
 }
 
 impl Holds {
+    /// One that its key has.
+    #[must_use]
+    pub fn new(suspension: Suspension) -> Self {
+        Self(Arc::new(suspension))
+    }
+
+    /// What operators know of it.
+    #[must_use]
+    pub fn told(&self) -> Suspension {
+        Suspension::clone(&self.0)
+    }
+
+    /// Whether its time is not over.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.0.until_ms.is_none_or(|until| clock::unix_millis() < until)
+    }
+
     /// What the client reads instead of an answer.
     #[must_use]
     pub fn failure(&self) -> Failure {

@@ -12,7 +12,7 @@ mod tests;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -25,6 +25,8 @@ use sending::Sending;
 pub struct Wire {
     reading: OwnedReadHalf,
     sending: Arc<Sending>,
+    /// The peer has said that nothing follows.
+    ended: bool,
 }
 
 impl Wire {
@@ -36,7 +38,7 @@ impl Wire {
     /// Takes the socket off its runtime, once all that was written has left.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
         outbox::flush();
-        let Self { reading, sending } = self;
+        let Self { reading, sending, .. } = self;
         let whole = sending.into_half().and_then(|half| reading.reunite(half).ok());
         whole.ok_or(io::ErrorKind::NotConnected)?.into_std()
     }
@@ -50,13 +52,16 @@ impl Wire {
 impl From<TcpStream> for Wire {
     fn from(socket: TcpStream) -> Self {
         let (reading, half) = socket.into_split();
-        Self { reading, sending: Arc::new(Sending::new(half)) }
+        Self { reading, sending: Arc::new(Sending::new(half)), ended: false }
     }
 }
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.reading).poll_read(cx, buf)
+        let (before, room) = (buf.filled().len(), buf.remaining());
+        let read = Pin::new(&mut self.reading).poll_read(cx, buf);
+        self.ended |= room > 0 && read.is_ready() && buf.filled().len() == before;
+        read
     }
 }
 
@@ -82,7 +87,9 @@ impl AsyncWrite for Wire {
         self.sending.poll_taken(cx)
     }
 
+    /// Where the peer has ended before, closing the socket says the same, and takes no call of its own.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.sending.poll_end(cx)
+        ready!(self.sending.poll_sent(cx))?;
+        Poll::Ready(if self.ended { Ok(()) } else { self.sending.end() })
     }
 }

@@ -113,15 +113,19 @@ impl Sending {
         self.poll_room(cx).map_ok(drop)
     }
 
-    /// Sends what waits, and says that nothing follows.
-    pub(super) fn poll_end(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Ready when the kernel has all that was written.
+    pub(super) fn poll_sent(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = ready!(self.poll_room(cx))?;
         if state.place == Place::Outbox {
             self.send(&mut state);
         }
         drop(state);
-        drop(ready!(self.poll_room(cx))?);
-        Poll::Ready(SockRef::from(self.socket()).shutdown(Shutdown::Write))
+        self.poll_room(cx).map_ok(drop)
+    }
+
+    /// Says that nothing follows.
+    pub(super) fn end(&self) -> io::Result<()> {
+        SockRef::from(self.socket()).shutdown(Shutdown::Write)
     }
 
     /// The turn has ended.

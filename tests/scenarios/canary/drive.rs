@@ -22,6 +22,8 @@ use super::places::Canaries;
 pub(crate) struct Stage {
     pub(crate) gate: Gate,
     internal: Target,
+    /// A listener that takes tokens.
+    tokens: Target,
     webhook: Webhook,
     _web: Http,
     _local: Stdio,
@@ -34,7 +36,7 @@ impl Stage {
         webhook.answer(500);
         let url = format!("http://{}/alerts?token={}", webhook.address, canaries.of("alerts.webhook"));
         canaries.write("alerts.webhook", &url);
-        let internal = free_port();
+        let (internal, tokens) = (free_port(), free_port());
         let reference = |place: &str| canaries.reference(place);
         let lines = format!(
             "bearer = {}\nheaders = {{ X-Canary = {} }}\n",
@@ -54,6 +56,11 @@ impl Stage {
                 reference("alerts.bearer")
             ))
             .table(&format!("[seal]\nkey = {}\nother_key = {}\n", reference("seal.key"), reference("seal.other_key")))
+            .table(&format!(
+                "[issuer.canary]\nissuer = \"https://issuer.example\"\nalgorithms = [\"HS256\"]\nsecret = {}\n",
+                reference("issuer.NAME.secret")
+            ))
+            .table(&format!("[listener.tokens]\naddress = \"127.0.0.1:{tokens}\"\nserve = [\"mcp\"]\nauth = [\"jwt\"]\n"))
             .table("[check.gone]\nfile = \"/nonexistent\"\ninterval = \"1s\"\ncritical = true\n");
         let gate = setup.start().await;
         let pem = std::fs::read_to_string(&gate.certificates().key).expect("the key of the certificate");
@@ -61,7 +68,14 @@ impl Stage {
         let key = gate.key();
         canaries.add("an API key", key.rsplit('_').next().expect("its secret"));
         std::fs::create_dir(gate.folder().join("seen")).expect("a folder");
-        let stage = Self { gate, internal: Target::plain(internal), webhook, _web: web, _local: local };
+        let stage = Self {
+            gate,
+            internal: Target::plain(internal),
+            tokens: Target::plain(tokens),
+            webhook,
+            _web: web,
+            _local: local,
+        };
         stage.log_everything().await;
         stage
     }
@@ -135,6 +149,7 @@ impl Stage {
     /// Everything that goes wrong, at clients, servers, operators and files.
     pub(crate) async fn fail(&mut self, canaries: &Canaries) {
         self.refused(canaries).await;
+        self.by_token(canaries).await;
         self.over_http2(canaries).await;
         self.servers_fail(canaries).await;
         self.files_are_wrong(canaries).await;
@@ -166,6 +181,22 @@ impl Stage {
             ("a key in a query", in_query.as_str(), vec![]),
         ] {
             assert_eq!(self.asked(name, path, &headers, ping).await, 401, "{name}");
+        }
+    }
+
+    async fn by_token(&self, canaries: &Canaries) {
+        let secret = canaries.of("a token of a listener for tokens");
+        for (name, token) in
+            [("no form", secret.to_owned()), ("form", format!("eyJhbGciOiJIUzI1NiJ9.e30.{}", &secret[..64]))]
+        {
+            let mut connection = self.tokens.connect().await.expect("a connection");
+            let bearer = format!("Bearer {token}");
+            let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+            let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+            let raw = request("POST", "/mcp/web", &self.tokens.host, &headers, ping);
+            let (head, body) = connection.exchange(&raw).await.expect("an answer");
+            assert_eq!(head.status, 401, "a token of {name}");
+            self.seen(&format!("answer to a token of {name}"), [format!("{head:?}").as_bytes(), &body].concat());
         }
     }
 

@@ -26,6 +26,7 @@ const KEYS: &[&str] = &[
     "server.NAME.env.NAME",
     "alerts.webhook",
     "alerts.bearer",
+    "issuer.NAME.secret",
     "seal.key",
     "seal.other_key",
 ];
@@ -35,6 +36,7 @@ const SENT: &[&str] = &[
     "a wrong key",
     "an unknown key",
     "a token",
+    "a token of a listener for tokens",
     "a password",
     "a cookie",
     "a key in a path",

@@ -272,7 +272,6 @@ async fn filters_of_servers_profiles_and_keys_hold_in_lists_and_for_calls() {
             ("/mcp/few", None, vec!["new__echo", "new__task", "web__echo", "web__secret", "web__task"]),
             ("/mcp/few", Some(&scoped), vec!["web__echo"]),
             ("/mcp/web", Some(&scoped), vec!["echo"]),
-            ("/mcp/new", Some(&scoped), vec![]),
         ] {
             let mut client = Caller::new(&stage.gate, path, era);
             if let Some(key) = key {

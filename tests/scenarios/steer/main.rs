@@ -4,6 +4,8 @@ mod calls;
 mod clients;
 mod commands;
 mod endpoints;
+mod keys;
+mod killed;
 mod limits;
 mod queues;
 mod schema;

@@ -18,8 +18,19 @@ pub(super) async fn run(context: &Context, clients: Clients) -> Result<Exit, Fai
             }
             let clients: toolgate_admin_api::Clients = answer.read()?;
             let rows = clients.clients.iter().map(row).collect();
-            let head =
-                ["CLIENT", "OWNER", "TIER", "SESSIONS", "WAITING", "CALLS", "ERRORS", "REFUSED", "BUSIEST", "STATE"];
+            let head = [
+                "CLIENT",
+                "OWNER",
+                "ORGANISATION",
+                "TIER",
+                "SESSIONS",
+                "WAITING",
+                "CALLS",
+                "ERRORS",
+                "REFUSED",
+                "BUSIEST",
+                "STATE",
+            ];
             change::table(rows, &head, "Nobody has called yet, and there are no keys.");
             Ok(Exit::Done)
         }
@@ -44,6 +55,7 @@ fn row(client: &ClientRow) -> Vec<String> {
     vec![
         client.id.clone(),
         client.owner.clone(),
+        client.organisation.clone().unwrap_or_default(),
         client.tier.clone().unwrap_or_default(),
         client.sessions.to_string(),
         client.waiting.to_string(),

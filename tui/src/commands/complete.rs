@@ -19,6 +19,7 @@ pub(super) async fn run(context: &Context, noun: Noun) -> Result<Exit, Failure> 
         Noun::Sessions => ("/v1/sessions", "/sessions", "/id"),
         Noun::Calls => ("/v1/calls", "/calls", "/id"),
         Noun::Clients => ("/v1/clients", "/clients", "/id"),
+        Noun::Keys => ("/v1/keys", "/keys", "/id"),
         Noun::Limits => ("/v1/limits", "/limits", "/name"),
     };
     let Ok(mut client) = AdminClient::view(&context.runtime_dir).await else { return Ok(Exit::Done) };

@@ -40,6 +40,7 @@ _toolgate_live() {
         *" sessions show "*|*" sessions end "*) noun=sessions ;;
         *" calls cancel "*|*" why "*) noun=calls ;;
         *" clients suspend "*|*" clients resume "*) noun=clients ;;
+        *" key show "*|*" key rotate "*|*" key suspend "*|*" key resume "*|*" key revoke "*|*" key adopt "*) noun=keys ;;
         *" limits set "*|*" limits revert "*) noun=limits ;;
     esac
     before="${line% *}"

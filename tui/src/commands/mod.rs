@@ -23,6 +23,7 @@ mod interrupt;
 mod key;
 mod limits;
 mod log;
+mod policy;
 mod probe;
 mod queues;
 mod record;
@@ -42,7 +43,7 @@ use std::path::PathBuf;
 
 use toolgate_admin_api::Exit;
 
-use crate::args::{Arguments, Command, Config, Key};
+use crate::args::{Arguments, Command, Config};
 use crate::bridge;
 use crate::console;
 use crate::failure::Failure;
@@ -90,7 +91,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Record(record)) => block_on(record::run(&context, &record)),
         Some(Command::Backup(backup)) => backup::run(&context, &backup),
         Some(Command::Seal(seal)) => block_on(seal::run(&context, seal)),
-        Some(Command::Key(Key::Create(create))) => block_on(key::create(&context, &create)),
+        Some(Command::Policy(policy)) => block_on(policy::run(&context, policy)),
+        Some(Command::Key(key)) => block_on(key::run(&context, key)),
         Some(Command::Bridge(bridge)) => bridge::run(&bridge),
         Some(Command::ClientConfig(config)) => client_config::run(&context, &config),
         Some(Command::Probe(probe)) => block_on(probe::run(&context, probe)),

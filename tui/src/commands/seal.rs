@@ -1,6 +1,6 @@
 //! `toolgate seal`: which keys seal and open, and a fresh one.
 
-use toolgate_admin_api::{Exit, RotateRequest, Rotation, SealKeyRow, SealKeys};
+use toolgate_admin_api::{Exit, SealKeyRow, SealKeys, SealRotate, SealRotation};
 
 use super::{Context, change, history};
 use crate::args::Seal;
@@ -19,8 +19,8 @@ pub(super) async fn run(context: &Context, seal: Seal) -> Result<Exit, Failure> 
                     would have to begin anew.";
         change::confirmed(&how, "seal", told)?;
     }
-    let request = RotateRequest { alone, dry_run: how.how.dry_run, reason: how.how.reason.clone() };
-    let outcome: Rotation = change::post(context, "/v1/seal/rotate", &request, &how.how).await?;
+    let request = SealRotate { alone, dry_run: how.how.dry_run, reason: how.how.reason.clone() };
+    let outcome: SealRotation = change::post(context, "/v1/seal/rotate", &request, &how.how).await?;
     let after = if outcome.applied { outcome.after.as_str() } else { "a fresh key" };
     let until = outcome
         .opens_until_ms

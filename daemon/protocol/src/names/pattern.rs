@@ -41,13 +41,14 @@ impl Pattern {
     /// Whether the whole name matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        if self.literal {
-            return *self.text == *name;
-        }
+        if self.literal { *self.text == *name } else { self.matches_chars(name.chars()) }
+    }
+
+    /// Whether the characters of a name, one after the other, match as a whole.
+    pub fn matches_chars<C: Iterator<Item = char> + Clone>(&self, mut name: C) -> bool {
         // Only the last star is ever returned to: what earlier stars took cannot be improved by taking more.
         let mut pattern = self.text.chars();
-        let mut name = name.chars();
-        let mut star: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
+        let mut star: Option<(std::str::Chars<'_>, C)> = None;
         loop {
             let before = name.clone();
             match (pattern.next(), name.next()) {

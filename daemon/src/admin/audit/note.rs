@@ -9,7 +9,7 @@ use super::super::routes::{Answer, Request, Route};
 /// Members of a list, and of an object, that a record tells.
 const MEMBERS: usize = 50;
 /// Members of a body that say what the change is of, behind what the path names.
-const OBJECTS: [&str; 4] = ["tool", "endpoint", "client", "server"];
+const OBJECTS: [&str; 5] = ["tool", "endpoint", "client", "server", "owner"];
 
 /// Characters of a reason.
 pub(in super::super) const MOST_REASON: usize = 1024;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::super::kind;
 use super::super::section::Section;
 use super::super::settings::{Key, Organisation, Tier};
-use super::super::tree::{Entry, Table};
+use super::super::tree::{Entry, Node, Table};
 use super::super::units;
 use super::limits::limits;
-use super::{Context, references};
+use super::{Context, references, roles};
+use crate::identity::rights::Role;
 
 pub(super) fn tier(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Tier {
     let owner = format!("tier.{}", entry.key);
@@ -17,11 +18,15 @@ pub(super) fn tier(entry: &Entry, table: &Table, context: &mut Context<'_>) -> T
     Tier { name: entry.key.clone(), weight, limits: limits(table.get("limits"), &owner, context) }
 }
 
+/// All roles, by name.
+pub(super) type Roles = BTreeMap<String, Arc<Role>>;
+
 /// What whoever is identified may belong to.
 #[derive(Clone, Copy)]
 pub(super) struct Groups<'a> {
     pub(super) tiers: &'a BTreeMap<String, Arc<Tier>>,
     pub(super) organisations: &'a BTreeMap<String, Arc<Organisation>>,
+    pub(super) roles: &'a Roles,
 }
 
 impl Groups<'_> {
@@ -53,16 +58,32 @@ fn named<T>(
     found
 }
 
+/// The roles that a section names, where they are defined.
+pub(super) fn all_roles(section: Section<'_>, known: &Roles, context: &mut Context<'_>) -> Vec<Arc<Role>> {
+    let written = section.written("roles").map_or(&[][..], Node::elements);
+    let mut roles = Vec::new();
+    for (name, place) in written.iter().filter_map(|node| Some((node.text()?, node.place))) {
+        match known.get(name) {
+            Some(role) => roles.push(Arc::clone(role)),
+            None if name.is_empty() => {}
+            None => references::missing("role", name, place, known.keys().map(String::as_str), context),
+        }
+    }
+    roles
+}
+
 pub(super) fn organisation(
     entry: &Entry,
     table: &Table,
-    tiers: &BTreeMap<String, Arc<Tier>>,
+    (tiers, roles): (&BTreeMap<String, Arc<Tier>>, &Roles),
     context: &mut Context<'_>,
 ) -> Organisation {
     let owner = format!("organisation.{}", entry.key);
+    let section = Section::new(Some(table), "organisation.*");
     Organisation {
         name: entry.key.clone(),
-        tier: named(Section::new(Some(table), "organisation.*"), "tier", tiers, context),
+        tier: named(section, "tier", tiers, context),
+        roles: all_roles(section, roles, context),
         limits: limits(table.get("limits"), &owner, context),
     }
 }
@@ -79,6 +100,7 @@ pub(super) fn key(entry: &Entry, table: &Table, groups: Groups<'_>, context: &mu
         );
     }
     let (tier, organisation) = groups.of(section, context);
+    roles::can_match(section, "scopes", context);
     Some(Key {
         id: entry.key.clone(),
         sha256: kind::hash(&section.text("hash")?).ok()?,
@@ -86,6 +108,7 @@ pub(super) fn key(entry: &Entry, table: &Table, groups: Groups<'_>, context: &mu
         tier,
         organisation,
         scopes: section.texts("scopes"),
+        roles: all_roles(section, groups.roles, context),
         created: section.text("created").and_then(|text| units::date(&text).ok()),
     })
 }

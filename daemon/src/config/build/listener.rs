@@ -56,6 +56,7 @@ pub(super) fn listener(entry: &Entry, table: &Table, state_dir: &Path, context: 
         proxy_protocol: section.bool("proxy_protocol"),
         hosts: hosts(section),
         origins: section.list("origins", |text| url::origin(text).ok()),
+        resource: section.text("resource").and_then(|text| url::origin(&text).ok()),
         auth: auth(entry, section, serve, local, context),
         redirect_to_https: section.written("redirect_to_https").map(|_| section.count("redirect_to_https")),
         key_in_path: section.bool("key_in_path"),
@@ -174,16 +175,9 @@ fn auth(entry: &Entry, section: Section<'_>, serve: Serve, local: bool, context:
         return Vec::new();
     };
     let has = |word: &str| node.elements().iter().find(|node| node.text() == Some(word));
-    let methods: Vec<AuthMethod> = has("key").map(|_| AuthMethod::Key).into_iter().collect();
+    let methods = [("key", AuthMethod::Key), ("jwt", AuthMethod::Jwt)];
+    let methods = methods.into_iter().filter_map(|(word, method)| has(word).map(|_| method)).collect();
     check_none(section, node, has("none"), local, context);
-    if let Some(jwt) = has("jwt") {
-        let message = "`jwt` is not available in this version";
-        if methods.is_empty() {
-            context.error("not-available", jwt.place, message, "write auth = [\"key\"]");
-        } else {
-            context.warning("not-available", jwt.place, message, "it is left out: clients identify themselves by key");
-        }
-    }
     methods
 }
 

@@ -5,6 +5,7 @@
 
 mod answers;
 mod identity;
+mod issuer;
 mod limits;
 mod listener;
 mod loops;
@@ -12,6 +13,7 @@ mod observe;
 mod proxies;
 mod references;
 mod resilience;
+mod roles;
 mod seal;
 mod secrets;
 mod server;
@@ -82,18 +84,25 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
     let tiers: BTreeMap<_, _> = named(tree, "tier")
         .map(|(entry, table)| (entry.key.clone(), Arc::new(identity::tier(entry, table, context))))
         .collect();
-    let organisations: BTreeMap<_, _> = named(tree, "organisation")
-        .map(|(entry, table)| (entry.key.clone(), Arc::new(identity::organisation(entry, table, &tiers, context))))
+    let roles: BTreeMap<_, _> = named(tree, "role")
+        .map(|(entry, table)| (entry.key.clone(), Arc::new(roles::role(entry, table, tree, context))))
         .collect();
-    let groups = identity::Groups { tiers: &tiers, organisations: &organisations };
+    let organisations: BTreeMap<_, _> = named(tree, "organisation")
+        .map(|(entry, table)| {
+            (entry.key.clone(), Arc::new(identity::organisation(entry, table, (&tiers, &roles), context)))
+        })
+        .collect();
+    let groups = identity::Groups { tiers: &tiers, organisations: &organisations, roles: &roles };
     let keys = named(tree, "key")
         .filter_map(|(entry, table)| Some((entry.key.clone(), Arc::new(identity::key(entry, table, groups, context)?))))
         .collect();
+    let issuers = issuer::issuers(tree, &tiers, context);
     let daemon = daemon(Section::new(table(tree, "daemon"), "daemon"), environment);
     let listeners: Vec<_> = named(tree, "listener")
         .map(|(entry, table)| Arc::new(listener::listener(entry, table, &daemon.state_dir, context)))
         .collect();
     listener::check_addresses(tree, context);
+    issuer::check_listeners(tree, &issuers, &listeners, context);
     if table(tree, "listener").is_none_or(|listeners| listeners.entries.is_empty()) {
         context.report.push(Problem {
             severity: Severity::Warning,
@@ -119,7 +128,9 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         profiles,
         keys,
         tiers,
+        roles,
         organisations,
+        issuers,
         limits: limits::limits(tree.get("limit"), "limit", context),
         overload: tree.get("overload").is_some().then(|| overload(Section::new(table(tree, "overload"), "overload"))),
         loops: loops::loops(table(tree, "loops"), context),

@@ -8,6 +8,7 @@ use super::super::daemon::Daemon;
 use super::{end_of, length, words};
 use crate::admin::{Peer, audit};
 use crate::clock;
+use crate::identity::token;
 use crate::running::Whom;
 use crate::steering::clients::cut_short;
 
@@ -84,13 +85,17 @@ impl Daemon {
         })
     }
 
-    /// An id that a client can have: that of a key, or of an address.
+    /// An id that a client can have: that of a key, of a token's subject, or of an address.
     pub(super) fn known_client<'a>(&self, id: &'a str) -> Result<&'a str, api::ApiError> {
         let known = match id.split_once(':') {
-            Some(("key", key)) => self.gate.policy.load().client(key).is_some(),
+            Some(("key", key)) => self.gate.client_of_key(key).is_some(),
             Some(("address", address)) => {
                 address.parse::<std::net::IpAddr>().is_ok_and(|parsed| parsed.to_canonical().to_string() == address)
             }
+            Some(("jwt", token)) => token.split_once('/').is_some_and(|(issuer, subject)| {
+                let known = self.gate.policy.load().settings.issuers.contains_key(issuer);
+                known && token::is_subject(subject)
+            }),
             _ => false,
         };
         if known {
@@ -98,7 +103,7 @@ impl Daemon {
         }
         let message = format!("There is no client {}.", api::Shown(id));
         Err(api::ApiError::new(api::ErrorCode::NotFound, message)
-            .remedy("Write the id of a key as key:ID, or an address as address:IP; `toolgate clients list` has both.")
+            .remedy("Write the id of a key as key:ID, of a token's subject as jwt:ISSUER/SUBJECT, or an address as address:IP; `toolgate clients list` has them.")
             .field("path"))
     }
 

@@ -38,6 +38,7 @@ impl Daemon {
         if self.gate.steering.tidy() {
             self.follow_by_hand();
         }
+        self.keys_are_over();
         self.limits_are_over();
         self.level_is_over();
         self.gate.seal.tend();

@@ -108,13 +108,14 @@ impl Daemon {
             })?,
         };
         let by_address = client.strip_prefix("address:").and_then(|address| address.parse::<IpAddr>().ok());
-        let known = client.strip_prefix("key:").and_then(|key| policy.client(key));
+        let known = client.strip_prefix("key:").and_then(|key| self.gate.client_of_key(key));
         let keys = Keys {
             listener: &listener.name,
             address: by_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             client,
-            tier: known.and_then(|client| client.tier.as_ref()).map(|tier| tier.name.as_str()),
+            tier: known.as_ref().and_then(|client| client.tier.as_ref()).map(|tier| tier.name.as_str()),
             organisation: known
+                .as_ref()
                 .and_then(|client| client.organisation.as_ref())
                 .map(|organisation| organisation.name.as_str()),
             server: Some(server),

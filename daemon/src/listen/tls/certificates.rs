@@ -98,7 +98,7 @@ struct Pair {
 
 /// What tells one state of a file from the next; follows symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -280,7 +280,8 @@ fn stamps(files: &CertificateFiles) -> Stamps {
     [stamp(&files.chain), stamp(&files.key)]
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+/// The file as it is now; none where there is none.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     let data = std::fs::metadata(path).ok()?;
     Some(Stamp {
         device: data.dev(),

@@ -46,6 +46,7 @@ pub fn conditions(gate: &Gate, trends: &Trends) -> Vec<Condition> {
     found.extend(trends.unusual().iter().map(unusual));
     found.extend(certificates(gate));
     found.extend(keys(&policy, rules));
+    found.extend(stored_keys(gate, &policy, rules));
     found
 }
 
@@ -106,6 +107,12 @@ fn of_finding(found: &Finding) -> Option<Condition> {
                     message,
                     format!("`toolgate server show {server}` says more."),
                 ));
+            }
+            if let Some(issuer) = name.strip_prefix("issuer:") {
+                let message = format!("The issuer {issuer}: {}", found.message);
+                let remedy =
+                    format!("See that the gate reaches what [issuer.{issuer}] names; `toolgate health` says more.");
+                return Some(Condition::new(format!("issuer_keys:{issuer}"), severity, message, remedy));
             }
             // Those that are not listed above are the operator's, or have alerts made elsewhere.
             if found.name.contains(':') || is_own(name) {
@@ -244,6 +251,30 @@ fn keys(policy: &Policy, rules: &AlertRules) -> Vec<Condition> {
         })
     };
     policy.settings.keys.values().filter_map(old).collect()
+}
+
+/// Keys of the store that are told one by one; of more it is said how many there are.
+const OLD_KEYS: usize = 20;
+
+fn stored_keys(gate: &Gate, policy: &Policy, rules: &AlertRules) -> Vec<Condition> {
+    let now = clock::unix_millis();
+    let age = u64::try_from(rules.key_age.as_millis()).unwrap_or(u64::MAX);
+    let (old, count) = gate.keys.index().old(now.saturating_sub(age), now, OLD_KEYS);
+    let daily = |condition| Condition { spacing_ms: DAILY_MS, ..condition };
+    let one = |(id, since): &(String, u64)| {
+        let decision = gate.keys.decision(id, &policy.settings)?;
+        let (owner, days) = (crate::observe::Shown(&decision.client.owner), now.saturating_sub(*since) / DAILY_MS);
+        let message = format!("The secret of the key {id} of {owner} is {days} days old.");
+        let remedy = format!("Give it another with `toolgate key rotate {id} --overlap 24h`, and hand it over.");
+        Some(daily(Condition::new(format!("key_age:{id}"), Warning, message, &remedy)))
+    };
+    let mut told: Vec<_> = old.iter().filter_map(one).collect();
+    if count > old.len() {
+        let message = format!("{} further keys are as old.", count - old.len());
+        let remedy = "`toolgate key list --json` tells since when each has its secret.";
+        told.push(daily(Condition::new("key_age".to_owned(), Warning, message, remedy)));
+    }
+    told
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use toolgate_protocol::refresh::Standing;
 use toolgate_protocol::verdict::Status;
 
 use super::Finding;
 use crate::clock;
 use crate::config::settings::HealthRules;
 use crate::gate::Gate;
+use crate::identity::token::Issuer;
 use crate::lifecycle::daemon;
 use crate::observe::observed::{Disk, Sample};
 use crate::observe::rates::Rates;
@@ -31,6 +33,7 @@ pub(super) fn all(gate: &Gate) -> Vec<Finding> {
         one.critical = rules.critical.contains(&one.name);
     }
     found.extend(certificates(gate, rules));
+    found.extend(policy.issuers.each().map(|issuer| keys_of(issuer)));
     found.extend(settings_checks(gate, &policy));
     found.extend(in_order(&policy).map(server));
     found.extend(notes(gate, &policy));
@@ -196,6 +199,22 @@ fn certificates(gate: &Gate, rules: &HealthRules) -> Vec<Finding> {
     found
 }
 
+/// Whether the keys of an issuer are fresh.
+fn keys_of(issuer: &Issuer) -> Finding {
+    let name = format!("issuer:{}", issuer.settings().name);
+    let (keys, why) = (issuer.keys().len(), issuer.trouble());
+    let why = why.as_deref().map_or("", |why| why.trim_end_matches('.'));
+    let ago = || issuer.age().map_or_else(String::new, |age| format!(", {} s old", age.as_secs()));
+    match issuer.standing() {
+        Standing::Fresh => Finding::new(name, Status::Healthy, format!("{keys} keys are known.")),
+        Standing::Unknown => {
+            Finding { quiet: true, ..Finding::new(name, Status::Warning, "Its keys were not had yet.") }
+        }
+        Standing::Stale => Finding::new(name, Status::Warning, format!("Its {keys} keys{} are used on: {why}.", ago())),
+        Standing::Gone => Finding::new(name, Status::Warning, format!("None of its tokens can be verified: {why}.")),
+    }
+}
+
 /// Time left, in the unit that tells most.
 pub fn days(left: Duration) -> String {
     match left.as_secs() / 3600 {
@@ -232,7 +251,9 @@ fn notes(gate: &Gate, policy: &Policy) -> Vec<Finding> {
     let overload = gate.overload.told().map(|told| ("overload", told.sentence()));
     let units = gate.units.load().as_deref().map(|message| ("units", message.clone()));
     let webhook = gate.observed.alarms.trouble().map(|message| ("webhook", message));
-    let all = [from_history, overload, units, webhook];
+    let keys =
+        gate.keys.trouble().or_else(|| gate.keys.told_of_both(&policy.settings)).map(|message| ("keys", message));
+    let all = [from_history, overload, units, webhook, keys];
     let note = |(name, message): (&str, String)| {
         let critical = policy.settings.health.critical.iter().any(|critical| critical == name);
         let status = if critical { Status::Unhealthy } else { Status::Warning };

@@ -296,8 +296,10 @@ impl Desk {
         // Looked up by what it is made of, so that nothing is put together for every call.
         let (place, named) = match &call.view {
             Some(view) => ("mcp", view.name.as_str()),
-            None if crate::pages::is_page(&call.path, &call.policy.settings) => ("page", call.path.as_str()),
-            None => ("", OTHER),
+            None => {
+                let page = crate::pages::route(&call.path, &call.policy.settings);
+                page.map_or(("", OTHER), |route| ("page", route))
+            }
         };
         let page = self.routes.get(number((method, place, named, status)), || RoutePage {
             method,

@@ -221,6 +221,8 @@ impl Ledger {
                     id: client.id.to_string(),
                     owner: Shown(&client.owner).to_string(),
                     tier: client.tier.as_ref().map(|tier| tier.name.clone()),
+                    organisation: client.organisation.as_ref().map(|organisation| organisation.name.clone()),
+                    roles: client.roles().map(str::to_owned).collect(),
                     scopes: client.scopes().map(str::to_owned).collect(),
                     traffic: sum.traffic(now, in_flight.of(number)),
                     busiest: busiest(&pages, &names, now),

@@ -6,6 +6,7 @@
 
 mod calls;
 mod gate;
+mod issuers;
 mod page;
 mod process;
 mod servers;
@@ -54,6 +55,7 @@ pub fn text(gate: &Arc<Gate>) -> Result<String, prometheus::Error> {
     calls::collect(&gate.ledger, &mut page);
     servers::collect(&gate.policy.load_full(), &mut page);
     gate::collect(gate, &mut page);
+    issuers::collect(&gate.policy.load_full().issuers, &mut page);
     process::collect(gate, &mut page);
     page.text()
 }

@@ -101,6 +101,11 @@ pub static FAMILIES: &[Family] = &[
     row("toolgate_instances_started_total", Counter, &["server"], "Instances that were started"),
     row("toolgate_instances_memory_bytes", Gauge, &["server"], "Memory of all instances, where the kernel counts it"),
     row("toolgate_limit_rejected_total", Counter, &["limit", "place", "per"], "Calls that the limit refused"),
+    row("toolgate_issuer_keys", Gauge, &["issuer"], "Keys of the issuer that are known"),
+    row("toolgate_issuer_fresh", Gauge, &["issuer"], "0 while keys of the issuer cannot be had"),
+    row("toolgate_issuer_fetches_total", Counter, &["issuer", "status"], "Fetches of the issuer's keys that went well or failed"),
+    row("toolgate_tokens_verified_total", Counter, &["issuer"], "Tokens whose signature was found good; those that are remembered are not counted again"),
+    row("toolgate_tokens_refused_total", Counter, &["issuer", "reason"], "Tokens that were refused; without an issuer where it is not known"),
     row("toolgate_session_events_bytes", Gauge, &[], "Memory for what went on in sessions"),
 ];
 

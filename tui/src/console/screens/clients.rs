@@ -129,8 +129,11 @@ pub(super) fn details(id: &str, view: &View<'_>) -> Details {
     let Some(client) = clients.iter().find(|client| client.id == id) else { return details };
     details.heading(shown(id));
     details.value("owner", client.owner.as_str());
+    details.value("organisation", client.organisation.clone().unwrap_or_default());
     details.value("tier", client.tier.clone().unwrap_or_default());
-    details.value("may use", if client.scopes.is_empty() { "everything".to_owned() } else { client.scopes.join(", ") });
+    details.value("roles", client.roles.join(", "));
+    let open = if client.roles.is_empty() { "everything" } else { "what its roles allow" };
+    details.value("may use", if client.scopes.is_empty() { open.to_owned() } else { client.scopes.join(", ") });
     if let Some(at) = client.expires_at_ms {
         let role = state(client, view.now_ms).1;
         details.pair("key expires", format!("{} UTC, in {}", date(at), until(at, view.now_ms)), role);

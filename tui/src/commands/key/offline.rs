@@ -1,7 +1,6 @@
-//! `toolgate key create`: a key for a client, and the lines that make the daemon know it.
+//! A key that stands in the files of the configuration: made here, with the lines that make the daemon know it.
 //!
-//! The secret exists in this process and on the operator's screen only; the configuration gets its
-//! SHA-256. A hash without salt is enough for 256 random bits.
+//! The secret exists in this process and on the operator's screen only; the configuration gets its SHA-256.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -10,25 +9,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::{digest, rand};
 use serde_json::json;
 use toolgate_admin_api::Exit;
+use toolgate_protocol::key;
 
-use super::{Context, takeover};
+use super::super::{Context, takeover};
 use crate::args::KeyCreate;
 use crate::edit::{Access, Change, Place};
 use crate::failure::Failure;
 use crate::output;
 
-/// 43 of 62 characters are just over 256 bits.
-const SECRET_LENGTH: usize = 43;
-const SECRET_ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-const ID_LENGTH: usize = 12;
-const ID_ALPHABET: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-
 /// Makes a key and prints it once; with `--write` the daemon knows it before anybody else does.
 pub(super) async fn create(context: &Context, create: &KeyCreate) -> Result<Exit, Failure> {
-    let id = random_text(ID_ALPHABET, ID_LENGTH)?;
-    let secret = random_text(SECRET_ALPHABET, SECRET_LENGTH)?;
-    let key = format!("tg_{id}_{secret}");
+    if !create.networks.is_empty() || create.expires.is_some() {
+        let message = "The files of the configuration know no networks and no end of a key.";
+        return Err(Failure::new(Exit::Usage, message)
+            .remedy("Leave --network and --expires out, or have a running daemon make the key."));
+    }
+    let no_random = |error| Failure::local("The system gives no random numbers", error);
+    let id = key::random_id(rand::fill).map_err(no_random)?;
+    let secret = key::random_secret(rand::fill).map_err(no_random)?;
+    let key = format!("{}{id}_{secret}", key::PREFIX);
     let hash = hash(&secret);
     let lines = lines(&id, &hash, &today(SystemTime::now()), create);
     if create.edit.dry_run {
@@ -83,15 +82,10 @@ async fn write(
     Ok((path, takeover::run(context, &place, &before, change, &reason).await?))
 }
 
-/// `sha256:` and the digest of the secret part's text in hexadecimal.
+/// The hash of the secret part's text, as the configuration has it.
 fn hash(secret: &str) -> String {
     let digest = digest::digest(&digest::SHA256, secret.as_bytes());
-    let mut text = String::from("sha256:");
-    for byte in digest.as_ref() {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    key::hash_text(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
 }
 
 fn lines(id: &str, hash: &str, today: &str, create: &KeyCreate) -> String {
@@ -99,6 +93,9 @@ fn lines(id: &str, hash: &str, today: &str, create: &KeyCreate) -> String {
     let mut lines = format!("[key.{id}]\nhash = \"{hash}\"\nowner = {owner}\ncreated = \"{today}\"");
     if let Some(tier) = &create.tier {
         let _ = write!(lines, "\ntier = {}", quoted(tier));
+    }
+    if let Some(organisation) = &create.org {
+        let _ = write!(lines, "\norganisation = {}", quoted(organisation));
     }
     if !create.scopes.is_empty() {
         let scopes: Vec<_> = create.scopes.iter().map(|scope| quoted(scope)).collect();
@@ -133,21 +130,6 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Random characters, each of them equally likely.
-fn random_text(alphabet: &[u8], length: usize) -> Result<String, Failure> {
-    // Bytes from here on would make the first characters likelier.
-    let fair = 256 / alphabet.len() * alphabet.len();
-    let mut text = String::with_capacity(length);
-    let mut bytes = [0; 64];
-    while text.len() < length {
-        rand::fill(&mut bytes).map_err(|error| Failure::local("The system gives no random numbers", error))?;
-        let fit = bytes.iter().map(|&byte| usize::from(byte)).filter(|&byte| byte < fair);
-        let missing = length - text.len();
-        text.extend(fit.take(missing).map(|byte| char::from(alphabet[byte % alphabet.len()])));
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,16 +139,6 @@ mod tests {
         // The first test vector of FIPS 180-2.
         let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hash("abc"), abc);
-    }
-
-    #[test]
-    fn every_character_occurs_about_as_often() {
-        let text = random_text(SECRET_ALPHABET, 62_000).expect("random");
-        for &character in SECRET_ALPHABET {
-            let count = text.bytes().filter(|&byte| byte == character).count();
-            // Eight standard deviations around 1,000.
-            assert!((750..=1_250).contains(&count), "{}: {count}", char::from(character));
-        }
     }
 
     #[test]

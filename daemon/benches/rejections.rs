@@ -1,0 +1,122 @@
+//! Whether the time of a rejection tells how right a key was: two kinds of wrong keys, rejected in a random order, and
+//! Welch's t between their times, as dudect does it.
+//!
+//! `cargo bench -p toolgated --bench rejections` prints t for each pair, and exits with 1 where one is 4.5 or more: then
+//! the times differ, with a probability beyond doubt.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use toolgated::identity::Client;
+use toolgated::identity::key;
+use toolgated::identity::proofs::{Proof, Proofs};
+use toolgated::identity::store::index::Index;
+use toolgated::identity::store::record::Line;
+
+/// Times of each kind.
+const TIMES: usize = 400_000;
+/// Keys of each kind; each is shown again and again.
+const SHOWN: usize = 500;
+const KEYS: usize = 100_000;
+/// From here on times differ.
+const BAR: f64 = 4.5;
+
+fn main() -> ExitCode {
+    // Cargo passes its own arguments.
+    let index = Index::default();
+    let line =
+        |at| Line { proofs: [Proof::lasting(key::hash(&secret(at))), Proof::NONE], expires_ms: u64::MAX, since_ms: 0 };
+    index.put((0..KEYS).map(|at| (id(at), line(at))), 0);
+    let text = |id: String, secret: String| format!("tg_{id}_{secret}");
+    let all = |make: &dyn Fn(usize) -> String| -> Vec<_> { (0..SHOWN).map(|at| make(at * 101)).collect() };
+    let last_wrong = |at: usize| format!("{}#", &secret(at)[..42]);
+    let first_wrong = |at: usize| format!("#{}", &secret(at)[1..]);
+    let pairs = [
+        (
+            "a secret that is wrong at its end / at its beginning",
+            all(&|at| text(id(at), last_wrong(at))),
+            all(&|at| text(id(at), first_wrong(at))),
+        ),
+        (
+            "an id that is known / unknown",
+            all(&|at| text(id(at), first_wrong(at))),
+            all(&|at| text(id(at).replace("ey", "ex"), first_wrong(at))),
+        ),
+        (
+            "an unknown id that begins as a known one does / as none does",
+            all(&|at| text(format!("{}z", &id(at)[..11]), first_wrong(at))),
+            all(&|at| text(format!("z{}", &id(at)[1..]), first_wrong(at))),
+        ),
+    ];
+    let mut worst: f64 = 0.0;
+    for (what, one, other) in &pairs {
+        let t = compare(&index, one, other);
+        worst = worst.max(t.abs());
+        println!("t = {t:>6.2}  {what}");
+    }
+    println!("{} (bar: |t| < {BAR})", if worst < BAR { "the same" } else { "different" });
+    if worst < BAR { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Welch's t of the times of two kinds of keys, all of which are rejected.
+fn compare(index: &Index, one: &[String], other: &[String]) -> f64 {
+    let files = Proofs::<Arc<Client>>::default();
+    let (mut random, mut times) = (0x5eed_u64, [Vec::with_capacity(TIMES), Vec::with_capacity(TIMES)]);
+    for round in 0..2 * TIMES + 20_000 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let kind = usize::from(random >> 63 == 1);
+        let at = usize::try_from(random >> 33).unwrap_or_default() % SHOWN;
+        let shown = if kind == 0 { &one[at] } else { &other[at] };
+        let began = Instant::now();
+        let found = key::parse(black_box(shown)).and_then(|presented| key::find(presented, &files, index, 1));
+        let took = began.elapsed();
+        assert!(black_box(found).is_none(), "a wrong key opens: {shown}");
+        // Until caches and predictors are warm, nothing counts.
+        if round >= 20_000 {
+            times[kind].push(u32::try_from(took.as_nanos()).unwrap_or(u32::MAX));
+        }
+    }
+    // What the machine did meanwhile is none of the kinds'.
+    let mut pooled: Vec<_> = times.concat();
+    pooled.sort_unstable();
+    let most = pooled[pooled.len() * 9 / 10];
+    let [one, other] = times.map(|times| Sum::of(times.into_iter().filter(|took| *took <= most)));
+    (one.mean - other.mean) / (one.spread() + other.spread()).sqrt()
+}
+
+/// Mean and variance, by Welford's way.
+#[derive(Default)]
+struct Sum {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Sum {
+    fn of(times: impl Iterator<Item = u32>) -> Self {
+        let mut sum = Self::default();
+        for took in times {
+            let took = f64::from(took);
+            sum.count += 1.0;
+            let off = took - sum.mean;
+            sum.mean += off / sum.count;
+            sum.squares += off * (took - sum.mean);
+        }
+        sum
+    }
+
+    /// The variance of the mean.
+    fn spread(&self) -> f64 {
+        self.squares / (self.count - 1.0) / self.count
+    }
+}
+
+fn id(at: usize) -> String {
+    format!("key{:09}", at * 7919)
+}
+
+fn secret(at: usize) -> String {
+    format!("{at:05}abcdefghijklmnopqrstuvwxyzABCDEFGHIJKL")
+}

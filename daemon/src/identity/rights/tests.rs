@@ -1,0 +1,157 @@
+//! Decisions against those that are made the obvious way.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use toolgate_protocol::names::Pattern;
+
+use super::*;
+
+fn rules(place: &str, scopes: &[&str]) -> Vec<Rule> {
+    scopes.iter().map(|scope| Rule::new(place, scope, "")).collect()
+}
+
+fn role(name: &str, allow: Option<&[&str]>, deny: &[&str]) -> Arc<Role> {
+    Arc::new(Role {
+        name: name.to_owned(),
+        allow: allow.map(|allow| rules(&format!("role.{name}.allow"), allow)),
+        deny: rules(&format!("role.{name}.deny"), deny),
+        when: Vec::new(),
+    })
+}
+
+fn rights(scopes: &[&str], roles: &[Arc<Role>]) -> Rights {
+    Rights::new(rules("scopes", scopes), roles.to_vec()).expect("they narrow something")
+}
+
+fn ruled(rights: &Rights, name: &str) -> (bool, String) {
+    let (server, name) = name.split_once('/').expect("a name");
+    let ruling = rights.rule(Kind::Tool, server, name);
+    assert_eq!(rights.allow(Kind::Tool, server, name), ruling.allowed);
+    (ruling.allowed, ruling.rule.to_string())
+}
+
+#[test]
+fn who_has_neither_scopes_nor_roles_has_no_rights_to_look_at() {
+    assert!(Rights::new(Vec::new(), Vec::new()).is_none());
+}
+
+#[test]
+fn deny_wins_over_every_allow() {
+    let rights = rights(&["*/*"], &[role("a", Some(&["bank/*"]), &[]), role("b", None, &["*/delete_*"])]);
+    assert_eq!(ruled(&rights, "bank/delete_all"), (false, "role.b.deny \"*/delete_*\"".into()));
+    assert_eq!(ruled(&rights, "bank/list"), (true, "role.a.allow \"bank/*\"".into()));
+    assert_eq!(ruled(&rights, "files/list"), (false, "no role allows it".into()));
+}
+
+#[test]
+fn roles_add_up_and_scopes_narrow_them() {
+    let both = [role("a", Some(&["bank/*"]), &[]), role("b", Some(&["files/*"]), &[])];
+    let rights = rights(&["*/list"], &both);
+    assert_eq!(ruled(&rights, "bank/list"), (true, "role.a.allow \"bank/*\"".into()));
+    assert_eq!(ruled(&rights, "files/list"), (true, "role.b.allow \"files/*\"".into()));
+    assert_eq!(ruled(&rights, "files/read"), (false, "no scope allows it".into()));
+}
+
+#[test]
+fn a_role_that_allows_nothing_by_name_allows_nothing() {
+    assert_eq!(ruled(&rights(&[], &[role("a", Some(&[]), &[])]), "bank/list").0, false);
+    assert_eq!(ruled(&rights(&[], &[role("a", None, &["x/*"])]), "bank/list"), (true, "no role denies it".into()));
+}
+
+#[test]
+fn a_scope_is_missing_only_where_roles_would_let_it_pass() {
+    let rights = rights(&["bank/list"], &[role("a", Some(&["bank/*"]), &["bank/delete"])]);
+    let missing = |kind, name| rights.missing_scope(kind, "bank", name);
+    assert_eq!(missing(Kind::Tool, "transfer").as_deref(), Some("bank/transfer"));
+    assert_eq!(missing(Kind::Prompt, "intro").as_deref(), Some("bank/prompt:intro"));
+    assert_eq!(missing(Kind::Tool, "delete"), None);
+    assert_eq!(missing(Kind::Tool, "list"), None);
+    assert_eq!(rights.missing_scope(Kind::Tool, "files", "read"), None);
+}
+
+#[test]
+fn a_server_is_reached_where_anything_of_it_may_be_open() {
+    let closed = role("closed", None, &["vault/*"]);
+    let rights = rights(&["bank/a", "vault/b", "files/*"], &[closed, role("a", Some(&["bank/*", "vault/*"]), &[])]);
+    assert!(rights.reach("bank"));
+    assert!(!rights.reach("vault"), "all of it is denied");
+    assert!(!rights.reach("files"), "no role allows it");
+}
+
+/// A scope the obvious way, by the text.
+fn about(scope: &str, kind: Kind, server: &str, name: &str) -> bool {
+    match scope.split_once('/') {
+        None => Pattern::new(scope).matches(&format!("{server}/{name}")),
+        Some((servers, rest)) => {
+            let words = ["tool", "prompt", "resource"];
+            let (wanted, names) = words
+                .iter()
+                .find_map(|word| Some((Some(*word), rest.strip_prefix(&format!("{word}:"))?)))
+                .unwrap_or((None, rest));
+            wanted.is_none_or(|wanted| wanted == kind.word())
+                && Pattern::new(servers).matches(server)
+                && Pattern::new(names).matches(name)
+        }
+    }
+}
+
+/// What a client may use, the obvious way.
+fn naive(scopes: &[&str], roles: &[(Option<Vec<&str>>, Vec<&str>)], kind: Kind, server: &str, name: &str) -> bool {
+    let any = |rules: &[&str]| rules.iter().any(|scope| about(scope, kind, server, name));
+    let denied = roles.iter().any(|(_, deny)| any(deny));
+    let lists: Vec<_> = roles.iter().filter_map(|(allow, _)| allow.as_ref()).collect();
+    let by_roles = lists.is_empty() || lists.iter().any(|allow| any(allow));
+    !denied && by_roles && (scopes.is_empty() || any(scopes))
+}
+
+const SCOPES: [&str; 16] = [
+    "a/*",
+    "a/x",
+    "b/*",
+    "*/x",
+    "*",
+    "a*",
+    "*x",
+    "?/y",
+    "a/tool:*",
+    "a/prompt:x",
+    "b/resource:*",
+    "b/resource:x/*",
+    "a/x/y",
+    "a",
+    "*/tool:y",
+    "b/*y",
+];
+
+fn scopes(most: usize) -> impl Strategy<Value = Vec<&'static str>> {
+    prop::collection::vec(select(&SCOPES[..]), 0..most)
+}
+
+proptest! {
+    #[test]
+    fn a_compiled_decision_is_the_obvious_one(
+        own in scopes(4),
+        roles in prop::collection::vec((prop::option::of(scopes(5)), scopes(3)), 0..4),
+        asked in prop::collection::vec(
+            (select(&[Kind::Tool, Kind::Prompt, Kind::Resource][..]), select(&["a", "b", "ab"][..]),
+             select(&["x", "y", "x/y", "xy", "", "tool:y"][..])), 1..12),
+    ) {
+        let compiled: Vec<_> =
+            roles.iter().enumerate().map(|(at, (allow, deny))| role(&at.to_string(), allow.as_deref(), deny)).collect();
+        let rights = Rights::new(rules("scopes", &own), compiled);
+        for (kind, server, name) in asked {
+            let expected = naive(&own, &roles, kind, server, name);
+            let decided = rights.as_ref().is_none_or(|rights| rights.allow(kind, server, name));
+            prop_assert_eq!(decided, expected, "{:?} {}/{}", kind, server, name);
+            if let Some(rights) = &rights {
+                // The second time it may be remembered.
+                prop_assert_eq!(rights.rule(kind, server, name).allowed, expected);
+                prop_assert_eq!(rights.look(kind, server, name), rights.decided(kind, server, name));
+                prop_assert!(!expected || rights.reach(server), "what may be used is reached");
+                prop_assert!(expected || rights.closes_names());
+            }
+        }
+    }
+}
