@@ -46,19 +46,20 @@ fn main() {
 
 /// Rights of so many patterns, of which the last one matches; and of three conditions.
 fn with(count: usize) -> Rights {
-    let patterns: Vec<_> = (1..count).map(|number| format!("\"server-{number}/read_*\"")).collect();
+    let others = (1..count).map(|number| format!("\"server-{number}/read_*\""));
+    let patterns: Vec<_> = others.chain(["\"bank/trans*\"".to_owned()]).collect();
     let text = format!(
         r#"version = 1
         [server.bank]
         endpoints = ["http://127.0.0.1:1/mcp"]
         [role.teller]
-        allow = [{} "bank/trans*"]
+        allow = [{}]
         when = [
           {{ tool = "bank/transfer", argument = "/amount", at_most = 1000 }},
           {{ tool = "bank/transfer", argument = "/currency", one_of = ["EUR", "CHF"] }},
           {{ tool = "bank/*", argument = "/to", matches = "[A-Z]{{2}}[0-9]+" }},
         ]"#,
-        patterns.iter().map(|pattern| format!("{pattern},")).collect::<String>()
+        patterns.join(", ")
     );
     let settings = from_text(&text).expect("a configuration");
     let roles: Vec<_> = settings.roles.values().map(Arc::clone).collect();

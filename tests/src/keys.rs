@@ -182,7 +182,7 @@ async fn opens(site: &Site, sides: &[Arc<Mutex<Side>>], round: u64) {
 /// Changes keys until the gate is gone.
 async fn changes(control: PathBuf, side: Arc<Mutex<Side>>, mut random: Random) {
     let Ok(mut connection) = Connection::unix(&control).await else { return };
-    while let Some(()) = one(&mut connection, &side, &mut random).await {}
+    while one(&mut connection, &side, &mut random).await.is_some() {}
 }
 
 async fn one(connection: &mut Connection, side: &Mutex<Side>, random: &mut Random) -> Option<()> {

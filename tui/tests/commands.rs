@@ -296,7 +296,7 @@ fn a_probe_over_http_asks_the_listener() {
 
 #[test]
 fn a_key_is_printed_once_with_the_hash_of_its_secret() {
-    let arguments = ["key", "create", "--json", "--owner", "Ada \"A\"", "--tier", "free"];
+    let arguments = ["key", "create", "--offline", "--json", "--owner", "Ada \"A\"", "--tier", "free"];
     let scopes = ["--scope", "weather/*", "--scope", "files/read_*"];
     let (code, out, _) = run(toolgate().args(arguments).args(scopes));
     assert_eq!(code, 0);

@@ -40,7 +40,10 @@ pub struct KeyRow {
     /// Its set of limits; absent: its organisation's, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
-    /// What it may use, as globs; empty: everything.
+    /// Roles that it has beside its organisation's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// What it may use of what its roles allow, as globs; empty: all of that.
     pub scopes: Vec<String>,
     /// Networks that it may come from; empty: any.
     pub networks: Vec<String>,
@@ -120,7 +123,10 @@ pub struct KeyRequest {
     /// Its set of limits; absent: its organisation's, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
-    /// What it may use, as globs over `server/tool`; empty: everything.
+    /// Roles that it has beside its organisation's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// What it may use of what its roles allow, as globs over `server/tool`; empty: all of that.
     pub scopes: Vec<String>,
     /// Networks that it may come from; empty: any.
     pub networks: Vec<String>,
@@ -224,7 +230,10 @@ pub struct KeyImport {
     /// Its set of limits; absent: its organisation's, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
-    /// What it may use, as globs over `server/tool`; empty: everything.
+    /// Roles that it has beside its organisation's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// What it may use of what its roles allow, as globs over `server/tool`; empty: all of that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
     /// Networks that it may come from; empty: any.

@@ -67,7 +67,7 @@ pub fn parse_hash(text: &str) -> Result<[u8; 32], &'static str> {
     for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
         let digit = |letter: u8| char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else { continue };
-        *byte = high << 4 | low;
+        *byte = (high << 4) | low;
     }
     Ok(bytes)
 }

@@ -23,6 +23,8 @@ impl Daemon {
             if let Some(decision) = store.decision(id, settings) {
                 row.owner = api::Shown(&decision.client.owner).to_string();
                 row.tier = decision.client.tier.as_ref().map(|tier| tier.name.clone());
+                row.organisation = decision.client.organisation.as_ref().map(|one| one.name.clone());
+                row.roles = decision.client.roles().map(str::to_owned).collect();
                 row.scopes = decision.client.scopes().map(str::to_owned).collect();
                 row.expires_at_ms = decision.expires_ms;
                 row.suspended =
@@ -37,7 +39,8 @@ impl Daemon {
             if record.standing.word() != "revoked" && !settings.keys.contains_key(id) && !rows.contains_key(&client) {
                 let mut row = api::ClientRow { id: client.clone(), ..api::ClientRow::default() };
                 row.owner = api::Shown(&record.owner).to_string();
-                (row.tier, row.scopes, row.expires_at_ms) = (record.tier, record.scopes, record.expires_ms);
+                (row.organisation, row.tier) = (record.organisation, record.tier);
+                (row.roles, row.scopes, row.expires_at_ms) = (record.roles, record.scopes, record.expires_ms);
                 rows.insert(client, row);
             }
             true

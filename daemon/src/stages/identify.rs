@@ -22,7 +22,7 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const LATER: Duration = Duration::from_secs(5);
 
 /// What a client has shown, by its form.
-enum Shown<'a> {
+enum Credential<'a> {
     Key(&'a str),
     Token(&'a str),
 }
@@ -33,10 +33,10 @@ pub async fn identify(call: &mut Call) -> Result<(), Failure> {
     let client = if auth.is_empty() {
         Arc::new(Client::of_address(call.address))
     } else {
-        match shown(call)? {
-            Shown::Key(text) if auth.contains(&AuthMethod::Key) => by_key(call, text)?,
-            Shown::Key(_) => return Err(refused("This listener accepts no API keys.")),
-            Shown::Token(text) => by_token(call, text).await?,
+        match presented(call)? {
+            Credential::Key(text) if auth.contains(&AuthMethod::Key) => by_key(call, text)?,
+            Credential::Key(_) => return Err(refused("This listener accepts no API keys.")),
+            Credential::Token(text) => by_token(call, text).await?,
         }
     };
     call.mark.of_client(client.number);
@@ -45,11 +45,11 @@ pub async fn identify(call: &mut Call) -> Result<(), Failure> {
 }
 
 fn by_key(call: &Call, text: &str) -> Result<Arc<Client>, Failure> {
-    let presented = key::parse(text).ok_or_else(unknown)?;
+    let parsed = key::parse(text).ok_or_else(unknown)?;
     let (now, keys) = (clock::unix_millis(), &call.core.gate.keys);
-    match key::find(presented, call.policy.proofs(), keys.index(), now).ok_or_else(unknown)? {
+    match key::find(parsed, call.policy.proofs(), keys.index(), now).ok_or_else(unknown)? {
         Owner::Configured(client) => Ok(client),
-        Owner::Stored(known) => stored(call, presented.id, known, now),
+        Owner::Stored(known) => stored(call, parsed.id, known, now),
     }
 }
 
@@ -130,12 +130,12 @@ fn flawed(call: &Call, issuer: Option<&token::Issuer>, flaw: Flaw) -> Failure {
 
 /// The credential, from the one place where it was put. A token stands in `Authorization` alone; in a query nothing is
 /// looked for (RFC 9700, section 4.3.2).
-fn shown(call: &Call) -> Result<Shown<'_>, Failure> {
+fn presented(call: &Call) -> Result<Credential<'_>, Failure> {
     let auth = &call.entrance.listener.auth;
     let missing = || Failure::new(Kind::Unauthenticated, wanted(auth));
     let mut values = call.headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        return call.header(API_KEY).or(call.key_in_path.as_deref()).map(Shown::Key).ok_or_else(missing);
+        return call.header(API_KEY).or(call.key_in_path.as_deref()).map(Credential::Key).ok_or_else(missing);
     };
     if values.next().is_some() {
         return Err(refused("Send one credential: this request has several."));
@@ -146,7 +146,7 @@ fn shown(call: &Call) -> Result<Shown<'_>, Failure> {
     };
     let text = credential.trim();
     let as_token = auth.contains(&AuthMethod::Jwt) && !text.starts_with("tg_");
-    Ok(if as_token { Shown::Token(text) } else { Shown::Key(text) })
+    Ok(if as_token { Credential::Token(text) } else { Credential::Key(text) })
 }
 
 /// What to send, as a sentence.

@@ -1,7 +1,7 @@
 //! Where a named request goes, under which name, and whether its client may use it: decided once,
 //! before anything is counted and before any server hears of it.
 
-use serde_json::Value;
+use toolgate_protocol::bridge::listen::Filter;
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::names as joined;
@@ -60,10 +60,12 @@ fn subscriptions(call: &Call, message: &Message) -> (Option<Ruling>, Result<(), 
     let Some(rights) = call.client().rights.as_ref().filter(|rights| rights.closes_names()) else {
         return (None, Ok(()));
     };
-    let whole: Value = serde_json::from_slice(&message.bytes).unwrap_or_default();
-    let uris = whole.pointer("/params/notifications/resourceSubscriptions").and_then(Value::as_array);
-    for uri in uris.into_iter().flatten().filter_map(Value::as_str) {
-        let single = call.view().single().map(|server| (server.settings.name.as_str(), uri));
+    let filter = match Filter::of_request(&message.bytes, &message.envelope) {
+        Ok(filter) => filter,
+        Err(bad) => return (None, Err(Failure::new(failure::Kind::InvalidParams, bad.to_string()))),
+    };
+    for uri in filter.uris() {
+        let single = call.view().single().map(|server| (server.settings.name.as_str(), uri.as_str()));
         let named = single.or_else(|| joined::split_uri(uri));
         let ruling = named.map(|(server, own)| rights.rule(Kind::Resource, server, own));
         if ruling.as_ref().is_none_or(|ruling| !ruling.allowed) {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use toolgate_tests::gate::{Gate, program};
+use toolgate_tests::mcp::Era;
 
 use crate::stage::Stage;
 
@@ -26,8 +27,12 @@ async fn stage() -> Stage {
 
 /// `toolgate policy explain`: its exit status and what it said.
 async fn explain(gate: &Gate, words: &[&str]) -> (i32, String) {
+    toolgate(gate, &[&["policy", "explain"], words].concat()).await
+}
+
+async fn toolgate(gate: &Gate, words: &[&str]) -> (i32, String) {
     let mut command = std::process::Command::new(program("toolgate"));
-    command.arg("--socket-dir").arg(gate.runtime_dir()).args(["policy", "explain"]).args(words);
+    command.arg("--socket-dir").arg(gate.runtime_dir()).args(words);
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("a thread").expect("toolgate");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().expect("no signal"), text(&output.stdout) + &text(&output.stderr))
@@ -93,6 +98,36 @@ async fn it_shows_every_condition_with_its_value_and_decides_as_the_gate_does() 
     std::fs::write(&file, r#"{"amount": 1, "amount": 2}"#).expect("a file");
     let (exit, said) = explain(&stage.gate, &tool).await;
     assert!(exit == 1 && said.contains("A call with these arguments is refused"), "{said}");
+}
+
+#[tokio::test]
+async fn a_key_keeps_its_roles_when_it_is_taken_into_the_store_and_is_closed_without_them() {
+    let mut stage = stage().await;
+    let (exit, said) = toolgate(&stage.gate, &["key", "adopt", "teller"]).await;
+    assert_eq!(exit, 0, "{said}");
+    stage.gate.change(|setup| setup.without_key("teller"));
+    stage.gate.reload().await;
+    let (exit, said) = explain(&stage.gate, &["--client", "key:teller", "--tool", "web/delete_all"]).await;
+    assert!(exit == 1 && said.contains("role.teller.deny"), "{said}");
+    let client = stage.caller("teller", "/mcp/web", Era::Modern);
+    assert!(client.call("1", "task_of_nobody", json!({})).await.answer().await.get("result").is_some());
+    assert!(client.call("1", "delete_all", json!({})).await.answer().await.get("error").is_some());
+    // A role that is gone opens nothing.
+    stage.gate.change(|setup| setup.without_table("\n[role.teller]"));
+    stage.gate.reload().await;
+    assert_eq!(client.call("1", "task_of_nobody", json!({})).await.head.status, 401);
+}
+
+#[tokio::test]
+async fn a_key_is_made_with_roles_that_exist() {
+    let stage = stage().await;
+    let (exit, said) = toolgate(&stage.gate, &["key", "create", "--owner", "ann", "--role", "boss"]).await;
+    assert!(exit != 0 && said.contains("There is no role boss"), "{exit} {said}");
+    let (exit, said) = toolgate(&stage.gate, &["key", "create", "--owner", "ann", "--role", "teller", "--json"]).await;
+    let made: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{exit} {said}"));
+    let id = made["id"].as_str().expect("an id");
+    let (exit, said) = toolgate(&stage.gate, &["key", "show", id]).await;
+    assert!(exit == 0 && said.contains("what its roles allow") && said.contains("teller"), "{said}");
 }
 
 #[tokio::test]

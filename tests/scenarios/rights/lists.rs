@@ -55,14 +55,11 @@ async fn each_list_has_what_is_open_of_its_kind() {
                 let mut wanted: Vec<String> = own.iter().map(offered).collect();
                 wanted.sort();
                 // Of a merged view the other server has its own entries.
-                let of_server: Vec<_> = found
-                    .into_iter()
-                    .filter(|found| {
-                        way.name("") == ""
-                            || found.starts_with(&format!("{}_", way.server))
-                            || found.starts_with(&format!("{}+", way.server))
-                    })
-                    .collect();
+                let other = |found: &String| {
+                    let marks = ["__", "+"].map(|mark| format!("{}{mark}", way.server));
+                    !way.name("").is_empty() && !marks.iter().any(|mark| found.starts_with(mark))
+                };
+                let of_server: Vec<_> = found.into_iter().filter(|found| !other(found)).collect();
                 assert_eq!(of_server, wanted, "{way:?} {key} {method}");
             }
         }

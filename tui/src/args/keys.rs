@@ -66,8 +66,8 @@ Example:
     /// Take keys in that were made elsewhere, by the hashes of their secrets: all of a file, or none.
     #[command(after_help = "\
 A file that ends in .csv has a first line with the names of its columns; any other has a JSON object a line. Both know
-id, hash (sha256: and 64 digits), owner, organisation, tier, scopes, networks, created and expires (days, such as
-2026-11-27). In CSV, spaces stand between scopes, and between networks.")]
+id, hash (sha256: and 64 digits), owner, organisation, tier, roles, scopes, networks, created and expires (days, such as
+2026-11-27). In CSV, spaces stand between roles, between scopes, and between networks.")]
     Import(KeyImport),
 
     /// Take keys that stand in the files into the store, so that their lines may be deleted.
@@ -89,7 +89,11 @@ pub(crate) struct KeyCreate {
     #[arg(long, value_name = "TIER", value_parser = printable)]
     pub(crate) tier: Option<String>,
 
-    /// What it may call, as SERVER/TOOL with * and ?; may be repeated; none: everything.
+    /// A role that it has beside its organisation's; may be repeated.
+    #[arg(long = "role", value_name = "ROLE", value_parser = printable)]
+    pub(crate) roles: Vec<String>,
+
+    /// What it may use of what its roles allow, as SERVER/TOOL with * and ?; may be repeated; none: all of that.
     #[arg(long = "scope", value_name = "PATTERN", value_parser = printable)]
     pub(crate) scopes: Vec<String>,
 

@@ -30,7 +30,7 @@ pub struct Decision {
     pub revoked: bool,
     /// When it ends.
     pub expires_ms: Option<u64>,
-    /// Its tier or organisation, where the configuration does not have it: what would bound its calls is not known.
+    /// Its tier, organisation or one of its roles, where the configuration does not have it: what would bound its calls is not known.
     pub lacks: Option<String>,
     networks: Vec<IpNet>,
     used: Arc<Used>,
@@ -44,9 +44,11 @@ impl Decision {
     pub(super) fn new(id: &str, record: &Record, used: Arc<Used>, version: u64, settings: &Arc<Settings>) -> Self {
         let organisation = record.organisation.as_ref().map(|name| (name, settings.organisations.get(name).cloned()));
         let tier = record.tier.as_ref().map(|name| (name, settings.tiers.get(name).cloned()));
-        let lacks = match (&organisation, &tier) {
-            (Some((name, None)), _) => Some(format!("organisation {name}")),
-            (_, Some((name, None))) => Some(format!("tier {name}")),
+        let role = record.roles.iter().find(|name| !settings.roles.contains_key(*name));
+        let lacks = match (&organisation, &tier, role) {
+            (Some((name, None)), ..) => Some(format!("organisation {name}")),
+            (_, Some((name, None)), _) => Some(format!("tier {name}")),
+            (.., Some(name)) => Some(format!("role {name}")),
             _ => None,
         };
         let organisation = organisation.and_then(|(_, found)| found);
@@ -57,7 +59,7 @@ impl Decision {
             tier: own_tier.or_else(|| organisation.as_ref()?.tier.clone()),
             organisation,
             scopes: record.scopes.clone(),
-            roles: Vec::new(),
+            roles: record.roles.iter().filter_map(|name| settings.roles.get(name).cloned()).collect(),
         });
         let client = match &record.standing {
             Standing::Suspended(suspension) => client.suspended(Holds::new(suspension.clone())),
@@ -120,9 +122,11 @@ impl Decisions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::rights::Kind;
 
     fn settings() -> Arc<Settings> {
-        Arc::new(crate::config::from_text("version = 1\n[tier.free]\nlimits = []\n").unwrap())
+        let text = "version = 1\n[tier.free]\nlimits = []\n[role.reader]\nallow = [\"*/read_*\"]\n";
+        Arc::new(crate::config::from_text(text).unwrap())
     }
 
     fn decision(record: &Record, version: u64, settings: &Arc<Settings>) -> Arc<Decision> {
@@ -145,6 +149,19 @@ mod tests {
         let of = |tier: &str| decision(&Record { tier: Some(tier.into()), ..Record::default() }, 1, &settings);
         assert_eq!(of("free").client.tier.as_ref().map(|tier| tier.name.as_str()), Some("free"));
         assert_eq!((of("free").lacks.as_deref(), of("gold").lacks.as_deref()), (None, Some("tier gold")));
+    }
+
+    #[test]
+    fn roles_are_those_of_the_configuration_and_none_is_missed() {
+        let settings = settings();
+        let of = |roles: &[&str]| {
+            let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+            decision(&Record { roles, ..Record::default() }, 1, &settings)
+        };
+        let reader = of(&["reader"]);
+        assert_eq!(reader.lacks, None);
+        assert!(reader.client.may_use(Kind::Tool, "a", "read_b") && !reader.client.may_use(Kind::Tool, "a", "write"));
+        assert_eq!(of(&["reader", "writer"]).lacks.as_deref(), Some("role writer"));
     }
 
     #[test]

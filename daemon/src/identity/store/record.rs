@@ -27,7 +27,9 @@ pub struct Record {
     pub organisation: Option<String>,
     /// The set of limits, by name; none: its organisation's.
     pub tier: Option<String>,
-    /// What it may use, as globs over `server/name`; empty: everything.
+    /// Roles that it has beside its organisation's, by name.
+    pub roles: Vec<String>,
+    /// What it may use of what its roles allow, as globs over `server/name`; empty: all of that.
     pub scopes: Vec<String>,
     /// Networks that it may come from; empty: any.
     pub networks: Vec<String>,

@@ -1,5 +1,6 @@
 //! The store as a whole: with its file, its thread and its index.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use toolgate_admin_api::Suspension;
@@ -55,7 +56,6 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     assert_eq!((owner("tg_ann1_first", 100), owner("tg_ann1_wrong", 0)), (None, None));
     assert_eq!(owner("tg_ann1_second", 100).as_deref(), Some("ann"));
     assert!(asked(&store, &settings, "tg_bob1_other", 0).unwrap().revoked);
-    use std::os::unix::fs::PermissionsExt;
     assert_eq!(std::fs::metadata(folder.path().join(NAME)).unwrap().permissions().mode() & 0o777, 0o600);
 }
 

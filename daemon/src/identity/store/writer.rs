@@ -125,7 +125,7 @@ impl Writer {
     }
 
     /// A file that could not be written may not be read either: it is opened anew.
-    fn fail(&self, problem: &Problem) {
+    fn fail(&self, problem: &str) {
         warn!("a change of the key store failed: {problem}");
         self.close();
     }

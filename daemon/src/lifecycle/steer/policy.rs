@@ -13,6 +13,7 @@ use crate::identity::{Client, Persona};
 use crate::message::Message;
 use crate::policy::Policy;
 use crate::stages::authorise::{self, Refused};
+use crate::steering::clients::Holds;
 
 /// Characters of a value that are shown.
 const MOST_VALUE: usize = 200;
@@ -32,8 +33,9 @@ impl PolicyOperations for Daemon {
             scopes: client.scopes().map(str::to_owned).collect(),
             ..api::PolicyExplained::default()
         };
-        let suspended = query.client.as_ref().and_then(|id| self.gate.steering.book().clients.get(id).cloned());
-        if let Some(suspension) = suspended {
+        let by_hand = query.client.as_ref().and_then(|id| self.gate.steering.book().clients.get(id).cloned());
+        let its_key = client.suspension.as_ref().filter(|holds| holds.is_on()).map(Holds::told);
+        if let Some(suspension) = by_hand.or(its_key) {
             explained.rule = format!("suspended by {}", api::Shown(&suspension.who));
             explained.answer = Some(suspension.say);
             return Ok(explained);
@@ -66,7 +68,7 @@ impl Daemon {
         }
         let id = self.known_client(id)?;
         let of_address = id.strip_prefix("address:").and_then(|address| address.parse::<IpAddr>().ok());
-        let of_key = id.strip_prefix("key:").and_then(|key| policy.client(key)).map(Arc::clone);
+        let of_key = id.strip_prefix("key:").and_then(|key| self.gate.client_of_key(key));
         let client = of_address.map(|address| Arc::new(Client::of_address(address))).or(of_key);
         client.ok_or_else(|| wrong("client", "There is no such client.", "`toolgate clients list` has all."))
     }

@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context, import: &Arguments) -> Result<Exit, F
     let request = ImportRequest { keys, dry_run: how.dry_run, reason: how.reason.clone() };
     let outcome = change::post::<KeysOutcome>(context, "/v1/keys/import", &request, how).await;
     let outcome = outcome.map_err(|failure| in_file(failure, file))?;
-    let (has, of) = if outcome.applied { ("has", "has") } else { ("would have", "would have") };
+    let has = if outcome.applied { "has" } else { "would have" };
     let text = match outcome.added {
         0 => format!("{}{} has no keys.", change::rehearsed(outcome.applied), file.display()),
         1..=100 => format!(
@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Context, import: &Arguments) -> Result<Exit, F
             count(outcome.added),
             named(&outcome)
         ),
-        many => format!("{}The store {of} {many} keys more.", change::rehearsed(outcome.applied)),
+        many => format!("{}The store {has} {many} keys more.", change::rehearsed(outcome.applied)),
     };
     Ok(change::tell(context, &outcome, &text))
 }
@@ -113,13 +113,14 @@ fn set(key: &mut KeyImport, name: &str, field: String) -> Result<(), String> {
         "owner" => key.owner = field,
         "organisation" => key.organisation = some(field),
         "tier" => key.tier = some(field),
+        "roles" => key.roles = list(&field),
         "scopes" => key.scopes = list(&field),
         "networks" => key.networks = list(&field),
         "created" => key.created = some(field),
         "expires" => key.expires = some(field),
         _ => {
             return Err(format!(
-                "there is no column {name:?}: id, hash, owner, organisation, tier, scopes, networks, created and expires are known"
+                "there is no column {name:?}: id, hash, owner, organisation, tier, roles, scopes, networks, created and expires are known"
             ));
         }
     }

@@ -62,6 +62,7 @@ async fn create(context: &Context, create: &KeyCreate) -> Result<Exit, Failure> 
         owner: create.owner.clone(),
         organisation: create.org.clone(),
         tier: create.tier.clone(),
+        roles: create.roles.clone(),
         scopes: create.scopes.clone(),
         networks: create.networks.clone(),
         expires_seconds: create.expires,

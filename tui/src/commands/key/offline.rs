@@ -97,9 +97,11 @@ fn lines(id: &str, hash: &str, today: &str, create: &KeyCreate) -> String {
     if let Some(organisation) = &create.org {
         let _ = write!(lines, "\norganisation = {}", quoted(organisation));
     }
-    if !create.scopes.is_empty() {
-        let scopes: Vec<_> = create.scopes.iter().map(|scope| quoted(scope)).collect();
-        let _ = write!(lines, "\nscopes = [{}]", scopes.join(", "));
+    for (key, texts) in [("roles", &create.roles), ("scopes", &create.scopes)] {
+        if !texts.is_empty() {
+            let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+            let _ = write!(lines, "\n{key} = [{}]", texts.join(", "));
+        }
     }
     lines
 }

@@ -96,6 +96,7 @@ fn as_written(key: &Key) -> Stored {
         owner: key.owner.clone(),
         organisation: key.organisation.as_ref().map(name),
         tier: own_tier.map(|tier| tier.name.clone()),
+        roles: key.roles.iter().map(|role| role.name.clone()).collect(),
         scopes: key.scopes.clone(),
         created_ms: key.created.unwrap_or_default().saturating_mul(1000),
         ..Record::default()
@@ -118,6 +119,7 @@ fn imported(key: &api::KeyImport, settings: &Settings) -> Result<Stored, Unfit> 
         owner: &key.owner,
         organisation: key.organisation.as_deref(),
         tier: key.tier.as_deref(),
+        roles: &key.roles,
         scopes: &key.scopes,
         networks: &key.networks,
     };

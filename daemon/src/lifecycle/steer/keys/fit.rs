@@ -31,6 +31,7 @@ pub(super) struct Said<'a> {
     pub(super) owner: &'a str,
     pub(super) organisation: Option<&'a str>,
     pub(super) tier: Option<&'a str>,
+    pub(super) roles: &'a [String],
     pub(super) scopes: &'a [String],
     pub(super) networks: &'a [String],
 }
@@ -42,6 +43,7 @@ impl Daemon {
             owner: &request.owner,
             organisation: request.organisation.as_deref(),
             tier: request.tier.as_deref(),
+            roles: &request.roles,
             scopes: &request.scopes,
             networks: &request.networks,
         };
@@ -63,9 +65,11 @@ impl Said<'_> {
             .organisation
             .map(|name| known("organisation", name, settings.organisations.keys().map(String::as_str)));
         let tier = self.tier.map(|name| known("tier", name, settings.tiers.keys().map(String::as_str)));
-        if self.scopes.len() > MOST || self.networks.len() > MOST {
-            let field = if self.scopes.len() > MOST { "scopes" } else { "networks" };
-            return unfit(field, format!("A key has {MOST} {field} at most."), "Write wider ones, with * and ?.");
+        let role = |name: &String| known("role", name, settings.roles.keys().map(String::as_str));
+        for (field, all) in [("roles", self.roles), ("scopes", self.scopes), ("networks", self.networks)] {
+            if all.len() > MOST {
+                return unfit(field, format!("A key has {MOST} {field} at most."), "Write fewer that say more.");
+            }
         }
         for scope in self.scopes {
             named("scopes", scope)?;
@@ -78,6 +82,7 @@ impl Said<'_> {
             owner: self.owner.to_owned(),
             organisation: organisation.transpose()?,
             tier: tier.transpose()?,
+            roles: self.roles.iter().map(role).collect::<Result<_, _>>()?,
             scopes: self.scopes.to_vec(),
             networks: self.networks.iter().map(network).collect::<Result<_, _>>()?,
             ..Record::default()
@@ -117,7 +122,7 @@ fn known<'a>(field: &'static str, name: &str, names: impl Iterator<Item = &'a st
     if names.clone().any(|known| known == name) {
         return Ok(name.to_owned());
     }
-    let remedy = match nearest(name, names.clone()) {
+    let remedy = match nearest(name, names) {
         Some(near) => format!("Did you mean {near}?"),
         None => format!("Write [{field}.NAME] into the files, and `toolgate config reload`."),
     };

@@ -8,6 +8,7 @@ mod rows;
 
 use std::time::Duration;
 
+use aws_lc_rs::rand;
 use toolgate_admin_api as api;
 use toolgate_protocol::key as text;
 use tracing::info;
@@ -49,7 +50,8 @@ impl KeyOperations for Daemon {
             let after = rows::of_store("", &record, (0, 0), now);
             return Ok(api::KeyMade { after, ..api::KeyMade::default() });
         }
-        let (id, secret) = (random(|fill| text::random_id(fill))?, random(|fill| text::random_secret(fill))?);
+        let id = text::random_id(rand::fill).map_err(no_random)?;
+        let secret = text::random_secret(rand::fill).map_err(no_random)?;
         let key = Stored { record, proofs: [Proof::lasting(hash(&secret)), Proof::NONE] };
         let made = self.change_key(&id, Change::Add(Box::new(key)))?;
         Ok(told(id, &secret, &made, now))
@@ -63,7 +65,7 @@ impl KeyOperations for Daemon {
                 .field("overlap_seconds"));
         }
         let before = self.stored_key(id)?;
-        let secret = random(|fill| text::random_secret(fill))?;
+        let secret = text::random_secret(rand::fill).map_err(no_random)?;
         let until_ms = end_of(Duration::from_secs(request.overlap_seconds));
         let change = Change::Rotate { sha256: hash(&secret), until_ms, now_ms: now };
         if request.dry_run {
@@ -125,7 +127,7 @@ impl Daemon {
     }
 
     /// Ends what is done with keys that the files had before and that nobody has now.
-    pub(in super::super::super) fn keys_are_gone(&self, before: &Settings, now: &Settings) {
+    pub(in super::super) fn keys_are_gone(&self, before: &Settings, now: &Settings) {
         let gone =
             before.keys.keys().filter(|id| !now.keys.contains_key(*id) && self.gate.keys.index().of(id).is_none());
         for id in gone {
@@ -206,13 +208,8 @@ fn cut_off(why: &str) -> Failure {
     Failure::new(Kind::Unauthenticated, format!("{why} {what}"))
 }
 
-fn random(
-    make: impl FnOnce(
-        fn(&mut [u8]) -> Result<(), aws_lc_rs::error::Unspecified>,
-    ) -> Result<String, aws_lc_rs::error::Unspecified>,
-) -> Result<String, api::ApiError> {
-    make(aws_lc_rs::rand::fill)
-        .map_err(|_| api::ApiError::new(api::ErrorCode::Internal, "The system gives no random numbers."))
+fn no_random(_: aws_lc_rs::error::Unspecified) -> api::ApiError {
+    api::ApiError::new(api::ErrorCode::Internal, "The system gives no random numbers.")
 }
 
 fn told(id: String, secret: &str, made: &Stored, now_ms: u64) -> api::KeyMade {
