@@ -56,7 +56,7 @@ pub struct Gate {
     /// Who called and changed what.
     pub audit: Audit,
     /// Seals cursors and other state that clients carry.
-    pub seal: Seal,
+    pub seal: Arc<Seal>,
     /// When the process began to serve.
     pub started: Instant,
 }
@@ -127,8 +127,9 @@ impl Gate {
         steering.bear_on(&policy);
         Arc::new(Self {
             settings: Arc::new(ArcSwap::new(Arc::clone(&policy.settings))),
+            seal: Arc::clone(&policy.seal),
             policy: ArcSwap::from_pointee(policy),
-            sessions: sessions::Table::kept_by(state.clone()),
+            sessions: sessions::Table::kept_by(state),
             calls: AtomicUsize::new(0),
             ledger: Arc::default(),
             draining: AtomicBool::new(false),
@@ -141,7 +142,6 @@ impl Gate {
             steering,
             keys,
             audit,
-            seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),
             started: Instant::now(),
         })
     }

@@ -33,6 +33,7 @@ pub mod overload;
 pub mod pages;
 pub mod pipeline;
 pub mod policy;
+pub mod private;
 pub mod processes;
 pub mod provenance;
 pub mod relay;

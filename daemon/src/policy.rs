@@ -22,6 +22,7 @@ use crate::identity::token::Issuers;
 use crate::identity::{Client, rights};
 use crate::limits::Limits;
 use crate::loops::Loops;
+use crate::seal::Seal;
 use crate::servers::Server;
 use crate::servers::connections::Connections;
 use crate::servers::credentials::views::OwnViews;
@@ -45,6 +46,8 @@ pub struct Policy {
     pub servers: HashMap<String, Arc<Server>>,
     /// Where what outlives the process is kept.
     pub state: Option<Arc<State>>,
+    /// Seals what others hold for the gate.
+    pub seal: Arc<Seal>,
     /// What tools were like when they were accepted.
     pub pins: Arc<Pins>,
     /// What users allowed clients at servers.
@@ -204,8 +207,10 @@ impl Policy {
     }
 
     fn resolve(settings: Arc<Settings>, before: Option<&Self>, state: Option<Arc<State>>) -> Result<Self, String> {
+        let seal = before.map_or_else(|| sealing(&settings, state.as_ref()), |before| Arc::clone(&before.seal));
         let pins = before.map_or_else(|| remembered(&settings, state.as_ref()), |before| Arc::clone(&before.pins));
-        let grants = before.map_or_else(|| granted(&settings, state.as_ref()), |before| Arc::clone(&before.grants));
+        let grants =
+            before.map_or_else(|| granted(&settings, state.as_ref(), &seal), |before| Arc::clone(&before.grants));
         let connections = connections(&settings, before);
         let servers: HashMap<String, Arc<Server>> = settings
             .servers
@@ -242,6 +247,7 @@ impl Policy {
             loops,
             servers,
             state,
+            seal,
             pins,
             grants,
             connections,
@@ -345,6 +351,12 @@ fn connections(settings: &Settings, before: Option<&Policy>) -> Arc<Connections>
     before.map_or_else(|| Connections::new(max), |before| Arc::clone(&before.connections))
 }
 
+/// The seal of this process, with its keys in the state folder where this process has it.
+fn sealing(settings: &Settings, state: Option<&Arc<State>>) -> Arc<Seal> {
+    let folder = state.map(|_| settings.daemon.state_dir.as_path());
+    Arc::new(Seal::start(folder, &settings.seal))
+}
+
 /// What earlier processes remembered of tools; nothing is kept where the state is another process's.
 fn remembered(settings: &Settings, state: Option<&Arc<State>>) -> Arc<Pins> {
     let folder = state.map(|_| settings.daemon.state_dir.join("tools"));
@@ -352,9 +364,9 @@ fn remembered(settings: &Settings, state: Option<&Arc<State>>) -> Arc<Pins> {
 }
 
 /// What earlier processes were allowed by users, where the state is this one's.
-fn granted(settings: &Settings, state: Option<&Arc<State>>) -> Arc<Grants> {
+fn granted(settings: &Settings, state: Option<&Arc<State>>, seal: &Arc<Seal>) -> Arc<Grants> {
     let folder = state.map(|_| settings.daemon.state_dir.as_path());
-    Arc::new(Grants::open(folder, state.map(|state| state.seal_key())))
+    Arc::new(Grants::open(folder, Arc::clone(seal)))
 }
 
 fn views(settings: &Settings, servers: &HashMap<String, Arc<Server>>) -> Named<View> {

@@ -5,6 +5,7 @@
 #![expect(clippy::doc_markdown, reason = "these comments are help texts, which are no Markdown")]
 
 mod audit;
+mod backup;
 mod cache;
 mod clients;
 mod config;
@@ -18,6 +19,7 @@ mod limits;
 mod past;
 mod policy;
 mod queues;
+mod seal;
 mod server;
 mod sessions;
 mod tools;
@@ -29,6 +31,7 @@ use clap_complete::Shell;
 use toolgate_admin_api::paths;
 
 pub(crate) use audit::{Audit, AuditSearch};
+pub(crate) use backup::{Backup, BackupCreate, BackupRestore, BackupSecret, BackupVerify};
 pub(crate) use cache::Cache;
 pub(crate) use clients::{ClientSuspend, Clients};
 pub(crate) use config::{Config, Diff, History, Reload, Rollback};
@@ -42,6 +45,7 @@ pub(crate) use limits::{LimitAdd, LimitExplain, LimitRevert, LimitSet, Limits};
 pub(crate) use past::{Record, Rewind};
 pub(crate) use policy::{Policy, PolicyExplain};
 pub(crate) use queues::{Log, QueueSet, Queues};
+pub(crate) use seal::Seal;
 pub(crate) use server::{Server, ServerAdd, ServerImport, ServerRemove, ServerRestart, ServerTable, ServerTry, Target};
 pub(crate) use sessions::{Calls, Sessions, SessionsEnd, Tail};
 pub(crate) use tools::{ToolDisable, Tools, ToolsApprove};
@@ -172,6 +176,14 @@ pub(crate) enum Command {
 
     /// Write what the console would show into a file, for a colleague or a report.
     Record(Record),
+
+    /// Keep what a gate is made of in one file, and put it back.
+    #[command(subcommand)]
+    Backup(Backup),
+
+    /// See and replace the keys of what clients hold for the gate.
+    #[command(subcommand)]
+    Seal(Seal),
 
     /// Ask who may do what, and by which rule.
     #[command(subcommand)]

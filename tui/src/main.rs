@@ -4,6 +4,7 @@
 //! changes the configuration's files, `trial` plays a client of a server, `console` is what an operator looks at all day.
 
 mod args;
+mod backup;
 mod bridge;
 mod client;
 mod commands;

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod paths;
 pub mod policy;
 pub mod queues;
+pub mod seal;
 pub mod sessions;
 pub mod shown;
 pub mod status;
@@ -50,6 +51,7 @@ pub use limits::{LimitKey, LimitOverride, LimitStatus, LimitsView, OverrideOutco
 pub use paths::Socket;
 pub use policy::{PolicyCondition, PolicyExplained, PolicyQuery};
 pub use queues::{AdaptiveStatus, OverloadStatus, QueueStatus, QueuedCall, QueuedTier, Queues};
+pub use seal::{SealKeyRow, SealKeys, SealRotate, SealRotation};
 pub use sessions::{EndMatching, EndOutcome, SessionDetail, SessionEvent, SessionRow, Sessions};
 pub use shown::{Shown, is_unfit};
 pub use status::{Era, ListenerStatus, PoolStatus, ServerState, ServerStatus, Status, Transport, Version};

@@ -29,6 +29,7 @@ pub mod health;
 pub mod history;
 pub mod json;
 pub mod key;
+pub mod key_text;
 pub mod latency;
 pub mod limiter;
 pub mod list;

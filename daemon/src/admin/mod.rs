@@ -13,6 +13,7 @@ pub mod policy;
 pub mod query;
 mod routes;
 mod schema;
+pub mod seal;
 mod serve;
 mod socket;
 pub mod steer;
@@ -37,6 +38,7 @@ pub use operations::{
     ToolOperations,
 };
 pub use policy::PolicyOperations;
+pub use seal::SealOperations;
 use serve::Door;
 use socket::Bound;
 pub use steer::{AuditOperations, SteerOperations};

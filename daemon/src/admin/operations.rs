@@ -18,6 +18,7 @@ use super::health::HealthOperations;
 use super::keys::KeyOperations;
 use super::policy::PolicyOperations;
 use super::query::TableQuery;
+use super::seal::SealOperations;
 use super::steer::{AuditOperations, SteerOperations};
 use super::watch::WatchOperations;
 use crate::servers::endpoints::Mode;
@@ -35,6 +36,7 @@ pub trait Operations:
     + AuditOperations
     + SteerOperations
     + HealthOperations
+    + SealOperations
     + PolicyOperations
     + KeyOperations
     + Send

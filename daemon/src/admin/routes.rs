@@ -142,6 +142,8 @@ pub(super) static ROUTES: &[Route] = &[
     get("/v1/limits/explain", |daemon, request| json(&daemon.explain(&asked(request)?)?)),
     asking("/v1/policy/explain", |daemon, request| json(&daemon.explain_policy(&body(request)?)?)),
     change(Method::PUT, "/v1/log", |daemon, request| json(&daemon.set_log(&body(request)?)?)),
+    get("/v1/seal", |daemon, _| json(&daemon.seal_keys())),
+    post("/v1/seal/rotate", |daemon, request| json(&daemon.rotate_seal(&body(request)?)?)),
     guarded("/v1/audit", |daemon, request| json(&daemon.audit(limit(request, crate::audit::REMEMBERED)?))),
     guarded("/v1/audit/search", |daemon, request| json(&daemon.search_audit(&audit::query(&request.query)?)?)),
     guarded("/v1/audit/verify", |daemon, _| json(&daemon.verify_audit()?)),

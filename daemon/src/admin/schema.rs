@@ -217,6 +217,8 @@ static DESCRIBED: &[Described] = &[
         method: "PUT",
         ..post("/v1/log", "Set the level of the log for a time.", of::<api::LogRequest>, of::<api::LogOutcome>)
     },
+    get("/v1/seal", "Which sealing keys there are; no key itself.", of::<api::SealKeys>),
+    post("/v1/seal/rotate", "Have a fresh key seal from now on.", of::<api::SealRotate>, of::<api::SealRotation>),
     Described {
         parameters: &[("limit", "Records at most.", true)],
         ..get("/v1/audit", "The newest changes that somebody made, or tried to.", of::<api::Audit>)

@@ -312,6 +312,16 @@ impl LimitOperations for Fake {
     }
 }
 
+impl SealOperations for Fake {
+    fn seal_keys(&self) -> api::SealKeys {
+        api::SealKeys::default()
+    }
+
+    fn rotate_seal(&self, request: &api::SealRotate) -> Result<api::SealRotation, ApiError> {
+        Ok(api::SealRotation { applied: !request.dry_run, ..api::SealRotation::default() })
+    }
+}
+
 impl HealthOperations for Fake {
     fn health(&self) -> api::Health {
         api::Health { status: "healthy".into(), ..api::Health::default() }

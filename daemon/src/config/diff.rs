@@ -117,6 +117,7 @@ impl Settings {
         tables("check", &old.checks, &new.checks, |_| Cost::Nothing, &mut changes);
         single("alerts", old.alerts != new.alerts, Cost::Nothing, &mut changes);
         single("scaling", old.scaling != new.scaling, Cost::Nothing, &mut changes);
+        single("seal", old.seal != new.seal, Cost::Nothing, &mut changes);
         single(
             "log",
             old.log != new.log,

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use super::keys::{self, Key};
 use super::kind::Kind;
 use super::section;
+use super::shape;
 use super::source::{Medium, Sources};
 use super::tree::{Node, Table, Value};
 
@@ -86,6 +87,7 @@ fn line(key: &Key, path: String, node: Option<&Node>, sources: &Sources) -> Effe
     }
     let value = match (key.kind, node.text()) {
         (Kind::Secret, Some(text)) if !is_reference(text) => "\"***\"".into(),
+        (kind, _) if shape::may_be_secret(&kind, node) => "\"***\"".into(),
         _ => toml(node),
     };
     Effective { path, value, origin }

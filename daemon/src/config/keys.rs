@@ -114,6 +114,11 @@ pub static KEYS: &[Key] = &[
     key("daemon.max_sessions", ANY, "10000", Live, "Sessions of the legacy era in all."),
     key("daemon.max_sessions_per_client", ANY, "1000", Live, "Sessions of one client; at it the longest idle one gives way."),
     key("daemon.session_timeout", Duration(1, 30 * DAY), "\"24h\"", Live, "A session without a call or stream ends after this."),
+    // The keys of what clients and the state folder hold for the gate
+    key("seal.key", Secret, "", Live, "The key that seals cursors and states of calls: 32 bytes in base64 or hexadecimal, the same on every node; absent: one of the gate's own, in its state folder."),
+    key("seal.other_key", Secret, "", Live, "A second key that opens too: the one to come, or the one before, while nodes change over."),
+    key("seal.overlap", Duration(60, 365 * DAY), "\"7d\"", Live, "How long a key that seals no more still opens what it sealed."),
+    key("seal.rotate_every", Duration(3600, 3650 * DAY), "", Live, "The age at which the gate's own key is replaced, such as \"90d\"; absent: when `toolgate seal rotate` says so."),
     // What the gate does when it has too much to do
     key("overload.cpu", Percent(1, 100), "\"80%\"", Live, "Processor time of the gate, of what its cores may use. The section [overload], if only its head, switches all of this on."),
     key("overload.memory", Percent(1, 100), "\"85%\"", Live, "Memory of the gate, of memory_limit."),

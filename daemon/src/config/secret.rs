@@ -1,9 +1,11 @@
-//! A value that must not be shown: it prints as `***`.
+//! A value that must not be shown: it prints as `***`, and its memory is wiped when it is dropped.
 
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+
+use zeroize::Zeroize as _;
 
 /// A secret text, or a plain value that stands where a secret may stand.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,6 +22,12 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -32,10 +32,12 @@ pub use machines::{Authentication, Certificate, ClientTls, Holder, Machine};
 mod issuer;
 mod limit;
 mod observe;
+mod seal;
 
 pub use issuer::{Claims, Issuer, KeySource};
 pub use limit::{Counted, Levels, Limit, LimitScope, Loops, Measure, Prefix, Written};
 pub use observe::{AlertRules, HealthRules, OwnCheck, Private, Scaling, Subject, Webhook};
+pub use seal::{SealKey, Sealing};
 
 /// Everything the operator decided, resolved so that a call only follows references.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,6 +84,8 @@ pub struct Settings {
     pub alerts: AlertRules,
     /// What load is aimed at; absent: nobody asks.
     pub scaling: Option<Scaling>,
+    /// The keys of what others keep for the gate.
+    pub seal: Sealing,
     /// What concerns the process as a whole.
     pub daemon: Daemon,
     /// Where log lines go.

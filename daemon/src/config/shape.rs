@@ -5,6 +5,7 @@
 use super::keys::{self, Effect, Key, Step};
 use super::kind::Kind;
 use super::problem::{Problem, Report};
+use super::secret::looks_secret;
 use super::tree::{Entry, Node, Table, Value};
 use super::units;
 
@@ -16,7 +17,10 @@ pub(super) fn check(tree: &Table, report: &mut Report) {
 fn table(table: &Table, pattern: &str, report: &mut Report) {
     for entry in &table.entries {
         match keys::step(pattern, &entry.key) {
-            None => report.push(unknown(pattern, entry)),
+            None => {
+                conceal(pattern, entry, report);
+                report.push(unknown(pattern, entry));
+            }
             Some(Step::Leaf(key)) => leaf(key, entry, report),
             Some(Step::Table(path)) => thing(&path, entry, report),
         }
@@ -65,14 +69,45 @@ fn leaf(key: &Key, entry: &Entry, report: &mut Report) {
 
 fn scalar(node: &Node, kind: &Kind, report: &mut Report) {
     if let Err(fault) = kind.check(node) {
-        // A password in a URL, or a key in place of its hash, must not reach a log with its line.
-        let secret = matches!(kind, Kind::Hash | Kind::Secret)
-            || (matches!(kind, Kind::Url | Kind::Endpoint) && node.text().is_some_and(|url| url.contains('@')));
-        if secret && node.text().is_some() {
+        if may_be_secret(kind, node) {
             report.sources.mask(node.place);
         }
         let code = if matches!(node.value, Value::Text(_)) { "invalid-value" } else { "wrong-type" };
         report.push(Problem::error(code, node.place, fault.message, fault.help));
+    }
+}
+
+/// Whether a value that its kind does not take may be a secret, which must not reach a log with its line: a password in
+/// a URL, or a key in place of its hash.
+pub(super) fn may_be_secret(kind: &Kind, node: &Node) -> bool {
+    match (kind, node.text()) {
+        (Kind::Hash | Kind::Secret, Some(_)) => kind.check(node).is_err(),
+        (Kind::Url | Kind::Endpoint, Some(url)) => url.contains('@') && kind.check(node).is_err(),
+        (Kind::List(element), _) => node.elements().iter().any(|item| may_be_secret(element, item)),
+        _ => false,
+    }
+}
+
+/// Masks values of a key that does not exist, where they are probably secrets: it is misspelt, or in the wrong place.
+fn conceal(pattern: &str, entry: &Entry, report: &mut Report) {
+    let meant = super::nearest(&entry.key, keys::names(pattern).iter().copied());
+    let path = meant.map(|meant| keys::join(pattern, meant));
+    let takes_secrets = path.is_some_and(|path| {
+        let of_any_name = keys::join(&path, "*");
+        let known = [path.as_str(), of_any_name.as_str()].into_iter().filter_map(keys::find);
+        known.into_iter().any(|key| matches!(key.kind, Kind::Secret | Kind::Hash))
+    });
+    conceal_texts(&entry.key, &entry.node, takes_secrets, report);
+}
+
+fn conceal_texts(name: &str, node: &Node, all: bool, report: &mut Report) {
+    match &node.value {
+        Value::Table(table) => {
+            table.entries.iter().for_each(|entry| conceal_texts(&entry.key, &entry.node, all, report));
+        }
+        Value::List(items) => items.iter().for_each(|item| conceal_texts(name, item, all, report)),
+        Value::Text(text) if all || looks_secret(name, text) => report.sources.mask(node.place),
+        _ => {}
     }
 }
 

@@ -80,7 +80,9 @@ struct Held {
 /// All of them.
 #[derive(Debug)]
 pub struct Grants {
-    seal: Seal,
+    seal: Arc<Seal>,
+    /// The key under which they are kept.
+    sealed_by: Mutex<String>,
     /// Where they are kept; none where nothing outlives the process.
     folder: Option<PathBuf>,
     /// By server and client.
@@ -95,10 +97,11 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// Those that an earlier process left in the folder, sealed with this key.
-    pub fn open(folder: Option<&Path>, key: Option<[u8; 32]>) -> Self {
+    /// Those that an earlier process left in the folder.
+    pub fn open(folder: Option<&Path>, seal: Arc<Seal>) -> Self {
         let grants = Self {
-            seal: key.map_or_else(Seal::random, |key| Seal::of(&key)),
+            seal,
+            sealed_by: Mutex::default(),
             folder: folder.map(Path::to_owned),
             all: Mutex::default(),
             writing: Mutex::default(),
@@ -223,6 +226,13 @@ impl Grants {
         self.all().iter().map(listed).collect()
     }
 
+    /// Seals them anew where another key seals now: the one before opens for a while only.
+    pub fn follow_seal(&self) {
+        if *lock(&self.sealed_by) != self.seal.key() && !self.all().is_empty() {
+            self.write();
+        }
+    }
+
     /// Why what is granted would not outlive the process, or was lost.
     pub fn trouble(&self) -> Option<String> {
         lock(&self.trouble).clone()
@@ -237,11 +247,12 @@ impl Grants {
     fn write(&self) {
         let Some(folder) = &self.folder else { return };
         let _turn = lock(&self.writing);
-        let all = self.all().clone();
+        let (all, key) = (self.all().clone(), self.seal.key());
         let written = file::save(folder, &self.seal, &all);
         let mut trouble = lock(&self.trouble);
         match written {
             Ok(()) => {
+                *lock(&self.sealed_by) = key;
                 if trouble.take().is_some() {
                     info!("what users allow is kept across a restart again");
                 }
@@ -271,6 +282,7 @@ fn place(server: &str, client: &str) -> Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::Sealing;
 
     fn grant(number: u32) -> Grant {
         let secret = |what: &str| Secret::new(format!("{what}-{number}"));
@@ -284,35 +296,39 @@ mod tests {
     #[test]
     fn a_grant_is_there_after_a_restart_and_nobody_elses_and_not_to_be_read_in_its_file() {
         let folder = tempfile::tempdir().unwrap();
-        let key = [7; 32];
-        let open = |key| Arc::new(Grants::open(Some(folder.path()), Some(key)));
-        let grants = open(key);
+        let seal = Arc::new(Seal::start(Some(folder.path()), &Sealing::default()));
+        let open = |seal: &Arc<Seal>| Arc::new(Grants::open(Some(folder.path()), Arc::clone(seal)));
+        let grants = open(&seal);
         assert!(on_a_runtime(grants.give("crm", "key:ana", "ana", grant(1))));
         assert!(on_a_runtime(grants.renew("crm", "key:ana", grants.number("crm", "key:ana").unwrap(), grant(2))));
         let text = std::fs::read_to_string(folder.path().join(file::NAME)).unwrap();
         assert!(!text.contains("access-") && !text.contains("refresh-"), "{text}");
-        let again = open(key);
+        let again = open(&seal);
         let found = again.get("crm", "key:ana").unwrap();
         assert_eq!((found.access.expose(), found.refresh.unwrap().expose()), ("access-2", "refresh-2"));
         assert!(again.get("crm", "key:bob").is_none() && again.get("hr", "key:ana").is_none());
-        let other = open([8; 32]);
+        seal.rotate(true, false).unwrap();
+        grants.follow_seal();
+        assert!(open(&seal).get("crm", "key:ana").is_some(), "they are sealed anew with a key that is new");
+        let other = open(&Arc::new(Seal::random()));
         assert!(other.get("crm", "key:ana").is_none() && other.trouble().is_some(), "sealed with another key");
     }
 
     #[test]
     fn what_was_sealed_for_one_place_opens_at_no_other() {
         let folder = tempfile::tempdir().unwrap();
-        let grants = Arc::new(Grants::open(Some(folder.path()), Some([7; 32])));
+        let seal = Arc::new(Seal::random());
+        let grants = Arc::new(Grants::open(Some(folder.path()), Arc::clone(&seal)));
         on_a_runtime(grants.give("crm", "key:ana", "ana", grant(1)));
         let path = folder.path().join(file::NAME);
         let moved = std::fs::read_to_string(&path).unwrap().replace("key:ana", "key:eve");
         std::fs::write(&path, moved).unwrap();
-        assert!(Grants::open(Some(folder.path()), Some([7; 32])).get("crm", "key:eve").is_none());
+        assert!(Grants::open(Some(folder.path()), seal).get("crm", "key:eve").is_none());
     }
 
     #[test]
     fn tokens_do_not_come_back_into_a_grant_that_was_revoked_meanwhile() {
-        let grants = Arc::new(Grants::open(None, None));
+        let grants = Arc::new(Grants::open(None, Arc::new(Seal::random())));
         on_a_runtime(async {
             grants.give("crm", "key:ana", "ana", grant(1)).await;
             let number = grants.number("crm", "key:ana").unwrap();

@@ -22,6 +22,7 @@ use rustix::process::{Signal, getpid, getppid, set_child_subreaper, set_parent_p
 use crate::config::{self, Environment, Scrutiny};
 use crate::instance::signals::Signals;
 use crate::instance::timespec;
+use crate::private;
 use cgroup::Means;
 use instances::Instances;
 use sockets::{Lock, Sockets};
@@ -54,6 +55,7 @@ pub struct KeeperArgs {
 /// machine refuses what a keeper needs.
 #[must_use]
 pub fn run(args: &KeeperArgs) -> ExitCode {
+    private::keep_memory();
     let mut load = || match config::load(&args.config, &Environment::of_process(Scrutiny::Keeper)) {
         Ok((settings, _)) => Ok(Plan::from_settings(&settings)),
         Err(_) => Err(format!("{} cannot be used: `toolgated check` says why", args.config.display())),

@@ -198,6 +198,7 @@ impl Daemon {
                 server.retire();
             }
         }
+        self.gate.seal.follow(&settings.seal);
         self.keys_are_gone(&running.settings, &settings);
         self.end_those(|session| policy.issuers.is_gone(&session.client), false);
         let ended = self.gate.end_stale_sessions();
@@ -223,6 +224,7 @@ impl Daemon {
             .chain(kept)
             .chain(defects())
             .chain(self.gate.audit.trouble())
+            .chain(self.gate.seal.trouble())
             .chain(self.gate.steering.unread())
             .chain(self.gate.steering.trouble())
             .chain(self.gate.keys.trouble())

@@ -20,6 +20,7 @@ mod refused;
 mod revocation;
 pub mod run;
 mod sampled;
+mod seal;
 pub mod shutdown;
 pub mod signals;
 mod status;

@@ -33,6 +33,7 @@ use crate::observe::history;
 use crate::observe::logging::Logging;
 use crate::observe::watch::Watch;
 use crate::policy::Policy;
+use crate::private;
 use crate::servers::credentials::watch as secrets;
 use crate::servers::endpoints::{checks, warm};
 use crate::state::{self, State, restore};
@@ -55,6 +56,7 @@ pub struct RunArgs {
 /// Runs the daemon to its orderly end.
 #[must_use]
 pub fn run(args: &RunArgs) -> ExitCode {
+    private::keep_memory();
     // Whoever is told of the files may stand in another folder.
     let file = std::path::absolute(&args.config).unwrap_or_else(|_| args.config.clone());
     let boot = match boot(&file) {

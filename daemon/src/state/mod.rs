@@ -1,4 +1,4 @@
-//! What outlives the process: legacy sessions, the connections of stdio servers, the key of seals.
+//! What outlives the process: legacy sessions, the connections of stdio servers.
 //!
 //! Each session and each instance has a record that is written before anybody relies on it, and the
 //! connections lie in systemd's descriptor store. [`restore`] brings all of it back at the next
@@ -45,6 +45,8 @@ const BOUND: Duration = Duration::from_secs(5);
 /// The state of this process, as the next one will find it.
 #[derive(Debug)]
 pub struct State {
+    /// Its lock is held as long as anybody has the state.
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is there to be held"))]
     folder: Arc<Folder>,
     writer: Writer,
     epoch: u32,
@@ -135,11 +137,6 @@ impl State {
             return (None, true);
         }
         (left, entry.cut)
-    }
-
-    /// The key of what clients carry for us.
-    pub fn seal_key(&self) -> [u8; 32] {
-        self.folder.key("seal")
     }
 
     /// Whether connections of instances outlive the process.

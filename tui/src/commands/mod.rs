@@ -5,6 +5,7 @@
 
 mod alerts;
 mod audit;
+mod backup;
 mod breaker;
 mod cache;
 mod calls;
@@ -29,6 +30,7 @@ mod queues;
 mod record;
 mod rewind;
 mod rollback;
+mod seal;
 mod server;
 mod sessions;
 mod starter;
@@ -89,6 +91,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Tools(tools)) => block_on(tools::run(&context, tools)),
         Some(Command::Rewind(rewind)) => block_on(rewind::run(&context, &rewind)),
         Some(Command::Record(record)) => block_on(record::run(&context, &record)),
+        Some(Command::Backup(backup)) => backup::run(&context, &backup),
+        Some(Command::Seal(seal)) => block_on(seal::run(&context, seal)),
         Some(Command::Policy(policy)) => block_on(policy::run(&context, policy)),
         Some(Command::Key(key)) => block_on(key::run(&context, key)),
         Some(Command::Bridge(bridge)) => bridge::run(&bridge),

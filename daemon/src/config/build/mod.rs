@@ -18,6 +18,7 @@ mod proxies;
 mod references;
 mod resilience;
 mod roles;
+mod seal;
 mod secrets;
 mod server;
 mod stdio;
@@ -151,6 +152,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         checks: observe::checks(tree, context),
         alerts: observe::alerts(table(tree, "alerts"), context),
         scaling: tree.get("scaling").map(|_| observe::scaling(table(tree, "scaling"), context)),
+        seal: seal::sealing(table(tree, "seal"), context),
         daemon,
         log: log(Section::new(table(tree, "log"), "log"), context),
         audit: audit::audit(table(tree, "audit"), context),

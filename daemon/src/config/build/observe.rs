@@ -10,7 +10,7 @@ use super::super::section::Section;
 use super::super::settings::{AlertRules, HealthRules, OwnCheck, Private, Scaling, Subject, UpstreamTls, Webhook};
 use super::super::tree::{Entry, Table};
 use super::super::url;
-use super::secrets::{self, certificate_path};
+use super::secrets::{self, certificate_path, is_reference};
 use super::{Context, named};
 
 /// Names of what the gate looks at by itself, which no check of an operator may have.
@@ -140,10 +140,6 @@ fn webhook(section: Section<'_>, context: &mut Context<'_>) -> Option<Webhook> {
         );
     }
     Some(Webhook { endpoint: Private(endpoint), tls, bearer, lacks })
-}
-
-fn is_reference(text: &str) -> bool {
-    ["credential:", "file:", "env:"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 fn is_loopback(host: &str) -> bool {

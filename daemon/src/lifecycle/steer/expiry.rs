@@ -41,6 +41,8 @@ impl Daemon {
         self.keys_are_over();
         self.limits_are_over();
         self.level_is_over();
+        self.gate.seal.tend();
+        self.gate.policy.load().grants.follow_seal();
     }
 
     /// Ends limits by hand with their times by the wall clock: their own clock does not follow where it is set.
