@@ -53,14 +53,11 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Ends sessions whose server, path or issuer a reload took away or changed, and gives them back.
+    /// Ends sessions whose server or path a reload took away or changed, and gives them back.
     pub fn end_stale_sessions(&self) -> Vec<Arc<sessions::Session>> {
         let policy = self.policy.load_full();
         self.sessions.sweep(std::time::Duration::MAX, |session| {
             let Some(view) = policy.view(&session.view) else { return true };
-            if policy.issuers.is_gone(&session.client) {
-                return true;
-            }
             match &session.kind {
                 // Where a second server joined a path, the names there are no longer the server's own.
                 sessions::Kind::Mirrored(mirrored) if view.single().is_none() => {

@@ -190,6 +190,7 @@ impl Daemon {
         }
         self.gate.seal.follow(&settings.seal);
         self.keys_are_gone(&running.settings, &settings);
+        self.end_those(|session| policy.issuers.is_gone(&session.client), false);
         let ended = self.gate.end_stale_sessions();
         if let Err(problem) = self.cores.try_spawn(0, move |core| async move { farewell::begin(&core, ended) }) {
             warn!("servers are not told which of their sessions have ended: {problem}");

@@ -58,7 +58,7 @@ fn run(program: &str, arguments: &[&str]) {
 
 /// A gate whose state is on such a disk.
 /// Threads that look at the state folder or write into it, and do nothing else.
-const WRITERS: [&str; 3] = ["state", "history-file", "watch-file"];
+const WRITERS: [&str; 5] = ["state", "history-file", "watch-file", "keys", "audit"];
 
 async fn gate_on_disk(mark: &str) -> (Gate, Disk) {
     let mut gate = gate(mark, |setup| setup).await;

@@ -154,8 +154,8 @@ impl Issuers {
             .or_else(|| organisation.as_ref()?.tier.clone())
             .or_else(|| issuer.settings().tier.as_ref().and_then(|tier| self.tiers.get(&tier.name)).cloned());
         let scopes = match &said.scopes {
-            // No name matches the empty pattern, where no pattern at all would allow everything.
-            Some(none) if none.is_empty() => vec![String::new()],
+            // No server has an empty name, where no pattern at all would allow everything.
+            Some(none) if none.is_empty() => vec!["/".to_owned()],
             Some(scopes) => scopes.clone(),
             None => Vec::new(),
         };

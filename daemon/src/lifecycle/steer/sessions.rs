@@ -43,7 +43,7 @@ impl Daemon {
     }
 
     /// Ends the sessions that fit. Their calls end before they do, so that these can say why.
-    pub(super) fn end_those(&self, fits: impl Fn(&Session) -> bool, dry_run: bool) -> api::EndOutcome {
+    pub(in super::super) fn end_those(&self, fits: impl Fn(&Session) -> bool, dry_run: bool) -> api::EndOutcome {
         let ids: Arc<HashSet<_>> = Arc::new(self.gate.sessions.filtered(fits).into_iter().collect());
         let whom = Whom::Sessions(Arc::clone(&ids));
         if dry_run {
