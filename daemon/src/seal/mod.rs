@@ -212,7 +212,7 @@ fn standing(ring: &Ring, keeping: &Keeping) -> Standing {
 }
 
 fn name(id: &[u8; ID]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:08x}", u32::from_be_bytes(*id))
 }
 
 fn fresh() -> SealKey {

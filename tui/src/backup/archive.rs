@@ -4,6 +4,7 @@
 //! files that the manifest names, each once, of the size and the SHA-256 that it says, and none is missing.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Read};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -132,13 +133,13 @@ pub(crate) fn read(archive: &[u8]) -> Result<(Manifest, Vec<File>), Unusable> {
     // To its very end, where its checksum is: a reader of tar stops before.
     let mut unpacked = Zeroizing::new(Vec::new());
     let mut decoder = zstd::Decoder::new(archive).map_err(damaged)?.take(MOST);
-    decoder.read_to_end(&mut unpacked).map_err(not_read)?;
+    decoder.read_to_end(&mut unpacked).map_err(|error| not_read(&error))?;
     if decoder.limit() == 0 {
         return Err(damaged("it is larger than any backup"));
     }
     let mut tar = tar::Archive::new(unpacked.as_slice());
     let mut entries = tar.entries().map_err(damaged)?;
-    let first = entries.next().ok_or_else(|| damaged("there is nothing in it"))?.map_err(not_read)?;
+    let first = entries.next().ok_or_else(|| damaged("there is nothing in it"))?.map_err(|error| not_read(&error))?;
     let (path, text) = content(first)?;
     if path != MANIFEST {
         return Err(damaged("it does not begin with a manifest"));
@@ -152,7 +153,7 @@ pub(crate) fn read(archive: &[u8]) -> Result<(Manifest, Vec<File>), Unusable> {
     }
     let mut files = Vec::with_capacity(manifest.files.len());
     for entry in entries {
-        let (path, bytes) = content(entry.map_err(not_read)?)?;
+        let (path, bytes) = content(entry.map_err(|error| not_read(&error))?)?;
         let entry = wanted.remove(path.as_str()).ok_or_else(|| damaged(format!("{path:?} does not belong into it")))?;
         let file = File { path, part: entry.part.clone(), mode: entry.mode, bytes };
         if file.entry() != *entry {
@@ -186,14 +187,14 @@ fn content(mut entry: tar::Entry<'_, impl Read>) -> Result<(String, Zeroizing<Ve
         return Err(damaged(format!("{path:?} is no plain file")));
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    entry.read_to_end(&mut bytes).map_err(not_read)?;
+    entry.read_to_end(&mut bytes).map_err(|error| not_read(&error))?;
     if bytes.len() as u64 != entry.header().size().map_err(damaged)? {
         return Err(damaged(format!("{path:?} is cut")));
     }
     Ok((path, bytes))
 }
 
-fn not_read(error: io::Error) -> Unusable {
+fn not_read(error: &io::Error) -> Unusable {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return damaged("it ends too early: a part of it is missing");
     }
@@ -201,7 +202,10 @@ fn not_read(error: io::Error) -> Unusable {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(&SHA256, bytes).as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

@@ -28,6 +28,9 @@ const MOST: u64 = 256 << 20;
 const READINGS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The bytes of a file, and its permission bits.
+type Content = (Zeroizing<Vec<u8>>, u32);
+
 /// The folder, open.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -60,7 +63,7 @@ impl State {
     }
 
     /// A file and its permission bits; none where it is not there.
-    pub(crate) fn read(&self, name: &str) -> Result<Option<(Zeroizing<Vec<u8>>, u32)>, Failure> {
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Content>, Failure> {
         let Some(file) = self.inner(name, OFlags::empty())? else { return Ok(None) };
         let refuse = |error: &io::Error| refused(&self.path.join(name), "read", error);
         let file = File::from(file);
@@ -75,7 +78,7 @@ impl State {
 
     /// The same of a file that changes in place: as it was at one moment. Two readings that agree show what was there
     /// between them, which whoever wrote it can read as it reads what a crash left.
-    pub(crate) fn read_steadily(&self, name: &str) -> Result<Option<(Zeroizing<Vec<u8>>, u32)>, Failure> {
+    pub(crate) fn read_steadily(&self, name: &str) -> Result<Option<Content>, Failure> {
         let mut before = self.read(name)?;
         for _ in 0..READINGS {
             let now = self.read(name)?;

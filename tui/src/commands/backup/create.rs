@@ -43,12 +43,12 @@ pub(super) async fn run(context: &Context, create: &BackupCreate) -> Result<Exit
     let state = State::open(&create.source.state_dir)?;
     let (gathered, revision) = of_one_revision(context, &place, &state, secret.is_some()).await?;
     let manifest = manifest(&gathered, revision);
-    let content = archive::write(&manifest, &gathered.files)
+    let archive = archive::write(&manifest, &gathered.files)
         .map_err(|error| Failure::local("The backup cannot be put together", error))?;
     let path = path(&create.file, manifest.made_at_ms);
     let bytes = match &secret {
-        Some(secret) => write(&path, &envelope::seal(secret, &content))?,
-        None => write(&path, &content)?,
+        Some(secret) => write(&path, &envelope::seal(secret, &archive))?,
+        None => write(&path, &archive)?,
     };
     let removed = match create.keep {
         Some(keep) => thin_out(&create.file, usize::try_from(keep).unwrap_or(usize::MAX))?,
