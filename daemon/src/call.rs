@@ -24,6 +24,7 @@ use crate::limits::{Held, Told};
 use crate::listen::connection::Connection;
 use crate::message::Message;
 use crate::observe::ledger::Place;
+use crate::observe::traces::Traced;
 use crate::policy::{Entrance, Policy, View};
 use crate::provenance::Provenance;
 use crate::relay::names::Routed;
@@ -148,6 +149,8 @@ pub struct Call {
     pub warning: Option<String>,
     /// What its answer goes through, where it is not just passed on.
     pub reception: Option<Box<Reception>>,
+    /// Its trace, where it is traced.
+    pub trace: Option<Arc<Traced>>,
     /// Where the ledger has it while it runs.
     pub place: Option<Place>,
     /// Times of the stages.
@@ -217,6 +220,7 @@ impl Call {
             told: None,
             warning: None,
             reception: None,
+            trace: None,
             place: None,
             times: Times::begun(now),
         }
@@ -291,6 +295,7 @@ impl Call {
             told: None,
             warning: None,
             reception: None,
+            trace: self.trace.clone(),
             place: self.place,
             times: self.times,
         }
@@ -325,6 +330,7 @@ impl Call {
             tls: self.https,
             client: self.client.clone(),
             headers: Some(Arc::clone(&self.headers)),
+            trace: self.trace.clone(),
             mirrored: None,
         }
     }

@@ -11,6 +11,7 @@ use crate::identity::Client;
 use crate::identity::store::Store;
 use crate::observe::Observed;
 use crate::observe::ledger::Ledger;
+use crate::observe::traces::Traces;
 use crate::observe::observed::Sample;
 use crate::overload::Overload;
 use crate::policy::Policy;
@@ -32,6 +33,8 @@ pub struct Gate {
     pub calls: AtomicUsize,
     /// What calls leave behind.
     pub ledger: Arc<Ledger>,
+    /// What a collector is told of calls.
+    pub traces: Traces,
     /// Set at SIGTERM: not ready any more.
     pub draining: AtomicBool,
     /// How far the gate lets go of work because it has too much.
@@ -120,6 +123,7 @@ impl Gate {
             sessions: sessions::Table::kept_by(state.clone()),
             calls: AtomicUsize::new(0),
             ledger: Arc::default(),
+            traces: Traces::default(),
             draining: AtomicBool::new(false),
             overload: Overload::default(),
             parked: Parked::default(),

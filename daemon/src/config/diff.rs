@@ -101,6 +101,7 @@ impl Settings {
         single("health", old.health != new.health, Cost::Nothing, &mut changes);
         tables("check", &old.checks, &new.checks, |_| Cost::Nothing, &mut changes);
         single("alerts", old.alerts != new.alerts, Cost::Nothing, &mut changes);
+        single("trace", old.trace != new.trace, Cost::Nothing, &mut changes);
         single("scaling", old.scaling != new.scaling, Cost::Nothing, &mut changes);
         single(
             "log",
@@ -271,6 +272,7 @@ mod tests {
             ("[log]", "[health]\n        disk = \"80%\"\n        [log]", "health", Cost::Nothing),
             ("[log]", "[alerts]\n        cpu = \"70%\"\n        [log]", "alerts", Cost::Nothing),
             ("[log]", "[scaling]\n        [log]", "scaling", Cost::Nothing),
+            ("[log]", "[trace]\n        endpoint = \"http://localhost:4318\"\n        [log]", "trace", Cost::Nothing),
         ];
         let old = settings(BASE);
         for (from, to, path, cost) in table {

@@ -26,10 +26,12 @@ pub use answers::{Answers, Cache, CachedTool, Guard, Pin};
 mod issuer;
 mod limit;
 mod observe;
+mod trace;
 
 pub use issuer::{Claims, Issuer, KeySource};
 pub use limit::{Counted, Levels, Limit, LimitScope, Loops, Measure, Prefix, Written};
 pub use observe::{AlertRules, HealthRules, OwnCheck, Private, Scaling, Subject, Webhook};
+pub use trace::Trace;
 
 /// Everything the operator decided, resolved so that a call only follows references.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub struct Settings {
     pub alerts: AlertRules,
     /// What load is aimed at; absent: nobody asks.
     pub scaling: Option<Scaling>,
+    /// Which calls a collector is told of; absent: none.
+    pub trace: Option<Arc<Trace>>,
     /// What concerns the process as a whole.
     pub daemon: Daemon,
     /// Where log lines go.

@@ -170,6 +170,7 @@ impl Daemon {
         // Before anybody can meet a server that is new.
         let switched = self.gate.steering.bear_on(&policy);
         self.gate.policy.store(Arc::clone(&policy));
+        self.gate.traces.follow(settings.trace.as_ref());
         policy.connections.set_max(settings.daemon.max_server_connections);
         for server in &switched {
             self.tools_changed(server);

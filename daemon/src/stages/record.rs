@@ -102,6 +102,9 @@ impl Drop for Entry {
         };
         let facts = Facts { outcome, status: self.status, failure, cause, bytes_out: self.bytes, spent };
         call.core.desk.end(call, &facts, now);
+        if let Some(traced) = &call.trace {
+            call.core.gate.traces.end(call, traced, &facts);
+        }
         if call.policy.settings.log.access && call.view.is_some() {
             self.write(&facts);
         }
@@ -146,6 +149,7 @@ impl Entry {
         info!(
             target: ACCESS,
             id = %call.id,
+            trace = call.trace.as_ref().map(|traced| tracing::field::display(traced.trace)),
             client = %Shown(call.client.as_ref().map_or("-", |client| &client.owner)),
             address = %call.address,
             via,

@@ -18,6 +18,7 @@ mod secrets;
 mod server;
 mod stdio;
 mod tls;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -137,6 +138,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         checks: observe::checks(tree, context),
         alerts: observe::alerts(table(tree, "alerts"), context),
         scaling: tree.get("scaling").map(|_| observe::scaling(table(tree, "scaling"), context)),
+        trace: trace::trace(table(tree, "trace"), context).map(Arc::new),
         daemon,
         log: log(Section::new(table(tree, "log"), "log"), context),
         warnings: Vec::new(),

@@ -27,6 +27,7 @@ const OWN: &[&str] = &[
     "pools",
     "queues",
     "response_time",
+    "traces",
     "units",
     "webhook",
 ];
@@ -144,7 +145,7 @@ fn is_reference(text: &str) -> bool {
     ["credential:", "file:", "env:"].iter().any(|scheme| text.starts_with(scheme))
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 

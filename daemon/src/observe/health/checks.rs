@@ -253,7 +253,8 @@ fn notes(gate: &Gate, policy: &Policy) -> Vec<Finding> {
     let webhook = gate.observed.alarms.trouble().map(|message| ("webhook", message));
     let keys =
         gate.keys.trouble().or_else(|| gate.keys.told_of_both(&policy.settings)).map(|message| ("keys", message));
-    let all = [from_history, overload, units, webhook, keys];
+    let traces = gate.traces.trouble().map(|message| ("traces", message));
+    let all = [from_history, overload, units, webhook, keys, traces];
     let note = |(name, message): (&str, String)| {
         let critical = policy.settings.health.critical.iter().any(|critical| critical == name);
         let status = if critical { Status::Unhealthy } else { Status::Warning };

@@ -43,7 +43,7 @@ pub use conversations::{picked_sessions, session, sessions};
 pub use desk::{Desk, Facts};
 pub use live::{Place, Stage};
 pub use outcome::Outcome;
-pub use row::server_of;
+pub use row::{cut, server_of};
 pub use spent::Spent;
 pub use tail::{Filter, Tail};
 pub use what::What;

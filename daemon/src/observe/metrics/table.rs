@@ -106,6 +106,7 @@ pub static FAMILIES: &[Family] = &[
     row("toolgate_issuer_fetches_total", Counter, &["issuer", "status"], "Fetches of the issuer's keys that went well or failed"),
     row("toolgate_tokens_verified_total", Counter, &["issuer"], "Tokens whose signature was found good; those that are remembered are not counted again"),
     row("toolgate_tokens_refused_total", Counter, &["issuer", "reason"], "Tokens that were refused; without an issuer where it is not known"),
+    row("toolgate_trace_spans_total", Counter, &["outcome"], "Spans for the collector of traces: sent, or lost because it did not take them in time"),
     row("toolgate_session_events_bytes", Gauge, &[], "Memory for what went on in sessions"),
 ];
 
