@@ -52,6 +52,7 @@ pub static FAMILIES: &[Family] = &[
     row("mcp_active_sessions", Gauge, &[], "Sessions of the legacy era that are open"),
     row("mcp_sessions_created_total", Counter, &[], "Sessions that clients have opened"),
     row("mcp_stream_events_total", Counter, &[], "Events that went to clients on streams"),
+    row("mcp_stream_slow_events_total", Counter, &[], "Events that waited half a second or longer for their client"),
     row("mcp_stream_update_latency_seconds", Histogram, &[], "Time from an event to its way to the client"),
     row("process_cpu_seconds_total", Counter, &[], "Processor time of the process"),
     row("process_resident_memory_bytes", Gauge, &[], "Memory of the process that is in use"),
