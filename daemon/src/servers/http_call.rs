@@ -349,9 +349,7 @@ fn mirrored_name(message: &Message) -> Option<String> {
 /// Whether a header is a mirrored parameter or trace context: these pass as they came. A call that the gate traces has
 /// its own trace context.
 pub fn is_parameter(name: &str, is_traced: bool) -> bool {
-    name.starts_with("mcp-param-")
-        || name == "baggage"
-        || (!is_traced && matches!(name, "traceparent" | "tracestate"))
+    name.starts_with("mcp-param-") || name == "baggage" || (!is_traced && matches!(name, "traceparent" | "tracestate"))
 }
 
 /// Trace context of a client's request, and its mirrored parameters where the client is one that
