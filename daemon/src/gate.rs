@@ -11,8 +11,8 @@ use crate::identity::Client;
 use crate::identity::store::Store;
 use crate::observe::Observed;
 use crate::observe::ledger::Ledger;
-use crate::observe::traces::Traces;
 use crate::observe::observed::Sample;
+use crate::observe::traces::Traces;
 use crate::overload::Overload;
 use crate::policy::Policy;
 use crate::relay::crossing::parked::Parked;
@@ -59,22 +59,12 @@ impl Gate {
     /// Ends sessions whose server or path a reload took away or changed, and gives them back.
     pub fn end_stale_sessions(&self) -> Vec<Arc<sessions::Session>> {
         let policy = self.policy.load_full();
-        self.sessions.sweep(std::time::Duration::MAX, |session| {
-            let Some(view) = policy.view(&session.view) else { return true };
-            match &session.kind {
-                // Where a second server joined a path, the names there are no longer the server's own.
-                sessions::Kind::Mirrored(mirrored) if view.single().is_none() => {
-                    tracing::info!(session = ?session.id, server = mirrored.server.settings.name, "a session ends: its path now merges servers");
-                    true
-                }
-                sessions::Kind::Mirrored(mirrored) => {
-                    let now = policy.servers.get(&mirrored.server.settings.name);
-                    now.is_none_or(|now| now.generation != mirrored.server.generation)
-                }
-                // A leg to a server that changed is opened anew by the next call.
-                sessions::Kind::Hosted(hosted) => hosted.is_merged() != view.single().is_none(),
-            }
-        })
+        self.sessions.sweep(std::time::Duration::MAX, |session| is_stale(&policy, session))
+    }
+
+    /// How many sessions a reload to this policy would end.
+    pub fn stale_sessions(&self, policy: &Policy) -> usize {
+        self.sessions.filtered(|session| is_stale(policy, session)).len()
     }
 
     /// The client of a key's id: one of the files comes before one of the store.
@@ -134,5 +124,20 @@ impl Gate {
             seal: state.map_or_else(Seal::random, |state| Seal::of(&state.seal_key())),
             started: Instant::now(),
         })
+    }
+}
+
+/// Whether a session cannot go on under a policy.
+fn is_stale(policy: &Policy, session: &sessions::Session) -> bool {
+    let Some(view) = policy.view(&session.view) else { return true };
+    match &session.kind {
+        // Where a second server joined a path, the names there are no longer the server's own.
+        sessions::Kind::Mirrored(_) if view.single().is_none() => true,
+        sessions::Kind::Mirrored(mirrored) => {
+            let now = policy.servers.get(&mirrored.server.settings.name);
+            now.is_none_or(|now| now.generation != mirrored.server.generation)
+        }
+        // A leg to a server that changed is opened anew by the next call.
+        sessions::Kind::Hosted(hosted) => hosted.is_merged() != view.single().is_none(),
     }
 }
