@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn shares_may_be_smaller_than_a_hundredth() {
-        let table = [("10%", 100_000), ("0.5%", 5_000), ("100 %", 1_000_000), ("0%", 0), ("0.0001%", 1), ("33.33%", 333_300)];
+        let table =
+            [("10%", 100_000), ("0.5%", 5_000), ("100 %", 1_000_000), ("0%", 0), ("0.0001%", 1), ("33.33%", 333_300)];
         for (text, millionths) in table {
             assert_eq!(share(text), Ok(millionths), "{text}");
         }

@@ -82,7 +82,10 @@ async fn a_modern_call_goes_on_with_its_callers_trace() {
     let ours = format!("00-{TRACE}-{}-01", hex(&span.span_id));
     let got = stage.web.record.until_called("echo").await;
     assert_eq!((got.headers["traceparent"].as_str(), in_message(&got.message)), (Some(&*ours), Some(&*ours)));
-    assert_eq!((got.headers["tracestate"].as_str(), got.headers["baggage"].as_str()), (Some("vendor=1"), Some("user=7")));
+    assert_eq!(
+        (got.headers["tracestate"].as_str(), got.headers["baggage"].as_str()),
+        (Some("vendor=1"), Some("user=7"))
+    );
     assert_eq!(got.message["params"]["_meta"]["tracestate"], "vendor=1");
     // Whoever is asked knows who asks, and nobody is told what was said.
     let [asked, ..] = &collector.asked()[..] else { panic!("nothing was asked") };
@@ -99,7 +102,8 @@ async fn a_legacy_call_is_traced_over_both_transports() {
     let stage = Stage::with(|setup| setup.table(&collector.table("sample = \"100%\"")), "").await;
     for (server, record) in [("web", &stage.web.record), ("old", &stage._old.record)] {
         let client = Caller::legacy(&stage.gate, &format!("/mcp/{server}")).await;
-        let params = |text: &str| json!({"name": "echo", "arguments": {"text": text}, "_meta": {"traceparent": PARENT}});
+        let params =
+            |text: &str| json!({"name": "echo", "arguments": {"text": text}, "_meta": {"traceparent": PARENT}});
         let reply = client.request("1", "tools/call", params("a")).await;
         let id = reply.head.header("x-request-id").expect("an id").to_owned();
         reply.answer().await;
@@ -127,7 +131,8 @@ async fn a_legacy_call_is_traced_over_both_transports() {
 #[tokio::test]
 async fn failures_are_told_apart_and_names_that_nobody_answered_make_no_span_names() {
     let collector = Collector::start().await;
-    let stage = Stage::with(|setup| setup.table(&collector.table("sample = \"100%\"")), "tools.deny = [\"denied\"]\n").await;
+    let stage =
+        Stage::with(|setup| setup.table(&collector.table("sample = \"100%\"")), "tools.deny = [\"denied\"]\n").await;
     let client = Caller::modern(&stage.gate, "/mcp/web");
     for (tool, name, error, status) in
         [("fail", "tools/call fail", "tool_error", 2), ("denied", "tools/call", "name-unknown", 0)]

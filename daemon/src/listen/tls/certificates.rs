@@ -204,7 +204,11 @@ impl Certificates {
             }
             match &slot.moving {
                 Some(moving) if moving.stamps == now => {
-                    if at.saturating_duration_since(moving.since) < PATIENCE { Due::Try } else { Due::Judge }
+                    if at.saturating_duration_since(moving.since) < PATIENCE {
+                        Due::Try
+                    } else {
+                        Due::Judge
+                    }
                 }
                 _ => {
                     slot.moving = Some(Moving { stamps: now, since: at });

@@ -145,7 +145,8 @@ mod tests {
     const THEIRS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     fn message(meta: &str) -> Message {
-        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"_meta":{meta},"name":"a"}}}}"#);
+        let text =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"_meta":{meta},"name":"a"}}}}"#);
         Message::parse(Bytes::from(text)).expect("a message")
     }
 

@@ -102,8 +102,7 @@ impl Delivery {
 
     async fn empty(&mut self) {
         loop {
-            let batch: Vec<_> =
-                std::iter::from_fn(|| self.waiting.try_recv().ok()).take(self.rules.batch).collect();
+            let batch: Vec<_> = std::iter::from_fn(|| self.waiting.try_recv().ok()).take(self.rules.batch).collect();
             if batch.is_empty() {
                 return;
             }

@@ -43,7 +43,8 @@ impl Finished {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let message = call.message.as_ref();
         let own = call.routed.as_ref().map(|routed| cut(&routed.name).into());
-        let asked = || message.and_then(|message| message.envelope.target_str(&message.bytes)).map(|name| cut(&name).into());
+        let asked =
+            || message.and_then(|message| message.envelope.target_str(&message.bytes)).map(|name| cut(&name).into());
         Self {
             traced: Arc::clone(traced),
             id: call.id,
