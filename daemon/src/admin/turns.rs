@@ -99,7 +99,7 @@ mod tests {
             .map(|_| {
                 let (view, held) = (view.clone(), Arc::clone(&held));
                 // Each waits until it is let go.
-                tokio::spawn(async move { view.work(move || drop(crate::lock::lock(&held).recv())).await })
+                tokio::spawn(async move { view.work(move || crate::lock::lock(&held).recv().is_err()).await })
             })
             .collect();
         while view.work.available_permits() > 0 {
