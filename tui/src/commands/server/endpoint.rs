@@ -22,7 +22,10 @@ pub(super) async fn weigh(
     let request = WeightRequest { endpoint, weight, dry_run: how.dry_run, reason: how.reason.clone() };
     let outcome: WeightOutcome = change::post(context, &format!("/v1/servers/{name}/weight"), &request, how).await?;
     let WeightOutcome { endpoint, applied, before, weight, .. } = &outcome;
-    let text = format!("{}{endpoint}: weight {before} -> {weight}.", change::rehearsed(*applied));
+    let text = format!(
+        "{}{endpoint}: weight {before} -> {weight}, until a reload changes its server or the daemon ends.",
+        change::rehearsed(*applied)
+    );
     Ok(change::tell(context, &outcome, &text))
 }
 
