@@ -14,7 +14,7 @@ use crate::observe::ledger::Ledger;
 use crate::observe::observed::Sample;
 use crate::observe::traces::Traces;
 use crate::overload::Overload;
-use crate::policy::Policy;
+use crate::policy::{self, Policy};
 use crate::relay::crossing::parked::Parked;
 use crate::seal::Seal;
 use crate::sessions;
@@ -62,9 +62,10 @@ impl Gate {
         self.sessions.sweep(std::time::Duration::MAX, |session| is_stale(&policy, session))
     }
 
-    /// How many sessions a reload to this policy would end.
-    pub fn stale_sessions(&self, policy: &Policy) -> usize {
-        self.sessions.filtered(|session| is_stale(policy, session)).len()
+    /// How many sessions a reload to this configuration would end. Nothing is made of it, for what a policy is made of
+    /// goes on with what the running one has counted.
+    pub fn would_end(&self, next: &Settings) -> usize {
+        self.sessions.filtered(|session| would_end(next, session)).len()
     }
 
     /// The client of a key's id: one of the files comes before one of the store.
@@ -139,5 +140,18 @@ fn is_stale(policy: &Policy, session: &sessions::Session) -> bool {
         }
         // A leg to a server that changed is opened anew by the next call.
         sessions::Kind::Hosted(hosted) => hosted.is_merged() != view.single().is_none(),
+    }
+}
+
+/// Whether a session could not go on under a configuration: as [`is_stale`] finds once it is in force.
+fn would_end(next: &Settings, session: &sessions::Session) -> bool {
+    let Some(members) = policy::members(next, &session.view) else { return true };
+    let merges = members.len() != 1;
+    match &session.kind {
+        sessions::Kind::Mirrored(mirrored) => {
+            let next = next.servers.get(&mirrored.server.settings.name).filter(|server| server.enabled);
+            merges || next.is_none_or(|next| !mirrored.server.goes_on_as(next))
+        }
+        sessions::Kind::Hosted(hosted) => hosted.is_merged() != merges,
     }
 }

@@ -127,8 +127,7 @@ impl Daemon {
         let revision = settings.revision;
         let mut outcome = prospect(&running.settings, &settings, &report);
         if request.dry_run {
-            let policy = Policy::new(Arc::new(settings), Some(&running)).map_err(|why| refuse(who, &why, previous))?;
-            outcome.changes.extend(ends(self.gate.stale_sessions(&policy)));
+            outcome.changes.extend(ends(self.gate.would_end(&settings)));
             outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
             return Ok(outcome);
         }

@@ -175,17 +175,22 @@ impl Server {
         })
     }
 
+    /// Whether it goes on under these settings, and its sessions with it.
+    pub fn goes_on_as(&self, new: &settings::Server) -> bool {
+        let old = &*self.settings;
+        old.transport == new.transport
+            && old.queue == new.queue
+            && old.timeout.connect == new.timeout.connect
+            && old.timeout.total == new.timeout.total
+    }
+
     /// The same running server under other rules: limits, tools, places, criticality. `None` where
     /// it would be reached or waited for in another way, and has to start anew.
     pub fn under(&self, settings: &Arc<settings::Server>) -> Option<Self> {
-        let (old, new) = (&*self.settings, &**settings);
-        let same_reach = old.transport == new.transport
-            && old.queue == new.queue
-            && old.timeout.connect == new.timeout.connect
-            && old.timeout.total == new.timeout.total;
-        if !same_reach {
+        if !self.goes_on_as(settings) {
             return None;
         }
+        let new = &**settings;
         Some(Self {
             settings: Arc::clone(settings),
             generation: self.generation,
@@ -197,7 +202,7 @@ impl Server {
             endpoints: Arc::clone(&self.endpoints),
             discovery: Arc::clone(&self.discovery),
             // Other aliases, other names.
-            left_out: if old.aliases == new.aliases { Arc::clone(&self.left_out) } else { Arc::default() },
+            left_out: if self.settings.aliases == new.aliases { Arc::clone(&self.left_out) } else { Arc::default() },
             eras: Arc::clone(&self.eras),
             kept: Arc::clone(&self.kept),
             catalog: Arc::clone(&self.catalog),
