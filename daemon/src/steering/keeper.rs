@@ -179,10 +179,12 @@ mod tests {
         let keeper = Keeper::new(folder.path().to_owned(), false);
         keeper.wait(keeper.keep(book("key:a")));
         assert!(keeper.trouble().is_some_and(|told| told.contains("does not answer")));
-        let begun = Instant::now();
+        while !lock(&keeper.shared.state).hangs() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Nobody waits any more, so that these do not take a second each.
         let numbers: Vec<_> = (0..20).map(|n| keeper.keep(book(&format!("key:{n}")))).collect();
         numbers.iter().for_each(|number| keeper.wait(*number));
-        assert!(begun.elapsed() < PATIENCE, "it is known not to answer");
         // Out of the way before it is read, so that the next book finds a file.
         let reader = std::thread::spawn({
             let pipe = folder.path().join("pipe");

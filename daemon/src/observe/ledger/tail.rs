@@ -145,7 +145,7 @@ pub(super) fn subscribe<'a>(filter: Filter, mut cores: impl Iterator<Item = &'a 
     let (sender, lines) = mpsc::channel(UNREAD);
     let lost = Arc::<AtomicU64>::default();
     let reader = Reader { filter: Arc::new(filter), lines: sender, lost: Arc::clone(&lost) };
-    cores.all(|tails| tails.add(&reader)).then_some(Tail { lines, lost })
+    cores.all(|tails| tails.add(&reader)).then_some(Tail { lines, lost, _open: reader.lines })
 }
 
 /// A reader's end of the tail; dropping it ends the subscription.
@@ -153,6 +153,8 @@ pub(super) fn subscribe<'a>(filter: Filter, mut cores: impl Iterator<Item = &'a 
 pub struct Tail {
     lines: mpsc::Receiver<api::RequestLine>,
     lost: Arc<AtomicU64>,
+    /// It does not end because no core has anything to say.
+    _open: mpsc::Sender<api::RequestLine>,
 }
 
 impl Tail {
