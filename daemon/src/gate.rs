@@ -7,8 +7,8 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::Settings;
-use crate::identity::Client;
 use crate::identity::store::Store;
+use crate::identity::{self, Client};
 use crate::observe::Observed;
 use crate::observe::ledger::Ledger;
 use crate::observe::observed::Sample;
@@ -146,6 +146,9 @@ fn is_stale(policy: &Policy, session: &sessions::Session) -> bool {
 /// Whether a session could not go on under a configuration: as [`is_stale`] finds once it is in force.
 fn would_end(next: &Settings, session: &sessions::Session) -> bool {
     let Some(members) = policy::members(next, &session.view) else { return true };
+    if identity::issuer_of(&session.client).is_some_and(|issuer| !next.issuers.contains_key(issuer)) {
+        return true;
+    }
     let merges = members.len() != 1;
     match &session.kind {
         sessions::Kind::Mirrored(mirrored) => {
