@@ -25,6 +25,7 @@ use crate::limits::{Held, Told};
 use crate::listen::connection::Connection;
 use crate::message::Message;
 use crate::observe::ledger::Place;
+use crate::observe::traces::Traced;
 use crate::policy::{Entrance, Policy, View};
 use crate::provenance::Provenance;
 use crate::relay::names::Routed;
@@ -151,6 +152,8 @@ pub struct Call {
     pub warning: Option<String>,
     /// What its answer goes through, where it is not just passed on.
     pub reception: Option<Box<Reception>>,
+    /// Its trace, where it is traced.
+    pub trace: Option<Arc<Traced>>,
     /// Where the ledger has it while it runs.
     pub place: Option<Place>,
     /// Times of the stages.
@@ -223,6 +226,7 @@ impl Call {
             told: None,
             warning: None,
             reception: None,
+            trace: None,
             place: None,
             times: Times::begun(now),
         }
@@ -301,6 +305,7 @@ impl Call {
             told: None,
             warning: None,
             reception: None,
+            trace: self.trace.clone(),
             place: self.place,
             times: self.times,
         }
@@ -335,6 +340,7 @@ impl Call {
             tls: self.https,
             client: self.client.clone(),
             headers: Some(Arc::clone(&self.headers)),
+            trace: self.trace.clone(),
             mirrored: None,
         }
     }

@@ -8,15 +8,16 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::audit::Audit;
 use crate::config::Settings;
-use crate::identity::Client;
 use crate::identity::failures::Failures;
 use crate::identity::store::Store;
+use crate::identity::{self, Client};
 use crate::listen::holders::Holders;
 use crate::observe::Observed;
 use crate::observe::ledger::Ledger;
 use crate::observe::observed::Sample;
+use crate::observe::traces::Traces;
 use crate::overload::Overload;
-use crate::policy::Policy;
+use crate::policy::{self, Policy};
 use crate::relay::crossing::parked::Parked;
 use crate::seal::Seal;
 use crate::sessions;
@@ -35,6 +36,8 @@ pub struct Gate {
     pub calls: AtomicUsize,
     /// What calls leave behind.
     pub ledger: Arc<Ledger>,
+    /// What a collector is told of calls.
+    pub traces: Traces,
     /// Set at SIGTERM: not ready any more.
     pub draining: AtomicBool,
     /// How far the gate lets go of work because it has too much.
@@ -65,23 +68,13 @@ impl Gate {
     /// Ends sessions whose server or path a reload took away or changed, and gives them back.
     pub fn end_stale_sessions(&self) -> Vec<Arc<sessions::Session>> {
         let policy = self.policy.load_full();
-        self.sessions.sweep(std::time::Duration::MAX, |session| {
-            let Some(view) = policy.view(&session.view) else { return true };
-            match &session.kind {
-                // Where a second server joined a path, the names there are no longer the server's own.
-                sessions::Kind::Mirrored(mirrored) if view.single().is_none() => {
-                    tracing::info!(session = ?session.id, server = mirrored.server.settings.name, "a session ends: its path now merges servers");
-                    true
-                }
-                sessions::Kind::Mirrored(mirrored) => {
-                    let now = policy.servers.get(&mirrored.server.settings.name);
-                    let now = now.and_then(|now| now.like(&mirrored.server));
-                    now.is_none_or(|now| now.generation != mirrored.server.generation)
-                }
-                // A leg to a server that changed is opened anew by the next call.
-                sessions::Kind::Hosted(hosted) => hosted.is_merged() != view.single().is_none(),
-            }
-        })
+        self.sessions.sweep(std::time::Duration::MAX, |session| is_stale(&policy, session))
+    }
+
+    /// How many sessions a reload to this configuration would end. Nothing is made of it, for what a policy is made of
+    /// goes on with what the running one has counted.
+    pub fn would_end(&self, next: &Settings) -> usize {
+        self.sessions.filtered(|session| would_end(next, session)).len()
     }
 
     /// The client of a key's id: one of the files comes before one of the store.
@@ -132,6 +125,7 @@ impl Gate {
             sessions: sessions::Table::kept_by(state),
             calls: AtomicUsize::new(0),
             ledger: Arc::default(),
+            traces: Traces::default(),
             draining: AtomicBool::new(false),
             overload: Overload::default(),
             parked: Parked::default(),
@@ -144,5 +138,37 @@ impl Gate {
             audit,
             started: Instant::now(),
         })
+    }
+}
+
+/// Whether a session cannot go on under a policy.
+fn is_stale(policy: &Policy, session: &sessions::Session) -> bool {
+    let Some(view) = policy.view(&session.view) else { return true };
+    match &session.kind {
+        // Where a second server joined a path, the names there are no longer the server's own.
+        sessions::Kind::Mirrored(_) if view.single().is_none() => true,
+        sessions::Kind::Mirrored(mirrored) => {
+            let now = policy.servers.get(&mirrored.server.settings.name);
+            let now = now.and_then(|now| now.like(&mirrored.server));
+            now.is_none_or(|now| now.generation != mirrored.server.generation)
+        }
+        // A leg to a server that changed is opened anew by the next call.
+        sessions::Kind::Hosted(hosted) => hosted.is_merged() != view.single().is_none(),
+    }
+}
+
+/// Whether a session could not go on under a configuration: as [`is_stale`] finds once it is in force.
+fn would_end(next: &Settings, session: &sessions::Session) -> bool {
+    let Some(members) = policy::members(next, &session.view) else { return true };
+    if identity::issuer_of(&session.client).is_some_and(|issuer| !next.issuers.contains_key(issuer)) {
+        return true;
+    }
+    let merges = members.len() != 1;
+    match &session.kind {
+        sessions::Kind::Mirrored(mirrored) => {
+            let next = next.servers.get(&mirrored.server.settings.name).filter(|server| server.enabled);
+            merges || next.is_none_or(|next| !mirrored.server.goes_on_as(next))
+        }
+        sessions::Kind::Hosted(hosted) => hosted.is_merged() != merges,
     }
 }

@@ -15,7 +15,7 @@ use crate::call::Call;
 use crate::core::Core;
 use crate::failure::{self, Failure};
 use crate::listen::connection::{Connection, Protocol};
-use crate::observe::inquiry;
+use crate::observe::{inquiry, traces};
 use crate::stages::record::Entry;
 use crate::stages::secure::Place;
 use crate::stages::{
@@ -123,6 +123,8 @@ async fn answer(call: &mut Call, unread: &mut Option<Incoming>) -> Result<Respon
 
 /// The rest of the way, for one message of a client that is known.
 async fn message(call: &mut Call) -> Result<Response<Body>, Failure> {
+    // What is to be told of it to a collector of traces, and to its server.
+    traces::begin(call);
     // A legacy session is found before anything is counted against its server.
     session::find(call)?;
     // What an overloaded gate lets go of, before it works for it.

@@ -369,6 +369,19 @@ fn granted(settings: &Settings, state: Option<&Arc<State>>, seal: &Arc<Seal>) ->
     Arc::new(Grants::open(folder, Arc::clone(seal)))
 }
 
+/// Names of the servers that a path leads to under a configuration; `None` where there is no such path.
+pub fn members<'s>(settings: &'s Settings, view: &str) -> Option<Vec<&'s str>> {
+    let is_served = |name: &&str| settings.servers.get(*name).is_some_and(|server| server.enabled);
+    let all = || settings.servers.keys().map(String::as_str).filter(is_served);
+    if view.is_empty() {
+        return Some(all().collect());
+    }
+    if let Some(profile) = settings.profiles.get(view) {
+        return Some(profile.servers.iter().map(String::as_str).filter(is_served).collect());
+    }
+    all().find(|name| *name == view).map(|name| vec![name])
+}
+
 fn views(settings: &Settings, servers: &HashMap<String, Arc<Server>>) -> Named<View> {
     let mut views = Named::default();
     let mut offer = |name: &str, members: Vec<Arc<Server>>, tools: &Filter| {
@@ -399,6 +412,29 @@ mod tests {
     fn policy(urls: &[&str], lines: &str, before: Option<&Policy>) -> Policy {
         let text = format!("version = 1\n[server.two]\nendpoints = {urls:?}\nbreaker.failures = 5\n{lines}\n");
         Policy::new(Arc::new(crate::config::from_text(&text).unwrap()), before).unwrap()
+    }
+
+    #[test]
+    fn a_path_leads_where_it_is_said_to_lead() {
+        let server = |name: &str| format!("[server.{name}]\nendpoints = \"http://127.0.0.1:1/mcp\"\n");
+        let text = format!(
+            "version = 1\n{}{}enabled = false\n{}[profile.pair]\nservers = [\"one\", \"two\"]\n",
+            server("one"),
+            server("two"),
+            server("three")
+        );
+        let settings = Arc::new(crate::config::from_text(&text).unwrap());
+        let policy = Policy::new(Arc::clone(&settings), None).unwrap();
+        for path in ["", "one", "two", "three", "pair", "none"] {
+            let offered = policy.view(path).map(|view| {
+                let mut names: Vec<_> = view.servers.iter().map(|server| server.settings.name.as_str()).collect();
+                names.sort_unstable();
+                names
+            });
+            let mut said = members(&settings, path);
+            said.iter_mut().for_each(|names| names.sort_unstable());
+            assert_eq!(said, offered, "{path:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use http::HeaderMap;
 
 use crate::call::CallId;
 use crate::identity::Client;
+use crate::observe::traces::Traced;
 
 /// What travels to the server beside the message.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Provenance {
     /// The headers of the client's request; only the modern era's mirrored ones and trace
     /// context go on.
     pub headers: Option<Arc<HeaderMap>>,
+    /// The call's trace, where the gate traces it; the client's context then does not go on as it came.
+    pub trace: Option<Arc<Traced>>,
     /// Headers that the gate mirrors arguments into, for a client that knows no such headers; those of
     /// the client's own then do not go on.
     pub mirrored: Option<Vec<(String, String)>>,
@@ -31,6 +34,15 @@ pub struct Provenance {
 impl Provenance {
     /// A call that the gate makes by itself.
     pub fn own() -> Self {
-        Self { id: CallId::mint(), address: None, chain: None, tls: false, client: None, headers: None, mirrored: None }
+        Self {
+            id: CallId::mint(),
+            address: None,
+            chain: None,
+            tls: false,
+            client: None,
+            headers: None,
+            trace: None,
+            mirrored: None,
+        }
     }
 }

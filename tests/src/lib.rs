@@ -7,6 +7,7 @@ pub mod caller;
 pub mod callers;
 pub mod certificates;
 pub mod client_ca;
+pub mod collector;
 pub mod counter;
 pub mod fake;
 pub mod faulty;

@@ -104,7 +104,7 @@ impl Recorder {
 }
 
 /// A request and its length; an error where the bytes are none, or say their length in any way but one.
-fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, ()> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, ()> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let mut lines = head.split("\r\n");

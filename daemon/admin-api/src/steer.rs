@@ -178,6 +178,11 @@ pub struct CheckRequest {
     /// The URL of one endpoint; absent: all of the server's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// Say which would be checked, and check none.
+    pub dry_run: bool,
+    /// Why, for the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What checks found.

@@ -52,4 +52,5 @@ pub mod spaced;
 pub mod splice;
 pub mod sse;
 pub mod tool_result;
+pub mod trace;
 pub mod verdict;

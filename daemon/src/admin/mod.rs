@@ -19,6 +19,7 @@ mod socket;
 pub mod steer;
 mod streams;
 mod tail;
+mod turns;
 pub mod watch;
 
 use std::io;
@@ -43,6 +44,7 @@ use serve::Door;
 use socket::Bound;
 pub use steer::{AuditOperations, SteerOperations};
 use streams::Streams;
+use turns::Turns;
 pub use watch::WatchOperations;
 
 /// How often the heartbeat grows.
@@ -51,9 +53,6 @@ pub const HEARTBEAT: Duration = Duration::from_millis(250);
 /// Connections in all: 96 for those who look, each console with two of them, and 32 that they cannot take from those
 /// who act.
 const CONNECTIONS: [(Socket, usize); 2] = [(Socket::View, 96), (Socket::Control, 32)];
-
-/// Operations run beside the sockets' loop, so that a slow reload does not silence `status`.
-const OPERATION_THREADS: usize = 8;
 
 /// The running admin thread; dropping it ends the thread and removes the sockets.
 #[derive(Debug)]
@@ -76,7 +75,8 @@ impl Admin {
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(OPERATION_THREADS)
+            // Operations run beside the sockets' loop, so that a slow reload does not silence `status`.
+            .max_blocking_threads(turns::THREADS)
             .build()?;
         let heartbeat = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = oneshot::channel();
@@ -124,6 +124,7 @@ async fn run(
             operations: Arc::clone(&operations),
             control_path: control_path.clone(),
             permits: Arc::new(Semaphore::new(connections)),
+            turns: Turns::new(),
             streams: Arc::clone(&streams),
         };
         tasks.spawn(serve::accept(bound, Arc::new(door)));

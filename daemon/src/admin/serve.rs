@@ -24,6 +24,7 @@ use super::patience::Patient;
 use super::routes::{self, Answer, Request};
 use super::socket::Bound;
 use super::streams::{self, Streams};
+use super::turns::Turns;
 
 /// For a request's head, and for the pause between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,6 +56,7 @@ pub(super) struct Door {
     pub(super) operations: Arc<dyn Operations>,
     pub(super) control_path: PathBuf,
     pub(super) permits: Arc<Semaphore>,
+    pub(super) turns: Turns,
     /// The same for both sockets.
     pub(super) streams: Arc<Streams>,
 }
@@ -127,7 +129,10 @@ async fn answer(request: http::Request<Incoming>, door: &Door, peer: Peer) -> Re
         Some(stream) => refuse_browsers(&head.headers)
             .and_then(|()| stream.begin(&door.streams, &head, door.socket))
             .map(Either::Right),
-        None => ask(&head, body, door, peer).await.map(whole),
+        None => match ask(&head, body, door, peer).await {
+            Ok(said) => door.turns.hold(said).await.map(|held| Either::Left(Full::new(held))),
+            Err(error) => Err(error),
+        },
     };
     let kind = if matches!(answer, Ok(Either::Right(_))) { "application/jsonl" } else { "application/json" };
     let (status, body, close) = match answer {
@@ -167,8 +172,8 @@ async fn ask(head: &http::request::Parts, body: Incoming, door: &Door, peer: Pee
     let (named, query) = (named.to_owned(), head.uri.query().unwrap_or_default().to_owned());
     let request = Request { peer, if_match, named, query, body };
     let operations = Arc::clone(&door.operations);
-    tokio::task::spawn_blocking(move || route.answer(operations.as_ref(), &request)).await.unwrap_or_else(|error| {
-        tracing::error!(path = route.path, %error, "An admin operation panicked");
+    door.turns.work(move || route.answer(operations.as_ref(), &request)).await.unwrap_or_else(|| {
+        tracing::error!(path = route.path, "An admin operation panicked");
         Err(ApiError::new(ErrorCode::Internal, "The daemon failed at this; its log says how."))
     })
 }

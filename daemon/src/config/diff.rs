@@ -116,6 +116,7 @@ impl Settings {
         single("health", old.health != new.health, Cost::Nothing, &mut changes);
         tables("check", &old.checks, &new.checks, |_| Cost::Nothing, &mut changes);
         single("alerts", old.alerts != new.alerts, Cost::Nothing, &mut changes);
+        single("trace", old.trace != new.trace, Cost::Nothing, &mut changes);
         single("scaling", old.scaling != new.scaling, Cost::Nothing, &mut changes);
         single("seal", old.seal != new.seal, Cost::Nothing, &mut changes);
         single(
@@ -312,6 +313,7 @@ mod tests {
             ("owner = \"one\"", "owner = \"two\"", "machine.one", Cost::Nothing),
             ("a.example", "b.example", "certificate.two", Cost::ClientsRefused),
             ("[log]", "[audit]\n        calls = \"all\"\n        [log]", "audit", Cost::Nothing),
+            ("[log]", "[trace]\n        endpoint = \"http://localhost:4318\"\n        [log]", "trace", Cost::Nothing),
         ];
         let old = settings(BASE);
         for (from, to, path, cost) in table {

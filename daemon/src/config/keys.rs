@@ -426,6 +426,17 @@ pub static KEYS: &[Key] = &[
     key("scaling.memory", Percent(1, 100), "\"80%\"", Live, "Memory to aim at."),
     key("scaling.up_cooldown", Duration(1, DAY), "\"5m\"", Live, "Between a step and a step up."),
     key("scaling.down_cooldown", Duration(1, DAY), "\"10m\"", Live, "Between a step and a step down."),
+    // Traces
+    key("trace.endpoint", Url, "", Live, "URL of a collector that takes OTLP over HTTP; without a path, /v1/traces is added. Absent: there are no traces."),
+    key("trace.sample", Kind::Share, "\"10%\"", Live, "Calls that are traced, of those whose caller says nothing of a trace."),
+    key("trace.trust_parent", Bool, "true", Live, "A caller that traces its call has it traced, and one that does not has not; false: sample alone decides, and traces begin at the gate."),
+    key("trace.service", Text, "\"toolgate\"", Live, "What the gate is called in traces: service.name."),
+    key("trace.headers.*", Secret, "", Live, "A header added to every request to the collector."),
+    key("trace.ca", Certificate, "", Live, "Trusted authorities of the collector in PEM, instead of the machine's."),
+    key("trace.timeout", Duration(1, 60), "\"10s\"", Live, "How long the collector may take to answer."),
+    key("trace.interval", Duration(1, 60), "\"1s\"", Live, "Between two deliveries; one that comes to half of queue is made at once."),
+    key("trace.batch", Count(1, 10_000), "512", Live, "Calls in one request to the collector."),
+    key("trace.queue", Count(16, 100_000), "4096", Live, "Calls that wait for the collector; what comes beyond them is lost, and counted."),
 ];
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub enum Kind {
     Size(u64, u64),
     /// A share or a multiple, such as `80%`, from the first to the second.
     Percent(u64, u64),
+    /// A share of calls, such as `10%` or `0.5%`.
+    Share,
     /// Calls per time.
     Rate,
     /// Calls per day or month.
@@ -108,6 +110,7 @@ impl Kind {
             Self::Duration(..) => "a duration, such as \"30s\"".into(),
             Self::Size(..) => "a size, such as \"10MiB\"".into(),
             Self::Percent(low, high) => format!("a percentage from \"{low}%\" to \"{high}%\""),
+            Self::Share => "a share, such as \"10%\" or \"0.5%\"".into(),
             Self::Rate => "calls per time, such as \"100/min\"".into(),
             Self::Quota => "calls per day or month, such as \"10000/day\"".into(),
             Self::Date => "a day, such as \"2026-11-27\"".into(),
@@ -191,6 +194,7 @@ impl Kind {
                 Ok(number) => count(i128::from(number), *low, *high),
                 Err(help) => fault(format!("{text:?} is not a percentage"), help),
             },
+            Self::Share => units::share(text).map(drop).or_else(|help| fault(format!("{text:?} is not a share"), help)),
             Self::Rate => units::rate(text).map(drop).or_else(|help| fault(format!("{text:?} is not a rate"), help)),
             Self::Quota => units::quota(text).map(drop).or_else(|help| fault(format!("{text:?} is not a quota"), help)),
             Self::Date => units::date(text).map(drop).or_else(|help| fault(format!("{text:?} is not a day"), help)),

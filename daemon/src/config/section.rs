@@ -98,6 +98,10 @@ impl<'a> Section<'a> {
         self.read(path, |node| units::percent(node.text()?).ok())
     }
 
+    pub(super) fn maybe_share(&self, path: &str) -> Option<u32> {
+        self.read(path, |node| units::share(node.text()?).ok())
+    }
+
     pub(super) fn text(&self, path: &str) -> Option<String> {
         self.read(path, |node| node.text().map(str::to_owned))
     }

@@ -33,11 +33,13 @@ mod issuer;
 mod limit;
 mod observe;
 mod seal;
+mod trace;
 
 pub use issuer::{Claims, Issuer, KeySource};
 pub use limit::{Counted, Levels, Limit, LimitScope, Loops, Measure, Prefix, Written};
 pub use observe::{AlertRules, HealthRules, OwnCheck, Private, Scaling, Subject, Webhook};
 pub use seal::{SealKey, Sealing};
+pub use trace::Trace;
 
 /// Everything the operator decided, resolved so that a call only follows references.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,6 +88,8 @@ pub struct Settings {
     pub scaling: Option<Scaling>,
     /// The keys of what others keep for the gate.
     pub seal: Sealing,
+    /// Which calls a collector is told of; absent: none.
+    pub trace: Option<Arc<Trace>>,
     /// What concerns the process as a whole.
     pub daemon: Daemon,
     /// Where log lines go.

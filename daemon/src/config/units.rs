@@ -119,6 +119,19 @@ pub(super) fn percent(text: &str) -> Result<u64, &'static str> {
     if rest.is_empty() { Ok(number) } else { Err(PERCENT_HELP) }
 }
 
+/// `"10%"`, `"0.5%"`: millionths.
+pub(super) fn share(text: &str) -> Result<u32, &'static str> {
+    const HELP: &str = "write a number from 0 to 100 with up to four places, and the sign, such as \"10%\" or \"0.5%\"";
+    let number = text.trim().strip_suffix('%').map(str::trim_end).ok_or(HELP)?;
+    let (whole, places) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |text: &str| (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(places) {
+        return Err(HELP);
+    }
+    let millionths = format!("{whole}{places:0<4}").parse().map_err(|_| HELP)?;
+    if millionths <= 1_000_000 { Ok(millionths) } else { Err(HELP) }
+}
+
 fn leading_number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     Some((text[..end].parse().ok()?, &text[end..]))
@@ -183,6 +196,18 @@ mod tests {
         assert_eq!(percent(" 150 % "), Ok(150));
         for text in ["80", "%", "8.5%", "-1%", "80%%", "x%"] {
             assert!(percent(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shares_may_be_smaller_than_a_hundredth() {
+        let table =
+            [("10%", 100_000), ("0.5%", 5_000), ("100 %", 1_000_000), ("0%", 0), ("0.0001%", 1), ("33.33%", 333_300)];
+        for (text, millionths) in table {
+            assert_eq!(share(text), Ok(millionths), "{text}");
+        }
+        for text in ["0.1", "%", ".5%", "5.%", "100.1%", "-1%", "0.00001%", "1e1%", "+1%", ""] {
+            assert!(share(text).is_err(), "{text}");
         }
     }
 

@@ -168,6 +168,13 @@ fn flow(client: u64, tier: Option<&Tier>) -> Flow {
     }
 }
 
+/// The issuer of whose tokens a client is, by the client's id.
+#[must_use]
+pub fn issuer_of(client: &str) -> Option<&str> {
+    let (issuer, _) = client.strip_prefix("jwt:")?.split_once('/')?;
+    Some(issuer)
+}
+
 /// A client's id as a number.
 pub fn number(id: &str) -> u64 {
     static STATE: LazyLock<foldhash::fast::RandomState> = LazyLock::new(foldhash::fast::RandomState::default);

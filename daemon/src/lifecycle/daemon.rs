@@ -136,14 +136,12 @@ impl Daemon {
         let revision = settings.revision;
         let mut outcome = prospect(&running.settings, &settings, &report);
         if request.dry_run {
+            outcome.changes.extend(ends(self.gate.would_end(&settings)));
             outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
             return Ok(outcome);
         }
-        let trouble = self.apply(&running, settings).map_err(|problem| {
-            warn!(who, "a reload was refused: {problem}; revision {previous} is still serving");
-            api::ApiError::new(api::ErrorCode::BadConfiguration, problem)
-                .remedy(format!("Mend the files, then try again; revision {previous} is still serving."))
-        })?;
+        let (trouble, ended) = self.apply(&running, settings).map_err(|why| refuse(who, &why, previous))?;
+        outcome.changes.extend(ends(ended));
         outcome.needs_restart.extend(trouble);
         outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
         outcome.applied = true;
@@ -169,7 +167,8 @@ impl Daemon {
     }
 
     /// Everything that can fail comes before the swap; what follows it only tidies up.
-    fn apply(&self, running: &Policy, settings: Settings) -> Result<Vec<String>, String> {
+    /// What could not be done, and how many sessions it has ended.
+    fn apply(&self, running: &Policy, settings: Settings) -> Result<(Vec<String>, usize), String> {
         let settings = Arc::new(settings);
         let policy = Policy::new(Arc::clone(&settings), Some(running))?;
         self.logging.set(&self.log_under(&settings.log)).map_err(|problem| problem.to_string())?;
@@ -180,6 +179,7 @@ impl Daemon {
         // Before anybody can meet a server that is new.
         let switched = self.gate.steering.bear_on(&policy);
         self.gate.policy.store(Arc::clone(&policy));
+        self.gate.traces.follow(settings.trace.as_ref());
         policy.connections.set_max(settings.daemon.max_server_connections);
         for server in &switched {
             self.tools_changed(server);
@@ -202,10 +202,11 @@ impl Daemon {
         self.keys_are_gone(&running.settings, &settings);
         self.end_those(|session| policy.issuers.is_gone(&session.client), false);
         let ended = self.gate.end_stale_sessions();
+        let count = ended.len();
         if let Err(problem) = self.cores.try_spawn(0, move |core| async move { farewell::begin(&core, ended) }) {
             warn!("servers are not told which of their sessions have ended: {problem}");
         }
-        Ok(trouble.iter().map(ToString::to_string).collect())
+        Ok((trouble.iter().map(ToString::to_string).collect(), count))
     }
 
     fn warnings(&self, policy: &Policy) -> Vec<String> {
@@ -302,6 +303,18 @@ fn prospect(running: &Settings, settings: &Settings, report: &Report) -> api::Re
         needs_restart: needs_restart.iter().map(ToString::to_string).collect(),
         problems: problems(report),
     }
+}
+
+/// What a reload costs those who are there, where it costs them anything.
+fn ends(sessions: usize) -> Option<String> {
+    (sessions > 0)
+        .then(|| format!("sessions that end, for their server or their path is gone or another one: {sessions}"))
+}
+
+fn refuse(who: &str, why: &str, previous: u64) -> api::ApiError {
+    warn!(who, "a reload was refused: {why}; revision {previous} is still serving");
+    api::ApiError::new(api::ErrorCode::BadConfiguration, why)
+        .remedy(format!("Mend the files, then try again; revision {previous} is still serving."))
 }
 
 /// What is wrong, on one line per problem.

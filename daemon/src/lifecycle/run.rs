@@ -84,6 +84,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     let settings = Arc::new(settings);
     let (state, left) = State::open(&settings.daemon).unzip();
     let gate = Gate::new(Policy::first(Arc::clone(&settings), state)?);
+    gate.traces.follow(gate.settings.load().trace.as_ref());
     let cores = Cores::start(settings.daemon.cores, &gate)
         .map_err(|problem| format!("the cores cannot be started: {problem}"))?;
     let mut passed =
@@ -130,6 +131,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     drop(admin);
     cores.stop();
     gate.settle();
+    gate.traces.settle();
     // Its last write has what the last calls counted.
     drop(quotas);
     drop(watch);

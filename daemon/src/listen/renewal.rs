@@ -7,13 +7,15 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use super::open::OpenListener;
 
-const INTERVAL: Duration = Duration::from_secs(2);
+/// Between two looks. A change is served by the second look after it, so that health tells within a second what is
+/// served from now on.
+const INTERVAL: Duration = Duration::from_millis(300);
 
 /// Looks after the certificates of these listeners until dropped.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ fn look(listener: &Arc<OpenListener>) {
     let Some(secured) = listener.secured() else {
         return;
     };
-    for error in secured.certificates.poll() {
+    for error in secured.certificates.poll(Instant::now()) {
         tracing::error!(
             listener = listener.settings().name,
             "a new certificate is not served, the one before still is: {error}"

@@ -14,6 +14,7 @@ mod own;
 pub mod panics;
 pub mod rates;
 pub mod rotated;
+pub mod traces;
 pub mod watch;
 mod writer;
 

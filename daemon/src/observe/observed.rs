@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use toolgate_admin_api as api;
 
 use super::alerts::Alarms;
+use super::health::Recent;
 use super::rates::Rates;
 use crate::listen::open::OpenListener;
 use crate::lock::lock;
@@ -37,6 +38,8 @@ pub struct Observed {
     pub rates: ArcSwap<Rates>,
     /// Alerts, and what of them waits for the webhook.
     pub alarms: Alarms,
+    /// What health was a moment ago, for pages.
+    pub health: ArcSwapOption<Recent>,
     /// What to do about the number of machines, where somebody wants to know.
     pub advice: ArcSwapOption<api::Advice>,
 }

@@ -115,7 +115,7 @@ async fn pass(call: &Call, server: &Arc<Server>) -> Result<Answer, Failure> {
         let name = name.as_str();
         // Of a repeated header the gate reads the first value, and so must the server.
         let repeated = lines.last().is_some_and(|(last, _)| *last == name);
-        if (passes_on(name) && !repeated) || http_call::is_parameter(name) {
+        if (passes_on(name) && !repeated) || http_call::is_parameter(name, call.trace.is_some()) {
             lines.push((name, value.as_bytes()));
         }
     }

@@ -24,7 +24,7 @@ use crate::core::Core;
 use crate::sessions::{Busy, Reading};
 
 /// Events that a client may have unread before whoever feeds it has to wait.
-const BUFFER: usize = 64;
+const BUFFER: usize = 100;
 /// Bytes that it may have unread; a longer event waits until all others are read.
 const BUFFER_BYTES: u32 = 1 << 20;
 /// A comment goes out after this long without an event, so that nothing between closes the connection.

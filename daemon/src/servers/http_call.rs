@@ -25,6 +25,7 @@ use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::identity::Client;
 use crate::message::Message;
+use crate::observe::traces::Traced;
 use crate::provenance::Provenance;
 use crate::stages::facet;
 
@@ -344,7 +345,7 @@ async fn post(
                 }
             }
             if let Some(headers) = &from.headers {
-                push_parameters(headers, from.mirrored.is_none(), &mut lines);
+                push_parameters(headers, (from.mirrored.is_none(), from.trace.is_some()), &mut lines);
             }
             let mirrored = from.mirrored.iter().flatten();
             lines.extend(mirrored.map(|(name, value)| (name.as_str(), value.as_bytes())));
@@ -381,15 +382,16 @@ fn mirrored_name(message: &Message) -> Option<String> {
     Some(header_value::encode(&target).into_owned())
 }
 
-/// Whether a header is a mirrored parameter or trace context: these pass as they came.
-pub fn is_parameter(name: &str) -> bool {
-    name.starts_with("mcp-param-") || matches!(name, "traceparent" | "tracestate" | "baggage")
+/// Whether a header is a mirrored parameter or trace context: these pass as they came. A call that the gate traces has
+/// its own trace context.
+pub fn is_parameter(name: &str, is_traced: bool) -> bool {
+    name.starts_with("mcp-param-") || name == "baggage" || (!is_traced && matches!(name, "traceparent" | "tracestate"))
 }
 
 /// Trace context of a client's request, and its mirrored parameters where the client is one that
 /// mirrors.
-fn push_parameters<'a>(headers: &'a HeaderMap, mirrors: bool, lines: &mut Lines<'a>) {
-    let passes = |name: &str| is_parameter(name) && (mirrors || !name.starts_with("mcp-param-"));
+fn push_parameters<'a>(headers: &'a HeaderMap, (mirrors, is_traced): (bool, bool), lines: &mut Lines<'a>) {
+    let passes = |name: &str| is_parameter(name, is_traced) && (mirrors || !name.starts_with("mcp-param-"));
     let passing = headers.iter().filter(|(name, _)| passes(name.as_str()));
     lines.extend(passing.map(|(name, value)| (name.as_str(), value.as_bytes())));
 }
@@ -401,19 +403,22 @@ pub struct Told<'f> {
     chain: Option<&'f str>,
     tls: bool,
     client: Option<(Cow<'f, str>, Option<&'f str>)>,
+    trace: Option<&'f Traced>,
 }
 
 impl<'f> Told<'f> {
     /// Gathers what is told on a leg.
     fn new(from: &'f Provenance, server: &Server) -> Self {
         let way = (from.address.as_deref(), from.chain.as_deref());
-        Self::of(server, from.id, way, from.tls, from.client.as_deref())
+        let trace = from.trace.as_deref();
+        Self { trace, ..Self::of(server, from.id, way, from.tls, from.client.as_deref()) }
     }
 
     /// Gathers what a server is told of a call that passes as it came.
     pub fn of_call(call: &'f Call, server: &Server) -> Self {
         let way = (Some(&**call.address_text()), call.chain.as_deref());
-        Self::of(server, call.id, way, call.https, call.client.as_deref())
+        let trace = call.trace.as_deref();
+        Self { trace, ..Self::of(server, call.id, way, call.https, call.client.as_deref()) }
     }
 
     fn of(
@@ -426,12 +431,16 @@ impl<'f> Told<'f> {
         let forward = server.http().is_some_and(Upstream::forwards_client);
         let tier = |client: &'f Client| client.tier.as_ref().map(|tier| tier.name.as_str());
         let client = client.filter(|_| forward).map(|client| (header_value::encode(&client.owner), tier(client)));
-        Self { id: id.bytes(), address, chain, tls, client }
+        Self { id: id.bytes(), address, chain, tls, client, trace: None }
     }
 
     /// Adds the header lines.
     pub fn push<'a>(&'a self, lines: &mut Lines<'a>) {
         lines.push(("x-request-id", &self.id));
+        if let Some(traced) = self.trace {
+            lines.push(("traceparent", traced.header()));
+            lines.extend(traced.state().map(|state| ("tracestate", state.as_bytes())));
+        }
         if let Some(address) = self.address {
             lines.push(("x-real-ip", address.as_bytes()));
             lines.push(("x-forwarded-for", self.chain.unwrap_or(address).as_bytes()));

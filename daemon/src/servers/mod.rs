@@ -195,18 +195,23 @@ impl Server {
         })
     }
 
-    /// The same running server under other rules: limits, tools, places, criticality. `None` where
-    /// it would be reached or waited for in another way, and has to start anew.
-    pub fn under(&self, settings: &Arc<settings::Server>) -> Option<Self> {
-        let (old, new) = (&*self.settings, &**settings);
-        let same_reach = old.transport == new.transport
+    /// Whether it goes on under these settings, and its sessions with it.
+    pub fn goes_on_as(&self, new: &settings::Server) -> bool {
+        let old = &*self.settings;
+        old.transport == new.transport
             && old.queue == new.queue
             && old.timeout.connect == new.timeout.connect
             && old.timeout.total == new.timeout.total
-            && old.access.goes_on_as(&new.access);
-        if !same_reach {
+            && old.access.goes_on_as(&new.access)
+    }
+
+    /// The same running server under other rules: limits, tools, places, criticality. `None` where
+    /// it would be reached or waited for in another way, and has to start anew.
+    pub fn under(&self, settings: &Arc<settings::Server>) -> Option<Self> {
+        if !self.goes_on_as(settings) {
             return None;
         }
+        let new = &**settings;
         let mut facets = match &new.transport {
             // What was checked when the configuration was read can be used.
             Transport::Http(http) => Facets::new(http, &new.access).ok()?,
@@ -235,7 +240,7 @@ impl Server {
 
     /// The same running server with these settings, without facets of its own.
     fn with(&self, settings: &Arc<settings::Server>) -> Self {
-        let (old, new) = (&*self.settings, &**settings);
+        let new = &**settings;
         Self {
             settings: Arc::clone(settings),
             generation: self.generation,
@@ -247,7 +252,7 @@ impl Server {
             endpoints: Arc::clone(&self.endpoints),
             discovery: Arc::clone(&self.discovery),
             // Other aliases, other names.
-            left_out: if old.aliases == new.aliases { Arc::clone(&self.left_out) } else { Arc::default() },
+            left_out: if self.settings.aliases == new.aliases { Arc::clone(&self.left_out) } else { Arc::default() },
             eras: Arc::clone(&self.eras),
             kept: Arc::clone(&self.kept),
             catalog: Arc::clone(&self.catalog),

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use toolgate_protocol::permits::{Entry, Line, Pace, Permits, Release, Ticket};
 
@@ -50,6 +50,8 @@ pub struct Queue {
     max_size: AtomicUsize,
     /// Longest wait, in nanoseconds.
     timeout: AtomicU64,
+    /// Wakes those who wait when the bounds are others.
+    rebound: Notify,
     /// What one client may have at once.
     clients: Option<PerClient>,
     meter: Meter,
@@ -145,7 +147,7 @@ impl Queue {
     fn with(cap: usize, max_size: usize, timeout: Duration, clients: Option<PerClient>) -> Self {
         let (permits, line, meter) = (Permits::new(cap), Mutex::default(), Meter::default());
         let (max_size, timeout) = (AtomicUsize::new(max_size), AtomicU64::new(nanos(timeout)));
-        Self { permits, line, max_size, timeout, clients, meter }
+        Self { permits, line, max_size, timeout, rebound: Notify::new(), clients, meter }
     }
 
     /// How many may wait, and for how long.
@@ -155,10 +157,12 @@ impl Queue {
         (self.max_size.load(Ordering::Relaxed), timeout)
     }
 
-    /// Other bounds, for calls that come from now on.
+    /// Other bounds: how many may wait, for calls that come from now on; how long, also for those that wait already.
     pub fn bound(&self, max_size: usize, timeout: Duration) {
         self.max_size.store(max_size, Ordering::Relaxed);
-        self.timeout.store(nanos(timeout), Ordering::Relaxed);
+        if self.timeout.swap(nanos(timeout), Ordering::Release) != nanos(timeout) {
+            self.rebound.notify_waiters();
+        }
         if let Some(clients) = &self.clients {
             clients.bound(max_size, timeout);
         }
@@ -231,11 +235,19 @@ impl Queue {
             Entry::Waiting { ticket, displaced } => (ticket, drop(displaced)).0,
         };
         let mut place = Place { queue: self, ticket, admitted };
-        let reason = match tokio::time::timeout_at(since + self.bounds().1, &mut place.admitted).await {
-            Ok(Ok(Ok(permit))) => return Ok(permit),
-            Ok(Ok(Err(reason))) => reason,
-            Ok(Err(_)) => Reason::Displaced,
-            Err(_) => Reason::Deadline,
+        let reason = loop {
+            // Before the bound is read: one that is set in between is not missed.
+            let rebound = self.rebound.notified();
+            tokio::select! {
+                biased;
+                admitted = &mut place.admitted => match admitted {
+                    Ok(Ok(permit)) => return Ok(permit),
+                    Ok(Err(reason)) => break reason,
+                    Err(_) => break Reason::Displaced,
+                },
+                () = tokio::time::sleep_until(since + self.bounds().1) => break Reason::Deadline,
+                () = rebound => {}
+            }
         };
         drop(place);
         Err(Refusal { reason, retry_after: self.come_back() })
@@ -365,7 +377,7 @@ impl Permit {
     }
 }
 
-fn nanos(time: Duration) -> u64 {
+pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

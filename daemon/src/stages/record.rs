@@ -84,7 +84,7 @@ impl Entry {
         }
         let ending = Ending::of(&self.call, &response);
         response.map(|body| match body {
-            Body::Stream(inner) => Body::stream(Recorded { inner, ending, events, entry: self }),
+            Body::Stream(inner) => Body::stream(Recorded { inner, ending, events, is_slow: false, entry: self }),
             whole => whole,
         })
     }
@@ -103,6 +103,9 @@ impl Drop for Entry {
         };
         let facts = Facts { outcome, status: self.status, failure, cause, bytes_out: self.bytes, spent };
         call.core.desk.end(call, &facts, now);
+        if let Some(traced) = &call.trace {
+            call.core.gate.traces.end(call, traced, &facts);
+        }
         if call.policy.settings.log.access && call.view.is_some() {
             self.write(&facts);
         }
@@ -153,6 +156,7 @@ impl Entry {
         info!(
             target: ACCESS,
             id = %call.id,
+            trace = call.trace.as_ref().map(|traced| tracing::field::display(traced.trace)),
             client = %Shown(call.client.as_ref().map_or("-", |client| &client.owner)),
             address = %call.address,
             via,
@@ -183,10 +187,28 @@ struct Recorded {
     ending: Ending,
     /// It is a stream of events.
     events: bool,
+    /// It was said that its client is slow.
+    is_slow: bool,
     entry: Box<Entry>,
 }
 
 impl Recorded {
+    /// Says once of a stream that its client takes it slowly.
+    fn heed_slowness(&mut self) {
+        let call = &self.entry.call;
+        let Some(waited) = call.core.desk.take_slow() else { return };
+        if std::mem::replace(&mut self.is_slow, true) {
+            return;
+        }
+        let client = call.client.as_ref().map_or("-", |client| &client.owner);
+        let session = call.session.as_ref().map(|(session, _)| tracing::field::display(session.handle));
+        info!(
+            id = %call.id, client = %Shown(client), session, waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+            "a client takes the events of its stream slowly"
+        );
+        call.core.desk.tell_slow(call, waited);
+    }
+
     /// What an operator wants said on the stream: its end, or an announcement.
     fn by_hand(&mut self) -> ControlFlow<Option<Result<Frame<Bytes>, BodyError>>> {
         let call = &self.entry.call;
@@ -240,6 +262,7 @@ impl http_body::Body for Recorded {
                 return Poll::Ready(Some(Err(BodyError::new(failure.message))));
             }
         };
+        this.heed_slowness();
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {

@@ -1,20 +1,19 @@
 //! What operators changed by hand and what holds until it is taken back or its time is over, across reloads and restarts.
 //!
 //! The admin sockets write it, each part of the gate that it bears on reads its own. What holds is written into
-//! `steering.json` of the state folder before the change is answered; a time ends by the wall clock, as its operator
-//! reads it.
+//! `steering.json` of the state folder before the change is answered, unless the disk does not answer; a time ends by the
+//! wall clock, as its operator reads it.
 
 mod book;
 pub mod clients;
+mod keeper;
 pub mod limits;
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::warn;
 
 pub use book::{Book, Bounds, TemporaryLimit, Value};
 
@@ -23,6 +22,7 @@ use crate::lock::lock;
 use crate::policy::Policy;
 use crate::servers::Server;
 use clients::Clients;
+use keeper::Keeper;
 
 /// What holds by hand.
 #[derive(Debug, Default)]
@@ -30,36 +30,34 @@ pub struct Steering {
     /// Clients that may do nothing.
     pub clients: Clients,
     book: Mutex<Book>,
-    /// Where it is kept; none where nothing outlives the process.
-    folder: Option<PathBuf>,
-    trouble: Mutex<Option<String>>,
+    /// Writes it down; none where nothing outlives the process.
+    keeper: Option<Keeper>,
     /// Why nothing holds of what the last process left.
     unread: Option<String>,
-    /// Whether its file is in the way still: it must not be replaced.
-    in_the_way: AtomicBool,
 }
 
 impl Steering {
     /// What the last process left in the folder, as far as it still holds.
     #[must_use]
     pub fn open(folder: Option<PathBuf>) -> Self {
-        let mut this = Self::default();
+        let (mut unread, mut in_the_way) = (None, false);
         let mut book = match folder.as_deref().map(book::load) {
             Some(Ok(book)) => book,
             Some(Err(problem)) => {
                 let kept = folder.as_deref().is_some_and(|folder| book::set_aside(folder).is_ok());
-                this.in_the_way = AtomicBool::new(!kept);
+                in_the_way = !kept;
                 let told =
                     format!("what was changed by hand before the start cannot be read: {problem}; nothing of it holds");
                 let file = folder.as_deref().map(book::aside).unwrap_or_default();
                 warn!(aside = kept.then(|| file.display().to_string()), "{told}");
-                this.unread = Some(told);
+                unread = Some(told);
                 Book::default()
             }
             None => Book::default(),
         };
         book.forget_what_is_over(clock::unix_millis());
-        let this = Self { folder, book: Mutex::new(book), ..this };
+        let keeper = folder.map(|folder| Keeper::new(folder, in_the_way));
+        let this = Self { clients: Clients::default(), book: Mutex::new(book), keeper, unread };
         this.publish(&lock(&this.book));
         this
     }
@@ -74,12 +72,17 @@ impl Steering {
 
     /// Changes what holds, has everybody know, and writes it down.
     pub fn change<T>(&self, change: impl FnOnce(&mut Book) -> T) -> T {
-        let mut book = lock(&self.book);
-        let changed = change(&mut book);
-        book.forget_what_is_over(clock::unix_millis());
-        self.publish(&book);
-        // Under the lock: of two texts the older must not come last.
-        self.write(&book);
+        let (changed, number) = {
+            let mut book = lock(&self.book);
+            let changed = change(&mut book);
+            book.forget_what_is_over(clock::unix_millis());
+            self.publish(&book);
+            // Under the lock: of two books the older must not come last.
+            (changed, self.keep(&book))
+        };
+        if let Some((keeper, number)) = number {
+            keeper.wait(number);
+        }
         changed
     }
 
@@ -90,7 +93,7 @@ impl Steering {
             return false;
         }
         self.publish(&book);
-        self.write(&book);
+        self.keep(&book);
         true
     }
 
@@ -106,7 +109,11 @@ impl Steering {
             let (configured, by_hand) = (&server.settings.queue, book.queues.get(name));
             let size = by_hand.and_then(|bounds| bounds.max_size).and_then(|size| usize::try_from(size).ok());
             let timeout = by_hand.and_then(|bounds| bounds.timeout_ms).map(Duration::from_millis);
-            server.queue.bound(size.unwrap_or(configured.max_size), timeout.unwrap_or(configured.timeout));
+            let timeout = timeout.unwrap_or(configured.timeout);
+            server.queue.bound(size.unwrap_or(configured.max_size), timeout);
+            if let Some(instances) = server.instances() {
+                instances.set_wait(timeout);
+            }
         }
         changed
     }
@@ -114,7 +121,7 @@ impl Steering {
     /// Why what holds would not outlive the process.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        lock(&self.trouble).clone()
+        self.keeper.as_ref().and_then(Keeper::trouble)
     }
 
     /// Why nothing holds of what was changed by hand before this process began: suspended clients may call.
@@ -127,32 +134,9 @@ impl Steering {
         self.clients.set(&book.clients);
     }
 
-    fn write(&self, book: &Book) {
-        let Some(folder) = &self.folder else { return };
-        let mut trouble = lock(&self.trouble);
-        match self.make_room(folder).and_then(|()| book::save(folder, book)) {
-            Ok(()) => {
-                if trouble.take().is_some() {
-                    info!("what was changed by hand is kept across a restart again");
-                }
-            }
-            Err(problem) => {
-                let told = format!("what was changed by hand is not kept across a restart: {problem}");
-                warn!(folder = %folder.display(), "{told}");
-                *trouble = Some(told);
-            }
-        }
-    }
-}
-
-impl Steering {
-    /// Sets a file aside that could not be read, where that did not succeed yet.
-    fn make_room(&self, folder: &Path) -> io::Result<()> {
-        if self.in_the_way.load(Ordering::Relaxed) {
-            book::set_aside(folder)?;
-            self.in_the_way.store(false, Ordering::Relaxed);
-        }
-        Ok(())
+    fn keep(&self, book: &Book) -> Option<(&Keeper, u64)> {
+        let keeper = self.keeper.as_ref()?;
+        Some((keeper, keeper.keep(book.clone())))
     }
 }
 

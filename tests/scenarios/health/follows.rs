@@ -108,9 +108,11 @@ async fn a_certificate_ends_within_a_week_and_a_newer_one_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let (files, ending) = (stage.gate.certificates(), Certificates::write_ending(folder.path(), 6));
     // Written as a renewal does, one file after the other.
+    let changed = Instant::now();
     std::fs::copy(&ending.key, &files.key).expect("copied");
     std::fs::copy(&ending.chain, &files.chain).expect("copied");
     let health = stage.until("certificate:test", "warning").await;
+    seen("a certificate with six days left", changed);
     let message = health["checks"]["certificate:test"]["message"].as_str().expect("a message");
     assert!(message.contains("ends in 5 days"), "{message}");
     let id = format!("certificate:test:{}", files.chain.display());

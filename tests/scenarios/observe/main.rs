@@ -5,3 +5,4 @@ mod counts;
 mod metrics;
 mod sessions;
 mod stage;
+mod traces;

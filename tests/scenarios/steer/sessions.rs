@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 use toolgate_tests::caller::Caller;
+use toolgate_tests::fake::Speaks;
+use toolgate_tests::fake::http::Http;
+use toolgate_tests::gate::Setup;
 use toolgate_tests::wait;
 
 use crate::stage::{PATHS, change, held, newest, of_key, start, tool, until_running};
@@ -60,4 +63,25 @@ async fn what_names_no_session_is_told_so_and_recorded() {
         gate.log().contains("session.end 0123456789abcdef").then_some(Value::Null)
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_reload_says_before_how_many_sessions_it_ends() {
+    let web = Http::start(Speaks::Both).await;
+    let extra = format!("[server.extra]\n{}\n", web.endpoints());
+    let mut gate = Setup::default().http("web", &web.url).table(&extra).start().await;
+    let ending = Caller::legacy(&gate, "/mcp/extra").await;
+    let staying = Caller::legacy(&gate, "/mcp/web").await;
+    gate.change(|setup| setup.without_table("[server.extra]"));
+    for dry_run in [true, false] {
+        let (status, told) = gate.control_with("POST", "/v1/config/reload", &json!({ "dry_run": dry_run })).await;
+        let changes = told["changes"].as_array().expect("a list");
+        let ends = |change: &Value| {
+            change.as_str().is_some_and(|change| change.starts_with("sessions that end") && change.ends_with(": 1"))
+        };
+        assert!(status == 200 && told["applied"] == !dry_run && changes.iter().any(ends), "{told}");
+        let lives = ending.call("1", "echo", json!({})).await.head.status == 200;
+        assert_eq!(lives, dry_run, "nothing is done before it is meant");
+    }
+    assert!(staying.call("1", "echo", json!({})).await.answer().await.get("result").is_some());
 }

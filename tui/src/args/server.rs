@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::how::Final;
+use super::how::{Final, How};
 use super::{Edit, ModeChange};
 
 /// `toolgate server`
@@ -90,6 +90,9 @@ With --deadline, sessions that only a drained endpoint knows end then.")]
         /// One of its endpoints, instead of all.
         #[arg(long, value_name = "URL")]
         endpoint: Option<String>,
+
+        #[command(flatten)]
+        how: How,
     },
 }
 

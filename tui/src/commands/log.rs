@@ -15,7 +15,7 @@ pub(super) async fn run(context: &Context, log: Log) -> Result<Exit, Failure> {
     let outcome: LogOutcome = client.put("/v1/log", &request, how.if_match).await?.read()?;
     let LogOutcome { applied, level, before, expires_in_seconds } = &outcome;
     let length = expires_in_seconds
-        .map_or_else(|| " until the next reload".to_owned(), |seconds| format!(" for {}", change::span(seconds)));
-    let text = format!("{}{before} -> {level}{length}.", change::rehearsed(*applied));
+        .map_or_else(|| "until the next reload".to_owned(), |seconds| format!("for {}", change::span(seconds)));
+    let text = format!("{}{before} -> {level} {length}, and not across a restart.", change::rehearsed(*applied));
     Ok(change::tell(context, &outcome, &text))
 }

@@ -141,6 +141,18 @@ impl Book {
         }
     }
 
+    /// Whether a tool is remembered.
+    #[must_use]
+    pub fn knows(&self, tool: &str) -> bool {
+        self.pins.contains_key(tool)
+    }
+
+    /// How many tools are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pins.len()
+    }
+
     /// Whether nothing is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {

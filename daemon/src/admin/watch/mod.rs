@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use toolgate_admin_api::{Hello, History, Socket, Topic, WatchLine};
 use toolgate_protocol::history::Span;
 
@@ -23,6 +23,7 @@ pub use question::{Question, Subject};
 
 use super::lines::{self, Lines};
 use super::operations::Operations;
+use super::turns;
 use crate::lock::lock;
 use crate::observe::ledger::{Filter, Tail};
 use pace::Pace;
@@ -49,12 +50,14 @@ pub(super) struct Hub {
     operations: Arc<dyn Operations>,
     /// By their interval in milliseconds, of which there are few (`question::STEP`).
     paces: Mutex<BTreeMap<u64, Arc<Pace>>>,
+    /// Of the beats, so that they leave threads to whoever asks something.
+    turns: Arc<Semaphore>,
 }
 
 impl Hub {
     /// Without readers; it works only while there are some.
     pub(super) fn new(operations: Arc<dyn Operations>) -> Self {
-        Self { operations, paces: Mutex::default() }
+        Self { operations, paces: Mutex::default(), turns: turns::beats() }
     }
 
     /// Begins a watch. It ends when the body is dropped.
@@ -68,7 +71,8 @@ impl Hub {
 
     fn pace(&self, interval: Duration) -> Arc<Pace> {
         let mut paces = lock(&self.paces);
-        let pace = paces.entry(millis(interval)).or_insert_with(|| Pace::start(interval, &self.operations));
+        let pace =
+            paces.entry(millis(interval)).or_insert_with(|| Pace::start(interval, &self.operations, &self.turns));
         Arc::clone(pace)
     }
 

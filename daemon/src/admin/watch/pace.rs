@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::feed::Feed;
 use super::question::Question;
 use crate::admin::operations::Operations;
+use crate::admin::turns::in_turn;
 use crate::lock::lock;
 
 /// Feeds without readers that are kept, so that one who comes back soon is not told again what it knows.
@@ -18,6 +19,8 @@ const KEPT: usize = 16;
 pub(super) struct Pace {
     interval: Duration,
     operations: Arc<dyn Operations>,
+    /// Shared by all paces.
+    turns: Arc<Semaphore>,
     /// Those that are read, and the last that were.
     feeds: Mutex<Vec<Arc<Feed>>>,
     /// Changes when lines were made.
@@ -28,10 +31,11 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Beats while there are readers, for as long as the runtime lives.
-    pub(super) fn start(interval: Duration, operations: &Arc<dyn Operations>) -> Arc<Self> {
+    pub(super) fn start(interval: Duration, operations: &Arc<dyn Operations>, turns: &Arc<Semaphore>) -> Arc<Self> {
         let pace = Arc::new(Self {
             interval,
             operations: Arc::clone(operations),
+            turns: Arc::clone(turns),
             feeds: Mutex::default(),
             beat: watch::Sender::new(()),
             wanted: Notify::new(),
@@ -93,8 +97,8 @@ impl Pace {
     async fn make(&self, feeds: Vec<Arc<Feed>>, fresh: Duration) {
         let operations = Arc::clone(&self.operations);
         let work = move || feeds.iter().for_each(|feed| feed.make(operations.as_ref(), fresh));
-        if let Err(problem) = tokio::task::spawn_blocking(work).await {
-            tracing::error!(%problem, "A topic of a watch cannot be made");
+        if in_turn(&self.turns, work).await.is_none() {
+            tracing::error!("A topic of a watch cannot be made");
         }
     }
 }

@@ -8,7 +8,7 @@ mod writer;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
@@ -25,6 +25,9 @@ use crate::clock;
 use crate::lock::lock;
 use crate::observe::Shown;
 
+/// Tools of all servers that are remembered.
+const ALL: usize = 5 * MOST;
+
 /// Sentences of health about changed tools of one server.
 const TOLD: usize = 20;
 
@@ -40,20 +43,31 @@ type Books = BTreeMap<String, Book>;
 
 /// The book of each server, behind a lock of its own: lists of one server do not wait for those of another.
 #[derive(Debug, Default)]
-struct Shelf(Mutex<BTreeMap<String, Arc<Mutex<Book>>>>);
+struct Shelf {
+    books: Mutex<BTreeMap<String, Arc<Mutex<Book>>>>,
+    /// Tools in all of them.
+    tools: AtomicUsize,
+}
 
 impl Shelf {
     fn of(books: Books) -> Self {
-        Self(Mutex::new(books.into_iter().map(|(server, own)| (server, Arc::new(Mutex::new(own)))).collect()))
+        let tools = AtomicUsize::new(books.values().map(Book::len).sum());
+        let books = books.into_iter().map(|(server, own)| (server, Arc::new(Mutex::new(own)))).collect();
+        Self { books: Mutex::new(books), tools }
     }
 
     fn book(&self, server: &str) -> Arc<Mutex<Book>> {
-        Arc::clone(lock(&self.0).entry(server.to_owned()).or_default())
+        Arc::clone(lock(&self.books).entry(server.to_owned()).or_default())
+    }
+
+    /// Whether one more tool may be remembered. Servers that list at once may go beyond it by one each.
+    fn has_room(&self) -> bool {
+        self.tools.load(Ordering::Relaxed) < ALL
     }
 
     /// A copy of what there is, for whoever writes it.
     fn books(&self) -> Books {
-        let all = lock(&self.0).clone();
+        let all = lock(&self.books).clone();
         let copies = all.into_iter().map(|(server, own)| (server, lock(&own).clone()));
         copies.filter(|(_, own)| !own.is_empty()).collect()
     }
@@ -154,10 +168,17 @@ impl Pinned {
         {
             let mut book = self.book();
             for (name, hash, portrait) in claims {
+                if !book.knows(&name) && !self.all.shelf.has_room() {
+                    self.too_many.store(true, Ordering::Relaxed);
+                    continue;
+                }
                 match book.see(&name, hash, &portrait, now) {
                     Seen::Same => {}
                     Seen::Unknown => self.too_many.store(true, Ordering::Relaxed),
-                    Seen::First => to_write = true,
+                    Seen::First => {
+                        self.all.shelf.tools.fetch_add(1, Ordering::Relaxed);
+                        to_write = true;
+                    }
                     Seen::Changed => turned.push((name, false)),
                     Seen::Back => turned.push((name, true)),
                 }
@@ -245,7 +266,7 @@ impl Pinned {
         }
         if self.too_many.load(Ordering::Relaxed) {
             told.push(format!(
-                "it has had more than {MOST} tools, or names of more than {LONGEST_NAME} bytes: changes of those are not noticed"
+                "it has had more than {MOST} tools, all servers more than {ALL}, or names of more than {LONGEST_NAME} bytes: changes of those are not noticed"
             ));
         }
         told

@@ -23,6 +23,7 @@ mod secrets;
 mod server;
 mod stdio;
 mod tls;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -153,6 +154,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         alerts: observe::alerts(table(tree, "alerts"), context),
         scaling: tree.get("scaling").map(|_| observe::scaling(table(tree, "scaling"), context)),
         seal: seal::sealing(table(tree, "seal"), context),
+        trace: trace::trace(table(tree, "trace"), context).map(Arc::new),
         daemon,
         log: log(Section::new(table(tree, "log"), "log"), context),
         audit: audit::audit(table(tree, "audit"), context),

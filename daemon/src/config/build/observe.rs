@@ -28,6 +28,7 @@ const OWN: &[&str] = &[
     "pools",
     "queues",
     "response_time",
+    "traces",
     "units",
     "webhook",
 ];
@@ -142,7 +143,7 @@ fn webhook(section: Section<'_>, context: &mut Context<'_>) -> Option<Webhook> {
     Some(Webhook { endpoint: Private(endpoint), tls, bearer, lacks })
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 

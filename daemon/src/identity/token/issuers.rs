@@ -13,7 +13,7 @@ use super::{Flaw, Issuer, Verified};
 use crate::clock;
 use crate::config::Settings;
 use crate::config::settings::{Organisation, Tier};
-use crate::identity::{Client, Persona};
+use crate::identity::{Client, Persona, issuer_of};
 
 /// Whose tokens are believed.
 #[derive(Debug, Default)]
@@ -84,8 +84,7 @@ impl Issuers {
     /// Whether the client of this id was one of an issuer that is none of these.
     #[must_use]
     pub fn is_gone(&self, client: &str) -> bool {
-        let issuer = client.strip_prefix("jwt:").and_then(|rest| rest.split_once('/'));
-        issuer.is_some_and(|(issuer, _)| !self.by_name.contains_key(issuer))
+        issuer_of(client).is_some_and(|issuer| !self.by_name.contains_key(issuer))
     }
 
     /// Scopes that tokens must have, with spaces between them; empty: none.

@@ -8,6 +8,7 @@ use toolgate_admin_api as api;
 
 use super::super::daemon::Daemon;
 use super::super::endpoints::{chosen, endpoint};
+use crate::servers::Server;
 use crate::servers::endpoints::{checks, weight};
 
 /// The largest weight.
@@ -59,8 +60,16 @@ impl Daemon {
             )
             .remedy(format!("`toolgate server try {name}` plays a client of it.")));
         }
+        if !request.dry_run {
+            self.check_now_at(server, &chosen)?;
+        }
+        let endpoints = chosen.into_iter().map(|at| endpoint(&self.gate, server, at)).collect();
+        Ok(api::ChecksOutcome { server: name.to_owned(), applied: !request.dry_run, checked: endpoints })
+    }
+
+    fn check_now_at(&self, server: &Arc<Server>, chosen: &[usize]) -> Result<(), api::ApiError> {
         let (tell, told) = mpsc::channel();
-        let (asked, places) = (Arc::clone(server), chosen.clone());
+        let (asked, places) = (Arc::clone(server), chosen.to_vec());
         let put = self.cores.try_spawn(self.cores.least_loaded(), move |core| async move {
             let mut checks = tokio::task::JoinSet::new();
             for at in places {
@@ -75,7 +84,6 @@ impl Daemon {
             return Err(api::ApiError::new(api::ErrorCode::Unavailable, "The check did not end in time.")
                 .remedy("Try again in ten seconds."));
         }
-        let endpoints = chosen.into_iter().map(|at| endpoint(&self.gate, server, at)).collect();
-        Ok(api::ChecksOutcome { server: name.to_owned(), applied: true, checked: endpoints })
+        Ok(())
     }
 }

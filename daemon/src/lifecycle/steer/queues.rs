@@ -17,7 +17,7 @@ const LONGEST: u64 = 3_600_000;
 const LARGEST: u64 = 1_000_000;
 
 impl Daemon {
-    /// Bounds a queue otherwise for a time. Calls that wait already keep the deadline that they came with.
+    /// Bounds a queue otherwise for a time. How long calls may wait holds for those that wait already, too.
     pub(super) fn bound_queue(
         &self,
         name: &str,

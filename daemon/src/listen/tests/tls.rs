@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::config::settings::{CertificateFiles, TlsVersion};
 use crate::listen::fixture::{Gate, answer, certificate, client, client_of, eventually, handshake, tls};
+use crate::listen::tls::certificates::Certificates;
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
@@ -152,9 +153,9 @@ async fn a_new_certificate_is_served_to_new_connections_only() {
     certificate(folder.path(), "a", &["localhost"]);
     let new = Arc::new(client(&[&files], &["http/1.1"]));
     let certificates = gate.listener().secured().expect("TLS").certificates.clone();
-    assert!(certificates.poll().is_empty());
+    assert!(certificates.poll(Instant::now()).is_empty());
     assert!(handshake(gate.address(), &new, "localhost").await.is_err(), "a change must come to rest first");
-    assert!(certificates.poll().is_empty());
+    assert!(certificates.poll(Instant::now()).is_empty());
     assert!(handshake(gate.address(), &new, "localhost").await.is_ok());
     open.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
     assert_eq!(answer(&mut open).await.expect("answered").2, "ok");
@@ -180,17 +181,43 @@ async fn a_pair_that_does_not_match_is_refused_and_the_old_one_stays() {
         let errors = certificates.reload();
         assert_eq!(errors.len(), 1, "{broken}");
         assert!(certificates.status()[0].refused.is_some(), "{broken}");
-        assert!(certificates.poll().is_empty(), "said once");
+        assert!(certificates.poll(Instant::now()).is_empty(), "said once");
         assert!(handshake(gate.address(), &config, "localhost").await.is_ok(), "{broken}");
     }
 
     std::fs::write(&files.key, good_key).expect("written");
-    certificates.poll();
-    assert!(certificates.poll().is_empty());
+    certificates.poll(Instant::now());
+    assert!(certificates.poll(Instant::now()).is_empty());
     let status = &certificates.status()[0];
     assert!(status.refused.is_none());
     assert_eq!(status.names, ["localhost"]);
     assert!(status.not_after > std::time::SystemTime::now());
+}
+
+#[test]
+fn files_that_do_not_match_are_refused_only_when_they_stay_so() {
+    let folder = folder();
+    let files = certificate(folder.path(), "a", &["localhost"]);
+    let certificates = Certificates::load(std::slice::from_ref(&files)).expect("loads");
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    // Whoever renews has written one of the two files, and takes its time with the other.
+    let other = certificate(folder.path(), "b", &["localhost"]);
+    std::fs::copy(&other.chain, &files.chain).expect("copied");
+    for ms in [0, 300, 600] {
+        assert!(certificates.poll(at(ms)).is_empty() && certificates.status()[0].refused.is_none(), "{ms} ms");
+    }
+    std::fs::copy(&other.key, &files.key).expect("copied");
+    for ms in [900, 1_200] {
+        assert!(certificates.poll(at(ms)).is_empty(), "{ms} ms");
+    }
+    let served = certificates.status()[0].fingerprint.clone();
+    assert_eq!(served, Certificates::load(&[other]).expect("loads").status()[0].fingerprint);
+    // Halves that stay apart are refused, once, and what was served goes on.
+    std::fs::copy(&certificate(folder.path(), "c", &["localhost"]).key, &files.key).expect("copied");
+    let said: Vec<_> = (0..12).map(|look| certificates.poll(at(2_000 + 300 * look)).len()).collect();
+    assert_eq!((said.iter().sum::<usize>(), said[..7].iter().sum::<usize>()), (1, 0), "{said:?}");
+    assert!(certificates.status()[0].refused.is_some() && certificates.status()[0].fingerprint == served);
 }
 
 #[tokio::test]
@@ -209,7 +236,7 @@ async fn a_renewal_behind_a_symbolic_link_is_seen() {
     let gate = gate(&[&live]);
     let certificates = gate.listener().secured().expect("TLS").certificates.clone();
     link(&second);
-    certificates.poll();
-    certificates.poll();
+    certificates.poll(Instant::now());
+    certificates.poll(Instant::now());
     assert!(handshake(gate.address(), &Arc::new(client(&[&second], &[])), "localhost").await.is_ok());
 }

@@ -1,6 +1,6 @@
 //! A listener's certificates: read from files, chosen by name, replaced while serving.
 //!
-//! The TLS configuration asks at each handshake; reload and a poll every two seconds replace.
+//! The TLS configuration asks at each handshake; reload and a poll several times a second replace.
 //! A pair that does not load, or whose halves do not belong together, never replaces a good one.
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
@@ -21,6 +21,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::settings::CertificateFiles;
 use crate::lock::lock;
+
+/// How long changed files that cannot be served are looked at again, before they are refused: whoever renews them may
+/// be between one file and the next.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a pair of files is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,14 +112,32 @@ pub(crate) struct Stamp {
 
 type Stamps = [Option<Stamp>; 2];
 
+/// A change that was seen and not acted upon.
+#[derive(Debug)]
+struct Moving {
+    stamps: Stamps,
+    since: Instant,
+}
+
+/// What to do about a pair of files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// Nothing.
+    Rest,
+    /// To serve it where it can be served.
+    Try,
+    /// To serve or to refuse it.
+    Judge,
+}
+
 #[derive(Debug)]
 struct Slot {
     files: CertificateFiles,
     pair: Arc<Pair>,
     /// Of the files as they were last read, whether they were accepted or not.
     read: Stamps,
-    /// Of a change seen by the last poll: acted upon when it has come to rest.
-    moving: Option<Stamps>,
+    /// Acted upon when it has come to rest.
+    moving: Option<Moving>,
     refused: Option<CertificateError>,
 }
 
@@ -167,50 +189,60 @@ impl Certificates {
 
     /// Reads every pair again; what cannot be served is returned, and what was served stays.
     pub fn reload(&self) -> Vec<CertificateError> {
-        self.refresh(|_, _| true)
+        self.refresh(|_, _| Due::Judge)
     }
 
     /// Reads those pairs again whose files changed since they were read and have come to rest
     /// between two calls, so that a renewal which writes one file after the other is taken whole.
     ///
-    /// Newly refused files are returned once.
-    pub fn poll(&self) -> Vec<CertificateError> {
+    /// Newly refused files are returned once, when they have been at rest for a while.
+    pub fn poll(&self, at: Instant) -> Vec<CertificateError> {
         self.refresh(|slot, now| {
             if now == slot.read {
                 slot.moving = None;
-                return false;
+                return Due::Rest;
             }
-            if slot.moving == Some(now) {
-                return true;
+            match &slot.moving {
+                Some(moving) if moving.stamps == now => {
+                    if at.saturating_duration_since(moving.since) < PATIENCE {
+                        Due::Try
+                    } else {
+                        Due::Judge
+                    }
+                }
+                _ => {
+                    slot.moving = Some(Moving { stamps: now, since: at });
+                    Due::Rest
+                }
             }
-            slot.moving = Some(now);
-            false
         })
     }
 
-    fn refresh(&self, due: impl Fn(&mut Slot, Stamps) -> bool) -> Vec<CertificateError> {
+    fn refresh(&self, due: impl Fn(&mut Slot, Stamps) -> Due) -> Vec<CertificateError> {
         let mut slots = lock(&self.slots);
         let mut errors = Vec::new();
         let mut changed = false;
         for slot in slots.iter_mut() {
             // Before reading: a change in between is then seen by the next poll.
             let now = stamps(&slot.files);
-            if !due(slot, now) {
+            let due = due(slot, now);
+            if due == Due::Rest {
                 continue;
             }
-            slot.read = now;
-            slot.moving = None;
             match read_pair(&slot.files) {
                 Ok(pair) => {
                     slot.pair = Arc::new(pair);
                     slot.refused = None;
                     changed = true;
                 }
+                Err(_) if due == Due::Try => continue,
                 Err(error) => {
                     slot.refused = Some(error.clone());
                     errors.push(error);
                 }
             }
+            slot.read = now;
+            slot.moving = None;
         }
         if changed && let Some(table) = Table::of(&slots) {
             self.table.store(Arc::new(table));

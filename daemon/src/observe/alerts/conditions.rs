@@ -134,7 +134,15 @@ fn of_finding(found: &Finding) -> Option<Condition> {
 fn is_own(name: &str) -> bool {
     matches!(
         name,
-        "memory" | "cpu" | "config" | "units" | "webhook" | "response_time" | "error_rate" | "authentication"
+        "memory"
+            | "cpu"
+            | "config"
+            | "units"
+            | "webhook"
+            | "traces"
+            | "response_time"
+            | "error_rate"
+            | "authentication"
     )
 }
 
@@ -350,7 +358,7 @@ mod tests {
         assert_eq!(told("server:web", Status::Warning), Some(("server_trouble:web".to_owned(), Warning)));
         assert_eq!(told("backup", Status::Warning), Some(("check:backup".to_owned(), Warning)));
         assert_eq!(told("backup", Status::Healthy), None);
-        for elsewhere in ["memory", "cpu", "certificate:public", "response_time", "webhook"] {
+        for elsewhere in ["memory", "cpu", "certificate:public", "response_time", "webhook", "traces"] {
             assert_eq!(told(elsewhere, Status::Unhealthy), None, "{elsewhere}");
         }
         let quiet = Finding { quiet: true, ..found("server:web", Status::Warning) };

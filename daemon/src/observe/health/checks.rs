@@ -256,7 +256,8 @@ fn notes(gate: &Gate, policy: &Policy) -> Vec<Finding> {
     let keys =
         gate.keys.trouble().or_else(|| gate.keys.told_of_both(&policy.settings)).map(|message| ("keys", message));
     let audit = gate.audit.trouble().map(|message| ("audit", message));
-    let all = [from_history, overload, units, webhook, keys, audit];
+    let traces = gate.traces.trouble().map(|message| ("traces", message));
+    let all = [from_history, overload, units, webhook, keys, audit, traces];
     let note = |(name, message): (&str, String)| {
         let refuses = name == "audit" && policy.settings.audit.on_full == OnFull::Deny;
         let critical = refuses || policy.settings.health.critical.iter().any(|critical| critical == name);

@@ -1,7 +1,8 @@
 //! The health of the gate: what each part of it says, and what that means together.
 //!
-//! Looked at whenever somebody asks, so that it is never older than the question; what would have to be waited for
-//! (files, the operator's checks) was found by [`super::watch`] before.
+//! Looked at whenever an operator asks, so that it is never older than the question; what would have to be waited for
+//! (files, the operator's checks) was found by [`super::watch`] before. Pages on listeners share a look for a moment
+//! ([`recent`]): whoever may ask them could otherwise have the cores look at nothing else.
 
 mod checks;
 mod identity;
@@ -11,11 +12,14 @@ pub use checks::days;
 pub use identity::{blocked, lists, of_list};
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use toolgate_admin_api as api;
 use toolgate_protocol::verdict::Status;
 
 use crate::gate::Gate;
+use crate::policy::Policy;
 
 /// What was found of one part.
 #[derive(Debug, Clone)]
@@ -72,6 +76,37 @@ pub fn look(gate: &Gate) -> Report {
     Report { status: status.max(if warned { Status::Warning } else { Status::Healthy }), findings }
 }
 
+/// How long a look serves the pages.
+const FRESH: Duration = Duration::from_millis(200);
+
+/// A look, and what it was taken of.
+#[derive(Debug)]
+pub struct Recent {
+    at: Instant,
+    policy: Weak<Policy>,
+    report: Report,
+}
+
+impl Recent {
+    /// A reload, or a change by hand, makes it void.
+    fn holds(&self, gate: &Gate, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < FRESH && self.policy.as_ptr() == Arc::as_ptr(&gate.policy.load())
+    }
+}
+
+/// What the last look found, where it was a moment ago; else what a new one does.
+pub fn recent(gate: &Gate) -> Arc<Recent> {
+    let now = Instant::now();
+    let known = gate.observed.health.load_full();
+    if let Some(known) = known.filter(|known| known.holds(gate, now)) {
+        return known;
+    }
+    let policy = Arc::downgrade(&gate.policy.load());
+    let fresh = Arc::new(Recent { at: now, policy, report: look(gate) });
+    gate.observed.health.store(Some(Arc::clone(&fresh)));
+    fresh
+}
+
 /// Why new calls should not come here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotReady {
@@ -83,11 +118,23 @@ pub struct NotReady {
 
 /// Why new calls should not come here; `None` where they may.
 pub fn not_ready(gate: &Gate) -> Option<NotReady> {
+    draining(gate).or_else(|| failed(&checks::all(gate)))
+}
+
+/// The same by a look of a moment ago, but for the drain, which is seen at once.
+pub fn not_ready_of_late(gate: &Gate) -> Option<NotReady> {
+    draining(gate).or_else(|| failed(&recent(gate).report.findings))
+}
+
+fn draining(gate: &Gate) -> Option<NotReady> {
     if gate.draining.load(Ordering::Relaxed) {
         let reason = "draining: the gate is shutting down".to_owned();
         return Some(NotReady { public: reason.clone(), full: reason });
     }
-    let findings = checks::all(gate);
+    None
+}
+
+fn failed(findings: &[Finding]) -> Option<NotReady> {
     let failed = findings.iter().find(|found| found.critical && found.status == Status::Unhealthy)?;
     let what = match failed.server() {
         Some(server) => format!("critical server {server}"),
@@ -113,5 +160,27 @@ pub fn status(gate: &Gate) -> api::Health {
         alerts: gate.observed.alarms.listed(),
         advice: gate.observed.advice.load().as_deref().cloned(),
         process: gate.sample().process,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn policy() -> Policy {
+        Policy::new(Arc::new(config::from_text("version = 1").unwrap()), None).unwrap()
+    }
+
+    #[test]
+    fn pages_share_a_look_until_it_is_old_or_something_was_changed() {
+        let gate = Gate::new(policy());
+        let first = recent(&gate);
+        assert!(first.holds(&gate, first.at) && !first.holds(&gate, first.at + FRESH));
+        gate.policy.store(Arc::new(policy()));
+        assert!(!first.holds(&gate, first.at), "what a reload says holds at once");
+        assert!(!Arc::ptr_eq(&first, &recent(&gate)));
+        gate.draining.store(true, Ordering::Relaxed);
+        assert!(not_ready_of_late(&gate).is_some(), "a drain is seen at once");
     }
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 use toolgate_protocol::verdict::Status;
 
-use super::{Finding, NotReady, Report, look, not_ready};
+use super::{Finding, NotReady, Report, not_ready_of_late, recent};
 use crate::gate::Gate;
 use crate::overload::readings::ratio;
 
@@ -22,9 +22,10 @@ pub enum Audience {
 
 /// `/health`
 pub fn health(gate: &Gate, audience: Audience) -> (StatusCode, String) {
-    let report = look(gate);
+    let recent = recent(gate);
+    let report = &recent.report;
     let status = if report.status == Status::Unhealthy { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let mut body = summary(gate, &report, audience);
+    let mut body = summary(gate, report, audience);
     if audience == Audience::Internal {
         body.extend(detail(gate));
     }
@@ -33,7 +34,7 @@ pub fn health(gate: &Gate, audience: Audience) -> (StatusCode, String) {
 
 /// `/ready`
 pub fn ready(gate: &Gate, audience: Audience) -> (StatusCode, String) {
-    match not_ready(gate) {
+    match not_ready_of_late(gate) {
         None => (StatusCode::OK, r#"{"ready":true}"#.to_owned()),
         Some(NotReady { public, full }) => {
             let reason = if audience == Audience::Internal { full } else { public };

@@ -1,7 +1,7 @@
 //! Tables of one core: it looks things up without a lock, and shows each to the readers once, when it is new.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -24,16 +24,15 @@ pub(super) struct Book<V> {
     own: RefCell<HashMap<u64, Arc<V>, RandomState>>,
     shown: Shown<V>,
     max: usize,
-    /// When idle things were looked for, in milliseconds.
-    swept: Cell<u64>,
 }
 
-/// A table that is full looks this often for what it may forget, in milliseconds.
-const SWEEP_EVERY: u64 = 60_000;
+/// Of a table that is full, one part of so many is forgotten at once: what it takes to find the longest idle is shared
+/// by all that then find room.
+const PARTS: usize = 8;
 
 impl<V> Book<V> {
     pub(super) fn new(shown: &Shown<V>, max: usize) -> Self {
-        Self { own: RefCell::default(), shown: Arc::clone(shown), max, swept: Cell::new(0) }
+        Self { own: RefCell::default(), shown: Arc::clone(shown), max }
     }
 
     /// The thing of this number, made where there is room for it.
@@ -56,15 +55,20 @@ impl<V> Book<V> {
         self.own.borrow().get(&number).cloned()
     }
 
-    /// Forgets what is idle where the table is full; not more often than it is worth it.
-    pub(super) fn make_room(&self, now_ms: u64, idle: impl Fn(&V) -> bool) {
+    /// Makes room where the table is full: what was used longest ago is forgotten.
+    pub(super) fn make_room(&self, last_used: impl Fn(&V) -> u64) {
         let mut own = self.own.borrow_mut();
-        if own.len() < self.max || now_ms.saturating_sub(self.swept.get()) < SWEEP_EVERY {
+        if own.len() < self.max {
             return;
         }
-        self.swept.set(now_ms);
-        own.retain(|_, value| !idle(value));
-        lock(&self.shown).retain(|value| !idle(value));
+        let mut ages: Vec<_> = own.iter().map(|(number, value)| (last_used(value), *number)).collect();
+        let leaving = (ages.len() / PARTS).max(1).min(ages.len());
+        if leaving < ages.len() {
+            ages.select_nth_unstable(leaving);
+        }
+        let left = ages[..leaving].iter().filter_map(|(_, number)| own.remove(number));
+        let left: HashSet<_> = left.map(|value| Arc::as_ptr(&value)).collect();
+        lock(&self.shown).retain(|value| !left.contains(&Arc::as_ptr(value)));
     }
 }
 
@@ -73,18 +77,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_table_takes_nothing_in_until_something_idles() {
+    fn a_full_table_takes_nothing_in_until_it_is_told_to_make_room() {
         let shown = Shown::default();
         let book = Book::new(&shown, 2);
         assert_eq!(book.get(1, || 10).as_deref(), Some(&10));
         assert_eq!(book.get(2, || 20).as_deref(), Some(&20));
         assert_eq!(book.get(1, || 11).as_deref(), Some(&10), "it is known already");
         assert_eq!(book.get(3, || 30), None);
-        book.make_room(SWEEP_EVERY, |value| *value == 10);
+        book.make_room(|value| *value);
+        assert_eq!((book.known(1), book.known(2).as_deref()), (None, Some(&20)), "the longest idle has gone");
         assert_eq!(book.get(3, || 30).as_deref(), Some(&30));
-        book.make_room(SWEEP_EVERY + 1, |_| true);
-        assert_eq!(book.known(2).as_deref(), Some(&20), "it was looked through a moment ago");
         let seen: Vec<_> = lock(&shown).iter().map(|value| **value).collect();
         assert_eq!(seen, [20, 30]);
+    }
+
+    #[test]
+    fn however_many_come_the_latest_are_known_and_all_that_are_known_are_shown() {
+        let shown = Shown::default();
+        let book = Book::new(&shown, 64);
+        for number in 0..10_000_u64 {
+            // Many at the same moment: age alone does not tell them apart.
+            let make = || number / 50;
+            let got = book.get(number, make).or_else(|| {
+                book.make_room(|value| *value);
+                book.get(number, make)
+            });
+            assert_eq!(got.as_deref(), Some(&(number / 50)));
+            assert!(book.own.borrow().len() <= 64);
+            assert_eq!(book.own.borrow().len(), lock(&shown).len());
+        }
+        let oldest = lock(&shown).iter().map(|value| **value).min();
+        assert!(oldest >= Some(10_000 / 50 - 3), "{oldest:?}");
     }
 }

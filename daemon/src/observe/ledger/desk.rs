@@ -4,12 +4,12 @@
 //! with another core; what readers see is in the [`Shelf`], with a page for each thing that is counted.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use toolgate_protocol::method::Method;
 
-use super::Ledger;
 use super::book::{Book, number};
 use super::count::Count;
 use super::live::{Places, Stage};
@@ -18,7 +18,7 @@ use super::row::{Ended, Kind, Row, cut, named, server_of};
 use super::said;
 use super::series::{Durations, Seen, Series, TICK_MS};
 use super::shelf::{ClientPage, RequestPage, ResourcePage, RoutePage, ServerPage, Shelf, ToolPage};
-use super::spent::Spent;
+use super::spent::{Spent, micros};
 use super::telling;
 use super::what::What;
 use crate::call::Call;
@@ -31,10 +31,10 @@ const MAX_TOOLS: usize = 8_192;
 const MAX_TOOLS_OF_ONE: u64 = MAX_TOOLS as u64 / 4;
 /// Clients that are.
 const MAX_CLIENTS: usize = 4_096;
+/// An event that waits as long for its client has a slow one.
+const SLOW: Duration = Duration::from_millis(500);
 /// Combinations of labels of the other tables.
 const MAX_LABELS: usize = 4_096;
-/// A client by address is forgotten after this long without a call, where there are too many.
-const CLIENT_IDLE_MS: u64 = 3_600_000;
 /// Callers of a tool are told of an hour, in parts of ten minutes.
 pub(super) const CALLERS_TICK_MS: u64 = 600_000;
 /// What stands for all that have no room of their own.
@@ -43,19 +43,42 @@ const OTHER: &str = "_other";
 /// One core's side of the ledger.
 #[derive(Debug)]
 pub struct Desk {
-    ledger: Arc<Ledger>,
     shelf: Arc<Shelf>,
     /// Of calls of which nothing is known yet; the core's own, for all cores would fight over one.
     nothing: Arc<What>,
     places: Places,
     servers: Book<ServerPage>,
     tools: Book<ToolPage>,
-    /// What stands for the tools of a server that have no page; shown among them.
-    others: Book<ToolPage>,
+    others: Others,
     clients: Book<ClientPage>,
     routes: Book<RoutePage>,
     requests: Book<RequestPage>,
     resources: Book<ResourcePage>,
+    slow: Cell<Option<Duration>>,
+}
+
+/// What stands for all that have no page in a table that is full; shown among its pages, so that sums stay true.
+#[derive(Debug)]
+struct Others {
+    /// By server.
+    tools: Book<ToolPage>,
+    /// By status.
+    routes: Book<RoutePage>,
+    /// By outcome.
+    requests: Book<RequestPage>,
+    /// By outcome.
+    resources: Book<ResourcePage>,
+}
+
+impl Others {
+    fn new(shelf: &Shelf) -> Self {
+        Self {
+            tools: Book::new(&shelf.tools, MAX_LABELS),
+            routes: Book::new(&shelf.routes, MAX_LABELS),
+            requests: Book::new(&shelf.requests, MAX_LABELS),
+            resources: Book::new(&shelf.resources, MAX_LABELS),
+        }
+    }
 }
 
 /// What `record` knows of a call that ends.
@@ -76,18 +99,18 @@ pub struct Facts<'a> {
 }
 
 impl Desk {
-    pub(super) fn new(ledger: &Arc<Ledger>, shelf: Arc<Shelf>) -> Self {
+    pub(super) fn new(shelf: Arc<Shelf>) -> Self {
         Self {
-            ledger: Arc::clone(ledger),
             nothing: Arc::default(),
             places: Places::default(),
             servers: Book::new(&shelf.servers, MAX_LABELS),
             tools: Book::new(&shelf.tools, MAX_TOOLS),
-            others: Book::new(&shelf.tools, MAX_LABELS),
+            others: Others::new(&shelf),
             clients: Book::new(&shelf.clients, MAX_CLIENTS),
             routes: Book::new(&shelf.routes, MAX_LABELS),
             requests: Book::new(&shelf.requests, MAX_LABELS),
             resources: Book::new(&shelf.resources, MAX_LABELS),
+            slow: Cell::default(),
             shelf,
         }
     }
@@ -118,7 +141,23 @@ impl Desk {
 
     /// An event goes to a client that was said at this time of our clock, in nanoseconds.
     pub fn streamed(&self, said: u64) {
-        self.shelf.latency.add(clock::nanos().saturating_sub(said) / 1_000);
+        let waited = Duration::from_nanos(clock::nanos().saturating_sub(said));
+        self.shelf.latency.add(micros(waited));
+        if waited >= SLOW {
+            self.shelf.slow.add(1);
+            self.slow.set(Some(waited));
+        }
+    }
+
+    /// How long an event has waited that went to a client since this was asked last, if too long: asked by the one whose
+    /// stream it is, as soon as it has taken something from it.
+    pub fn take_slow(&self) -> Option<Duration> {
+        self.slow.take()
+    }
+
+    /// A client takes the events of a call's stream slowly.
+    pub fn tell_slow(&self, call: &Call, waited: Duration) {
+        telling::slow(call, self.server_name(call), waited);
     }
 
     /// A piece of a stream of events goes to the client.
@@ -156,8 +195,8 @@ impl Desk {
         if ended.row.kind.is_call() {
             self.count(&ended, clock::millis_at(now));
         }
-        if self.ledger.tails.any() {
-            self.ledger.tails.say(&ended);
+        if self.shelf.tails.any() {
+            self.shelf.tails.say(&ended);
         }
         lock(&self.shelf.past).push(ended);
     }
@@ -209,7 +248,7 @@ impl Desk {
         let tool = row.what.tool()?;
         let page = self.tool_page(server, tool, ended.outcome == Outcome::Ok).or_else(|| {
             let number = number((&**server, OTHER));
-            self.others.get(number, || fresh_tool(number, server, OTHER))
+            self.others.tools.get(number, || fresh_tool(number, server, OTHER))
         })?;
         page.series.add(seen, now_ms);
         if let Some(client) = &row.client {
@@ -238,10 +277,10 @@ impl Desk {
         let Some(client) = &row.client else { return };
         let make = || ClientPage { client: Arc::clone(client), series: Series::default(), tools: Mutex::default() };
         let page = self.clients.get(client.number, make).or_else(|| {
-            self.clients.make_room(now_ms, |page| is_idle(page, now_ms));
+            // Whoever calls now is to be seen, however many have called before.
+            self.clients.make_room(|page| page.series.last_ms.get());
             self.clients.get(client.number, make)
         });
-        // Those that have no room are counted for the gate and their servers all the same.
         let Some(page) = page else { return };
         page.series.add(seen, now_ms);
         if let Some(tool) = tool {
@@ -256,11 +295,15 @@ impl Desk {
         let server = ended.row.what.server.as_ref().filter(|_| ended.row.client.is_some());
         let method = ended.row.what.known.map_or(OTHER, Method::as_str);
         let key = number((server.map(|server| &**server), method, ended.outcome));
-        let page = self.requests.get(key, || RequestPage {
-            server: server.cloned().unwrap_or_default(),
+        let make = |server: Arc<str>, method| RequestPage {
+            server,
             method,
             outcome: ended.outcome,
             durations: Durations::default(),
+        };
+        let page = self.requests.get(key, || make(server.cloned().unwrap_or_default(), method)).or_else(|| {
+            let key = number(ended.outcome);
+            self.others.requests.get(key, || make(OTHER.into(), OTHER))
         });
         if let Some(page) = page {
             page.durations.add(ended.spent.total);
@@ -271,19 +314,23 @@ impl Desk {
         if ended.row.what.known != Some(Method::ResourcesRead) {
             return;
         }
-        let count = |scheme: &str| {
-            let page = self.resources.get(number((&**server, scheme, ended.outcome)), || ResourcePage {
-                server: Arc::clone(server),
-                scheme: scheme.into(),
-                outcome: ended.outcome,
-                reads: Count::default(),
-            });
-            page.inspect(|page| page.reads.add(1)).is_some()
+        let make = |server: &Arc<str>, scheme: &str| ResourcePage {
+            server: Arc::clone(server),
+            scheme: scheme.into(),
+            outcome: ended.outcome,
+            reads: Count::default(),
         };
         // As with tools: what nobody answered may be made up.
         let scheme = ended.row.what.name.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| is_scheme(scheme));
         let scheme = scheme.filter(|_| ended.outcome == Outcome::Ok).unwrap_or(OTHER);
-        let _ = count(scheme) || count(OTHER);
+        let key = number((&**server, scheme, ended.outcome));
+        let page = self.resources.get(key, || make(server, scheme)).or_else(|| {
+            let key = number(ended.outcome);
+            self.others.resources.get(key, || make(&OTHER.into(), OTHER))
+        });
+        if let Some(page) = page {
+            page.reads.add(1);
+        }
     }
 
     fn count_route(&self, call: &Call, status: u16, us: u64) {
@@ -301,16 +348,14 @@ impl Desk {
                 page.map_or(("", OTHER), |route| ("page", route))
             }
         };
-        let page = self.routes.get(number((method, place, named, status)), || RoutePage {
-            method,
-            route: match (place, named) {
-                ("mcp", "") => "/mcp".into(),
-                ("mcp", name) => format!("/mcp/{name}").into(),
-                (_, path) => path.into(),
-            },
-            status,
-            durations: Durations::default(),
-        });
+        let make = |method, route| RoutePage { method, route, status, durations: Durations::default() };
+        let route = || match (place, named) {
+            ("mcp", "") => "/mcp".into(),
+            ("mcp", name) => format!("/mcp/{name}").into(),
+            (_, path) => path.into(),
+        };
+        let page = self.routes.get(number((method, place, named, status)), || make(method, route()));
+        let page = page.or_else(|| self.others.routes.get(number(status), || make(OTHER, OTHER.into())));
         if let Some(page) = page {
             page.durations.add(us);
         }
@@ -353,10 +398,6 @@ fn fresh_tool(number: u64, server: &Arc<str>, tool: &str) -> ToolPage {
         series: Series::default(),
         callers: Mutex::default(),
     }
-}
-
-fn is_idle(page: &ClientPage, now_ms: u64) -> bool {
-    now_ms.saturating_sub(page.series.last_ms.get()) > CLIENT_IDLE_MS
 }
 
 /// RFC 3986, 3.1; short enough for a label.

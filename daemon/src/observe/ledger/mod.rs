@@ -2,8 +2,7 @@
 //!
 //! Shape: each core has a [`Desk`], which its calls pass when they begin ([`Desk::begin`]), when it is known what they
 //! are ([`Desk::learn`]), at each [`Stage`], and when they end ([`Desk::end`], from `stages/record.rs`). A desk counts
-//! into a shelf of its own, whose locks are taken by that core and by readers: for one entry, and to look for a call that
-//! ended for as long as it takes to go through those that are remembered. The one
+//! into a shelf of its own, whose locks are taken by that core and by readers, for one entry or for a few hundred steps. The one
 //! [`Ledger`] of the gate sums all shelves for readers, on whichever thread asks, and gives types of the admin API:
 //!
 //! * [`Ledger::traffic`], [`Ledger::servers`], [`Ledger::server`], [`Ledger::methods`]: [`Traffic`](toolgate_admin_api::Traffic);
@@ -43,7 +42,7 @@ pub use conversations::{picked_sessions, session, sessions};
 pub use desk::{Desk, Facts};
 pub use live::{Place, Stage};
 pub use outcome::Outcome;
-pub use row::server_of;
+pub use row::{cut, server_of};
 pub use spent::Spent;
 pub use tail::{Filter, Tail};
 pub use what::What;
@@ -51,13 +50,11 @@ pub use what::What;
 use crate::core::Load;
 use crate::lock::lock;
 use shelf::Shelf;
-use tail::Tails;
 
 /// The gate's ledger: the shelves of all cores.
 #[derive(Debug, Default)]
 pub struct Ledger {
     shelves: Mutex<Vec<Arc<Shelf>>>,
-    tails: Tails,
     /// Whoever makes metrics; the others wait.
     scrape: Arc<tokio::sync::Mutex<()>>,
 }
@@ -65,15 +62,17 @@ pub struct Ledger {
 impl Ledger {
     /// The side of one more core.
     #[must_use]
-    pub fn desk(self: &Arc<Self>, load: &Arc<Load>) -> Desk {
+    pub fn desk(&self, load: &Arc<Load>) -> Desk {
         let fresh = Arc::new(Shelf::new(Arc::clone(load)));
         lock(&self.shelves).push(Arc::clone(&fresh));
-        Desk::new(self, fresh)
+        Desk::new(fresh)
     }
 
     /// Shows calls that fit as they end, until the returned value is dropped; `None` where too many watch already.
     pub fn subscribe(&self, filter: Filter) -> Option<Tail> {
-        self.tails.subscribe(filter)
+        // Held meanwhile, so that two who come at once find no more places than there are.
+        let shelves = lock(&self.shelves);
+        tail::subscribe(filter, shelves.iter().map(|shelf| &shelf.tails))
     }
 
     /// Has its caller make metrics, one after the other: it is work that must not multiply.

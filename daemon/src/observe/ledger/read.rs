@@ -14,7 +14,8 @@ use toolgate_protocol::method::Method;
 use super::Ledger;
 use super::book::number;
 use super::heat::COLUMNS;
-use super::row::Row;
+use super::past::{Looked, Search};
+use super::row::{Ended, Row};
 use super::series::{Sum, TICK_MS, TICKS};
 use super::shelf::{ClientPage, Shelf, ToolPage};
 use crate::clock;
@@ -237,7 +238,8 @@ impl Ledger {
     pub fn client_calls(&self) -> impl Iterator<Item = (Arc<str>, u64)> {
         let mut calls = HashMap::<u64, (Arc<str>, u64)>::new();
         for shelf in self.shelves() {
-            for page in &*lock(&shelf.clients) {
+            let pages = lock(&shelf.clients).clone();
+            for page in pages {
                 let of_client = calls.entry(page.client.number);
                 of_client.or_insert_with(|| (Arc::clone(&page.client.id), 0)).1 += page.series.calls.get();
             }
@@ -289,10 +291,20 @@ impl Ledger {
                 }
             });
         }
-        found.or_else(|| {
-            let past = |shelf: &Arc<Shelf>| lock(&shelf.past).find(id).map(|ended| CallLife::Ended(ended.shown()));
-            shelves.iter().find_map(past)
-        })
+        found.or_else(|| shelves.iter().find_map(|shelf| ended(shelf, id)).map(|ended| CallLife::Ended(ended.shown())))
+    }
+}
+
+/// The call that ended, where its core still has it, which is let go of after every few steps.
+fn ended(shelf: &Shelf, id: &str) -> Option<Box<Ended>> {
+    let mut search = Search::of(id)?;
+    loop {
+        let looked = lock(&shelf.past).look(&mut search);
+        match looked {
+            Looked::Found(ended) => return Some(ended),
+            Looked::Further => {}
+            Looked::Nowhere => return None,
+        }
     }
 }
 
@@ -300,7 +312,8 @@ impl Ledger {
 fn client_names(shelves: &[Arc<Shelf>]) -> HashMap<u64, Arc<str>> {
     let mut names = HashMap::new();
     for shelf in shelves {
-        for page in &*lock(&shelf.clients) {
+        let pages = lock(&shelf.clients).clone();
+        for page in pages {
             names.insert(page.client.number, Arc::clone(&page.client.id));
         }
     }

@@ -177,7 +177,7 @@ impl Ended {
 }
 
 /// The beginning of a text that somebody else has chosen.
-pub(super) fn cut(text: &str) -> &str {
+pub fn cut(text: &str) -> &str {
     let end = (0..=KEPT.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     &text[..end]
 }

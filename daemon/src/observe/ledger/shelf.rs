@@ -12,6 +12,7 @@ use super::live::Live;
 use super::outcome::Outcome;
 use super::past::Past;
 use super::series::{Durations, PHASES, Series};
+use super::tail::Tails;
 use super::what::What;
 use crate::core::Load;
 use crate::identity::Client;
@@ -35,10 +36,14 @@ pub(super) struct Shelf {
     pub(super) events: Count,
     /// How long each was on its way through the gate.
     pub(super) latency: Durations,
+    /// Of these, those that waited too long for their client.
+    pub(super) slow: Count,
     /// Connections of clients.
     pub(super) load: Arc<Load>,
     pub(super) live: Live,
     pub(super) past: Mutex<Past>,
+    /// Those who watch its calls as they end.
+    pub(super) tails: Tails,
 }
 
 /// A server.

@@ -47,7 +47,8 @@ impl Spent {
     }
 }
 
-fn micros(time: Duration) -> u64 {
+/// Whole microseconds.
+pub(super) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -1,7 +1,7 @@
 //! The live tail: lines of calls as they end, for those who watch.
 //!
-//! A call asks one relaxed load whether anybody watches. A reader that is too slow loses lines and is told how many;
-//! one that is gone is forgotten.
+//! A call asks one relaxed load whether anybody watches. Each core has a list of those who do, so that it waits for no
+//! other. A reader that is too slow loses lines and is told how many; one that is gone is forgotten.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -87,16 +87,16 @@ fn said(ended: &Ended) -> String {
     call.into_iter().chain(end).collect::<Vec<_>>().join("\n").to_lowercase()
 }
 
-/// Those who watch.
+/// Those who watch the calls of one core.
 #[derive(Debug, Default)]
 pub(super) struct Tails {
     count: AtomicUsize,
     readers: Mutex<Vec<Reader>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Reader {
-    filter: Filter,
+    filter: Arc<Filter>,
     lines: mpsc::Sender<api::RequestLine>,
     lost: Arc<AtomicU64>,
 }
@@ -127,19 +127,25 @@ impl Tails {
         self.count.store(readers.len(), Ordering::Relaxed);
     }
 
-    /// Has a reader watch; `None` where too many do.
-    pub(super) fn subscribe(&self, filter: Filter) -> Option<Tail> {
+    /// Has one more watch; false where too many do.
+    fn add(&self, reader: &Reader) -> bool {
         let mut readers = lock(&self.readers);
         readers.retain(|reader| !reader.lines.is_closed());
-        if readers.len() >= READERS {
-            return None;
+        let has_room = readers.len() < READERS;
+        if has_room {
+            readers.push(reader.clone());
         }
-        let (sender, lines) = mpsc::channel(UNREAD);
-        let lost = Arc::<AtomicU64>::default();
-        readers.push(Reader { filter, lines: sender, lost: Arc::clone(&lost) });
         self.count.store(readers.len(), Ordering::Relaxed);
-        Some(Tail { lines, lost })
+        has_room
     }
+}
+
+/// Has a reader watch all cores; `None` where too many do.
+pub(super) fn subscribe<'a>(filter: Filter, mut cores: impl Iterator<Item = &'a Tails>) -> Option<Tail> {
+    let (sender, lines) = mpsc::channel(UNREAD);
+    let lost = Arc::<AtomicU64>::default();
+    let reader = Reader { filter: Arc::new(filter), lines: sender, lost: Arc::clone(&lost) };
+    cores.all(|tails| tails.add(&reader)).then_some(Tail { lines, lost, _open: reader.lines })
 }
 
 /// A reader's end of the tail; dropping it ends the subscription.
@@ -147,6 +153,8 @@ impl Tails {
 pub struct Tail {
     lines: mpsc::Receiver<api::RequestLine>,
     lost: Arc<AtomicU64>,
+    /// It does not end because no core has anything to say.
+    _open: mpsc::Sender<api::RequestLine>,
 }
 
 impl Tail {

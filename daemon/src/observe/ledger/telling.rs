@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memchr::memmem;
 use toolgate_protocol::envelope::{self, Shape};
@@ -78,6 +79,15 @@ pub(super) fn ended(call: &Call, ended: &Ended) {
         totals.bytes_in += ended.bytes_in;
         totals.bytes_out += ended.bytes_out;
     });
+}
+
+/// A client takes what a stream has for it slowly.
+pub(super) fn slow(call: &Call, server: Option<Arc<str>>, waited: Duration) {
+    let Some((session, _)) = &call.session else { return };
+    let detail = Cow::Owned(format!("slow: an event waited {} ms for the client", waited.as_millis()));
+    let call = Some(call.id).filter(|_| call.message.is_some());
+    let what = Arc::new(What { server, ..What::default() });
+    session.story.tell(Event { call, detail, ..Event::now(story::Kind::Stream, what) });
 }
 
 /// What servers say on a session's stream before an answer, or outside of one.

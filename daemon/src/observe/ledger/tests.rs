@@ -251,7 +251,10 @@ async fn the_tail_shows_what_its_reader_wants_and_ends_with_it() {
     assert_eq!(names(&unread(&mut in_capitals).await), ["b/pay ok"], "letters of any case");
     drop((errors, of_b, words, in_capitals));
     played.run(0, "a", "look", "10.0.0.1", GOOD);
-    assert!(!played.gate.ledger.tails.any(), "a call after the last reader has gone notices");
+    let watched = |core: usize| played.gate.ledger.shelves()[core].tails.any();
+    assert_eq!([0, 1].map(watched), [false, true], "a call after the last reader has gone notices, on each core");
+    played.run(1, "a", "look", "10.0.0.1", GOOD);
+    assert!(!watched(1));
 }
 
 #[tokio::test]
@@ -285,4 +288,99 @@ fn one_server_may_not_take_the_places_of_all_tools() {
     assert_eq!(of_a, 2_048 + 1);
     assert_eq!(executions[&("a".into(), "_other".into())], [3_000 - 2_048, 0, 0, 0]);
     assert_eq!(executions[&("b".into(), "look".into())], [1, 0, 0, 0]);
+}
+
+#[test]
+fn the_latest_clients_are_seen_however_many_came_before() {
+    let played = Played::new();
+    for number in 0..10_000_u32 {
+        let address = std::net::Ipv4Addr::from(0x0a00_0000 + number).to_string();
+        played.run(0, "a", "look", &address, GOOD);
+    }
+    let clients = played.gate.ledger.clients();
+    assert!((3_500..=4_096).contains(&clients.len()), "{}", clients.len());
+    for address in ["10.0.39.15", "10.0.38.0", "10.0.30.0"] {
+        assert!(clients.iter().any(|row| row.id == format!("address:{address}")), "{address}");
+    }
+    assert_eq!(played.gate.ledger.traffic().calls, 10_000);
+}
+
+#[test]
+fn what_a_full_table_has_no_room_for_is_counted_all_the_same() {
+    let played = Played::new();
+    // More schemes than there is room for: a server answers to whatever it is asked for.
+    for number in 0..5_000 {
+        let mut entry = played.begin(0, "a", "look", "10.0.0.1");
+        let text =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{{"uri":"s{number}://x"}}}}"#);
+        entry.call.message = Some(Message::parse(text.into()).expect("a message"));
+        played.cores[0].desk.learn(&entry.call);
+        let mut response = Response::new(Body::from(GOOD));
+        // More than there is room for of these as well.
+        *response.status_mut() = StatusCode::from_u16(200 + number % 100).expect("a status");
+        drop(entry.finish(response));
+    }
+    let reads = played.gate.ledger.reads();
+    assert_eq!(reads.values().sum::<u64>(), 5_000);
+    assert!(reads[&("_other".into(), "_other".into(), Outcome::Ok)] > 0, "{}", reads.len());
+    let routes = played.gate.ledger.routes();
+    assert_eq!(routes.values().flat_map(|times| times.counts).sum::<u64>(), 5_000);
+}
+
+#[test]
+fn a_call_that_ended_is_found_whatever_ended_after_it() {
+    let played = Played::new();
+    let first = played.run(0, "a", "look", "10.0.0.1", GOOD);
+    let failed = played.run(0, "a", "look", "10.0.0.1", BAD);
+    for _ in 0..3_000 {
+        played.run(0, "a", "look", "10.0.0.1", GOOD);
+    }
+    let last = played.run(1, "a", "look", "10.0.0.1", GOOD);
+    let found = |id: &str| matches!(played.gate.ledger.call(id), Some(CallLife::Ended(line)) if line.id == id);
+    for id in [first, failed, last] {
+        assert!(found(id.as_str()), "{id}");
+    }
+    assert!(!found(&"0".repeat(20)) && !found("x") && !found(""));
+    for _ in 0..6_000 {
+        played.run(0, "a", "look", "10.0.0.1", GOOD);
+    }
+    assert!(!found(first.as_str()) && found(failed.as_str()), "each kind pushes out its own");
+}
+
+#[tokio::test]
+async fn events_that_wait_for_a_slow_client_are_counted_and_told_once_per_stream() {
+    /// A stream whose events have waited for a second.
+    struct Late(Rc<Core>, u32);
+
+    impl http_body::Body for Late {
+        type Data = Bytes;
+        type Error = BodyError;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            if self.1 == 0 {
+                return Poll::Ready(None);
+            }
+            self.1 -= 1;
+            self.0.desk.streamed(crate::clock::nanos().saturating_sub(1_000_000_000));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"data: {}\n\n")))))
+        }
+    }
+
+    // Our clock begins with its first reading.
+    while crate::clock::nanos() < 1_000_000_000 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let played = Played::new();
+    let entry = played.begin(0, "a", "look", "10.0.0.1");
+    let mut response = Response::new(Body::stream(Late(Rc::clone(&played.cores[0]), 3)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let mut body = entry.finish(response).into_body();
+    let mut events = 0;
+    while let Some(frame) = body.frame().await {
+        assert!(frame.is_ok());
+        assert_eq!(played.cores[0].desk.take_slow(), None, "the stream has heeded it");
+        events += 1;
+    }
+    let (_, slow, _) = played.gate.ledger.streamed();
+    assert_eq!((events, slow), (3, 3));
 }

@@ -106,15 +106,17 @@ impl Ledger {
         )
     }
 
-    /// Events that went to clients on streams, and how long each was on its way through the gate.
+    /// Events that went to clients on streams, those of them that waited too long for their client, and how long each was
+    /// on its way through the gate.
     #[must_use]
-    pub fn streamed(&self) -> (u64, Times) {
-        let (mut events, mut latency) = (0, Times::default());
+    pub fn streamed(&self) -> (u64, u64, Times) {
+        let (mut events, mut slow, mut latency) = (0, 0, Times::default());
         for shelf in self.shelves() {
             events += shelf.events.get();
+            slow += shelf.slow.get();
             latency.add(&shelf.latency);
         }
-        (events, latency)
+        (events, slow, latency)
     }
 
     /// Open connections of clients.

@@ -39,8 +39,9 @@ pub(super) fn collect(ledger: &Ledger, page: &mut Page) {
             samples.add_times(&[&server, phase], times);
         }
     }
-    let (events, latency) = ledger.streamed();
+    let (events, slow, latency) = ledger.streamed();
     page.set("mcp_stream_events_total", events);
+    page.set("mcp_stream_slow_events_total", slow);
     page.of("mcp_stream_update_latency_seconds").add_times(&[], &latency);
     page.set("mcp_active_connections", ledger.connections());
     page.set("toolgate_calls_in_flight", ledger.in_flight());

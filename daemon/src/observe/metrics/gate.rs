@@ -26,6 +26,11 @@ pub(super) fn collect(gate: &Gate, page: &mut Page) {
     page.set("mcp_active_sessions", gate.sessions.len());
     page.set("mcp_sessions_created_total", gate.sessions.opened());
     page.set("toolgate_session_events_bytes", gate.sessions.story_bytes());
+    if policy.settings.trace.is_some() {
+        for (outcome, spans) in ["sent", "lost"].into_iter().zip(gate.traces.spans()) {
+            page.of("toolgate_trace_spans_total").add(&[outcome], spans);
+        }
+    }
     for certificate in gate.observed.certificates() {
         let labels = &[certificate.listener.as_str(), &certificate.file];
         let expiry = Duration::from_millis(certificate.not_after_ms).as_secs_f64();

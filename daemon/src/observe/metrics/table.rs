@@ -52,6 +52,7 @@ pub static FAMILIES: &[Family] = &[
     row("mcp_active_sessions", Gauge, &[], "Sessions of the legacy era that are open"),
     row("mcp_sessions_created_total", Counter, &[], "Sessions that clients have opened"),
     row("mcp_stream_events_total", Counter, &[], "Events that went to clients on streams"),
+    row("mcp_stream_slow_events_total", Counter, &[], "Events that waited half a second or longer for their client"),
     row("mcp_stream_update_latency_seconds", Histogram, &[], "Time from an event to its way to the client"),
     row("process_cpu_seconds_total", Counter, &[], "Processor time of the process"),
     row("process_resident_memory_bytes", Gauge, &[], "Memory of the process that is in use"),
@@ -113,6 +114,7 @@ pub static FAMILIES: &[Family] = &[
     row("toolgate_issuer_fetches_total", Counter, &["issuer", "status"], "Fetches of the issuer's keys that went well or failed"),
     row("toolgate_tokens_verified_total", Counter, &["issuer"], "Tokens whose signature was found good; those that are remembered are not counted again"),
     row("toolgate_tokens_refused_total", Counter, &["issuer", "reason"], "Tokens that were refused; without an issuer where it is not known"),
+    row("toolgate_trace_spans_total", Counter, &["outcome"], "Spans for the collector of traces: sent, or lost because it did not take them in time"),
     row("toolgate_session_events_bytes", Gauge, &[], "Memory for what went on in sessions"),
 ];
 

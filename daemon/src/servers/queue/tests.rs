@@ -267,3 +267,16 @@ fn granted(entered: &mut Entering<'_>) -> Option<Permit> {
         _ => None,
     }
 }
+
+#[test]
+fn another_bound_holds_for_those_who_wait() {
+    let queue = Queue::new(1, 10, LONG);
+    runtime().block_on(async {
+        let _held = queue.try_enter(None).expect("a permit");
+        let mut waiting = pin!(queue.enter(client(1)));
+        assert!(poll(waiting.as_mut()).is_pending());
+        queue.bound(10, Duration::from_millis(1));
+        let refused = tokio::time::timeout(LONG / 2, waiting).await.expect("long before its old time");
+        assert_eq!(refused.expect_err("no permit").reason, Reason::Deadline);
+    });
+}

@@ -30,6 +30,7 @@ use crate::instance::notice::Exit;
 use crate::lock::lock;
 use crate::observe::Shown;
 use crate::servers::credentials::Credential;
+use crate::servers::queue::nanos;
 use crate::state::entry;
 use room::Room;
 
@@ -49,7 +50,8 @@ pub struct Instances {
     max: usize,
     pub(super) places: Arc<Semaphore>,
     room: Room,
-    wait: Duration,
+    /// How long a caller waits for a place, in nanoseconds.
+    wait: AtomicU64,
     pub(super) spares: Spares,
     running: Mutex<HashMap<u64, Slot>>,
     /// By owner: one starts the instance, the others wait for what comes of it.
@@ -164,7 +166,7 @@ impl Instances {
             max,
             places: Arc::new(Semaphore::new(max)),
             room: Room::default(),
-            wait: queue.timeout,
+            wait: AtomicU64::new(nanos(queue.timeout)),
             spares: Spares::new(0),
             running: Mutex::default(),
             starting: Mutex::default(),
@@ -309,10 +311,20 @@ impl Instances {
         running.drain().for_each(|(_, slot)| slot.link.end());
     }
 
+    /// How long a caller waits for a place.
+    fn wait(&self) -> Duration {
+        Duration::from_nanos(self.wait.load(Ordering::Relaxed))
+    }
+
+    /// Has callers wait for as long, also those that wait already.
+    pub fn set_wait(&self, wait: Duration) {
+        self.wait.store(nanos(wait), Ordering::Relaxed);
+    }
+
     async fn start(self: &Arc<Self>, serves: Serves, role: Role) -> Result<Link, Failure> {
         self.sweep();
         self.admit()?;
-        let deadline = Instant::now() + self.wait;
+        let since = Instant::now();
         let place = loop {
             let ready = self.spares.ready();
             if let Some(link) = self.take_spare(&serves, &role) {
@@ -322,7 +334,7 @@ impl Instances {
                 return Ok(link);
             }
             tokio::select! {
-                place = self.place(deadline) => break place?,
+                place = self.place(since) => break place?,
                 () = ready => {}
             }
         };

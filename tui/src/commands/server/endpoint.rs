@@ -22,23 +22,30 @@ pub(super) async fn weigh(
     let request = WeightRequest { endpoint, weight, dry_run: how.dry_run, reason: how.reason.clone() };
     let outcome: WeightOutcome = change::post(context, &format!("/v1/servers/{name}/weight"), &request, how).await?;
     let WeightOutcome { endpoint, applied, before, weight, .. } = &outcome;
-    let text = format!("{}{endpoint}: weight {before} -> {weight}.", change::rehearsed(*applied));
+    let text = format!(
+        "{}{endpoint}: weight {before} -> {weight}, until a reload changes its server or the daemon ends.",
+        change::rehearsed(*applied)
+    );
     Ok(change::tell(context, &outcome, &text))
 }
 
 /// Checks endpoints now.
-pub(super) async fn check(context: &Context, name: &str, endpoint: Option<String>) -> Result<Exit, Failure> {
-    let request = CheckRequest { endpoint };
+pub(super) async fn check(context: &Context, name: &str, endpoint: Option<String>, how: &How) -> Result<Exit, Failure> {
+    let request = CheckRequest { endpoint, dry_run: how.dry_run, reason: how.reason.clone() };
     let route = format!("/v1/servers/{name}/check");
-    let outcome: ChecksOutcome = change::post(context, &route, &request, &How::default()).await?;
+    let outcome: ChecksOutcome = change::post(context, &route, &request, how).await?;
     let fails = |endpoint: &EndpointStatus| endpoint.last_check.as_ref().is_some_and(|check| check.problem.is_some());
-    let exit = if outcome.checked.iter().any(fails) { Exit::Degraded } else { Exit::Done };
+    let exit = if outcome.applied && outcome.checked.iter().any(fails) { Exit::Degraded } else { Exit::Done };
     if context.json {
         output::json(&outcome);
         return Ok(exit);
     }
     for endpoint in &outcome.checked {
-        output::line(&output::printable(&found(endpoint)));
+        let told = match (&endpoint.url, outcome.applied) {
+            (Some(url), false) => format!("{}{url} is checked.", change::rehearsed(false)),
+            _ => found(endpoint),
+        };
+        output::line(&output::printable(&told));
     }
     Ok(exit)
 }

@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context, server: Server) -> Result<Exit, Failure> {
         Server::Weight { name, endpoint, weight, how } => {
             block_on(endpoint::weigh(context, &name, (endpoint, weight), &how))
         }
-        Server::Check { name, endpoint } => block_on(endpoint::check(context, &name, endpoint)),
+        Server::Check { name, endpoint, how } => block_on(endpoint::check(context, &name, endpoint, &how)),
     }
 }
 

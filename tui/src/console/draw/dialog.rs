@@ -20,13 +20,15 @@ pub(super) fn paint(canvas: &mut Canvas<'_>, area: Rect, dialog: &Dialog) {
     let window = centred(area, wide, height);
     let role = if dialog.grade == Grade::Name { Role::Bad } else { Role::Border };
     let within = inset(canvas.frame(window, &dialog.plan.title(), role), 1, 0);
-    // Where it does not fit, its end is what must be seen, and that there is more to read before an answer.
-    let skipped = rows.len().saturating_sub(usize::from(within.height));
+    // Where it does not fit, its end is what must be seen first, and that there is more to read before an answer.
+    let above = rows.len().saturating_sub(usize::from(within.height));
+    dialog.above.set(above);
+    let skipped = above.saturating_sub(dialog.up);
     for (y, row) in (0..within.height).zip(rows.iter().skip(skipped)) {
         draw(canvas, within, y, row, dialog);
     }
     if skipped > 0 {
-        let hidden = Row::Text(format!("{} lines above do not fit: enlarge the terminal.", skipped + 1), Role::Bad);
+        let hidden = Row::Text(format!("{} lines above: PgUp shows them.", skipped + 1), Role::Bad);
         let first = Rect { height: within.height.min(1), ..within };
         canvas.clear(first);
         draw(canvas, within, 0, &hidden, dialog);

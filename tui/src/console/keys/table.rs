@@ -166,6 +166,8 @@ pub(crate) static BINDINGS: &[Binding] = &[
         "to the one before",
         Command::PreviousField,
     ),
+    row(Context::Dialog, &[key(KeyCode::PageUp)], "PgUp", "what stands above", Command::PageUp),
+    row(Context::Dialog, &[key(KeyCode::PageDown)], "PgDn", "what stands below", Command::PageDown),
     row(Context::Dialog, &[of('y')], "y", "yes, do it", Command::Yes),
     row(Context::Dialog, &[of('n'), key(KeyCode::Esc)], "n Esc", "no, change nothing", Command::No),
     row(Context::Dialog, &[key(KeyCode::Enter)], "Enter", "the answer that is chosen", Command::Enter),

@@ -1,5 +1,7 @@
 //! A change from the key to the answer: what it has to be told, what it would do, whether it is meant, what it did.
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
 use super::super::actions::{self, Blank, Grade, Plan, Verb, alike, blanks, raised, requests, told};
@@ -8,6 +10,9 @@ use super::super::object::Object;
 use super::super::screens::Screen;
 use super::super::theme::Role;
 use super::{Effect, Line, Overlay, Privilege, Scroll, State, Trouble};
+
+/// Lines that a question is moved by.
+const PAGE: usize = 5;
 
 /// How far a change is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +55,10 @@ pub(crate) struct Dialog {
     pub(crate) told: Vec<String>,
     /// What is wrong with what was written.
     pub(crate) problem: Option<String>,
+    /// Lines that it is moved up by, where it does not fit.
+    pub(crate) up: usize,
+    /// As many as there were above when it was drawn last.
+    pub(crate) above: Cell<usize>,
     ticket: u64,
     /// The revision that the dry run was made for.
     revision: Option<u64>,
@@ -137,6 +146,8 @@ impl State {
             grade: verb.grade(),
             told: Vec::new(),
             problem: None,
+            up: 0,
+            above: Cell::default(),
             ticket: 0,
             revision: None,
         };
@@ -157,6 +168,8 @@ impl State {
             Command::NextField => dialog.turn(1),
             Command::PreviousField => dialog.turn(-1),
             Command::Back | Command::No => stays = false,
+            Command::PageUp => dialog.up = (dialog.up + PAGE).min(dialog.above.get()),
+            Command::PageDown => dialog.up = dialog.up.saturating_sub(PAGE),
             Command::Yes => stays = self.answer(&mut dialog, Focus::Yes, effects),
             Command::Enter => {
                 let focus = dialog.focus;

@@ -1,10 +1,13 @@
 //! Sequences of keys as sentences.
 
 use crossterm::event::{KeyCode, KeyModifiers};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use serde_json::json;
 use toolgate_admin_api::{Busiest, Tools, Topic};
 
 use super::super::actions::{self, Grade, Verb};
+use super::super::draw::draw;
 use super::super::fixture;
 use super::super::keys::{BINDINGS, Chord};
 use super::super::theme::{Ability, Level};
@@ -88,6 +91,8 @@ fn named(name: &str) -> Chord {
         "tab" => Chord::key(KeyCode::Tab),
         "down" => Chord::key(KeyCode::Down),
         "up" => Chord::key(KeyCode::Up),
+        "pgup" => Chord::key(KeyCode::PageUp),
+        "pgdn" => Chord::key(KeyCode::PageDown),
         "left" => Chord::key(KeyCode::Left),
         "c-c" => Chord::ctrl('c'),
         "c-u" => Chord::ctrl('u'),
@@ -478,6 +483,30 @@ fn digest(state: &State) -> String {
     )
 }
 
+#[test]
+fn a_question_that_does_not_fit_is_read_by_pages() {
+    let mut operator = Operator::new();
+    operator.press("1jjjj2D<enter><enter>");
+    operator.answer(&drained(1));
+    if let Some(Overlay::Dialog(dialog)) = operator.state.overlays.last_mut() {
+        dialog.told = (0..20).map(|number| format!("Line {number}.")).collect();
+    }
+    let seen = |operator: &mut Operator| -> String {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 80, 15));
+        draw(&mut buffer, &mut operator.state);
+        buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect()
+    };
+    let end = seen(&mut operator);
+    assert!(end.contains("lines above: PgUp shows them."), "{end}");
+    operator.press("<pgup>");
+    assert_ne!(seen(&mut operator), end);
+    operator.press("<pgup><pgup><pgup><pgup><pgup><pgup>");
+    let beginning = seen(&mut operator);
+    assert!(beginning.contains("Line 0.") && !beginning.contains("lines above"), "{beginning}");
+    operator.press("<pgdn><pgdn><pgdn><pgdn>");
+    assert_eq!(seen(&mut operator), end, "no key was lost beyond the beginning");
+}
+
 /// A state in which a key of this context does something.
 fn ready(context: Context, screen: Screen, command: Command) -> Operator {
     let mut operator = Operator::new();
@@ -503,6 +532,10 @@ fn ready(context: Context, screen: Screen, command: Command) -> Operator {
         Context::Dialog => {
             operator.press("1jjjj2D<enter><enter>");
             operator.answer(&drained(1));
+            if let Some(Overlay::Dialog(dialog)) = operator.state.overlays.last_mut() {
+                dialog.above.set(20);
+                dialog.up = 3;
+            }
         }
         Context::Field if command == Command::PreviousField => drop(operator.press("/x<enter>/")),
         Context::Field => drop(operator.press(":s")),

@@ -60,8 +60,8 @@ impl Instances {
         self.room.waiting.load(Ordering::Relaxed)
     }
 
-    /// A place below the maximum; waits for one until `deadline`.
-    pub(super) async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failure> {
+    /// A place below the maximum, for a caller that has waited since then; it waits for as long as callers may.
+    pub(super) async fn place(&self, since: Instant) -> Result<OwnedSemaphorePermit, Failure> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(place);
         }
@@ -69,6 +69,7 @@ impl Instances {
         let mut place = pin!(Arc::clone(&self.places).acquire_owned());
         loop {
             self.make_room();
+            let deadline = since + self.wait();
             match timeout_at(deadline.min(Instant::now() + LOOK), &mut place).await {
                 Ok(Ok(place)) => return Ok(place),
                 Err(_) if Instant::now() < deadline => {}
@@ -82,7 +83,7 @@ impl Instances {
             Kind::QueueTimeout,
             format!("All instances of the server {} are in use. Try again in a moment.", self.server),
         )
-        .retry_after(self.wait)
+        .retry_after(self.wait())
     }
 
     /// Ends an instance, unless as many are leaving as callers wait.
