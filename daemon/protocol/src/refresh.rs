@@ -90,10 +90,9 @@ impl Refresh {
     pub fn standing(&self, now: u64, rules: &Rules) -> Standing {
         match self.had {
             None if self.failures == 0 => Standing::Unknown,
-            None => Standing::Gone,
             Some(_) if self.failures == 0 => Standing::Fresh,
             Some(_) if self.age(now).is_some_and(|age| age <= rules.keep) => Standing::Stale,
-            Some(_) => Standing::Gone,
+            _ => Standing::Gone,
         }
     }
 

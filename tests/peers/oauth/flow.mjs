@@ -66,7 +66,7 @@ export async function run({ connect, finish, machine }) {
   const before = client.session();
   // Called again until the token had to be renewed.
   let after;
-  for (let waited = 0; count() < 2 && waited < 30000; waited += 300) {
+  for (let waited = 0; (!after || count() < 2) && waited < 30000; waited += 300) {
     await sleep(300);
     after = text(await client.call(plan.tool, plan.arguments));
   }

@@ -65,7 +65,7 @@ async def run(connected, provider, storage: Storage, person: Person) -> None:
         first, before, after = text(await client.call(plan["tool"], plan["arguments"])), client.session(), None
         # Called again until the token had to be renewed.
         with anyio.move_on_after(30):
-            while storage.renewed < 2:
+            while after is None or storage.renewed < 2:
                 await anyio.sleep(0.3)
                 after = text(await client.call(plan["tool"], plan["arguments"]))
         seen = {"tools": tools, "first": first, "after": after, "tokens": storage.renewed}
