@@ -43,8 +43,8 @@ impl Refresher {
             let Some(way) = Way::new(issuer.settings()) else { continue };
             // Where another process has the state, this one keeps nothing there.
             let folder = policy.state.as_ref().map(|_| &policy.settings.daemon.state_dir);
-            let shelf = folder.and_then(|folder| Shelf::new(folder, issuer.settings()));
-            let task = spawn_local(keep(Arc::clone(issuer), way, shelf)).abort_handle();
+            let last = folder.and_then(|folder| Shelf::new(folder, issuer.settings()));
+            let task = spawn_local(keep(Arc::clone(issuer), way, last)).abort_handle();
             self.running.insert(name.clone(), Running { issuer: Arc::clone(issuer), task });
         }
     }
