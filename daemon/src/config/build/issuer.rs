@@ -182,14 +182,12 @@ fn source(entry: &Entry, section: Section<'_>, issuer: &str, context: &mut Conte
         }
         return Some(KeySource::File(path));
     }
-    match url::endpoint(text) {
-        Ok(endpoint) => secured(&endpoint, node.place, context).then_some(KeySource::Url(endpoint, tls)),
-        Err(_) => {
-            let help = "write \"file:PATH\", or \"https://…\" with the path of a set of JSON web keys";
-            context.error("invalid-value", node.place, "no keys can be had from this", help);
-            None
-        }
-    }
+    let Ok(endpoint) = url::endpoint(text) else {
+        let help = "write \"file:PATH\", or \"https://…\" with the path of a set of JSON web keys";
+        context.error("invalid-value", node.place, "no keys can be had from this", help);
+        return None;
+    };
+    secured(&endpoint, node.place, context).then_some(KeySource::Url(endpoint, tls))
 }
 
 fn shared(entry: &Entry, context: &mut Context<'_>) -> Option<KeySource> {

@@ -341,12 +341,11 @@ impl Desk {
             _ => OTHER,
         };
         // Looked up by what it is made of, so that nothing is put together for every call.
-        let (place, named) = match &call.view {
-            Some(view) => ("mcp", view.name.as_str()),
-            None => {
-                let page = crate::pages::route(&call.path, &call.policy.settings);
-                page.map_or(("", OTHER), |route| ("page", route))
-            }
+        let (place, named) = if let Some(view) = &call.view {
+            ("mcp", view.name.as_str())
+        } else {
+            let page = crate::pages::route(&call.path, &call.policy.settings);
+            page.map_or(("", OTHER), |route| ("page", route))
         };
         let make = |method, route| RoutePage { method, route, status, durations: Durations::default() };
         let route = || match (place, named) {
