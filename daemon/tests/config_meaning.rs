@@ -129,7 +129,8 @@ fn a_missing_secret_keeps_no_start_from_serving_and_refuses_everybody_else() {
             let load = |scrutiny| config::load(&main, &Environment { variables: variables.clone().into(), scrutiny });
             let (settings, _) = load(Scrutiny::Start).expect("a start serves");
             let lacks = settings.servers["a"].lacks().unwrap_or_default();
-            assert!(lacks.contains(told), "{secret}: {lacks}");
+            // A file may come by and by; what it lacks is told by whoever reads it again.
+            assert!(secret.starts_with("file:") || lacks.contains(told), "{secret}: {lacks}");
             assert!(settings.warnings.iter().any(|warning| warning.contains(told)), "{:?}", settings.warnings);
             assert!(load(Scrutiny::Front).is_err(), "{secret}");
         }
@@ -182,7 +183,7 @@ fn the_packaged_file_is_usable_as_it_is_and_with_all_its_examples() {
     assert_ne!(all, EXAMPLES);
     let settings = read(&format!("{PACKAGED}{all}"));
     assert_eq!(settings.listeners.len(), 4);
-    assert_eq!(settings.servers.len(), 2);
+    assert_eq!(settings.servers.len(), 5);
 }
 
 #[test]

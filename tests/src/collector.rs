@@ -128,7 +128,7 @@ pub fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
 /// A span's or a trace's id as it stands in a `traceparent`.
 #[must_use]
 pub fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    id.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 async fn serve(listener: TcpListener, seen: Arc<Mutex<Seen>>) {
@@ -153,11 +153,11 @@ async fn connection(mut socket: TcpStream, seen: &Mutex<Seen>) -> std::io::Resul
         };
         held.drain(..used);
         let (status, body) = take(&mut seen.lock().unwrap_or_else(PoisonError::into_inner), request);
-        let head = format!(
+        let start = format!(
             "HTTP/1.1 {status} Said\r\nContent-Type: application/x-protobuf\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        socket.write_all(&[head.as_bytes(), &body].concat()).await?;
+        socket.write_all(&[start.as_bytes(), &body].concat()).await?;
     }
 }
 

@@ -76,8 +76,7 @@ pub async fn kill(rounds: u64, seed: u64) -> Tally {
         let listed = listed(&site).await;
         tally.slowest = tally.slowest.max(began.elapsed());
         for side in &sides {
-            let mut side = side.lock().expect("no side panicked");
-            tally.unacknowledged += settle(&mut side, &listed, round);
+            tally.unacknowledged += settle(&mut side.lock().expect("no side panicked"), &listed, round);
         }
         opens(&site, &sides, round).await;
         if round == rounds {
@@ -145,9 +144,8 @@ fn settle(side: &mut Side, listed: &BTreeMap<String, String>, round: u64) -> u64
 fn after(verb: &str, state: &str) -> Option<&'static str> {
     match (verb, state) {
         ("suspend", "active" | "suspended") => Some("suspended"),
-        ("resume", "suspended") => Some("active"),
         ("revoke", "active" | "suspended") => Some("revoked"),
-        ("rotate", "active") => Some("active"),
+        ("resume", "suspended") | ("rotate", "active") => Some("active"),
         _ => None,
     }
 }
@@ -156,8 +154,8 @@ fn after(verb: &str, state: &str) -> Option<&'static str> {
 async fn opens(site: &Site, sides: &[Arc<Mutex<Side>>], round: u64) {
     for side in sides {
         let keys: Vec<_> = {
-            let side = side.lock().expect("no side panicked");
-            let known = side.keys.values().rev().filter_map(|known| Some((known.state.clone(), known.key.clone()?)));
+            let held = side.lock().expect("no side panicked");
+            let known = held.keys.values().rev().filter_map(|known| Some((known.state.clone(), known.key.clone()?)));
             known.take(4).collect()
         };
         for (state, key) in keys {

@@ -14,7 +14,7 @@ pub enum Zone {
     Private,
     /// This machine.
     Loopback,
-    /// The link: RFC 3927, and fe80::/10 of RFC 4291.
+    /// The link: RFC 3927, and `fe80::/10` of RFC 4291.
     LinkLocal,
     /// Where a cloud tells a machine its credentials.
     Metadata,
@@ -65,7 +65,7 @@ impl fmt::Display for Zone {
 fn of_v4(address: Ipv4Addr) -> Zone {
     match address.octets() {
         // RFC 1122, section 3.2.1.3: "this host"; Linux connects it to itself.
-        [0, ..] | [224..=255, ..] => Zone::Nowhere,
+        [0 | 224..=255, ..] => Zone::Nowhere,
         [127, ..] => Zone::Loopback,
         [169, 254, ..] => Zone::LinkLocal,
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Zone::Private,
@@ -123,11 +123,9 @@ impl Word {
     pub fn permits(self, address: IpAddr) -> Result<(), Zone> {
         let zone = Zone::of(address);
         let permitted = match (self, zone) {
-            (_, Zone::Metadata | Zone::Nowhere) => false,
-            (_, Zone::Public) => true,
+            (_, Zone::Metadata | Zone::Nowhere) | (Self::Discovered(_), Zone::LinkLocal) => false,
             (Self::Operator { link_local }, Zone::LinkLocal) => link_local,
-            (Self::Operator { .. }, Zone::Private | Zone::Loopback) => true,
-            (Self::Discovered(_), Zone::LinkLocal) => false,
+            (_, Zone::Public) | (Self::Operator { .. }, Zone::Private | Zone::Loopback) => true,
             (Self::Discovered(from), zone) => from == zone,
         };
         if permitted { Ok(()) } else { Err(zone) }

@@ -13,7 +13,7 @@ pub(crate) struct Stage {
     pub(crate) gate: Gate,
     pub(crate) web: Http,
     /// Over stdio, legacy only; it lives as long as the stage.
-    pub(crate) _old: Stdio,
+    pub(crate) old: Stdio,
     pub(crate) _new: Stdio,
 }
 
@@ -25,7 +25,7 @@ impl Stage {
     /// `lines` go into each server's table.
     pub(crate) async fn with(more: impl FnOnce(Setup) -> Setup, lines: &str) -> Self {
         let (Three { web, old, new }, setup) = Three::start(lines).await;
-        Self { gate: more(setup).start().await, web, _old: old, _new: new }
+        Self { gate: more(setup).start().await, web, old: old, _new: new }
     }
 
     /// What a path of the control socket answers.

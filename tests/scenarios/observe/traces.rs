@@ -100,7 +100,7 @@ async fn a_modern_call_goes_on_with_its_callers_trace() {
 async fn a_legacy_call_is_traced_over_both_transports() {
     let collector = Collector::start().await;
     let stage = Stage::with(|setup| setup.table(&collector.table("sample = \"100%\"")), "").await;
-    for (server, record) in [("web", &stage.web.record), ("old", &stage._old.record)] {
+    for (server, record) in [("web", &stage.web.record), ("old", &stage.old.record)] {
         let client = Caller::legacy(&stage.gate, &format!("/mcp/{server}")).await;
         let params =
             |text: &str| json!({"name": "echo", "arguments": {"text": text}, "_meta": {"traceparent": PARENT}});

@@ -94,7 +94,10 @@ async fn accepted_connections_do_not_delay_small_writes() {
 
 #[tokio::test]
 async fn plain_http_is_sent_to_https() {
-    let gate = Gate::with(|listener| listener.redirect_to_https = Some(8443));
+    let gate = Gate::with(|listener| {
+        listener.redirect_to_https = Some(8443);
+        listener.hosts = vec!["mcp.example.org".to_owned()];
+    });
     let mut client = gate.connect().await;
     let request = b"GET /mcp?x=1 HTTP/1.1\r\nHost: mcp.example.org:8080\r\nConnection: close\r\n\r\n";
     client.write_all(request).await.expect("sent");
