@@ -54,9 +54,9 @@ struct Cost {
 fn measured(table: &str, is_kept: bool) -> Cost {
     let folder = tempfile::tempdir().expect("a folder");
     let text = format!(
-        "version = 1\n[daemon]\nstate_dir = {:?}\n[log]\naccess = false\n[audit]\nmin_free = 0\n{table}\n\
+        "version = 1\n[daemon]\nstate_dir = \"{}\"\n[log]\naccess = false\n[audit]\nmin_free = 0\n{table}\n\
          [listener.test]\naddress = \"127.0.0.1:1\"\nauth = \"none\"\n[server.s]\nendpoints = \"http://127.0.0.1:1/mcp\"\n",
-        folder.path()
+        folder.path().display()
     );
     let settings = config::from_text(&text).unwrap_or_else(|report| panic!("{}", report.render(false)));
     let state = is_kept.then(|| State::open(&settings.daemon).expect("a state folder").0);
@@ -80,7 +80,8 @@ fn measured(table: &str, is_kept: bool) -> Cost {
         }
     }
     gate.audit.end();
-    let others = (clock(ClockId::ProcessCPUTime) - process) - (clock(ClockId::ThreadCPUTime) - own);
+    let since = |which, begun| clock(which).saturating_sub(begun);
+    let others = since(ClockId::ProcessCPUTime, process).saturating_sub(since(ClockId::ThreadCPUTime, own));
     let (lines, lost) = gate.audit.counts();
     assert_eq!(lost, 0, "of {lines} lines");
     Cost { core: best, thread: others.as_secs_f64() * 1e9 / f64::from(CALLS * ROUNDS) }

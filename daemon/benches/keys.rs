@@ -97,7 +97,7 @@ fn filled(folder: &Path) -> Store {
     let key = |at: usize| {
         let record = Record {
             owner: format!("client {at}"),
-            tier: (at % 2 == 0).then(|| "free".to_owned()),
+            tier: at.is_multiple_of(2).then(|| "free".to_owned()),
             scopes: vec!["weather/*".into(), "files/read_*".into()],
             created_ms: 1_795_737_600_000,
             expires_ms: Some(4_000_000_000_000),

@@ -23,6 +23,9 @@ const KEYS: usize = 100_000;
 /// From here on times differ.
 const BAR: f64 = 4.5;
 
+/// Makes the keys of one kind.
+type Kind<'a> = &'a dyn Fn(usize) -> String;
+
 fn main() -> ExitCode {
     let index = Index::default();
     let line =
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
     index.put((0..KEYS).map(|at| (id(at), line(at))), 0);
     let last_wrong = |at: usize| format!("{}#", &secret(at)[..42]);
     let first_wrong = |at: usize| format!("#{}", &secret(at)[1..]);
-    let pairs: [(&str, [&dyn Fn(usize) -> String; 2]); 3] = [
+    let pairs: [(&str, [Kind<'_>; 2]); 3] = [
         (
             "a secret that is wrong at its end / at its beginning",
             [&|at| text(&id(at), &last_wrong(at)), &|at| text(&id(at), &first_wrong(at))],
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 /// Welch's t of the times of two kinds of keys, all of which are rejected.
-fn compare(index: &Index, kinds: &[&dyn Fn(usize) -> String; 2]) -> f64 {
+fn compare(index: &Index, kinds: &[Kind<'_>; 2]) -> f64 {
     let files = Proofs::<Arc<Client>>::default();
     let (mut random, mut times) = (0x5eed_u64, [Vec::with_capacity(TIMES), Vec::with_capacity(TIMES)]);
     let mut shown = String::with_capacity(128);

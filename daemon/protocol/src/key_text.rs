@@ -41,7 +41,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_form_of_a_key_is_the_key(key in any::<[u8; LENGTH]>()) {
-            let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = key.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
             prop_assert_eq!(read(&hex), Some(key));
             prop_assert_eq!(read(&hex.to_uppercase()), Some(key));
             for form in [STANDARD.encode(key), URL_SAFE.encode(key)] {

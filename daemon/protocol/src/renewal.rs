@@ -218,11 +218,7 @@ mod tests {
                         renewal.abandoned();
                         asking = false;
                     }
-                    3 => {
-                        if renewal.refused(now) {
-                            over = 0;
-                        }
-                    }
+                    3 => over = if renewal.refused(now) { 0 } else { over },
                     _ => {}
                 }
                 match renewal.turn(now) {

@@ -122,7 +122,7 @@ mod tests {
             if let Some(line) = lines.get_mut(long) {
                 *line = "x".repeat(700_000);
             }
-            let text: String = lines.iter().map(|line| format!("{line}\n")).collect::<String>() + &torn.replace('\n', "");
+            let text = lines.iter().fold(String::new(), |text, line| text + line + "\n") + &torn.replace('\n', "");
             std::fs::write(&path, text).expect("written");
             let mut forwards = Forwards::open(&path, 0).expect("opened");
             let there: Vec<_> = (&mut forwards).map(|line| String::from_utf8(line.expect("read")).expect("text")).collect();

@@ -57,7 +57,7 @@ impl Query {
 /// The newest lines of a folder's log that fit, the oldest of them first.
 pub(super) fn search(folder: &Path, query: &Query) -> io::Result<Vec<AuditLine>> {
     let needles = query.needles();
-    let needles: Vec<_> = needles.iter().map(|needle| memchr::memmem::Finder::new(needle)).collect();
+    let needles: Vec<_> = needles.iter().map(memchr::memmem::Finder::new).collect();
     let mut found = Vec::new();
     // A file that is renamed meanwhile is read again under its next name.
     let mut before = u64::MAX;

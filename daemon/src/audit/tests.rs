@@ -217,10 +217,10 @@ proptest! {
         for (name, bytes) in &parts {
             if place >= bytes.len() {
                 place -= bytes.len();
-                number += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+                number += memchr::memchr_iter(b'\n', bytes).count() as u64;
                 continue;
             }
-            number += bytes[..place].iter().filter(|byte| **byte == b'\n').count() as u64;
+            number += memchr::memchr_iter(b'\n', &bytes[..place]).count() as u64;
             prop_assume!(bytes[place] != with);
             let mut changed = bytes.clone();
             changed[place] = with;

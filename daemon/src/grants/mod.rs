@@ -112,7 +112,7 @@ impl Grants {
         match folder.map(|folder| file::load(folder, &grants.seal)) {
             Some(Ok((found, lost))) => {
                 for (place, mut held) in found {
-                    held.number = grants.next();
+                    held.number = Self::next();
                     grants.all().insert(place, held);
                 }
                 if lost > 0 {
@@ -152,7 +152,7 @@ impl Grants {
     /// Keeps a grant that a user has just given; back when it is on disk. `false` where there are too many.
     pub async fn give(self: &Arc<Self>, server: &str, client: &str, owner: &str, grant: Grant) -> bool {
         let now = clock::unix_millis();
-        let held = Held { grant, owner: owner.to_owned(), since: now, renewed: now, number: self.next() };
+        let held = Held { grant, owner: owner.to_owned(), since: now, renewed: now, number: Self::next() };
         {
             let mut all = self.all();
             let place = place(server, client);
@@ -265,7 +265,7 @@ impl Grants {
         }
     }
 
-    fn next(&self) -> u64 {
+    fn next() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }

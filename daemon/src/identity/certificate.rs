@@ -1,5 +1,6 @@
 //! Clients known by their certificates.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use toolgate_protocol::certified::{Names, Rule};
@@ -16,7 +17,7 @@ impl Known {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let mut known: Vec<_> = settings.certificates.values().collect();
-        known.sort_by(|one, other| other.rule.weight().cmp(&one.rule.weight()));
+        known.sort_by_key(|certificate| Reverse(certificate.rule.weight()));
         let client = |certificate: &crate::config::settings::Certificate| {
             Client::new(Persona::of(format!("certificate:{}", certificate.name), &certificate.holder))
         };

@@ -155,7 +155,8 @@ impl Failures {
     }
 
     fn shard(&self, address: IpAddr) -> &Mutex<HashMap<IpAddr, Address>> {
-        &self.shards[self.keyed.hash_one(address) as usize % SHARDS]
+        let place = usize::try_from(self.keyed.hash_one(address) % SHARDS as u64);
+        &self.shards[place.unwrap_or_default()]
     }
 
     /// Idle ones go first, then such as are not blocked, then any: whoever has so many addresses is not bounded by them.

@@ -55,7 +55,7 @@ pub struct Daemon {
 
 /// Servers, each as all who met it met it.
 fn every_facet(policy: &Policy) -> impl Iterator<Item = Arc<Server>> {
-    policy.servers.values().flat_map(|server| server.each_facet())
+    policy.servers.values().flat_map(Server::each_facet)
 }
 
 impl Daemon {
@@ -340,7 +340,7 @@ fn not_kept(message: String) -> api::ConfigProblem {
 /// A warning to those who look at the files, which have what the store has too.
 fn two_keys(message: String) -> api::ConfigProblem {
     let remedy = Some("`toolgate key list --filter files` shows them.".into());
-    api::ConfigProblem { remedy, ..not_kept(format!("{message}.")) }
+    api::ConfigProblem { remedy, ..not_kept(message + ".") }
 }
 
 /// Names that merged views leave out and how to mend each, and what is wrong with tools.

@@ -29,6 +29,9 @@ use crate::observe::{Shown, is_unfit};
 /// Names that are looked at, of one certificate.
 const MOST_NAMES: usize = 64;
 
+/// Who was asked whose a certificate is, and what they know.
+type Answer = (Arc<Known>, Option<Arc<Client>>);
+
 /// The certificate of a connection's client.
 pub struct Certified {
     listener: Arc<OpenListener>,
@@ -40,7 +43,7 @@ pub struct Certified {
     /// The generation of the authority that found it good; 0: none did.
     verified: Cell<u64>,
     /// Whose it is, by whom that was asked.
-    client: RefCell<Option<(Arc<Known>, Option<Arc<Client>>)>>,
+    client: RefCell<Option<Answer>>,
 }
 
 /// Why a certificate is not good any more.

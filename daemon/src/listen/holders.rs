@@ -73,7 +73,9 @@ impl Holders {
             }
         }
         let mut shown = lock(&self.shown);
-        bad.iter().for_each(|key| drop(shown.remove(key)));
+        for key in &bad {
+            shown.remove(key);
+        }
         lost.retain(|client| !kept.contains(client));
         lost
     }

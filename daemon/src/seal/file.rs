@@ -21,18 +21,18 @@ const NAME: &str = "seal.json";
 #[derive(Serialize, Deserialize)]
 struct Kept {
     version: u32,
-    keys: Vec<Key>,
+    keys: Vec<KeptKey>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Key {
+struct KeptKey {
     key: String,
     made_at_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     retired_at_ms: Option<u64>,
 }
 
-impl Drop for Key {
+impl Drop for KeptKey {
     fn drop(&mut self) {
         self.key.zeroize();
     }
@@ -65,7 +65,7 @@ fn read(text: &[u8]) -> Result<Vec<Held>, String> {
     if kept.version != VERSION {
         return Err(format!("it is of version {}, and this daemon knows {VERSION}", kept.version));
     }
-    let held = |key: &Key| {
+    let held = |key: &KeptKey| {
         let bytes = key_text::read(&key.key).ok_or("a key in it is damaged")?;
         Ok(Held::new(SealKey::new(bytes), Origin::Own, key.made_at_ms, key.retired_at_ms))
     };
@@ -74,7 +74,7 @@ fn read(text: &[u8]) -> Result<Vec<Held>, String> {
 
 /// Keeps the gate's own keys; when it returns, the disk has them.
 pub(super) fn save(folder: &Path, ring: &Ring) -> io::Result<()> {
-    let key = |held: &Held| Key {
+    let key = |held: &Held| KeptKey {
         key: STANDARD.encode(held.key.expose()),
         made_at_ms: held.made_ms,
         retired_at_ms: held.retired_ms,

@@ -112,7 +112,7 @@ impl Seal {
 
     /// The short name of the key that seals.
     pub fn key(&self) -> String {
-        name(&self.ring.load().sealing().id)
+        name(self.ring.load().sealing().id)
     }
 
     /// Takes over what a reload says.
@@ -163,7 +163,7 @@ impl Seal {
         };
         let was_in_trouble = keeping.trouble.is_some();
         if keeping.keep(&ring) {
-            info!(key = name(&ring.sealing().id), keys = ring.all().count(), "the sealing keys changed with time");
+            info!(key = name(ring.sealing().id), keys = ring.all().count(), "the sealing keys changed with time");
             self.ring.store(Arc::new(ring));
         } else if let Some(trouble) = keeping.trouble.as_ref().filter(|_| !was_in_trouble) {
             // The key that is on the disk goes on sealing until the disk takes another.
@@ -199,7 +199,7 @@ fn trouble(problem: &std::io::Error) -> String {
 fn standing(ring: &Ring, keeping: &Keeping) -> Standing {
     let overlap_ms = u64::try_from(keeping.sealing.overlap.as_millis()).unwrap_or(u64::MAX);
     let shown = |held: &ring::Held| Shown {
-        id: name(&held.id),
+        id: name(held.id),
         origin: held.origin,
         made_ms: held.made_ms,
         opens_until_ms: held.retired_ms.map(|retired| retired.saturating_add(overlap_ms)),
@@ -211,8 +211,8 @@ fn standing(ring: &Ring, keeping: &Keeping) -> Standing {
     }
 }
 
-fn name(id: &[u8; ID]) -> String {
-    format!("{:08x}", u32::from_be_bytes(*id))
+fn name(id: [u8; ID]) -> String {
+    format!("{:08x}", u32::from_be_bytes(id))
 }
 
 fn fresh() -> SealKey {

@@ -184,7 +184,9 @@ mod tests {
         }
         // Nobody waits any more, so that these do not take a second each.
         let numbers: Vec<_> = (0..20).map(|n| keeper.keep(book(&format!("key:{n}")))).collect();
-        numbers.iter().for_each(|number| keeper.wait(*number));
+        for number in &numbers {
+            keeper.wait(*number);
+        }
         // Out of the way before it is read, so that the next book finds a file.
         let reader = std::thread::spawn({
             let pipe = folder.path().join("pipe");

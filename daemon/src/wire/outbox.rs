@@ -49,7 +49,7 @@ pub async fn run() {
         Poll::<()>::Pending
     })
     .await;
-    pending().await
+    pending::<()>().await;
 }
 
 /// Sends all that waits on this core now.

@@ -93,7 +93,9 @@ impl Sending {
             if state.place == Place::None {
                 state.unsent = outbox::blank();
             }
-            pieces.iter().for_each(|piece| state.unsent.extend_from_slice(piece));
+            for piece in pieces {
+                state.unsent.extend_from_slice(piece);
+            }
             if std::mem::replace(&mut state.place, Place::Outbox) == Place::None {
                 drop(state);
                 outbox::wait(self);

@@ -147,6 +147,9 @@ async fn changes_and_reloads_stand_among_the_calls() {
     assert_eq!(toolgate(&gate, &["audit", "verify"]).await.0, 0);
 }
 
+/// What somebody does to the lines of a log.
+type Edit<'a> = &'a dyn Fn(&mut Vec<String>);
+
 #[tokio::test]
 async fn a_line_that_was_altered_is_found_by_its_number() {
     let (_web, mut gate) = start("").await;
@@ -160,12 +163,12 @@ async fn a_line_that_was_altered_is_found_by_its_number() {
     let file = state(&gate).join("audit.jsonl");
     let text = std::fs::read_to_string(&file).expect("the log");
     let lines: Vec<&str> = text.lines().collect();
-    let with = |edit: &dyn Fn(&mut Vec<String>)| {
+    let with = |edit: Edit<'_>| {
         let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
         edit(&mut lines);
-        std::fs::write(&file, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).expect("written");
+        std::fs::write(&file, lines.iter().fold(String::new(), |text, line| text + line + "\n")).expect("written");
     };
-    let edits: [(&str, u64, &dyn Fn(&mut Vec<String>)); 5] = [
+    let edits: [(&str, u64, Edit<'_>); 5] = [
         ("changed", 4, &|lines| lines[3] = lines[3].replace("key:test", "key:evil")),
         ("dropped", 4, &|lines| drop(lines.remove(3))),
         ("moved", 3, &|lines| lines.swap(2, 4)),

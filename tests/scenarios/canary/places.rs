@@ -4,6 +4,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::search::hex;
+
 /// A secret that nobody but its place knows.
 pub(crate) struct Canary {
     /// The key that takes it, as the documentation writes it, or what sends it.
@@ -102,7 +104,7 @@ impl Canaries {
 fn secret(place: &str) -> String {
     let mut bytes = [0; 32];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has a random source");
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&bytes);
     // Where any text goes, one that is another when it is percent-encoded.
     if place.starts_with("seal.") || place.contains("path") || place.contains("query") {
         hex

@@ -42,8 +42,8 @@ pub(crate) fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
     forms
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// As a vector is printed.

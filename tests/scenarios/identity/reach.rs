@@ -26,7 +26,7 @@ async fn a_name_that_leads_to_a_clouds_credentials_is_not_connected_to() {
     let folder = tempfile::tempdir().expect("a folder");
     let hosts = folder.path().join("hosts");
     let lead = |address: &str| {
-        std::fs::write(&hosts, format!("127.0.0.1 localhost\n{address} rebound.toolgate.test\n")).expect("hosts")
+        std::fs::write(&hosts, format!("127.0.0.1 localhost\n{address} rebound.toolgate.test\n")).expect("hosts");
     };
     lead("169.254.169.254");
     let url = web.url.replace("127.0.0.1", "rebound.toolgate.test");

@@ -25,7 +25,7 @@ impl Stage {
     /// `lines` go into each server's table.
     pub(crate) async fn with(more: impl FnOnce(Setup) -> Setup, lines: &str) -> Self {
         let (Three { web, old, new }, setup) = Three::start(lines).await;
-        Self { gate: more(setup).start().await, web, old: old, _new: new }
+        Self { gate: more(setup).start().await, web, old, _new: new }
     }
 
     /// What a path of the control socket answers.

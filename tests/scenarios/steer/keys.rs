@@ -241,9 +241,9 @@ async fn an_import_is_all_or_nothing_and_tells_lines() {
 #[tokio::test]
 async fn a_key_is_made_looked_at_and_changed_at_a_prompt() {
     let (_three, gate) = start().await;
-    let make =
+    let create =
         ["--json", "key", "create", "--owner", "ci", "--tier", "test", "--network", "127.0.0.0/8", "--expires", "90d"];
-    let (code, said) = toolgate(&gate, &make).await;
+    let (code, said) = toolgate(&gate, &create).await;
     assert_eq!(code, 0, "{said}");
     let made: Value = serde_json::from_str(&said).expect("JSON");
     let (id, key) = (made["id"].as_str().expect("an id"), made["key"].as_str().expect("a key"));

@@ -42,7 +42,7 @@ fn read(file: &Path) -> Result<String, Failure> {
     } else {
         File::open(file).and_then(|file| file.take(MOST).read_to_string(&mut text))
     };
-    outcome.map_err(|error| Failure::local(&format!("{} cannot be read", file.display()), error))?;
+    outcome.map_err(|error| Failure::local(format!("{} cannot be read", file.display()), error))?;
     Ok(text)
 }
 

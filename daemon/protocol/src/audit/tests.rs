@@ -23,10 +23,10 @@ fn hash(line: &[u8]) -> Hash {
 fn log(first: Link, bodies: &[String]) -> (Vec<Vec<u8>>, Head) {
     let mut link = first;
     let lines = bodies.iter().map(|body| {
-        let mut line = Vec::new();
-        link.seal(&mut line, format!(r#""kind":"call","x":{}"#, crate::json::encode_str(body)).as_bytes());
-        link = link.next(hash(&line));
-        line
+        let mut sealed = Vec::new();
+        link.seal(&mut sealed, format!(r#""kind":"call","x":{}"#, crate::json::encode_str(body)).as_bytes());
+        link = link.next(hash(&sealed));
+        sealed
     });
     let lines = lines.collect();
     (lines, Head { link, from: if first.number == 0 { 0 } else { first.number + 1 }, length: 0 })

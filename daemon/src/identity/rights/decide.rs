@@ -130,11 +130,10 @@ impl Rights {
         }
         let by_role = if self.open {
             Decided::Open
+        } else if let Some((role, rule)) = roles().find_map(|(at, role)| Some((at, found(role.allow.as_deref()?)?))) {
+            Decided::Allowed { role, rule }
         } else {
-            match roles().find_map(|(at, role)| Some((at, found(role.allow.as_deref()?)?))) {
-                Some((role, rule)) => Decided::Allowed { role, rule },
-                None => return Decided::Unlisted,
-            }
+            return Decided::Unlisted;
         };
         if self.scopes.is_empty() {
             return by_role;

@@ -124,8 +124,8 @@ impl File {
         for row in records.range::<&str>((from, Bound::Unbounded)).map_err(told)? {
             let (id, bytes) = row.map_err(told)?;
             let record = Record::from_bytes(bytes.value()).map_err(|problem| broken(id.value(), &problem))?;
-            let used = uses.get(id.value()).map_err(told)?.map(|used| used.value()).unwrap_or_default();
-            if !each(id.value(), record, used) {
+            let usage = uses.get(id.value()).map_err(told)?.map(|used| used.value()).unwrap_or_default();
+            if !each(id.value(), record, usage) {
                 break;
             }
         }
@@ -154,11 +154,11 @@ impl File {
     }
 
     /// Writes down when keys were used.
-    pub fn used(&self, used: &[(String, Use)]) -> Result<(), Problem> {
+    pub fn used(&self, keys: &[(String, Use)]) -> Result<(), Problem> {
         let write = self.begin()?;
         {
             let mut uses = write.open_table(USES).map_err(told)?;
-            for (id, (last, count)) in used {
+            for (id, (last, count)) in keys {
                 let before = uses.get(id.as_str()).map_err(told)?.map(|used| used.value()).unwrap_or_default();
                 uses.insert(id.as_str(), ((*last).max(before.0), before.1.saturating_add(*count))).map_err(told)?;
             }

@@ -116,8 +116,8 @@ impl Writer {
                 tells.iter().map(|_| Err(problem.clone())).collect()
             }
         };
-        let changed = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()?.as_ref().ok()).flatten();
-        self.inner.index.put(changed.map(|(id, key)| (id.clone(), key.line())), clock::unix_millis());
+        let keys = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()?.as_ref().ok()).flatten();
+        self.inner.index.put(keys.map(|(id, key)| (id.clone(), key.line())), clock::unix_millis());
         for (tell, outcome) in tells.into_iter().zip(outcomes) {
             let _ = tell.send(outcome);
         }

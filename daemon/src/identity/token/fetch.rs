@@ -73,13 +73,12 @@ impl Way {
 
 impl Discovery {
     async fn keys(&mut self) -> Result<Found, String> {
-        let site = match &mut self.found {
-            Some(site) => site,
-            None => {
-                let endpoint = discover(&self.issuer, &self.at, &self.tls).await?;
-                let word = reach::on_word_of(&self.at, &endpoint).await;
-                self.found.insert(Site { word, ..Site::new(endpoint, self.tls.clone()) })
-            }
+        let site = if let Some(site) = &mut self.found {
+            site
+        } else {
+            let endpoint = discover(&self.issuer, &self.at, &self.tls).await?;
+            let word = reach::on_word_of(&self.at, &endpoint).await;
+            self.found.insert(Site { word, ..Site::new(endpoint, self.tls.clone()) })
         };
         let keys = site.keys().await;
         if keys.is_err() {
@@ -125,13 +124,12 @@ impl Site {
 
     async fn get(&mut self) -> Result<(Vec<u8>, Option<Duration>), String> {
         let host = self.endpoint.authority();
-        let client = match &self.client {
-            Some(client) => client,
+        let client = if let Some(client) = &self.client {
+            client
+        } else {
             // Anew after a failure: an authority may have been renewed in its file.
-            None => {
-                let way = lone_on(self.word, self.endpoint.clone(), self.tls.clone(), Vec::new(), PATIENCE)?;
-                self.client.insert(way)
-            }
+            let way = lone_on(self.word, self.endpoint.clone(), self.tls.clone(), Vec::new(), PATIENCE)?;
+            self.client.insert(way)
         };
         let headers: &[(&str, &[u8])] = &[("accept", b"application/json, application/jwk-set+json")];
         let request = Outgoing { method: Method::Get, endpoint: 0, headers, target: None, body: &[], first_byte: None };

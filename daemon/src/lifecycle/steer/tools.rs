@@ -128,7 +128,9 @@ impl Daemon {
         }
         let generations: Vec<u64> = facets.iter().map(|facet| facet.generation).collect();
         self.on_each_core(move |core| {
-            generations.iter().for_each(|generation| core.running.tell_listeners(*generation));
+            for generation in &generations {
+                core.running.tell_listeners(*generation);
+            }
             core.drain.ring();
         });
     }

@@ -40,12 +40,12 @@ pub fn of_list(list: &authority::Status) -> (Status, String) {
         return (Status::Healthy, "No list of revoked certificates is configured.".to_owned());
     };
     if list.is_expired() {
-        return match list.denies {
-            true => (Status::Unhealthy, format!("The next update of {file} is overdue: every certificate is refused.")),
-            false => {
-                (Status::Warning, format!("The next update of {file} is overdue: what was revoked since is not known."))
-            }
+        let (status, cost) = if list.denies {
+            (Status::Unhealthy, "every certificate is refused")
+        } else {
+            (Status::Warning, "what was revoked since is not known")
         };
+        return (status, format!("The next update of {file} is overdue: {cost}."));
     }
     let left = list.next_update.and_then(|next| next.duration_since(SystemTime::now()).ok());
     let until = left.map_or_else(String::new, |left| format!(", and its next update is due in {}", days(left)));

@@ -47,17 +47,19 @@ pub(super) struct Delivery {
 /// A delivery that was not taken.
 struct Missed {
     why: String,
-    /// Whether it may be sent again, and after how long where the collector says so.
-    again: Option<Option<Duration>>,
+    /// Whether it may be sent again.
+    again: bool,
+    /// After how long, where the collector says so.
+    after: Option<Duration>,
 }
 
 impl Missed {
     fn again(why: String) -> Self {
-        Self { why, again: Some(None) }
+        Self { why, again: true, after: None }
     }
 
     fn for_good(why: String) -> Self {
-        Self { why, again: None }
+        Self { why, again: false, after: None }
     }
 }
 
@@ -119,10 +121,11 @@ impl Delivery {
                 Ok(rejected) => return self.taken(spans, rejected),
                 Err(missed) => missed,
             };
-            let again = missed.again.filter(|_| number < TRIES && !self.is_over);
-            self.missed(missed.why);
-            let Some(asked) = again else { break };
-            let pause = asked.unwrap_or(Duration::from_secs(1 << (number - 1))).min(LONGEST);
+            self.missed(&missed.why);
+            if !missed.again || number == TRIES || self.is_over {
+                break;
+            }
+            let pause = missed.after.unwrap_or(Duration::from_secs(1 << (number - 1))).min(LONGEST);
             tokio::select! {
                 biased;
                 _ = &mut self.end => self.is_over = true,
@@ -144,8 +147,8 @@ impl Delivery {
         }
     }
 
-    fn missed(&self, why: String) {
-        let before = lock(&self.numbers.trouble).replace(why.clone());
+    fn missed(&self, why: &str) {
+        let before = lock(&self.numbers.trouble).replace(why.to_owned());
         if before.is_none() {
             warn!(why, "the collector does not take traces: they wait for it, and are lost where they wait too long");
         }
@@ -164,8 +167,8 @@ impl Delivery {
             Ok(Ok(answer)) => {
                 let why = format!("{host} answers with status {}.", answer.status);
                 // OTLP 1.9, "Failures": what may be sent again.
-                let again = matches!(answer.status, 429 | 502..=504).then(|| retry_after(&answer));
-                Err(Missed { why, again })
+                let again = matches!(answer.status, 429 | 502..=504);
+                Err(Missed { why, again, after: retry_after(&answer) })
             }
             Ok(Err(error)) => Err(Missed::again(format!("{host} cannot be reached: {error}."))),
             Err(_) => Err(Missed::again(format!("{host} gives no answer in time."))),

@@ -23,7 +23,7 @@ fn sealing(configured: Option<u8>, other: Option<u8>) -> Sealing {
 
 #[test]
 fn age_alone_asks_for_a_rotation_and_then_for_forgetting() {
-    let every = Sealing { rotate_every: Some(Duration::from_millis(5_000)), ..sealing(None, None) };
+    let every = Sealing { rotate_every: Some(Duration::from_secs(5)), ..sealing(None, None) };
     let ring = Ring::of(Vec::new()).under(&every, 0, || key(1));
     assert_eq!((ring.is_due(&every, 4_999), ring.is_due(&every, 5_000)), (Due::Nothing, Due::Rotation));
     let ring = ring.rotated(&every, 5_000, key(2));

@@ -36,6 +36,7 @@ impl Users {
     }
 
     /// The same users of a server that goes on under other rules.
+    #[must_use]
     pub fn of_next(&self, old: &Server, next: &Server) -> Self {
         let mut facets = lock(&self.facets).clone();
         if old.settings.answers == next.settings.answers {

@@ -108,10 +108,10 @@ mod tests {
         let mut link = Link::default();
         let lines: Vec<String> = (0..3)
             .map(|_| {
-                let mut line = Vec::new();
-                link.seal(&mut line, br#""kind":"call""#);
-                link = link.next(hash(&line));
-                String::from_utf8(line).expect("text")
+                let mut sealed = Vec::new();
+                link.seal(&mut sealed, br#""kind":"call""#);
+                link = link.next(hash(&sealed));
+                String::from_utf8(sealed).expect("text")
             })
             .collect();
         std::fs::write(folder.join(HEAD), Head { link, ..Head::default() }.to_line()).expect("written");
@@ -123,7 +123,7 @@ mod tests {
         let place = tempfile::tempdir().expect("a folder");
         let lines = log(place.path());
         let write = |name: &str, lines: &[String]| {
-            std::fs::write(place.path().join(name), lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+            std::fs::write(place.path().join(name), lines.iter().fold(String::new(), |text, line| text + line + "\n"))
         };
         write("audit.jsonl.1", &lines[..2]).expect("written");
         write(NAME, &lines[2..]).expect("written");

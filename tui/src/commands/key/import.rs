@@ -138,7 +138,6 @@ fn records(text: &str) -> Result<Vec<(u64, Vec<String>)>, Fault> {
         match (letter, quoted) {
             ('"', Some(_)) if letters.peek() == Some(&'"') => field.extend(letters.next()),
             ('"', Some(_)) => quoted = None,
-            (_, Some(_)) => field.push(letter),
             ('"', None) if field.is_empty() => quoted = Some(line),
             (',', None) => fields.push(std::mem::take(&mut field)),
             ('\r', None) if letters.peek() == Some(&'\n') => {}
@@ -147,7 +146,7 @@ fn records(text: &str) -> Result<Vec<(u64, Vec<String>)>, Fault> {
                 records.push((begins, std::mem::take(&mut fields)));
                 begins = line;
             }
-            (_, None) => field.push(letter),
+            _ => field.push(letter),
         }
     }
     if let Some(line) = quoted {

@@ -14,9 +14,9 @@ fn condition(tests: Vec<Test>) -> Condition {
 
 /// Whether a condition with this test passes an argument of this raw value.
 fn passes(test: Test, value: &str) -> bool {
-    let text = format!("{{\"amount\":{value}}}");
-    let whole = json::document(text.as_bytes()).expect("JSON");
-    condition(vec![test]).judge(Some((text.as_bytes(), whole))).passes()
+    let arguments = format!("{{\"amount\":{value}}}");
+    let whole = json::document(arguments.as_bytes()).expect("JSON");
+    condition(vec![test]).judge(Some((arguments.as_bytes(), whole))).passes()
 }
 
 fn number(text: &str) -> Scalar {

@@ -27,7 +27,7 @@ use crate::running::Whom;
 use crate::steering::clients::cut_short;
 
 /// What ended with a key, or would.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Ended {
     sessions: u64,
     calls: u64,

@@ -213,7 +213,7 @@ impl Tokens {
                 Turn::Refuse { millis } => return Err(self.none(Duration::from_millis(millis))),
                 Turn::Ask | Turn::Wait => {}
             }
-            let outcome = asked.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+            let outcome = asked.wait_for(Option::is_some).await.ok().and_then(|outcome| *outcome);
             match outcome {
                 Some(Ok(())) => return Ok(()),
                 Some(Err(is_final)) if is_final && matches!(self.asks, Asks::User(_)) => return Err(self.over()),
