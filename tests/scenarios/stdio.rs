@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use toolgate_tests::gate::{Gate, Setup, program};
 use toolgate_tests::mcp::{Client, Era};
-use toolgate_tests::processes::{MARK_NAME, descriptors, marked, zombies};
+use toolgate_tests::processes::{MARK_NAME, descriptors, marked, sockets, zombies};
 use toolgate_tests::wait;
 
 const SESSIONS: usize = 1000;
@@ -73,12 +73,12 @@ async fn a_session_that_loses_its_instance_again_and_again_holds_one_connection(
         let answer = client.call("pid", json!({})).await.expect("an answer");
         let text = answer.body["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer:?}"));
         let pid = Pid::from_raw(text.parse().expect("a process id")).expect("a process id");
-        let now = descriptors(gate.pid());
+        let now = sockets(gate.pid());
         let before = *before.get_or_insert(now);
-        wait::until("one connection", || async { (descriptors(gate.pid()) <= before).then_some(()) }).await;
+        wait::until("one connection", || async { (sockets(gate.pid()) <= before).then_some(()) }).await;
         kill_process(pid, Signal::KILL).expect("a running instance");
         // Else the next call may reach the instance before its end is known, and is lost with it.
-        wait::until("its end", || async { (descriptors(gate.pid()) < before).then_some(()) }).await;
+        wait::until("its end", || async { (sockets(gate.pid()) < before).then_some(()) }).await;
     }
 }
 

@@ -29,6 +29,8 @@ fn queue(server: &Arc<Server>) -> api::QueueStatus {
         waiting: tier.waiting as u64,
         clients: tier.clients as u64,
     });
+    // Looked at a moment later.
+    let longest = calls.iter().map(|call| call.waited).max().unwrap_or_default();
     let calls = calls.into_iter().enumerate().map(|(position, call)| api::QueuedCall {
         position: position as u64,
         client: call.client.map_or_else(|| "-".to_owned(), |client| client.to_string()),
@@ -45,7 +47,7 @@ fn queue(server: &Arc<Server>) -> api::QueueStatus {
         max_size: server.queue.bounds().0 as u64,
         timeout_ms: millis(server.queue.bounds().1),
         waiting_for_own: seen.aside as u64,
-        oldest_ms: millis(seen.oldest),
+        oldest_ms: millis(seen.oldest.max(longest)),
         adaptive: server.found().map(|found| api::AdaptiveStatus {
             limit: found.limit as u64,
             unloaded_ms: found.unloaded.map(|seconds| seconds * 1000.0),

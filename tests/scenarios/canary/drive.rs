@@ -43,9 +43,32 @@ impl Stage {
             reference("server.NAME.bearer"),
             reference("server.NAME.headers.NAME")
         );
+        let more = format!(
+            "credentials = [{{ client = \"key:test\", bearer = {}, headers = {{ X-Canary-Two = {} }} }}]\n",
+            reference("server.NAME.credentials[].bearer"),
+            reference("server.NAME.credentials[].headers.NAME")
+        );
+        let nowhere = "endpoints = \"http://127.0.0.1:1/mcp\"\n";
+        let provider = "token_endpoint = \"http://127.0.0.1:1/token\", client_id = \"gate\"";
+        let granted = format!(
+            "{nowhere}oauth = {{ {provider}, client_secret = {} }}\n",
+            reference("server.NAME.oauth.client_secret")
+        );
+        let asks = format!(
+            "{nowhere}user_authorization = {{ {provider}, authorization_endpoint = \"http://127.0.0.1:1/authorize\", public_url = \"https://127.0.0.1:1\", client_secret = {} }}\n",
+            reference("server.NAME.user_authorization.client_secret")
+        );
         let setup = Setup::default()
             .server("web", &(web.endpoints() + &lines))
             .server("local", &(local.command() + &format!("env = {{ TOKEN = {} }}\n", reference("server.NAME.env.NAME"))))
+            .server("more", &(web.endpoints() + &more))
+            .server("granted", &granted)
+            .server("asks", &asks)
+            .table(&format!(
+                "[trace]\nendpoint = \"http://127.0.0.1:1\"\nsample = \"100%\"\nheaders = {{ X-Key = {} }}\n",
+                reference("trace.headers.NAME")
+            ))
+            .serve(&["mcp", "health", "ready", "oauth"])
             .listener("key_in_path = true")
             .table(&format!(
                 "[listener.internal]\naddress = \"127.0.0.1:{internal}\"\nserve = [\"health\", \"ready\", \"metrics\", \"status\"]\n"
@@ -116,6 +139,14 @@ impl Stage {
             let answer = client.call(tool, arguments.clone()).await.expect("an answer");
             assert!(answer.succeeded(), "{path}: {}", answer.body);
             client.request("tools/list", json!({})).await.expect("a list");
+        }
+        let mut client = self.client("/mcp/more", Era::Modern).await;
+        let answer = client.call("echo", arguments.clone()).await.expect("an answer");
+        assert!(answer.succeeded(), "/mcp/more: {}", answer.body);
+        // Nobody is there, neither the servers nor those who would give tokens.
+        for path in ["/mcp/granted", "/mcp/asks"] {
+            let mut client = self.client(path, Era::Modern).await;
+            assert!(!client.call("echo", arguments.clone()).await.expect("an answer").succeeded(), "{path}");
         }
         let key = self.gate.key();
         let initialize = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use toolgate_tests::caller::Caller;
+use toolgate_tests::wait;
 
 use crate::stage::Stage;
 
@@ -76,9 +77,12 @@ async fn a_call_that_waits_is_in_the_queue_and_its_time_there_is_told() {
         })
         .await;
     assert!(life["queue_us"].as_u64() > Some(0), "{life}");
-    let log = stage.gate.log();
-    let told = log.lines().find(|text| text.contains(&waiting) && text.contains("queue_us")).expect("an access line");
-    let told: Value = serde_json::from_str(told).expect("JSON");
+    let told = wait::until("an access line", || async {
+        let log = stage.gate.log();
+        log.lines().find(|text| text.contains(&waiting) && text.contains("queue_us")).map(str::to_owned)
+    })
+    .await;
+    let told: Value = serde_json::from_str(&told).expect("JSON");
     assert!(told.to_string().contains("\"stream_us\""), "{told}");
 }
 

@@ -109,7 +109,7 @@ async fn a_suspension_outlives_reload_and_restart_and_ends_with_its_time() {
     }
     let number = newest(&gate).await["number"].clone();
     resume(&gate).await;
-    assert_eq!(newest(&gate).await["number"].as_u64(), number.as_u64().map(|number| number + 1));
+    assert!(newest(&gate).await["number"].as_u64() > number.as_u64(), "numbers go on, also those of calls between");
     let brief = json!({"say": WORDS, "seconds": 1});
     change(&gate, "POST", "/v1/clients/key%3Atest/suspend", brief).await;
     refused(&client, "/mcp/web", Era::Modern).await;

@@ -53,7 +53,7 @@ async fn an_endpoint_without_weight_gets_calls_only_where_no_other_is() {
 async fn the_log_is_finer_for_a_time_and_a_change_for_another_revision_is_refused() {
     let (_three, gate) = start().await;
     let (code, said) = toolgate(&gate, &["log", "set", "debug", "--for", "2s"]).await;
-    assert_eq!((code, said.as_str()), (0, "info -> debug for 2s.\n"));
+    assert_eq!((code, said.as_str()), (0, "info -> debug for 2s, and not across a restart.\n"));
     assert_eq!(newest(&gate).await["action"], "log.set");
     let outcome = change(&gate, "PUT", "/v1/log", json!({"level": "warn", "dry_run": true})).await;
     assert_eq!(outcome["before"], "debug");

@@ -44,9 +44,13 @@ pub(crate) async fn change(gate: &Gate, method: &str, path: &str, body: Value) -
 
 /// The newest record of changes.
 pub(crate) async fn newest(gate: &Gate) -> Value {
-    let (status, audit) = gate.control("GET", "/v1/audit?limit=1").await;
-    assert_eq!(status, 200, "{audit}");
-    let record = audit["records"][0].clone();
+    // After a start those of earlier processes are read by and by.
+    let record = wait::until("a record", || async {
+        let (status, audit) = gate.control("GET", "/v1/audit?limit=1").await;
+        assert_eq!(status, 200, "{audit}");
+        audit["records"].get(0).cloned()
+    })
+    .await;
     let file = std::fs::read_to_string(gate.folder().join("state/audit.jsonl")).expect("the file of the record");
     let last = file.lines().rev().find(|line| line.contains(r#""kind":"change""#)).expect("a line");
     let mut last: Value = serde_json::from_str(last).expect("JSON");
