@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use toolgate_protocol::names::Pattern;
 
 use crate::answers::pins::Pins;
-use crate::config::settings::{Filter, Issuer, Key, Listener};
+use crate::config::settings::{AuthMethod, Filter, Issuer, Key, Listener};
 use crate::config::{HEADERS, HSTS, Settings};
 use crate::grants::Grants;
 use crate::identity::certificate::Known;
@@ -283,7 +283,7 @@ impl Policy {
 
     /// Whether a client is of those who are let go of first.
     pub fn is_lowest(&self, client: &Client) -> bool {
-        self.lowest == Some(client.flow.weight)
+        self.lowest.is_some_and(|lowest| client.flow.weight <= lowest)
     }
 
     /// Those whom the configuration names.
@@ -314,7 +314,11 @@ fn lowest(settings: &Settings, known: &[u32]) -> Option<u32> {
     let without_tier = |listener: &Arc<Listener>| listener.auth.is_empty() || listener.any_certificate;
     let anybody = settings.listeners.iter().any(|listener| listener.serve.mcp && without_tier(listener));
     let named = || known.iter().copied().chain(anybody.then_some(Client::WEIGHT));
-    let weights = || named().chain(settings.issuers.values().flat_map(|issuer| of_tokens(settings, issuer)));
+    // Keys of the store may have any tier.
+    let by_key = settings.listeners.iter().any(|listener| listener.auth.contains(&AuthMethod::Key));
+    let of_keys = || settings.tiers.values().map(|tier| tier.weight).filter(|_| by_key);
+    let of_issuers = || settings.issuers.values().flat_map(|issuer| of_tokens(settings, issuer));
+    let weights = || named().chain(of_keys()).chain(of_issuers());
     weights().min().filter(|least| weights().any(|weight| weight > *least))
 }
 
