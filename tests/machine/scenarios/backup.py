@@ -13,7 +13,7 @@ def run(machine: Machine) -> None:
     calendar = machine.property("toolgate-backup.timer", "TimersCalendar")
     expect("02:00:00" in calendar, f"it is for another time: {calendar}")
 
-    machine.run("systemctl", "start", "toolgate-backup.service")
+    machine.shell("systemctl start toolgate-backup.service || { journalctl --no-pager -u toolgate-backup.service; exit 1; }")
     said = machine.journal("toolgate-backup.service")
     expect("Left out, since it is not sealed: sealing keys" in said, f"nothing is said of what is left out:\n{said}")
     expect(machine.shell("stat -c '%U:%G %a' /var/backups/toolgate/*.backup").split() == ["toolgate:toolgate", "600"],

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, flock, openat2, renameat_with};
+use rustix::fs::{CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, flock, openat, renameat_with};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use toolgate_admin_api::Exit;
@@ -53,13 +53,27 @@ impl State {
     }
 
     fn inner(&self, name: &str, more: OFlags) -> Result<Option<OwnedFd>, Failure> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | more;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        match openat2(&self.folder, name, flags, Mode::empty(), resolve) {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match self.walk(name, flags, more) {
             Ok(file) => Ok(Some(file)),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(refused(&self.path.join(name), "open", &error.into())),
         }
+    }
+
+    /// Opens step by step, along no link and to nowhere outside: `openat2`, which could do it at once, is none for a unit
+    /// with `RestrictSUIDSGID=`.
+    fn walk(&self, name: &str, flags: OFlags, more: OFlags) -> Result<OwnedFd, Errno> {
+        let steps: Vec<&str> = name.split('/').collect();
+        if steps.iter().any(|step| matches!(*step, "" | "." | "..")) {
+            return Err(Errno::INVAL);
+        }
+        let mut at: Option<OwnedFd> = None;
+        for (index, step) in steps.iter().enumerate() {
+            let kind = if index + 1 < steps.len() { OFlags::DIRECTORY } else { more };
+            at = Some(openat(at.as_ref().unwrap_or(&self.folder), *step, flags | kind, Mode::empty())?);
+        }
+        at.ok_or(Errno::INVAL)
     }
 
     /// A file and its permission bits; none where it is not there.
