@@ -34,6 +34,22 @@ def environment(**more: str) -> dict:
     return {**os.environ, "PATH": f"{NODE_BIN}:{os.environ['PATH']}", **more}
 
 
+def run_client(command: list, plan: dict, ca: pathlib.Path | None) -> dict:
+    """Runs a client's program, which says on its last line what it saw."""
+    trust = {"NODE_EXTRA_CA_CERTS": str(ca), "SSL_CERT_FILE": str(ca)} if ca else {}
+    env = environment(TOOLGATE_NODE=str(CACHE / "node"), PYTHONDONTWRITEBYTECODE="1", **trust)
+    try:
+        done = subprocess.run(
+            [*map(str, command), json.dumps(plan)], capture_output=True, text=True, env=env, timeout=120
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": "did not end within 120 s"}
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        return {"error": (done.stderr or done.stdout).strip()[-1500:]}
+    return json.loads(lines[-1])
+
+
 def binary(name: str, profile: str = os.environ.get("TOOLGATE_PROFILE", "debug")) -> str:
     path = TARGET / profile / name
     if not path.exists():

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::keys::{self, Key};
 use super::kind::Kind;
+use super::secret::is_reference;
 use super::section;
 use super::shape;
 use super::source::{Medium, Sources};
@@ -91,10 +92,6 @@ fn line(key: &Key, path: String, node: Option<&Node>, sources: &Sources) -> Effe
         _ => toml(node),
     };
     Effective { path, value, origin }
-}
-
-fn is_reference(text: &str) -> bool {
-    ["credential:", "file:", "env:"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 fn toml(node: &Node) -> String {

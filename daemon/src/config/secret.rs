@@ -43,6 +43,11 @@ pub const CREDENTIALS: &str = "/etc/toolgate/credentials";
 /// Where `systemd-creds encrypt` puts them; one that is here comes first.
 pub const ENCRYPTED: &str = "/etc/credstore.encrypted";
 
+/// Whether a text is a reference, and no secret itself.
+pub(super) fn is_reference(text: &str) -> bool {
+    ["credential:", "file:", "env:"].iter().any(|scheme| text.starts_with(scheme))
+}
+
 /// Whether units that were rendered find a credential that says something; `None` where whoever asks may not look.
 /// One that is not there may still be loaded from elsewhere, by a drop-in of an operator.
 #[must_use]

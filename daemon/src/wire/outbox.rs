@@ -4,7 +4,7 @@
 //! not run, nothing waits.
 
 use std::cell::{Cell, RefCell};
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -49,7 +49,6 @@ pub async fn run() {
         Poll::<()>::Pending
     })
     .await;
-    pending::<()>().await;
 }
 
 /// Sends all that waits on this core now.

@@ -16,8 +16,8 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent))
-from run import CLIENTS, run_client  # noqa: E402
-from stage import FIXTURE, PYTHON, Gate, Stage  # noqa: E402
+from run import CLIENTS  # noqa: E402
+from stage import FIXTURE, PYTHON, Gate, Stage, run_client  # noqa: E402
 
 PATIENCE = 5  # seconds that a client waits for what should arrive
 # Column: the era that the fixture is limited to, and whether it is a stdio server.
@@ -91,7 +91,7 @@ class Row:
         """Feature: `ok`, `-` (cannot) or `FAILED`, and why."""
         plan = {"url": url, "key": gate and gate.key, "era": self.era, "mode": "features"}
         plan |= {"tag": f"{self.name} {column}", "patience": PATIENCE}
-        seen = run_client(self.client, plan, gate and gate.ca)
+        seen = run_client(CLIENTS[self.client][0], plan, gate and gate.ca)
         return {feature: self.verdict(column, feature, seen) for feature in FEATURES}
 
     def verdict(self, column: str, feature: str, seen: dict) -> tuple[str, str]:

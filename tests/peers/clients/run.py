@@ -10,13 +10,12 @@ import argparse
 import concurrent.futures
 import json
 import pathlib
-import subprocess
 import sys
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from stage import CACHE, FIXTURE, NODE_BIN, PYTHON, TARGET, Gate, Stage, environment  # noqa: E402
+from stage import CACHE, FIXTURE, NODE_BIN, PYTHON, TARGET, Gate, Stage, run_client  # noqa: E402
 
 RMCP = TARGET / "debug" / "examples" / "rmcp_client"
 # name: its command, and the eras in which it is run
@@ -103,20 +102,6 @@ def gate_tables(known: dict[str, Server], urls: dict[str, str]) -> str:
             where = f'endpoints = ["{urls[name]}"]' + ('\ntransport = "sse"' if server.sse else "")
         tables.append(f"[server.{name}]\n{where}\n")
     return "\n".join(tables)
-
-
-def run_client(client: str, plan: dict, ca: pathlib.Path | None) -> dict:
-    trust = {"NODE_EXTRA_CA_CERTS": str(ca), "SSL_CERT_FILE": str(ca)} if ca else {}
-    command = [*map(str, CLIENTS[client][0]), json.dumps(plan)]
-    env = environment(TOOLGATE_NODE=str(CACHE / "node"), PYTHONDONTWRITEBYTECODE="1", **trust)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
-    except subprocess.TimeoutExpired:
-        return {"error": "did not end within 120 s"}
-    lines = done.stdout.strip().splitlines()
-    if done.returncode != 0 or not lines:
-        return {"error": (done.stderr or done.stdout).strip()[-600:]}
-    return json.loads(lines[-1])
 
 
 def problems(seen: dict, server: Server, plan: dict) -> list[str]:
@@ -258,7 +243,7 @@ def main() -> int:
             server = known[cell.name]
             key = gate and (gate.keys[todo.index(cell)] if given.refusals else gate.key)
             plan = cell.plan(server, key, mode)
-            seen = run_client(cell.client, plan, gate and gate.ca)
+            seen = run_client(CLIENTS[cell.client][0], plan, gate and gate.ca)
             found = judge(seen, server, plan)
             if given.refusals and not found:
                 print(f"{cell.client} {cell.era}: {seen['refused']['text']!r}", flush=True)

@@ -16,7 +16,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from stage import CACHE, PYTHON, Gate, Stage, environment, free_port  # noqa: E402
+from stage import CACHE, PYTHON, Stage, free_port, run_client  # noqa: E402
 
 # name: its command, and the eras in which it is run
 CLIENTS = {
@@ -29,20 +29,6 @@ GRANTS = ["code", "machine"]
 LIFETIME = 3  # seconds that an access token lives
 SECRET = "a-secret-of-the-machine-alone"  # as authority.mjs has it
 TOOL, EXPECTED = "test_simple_text", "simple text response"
-
-
-def run_client(client: str, plan: dict, gate: Gate) -> dict:
-    trust = {"NODE_EXTRA_CA_CERTS": str(gate.ca), "SSL_CERT_FILE": str(gate.ca)}
-    command = [*map(str, CLIENTS[client][0]), json.dumps(plan)]
-    env = environment(TOOLGATE_NODE=str(CACHE / "node"), PYTHONDONTWRITEBYTECODE="1", **trust)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
-    except subprocess.TimeoutExpired:
-        return {"error": "did not end within 120 s"}
-    lines = done.stdout.strip().splitlines()
-    if done.returncode != 0 or not lines:
-        return {"error": (done.stderr or done.stdout).strip()[-1500:]}
-    return json.loads(lines[-1])
 
 
 def claims(token: str) -> dict:
@@ -112,7 +98,7 @@ required_scopes = ["mcp"]
                     plan |= {"arguments": {}, "browser": str(HERE / "browser.py"), "secret": SECRET, "issuer": issuer}
                     cells.append((client, plan))
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            all_seen = list(pool.map(lambda cell: run_client(cell[0], cell[1], gate), cells))
+            all_seen = list(pool.map(lambda cell: run_client(CLIENTS[cell[0]][0], cell[1], gate.ca), cells))
         clients = known(stage)
         for (client, plan), seen in zip(cells, all_seen):
             wrong = problems(seen, plan)

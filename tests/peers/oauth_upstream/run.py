@@ -10,13 +10,12 @@ import argparse
 import concurrent.futures
 import json
 import pathlib
-import subprocess
 import sys
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from stage import CACHE, PYTHON, Gate, Stage, environment, free_port  # noqa: E402
+from stage import CACHE, PYTHON, Stage, free_port, run_client  # noqa: E402
 
 # name: its command, and the eras in which it is run
 CLIENTS = {
@@ -28,20 +27,6 @@ CLIENTS = {
 FLOWS = ["machine", "user"]
 LIFETIME = 3  # seconds that a token lives
 TOOL, EXPECTED = "test_simple_text", "simple text response"
-
-
-def run_client(client: str, plan: dict, gate: Gate) -> dict:
-    trust = {"NODE_EXTRA_CA_CERTS": str(gate.ca), "SSL_CERT_FILE": str(gate.ca)}
-    command = [*map(str, CLIENTS[client][0]), json.dumps(plan)]
-    env = environment(TOOLGATE_NODE=str(CACHE / "node"), PYTHONDONTWRITEBYTECODE="1", **trust)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
-    except subprocess.TimeoutExpired:
-        return {"error": "did not end within 120 s"}
-    lines = done.stdout.strip().splitlines()
-    if done.returncode != 0 or not lines:
-        return {"error": (done.stderr or done.stdout).strip()[-1500:]}
-    return json.loads(lines[-1])
 
 
 def problems(seen: dict, plan: dict) -> list[str]:
@@ -103,7 +88,7 @@ def main() -> int:
             plan = {"url": gate.url(flow), "key": key, "era": era, "flow": flow, "user": user, "tool": TOOL}
             cells.append((client, plan | {"browser": str(HERE / "browser.py"), "pause": LIFETIME + 1}))
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            all_seen = list(pool.map(lambda cell: run_client(cell[0], cell[1], gate), cells))
+            all_seen = list(pool.map(lambda cell: run_client(CLIENTS[cell[0]][0], cell[1], gate.ca), cells))
         with urllib.request.urlopen(f"http://127.0.0.1:{guard_port}/seen") as answer:
             shown = json.load(answer)
     failed = 0

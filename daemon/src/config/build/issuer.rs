@@ -8,6 +8,7 @@ use jsonwebtoken::Algorithm;
 
 use super::super::environment::Reader;
 use super::super::problem::Problem;
+use super::super::secret::is_reference;
 use super::super::section::Section;
 use super::super::settings::{Claims, Endpoint, Issuer, KeySource, Listener, Tier, UpstreamTls};
 use super::super::tree::{Entry, Node, Table};
@@ -209,7 +210,6 @@ fn shared(entry: &Entry, context: &mut Context<'_>) -> Option<KeySource> {
 
 /// What only the daemon can see is empty, or its reference, for whoever else checks.
 fn is_unseen(entry: &Entry, value: &str) -> bool {
-    let is_reference = |text: &str| ["credential:", "env:", "file:"].iter().any(|scheme| text.starts_with(scheme));
     entry.node.text().is_some_and(is_reference) && (value.is_empty() || is_reference(value))
 }
 

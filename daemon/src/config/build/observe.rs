@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::environment::Reader;
+use super::super::secret::is_reference;
 use super::super::section::Section;
 use super::super::settings::{AlertRules, HealthRules, OwnCheck, Private, Scaling, Subject, UpstreamTls, Webhook};
 use super::super::tree::{Entry, Table};
 use super::super::url;
-use super::secrets::{self, certificate_path, is_reference};
+use super::secrets::{self, certificate_path};
 use super::{Context, named};
 
 /// Names of what the gate looks at by itself, which no check of an operator may have.

@@ -3,6 +3,7 @@
 use toolgate_protocol::key_text;
 
 use super::super::environment::Reader;
+use super::super::secret::is_reference;
 use super::super::section::Section;
 use super::super::settings::{SealKey, Sealing};
 use super::super::tree::Table;
@@ -35,8 +36,8 @@ pub(super) fn sealing(table: Option<&Table>, context: &mut Context<'_>) -> Seali
 fn key(section: Section<'_>, name: &str, context: &mut Context<'_>) -> Option<SealKey> {
     let entry = section.entry(name)?;
     let value = secrets::secret(entry, Reader::Front, context)?.ok()?;
-    let unseen = value.expose().is_empty()
-        || (entry.node.text() == Some(value.expose()) && secrets::is_reference(value.expose()));
+    let unseen =
+        value.expose().is_empty() || (entry.node.text() == Some(value.expose()) && is_reference(value.expose()));
     if unseen {
         return None;
     }

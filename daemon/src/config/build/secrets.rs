@@ -79,11 +79,6 @@ fn unfit() -> Fault {
     Fault::new("invalid-secret", message, "write it anew, as text alone")
 }
 
-/// Whether a text is a reference, and no secret itself.
-pub(super) fn is_reference(text: &str) -> bool {
-    ["credential:", "file:", "env:"].iter().any(|scheme| text.starts_with(scheme))
-}
-
 fn is_name(credential: &str) -> bool {
     !credential.is_empty() && !credential.contains('/')
 }
