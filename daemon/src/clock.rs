@@ -28,6 +28,12 @@ pub fn unix_millis() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Microseconds since 1970. It may jump.
+pub fn unix_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Nanoseconds from the first reading to `now`; 0 where it lies before.
 pub fn nanos_at(now: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(*START).as_nanos()).unwrap_or(u64::MAX)

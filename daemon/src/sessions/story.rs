@@ -1,8 +1,8 @@
 //! What went on in a session: a ring of events, and what its calls add up to.
 //!
-//! The ledger writes as calls begin and end, and as servers speak; the admin sockets read. A ring grows on demand up to
-//! [`EVENTS`]; all of them together stay below [`ROOM`], for which the sweep shrinks those of the sessions that idled
-//! for longest.
+//! The ledger writes as calls end and as servers speak; the admin sockets read. A call is written once, when it ends, and
+//! told twice: for as long as it runs, the ledger knows it. A ring grows on demand up to [`EVENTS`]; all of them together
+//! stay below [`ROOM`], for which the sweep shrinks those of the sessions that idled for longest.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -14,12 +14,12 @@ use crate::clock;
 use crate::lock::lock;
 use crate::observe::ledger::What;
 
-/// Events of one session.
+/// Events of one session, as they are told.
 const EVENTS: usize = 1_000;
 /// Bytes that the events of all sessions may take.
 const ROOM: usize = 64 << 20;
-/// Events older than this are not told, in milliseconds.
-const MEMORY: u64 = 24 * 3_600_000;
+/// Events older than this are not told, in microseconds.
+const MEMORY: u64 = 24 * 3_600_000_000;
 /// Events that a session keeps whose ring is shrunk.
 const SHRUNK: usize = 8;
 
@@ -63,10 +63,12 @@ impl Kind {
 /// One thing that happened. Those of the same call belong together.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// In milliseconds since 1970.
-    pub at_ms: u64,
+    /// In microseconds since 1970.
+    pub at_us: u64,
     /// What.
     pub kind: Kind,
+    /// It is the end of a call, whose request is told from it as well.
+    pub ends: bool,
     /// The call that it is of.
     pub call: Option<CallId>,
     /// What it was about.
@@ -80,7 +82,24 @@ pub struct Event {
 impl Event {
     /// Something that happens now.
     pub fn now(kind: Kind, what: Arc<What>) -> Self {
-        Self { at_ms: clock::unix_millis(), kind, call: None, what, detail: Cow::Borrowed(""), took_us: 0 }
+        Self { at_us: clock::unix_micros(), kind, ends: false, call: None, what, detail: Cow::Borrowed(""), took_us: 0 }
+    }
+
+    /// What a client asked for at this time.
+    pub fn asked(at_us: u64, call: CallId, what: Arc<What>) -> Self {
+        let (kind, detail) = (Kind::Request, Cow::Borrowed(""));
+        Self { at_us, kind, ends: false, call: Some(call), what, detail, took_us: 0 }
+    }
+
+    /// The request that this is the end of.
+    fn request(&self) -> Option<Self> {
+        let call = self.call.filter(|_| self.ends)?;
+        Some(Self::asked(self.at_us.saturating_sub(self.took_us), call, Arc::clone(&self.what)))
+    }
+
+    /// As how many it is told.
+    fn count(&self) -> usize {
+        1 + usize::from(self.ends)
     }
 
     /// Bytes beyond its place in the ring.
@@ -144,6 +163,8 @@ pub struct Story {
 #[derive(Debug, Default)]
 struct Ring {
     events: VecDeque<Event>,
+    /// As how many they are told.
+    told: usize,
     texts: usize,
     /// What the room counts for it.
     counted: usize,
@@ -155,7 +176,8 @@ impl Ring {
     fn forget(&mut self) {
         if let Some(oldest) = self.events.pop_front() {
             self.texts -= oldest.texts();
-            self.forgotten += 1;
+            self.told -= oldest.count();
+            self.forgotten += oldest.count() as u64;
         }
     }
 
@@ -189,8 +211,9 @@ impl Story {
     pub fn tell_and(&self, event: Event, change: impl FnOnce(&mut Totals)) {
         let ring = &mut *lock(&self.ring);
         change(&mut ring.totals);
-        let oldest_told = event.at_ms.saturating_sub(MEMORY);
-        while ring.events.front().is_some_and(|oldest| oldest.at_ms < oldest_told) || ring.events.len() >= EVENTS {
+        let oldest_told = event.at_us.saturating_sub(MEMORY);
+        let bound = EVENTS - event.count();
+        while ring.events.front().is_some_and(|oldest| oldest.at_us < oldest_told) || ring.told > bound {
             ring.forget();
         }
         if self.room.is_full() {
@@ -202,6 +225,7 @@ impl Story {
             }
         }
         ring.texts += event.texts();
+        ring.told += event.count();
         ring.events.push_back(event);
         ring.settle(&self.room);
     }
@@ -218,8 +242,17 @@ impl Story {
 
     /// The events, the oldest first, and how many are gone.
     pub fn events(&self) -> (Vec<Event>, u64) {
-        let ring = lock(&self.ring);
-        (ring.events.iter().cloned().collect(), ring.forgotten)
+        let (mut events, forgotten) = {
+            let ring = lock(&self.ring);
+            let mut events = Vec::with_capacity(ring.told);
+            for event in &ring.events {
+                events.extend(event.request());
+                events.push(event.clone());
+            }
+            (events, ring.forgotten)
+        };
+        events.sort_by_key(|event| event.at_us);
+        (events, forgotten)
     }
 
     /// Forgets all but the newest events.
@@ -244,9 +277,9 @@ impl Drop for Story {
 mod tests {
     use super::*;
 
-    fn event(at_ms: u64, name: &str) -> Event {
+    fn event(at_us: u64, name: &str) -> Event {
         let what = What { name: name.into(), ..What::default() };
-        Event { at_ms, ..Event::now(Kind::Request, Arc::new(what)) }
+        Event { at_us, ..Event::now(Kind::Notification, Arc::new(what)) }
     }
 
     #[test]
@@ -255,7 +288,23 @@ mod tests {
         (0..1_500).for_each(|at| story.tell(event(at, "tool")));
         let (events, forgotten) = story.events();
         assert_eq!((events.len(), forgotten), (EVENTS, 500));
-        assert_eq!((events[0].at_ms, events[999].at_ms), (500, 1_499));
+        assert_eq!((events[0].at_us, events[999].at_us), (500, 1_499));
+    }
+
+    #[test]
+    fn a_call_is_told_as_its_request_and_its_end_each_at_its_time() {
+        let story = Story::new(&Arc::default());
+        let end = |at_us, took_us| Event { ends: true, call: Some(CallId::mint()), took_us, ..event(at_us, "tool") };
+        let end = |at_us, took_us| Event { kind: Kind::Answer, ..end(at_us, took_us) };
+        story.tell(Event { kind: Kind::Progress, ..event(150, "") });
+        story.tell(end(160, 20));
+        story.tell(end(200, 100));
+        let told = |story: &Story| story.events().0.iter().map(|event| (event.at_us, event.kind)).collect::<Vec<_>>();
+        let (request, answer) = (Kind::Request, Kind::Answer);
+        assert_eq!(told(&story), [(100, request), (140, request), (150, Kind::Progress), (160, answer), (200, answer)]);
+        (0..EVENTS as u64).for_each(|at| story.tell(end(1_000 + at, 1)));
+        let (events, forgotten) = story.events();
+        assert_eq!((events.len(), forgotten), (EVENTS, 5 + EVENTS as u64), "a bound of what is told");
     }
 
     #[test]
@@ -288,7 +337,7 @@ mod tests {
         // The last doubling of each ring may lie beyond the bound.
         assert!(room.used() < 2 * 64 * 1024, "{} bytes", room.used());
         assert!(room.is_tight());
-        assert!(stories.iter().all(|story| story.events().0.last().is_some_and(|event| event.at_ms == 499)));
+        assert!(stories.iter().all(|story| story.events().0.last().is_some_and(|event| event.at_us == 499)));
         stories[0].shrink();
         assert_eq!(stories[0].events().0.len(), SHRUNK);
         stories.iter().for_each(Story::shrink);

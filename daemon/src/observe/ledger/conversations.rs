@@ -2,21 +2,26 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use toolgate_admin_api::{ApiError, SessionDetail, SessionEvent, SessionRow, Sessions};
 
-use super::row::Kind;
+use super::row::{Kind, Row};
+use super::what::What;
 use crate::admin::query::{Key, TableQuery};
+use crate::clock;
 use crate::gate::Gate;
 use crate::observe::Shown;
 use crate::sessions::story::Event;
 use crate::sessions::{Handle, Session};
 
 /// What runs in a session.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Running {
     calls: u64,
     streams: u64,
+    /// The request that came last.
+    last: Option<(Instant, Arc<What>)>,
 }
 
 /// All sessions, in no order.
@@ -48,12 +53,12 @@ pub fn picked_sessions(gate: &Gate, query: &TableQuery) -> Result<Sessions, ApiE
 
 /// What a row of this session has in a column, without the row.
 fn key(session: &Session, running: Option<&Running>, column: &str) -> Key {
-    let running = running.copied().unwrap_or_default();
+    let (calls, streams) = running.map_or((0, 0), |running| (running.calls, running.streams));
     match column {
         "age" => Key::Number(session.age_millis()),
         "idle" => Key::Number(session.idle_millis()),
-        "in_flight" => Key::Number(running.calls),
-        "streams" => Key::Number(running.streams),
+        "in_flight" => Key::Number(calls),
+        "streams" => Key::Number(streams),
         "bytes" => Key::Number(session.story.count(|totals| totals.bytes_in + totals.bytes_out)),
         "errors" => Key::Number(session.story.count(|totals| totals.errors)),
         "client" => Key::Text(session.client.to_string()),
@@ -76,22 +81,57 @@ pub fn session(gate: &Gate, handle: &str) -> Option<SessionDetail> {
         }
     });
     let mut detail = found?;
-    let running = running(gate).into_iter().find(|(known, _)| known.to_string() == handle);
-    let running = running.map(|(_, running)| running).unwrap_or_default();
-    (detail.row.in_flight, detail.row.streams) = (running.calls, running.streams);
+    // A call has no place in the story before it ends.
+    let (mut running, mut asked) = (Running::default(), Vec::new());
+    for shelf in gate.ledger.shelves() {
+        shelf.live.each(|row, _| {
+            if row.session.is_some_and(|session| session.to_string() == handle) {
+                running.count(row);
+                asked.extend(row.kind.is_call().then(|| row.asked()));
+            }
+        });
+    }
+    detail.events.extend(asked.iter().map(event));
+    detail.events.sort_by_key(|event| event.at_ms);
+    running.show(&mut detail.row);
     Some(detail)
+}
+
+impl Running {
+    fn count(&mut self, row: &Row) {
+        match row.kind {
+            Kind::Listening => self.streams += 1,
+            kind if kind.is_call() => {
+                self.calls += 1;
+                if self.last.as_ref().is_none_or(|(started, _)| *started <= row.started) {
+                    self.last = Some((row.started, Arc::clone(&row.what)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn show(&self, row: &mut SessionRow) {
+        (row.in_flight, row.streams) = (self.calls, self.streams);
+        if let Some((_, what)) = &self.last {
+            row.last = last(what);
+        }
+    }
+}
+
+impl Row {
+    fn asked(&self) -> Event {
+        let age = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Event::asked(clock::unix_micros().saturating_sub(age), self.id, Arc::clone(&self.what))
+    }
 }
 
 fn running(gate: &Gate) -> HashMap<Handle, Running> {
     let mut running = HashMap::<Handle, Running>::new();
     for shelf in gate.ledger.shelves() {
         shelf.live.each(|row, _| {
-            let Some(session) = row.session else { return };
-            let running = running.entry(session).or_default();
-            match row.kind {
-                Kind::Listening => running.streams += 1,
-                kind if kind.is_call() => running.calls += 1,
-                _ => {}
+            if let Some(session) = row.session {
+                running.entry(session).or_default().count(row);
             }
         });
     }
@@ -99,9 +139,8 @@ fn running(gate: &Gate) -> HashMap<Handle, Running> {
 }
 
 fn row(session: &Session, running: Option<&Running>) -> SessionRow {
-    let running = running.copied().unwrap_or_default();
     let totals = session.story.totals();
-    SessionRow {
+    let mut row = SessionRow {
         id: session.handle.to_string(),
         client: Shown(&session.client).to_string(),
         view: session.view.clone(),
@@ -110,19 +149,27 @@ fn row(session: &Session, running: Option<&Running>) -> SessionRow {
         agent: session.about().agent.clone(),
         age_seconds: session.age_millis() / 1000,
         idle_seconds: session.idle_millis() / 1000,
-        in_flight: running.calls,
-        streams: running.streams,
+        in_flight: 0,
+        streams: 0,
         bytes_in: totals.bytes_in,
         bytes_out: totals.bytes_out,
         calls: totals.calls,
         errors: totals.errors,
-        last: Shown(format!("{} {}", totals.last.method, totals.last.name).trim()).to_string(),
+        last: last(&totals.last),
+    };
+    if let Some(running) = running {
+        running.show(&mut row);
     }
+    row
+}
+
+fn last(what: &What) -> String {
+    Shown(format!("{} {}", what.method, what.name).trim()).to_string()
 }
 
 fn event(event: &Event) -> SessionEvent {
     SessionEvent {
-        at_ms: event.at_ms,
+        at_ms: event.at_us / 1000,
         call: event.call.map(|call| call.to_string()).unwrap_or_default(),
         kind: event.kind.word().to_owned(),
         server: event.what.server.as_deref().unwrap_or_default().to_owned(),

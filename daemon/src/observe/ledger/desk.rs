@@ -16,7 +16,7 @@ use super::live::{Places, Stage};
 use super::outcome::Outcome;
 use super::row::{Ended, Kind, Row, cut, named, server_of};
 use super::said;
-use super::series::{Durations, Seen, Series, TICK_MS};
+use super::series::{Durations, Seen, Series, TICK_MS, Took};
 use super::shelf::{ClientPage, RequestPage, ResourcePage, RoutePage, ServerPage, Shelf, ToolPage};
 use super::spent::{Spent, micros};
 use super::telling;
@@ -180,7 +180,7 @@ impl Desk {
             return;
         }
         let ended = Ended {
-            at_ms: clock::unix_millis(),
+            at_us: clock::unix_micros(),
             listener: Arc::clone(&call.entrance.listener),
             outcome: facts.outcome,
             status: facts.status,
@@ -209,9 +209,8 @@ impl Desk {
             outcome: ended.outcome,
             bytes_in: ended.bytes_in,
             bytes_out: ended.bytes_out,
-            times: has_end.then(|| ended.spent.times()),
+            times: has_end.then(|| ended.spent.times().map(Took::from)),
         };
-        self.shelf.gate.add(&seen, now_ms);
         if has_end {
             self.shelf.heat.add(seen.tick, ended.spent.total);
         }
@@ -237,7 +236,7 @@ impl Desk {
         let Some(page) = self.servers.known(number(&**name)) else { return false };
         page.series.add(seen, now_ms);
         if let Some(times) = &seen.times {
-            page.phases.iter().zip(&times[1..]).for_each(|(phase, us)| phase.add(*us));
+            page.phases.iter().zip(&times[1..]).for_each(|(phase, took)| phase.add(took.us));
         }
         true
     }

@@ -1,7 +1,7 @@
 //! What readers get: the sums over all cores, as the admin sockets say them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use toolgate_admin_api::{
@@ -115,8 +115,8 @@ impl Ledger {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         let (shelves, now, mut sum) = (self.shelves(), Now::read(), Sum::default());
-        for shelf in &shelves {
-            sum.add(&shelf.gate, now.tick);
+        for series in shelves.iter().flat_map(|shelf| &shelf.methods).filter_map(OnceLock::get) {
+            sum.add(series, now.tick);
         }
         sum.traffic(now, InFlight::count(&shelves, |_| None).gate)
     }

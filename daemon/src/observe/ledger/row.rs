@@ -131,8 +131,8 @@ pub fn server_of(call: &Call) -> Option<&Arc<Server>> {
 #[derive(Debug, Clone)]
 pub(super) struct Ended {
     pub(super) row: Row,
-    /// In milliseconds since 1970.
-    pub(super) at_ms: u64,
+    /// In microseconds since 1970.
+    pub(super) at_us: u64,
     pub(super) listener: Arc<Listener>,
     pub(super) outcome: Outcome,
     pub(super) status: u16,
@@ -152,7 +152,7 @@ impl Ended {
     /// As the admin sockets show it.
     pub(super) fn shown(&self) -> api::RequestLine {
         api::RequestLine {
-            at_ms: self.at_ms,
+            at_ms: self.at_us / 1000,
             id: self.row.id.to_string(),
             client: self.row.client.as_ref().map(|client| client.id.to_string()).unwrap_or_default(),
             session: self.row.session.map(|session| session.to_string()).unwrap_or_default(),

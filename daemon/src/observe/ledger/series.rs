@@ -25,8 +25,21 @@ pub(super) struct Seen {
     pub(super) outcome: Outcome,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
-    /// In microseconds, the whole first, as the phases are told; none of a call that only listened or was refused.
-    pub(super) times: Option<[u64; TIMES]>,
+    /// The whole first, as the phases are told; none of a call that only listened or was refused.
+    pub(super) times: Option<[Took; TIMES]>,
+}
+
+/// A time, with the bucket that all series count it in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Took {
+    pub(super) us: u64,
+    bucket: usize,
+}
+
+impl From<u64> for Took {
+    fn from(us: u64) -> Self {
+        Self { us, bucket: fine(us) }
+    }
 }
 
 /// Calls of one thing on one core.
@@ -97,11 +110,11 @@ impl Series {
         self.last_ms.set(now_ms);
         let Some(times) = &seen.times else { return };
         part.timed.add(1);
-        for (kind, us) in times.iter().enumerate() {
+        for (kind, took) in times.iter().enumerate() {
             // What took no time is known by what is missing.
-            if fine(*us) > 0 {
-                part.longest[kind].raise(*us);
-                self.windows[kind].get_or_init(Box::default).0[place(seen.tick)][fine(*us)].increment();
+            if took.bucket > 0 {
+                part.longest[kind].raise(took.us);
+                self.windows[kind].get_or_init(Box::default).0[place(seen.tick)][took.bucket].increment();
             }
         }
     }
@@ -214,7 +227,7 @@ mod tests {
     use super::*;
 
     fn seen(tick: u64, outcome: Outcome, us: u64) -> Seen {
-        let times = (outcome != Outcome::Refused).then_some([us, 0, 0, us, 0]);
+        let times = (outcome != Outcome::Refused).then_some([us, 0, 0, us, 0].map(Took::from));
         Seen { tick, outcome, bytes_in: 10, bytes_out: us, times }
     }
 

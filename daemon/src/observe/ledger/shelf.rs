@@ -20,9 +20,8 @@ use crate::identity::Client;
 /// What one core has counted, for readers.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    pub(super) gate: Series,
     pub(super) heat: Heat,
-    /// By the method's number; the last is for those that the gate does not know.
+    /// By the method's number; the last is for those that the gate does not know. Their sum is the gate's.
     pub(super) methods: Box<[OnceLock<Box<Series>>]>,
     pub(super) servers: Shown<ServerPage>,
     pub(super) tools: Shown<ToolPage>,

@@ -28,8 +28,9 @@ impl Row {
 impl Ended {
     fn event(&self, kind: story::Kind) -> Event {
         Event {
-            at_ms: self.at_ms,
+            at_us: self.at_us,
             kind,
+            ends: self.row.kind.is_call(),
             call: Some(self.row.id),
             what: Arc::clone(&self.row.what),
             detail: Cow::Borrowed(""),
@@ -38,21 +39,16 @@ impl Ended {
     }
 }
 
-/// A call begins, or a client tells something.
+/// A client tells something, or begins to listen. Of a call its end is told.
 pub(super) fn began(call: &Call, row: &Row) {
     let Some((session, _)) = &call.session else { return };
     let event = match row.kind {
-        Kind::Request | Kind::Subscription => row.event(story::Kind::Request),
         Kind::Listening => Event { detail: Cow::Borrowed("opened"), ..row.event(story::Kind::Stream) },
         Kind::Word if row.what.known.is_some() || !row.what.method.is_empty() => row.event(story::Kind::Notification),
         Kind::Word => Event { detail: Cow::Borrowed("the client's answer"), ..row.event(story::Kind::Answer) },
-        Kind::Frame => return,
+        Kind::Request | Kind::Subscription | Kind::Frame => return,
     };
-    session.story.tell_and(event, |totals| {
-        if row.kind.is_call() {
-            totals.last = Arc::clone(&row.what);
-        }
-    });
+    session.story.tell(event);
 }
 
 /// A call has ended, or a client stopped listening.
@@ -74,6 +70,7 @@ pub(super) fn ended(call: &Call, ended: &Ended) {
     let kind = if failed { story::Kind::Error } else { story::Kind::Answer };
     let event = Event { detail: Cow::Borrowed(detail), ..ended.event(kind) };
     session.story.tell_and(event, |totals| {
+        totals.last = Arc::clone(&row.what);
         totals.calls += 1;
         totals.errors += u64::from(failed);
         totals.bytes_in += ended.bytes_in;
