@@ -9,6 +9,7 @@ use toolgate_admin_api::history::revision_of_file;
 use zeroize::Zeroizing;
 
 use super::archive::File;
+use super::log;
 use super::state::State;
 use crate::edit::{Place, refused};
 use crate::failure::Failure;
@@ -34,8 +35,8 @@ enum Files {
     Folder(&'static str, &'static [&'static str]),
     /// Files that change in place.
     InPlace(&'static [&'static str]),
-    /// Lines that grow at the end, of which the last one may not be written yet.
-    Lines(&'static [&'static str]),
+    /// The audit log.
+    Log,
 }
 
 /// Everything that is kept. Sessions are not: their clients, servers and instances have gone on since.
@@ -44,12 +45,10 @@ pub(crate) static PARTS: &[Part] = &[
     plain("history of the configuration", Files::Folder("config", &[".json", ".withdrawn"])),
     plain("keys", Files::InPlace(&["keys.redb"])),
     plain("changes by hand", Files::State(&["steering.json"])),
-    plain("tools as they were accepted", Files::State(&["pins.json"])),
+    plain("tools as they were accepted", Files::State(&["tools/pins.json"])),
     plain("quotas", Files::State(&["quotas.json"])),
     plain("alerts", Files::State(&["alerts.json"])),
-    // The head of the chain before its lines: what is written between the two readings is a tail, and no gap.
-    plain("head of the audit log", Files::State(&["audit.head"])),
-    plain("audit log", Files::Lines(&["audit.jsonl.1", "audit.jsonl"])),
+    plain("audit log", Files::Log),
     secret("sealing keys", Files::State(&["seal.json"])),
     secret("grants of users", Files::State(&["grants.json"])),
     secret("self-signed certificates", Files::Folder("tls", &[".crt", ".key"])),
@@ -123,14 +122,9 @@ impl Part {
                 let names = state.list(folder)?.into_iter().filter(|name| ends(name, endings));
                 names.filter_map(|name| of_state(&format!("{folder}/{name}")).transpose()).collect()
             }
-            Files::Lines(names) => {
-                let mut files =
-                    names.iter().filter_map(|name| of_state(name).transpose()).collect::<Result<Vec<_>, _>>()?;
-                for file in &mut files {
-                    let whole = file.bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-                    file.bytes.truncate(whole);
-                }
-                Ok(files)
+            Files::Log => {
+                let read = log::read(state)?.into_iter();
+                Ok(read.map(|(name, read)| file(format!("{STATE}{name}"), read.mode, read.bytes)).collect())
             }
         }
     }
@@ -139,7 +133,8 @@ impl Part {
     fn knows(&self, name: &str) -> bool {
         match self.files {
             Files::Configuration => false,
-            Files::State(names) | Files::InPlace(names) | Files::Lines(names) => names.contains(&name),
+            Files::State(names) | Files::InPlace(names) => names.contains(&name),
+            Files::Log => log::NAMES.contains(&name),
             Files::Folder(folder, endings) => {
                 let inner = name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
                 inner.is_some_and(|inner| is_plain(inner) && ends(inner, endings))
@@ -209,6 +204,8 @@ mod tests {
             ("state/seal.json", Target::State("seal.json".into())),
             ("state/config/0000000001.json", Target::State("config/0000000001.json".into())),
             ("state/tls/local.key", Target::State("tls/local.key".into())),
+            ("state/tools/pins.json", Target::State("tools/pins.json".into())),
+            ("state/audit.jsonl.1", Target::State("audit.jsonl.1".into())),
         ] {
             assert_eq!(target(path, &place()), Some(expected), "{path}");
         }
@@ -223,6 +220,8 @@ mod tests {
             "state/config/.x.json",
             "state/config/",
             "state/sessions/key",
+            "state/tools/x",
+            "state/audit.jsonl.2",
             "state/x",
             "/etc/passwd",
             "",

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -25,11 +25,22 @@ const LOCK: &str = "sessions/lock";
 /// Bytes of one file.
 const MOST: u64 = 256 << 20;
 /// How often a file that changes in place is read until two readings agree, and after how long.
-const READINGS: usize = 20;
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const READINGS: usize = 20;
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// The bytes of a file, and its permission bits.
 type Content = (Zeroizing<Vec<u8>>, u32);
+
+/// The end of a file.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    pub(super) mode: u32,
+    /// Which file it is.
+    pub(super) inode: u64,
+    /// Bytes before.
+    pub(super) left_out: u64,
+}
 
 /// The folder, open.
 #[derive(Debug)]
@@ -78,16 +89,36 @@ impl State {
 
     /// A file and its permission bits; none where it is not there.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Content>, Failure> {
-        let Some(file) = self.inner(name, OFlags::empty())? else { return Ok(None) };
-        let refuse = |error: &io::Error| refused(&self.path.join(name), "read", error);
-        let file = File::from(file);
-        let metadata = file.metadata().map_err(|error| refuse(&error))?;
-        if !metadata.is_file() || metadata.len() > MOST {
-            return Err(refuse(&io::Error::other("it is no file that a daemon wrote")));
+        let Some(read) = self.read_end(name, MOST)? else { return Ok(None) };
+        if read.left_out > 0 {
+            return Err(refused(&self.path.join(name), "read", &io::Error::other("it is no file that a daemon wrote")));
         }
-        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default()));
-        file.take(MOST).read_to_end(&mut bytes).map_err(|error| refuse(&error))?;
-        Ok(Some((bytes, metadata.permissions().mode() & 0o777)))
+        Ok(Some((read.bytes, read.mode)))
+    }
+
+    /// The last bytes of a file, at most so many; none where it is not there.
+    pub(super) fn read_end(&self, name: &str, most: u64) -> Result<Option<Read>, Failure> {
+        let Some(file) = self.inner(name, OFlags::empty())? else { return Ok(None) };
+        let read = |mut file: File| {
+            let metadata = file.metadata()?;
+            if !metadata.is_file() {
+                return Err(io::Error::other("it is no file that a daemon wrote"));
+            }
+            let left_out = metadata.len().saturating_sub(most);
+            file.seek(SeekFrom::Start(left_out))?;
+            let length = metadata.len() - left_out;
+            let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default()));
+            file.take(most).read_to_end(&mut bytes)?;
+            Ok(Read { bytes, mode: metadata.permissions().mode() & 0o777, inode: metadata.ino(), left_out })
+        };
+        read(File::from(file)).map(Some).map_err(|error| refused(&self.path.join(name), "read", &error))
+    }
+
+    /// Which file has a name; none where there is none.
+    pub(super) fn inode(&self, name: &str) -> Result<Option<u64>, Failure> {
+        let Some(file) = self.inner(name, OFlags::empty())? else { return Ok(None) };
+        let metadata = File::from(file).metadata().map_err(|error| refused(&self.path.join(name), "read", &error))?;
+        Ok(Some(metadata.ino()))
     }
 
     /// The same of a file that changes in place: as it was at one moment. Two readings that agree show what was there
