@@ -15,6 +15,8 @@ pub(super) struct Found {
     pub(super) reference_type: Option<Span>,
     pub(super) reference_name: Option<Span>,
     pub(super) reference_uri: Option<Span>,
+    /// Of values that are read elsewhere: here only variants of their keys are refused.
+    pub(super) unread: Option<Span>,
 }
 
 /// Where a value's span is kept.
@@ -88,6 +90,14 @@ level! { PARAMS: depth 2, strict true,
     b"protocolVersion" => |found| { &mut found.envelope.initialize_version }, None;
     b"capabilities" => |found| { &mut found.envelope.initialize_capabilities }, None;
     b"clientInfo" => |found| &mut found.envelope.initialize_client, None;
+    b"notifications" => |found| &mut found.unread, Some(&NOTIFICATIONS);
+}
+
+level! { NOTIFICATIONS: depth 3, strict true,
+    b"toolsListChanged" => |found| &mut found.unread, None;
+    b"promptsListChanged" => |found| &mut found.unread, None;
+    b"resourcesListChanged" => |found| &mut found.unread, None;
+    b"resourceSubscriptions" => |found| &mut found.unread, None;
 }
 
 level! { REFERENCE: depth 3, strict true,

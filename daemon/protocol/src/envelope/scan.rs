@@ -1,6 +1,6 @@
 //! The walk over a message that fills an [`Envelope`].
 //! Called through [`scan`] for every message.
-//! Must hold: one pass; the levels `message`, `params` and `_meta` are walked here, everything below by the cursor.
+//! Must hold: one pass; the levels of the table of keys are walked here, everything below by the cursor.
 
 use super::fields::{Found, Level, TOP};
 use super::{Envelope, ScanError, Shape};

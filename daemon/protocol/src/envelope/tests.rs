@@ -205,6 +205,8 @@ fn case_variants_of_read_keys_are_refused_where_they_are_read() {
         with_params(r#"{"_meta":{"io.modelcontextprotocol/protocolversion":"a"}}"#),
         with_params(r#"{"ref":{"type":"ref/prompt","name":"a","Name":"b"}}"#),
         with_params(r#"{"ref":{"type":"ref/resource","uri":"a","Uri":"b"}}"#),
+        with_params(r#"{"Notifications":{}}"#),
+        with_params(r#"{"notifications":{"ResourceSubscriptions":["file:///denied"]}}"#),
     ] {
         assert!(matches!(refused(&text), ScanError::CaseVariant { .. }), "{text}");
     }

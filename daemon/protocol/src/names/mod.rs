@@ -4,6 +4,7 @@
 
 mod aliases;
 mod pattern;
+pub mod resource;
 mod view;
 
 pub use aliases::{Aliases, is_alias};

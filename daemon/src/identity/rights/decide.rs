@@ -1,7 +1,10 @@
 //! The decision about a name: deny before allow, roles together, scopes on top.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
+
+use toolgate_protocol::names::resource;
 
 use super::condition::{Condition, Outcome};
 use super::memo;
@@ -29,16 +32,27 @@ pub struct Rights {
 /// Which rule decides: places in [`Rights`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decided {
-    Denied { role: u32, rule: u32 },
+    Denied {
+        role: u32,
+        rule: u32,
+    },
     Unlisted,
     Unscoped,
-    Allowed { role: u32, rule: u32 },
-    Scoped { rule: u32 },
+    Allowed {
+        role: u32,
+        rule: u32,
+    },
+    Scoped {
+        rule: u32,
+    },
     Open,
+    /// No rule can tell what a server makes of it.
+    Crooked,
 }
 
 static UNLISTED: LazyLock<Arc<str>> = LazyLock::new(|| "no role allows it".into());
 static UNSCOPED: LazyLock<Arc<str>> = LazyLock::new(|| "no scope allows it".into());
+static CROOKED: LazyLock<Arc<str>> = LazyLock::new(|| "its URI is not in normal form (RFC 3986, 6.2.2)".into());
 static OPEN: LazyLock<Arc<str>> = LazyLock::new(|| "no role denies it".into());
 
 impl Rights {
@@ -123,6 +137,11 @@ impl Rights {
 
     /// Without a memory.
     pub(super) fn look(&self, kind: Kind, server: &str, name: &str) -> Decided {
+        let name = match kind {
+            Kind::Resource if self.closes_names() => resource::comparable(name),
+            _ => Some(Cow::Borrowed(name)),
+        };
+        let Some(name) = name.as_deref() else { return Decided::Crooked };
         let found = |rules: &[Rule]| place(rules.iter().position(|rule| rule.scope.matches(kind, server, name)));
         let roles = || (0_u32..).zip(&self.roles);
         if let Some((role, rule)) = roles().find_map(|(at, role)| Some((at, found(&role.deny)?))) {
@@ -156,6 +175,7 @@ impl Rights {
             }
             Decided::Scoped { rule } => (true, &self.scopes[rule as usize].text),
             Decided::Open => (true, &OPEN),
+            Decided::Crooked => (false, &CROOKED),
         }
     }
 }

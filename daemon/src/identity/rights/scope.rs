@@ -3,7 +3,7 @@
 use std::iter::once;
 
 use toolgate_protocol::method::{Method, NamedBy};
-use toolgate_protocol::names::Pattern;
+use toolgate_protocol::names::{Pattern, resource};
 
 /// What a name names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,7 +71,11 @@ impl Scope {
             Some((kind, name)) => (Some(kind), name),
             None => (None, rest),
         };
-        Self { text: text.into(), kind, server: Some(Pattern::new(server)), name: Pattern::new(name) }
+        let name = match kind {
+            None | Some(Kind::Resource) => Pattern::new(&resource::spelled(name)),
+            Some(Kind::Tool | Kind::Prompt) => Pattern::new(name),
+        };
+        Self { text: text.into(), kind, server: Some(Pattern::new(server)), name }
     }
 
     /// As it was written.

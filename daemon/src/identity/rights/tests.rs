@@ -55,6 +55,20 @@ fn roles_add_up_and_scopes_narrow_them() {
 }
 
 #[test]
+fn a_resource_has_one_spelling_or_none() {
+    let rights =
+        rights(&[], &[role("a", Some(&["f/resource:file:///srv/*"]), &["f/resource:file:///srv/priv%C3%A9/*"])]);
+    let open = |uri| rights.allow(Kind::Resource, "f", uri);
+    assert!(open("file:///srv/a") && !open("file:///srv/privé/x") && !open("file:///srv/priv%C3%A9/x"));
+    for crooked in ["file:///srv/../etc/passwd", "file:///srv/%70riv", "file:///srv/./x", "FILE:///srv/x"] {
+        let ruling = rights.rule(Kind::Resource, "f", crooked);
+        assert!(!ruling.allowed && ruling.rule.contains("normal form"), "{crooked}");
+    }
+    let conditions = super::Rights::new(Vec::new(), vec![role("b", None, &[])]).expect("a role");
+    assert!(conditions.allow(Kind::Resource, "f", "file:///srv/../x"), "where no name is closed nothing is compared");
+}
+
+#[test]
 fn a_role_that_allows_nothing_by_name_allows_nothing() {
     assert!(!ruled(&rights(&[], &[role("a", Some(&[]), &[])]), "bank/list").0);
     assert_eq!(ruled(&rights(&[], &[role("a", None, &["x/*"])]), "bank/list"), (true, "no role denies it".into()));
