@@ -108,7 +108,8 @@ pub(super) enum Worth {
 
 /// What a call is worth that ended so.
 pub(super) fn worth(which: AuditedCalls, call: &Call, failed: Option<Kind>) -> Worth {
-    if let Some(kind) = failed.filter(|kind| is_denial(*kind)) {
+    let is_ruled_out = call.ruling.as_ref().is_some_and(|ruling| !ruling.allowed);
+    if let Some(kind) = failed.filter(|kind| is_ruled_out || is_denial(*kind)) {
         let known = call.client.is_some() && kind != Kind::AuditFull;
         return if known { Worth::Line } else { Worth::Count(kind) };
     }

@@ -14,13 +14,18 @@ use crate::relay::names;
 
 /// Authorises a request, and in a merged view finds its server.
 pub fn route(call: &mut Call) -> Result<(), Failure> {
-    let Some(message) = call.message.as_ref().filter(|message| message.shape() == Shape::Request) else {
+    let Some(message) = call.message.as_ref().filter(|message| message.shape() != Shape::Response) else {
         return Ok(());
     };
     // A method that the era does not have names nothing; whoever answers says so.
     let Some(method) = message.envelope.known_method.filter(|method| method.exists_in(call.era)) else {
-        return nameless(call, message);
+        let (ruling, decided) = nameless(call, message);
+        call.ruling = ruling;
+        return decided;
     };
+    if message.shape() == Shape::Notification {
+        return Ok(());
+    }
     if method == Method::Listen {
         let (ruling, decided) = subscriptions(call, message);
         call.ruling = ruling;
@@ -45,14 +50,15 @@ pub fn route(call: &mut Call) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A method that no rule knows could do anything: it is closed to whoever may not use everything.
-fn nameless(call: &Call, message: &Message) -> Result<(), Failure> {
-    if !call.client().is_scoped() {
-        return Ok(());
+/// A method that no rule knows could do anything, with an answer or without: it is closed to whoever may not use
+/// everything.
+fn nameless(call: &Call, message: &Message) -> (Option<Ruling>, Result<(), Failure>) {
+    if call.client().rights.is_none() {
+        return (None, Ok(()));
     }
     let method = message.method();
     let text = format!("The method {} does not exist here.", names::brief(&method));
-    Err(Failure::new(failure::Kind::MethodUnknown, text))
+    (Some(Ruling::of_no_method()), Err(Failure::new(failure::Kind::MethodUnknown, text)))
 }
 
 /// A subscription names resources in its filter; each must be open to the client.

@@ -126,8 +126,14 @@ async fn a_method_that_no_rule_knows_is_closed_to_whoever_has_rules() {
         let answer = client.request("1", "vendor/anything", json!({"name": "secret"})).await.answer().await;
         assert_eq!(answer.get("result").is_some(), open, "{key} {answer}");
         assert!(open || answer["error"]["code"] == -32601, "{key} {answer}");
+        // Nor does it pass as a notification, which nobody answers.
+        let told = client.post(r#"{"jsonrpc":"2.0","method":"vendor/told","params":{"name":"secret"}}"#).await;
+        assert_eq!(told.head.status == 202, open, "{key}");
+        client.post(r#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#).await;
     }
     assert_eq!(stage.three.web.record.of("vendor/anything").len(), 1);
+    assert_eq!(stage.three.web.record.of("vendor/told").len(), 1);
+    assert_eq!(stage.three.web.record.of("notifications/roots/list_changed").len(), 2, "known ones pass");
 }
 
 #[tokio::test]
