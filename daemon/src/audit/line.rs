@@ -15,6 +15,7 @@ use super::finished::{Asked, Finished, argument, is_denial};
 use super::redact::Redactor;
 use crate::config::settings::AuditedArguments;
 use crate::observe::Shown;
+use crate::observe::ledger::cut;
 
 /// Bytes of arguments that are recorded; of longer ones the hash is.
 const MOST: usize = 16 << 10;
@@ -144,7 +145,7 @@ impl Members {
         match &call.asked {
             Asked::Nothing => {}
             Asked::Long { method, name, arguments, bytes } => {
-                self.text("method", method);
+                self.text("method", &writing.redactor.text(cut(method)));
                 self.text("name", &writing.redactor.text(call.place.name().unwrap_or(name)));
                 self.number("bytes_in", *bytes as u64);
                 if let Some(hash) = arguments {
@@ -152,7 +153,7 @@ impl Members {
                 }
             }
             Asked::Message(message) => {
-                self.text("method", &message.method());
+                self.text("method", &writing.redactor.text(cut(&message.method())));
                 let named = message.envelope.target_str(&message.bytes).unwrap_or_default();
                 self.text("name", &writing.redactor.text(call.place.name().unwrap_or(&named)));
                 self.number("bytes_in", message.bytes.len() as u64);

@@ -140,9 +140,14 @@ impl Redactor {
 fn follow<'a>(left: &[&'a [Step]], name: &str) -> Vec<&'a [Step]> {
     let leads = |steps: &&'a [Step]| match steps.split_first()? {
         (Step::Any, rest) => Some(rest),
-        (Step::Named(step), rest) => (step == name).then_some(rest),
+        // As conditions do: a server may read a key however it is capitalised.
+        (Step::Named(step), rest) => is_same(step, name).then_some(rest),
     };
     left.iter().filter_map(leads).collect()
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other) || (!other.is_ascii() && one.to_lowercase() == other.to_lowercase())
 }
 
 fn steps(pointer: &str) -> Vec<Step> {
@@ -173,11 +178,11 @@ mod tests {
         let table = r#"redact = ["/password", "/*/token", "/list/1", "/a~1b/~0"]"#;
         let said = redacted(
             table,
-            r#"{ "pass\u0077ord": {"x": 1}, "one": {"token": 7, "kept": true}, "list": [1, 2, 3], "a/b": {"~": 5} }"#,
+            r#"{ "Pass\u0077ord": {"x": 1}, "one": {"token": 7, "kept": true}, "list": [1, 2, 3], "a/b": {"~": 5} }"#,
         );
         assert_eq!(
             said,
-            r#"{"password":"[redacted]","one":{"token":"[redacted]","kept":true},"list":[1,"[redacted]",3],"a/b":{"~":"[redacted]"}}"#
+            r#"{"Password":"[redacted]","one":{"token":"[redacted]","kept":true},"list":[1,"[redacted]",3],"a/b":{"~":"[redacted]"}}"#
         );
         assert_eq!(redacted(table, "[{\"token\":1}]"), r#"[{"token":"[redacted]"}]"#);
     }

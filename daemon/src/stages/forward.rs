@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
-use crate::relay::crossing::parked;
+use crate::relay::crossing::{parameters, parked};
 use crate::relay::{hosted, mirror, stateless};
 use crate::servers::{Server, eras};
 use crate::sessions;
@@ -22,6 +22,9 @@ pub async fn forward(call: &mut Call) -> Result<Response<Body>, Failure> {
             Kind::MethodNotAllowed,
             "Revision 2026-07-28 uses POST only; open streams with `subscriptions/listen`.",
         ));
+    }
+    if call.era == Era::Modern && call.client().rights.is_some() {
+        Box::pin(parameters::proven(call)).await?;
     }
     match (mirrored(call).await, call.era) {
         (Some(server), _) => match mirror::serve(call, &server).await {

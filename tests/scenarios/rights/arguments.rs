@@ -123,3 +123,24 @@ async fn a_call_without_arguments_lacks_them() {
         assert_eq!(answer["error"]["data"]["argument"], "/amount", "{way:?} {answer}");
     }
 }
+
+/// A header could say what the arguments do not, and a server act on it.
+#[tokio::test]
+async fn no_header_speaks_for_an_argument_that_was_judged() {
+    let stage = stage().await;
+    let arguments = r#"{"amount":1,"to":"DE1"}"#;
+    for way in WAYS.into_iter().filter(|way| way.era == Era::Modern && way.server == "web") {
+        let client = stage.client("teller", way).await.with("Mcp-Param-Amount", "1000000");
+        let before = stage.called().len();
+        assert!(call(&client, way, "transfer", arguments).await.text().await.contains("\"result\""), "{way:?}");
+        let called = stage.three.web.record.of("tools/call");
+        assert_eq!(
+            (stage.called().len(), called.last().expect("a call").headers.get("mcp-param-amount")),
+            (before + 1, None)
+        );
+        // Where no condition is, it is the server's to look at.
+        call(&client, way, "note", arguments).await.text().await;
+        let noted = stage.three.web.record.of("tools/call");
+        assert_eq!(noted.last().expect("a call").headers["mcp-param-amount"], "1000000", "{way:?}");
+    }
+}

@@ -8,7 +8,7 @@
 mod awaited;
 pub mod held;
 pub mod listened;
-mod parameters;
+pub mod parameters;
 pub mod parked;
 pub mod played;
 mod tasked;

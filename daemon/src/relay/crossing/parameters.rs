@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::header::{HeaderMap, HeaderName};
 use toolgate_protocol::header_value::{self, HeaderParam};
 use toolgate_protocol::method::Method;
 use tracing::debug;
@@ -37,6 +38,45 @@ fn check(call: &Call, tool: &Tool, message: &Message) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Has a call's headers say nothing else than its arguments where a condition of its client's role has judged these: a
+/// server may act on either. Headers that mirror nothing do not pass.
+pub async fn proven(call: &mut Call) -> Result<(), Failure> {
+    let Some((server, name)) = judged(call) else { return Ok(()) };
+    let mut tool = named(&call.core, &server, &name).await;
+    if let Err(mismatch) = check(call, &tool, call.message()) {
+        tool = named_again(&call.core, &server, &name).await.ok_or(mismatch)?;
+        check(call, &tool, call.message())?;
+    }
+    let mut headers = HeaderMap::clone(&call.headers);
+    let given: Vec<_> = headers.keys().filter(|name| is_mirrored(name)).cloned().collect();
+    for name in given {
+        // Of a repeated header the first value was looked at.
+        let value = headers.remove(&name);
+        let wanted = tool.params.iter().any(|param| name.as_str().eq_ignore_ascii_case(&param.header));
+        if let Some(value) = value.filter(|_| wanted) {
+            headers.insert(name, value);
+        }
+    }
+    call.headers = Arc::new(headers);
+    Ok(())
+}
+
+/// Server and own name of the tool that is called, where a condition is on its arguments and headers come with it.
+fn judged(call: &Call) -> Option<(Arc<Server>, String)> {
+    let rights = call.client().rights.as_ref()?;
+    let called = called(call.message.as_ref()?)?;
+    let (server, name) = match &call.routed {
+        Some(routed) => (&routed.server, routed.name.clone()),
+        None => (call.view().single()?, called.into_owned()),
+    };
+    rights.conditions(&server.settings.name, &name).next()?;
+    call.headers.keys().any(is_mirrored).then(|| (Arc::clone(server), name))
+}
+
+fn is_mirrored(name: &HeaderName) -> bool {
+    name.as_str().starts_with("mcp-param-")
+}
+
 /// The headers that a legacy client's call must have at a modern server over HTTP.
 pub(super) async fn mirrored(core: &Rc<Core>, server: &Arc<Server>, message: &Message) -> Vec<(String, String)> {
     if server.http().is_none() {
@@ -65,9 +105,15 @@ fn headers(tool: &Tool, message: &Message) -> Vec<(String, String)> {
 
 /// What the tool wants that a request calls; nothing where it calls none, or one that is not known.
 async fn tool(core: &Rc<Core>, server: &Arc<Server>, message: &Message) -> Tool {
-    let Some(name) = called(message) else { return Tool::default() };
+    match called(message) {
+        Some(name) => named(core, server, &name).await,
+        None => Tool::default(),
+    }
+}
+
+async fn named(core: &Rc<Core>, server: &Arc<Server>, name: &str) -> Tool {
     match catalog::tools(core, server).await {
-        Ok(tools) => tools.get(&*name).cloned().unwrap_or_default(),
+        Ok(tools) => tools.get(name).cloned().unwrap_or_default(),
         Err(failure) => {
             debug!(server = server.settings.name, %failure, "what a tool wants is not known");
             Tool::default()
@@ -76,8 +122,11 @@ async fn tool(core: &Rc<Core>, server: &Arc<Server>, message: &Message) -> Tool 
 }
 
 async fn tool_again(core: &Rc<Core>, server: &Arc<Server>, message: &Message) -> Option<Tool> {
-    let name = called(message)?;
-    catalog::tools_again(core, server).await.map(|tools| tools.get(&*name).cloned().unwrap_or_default())
+    named_again(core, server, &called(message)?).await
+}
+
+async fn named_again(core: &Rc<Core>, server: &Arc<Server>, name: &str) -> Option<Tool> {
+    catalog::tools_again(core, server).await.map(|tools| tools.get(name).cloned().unwrap_or_default())
 }
 
 /// The tool that a request calls.
