@@ -1,6 +1,6 @@
 """The servers that the benchmark compares: nginx, haproxy and the gate, before the same stand-in.
 
-Used by `run`. Each is given the same certificate (P-256), TLS 1.3, HTTP/2 and kept connections, and is
+Used by `run` and `train`. Each is given the same certificate (P-256), TLS 1.3, HTTP/2 and kept connections, and is
 pinned to the cores that it is started with. nginx and haproxy relay bytes; the gate does all that it does.
 """
 
@@ -13,6 +13,15 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "peers"))
 from stage import Stage, binary, free_port  # noqa: E402
+
+
+# Where the gate's programs are, where they are not those of `packaging/release`.
+PROGRAMS: pathlib.Path | None = None
+
+
+def gated() -> str:
+    """The daemon under test."""
+    return str(PROGRAMS / "toolgated") if PROGRAMS else binary("toolgated", "release")
 
 
 def program(name: str) -> str | None:
@@ -206,8 +215,8 @@ queue = {{ max_size = 10000, timeout = "10s" }}
 """)
     if "command =" in servers:
         # A process of its own, whose CPU is not the gate's.
-        stage.start(f"keeper-{port}", pinned("1") + [binary("toolgated", "release"), "keeper", "--config", config])
-    process = stage.start(f"gate-{port}", pinned(cores) + [binary("toolgated", "release"), "run", "--config", config])
+        stage.start(f"keeper-{port}", pinned("1") + [gated(), "keeper", "--config", config])
+    process = stage.start(f"gate-{port}", pinned(cores) + [gated(), "run", "--config", config])
     stage.port_open(process, port)
     return Server(stage, "gate", process, port, tls / "ca.pem", f"tg_bench_{secret}", path)
 
