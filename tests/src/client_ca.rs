@@ -1,6 +1,7 @@
 //! An authority whose certificates clients show: it issues, revokes, and writes its list as a file that a gate reads.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
@@ -117,12 +118,13 @@ impl ClientCa {
         self.write(&self.list(revoked, SystemTime::now() + DAY));
     }
 
-    /// A list of these in PEM, to be replaced at a time.
+    /// A list of these in PEM, to be replaced at a time; each has a higher number than those before.
     ///
     /// # Panics
     /// When that lies more than a day before now.
     #[must_use]
     pub fn list(&self, revoked: &[&Shown], next_update: SystemTime) -> String {
+        static LISTS: AtomicU64 = AtomicU64::new(1);
         let now = SystemTime::now();
         let entry = |shown: &&Shown| RevokedCertParams {
             serial_number: shown.serial.clone(),
@@ -133,7 +135,7 @@ impl ClientCa {
         let params = CertificateRevocationListParams {
             this_update: (now - DAY).into(),
             next_update: next_update.into(),
-            crl_number: SerialNumber::from(1_u64),
+            crl_number: SerialNumber::from(LISTS.fetch_add(1, Ordering::Relaxed)),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),
             key_identifier_method: KeyIdMethod::Sha256,

@@ -314,13 +314,14 @@ async fn a_list_that_is_broken_or_overdue_does_not_replace_a_good_one() {
     let (_web, gate) = gate(&ca, "[\"certificate\"]", "").await;
     let (bad, good) = (agent(&ca), agent(&ca));
     assert_eq!(finding(&gate).await.0, "healthy");
+    let earlier = ca.list(&[], SystemTime::now() + Duration::from_secs(3600));
     ca.revoke(&[&bad]);
     let target = gate.target_of(&bad);
     wait::until("the list to hold", async || ask(&target).await.err()).await;
     let hour_ago = SystemTime::now() - Duration::from_secs(3600);
     let whole = ca.list(&[], SystemTime::now() + Duration::from_secs(3600));
     let foreign = other.list(&[], SystemTime::now() + Duration::from_secs(3600));
-    for list in ["", "nonsense", &whole[..whole.len() / 2], &ca.list(&[], hour_ago), &foreign] {
+    for list in ["", "nonsense", &whole[..whole.len() / 2], &ca.list(&[], hour_ago), &earlier, &foreign] {
         ca.write(list);
         let told = async || {
             let (status, message) = finding(&gate).await;

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -165,7 +165,8 @@ impl State {
     }
 }
 
-/// A new state folder, beside the one whose place it takes.
+/// A new state folder, beside the one whose place it takes. Until it does, it is nobody's but whoever makes it: what is
+/// written by path goes where it should.
 #[derive(Debug)]
 pub(crate) struct Fresh {
     path: PathBuf,
@@ -175,7 +176,7 @@ pub(crate) struct Fresh {
 }
 
 impl Fresh {
-    /// Makes it, empty, for the owner of the present one.
+    /// Makes it, empty.
     pub(crate) fn make(place: &Path) -> Result<Self, Failure> {
         let owner = match fs::metadata(place) {
             Ok(folder) => Some((folder.uid(), folder.gid())),
@@ -191,18 +192,14 @@ impl Fresh {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(refuse(&error)),
         }
-        fresh.folder(&fresh.path).map_err(|error| refuse(&error))?;
+        folder(&fresh.path).map_err(|error| refuse(&error))?;
         Ok(fresh)
     }
 
-    fn folder(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().mode(0o700).create(path)?;
-        self.give(path)
-    }
-
-    fn give(&self, path: &Path) -> io::Result<()> {
+    /// Gives it to the owner of the present one, the folder itself last.
+    fn give(&self) -> io::Result<()> {
         match self.owner {
-            Some((user, group)) if geteuid().is_root() => chown(path, Some(user), Some(group)),
+            Some((user, group)) if geteuid().is_root() => give_all(&self.path, user, group),
             _ => Ok(()),
         }
     }
@@ -211,13 +208,12 @@ impl Fresh {
     pub(crate) fn write(&self, name: &Path, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.path.join(name);
         let written = || {
-            if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
-                self.folder(folder)?;
+            if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+                folder(parent)?;
             }
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
-            self.give(&path)
+            file.sync_all()
         };
         written().map_err(|error| refused(&path, "write", &error))
     }
@@ -225,8 +221,8 @@ impl Fresh {
     /// Puts it into its place in one step, and keeps what was there under another name, which is returned.
     pub(crate) fn take_place(&self) -> Result<Option<PathBuf>, Failure> {
         let refuse = |error: Errno| refused(&self.place, "replace", &error.into());
-        let synced = File::open(&self.path).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| refused(&self.path, "write", &error))?;
+        let given = self.give().and_then(|()| File::open(&self.path)?.sync_all());
+        given.map_err(|error| refused(&self.path, "write", &error))?;
         if self.owner.is_none() {
             return renameat_with(CWD, &self.path, CWD, &self.place, RenameFlags::NOREPLACE)
                 .map(|()| None)
@@ -244,6 +240,23 @@ impl Fresh {
             eprintln!("toolgate: {} could not be removed: {error}.", self.path.display());
         }
     }
+}
+
+fn folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+/// By what is open, and inner ones first: what has been given away is not touched any more.
+fn give_all(path: &Path, user: u32, group: u32) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            give_all(&entry.path(), user, group)?;
+        } else {
+            fchown(File::open(entry.path())?, Some(user), Some(group))?;
+        }
+    }
+    fchown(File::open(path)?, Some(user), Some(group))
 }
 
 /// `NAME.before-restore`, or with a number where that is taken.

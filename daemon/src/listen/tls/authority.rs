@@ -2,7 +2,7 @@
 //! while serving.
 //!
 //! Each handshake asks it, and so does each connection that is open once its generation has changed. What cannot be
-//! read, and a list that is overdue while the one before is not, never replaces what is held.
+//! read, a list that is overdue while the one before is not, and one from before that, never replaces what is held.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
 use super::certificates::{CertificateError, Stamp, read_chain, stamp};
-use super::revoked::Revoked;
+use super::revoked::{Issues, Revoked, goes_back};
 use crate::config::settings::ClientTls;
 use crate::lock::lock;
 
@@ -46,6 +46,7 @@ struct Trust {
     verifier: Arc<dyn ClientCertVerifier>,
     /// Certificates on the list, and when it is overdue.
     list: Option<(usize, Option<SystemTime>)>,
+    issues: Issues,
 }
 
 type Stamps = [Option<Stamp>; 2];
@@ -162,16 +163,22 @@ impl Authority {
         refused
     }
 
-    /// A list that is overdue says less than one that is not.
+    /// A list that is overdue says less than one that is not, and one that was made before another would make good again
+    /// what was revoked since.
     fn not_worse(&self, newer: Trust) -> Result<Trust, CertificateError> {
-        if newer.is_expired() && !self.trust.load().is_expired() {
-            return Err(CertificateError {
-                file: self.settings.crl.clone().unwrap_or_default(),
-                problem: "its next update is overdue already, which that of the one before is not".into(),
-                remedy: "fetch the newest list from the authority",
-            });
-        }
-        Ok(newer)
+        let held = self.trust.load();
+        let problem = if goes_back(&newer.issues, &held.issues) {
+            "holds an earlier list of its authority than the one before"
+        } else if newer.is_expired() && !held.is_expired() {
+            "its next update is overdue already, which that of the one before is not"
+        } else {
+            return Ok(newer);
+        };
+        Err(CertificateError {
+            file: self.settings.crl.clone().unwrap_or_default(),
+            problem: problem.into(),
+            remedy: "fetch the newest list from the authority",
+        })
     }
 
     /// A list that becomes overdue makes certificates bad that were good.
@@ -195,7 +202,7 @@ impl Trust {
             })?;
         }
         let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), super::provider());
-        let mut list = None;
+        let (mut list, mut issues) = (None, Issues::new());
         if let Some(path) = &settings.crl {
             let revoked = Revoked::read(path)?;
             let broken = |problem: String| CertificateError {
@@ -207,6 +214,7 @@ impl Trust {
                 return Err(broken("has a signature that is not its authority's".into()));
             }
             list = Some((revoked.count, revoked.next_update));
+            issues = revoked.issues;
             builder = builder.with_crls(revoked.lists);
             if settings.denies_expired_crl {
                 builder = builder.enforce_revocation_expiration();
@@ -217,7 +225,7 @@ impl Trust {
             let problem = format!("cannot be used: {error}");
             CertificateError { file, problem, remedy: "see what `openssl crl` or `openssl x509` says about it" }
         })?;
-        Ok(Self { verifier, list })
+        Ok(Self { verifier, list, issues })
     }
 
     fn is_expired(&self) -> bool {

@@ -3,6 +3,8 @@
 //! Called by the authority that holds certificates against them, and by the check of the configuration. What is read
 //! is whole: a list that does not parse, or that its authority did not sign, is an error of the file.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +16,32 @@ use x509_parser::time::ASN1Time;
 
 use super::certificates::CertificateError;
 
+/// Which of an authority's lists one is: its number (RFC 5280, 5.2.3), and when it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// Digits to the base of 256, the highest first, without zeros before them; none where the list has none.
+    number: Option<Vec<u8>>,
+    made: i64,
+}
+
+impl Issue {
+    fn of(list: &CertificateRevocationList<'_>) -> Self {
+        Self { number: list.crl_number().map(|number| number.to_bytes_be()), made: list.last_update().timestamp() }
+    }
+
+    /// Whether an authority has made this one before the other.
+    fn is_before(&self, other: &Self) -> bool {
+        let by_number = self.number.as_ref().zip(other.number.as_ref()).map(|(own, other)| {
+            let length = own.len().cmp(&other.len());
+            length.then_with(|| own.cmp(other))
+        });
+        by_number.unwrap_or(Ordering::Equal).then(self.made.cmp(&other.made)).is_lt()
+    }
+}
+
+/// The newest list of each authority, by the authority's name as it is encoded.
+pub type Issues = BTreeMap<Vec<u8>, Issue>;
+
 /// The lists of one file.
 #[derive(Debug)]
 pub struct Revoked {
@@ -23,6 +51,8 @@ pub struct Revoked {
     pub count: usize,
     /// When the first of them is to be replaced; none where none says.
     pub next_update: Option<SystemTime>,
+    /// Which they are.
+    pub issues: Issues,
 }
 
 impl Revoked {
@@ -42,12 +72,17 @@ impl Revoked {
         if lists.is_empty() {
             return Err(fault("holds no list of revoked certificates".into(), FETCH));
         }
-        let mut read = Self { lists: Vec::new(), count: 0, next_update: None };
+        let mut read = Self { lists: Vec::new(), count: 0, next_update: None, issues: Issues::new() };
         for list in &lists {
             let Some(parsed) = parse(list) else {
                 return Err(fault("is no list of revoked certificates, or not a whole one".into(), FETCH));
             };
             read.count += parsed.iter_revoked_certificates().count();
+            let issue = Issue::of(&parsed);
+            let newest = read.issues.entry(parsed.issuer().as_raw().to_vec()).or_insert_with(|| issue.clone());
+            if newest.is_before(&issue) {
+                *newest = issue;
+            }
             let next = parsed.next_update().map(time);
             read.next_update = match (read.next_update, next) {
                 (Some(one), Some(other)) => Some(one.min(other)),
@@ -91,9 +126,29 @@ fn parse<'a>(list: &'a CertificateRevocationListDer<'_>) -> Option<CertificateRe
     rest.is_empty().then_some(parsed)
 }
 
+/// Whether an authority's list is an earlier one than that which is held.
+#[must_use]
+pub fn goes_back(new: &Issues, held: &Issues) -> bool {
+    new.iter().any(|(authority, issue)| held.get(authority).is_some_and(|held| issue.is_before(held)))
+}
+
 fn time(time: ASN1Time) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0))
 }
 
 const READABLE: &str = "make the file exist and readable by the user of the daemon";
 const FETCH: &str = "fetch it anew from the authority, and write it to another name first, then rename it";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_earlier_by_its_number_and_else_by_its_time() {
+        let issue = |number: Option<&[u8]>, made| Issue { number: number.map(<[u8]>::to_vec), made };
+        let (first, second, long) = (issue(Some(&[9]), 50), issue(Some(&[10]), 40), issue(Some(&[1, 0]), 30));
+        assert!(first.is_before(&second) && second.is_before(&long) && !long.is_before(&first));
+        assert!(issue(None, 40).is_before(&first) && !issue(None, 50).is_before(&first));
+        assert!(issue(Some(&[9]), 49).is_before(&first) && !first.is_before(&first));
+    }
+}
