@@ -23,8 +23,9 @@ struct Kept {
     grants: Vec<Row>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Row {
+/// A grant as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Row {
     server: String,
     client: String,
     owner: String,
@@ -45,29 +46,41 @@ fn purpose((server, client): &Place) -> String {
     format!("grant {server} {client}")
 }
 
-/// What was written last, and how many of it were sealed for another place or with another key.
-pub(super) fn load(folder: &Path, seal: &Seal) -> Result<(Vec<(Place, Held)>, usize), String> {
+/// What was written last.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) found: Vec<(Place, Held)>,
+    /// What was sealed for another place or with another key, which may come back.
+    pub(super) closed: BTreeMap<Place, Row>,
+}
+
+pub(super) fn load(folder: &Path, seal: &Seal) -> Result<Loaded, String> {
     let text = match fs::read(folder.join(NAME)) {
         Ok(text) => text,
-        Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
+        Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok(Loaded::default()),
         Err(problem) => return Err(problem.to_string()),
     };
     let kept: Kept = serde_json::from_slice(&text).map_err(|problem| problem.to_string())?;
     if kept.version != VERSION {
         return Err(format!("it is of version {}, and this daemon knows {VERSION}", kept.version));
     }
-    let all = kept.grants.len();
-    let row = |row: Row| {
-        let place = (row.server, row.client);
-        let opened = seal.open(&purpose(&place), &row.sealed)?;
-        let tokens: Tokens = serde_json::from_slice(&opened).ok()?;
-        let grant =
-            Grant { access: Secret::new(tokens.access), refresh: tokens.refresh.map(Secret::new), until: tokens.until };
-        Some((place, Held { grant, owner: row.owner, since: row.since, renewed: row.renewed, number: 0 }))
-    };
-    let found: Vec<_> = kept.grants.into_iter().filter_map(row).collect();
-    let lost = all - found.len();
-    Ok((found, lost))
+    let mut loaded = Loaded::default();
+    for row in kept.grants {
+        let place = (row.server.clone(), row.client.clone());
+        match opened(seal, &place, &row) {
+            Some(held) => loaded.found.push((place, held)),
+            None => _ = loaded.closed.insert(place, row),
+        }
+    }
+    Ok(loaded)
+}
+
+fn opened(seal: &Seal, place: &Place, row: &Row) -> Option<Held> {
+    let opened = seal.open(&purpose(place), &row.sealed)?;
+    let tokens: Tokens = serde_json::from_slice(&opened).ok()?;
+    let grant =
+        Grant { access: Secret::new(tokens.access), refresh: tokens.refresh.map(Secret::new), until: tokens.until };
+    Some(Held { grant, owner: row.owner.clone(), since: row.since, renewed: row.renewed, number: 0 })
 }
 
 /// Puts a file that cannot be read where nothing replaces it.
@@ -76,7 +89,12 @@ pub(super) fn set_aside(folder: &Path) -> io::Result<()> {
 }
 
 /// Replaces the file: whole or not at all, also where the machine loses its power.
-pub(super) fn save(folder: &Path, seal: &Seal, all: &BTreeMap<Place, Held>) -> io::Result<()> {
+pub(super) fn save(
+    folder: &Path,
+    seal: &Seal,
+    all: &BTreeMap<Place, Held>,
+    closed: &BTreeMap<Place, Row>,
+) -> io::Result<()> {
     let row = |(place, held): (&Place, &Held)| {
         let Grant { access, refresh, until } = &held.grant;
         let tokens = Tokens {
@@ -88,7 +106,8 @@ pub(super) fn save(folder: &Path, seal: &Seal, all: &BTreeMap<Place, Held>) -> i
         let (server, client) = place.clone();
         Ok(Row { server, client, owner: held.owner.clone(), since: held.since, renewed: held.renewed, sealed })
     };
-    let grants = all.iter().map(row).collect::<io::Result<Vec<_>>>()?;
+    let mut grants = all.iter().map(row).collect::<io::Result<Vec<_>>>()?;
+    grants.extend(closed.values().cloned());
     let text = serde_json::to_vec(&Kept { version: VERSION, grants }).map_err(io::Error::other)?;
     let path = folder.join(NAME);
     let new = path.with_extension("json.new");

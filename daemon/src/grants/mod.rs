@@ -87,6 +87,8 @@ pub struct Grants {
     folder: Option<PathBuf>,
     /// By server and client.
     all: Mutex<BTreeMap<Place, Held>>,
+    /// What was sealed with a key that is not there, kept as it was: the key may come back.
+    closed: Mutex<BTreeMap<Place, file::Row>>,
     /// Held while the file is written, so that an older text never comes last.
     writing: Mutex<()>,
     /// Grows with each grant that comes or goes.
@@ -104,20 +106,22 @@ impl Grants {
             sealed_by: Mutex::default(),
             folder: folder.map(Path::to_owned),
             all: Mutex::default(),
+            closed: Mutex::default(),
             writing: Mutex::default(),
             epoch: AtomicU64::new(1),
             trouble: Mutex::default(),
             pending: Mutex::default(),
         };
         match folder.map(|folder| file::load(folder, &grants.seal)) {
-            Some(Ok((found, lost))) => {
+            Some(Ok(file::Loaded { found, closed })) => {
                 for (place, mut held) in found {
                     held.number = Self::next();
                     grants.all().insert(place, held);
                 }
-                if lost > 0 {
-                    grants.tell(format!("{lost} users are asked again: what they allowed was sealed with another key"));
+                if let Some(told) = told_of(closed.len()) {
+                    grants.tell(told);
                 }
+                *lock(&grants.closed) = closed;
             }
             Some(Err(problem)) => {
                 let aside = folder.is_some_and(|folder| file::set_aside(folder).is_ok());
@@ -159,6 +163,7 @@ impl Grants {
             if all.len() >= MOST && !all.contains_key(&place) {
                 return false;
             }
+            lock(&self.closed).remove(&place);
             all.insert(place, held);
         }
         self.epoch.fetch_add(1, Ordering::Release);
@@ -210,7 +215,8 @@ impl Grants {
             drop(all);
             self.epoch.fetch_add(1, Ordering::Release);
         }
-        is_meant
+        // What cannot be opened now is revoked as well, before its key comes back.
+        is_meant || (number.is_none() && lock(&self.closed).remove(&place).is_some())
     }
 
     /// All of them, by server and client.
@@ -247,13 +253,14 @@ impl Grants {
     fn write(&self) {
         let Some(folder) = &self.folder else { return };
         let _turn = lock(&self.writing);
-        let (all, key) = (self.all().clone(), self.seal.key());
-        let written = file::save(folder, &self.seal, &all);
+        let (all, closed, key) = (self.all().clone(), lock(&self.closed).clone(), self.seal.key());
+        let written = file::save(folder, &self.seal, &all, &closed);
         let mut trouble = lock(&self.trouble);
         match written {
             Ok(()) => {
                 *lock(&self.sealed_by) = key;
-                if trouble.take().is_some() {
+                let before = std::mem::replace(&mut *trouble, told_of(closed.len()));
+                if before.is_some() && trouble.is_none() {
                     info!("what users allow is kept across a restart again");
                 }
             }
@@ -273,6 +280,12 @@ impl Grants {
     fn all(&self) -> MutexGuard<'_, BTreeMap<Place, Held>> {
         lock(&self.all)
     }
+}
+
+/// What is said of grants that cannot be opened; none where there are none.
+fn told_of(closed: usize) -> Option<String> {
+    let told = "users are asked again, unless the key comes back that what they allowed was sealed with";
+    (closed > 0).then(|| format!("{closed} {told}"))
 }
 
 fn place(server: &str, client: &str) -> Place {
@@ -312,6 +325,10 @@ mod tests {
         assert!(open(&seal).get("crm", "key:ana").is_some(), "they are sealed anew with a key that is new");
         let other = open(&Arc::new(Seal::random()));
         assert!(other.get("crm", "key:ana").is_none() && other.trouble().is_some(), "sealed with another key");
+        on_a_runtime(other.give("crm", "key:bob", "bob", grant(3)));
+        assert!(other.trouble().is_some() && open(&seal).get("crm", "key:ana").is_some(), "the key has come back");
+        assert!(other.revoke("crm", "key:ana") && other.trouble().is_none());
+        assert!(open(&seal).get("crm", "key:ana").is_none(), "revoked while it could not be opened");
     }
 
     #[test]
