@@ -72,6 +72,8 @@ pub(super) struct Files {
     begun: SystemTime,
     /// The last try to begin a new one failed.
     is_stuck: bool,
+    /// A new file was begun, and the disk may not know it yet.
+    has_turned: bool,
 }
 
 /// The hash of a line.
@@ -105,6 +107,7 @@ impl Files {
             pending: Vec::new(),
             written: 0,
             is_stuck: false,
+            has_turned: false,
         };
         if known.is_some() {
             files.take_up(&path, length, &mut found)?;
@@ -115,25 +118,43 @@ impl Files {
 
     /// Takes up what was written behind the head and ends in whole lines of the chain; the rest is cut off.
     fn take_up(&mut self, path: &Path, length: u64, found: &mut Found) -> io::Result<()> {
+        self.follow_turn(path, found)?;
         // A file that has just begun, of which the head does not know yet; or somebody cut it off.
         if length < self.head.length {
             found.shortened = length > 0;
             self.head.length = length;
             return if length > 0 { self.end_the_last_line() } else { Ok(()) };
         }
-        for line in Forwards::open(path, self.head.length)? {
-            let line = line?;
-            let Some(Joint { number, prev: Some(prev) }) = Joint::read(&line) else { break };
-            if number != self.link.number + 1 || prev != self.link.hash {
-                break;
-            }
-            self.link = self.link.next(hash(&line));
-            self.head.length += line.len() as u64 + 1;
-        }
+        (self.link, self.head.length) = follow(path, self.head.length, self.link)?;
         self.head.link = self.link;
         found.cut = length - self.head.length;
         self.file.set_len(self.head.length)?;
         self.file.sync_data()
+    }
+
+    /// A head from before the file was begun, as a loss of power can leave it, goes on through the files before.
+    fn follow_turn(&mut self, path: &Path, found: &mut Found) -> io::Result<()> {
+        let first = joint_of(path)?;
+        if self.head.length == 0 || first.is_some_and(|first| first.number <= self.link.number) {
+            return Ok(());
+        }
+        let older: Vec<_> = self.older().collect();
+        let known = |path: &PathBuf| first_of(path).ok().flatten().is_some_and(|first| first <= self.head.link.number);
+        let newer = older.iter().position(known).map_or(0, |at| at + 1);
+        let mut at = self.head.length;
+        for path in older[..newer].iter().rev() {
+            self.link = follow(path, at, self.link)?.0;
+            at = 0;
+        }
+        let Some(first) = first else { return Ok(()) };
+        if continues(&first, &self.link) {
+            self.head.length = 0;
+        } else {
+            // Nothing that stands there is cut off because the head does not know it.
+            self.head = Head { from: self.head.from, ..headless(&self.folder, path, found)? };
+            self.link = self.head.link;
+        }
+        Ok(())
     }
 
     /// What somebody else has left of a line stays, as a line of its own.
@@ -163,6 +184,7 @@ impl Files {
 
     /// Writes what is sealed, where a crash of the process cannot lose it.
     pub(super) fn write(&mut self) -> io::Result<()> {
+        self.settle_turn()?;
         let at = self.head.length + self.written as u64;
         let written = self.put(at);
         // What failed half-way is written once more, from where the last commit ended.
@@ -223,14 +245,16 @@ impl Files {
 
     /// Begins a new file. Where that cannot be, the old one goes on, and the next line tries again.
     fn begin_anew(&mut self, now: SystemTime) {
-        match give_way(&self.folder.join(NAME), u32::MAX, begin) {
+        // The head on the disk knows the whole of the file that gives way, whatever is lost from here on.
+        let known = self.head_file.sync_data();
+        match known.and_then(|()| give_way(&self.folder.join(NAME), u32::MAX, begin)) {
             Ok(file) => {
-                (self.file, self.begun, self.is_stuck) = (file, now, false);
+                (self.file, self.begun, self.is_stuck, self.has_turned) = (file, now, false, true);
                 self.head.length = 0;
                 let Link { number, .. } = self.head.link;
                 // Whoever keeps the log's lines elsewhere can hold the chain against them.
                 info!(number, head = self.head.to_line().trim_end(), "the audit log begins a new file");
-                if let Err(problem) = self.write_head().and_then(|()| File::open(&self.folder)?.sync_all()) {
+                if let Err(problem) = self.settle_turn() {
                     warn!("the audit log's folder cannot be synced: {problem}");
                 }
             }
@@ -242,9 +266,27 @@ impl Files {
         }
     }
 
+    /// No line goes into a new file before the disk has its name and, after that, a head of it: a head of the one before
+    /// would take its lines for what follows there, and a head of the new one would cut the one before.
+    fn settle_turn(&mut self) -> io::Result<()> {
+        if self.has_turned {
+            File::open(&self.folder)?.sync_all()?;
+            self.write_head()?;
+            self.head_file.sync_data()?;
+            self.has_turned = false;
+        }
+        Ok(())
+    }
+
+    /// Files that gave way, the youngest first.
+    fn older(&self) -> impl Iterator<Item = PathBuf> {
+        let folder = self.folder.clone();
+        (1..).map(move |age| folder.join(numbered(age))).take_while(|path| path.exists())
+    }
+
     /// Takes old files away, the oldest first; before, the head says from when on the log is kept.
     fn sweep(&mut self, bounds: Bounds, now: SystemTime) -> io::Result<Option<Removed>> {
-        let ages = (1..).map(|age| (age, self.folder.join(numbered(age)))).take_while(|(_, path)| path.exists());
+        let ages = (1..).zip(self.older());
         let old = |path: &Path| {
             let written = path.metadata().and_then(|data| data.modified());
             let age = written.map(|written| now.duration_since(written).unwrap_or_default());
@@ -303,8 +345,30 @@ fn headless(folder: &Path, path: &Path, found: &mut Found) -> io::Result<Head> {
 
 /// The number of a file's first line.
 fn first_of(path: &Path) -> io::Result<Option<u64>> {
+    Ok(joint_of(path)?.map(|joint| joint.number))
+}
+
+/// What ties a file's first line to what is before.
+fn joint_of(path: &Path) -> io::Result<Option<Joint>> {
     let Some(line) = Forwards::open(path, 0)?.next() else { return Ok(None) };
-    Ok(Joint::read(&line?).map(|joint| joint.number))
+    Ok(Joint::read(&line?))
+}
+
+fn continues(joint: &Joint, link: &Link) -> bool {
+    joint.number == link.number + 1 && joint.prev == Some(link.hash)
+}
+
+/// How far whole lines of the chain go on from a place in a file, and where they end.
+fn follow(path: &Path, mut at: u64, mut link: Link) -> io::Result<(Link, u64)> {
+    for line in Forwards::open(path, at)? {
+        let line = line?;
+        if !Joint::read(&line).is_some_and(|joint| continues(&joint, &link)) {
+            break;
+        }
+        link = link.next(hash(&line));
+        at += line.len() as u64 + 1;
+    }
+    Ok((link, at))
 }
 
 fn begun(path: &Path) -> io::Result<SystemTime> {

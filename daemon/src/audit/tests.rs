@@ -201,6 +201,35 @@ fn a_file_that_was_taken_away_is_missed_and_the_log_goes_on() {
 }
 
 proptest! {
+    /// The disk keeps the head of any earlier commit, also one of before the file was begun.
+    #[test]
+    fn a_head_that_lags_behind_costs_no_line(before in 1_u32..40, lag in 0_usize..7, after in 1_u32..6) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut heads = Vec::new();
+        let (mut files, _) = Files::open(folder.path()).unwrap();
+        let bounds = Bounds { keep: 1000, ..BOUNDS };
+        for _ in 0..before {
+            files.seal(br#""kind":"call","at_ms":1,"outcome":"ok""#);
+            files.commit().unwrap();
+            heads.push(std::fs::read(folder.path().join(HEAD)).unwrap());
+            files.turn(bounds, SystemTime::now()).unwrap();
+        }
+        drop(files);
+        let kept = heads.iter().rev().nth(lag).unwrap_or(&heads[0]);
+        std::fs::write(folder.path().join(HEAD), kept).unwrap();
+        let (mut files, found) = Files::open(folder.path()).unwrap();
+        prop_assert_eq!(found.cut, 0);
+        for _ in 0..after {
+            files.seal(br#""kind":"call","at_ms":1,"outcome":"ok""#);
+            files.commit().unwrap();
+            files.turn(bounds, SystemTime::now()).unwrap();
+        }
+        let verdict = verified(folder.path());
+        prop_assert!(verdict.whole && verdict.last == u64::from(before + after), "{:?}", verdict);
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn any_edit_of_the_files_is_found(lines in 3_u32..14, at in any::<prop::sample::Index>(), with in 32_u8..127) {
