@@ -1,7 +1,8 @@
 //! A list that a mirrored server answers, on its way to its client.
 //!
 //! Where nothing has to be taken out of it, it passes byte for byte, and the gate reads along. Where something has, the
-//! answer alone is written anew: events before it, their ids, and comments stay as they came.
+//! answer alone is written anew: events before it and comments stay as they came. Ids of events do not pass then: a stream
+//! that is resumed by one would bring the answer as the server keeps it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -176,9 +177,9 @@ fn rewritten(
                 if let Some(retry) = event.retry {
                     out.extend_from_slice(format!("retry: {retry}\n").as_bytes());
                 }
-                sse::write_event(&mut out, event.id.as_deref(), event.event.as_deref(), &flatten::flattened(&text));
+                sse::write_event(&mut out, None, event.event.as_deref(), &flatten::flattened(&text));
             }
-            None => out.extend_from_slice(held),
+            None => without_ids(held).for_each(|piece| out.extend_from_slice(piece)),
         }
         held.clear();
     }
@@ -188,6 +189,18 @@ fn rewritten(
         held.clear();
     }
     Ok(out.freeze())
+}
+
+/// An event without its id: lines with their ends, of which `\r\n` is two.
+fn without_ids(held: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut is_dropped = false;
+    held.split_inclusive(|byte| matches!(byte, b'\r' | b'\n')).filter(move |piece| {
+        let is_rest = *piece == b"\n" && is_dropped;
+        let field = piece.strip_prefix(b"id");
+        let is_id = field.is_some_and(|after| matches!(after.first(), Some(b':' | b'\r' | b'\n')));
+        is_dropped = is_id && piece.ends_with(b"\r");
+        !is_id && !is_rest
+    })
 }
 
 /// Comments in what is replaced.
@@ -281,5 +294,22 @@ mod tests {
         let broke =
             (0..=HELD / line.len()).any(|_| rewritten(&mut parser, &mut held, line.as_bytes(), &mut reader).is_err());
         assert!(broke, "{} bytes are held", held.len());
+    }
+
+    /// With one of these a client could have the server repeat what the gate has taken out.
+    #[test]
+    fn no_id_of_an_event_passes_where_answers_are_rewritten() {
+        for end in ["\n", "\r\n", "\r"] {
+            let (mut parser, mut held) = (sse::Parser::new(MAX_MESSAGE), BytesMut::new());
+            let said =
+                ["id: 7", "retry: 5", "data: ", "", "id", "idle: x", ": alive", "data: {\"id\":1}", "", ""].join(end);
+            let mut reader = Reader::new(None, None);
+            let passed =
+                said.bytes().map(|byte| rewritten(&mut parser, &mut held, &[byte], &mut reader).expect("events"));
+            let passed = passed.fold(Vec::new(), |all, piece| [all, piece.to_vec()].concat());
+            let left = ["retry: 5", "data: ", "", "idle: x", ": alive", "data: {\"id\":1}", "", ""].join(end);
+            let shown = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+            assert_eq!(shown(&passed), left, "{end:?}");
+        }
     }
 }
