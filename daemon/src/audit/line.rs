@@ -83,7 +83,9 @@ impl Members {
         };
         match &call.routed {
             Some(routed) => self.text("name", &redactor.text(beginning(&routed.name))),
-            None => self.text("name", &redactor.text(beginning(&envelope.target_str(&message.bytes).unwrap_or_default()))),
+            None => {
+                self.text("name", &redactor.text(beginning(&envelope.target_str(&message.bytes).unwrap_or_default())))
+            }
         };
         self.number("bytes_in", message.bytes.len() as u64);
         let value = envelope.arguments?;
