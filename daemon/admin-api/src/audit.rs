@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use toolgate_protocol::audit::{Damage, Verdict, push_hex};
+use toolgate_protocol::audit::{Damage, Verdict, hex};
 
 /// The newest changes, the oldest of them first.
 #[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
@@ -128,8 +128,7 @@ impl AuditVerdict {
     /// What was found in these files.
     #[must_use]
     pub fn of(verdict: &Verdict, files: Vec<String>) -> Self {
-        let mut hash = String::with_capacity(64);
-        push_hex(&mut hash, &verdict.last.hash);
+        let hash = hex(&verdict.last.hash).into_iter().map(char::from).collect();
         let findings = verdict.findings.iter().map(|finding| AuditFinding {
             file: files.get(finding.file).cloned().unwrap_or_default(),
             number: finding.number,

@@ -3,15 +3,22 @@
 //! Called for keys of the cache and for what is remembered of tools.
 //! Must hold: texts that any reader could tell apart stay apart. 1 and 1.0 do, since some readers see two things there.
 
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
 use crate::json::{self, Member, Span};
+
+/// Members of an object that are put in order without memory of their own.
+const FEW: usize = 8;
 
 /// Appends the canonical form of a value that was already validated.
 pub fn append(out: &mut Vec<u8>, text: &[u8], value: Span) {
     let raw = value.of(text);
     match raw.first() {
         Some(b'{') => {
-            let mut members: Vec<(String, Member)> =
-                json::members(text, value).map(|member| (key(member.key.of(text)), member)).collect();
+            let mut members: SmallVec<[(Cow<'_, [u8]>, Member); FEW]> =
+                json::members(text, value).map(|member| (string(member.key.of(text)), member)).collect();
             // Stable: of repeated keys the last one counts for most readers, so their order has a meaning.
             members.sort_by(|(one, _), (other, _)| one.cmp(other));
             out.push(b'{');
@@ -19,7 +26,7 @@ pub fn append(out: &mut Vec<u8>, text: &[u8], value: Span) {
                 if index > 0 {
                     out.push(b',');
                 }
-                out.extend_from_slice(key.as_bytes());
+                out.extend_from_slice(key);
                 out.push(b':');
                 append(out, text, member.value);
             }
@@ -35,7 +42,7 @@ pub fn append(out: &mut Vec<u8>, text: &[u8], value: Span) {
             }
             out.push(b']');
         }
-        Some(b'"') => out.extend_from_slice(key(raw).as_bytes()),
+        Some(b'"') => out.extend_from_slice(&string(raw)),
         _ => out.extend_from_slice(raw),
     }
 }
@@ -48,13 +55,13 @@ pub fn of(text: &[u8], value: Span) -> Vec<u8> {
     out
 }
 
-/// A string with its quotes. One that holds half of a surrogate pair stays as it is: decoded it could not be told from
-/// another.
-fn key(raw: &[u8]) -> String {
-    if json::has_lone_surrogate(raw) {
-        return String::from_utf8_lossy(raw).into_owned();
+/// A string with its quotes. One without escapes is as it is to be; one that holds half of a surrogate pair stays as it
+/// is: decoded it could not be told from another.
+fn string(raw: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', raw).is_none() || json::has_lone_surrogate(raw) {
+        return Cow::Borrowed(raw);
     }
-    json::encode_str(&json::decode_str(raw))
+    Cow::Owned(json::encode_str(&json::decode_str(raw)).into_bytes())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What was decided, changed or ended beside calls and changes by hand: a line of its own kind.
 
-use super::line::Members;
+use super::members::Members;
 use crate::clock;
 
 /// A line that is not a call's.

@@ -176,7 +176,7 @@ impl Files {
     /// Seals the next line; what it says is members of an object.
     pub(super) fn seal(&mut self, members: &[u8]) -> u64 {
         let start = self.pending.len();
-        self.link.seal(&mut self.pending, members);
+        self.link.seal(&mut self.pending, |out| out.extend_from_slice(members));
         self.link = self.link.next(hash(&self.pending[start..]));
         self.pending.push(b'\n');
         self.link.number

@@ -1,20 +1,22 @@
 //! The audit log: who called what, what was decided and by which rule, and who changed what by hand.
 //!
 //! Each line is a line of JSON with a number and the hash of the line before (`toolgate_protocol::audit` has the chain).
-//! A core hands each call that is worth a line to a bounded ring of its own ([`Ring`]); a thread seals, writes and
-//! commits the lines (`work.rs`). Whoever changes something by hand waits for its line, a second at most. Without a
+//! A core writes what a call says that is worth a line, and leaves it in a bounded place of its own ([`Ring`]); a thread
+//! takes all of it at once, seals, writes and commits the lines (`work.rs`). Whoever changes something by hand waits for its line, a second at most. Without a
 //! state folder there is no log: changes are remembered, and told in the journal.
 //!
 //! What is promised: what a commit has taken survives a loss of power, and follows a line within a second; what was
 //! written before survives the process. A line that is lost, because a disk takes nothing, is counted, and a line says
 //! so as soon as one can.
 
+mod batch;
+mod ended;
 mod event;
 mod failures;
 mod file;
-mod finished;
 mod line;
 mod lines;
+mod members;
 pub mod redact;
 mod ring;
 mod search;
@@ -34,8 +36,8 @@ use tracing::{error, info};
 use crate::config::settings::AuditRules;
 use crate::lock::lock;
 use crate::observe::logging::AUDIT;
+pub use ended::End;
 pub use event::Event;
-pub use finished::End;
 pub use ring::Ring;
 pub use search::Query;
 use writer::{Said, Shared};

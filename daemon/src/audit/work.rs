@@ -12,8 +12,8 @@ use tracing::{info, warn};
 use super::REMEMBERED;
 use super::failures::Failures;
 use super::file::{Bounds, Files, Found};
-use super::line::{Members, Writing};
 use super::lines::Backwards;
+use super::members::Members;
 use super::ring::Intake;
 use super::writer::{Rules, Said, Shared, Trouble};
 use crate::clock;
@@ -102,7 +102,7 @@ impl Work {
     /// While nothing can be written: calls that were let through are lost, where they are not kept waiting.
     fn lighten(&mut self, shared: &Shared, rules: &Rules) {
         if rules.settings.on_full == OnFull::DropAndAlert {
-            let lost = shared.intakes().iter().map(|intake| intake.take(usize::MAX, drop) as u64).sum();
+            let lost = shared.intakes().iter_mut().map(|intake| intake.take(usize::MAX, |_| {}) as u64).sum();
             self.lose(shared, lost);
         }
         self.collect(shared);
@@ -210,7 +210,7 @@ impl Work {
         let any = !said.is_empty();
         for (ticket, said) in said {
             match said {
-                Said::Change(record) => _ = self.members.change(&record),
+                Said::Change(record) => self.members.change(&record),
                 Said::Event(members) => self.members.all(&members),
             }
             let number = self.seal();
@@ -258,21 +258,15 @@ impl Work {
 
     /// Seals calls, so many at most; how many there were.
     fn seal_calls(&mut self, shared: &Shared, rules: &Rules) -> usize {
-        let writing = Writing {
-            now: Instant::now(),
-            now_ms: clock::unix_millis(),
-            redactor: &rules.redactor,
-            arguments: rules.settings.arguments,
-        };
         let Self { files, members, lines, .. } = self;
         let Some(files) = files else { return 0 };
         let mut count = 0;
-        for intake in shared.intakes().iter() {
-            count += intake.take(MANY - count, |call| {
-                let number = files.seal(members.call(&call, &writing));
+        for intake in shared.intakes().iter_mut() {
+            count += intake.take(MANY - count, |record| {
+                let said = members.whole(record, rules);
+                let number = files.seal(said);
                 if rules.settings.journal {
-                    let line = String::from_utf8_lossy(members.bytes());
-                    info!(target: AUDIT, number, line = %line, "a call");
+                    info!(target: AUDIT, number, line = %String::from_utf8_lossy(said), "a call");
                 }
             });
         }

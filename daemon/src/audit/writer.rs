@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use toolgate_admin_api::AuditRecord;
 use tracing::{error, info};
 
@@ -191,8 +191,8 @@ impl Shared {
         lock(&self.intakes)
     }
 
-    pub(super) fn rules(&self) -> Arc<Rules> {
-        self.rules.load_full()
+    pub(super) fn rules(&self) -> Guard<Arc<Rules>> {
+        self.rules.load()
     }
 
     pub(super) fn configure(&self, rules: &AuditRules) {

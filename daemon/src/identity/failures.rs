@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use foldhash::quality::RandomState as Seed;
 use toolgate_protocol::failures::{Failures as Address, Rules};
 
 use crate::lock::lock;
@@ -53,6 +54,8 @@ pub struct Failures {
     watched: AtomicUsize,
     good: Box<[AtomicU64]>,
     keyed: RandomState,
+    /// Of good credentials. It is fast, and need not stand against whoever knows it: two that share a hash win a look.
+    seed: Seed,
     counts: [AtomicU64; Method::ALL.len()],
     refused: AtomicU64,
 }
@@ -64,6 +67,7 @@ impl Default for Failures {
             watched: AtomicUsize::new(0),
             good: (0..GOOD).map(|_| AtomicU64::new(0)).collect(),
             keyed: RandomState::new(),
+            seed: Seed::default(),
             counts: [const { AtomicU64::new(0) }; Method::ALL.len()],
             refused: AtomicU64::new(0),
         }
@@ -183,7 +187,7 @@ impl Failures {
 
     /// Never 0, which an empty place holds.
     fn hash(&self, credential: &str) -> u64 {
-        self.keyed.hash_one(credential).max(1)
+        self.seed.hash_one(credential).max(1)
     }
 
     fn place(&self, hash: u64) -> &AtomicU64 {

@@ -15,11 +15,16 @@ impl Handle {
         let first = digest.as_ref().first_chunk().copied().unwrap_or_default();
         Self(u64::from_be_bytes(first))
     }
+
+    /// Its text, which `Display` gives as well.
+    pub fn digits(self) -> [u8; 16] {
+        std::array::from_fn(|at| b"0123456789abcdef"[(self.0 >> (60 - 4 * at) & 15) as usize])
+    }
 }
 
 impl fmt::Display for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 

@@ -113,7 +113,7 @@ impl Drop for Entry {
         if let Some(audit) = &core.audit {
             let failure = self.failed.take();
             let end = End { at: now, outcome, status: self.status, failure, bytes: self.bytes, spent };
-            audit.ended(&mut self.call, end);
+            audit.ended(&self.call, &end);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The head of the chain, kept apart from its lines.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
-use super::{Hash, Link, push_hex, read_hex};
+use super::{Hash, Link, hex, read_hex};
 
 /// What was written last, and what is kept from when on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,16 +22,14 @@ impl Head {
     /// The head as a line of JSON, filled up with spaces so that all have the same length.
     #[must_use]
     pub fn to_line(&self) -> String {
-        let mut line = String::with_capacity(Self::BYTES);
-        // Writing to a String cannot fail.
+        let mut line = Vec::with_capacity(Self::BYTES);
+        // Writing to memory cannot fail.
         _ = write!(line, r#"{{"number":{},"hash":""#, self.link.number);
-        push_hex(&mut line, &self.link.hash);
+        line.extend_from_slice(&hex(&self.link.hash));
         _ = write!(line, r#"","from":{},"length":{}}}"#, self.from, self.length);
-        while line.len() < Self::BYTES - 1 {
-            line.push(' ');
-        }
-        line.push('\n');
-        line
+        line.resize(Self::BYTES - 1, b' ');
+        line.push(b'\n');
+        String::from_utf8(line).unwrap_or_default()
     }
 
     /// Reads one; `None` where it is none.

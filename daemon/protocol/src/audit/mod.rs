@@ -14,7 +14,7 @@ pub use head::Head;
 pub use joint::Joint;
 pub use verify::{Damage, Finding, Hasher, Verdict, Verifier};
 
-use std::fmt::Write as _;
+use crate::json::push_number;
 
 /// A SHA-256.
 pub type Hash = [u8; 32];
@@ -31,14 +31,13 @@ pub struct Link {
 impl Link {
     /// Appends the next line: an object of these members, behind its number and the hash of the line before. The end
     /// of the line is the caller's, who also makes the next link of the line's hash.
-    pub fn seal(&self, out: &mut Vec<u8>, members: &[u8]) {
-        let mut head = String::with_capacity(112);
-        // Writing to a String cannot fail.
-        _ = write!(head, r#"{{"number":{},"prev":""#, self.number + 1);
-        push_hex(&mut head, &self.hash);
-        head.push_str("\",");
-        out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(members);
+    pub fn seal(&self, out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
+        out.extend_from_slice(br#"{"number":"#);
+        push_number(out, self.number + 1);
+        out.extend_from_slice(br#","prev":""#);
+        out.extend_from_slice(&hex(&self.hash));
+        out.extend_from_slice(b"\",");
+        members(out);
         out.push(b'}');
     }
 
@@ -49,13 +48,15 @@ impl Link {
     }
 }
 
-/// Appends a hash in hexadecimal.
-pub fn push_hex(out: &mut String, hash: &Hash) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in hash {
-        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+/// A hash in hexadecimal.
+#[must_use]
+pub fn hex(hash: &Hash) -> [u8; 64] {
+    let digit = |half: u8| half + b'0' + (b'a' - b'9' - 1) * u8::from(half > 9);
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(hash) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
+    text
 }
 
 /// Reads 64 hexadecimal digits, in small letters as they are written.

@@ -24,7 +24,8 @@ fn log(first: Link, bodies: &[String]) -> (Vec<Vec<u8>>, Head) {
     let mut link = first;
     let lines = bodies.iter().map(|body| {
         let mut sealed = Vec::new();
-        link.seal(&mut sealed, format!(r#""kind":"call","x":{}"#, crate::json::encode_str(body)).as_bytes());
+        let members = format!(r#""kind":"call","x":{}"#, crate::json::encode_str(body));
+        link.seal(&mut sealed, |out| out.extend_from_slice(members.as_bytes()));
         link = link.next(hash(&sealed));
         sealed
     });
@@ -125,7 +126,7 @@ proptest! {
                 // Linked well, or with a number of its own.
                 let mut forged = Vec::new();
                 let link = if number > 30 { before } else { Link { number: number + 30, ..before } };
-                link.seal(&mut forged, br#""kind":"forged""#);
+                link.seal(&mut forged, |out| out.extend_from_slice(br#""kind":"forged""#));
                 forged
             }
         };
@@ -202,7 +203,7 @@ fn lines_of_before_the_chain_stay_and_are_bound_by_what_follows() {
 #[test]
 fn a_line_is_an_object_that_begins_with_its_link() {
     let mut line = Vec::new();
-    Link { number: 41, hash: [0xab; 32] }.seal(&mut line, br#""kind":"start""#);
+    Link { number: 41, hash: [0xab; 32] }.seal(&mut line, |out| out.extend_from_slice(br#""kind":"start""#));
     let text = String::from_utf8(line.clone()).expect("UTF-8");
     assert_eq!(text, format!(r#"{{"number":42,"prev":"{}","kind":"start"}}"#, "ab".repeat(32)));
     assert_eq!(Joint::read(&line), Some(Joint { number: 42, prev: Some([0xab; 32]) }));

@@ -4,6 +4,7 @@
 
 mod cursor;
 mod keys;
+mod numbers;
 mod pointer;
 mod strings;
 mod walk;
@@ -13,8 +14,9 @@ use std::ops::Range;
 
 pub(crate) use cursor::{Cursor, Depth, KeySink};
 pub(crate) use keys::{Key, Keys};
+pub use numbers::push_number;
 pub use pointer::{Found, Pointer, PointerError};
-pub use strings::{decode_str, encode_str, has_lone_surrogate, str_eq};
+pub use strings::{decode_str, encode_str, has_lone_surrogate, push_str, str_eq};
 pub use walk::{Elements, Member, Members, elements, get, members};
 
 use crate::envelope::ScanError;

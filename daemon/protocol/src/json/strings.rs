@@ -3,7 +3,7 @@
 //! Must hold: a lone surrogate decodes to U+FFFD, so two keys that any reader could confuse compare equal.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// The text of a raw JSON string (with or without its quotes). Borrowed unless it holds escapes.
 /// Lone surrogates, which RFC 8259 allows and UTF-8 cannot hold, become U+FFFD; see [`has_lone_surrogate`].
@@ -48,28 +48,34 @@ pub fn str_eq(raw: &[u8], text: &str) -> bool {
 /// `text` as a JSON string with its quotes; escapes only what RFC 8259 demands.
 #[must_use]
 pub fn encode_str(text: &str) -> String {
-    let mut raw = String::with_capacity(text.len() + 2);
-    raw.push('"');
+    let mut raw = Vec::with_capacity(text.len() + 2);
+    push_str(&mut raw, text);
+    // Nothing is taken apart but between characters.
+    String::from_utf8(raw).unwrap_or_default()
+}
+
+/// Appends `text` as [`encode_str`] gives it.
+pub fn push_str(raw: &mut Vec<u8>, text: &str) {
+    raw.push(b'"');
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {
         if byte >= 0x20 && byte != b'"' && byte != b'\\' {
             continue;
         }
-        raw.push_str(&text[plain..at]);
+        raw.extend_from_slice(&text.as_bytes()[plain..at]);
         plain = at + 1;
         match byte {
-            b'"' => raw.push_str("\\\""),
-            b'\\' => raw.push_str("\\\\"),
-            b'\n' => raw.push_str("\\n"),
-            b'\r' => raw.push_str("\\r"),
-            b'\t' => raw.push_str("\\t"),
-            // Writing to a String cannot fail.
+            b'"' => raw.extend_from_slice(b"\\\""),
+            b'\\' => raw.extend_from_slice(b"\\\\"),
+            b'\n' => raw.extend_from_slice(b"\\n"),
+            b'\r' => raw.extend_from_slice(b"\\r"),
+            b'\t' => raw.extend_from_slice(b"\\t"),
+            // Writing to memory cannot fail.
             control => _ = write!(raw, "\\u{control:04x}"),
         }
     }
-    raw.push_str(&text[plain..]);
-    raw.push('"');
-    raw
+    raw.extend_from_slice(&text.as_bytes()[plain..]);
+    raw.push(b'"');
 }
 
 fn unquoted(raw: &[u8]) -> &[u8] {
