@@ -86,9 +86,7 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
         reception.refused();
     }
     match tasks {
-        Some(tasks) if answer.status == 200 => {
-            Box::pin(pass_read(call, server, answer, Reader::of_tasks(tasks))).await
-        }
+        Some(tasks) if answer.status == 200 => Box::pin(pass_read(call, server, answer, Reader::of_tasks(tasks))).await,
         _ => finish(call, server, answer, None).await,
     }
 }

@@ -154,9 +154,7 @@ pub fn inward(
         (Shape::Request, None) if is_about_tasks(text, envelope) => named(text, envelope, own)?,
         (Shape::Request, _) => Vec::new(),
         (Shape::Notification, _) => related(text, envelope.meta, own),
-        (Shape::Response, _) => {
-            related(text, envelope.result.and_then(|result| json::get(text, result, "_meta")), own)
-        }
+        (Shape::Response, _) => related(text, envelope.result.and_then(|result| json::get(text, result, "_meta")), own),
     };
     Ok((!edits.is_empty()).then(|| splice::apply(text, &mut edits)))
 }
@@ -175,11 +173,7 @@ fn named(
 }
 
 /// The tasks that a client follows: a server says which of those that were asked for it knows, so others are left out.
-fn subscribed(
-    text: &[u8],
-    envelope: &Envelope,
-    own: &mut dyn FnMut(&str) -> Option<String>,
-) -> Vec<Edit<'static>> {
+fn subscribed(text: &[u8], envelope: &Envelope, own: &mut dyn FnMut(&str) -> Option<String>) -> Vec<Edit<'static>> {
     let Some(ids) = watched(text, envelope) else { return Vec::new() };
     let renames: Vec<_> = json::elements(text, ids).map(|span| (span, renamed(text, span, own))).collect();
     let stay: Vec<_> = renames.iter().map(|(span, rename)| (*span, rename.is_some())).collect();
@@ -189,11 +183,7 @@ fn subscribed(
 }
 
 /// The edit of what `_meta` says of a task. One that nobody knows may be the other side's own, and stays.
-fn related(
-    text: &[u8],
-    meta: Option<Span>,
-    name: &mut dyn FnMut(&str) -> Option<String>,
-) -> Vec<Edit<'static>> {
+fn related(text: &[u8], meta: Option<Span>, name: &mut dyn FnMut(&str) -> Option<String>) -> Vec<Edit<'static>> {
     let id = meta.and_then(|meta| json::get(text, json::get(text, meta, RELATED)?, "taskId"));
     id.and_then(|id| renamed(text, id, name)).into_iter().collect()
 }

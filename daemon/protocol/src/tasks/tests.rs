@@ -59,7 +59,10 @@ fn of_a_list_a_client_sees_its_own() {
 fn what_belongs_to_a_task_says_so_by_the_client_s_id() {
     let meta = |id| json!({"_meta": {RELATED: {"taskId": id}}, "content": []});
     passes(&result(&meta("mine")), &result(&meta("of-ann-mine")));
-    passes(&notification("notifications/progress", &meta("mine")), &notification("notifications/progress", &meta("of-ann-mine")));
+    passes(
+        &notification("notifications/progress", &meta("mine")),
+        &notification("notifications/progress", &meta("of-ann-mine")),
+    );
     let ask = |id| json!({"jsonrpc": "2.0", "id": 4, "method": "elicitation/create", "params": meta(id)});
     passes(&ask("mine"), &ask("of-ann-mine"));
     passes(&ask("its own"), &ask("its own"));
@@ -72,8 +75,9 @@ fn how_a_task_is_hears_whoever_it_belongs_to() {
         passes(&says("mine"), &says("of-ann-mine"));
         assert_eq!(told(&says("hers")).0, Turned::Nothing);
     }
-    let acknowledged =
-        |ids: Value| notification("notifications/subscriptions/acknowledged", &json!({"notifications": {"taskIds": ids}}));
+    let acknowledged = |ids: Value| {
+        notification("notifications/subscriptions/acknowledged", &json!({"notifications": {"taskIds": ids}}))
+    };
     passes(&acknowledged(json!(["mine", "x"])), &acknowledged(json!(["of-ann-mine", "x"])));
 }
 
@@ -103,9 +107,7 @@ fn a_request_about_a_task_names_one_of_its_client_s() {
         assert_eq!(sent(&asks("of-ann-mine")), Ok(asks("mine")), "{method}");
         assert_eq!(sent(&asks("mine")), Err(Unknown("mine".to_owned())), "{method}");
     }
-    let listens = |ids: Value| {
-        json!({"jsonrpc": "2.0", "id": 4, "method": "subscriptions/listen", "params": {"notifications": {"taskIds": ids}}})
-    };
+    let listens = |ids: Value| json!({"jsonrpc": "2.0", "id": 4, "method": "subscriptions/listen", "params": {"notifications": {"taskIds": ids}}});
     assert_eq!(sent(&listens(json!(["of-ann-a", "b", "of-ann-c", 7]))), Ok(listens(json!(["a", "c"]))));
     assert_eq!(sent(&listens(json!(["b"]))), Ok(listens(json!([]))));
     let answers = |id: &str| result(&json!({"_meta": {RELATED: {"taskId": id}}, "action": "accept"}));
