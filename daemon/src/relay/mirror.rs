@@ -70,7 +70,9 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
         return Box::pin(pass_read(call, server, answer, reader)).await;
     }
     match answer.status {
-        200 if is_read(call, &answer) => return Box::pin(receive(call, server, answer, tasks)).await,
+        200 if is_read(call, &answer) => {
+            return Box::pin(receive(call, server, answer, tasks.map(|tasks| *tasks))).await;
+        }
         // What stands before the server says that it is not there.
         502..=504 if call.reception.is_some() => {
             let failure = Failure::new(Kind::ServerUnavailable, "The server is not there.");
@@ -86,16 +88,19 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
         reception.refused();
     }
     match tasks {
-        Some(tasks) if answer.status == 200 => Box::pin(pass_read(call, server, answer, Reader::of_tasks(tasks))).await,
+        Some(tasks) if answer.status == 200 => {
+            Box::pin(pass_read(call, server, answer, Reader::of_tasks(*tasks))).await
+        }
         _ => finish(call, server, answer, None).await,
     }
 }
 
-/// Has the call name tasks as its server does, in the header as well; and says whose tasks its answer may speak of.
-fn name_tasks(call: &mut Call, server: &Server) -> Result<Option<Whose>, Failure> {
+/// Has the call name tasks as its server does, in the header as well; and says whose tasks its answer may speak of. Boxed,
+/// so that a call that has nothing to do with tasks does not carry the size.
+fn name_tasks(call: &mut Call, server: &Server) -> Result<Option<Box<Whose>>, Failure> {
     let Some(message) = &call.message else {
         // What the server says on a session's stream may be about any of them.
-        return Ok((call.method == Method::GET).then(|| Whose::of(call, server)));
+        return Ok((call.method == Method::GET).then(|| Box::new(Whose::of(call, server))));
     };
     if message.shape() != Shape::Request {
         let whose = || Whose::of(call, server);
@@ -111,7 +116,7 @@ fn name_tasks(call: &mut Call, server: &Server) -> Result<Option<Whose>, Failure
         }
         call.message = Some(named);
     }
-    Ok(Some(whose))
+    Ok(Some(Box::new(whose)))
 }
 
 /// Whether the answer has to be read before its client gets it. One that is only held to a length, and is not longer,
