@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::body::Body;
 use crate::config::settings::{SealKey, Sealing};
+use crate::relay::listed::Reader;
 
 fn whose(tasks: &Arc<Tasks>, client: &str, server: &str) -> Whose {
     Whose { tasks: Arc::clone(tasks), owner: (client.into(), server.into()), merged: false }
@@ -77,4 +79,21 @@ fn in_a_merged_view_ids_lead_to_their_server() {
     let answer = Message::parse(text.to_string().into()).expect("a message");
     let named = ann.inward(&answer).expect("an answer").expect("it names one");
     assert!(String::from_utf8_lossy(&named.bytes).contains("\"task-1\""));
+}
+
+#[test]
+fn of_a_stream_only_what_names_tasks_is_written_anew() {
+    let tasks = Tasks::new(&Arc::new(Seal::random()));
+    let ann = whose(&tasks, "key:ann", "web");
+    let shown = made(&ann, "task-1");
+    let status = |id: &str| {
+        let params = format!(r#"{{"taskId":"{id}","x": 1.0}}"#);
+        format!(
+            "id: 7\nevent: message\ndata: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tasks/status\",\"params\":{params}}}\n\n"
+        )
+    };
+    let other = ": alive\n\nid:6\ndata:{\"jsonrpc\": \"2.0\", \"method\": \"m\"}\n\n";
+    let text = [other, &status("task-1"), &status("hers"), other].concat();
+    let Body::Full(seen) = Reader::of_tasks(ann).through(Body::from(text), true) else { panic!("a body") };
+    assert_eq!(String::from_utf8_lossy(&seen), [other, &status(&shown), other].concat());
 }
