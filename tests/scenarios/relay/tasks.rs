@@ -310,8 +310,9 @@ fn of_task(id: &Value) -> Value {
 async fn refused(client: &Caller, method: &str, id: &str) -> String {
     let reply = client.request("7", method, json!({"taskId": id, "inputResponses": {}})).await;
     let status = reply.head.status;
-    let answer = reply.answer().await;
+    let mut answer = reply.answer().await;
     assert_eq!(answer["error"]["code"], -32602, "{method} {id}: {answer}");
+    assert!(answer["error"]["data"]["callId"].take().is_string(), "{answer}");
     let own = ["web__", "pipe__"].iter().find_map(|prefix| id.strip_prefix(prefix)).unwrap_or(id);
     format!("{status} {}", answer.to_string().replace(&own.chars().take(64).collect::<String>(), "ID"))
 }
