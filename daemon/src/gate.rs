@@ -22,6 +22,7 @@ use crate::relay::crossing::parked::Parked;
 use crate::seal::Seal;
 use crate::sessions;
 use crate::steering::Steering;
+use crate::tasks::Tasks;
 
 /// The shared state of the daemon. Everything in it is read without waiting.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub struct Gate {
     pub audit: Audit,
     /// Seals cursors and other state that clients carry.
     pub seal: Arc<Seal>,
+    /// Whose the tasks of servers are.
+    pub tasks: Arc<Tasks>,
     /// When the process began to serve.
     pub started: Instant,
 }
@@ -121,6 +124,7 @@ impl Gate {
         Arc::new(Self {
             settings: Arc::new(ArcSwap::new(Arc::clone(&policy.settings))),
             seal: Arc::clone(&policy.seal),
+            tasks: Tasks::new(&policy.seal),
             policy: ArcSwap::from_pointee(policy),
             sessions: sessions::Table::kept_by(state),
             calls: AtomicUsize::new(0),

@@ -44,4 +44,5 @@ pub mod sessions;
 pub mod stages;
 pub mod state;
 pub mod steering;
+pub mod tasks;
 pub mod wire;

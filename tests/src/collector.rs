@@ -11,9 +11,9 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 pub use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::TcpStream;
 
+use crate::door::Door;
 use crate::recorder::{Request, parse};
 
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub struct Collector {
     /// Where it is.
     pub address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
-    task: Option<JoinHandle<()>>,
+    door: Door,
 }
 
 impl Collector {
@@ -42,11 +42,10 @@ impl Collector {
     /// # Panics
     /// When there is no port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("its address");
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let task = tokio::spawn(serve(listener, Arc::clone(&seen)));
-        Self { address, seen, task: Some(task) }
+        let met = Arc::clone(&seen);
+        let door = Door::open(move |socket| connection(socket, Arc::clone(&met))).await;
+        Self { address: door.address, seen, door }
     }
 
     /// The table of a configuration that sends traces here, with more lines.
@@ -67,9 +66,7 @@ impl Collector {
 
     /// Nobody listens any more.
     pub fn leave(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+        self.door.leave();
     }
 
     /// It is there again, at the same address.
@@ -77,11 +74,7 @@ impl Collector {
     /// # Panics
     /// When somebody else has its port by now.
     pub fn come_back(&mut self) {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_reuseaddr(true).expect("an option");
-        socket.bind(self.address).expect("its port");
-        let listener = socket.listen(16).expect("a listener");
-        self.task = Some(tokio::spawn(serve(listener, Arc::clone(&self.seen))));
+        self.door.come_back();
     }
 
     /// Requests that it had, whatever it answered.
@@ -108,12 +101,6 @@ impl Collector {
     }
 }
 
-impl Drop for Collector {
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
-
 /// An attribute's value as text.
 #[must_use]
 pub fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
@@ -131,17 +118,7 @@ pub fn hex(id: &[u8]) -> String {
     id.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
-async fn serve(listener: TcpListener, seen: Arc<Mutex<Seen>>) {
-    // Connections end with the task: one that is away is away for those that are open as well.
-    let mut open = JoinSet::new();
-    loop {
-        let Ok((socket, _)) = listener.accept().await else { continue };
-        let seen = Arc::clone(&seen);
-        open.spawn(async move { drop(connection(socket, &seen).await) });
-    }
-}
-
-async fn connection(mut socket: TcpStream, seen: &Mutex<Seen>) -> std::io::Result<()> {
+async fn connection(mut socket: TcpStream, seen: Arc<Mutex<Seen>>) -> std::io::Result<()> {
     let mut held = Vec::new();
     loop {
         let Ok(parsed) = parse(&held) else { return Ok(()) };

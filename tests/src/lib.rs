@@ -9,6 +9,7 @@ pub mod certificates;
 pub mod client_ca;
 pub mod collector;
 pub mod counter;
+pub mod door;
 pub mod fake;
 pub mod faulty;
 pub mod framing;

@@ -11,9 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::TcpStream;
 
+use crate::door::Door;
 use crate::fake::http::{Request, plain, read_request};
 
 /// Tokens that a server takes.
@@ -36,6 +36,8 @@ struct Seen {
     says: Option<(u16, String)>,
     /// What it calls itself in its metadata.
     issuer: Option<String>,
+    /// Where it says that its tokens are.
+    token_endpoint: Option<String>,
     /// What it calls itself to browsers.
     iss: Option<String>,
     codes: HashMap<String, Code>,
@@ -50,12 +52,11 @@ pub struct Provider {
     /// Access tokens that hold.
     pub living: Living,
     seen: Arc<Mutex<Seen>>,
-    task: Option<JoinHandle<()>>,
+    door: Door,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Served {
-    address: SocketAddr,
     living: Living,
     seen: Arc<Mutex<Seen>>,
 }
@@ -66,16 +67,10 @@ impl Provider {
     /// # Panics
     /// When there is no port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("its address");
-        let (living, seen) = (Living::default(), Arc::default());
-        let mut provider = Self { address, living, seen, task: None };
-        provider.task = Some(tokio::spawn(serve(listener, provider.served())));
-        provider
-    }
-
-    fn served(&self) -> Served {
-        Served { address: self.address, living: Arc::clone(&self.living), seen: Arc::clone(&self.seen) }
+        let served = Served::default();
+        let (living, seen) = (Arc::clone(&served.living), Arc::clone(&served.seen));
+        let door = Door::open(move |socket| served.clone().connection(socket)).await;
+        Self { address: door.address, living, seen, door }
     }
 
     /// Its issuer.
@@ -111,6 +106,11 @@ impl Provider {
         self.with(|seen| seen.issuer = Some(issuer.to_owned()));
     }
 
+    /// Says in its metadata that its tokens are elsewhere; `None`: where they are.
+    pub fn sends_to(&self, token_endpoint: Option<&str>) {
+        self.with(|seen| seen.token_endpoint = token_endpoint.map(str::to_owned));
+    }
+
     /// Calls itself otherwise to browsers.
     pub fn tells_browsers(&self, issuer: &str) {
         self.with(|seen| seen.iss = Some(issuer.to_owned()));
@@ -128,9 +128,7 @@ impl Provider {
 
     /// Nobody listens any more.
     pub fn leave(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+        self.door.leave();
     }
 
     /// It is there again, at the same address.
@@ -138,11 +136,7 @@ impl Provider {
     /// # Panics
     /// When somebody else has its port by now.
     pub fn come_back(&mut self) {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_reuseaddr(true).expect("an option");
-        socket.bind(self.address).expect("its port");
-        let listener = socket.listen(16).expect("a listener");
-        self.task = Some(tokio::spawn(serve(listener, self.served())));
+        self.door.come_back();
     }
 
     fn with<T>(&self, read: impl FnOnce(&mut Seen) -> T) -> T {
@@ -150,37 +144,22 @@ impl Provider {
     }
 }
 
-impl Drop for Provider {
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
-
-async fn serve(listener: TcpListener, served: Served) {
-    // Connections end with the task: one that is away is away for those that are open as well.
-    let mut open = JoinSet::new();
-    loop {
-        let Ok((socket, _)) = listener.accept().await else { continue };
-        let served = served.clone();
-        open.spawn(async move { drop(served.connection(socket).await) });
-    }
-}
-
 impl Served {
-    async fn connection(&self, mut socket: TcpStream) -> std::io::Result<()> {
+    async fn connection(self, mut socket: TcpStream) -> std::io::Result<()> {
+        let own = format!("http://{}", socket.local_addr()?);
         let mut held = Vec::new();
         while let Some(request) = read_request(&mut socket, &mut held).await? {
-            let answer = self.answer(&request);
+            let answer = self.answer(&own, &request);
             socket.write_all(&answer).await?;
         }
         Ok(())
     }
 
-    fn answer(&self, request: &Request) -> Vec<u8> {
+    fn answer(&self, own: &str, request: &Request) -> Vec<u8> {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         match path {
-            "/.well-known/oauth-authorization-server" => plain(200, "", &self.metadata().to_string()),
-            "/authorize" => self.authorize(&form(query)),
+            "/.well-known/oauth-authorization-server" => plain(200, "", &self.metadata(own).to_string()),
+            "/authorize" => self.authorize(own, &form(query)),
             "/token" => {
                 let (status, body) = self.token(request);
                 plain(status, "Cache-Control: no-store\r\n", &body)
@@ -189,12 +168,13 @@ impl Served {
         }
     }
 
-    fn metadata(&self) -> Value {
-        let own = format!("http://{}", self.address);
-        let issuer = self.with(|seen| seen.issuer.clone()).unwrap_or_else(|| own.clone());
+    fn metadata(&self, own: &str) -> Value {
+        let (issuer, token) = self.with(|seen| (seen.issuer.clone(), seen.token_endpoint.clone()));
+        let issuer = issuer.unwrap_or_else(|| own.to_owned());
+        let token = token.unwrap_or_else(|| format!("{own}/token"));
         json!({
             "issuer": issuer,
-            "token_endpoint": format!("{own}/token"),
+            "token_endpoint": token,
             "authorization_endpoint": format!("{own}/authorize"),
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
@@ -202,7 +182,7 @@ impl Served {
     }
 
     /// Whoever comes is logged in and agrees.
-    fn authorize(&self, asked: &Value) -> Vec<u8> {
+    fn authorize(&self, own: &str, asked: &Value) -> Vec<u8> {
         let text = |name: &str| asked[name].as_str().unwrap_or_default().to_owned();
         if text("response_type") != "code" || text("code_challenge_method") != "S256" {
             return plain(400, "", r#"{"error":"invalid_request"}"#);
@@ -214,7 +194,7 @@ impl Served {
             seen.codes.insert(code.clone(), Code { challenge, redirect_uri });
             seen.iss.clone()
         });
-        let iss = iss.unwrap_or_else(|| format!("http://{}", self.address));
+        let iss = iss.unwrap_or_else(|| own.to_owned());
         let location = format!("{location_base}?code={code}&state={}&iss={iss}", text("state"));
         plain(302, &format!("Location: {location}\r\n"), "")
     }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::net::TcpStream;
 
+use crate::door::Door;
 use crate::fake::http::{plain, read_request};
 
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub struct Webhook {
     /// Where it is.
     pub address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
-    task: Option<JoinHandle<()>>,
+    door: Door,
 }
 
 impl Webhook {
@@ -36,11 +36,10 @@ impl Webhook {
     /// # Panics
     /// When there is no port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("its address");
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let task = tokio::spawn(serve(listener, Arc::clone(&seen)));
-        Self { address, seen, task: Some(task) }
+        let met = Arc::clone(&seen);
+        let door = Door::open(move |socket| connection(socket, Arc::clone(&met))).await;
+        Self { address: door.address, seen, door }
     }
 
     /// Its URL.
@@ -56,9 +55,7 @@ impl Webhook {
 
     /// Nobody listens any more.
     pub fn leave(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+        self.door.leave();
     }
 
     /// It is there again, at the same address.
@@ -66,11 +63,7 @@ impl Webhook {
     /// # Panics
     /// When somebody else has its port by now.
     pub fn come_back(&mut self) {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_reuseaddr(true).expect("an option");
-        socket.bind(self.address).expect("its port");
-        let listener = socket.listen(16).expect("a listener");
-        self.task = Some(tokio::spawn(serve(listener, Arc::clone(&self.seen))));
+        self.door.come_back();
     }
 
     /// What it took, in order.
@@ -96,23 +89,7 @@ impl Webhook {
     }
 }
 
-impl Drop for Webhook {
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
-
-async fn serve(listener: TcpListener, seen: Arc<Mutex<Seen>>) {
-    // Connections end with the task: one that is away is away for those that are open as well.
-    let mut open = tokio::task::JoinSet::new();
-    loop {
-        let Ok((socket, _)) = listener.accept().await else { continue };
-        let seen = Arc::clone(&seen);
-        open.spawn(async move { drop(connection(socket, &seen).await) });
-    }
-}
-
-async fn connection(mut socket: TcpStream, seen: &Mutex<Seen>) -> std::io::Result<()> {
+async fn connection(mut socket: TcpStream, seen: Arc<Mutex<Seen>>) -> std::io::Result<()> {
     let mut held = Vec::new();
     while let Some(request) = read_request(&mut socket, &mut held).await? {
         let status = {

@@ -51,6 +51,7 @@ pub mod scaling;
 pub mod spaced;
 pub mod splice;
 pub mod sse;
+pub mod tasks;
 pub mod tool_result;
 pub mod trace;
 pub mod verdict;

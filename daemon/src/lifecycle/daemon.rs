@@ -229,6 +229,7 @@ impl Daemon {
             .chain(self.gate.steering.unread())
             .chain(self.gate.steering.trouble())
             .chain(self.gate.keys.trouble())
+            .chain(policy.grants.trouble())
             .chain(self.gate.keys.told_of_both(&policy.settings))
             .collect()
     }

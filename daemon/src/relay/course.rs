@@ -18,6 +18,7 @@ use crate::core::Core;
 use crate::provenance::Provenance;
 use crate::servers::exchange::{Exchange, Step, cancellation};
 use crate::sessions::{Outward, Session};
+use crate::tasks::Whose;
 
 /// A call under way.
 pub enum Course {
@@ -36,12 +37,24 @@ pub struct Straight {
     core: Rc<Core>,
     exchange: Exchange,
     session: Option<Arc<Session>>,
+    /// Whose tasks the server may speak of, where it may.
+    tasks: Option<Whose>,
 }
 
 impl Course {
     /// The course of one exchange; `session` is the hosted one that it belongs to.
     pub fn straight(core: &Rc<Core>, exchange: Exchange, session: Option<Arc<Session>>) -> Self {
-        Self::Straight(Box::new(Straight { core: Rc::clone(core), exchange, session }))
+        Self::about_tasks(core, exchange, session, None)
+    }
+
+    /// The same where the server may speak of tasks, which are this client's or not for it to see.
+    pub fn about_tasks(
+        core: &Rc<Core>,
+        exchange: Exchange,
+        session: Option<Arc<Session>>,
+        tasks: Option<Whose>,
+    ) -> Self {
+        Self::Straight(Box::new(Straight { core: Rc::clone(core), exchange, session, tasks }))
     }
 
     /// The next message for the client. A dropped future has lost nothing.
@@ -96,12 +109,21 @@ impl Straight {
         loop {
             match self.exchange.next().await {
                 Step::Related(message) => {
-                    if let Some(message) = self.outward(message) {
+                    if let Some(message) = self.outward(message).and_then(|message| self.named(message)) {
                         return Step::Related(message);
                     }
                 }
-                step => return step,
+                Step::Final(answer) => return Step::Final(self.named(answer.clone()).unwrap_or(answer)),
+                step @ Step::Lost(_) => return step,
             }
+        }
+    }
+
+    /// With the ids that tasks have for the client.
+    fn named(&self, message: Bytes) -> Option<Bytes> {
+        match &self.tasks {
+            Some(tasks) => tasks.outward(message),
+            None => Some(message),
         }
     }
 

@@ -34,6 +34,7 @@ use crate::servers::leg::Leg;
 use crate::servers::{Server, eras};
 use crate::sessions::{Answerer, Hosted, Kind as Served, Place, UNASKED};
 use crate::stages::queue;
+use crate::tasks::{self, Whose};
 
 /// Serves a call of a hosted session, or the one that opens it.
 pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
@@ -150,6 +151,8 @@ pub async fn begin(
     if leg.era == Era::Modern {
         crossing::refuse_tasks(message.envelope.known_method, Era::Modern)?;
     }
+    let (tasks, named) = tasks::enter(call, server, &message)?.unzip();
+    let message = named.flatten().unwrap_or(message);
     if let (Era::Modern, Some(session)) = (leg.era, &session) {
         let played = Played::begin(call, Arc::clone(session), leg, message).await?;
         return Ok(Course::Played(Box::new(played)));
@@ -162,7 +165,7 @@ pub async fn begin(
         exchange = send(call, hosted, leg, &message).await?;
     }
     call.times.connect += exchange.connect();
-    Ok(Course::straight(&call.core, exchange, session))
+    Ok(Course::about_tasks(&call.core, exchange, session, tasks))
 }
 
 async fn send(call: &Call, hosted: &Hosted, leg: Leg, message: &Message) -> Result<Exchange, Failure> {
@@ -285,7 +288,8 @@ async fn notification(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Fa
         _ => {
             // The modern era has none from clients but the cancellation.
             for leg in hosted.living_legs().await.into_iter().filter(|leg| leg.era == Era::Legacy) {
-                if let Err(failure) = leg.send(&call.core, message.bytes.clone(), &call.provenance()).await {
+                let text = Whose::of(call, &leg.server).said(message.bytes.clone());
+                if let Err(failure) = leg.send(&call.core, text, &call.provenance()).await {
                     debug!(server = leg.server.settings.name, %failure, "a notification was not taken");
                 }
             }
@@ -313,6 +317,7 @@ async fn response(call: &Call, hosted: &Hosted) -> Result<Response<Body>, Failur
     match message.id().and_then(|id| hosted.answered(id)) {
         Some(Answerer::Server(asked)) => {
             let renamed: Bytes = message.with(&[(message.envelope.id, &asked.id)]).into();
+            let renamed = Whose::of(call, &asked.leg.server).said(renamed);
             asked.leg.send(&call.core, renamed, &call.provenance()).await?;
         }
         // It waits for as many answers as it has questions, so there is room.

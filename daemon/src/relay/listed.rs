@@ -1,8 +1,8 @@
-//! A list that a mirrored server answers, on its way to its client.
+//! What a mirrored server answers and the gate has to read: lists, and what may speak of tasks.
 //!
-//! Where nothing has to be taken out of it, it passes byte for byte, and the gate reads along. Where something has, the
-//! answer alone is written anew: events before it and comments stay as they came. Ids of events do not pass then: a stream
-//! that is resumed by one would bring the answer as the server keeps it.
+//! Where nothing has to be changed, it passes byte for byte, and the gate reads along. Where something has, the message
+//! alone is written anew: other events and comments stay as they came. Ids of events do not pass where a list is filtered: a
+//! stream that is resumed by one would bring the answer as the server keeps it. What speaks of tasks is read again then.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,29 +17,52 @@ use crate::answers::Reception;
 use crate::body::{Body, BodyError, Stream};
 use crate::message::Message;
 use crate::servers::http_reply::MAX_MESSAGE;
+use crate::tasks::Whose;
 
 /// Bytes of an answer that is read along. A longer one passes all the same.
 const READ_ALONG: usize = 16 << 20;
 /// Bytes of one event, with all its lines, that may have to be replaced: the longest message, and what frames it.
 const HELD: usize = MAX_MESSAGE + (1 << 20);
 
-/// What a list's answer meets on its way.
+/// What an answer meets on its way.
 pub struct Reader {
     /// Gone once it has had its answer.
     reception: Option<Box<Reception>>,
     /// Takes out what the client may not use.
     sieve: Option<Sieve>,
+    /// Names tasks as the client knows them.
+    tasks: Option<Whose>,
+}
+
+/// What becomes of a message.
+pub enum Instead {
+    /// It passes as it is.
+    Same,
+    /// This passes in its place.
+    This(Bytes),
+    /// It is not for the client.
+    Nothing,
 }
 
 impl Reader {
     /// What has to be done with a list.
     pub fn new(reception: Option<Box<Reception>>, sieve: Option<Sieve>) -> Self {
-        Self { reception, sieve }
+        Self { reception, sieve, tasks: None }
+    }
+
+    /// What has to be done with what may speak of tasks.
+    pub fn of_tasks(tasks: Whose) -> Self {
+        Self { reception: None, sieve: None, tasks: Some(tasks) }
     }
 
     /// Whether the answer has to be written anew.
     pub fn rewrites(&self) -> bool {
-        self.sieve.is_some()
+        self.sieve.is_some() || self.tasks.is_some()
+    }
+
+    /// Whether the client may resume the stream: what it brings then is read like this.
+    fn keeps_ids(&self) -> bool {
+        self.tasks.is_some()
     }
 
     /// The body on its way; `events` where it is a stream of them.
@@ -48,34 +71,38 @@ impl Reader {
             Body::Stream(inner) => Body::stream(Listed::new(inner, events, self)),
             Body::Full(text) => {
                 let instead = if events {
-                    Form::new(true, self.rewrites()).take(&text, &mut self)
+                    Form::new(true, self.rewrites()).take(&text, &mut self).map(|instead| instead.unwrap_or(text))
                 } else {
-                    self.message(text.clone())
+                    self.message(text.clone()).map(|instead| instead.or(text))
                 };
-                match instead {
-                    Ok(instead) => Body::from(instead.unwrap_or(text)),
-                    Err(problem) => Body::stream(Broken(Some(problem))),
-                }
+                instead.map_or_else(|problem| Body::stream(Broken(Some(problem))), Body::from)
             }
             Body::Empty => Body::Empty,
         }
     }
 
-    /// What becomes of one message; `None` where it passes as it is.
-    pub fn message(&mut self, text: Bytes) -> Result<Option<Bytes>, BodyError> {
+    /// What becomes of one message.
+    pub fn message(&mut self, text: Bytes) -> Result<Instead, BodyError> {
+        if let Some(tasks) = &self.tasks {
+            return Ok(match tasks.outward(text.clone()) {
+                Some(same) if same == text => Instead::Same,
+                Some(named) => Instead::This(named),
+                None => Instead::Nothing,
+            });
+        }
         let message = match Message::parse(text) {
             Ok(message) => message,
             // What cannot be read may hide what the client may not see.
             Err(problem) if self.rewrites() => return Err(BodyError::new(problem.to_string())),
-            Err(_) => return Ok(None),
+            Err(_) => return Ok(Instead::Same),
         };
         if message.shape() != Shape::Response {
-            return Ok(None);
+            return Ok(Instead::Same);
         }
         if let Some(reception) = self.reception.take() {
             reception.answer(message.bytes.clone());
         }
-        Ok(self.sieve.as_ref().map(|sieve| sieve.answer(&message)))
+        Ok(self.sieve.as_ref().map_or(Instead::Same, |sieve| Instead::This(sieve.answer(&message))))
     }
 
     /// There will be no answer to read.
@@ -89,6 +116,17 @@ impl Reader {
     fn give_up(&mut self) {
         if let Some(reception) = self.reception.take() {
             reception.unread();
+        }
+    }
+}
+
+impl Instead {
+    /// The text that passes, where this is what came.
+    pub fn or(self, text: Bytes) -> Bytes {
+        match self {
+            Self::Same => text,
+            Self::This(instead) => instead,
+            Self::Nothing => Bytes::new(),
         }
     }
 }
@@ -170,16 +208,21 @@ fn rewritten(
             return Err(BodyError::new("the server sent an event that does not end"));
         }
         let Some(event) = event else { break };
-        let instead = if event.data.is_empty() { None } else { reader.message(event.data.clone())? };
+        let instead = if event.data.is_empty() { Instead::Same } else { reader.message(event.data.clone())? };
+        if !matches!(instead, Instead::Same) {
+            comments(held).for_each(|comment| out.extend_from_slice(&[comment, b"\n\n"].concat()));
+        }
         match instead {
-            Some(text) => {
-                comments(held).for_each(|comment| out.extend_from_slice(&[comment, b"\n\n"].concat()));
+            Instead::This(text) => {
                 if let Some(retry) = event.retry {
                     out.extend_from_slice(format!("retry: {retry}\n").as_bytes());
                 }
-                sse::write_event(&mut out, None, event.event.as_deref(), &flatten::flattened(&text));
+                let id = event.id.as_deref().filter(|_| reader.keeps_ids());
+                sse::write_event(&mut out, id, event.event.as_deref(), &flatten::flattened(&text));
             }
-            None => without_ids(held).for_each(|piece| out.extend_from_slice(piece)),
+            Instead::Nothing => {}
+            Instead::Same if reader.keeps_ids() => out.extend_from_slice(held),
+            Instead::Same => without_ids(held).for_each(|piece| out.extend_from_slice(piece)),
         }
         held.clear();
     }

@@ -10,6 +10,7 @@ use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONT
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use toolgate_protocol::coding::{Accepted, Coding, Encoded};
 use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::header_value as header;
 use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::Era;
 use tracing::info;
@@ -32,15 +33,18 @@ use crate::servers::leg::Leg;
 use crate::servers::readable::{self, Readable};
 use crate::sessions::{self, About, Bounds, Full, Mirrored};
 use crate::stages::{notice, queue, secure};
+use crate::tasks::{self, Whose};
 
 /// Answer headers that concern the client.
 static PASSED_BACK: [HeaderName; 5] =
     [CONTENT_TYPE, CACHE_CONTROL, RETRY_AFTER, ALLOW, HeaderName::from_static("x-accel-buffering")];
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// Relays a call.
 pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Body>, Failure> {
+    let tasks = name_tasks(call, server)?;
     if let Some(message) = call.message.as_ref().filter(|message| message.shape() == Shape::Request) {
         match answers::before(call, server, message).await? {
             Next::Answer(answer) => return Ok(of_session(call, answer)),
@@ -62,10 +66,13 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
         server.ask_anew();
     }
     if let (Some(list), 200) = (listed(call), answer.status) {
-        return Box::pin(pass_list(call, server, answer, list)).await;
+        let reader = Reader::new(call.reception.take(), lists::Sieve::of(call, server, Era::Legacy, list));
+        return Box::pin(pass_read(call, server, answer, reader)).await;
     }
     match answer.status {
-        200 if is_read(call, &answer) => return Box::pin(receive(call, server, answer)).await,
+        200 if is_read(call, &answer) => {
+            return Box::pin(receive(call, server, answer, tasks.map(|tasks| *tasks))).await;
+        }
         // What stands before the server says that it is not there.
         502..=504 if call.reception.is_some() => {
             let failure = Failure::new(Kind::ServerUnavailable, "The server is not there.");
@@ -80,7 +87,36 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     {
         reception.refused();
     }
-    finish(call, server, answer, None).await
+    match tasks {
+        Some(tasks) if answer.status == 200 => {
+            Box::pin(pass_read(call, server, answer, Reader::of_tasks(*tasks))).await
+        }
+        _ => finish(call, server, answer, None).await,
+    }
+}
+
+/// Has the call name tasks as its server does, in the header as well; and says whose tasks its answer may speak of. Boxed,
+/// so that a call that has nothing to do with tasks does not carry the size.
+fn name_tasks(call: &mut Call, server: &Server) -> Result<Option<Box<Whose>>, Failure> {
+    let Some(message) = &call.message else {
+        // What the server says on a session's stream may be about any of them.
+        return Ok((call.method == Method::GET).then(|| Box::new(Whose::of(call, server))));
+    };
+    if message.shape() != Shape::Request {
+        let whose = || Whose::of(call, server);
+        let named = if tasks::mentions(&message.bytes) { whose().inward(message)? } else { None };
+        call.message = named.or_else(|| call.message.take());
+        return Ok(None);
+    }
+    let Some((whose, named)) = tasks::enter(call, server, message)? else { return Ok(None) };
+    if let Some(named) = named {
+        let name = named.envelope.task_id_str(&named.bytes).and_then(|id| header_value(header::encode(&id).as_bytes()));
+        if let (Some(name), true) = (name, call.headers.contains_key(NAME)) {
+            Arc::make_mut(&mut call.headers).insert(NAME, name);
+        }
+        call.message = Some(named);
+    }
+    Ok(Some(Box::new(whose)))
 }
 
 /// Whether the answer has to be read before its client gets it. One that is only held to a length, and is not longer,
@@ -335,10 +371,15 @@ fn no_room(full: Full, bounds: Bounds) -> Failure {
 }
 
 /// The answer to a call that has to be read before its client gets it.
-async fn receive(call: &mut Call, server: &Arc<Server>, answer: Answer) -> Result<Response<Body>, Failure> {
+async fn receive(
+    call: &mut Call,
+    server: &Arc<Server>,
+    answer: Answer,
+    tasks: Option<Whose>,
+) -> Result<Response<Body>, Failure> {
     let exchange = read(call, server, answer)?;
     let wait = server.first_byte(None);
-    let course = Course::straight(&call.core, exchange, None);
+    let course = Course::about_tasks(&call.core, exchange, None, tasks);
     let response = answer::relay(call, server, course, wait).await?;
     Ok(of_session(call, response))
 }
@@ -364,14 +405,13 @@ fn of_session(call: &Call, mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// A list on its way to a client.
-async fn pass_list(
-    call: &mut Call,
+/// What is read on its way to a client.
+async fn pass_read(
+    call: &Call,
     server: &Arc<Server>,
     answer: Answer,
-    list: Mcp,
+    mut reader: Reader,
 ) -> Result<Response<Body>, Failure> {
-    let mut reader = Reader::new(call.reception.take(), lists::Sieve::of(call, server, Era::Legacy, list));
     if is_events(&answer.headers) || !reader.rewrites() {
         return finish(call, server, answer, Some(reader)).await;
     }
@@ -383,7 +423,7 @@ async fn pass_list(
     let exchange = Exchange::http(leg, call.message(), HttpReply::new(server, answer)?.as_message());
     let whole = answer::whole(call, exchange, server.first_byte(None)).await.inspect_err(|_| reader.failed())?;
     let unreadable = |problem: BodyError| Failure::new(Kind::ServerGarbage, problem.to_string());
-    let text = reader.message(whole.bytes.clone()).map_err(unreadable)?.unwrap_or(whole.bytes);
+    let text = reader.message(whole.bytes.clone()).map_err(unreadable)?.or(whole.bytes);
     let mut response = answer::json_answer(call.era, text);
     response.headers_mut().extend(headers);
     Ok(of_session(call, response))

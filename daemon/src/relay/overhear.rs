@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use toolgate_protocol::envelope;
+use toolgate_protocol::{envelope, tasks};
 use tracing::debug;
 
 use super::announce;
@@ -21,6 +21,7 @@ use crate::servers::http_stream::{Stream, Unasked};
 use crate::servers::leg::Leg;
 use crate::servers::news::announced;
 use crate::sessions::{Asked, Hosted, Kind, Outward, Session};
+use crate::tasks::Whose;
 
 /// How often a quiet stream looks whether its session is still there.
 const LOOK: Duration = Duration::from_secs(5);
@@ -76,13 +77,18 @@ async fn deliver(message: Bytes, core: &Rc<Core>, leg: &Leg, session: &Arc<Sessi
     // What it asks is kept before anybody can answer it.
     hosted.kept().await;
     match outward {
-        Outward::Pass(message) => match envelope::scan(&message).ok().as_ref().and_then(announced) {
-            Some(list) => {
-                leg.server.answers.changed();
-                announce::tell(core, session, list, message);
+        Outward::Pass(message) => {
+            let whose = || Whose::new(&core.gate.tasks, &session.client, &leg.server, hosted.is_merged());
+            let own = if tasks::mentions(&message) { whose().outward(message) } else { Some(message) };
+            let Some(message) = own else { return };
+            match envelope::scan(&message).ok().as_ref().and_then(announced) {
+                Some(list) => {
+                    leg.server.answers.changed();
+                    announce::tell(core, session, list, message);
+                }
+                None => say(core, hosted, &message),
             }
-            None => say(core, hosted, &message),
-        },
+        }
         Outward::Refuse(asked) => refuse(core, asked),
         Outward::Nothing => {}
     }

@@ -25,6 +25,7 @@ use crate::observe::ledger::Stage;
 use crate::servers::leg::Leg;
 use crate::servers::{Server, eras};
 use crate::stages::queue;
+use crate::tasks;
 
 /// Serves one modern request.
 pub async fn serve(call: &mut Call) -> Result<Response<Body>, Failure> {
@@ -89,6 +90,8 @@ async fn run_at(
     if !straight {
         crossing::refuse_tasks(method, Era::Legacy)?;
     }
+    let (tasks, named) = tasks::enter(call, server, &message)?.unzip();
+    let message = named.flatten().unwrap_or(message);
     if !straight && message.envelope.request_state.is_some() {
         // Whatever it continued is not here, and must not be run anew.
         return Err(parked::gone());
@@ -103,7 +106,7 @@ async fn run_at(
         let leg = leg_timed(call, server).await?;
         let exchange = leg.call(&call.core, &message, &call.provenance()).await?;
         call.times.connect += exchange.connect();
-        Course::straight(&call.core, exchange, None)
+        Course::about_tasks(&call.core, exchange, None, tasks)
     } else {
         not_declined(&message)?;
         Course::Held(Box::new(Held::begin(call, server, &message).await?))

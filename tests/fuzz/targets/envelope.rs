@@ -45,6 +45,7 @@ fn reads_as_others_do(text: &[u8], envelope: &Envelope) {
             ("name", envelope.name),
             ("uri", envelope.uri),
             ("taskId", envelope.task_id),
+            ("task", envelope.task),
             ("ref", envelope.reference),
             ("arguments", envelope.arguments),
             ("cursor", envelope.cursor),

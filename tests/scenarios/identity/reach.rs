@@ -79,6 +79,14 @@ async fn nobody_sends_the_gate_on() {
     let (check, by_check) = redirects(target.local_addr().expect("its address")).await;
     let (hook, by_hook) = redirects(target.local_addr().expect("its address")).await;
     let (stream, by_stream) = redirects(target.local_addr().expect("its address")).await;
+    let (issuer, by_issuer) = redirects(target.local_addr().expect("its address")).await;
+    let (tokens, by_tokens) = redirects(target.local_addr().expect("its address")).await;
+    let granted = |from: &str| {
+        format!(
+            "endpoints = [\"http://{server}/mcp\"]\n\
+             oauth = {{ {from}, client_id = \"gate\", client_secret = \"own\" }}"
+        )
+    };
     let tables = format!(
         "[check.one]\nurl = \"http://{check}/\"\ninterval = \"100ms\"\n[check.two]\ntcp = \"127.0.0.1:1\"\n\
          interval = \"100ms\"\n[alerts]\nwebhook = \"http://{hook}/\"\n"
@@ -86,13 +94,26 @@ async fn nobody_sends_the_gate_on() {
     let gate = Setup::default()
         .http("web", &format!("http://{server}/mcp"))
         .server("old", &format!("endpoints = [\"http://{stream}/sse\"]\ntransport = \"sse\""))
+        .server("named", &granted(&format!("issuer = \"http://{issuer}\"")))
+        .server("granted", &granted(&format!("token_endpoint = \"http://{tokens}/token\"")))
         .table(&tables)
         .start()
         .await;
+    for path in ["/mcp/named", "/mcp/granted"] {
+        let refused = Caller::modern(&gate, path).call("1", "echo", json!({})).await.answer().await;
+        assert!(refused.get("error").is_some(), "{path}: {refused}");
+    }
     assert!(call(&gate).await.get("error").is_some());
     let over_sse = Caller::modern(&gate, "/mcp/old").call("1", "echo", json!({})).await.answer().await;
     assert!(over_sse.get("error").is_some(), "{over_sse}");
-    for (who, asked) in [("server", by_server), ("check", by_check), ("webhook", by_hook), ("stream", by_stream)] {
+    for (who, asked) in [
+        ("server", by_server),
+        ("check", by_check),
+        ("webhook", by_hook),
+        ("stream", by_stream),
+        ("issuer", by_issuer),
+        ("tokens", by_tokens),
+    ] {
         wait::until(who, async || (asked.load(Ordering::Relaxed) > 0).then_some(())).await;
     }
     // Whoever was sent on would have connected by now, and would wait in the backlog.

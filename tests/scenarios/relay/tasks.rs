@@ -1,5 +1,6 @@
 //! Calls that become tasks: those of the other era are waited for by the gate, those of the client's own era are its own.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use toolgate_tests::caller::Caller;
 use toolgate_tests::fake::Speaks;
@@ -26,6 +27,7 @@ impl Stage {
         let gate = Setup::default()
             .server("web", &(web.endpoints() + lines))
             .server("pipe", &(pipe.command() + lines))
+            .key("other", "")
             .table("[profile.all]\nservers = [\"web\", \"pipe\"]\n")
             .start()
             .await;
@@ -40,6 +42,18 @@ impl Stage {
 
     async fn legacy(&self, path: &str) -> Caller {
         Caller::legacy(&self.gate, path).await
+    }
+
+    /// Clients of two keys that know tasks, in this era.
+    async fn two(&self, path: &str, speaks: Speaks) -> (Caller, Caller) {
+        let other = format!("Bearer {}", self.gate.key_of("other"));
+        if speaks == Speaks::Legacy {
+            let stranger = Caller::new(&self.gate, path, Era::Legacy).with("Authorization", &other);
+            return (self.legacy(path).await, stranger.opened().await);
+        }
+        let mut client = self.modern(path);
+        client.capabilities = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+        (client.clone(), client.with("Authorization", &other))
     }
 
     fn record(&self, path: &str, prefix: &str) -> &Record {
@@ -284,6 +298,97 @@ async fn tasks_of_the_client_s_own_era_are_its_own() {
         let cancelled = client.request("3", "tasks/cancel", task).await.answer().await;
         assert_eq!(cancelled["id"], 3, "{path}: {cancelled}");
         assert!(cancelled["result"].is_object(), "{path}: {cancelled}");
+    }
+}
+
+/// The parameters of requests about a task of this id.
+fn of_task(id: &Value) -> Value {
+    json!({"taskId": id})
+}
+
+/// What a client reads of a task that is not its own, without the id that it asked by.
+async fn refused(client: &Caller, method: &str, id: &str) -> String {
+    let reply = client.request("7", method, json!({"taskId": id, "inputResponses": {}})).await;
+    let status = reply.head.status;
+    let mut answer = reply.answer().await;
+    assert_eq!(answer["error"]["code"], -32602, "{method} {id}: {answer}");
+    assert!(answer["error"]["data"]["callId"].take().is_string(), "{answer}");
+    let own = ["web__", "pipe__"].iter().find_map(|prefix| id.strip_prefix(prefix)).unwrap_or(id);
+    format!("{status} {}", answer.to_string().replace(&own.chars().take(64).collect::<String>(), "ID"))
+}
+
+/// Makes a task; gives back its id as the client reads it, and as the server that has this record does.
+async fn make(client: &Caller, tool: &str, record: &Record, speaks: Speaks) -> (Value, String) {
+    let mut params = json!({"name": tool, "arguments": {"tells": true}});
+    if speaks == Speaks::Legacy {
+        params["task"] = json!({});
+    }
+    let made = client.request("1", "tools/call", params).await.answer().await;
+    let id = made["result"].pointer("/task/taskId").unwrap_or(&made["result"]["taskId"]).clone();
+    assert!(id.is_string(), "{made}");
+    let asked = client.request("2", "tasks/get", of_task(&id)).await.answer().await;
+    assert_eq!(asked["result"]["taskId"], id, "a client reads one id of a task: {asked}");
+    let own = record.of("tasks/get").last().expect("it was asked").message["params"]["taskId"].clone();
+    assert_ne!(own, id);
+    (id, own.as_str().expect("an id").to_owned())
+}
+
+#[tokio::test]
+async fn a_task_is_its_maker_s_and_to_everybody_else_there_is_none() {
+    for (speaks, methods) in [
+        (Speaks::Legacy, ["tasks/get", "tasks/result", "tasks/cancel"]),
+        (Speaks::Modern, ["tasks/get", "tasks/update", "tasks/cancel"]),
+    ] {
+        let mut stage = Stage::start(speaks, "").await;
+        for (path, prefix) in WAYS {
+            let (client, stranger) = stage.two(path, speaks).await;
+            let (id, own) = make(&client, &format!("{prefix}task"), stage.record(path, prefix), speaks).await;
+            let shown = id.as_str().expect("an id");
+            stage.record(path, prefix).clear();
+            for method in methods {
+                let unknown = refused(&stranger, method, &format!("{prefix}{}", "x".repeat(64))).await;
+                assert_eq!(refused(&stranger, method, shown).await, unknown, "{path} {method}");
+                for caller in [&stranger, &client] {
+                    assert_eq!(refused(caller, method, &format!("{prefix}{own}")).await, unknown, "{path} {method}");
+                }
+            }
+            let heard = stage.record(path, prefix).all();
+            assert!(heard.iter().all(|it| !it.method.starts_with("tasks/")), "{path}: the server hears nothing of it");
+            let cancelled = client.request("8", "tasks/cancel", of_task(&id)).await.answer().await;
+            assert!(cancelled["result"].is_object(), "{path}: {cancelled}");
+            assert_eq!(until_said(stage.record(path, prefix), "tasks/cancel").await["params"]["taskId"], own, "{path}");
+        }
+        // What was handed out outlives the process.
+        let (client, _) = stage.two("/mcp/web", speaks).await;
+        let (id, _) = make(&client, "task", &stage.web.record, speaks).await;
+        stage.gate.restart(Signal::TERM).await;
+        let (client, _) = stage.two("/mcp/web", speaks).await;
+        let asked = client.request("9", "tasks/get", of_task(&id)).await.answer().await;
+        assert_eq!(asked["result"]["taskId"], id, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_told_of_its_own_tasks_only() {
+    let stage = Stage::start(Speaks::Legacy, "").await;
+    for path in ["/mcp/web", "/mcp/pipe"] {
+        let ((client, stranger), record) = (stage.two(path, Speaks::Legacy).await, stage.record(path, ""));
+        let (hers, _) = make(&client, "task", record, Speaks::Legacy).await;
+        let (his, _) = make(&stranger, "task", record, Speaks::Legacy).await;
+        for (caller, own) in [(&client, &hers), (&stranger, &his)] {
+            let listed = caller.request("3", "tasks/list", json!({})).await.answer().await;
+            let ids: Vec<_> =
+                listed["result"]["tasks"].as_array().into_iter().flatten().map(|it| &it["taskId"]).collect();
+            assert_eq!(ids, [own], "{path}: {listed}");
+            // An instance says on its session's stream what belongs to no call.
+            let mut stream = if path == "/mcp/pipe" { Some(caller.stream().await) } else { None };
+            let mut waits = caller.request("4", "tasks/result", of_task(own)).await;
+            let told = stream.as_mut().unwrap_or(&mut waits).message().await;
+            assert_eq!((&told["method"], &told["params"]["taskId"]), (&json!("notifications/tasks/status"), own));
+            let done = waits.message().await;
+            let related = &done["result"]["_meta"]["io.modelcontextprotocol/related-task"]["taskId"];
+            assert_eq!((&done["id"], related), (&json!(4), own), "{path}: {done}");
+        }
     }
 }
 

@@ -67,6 +67,37 @@ async fn a_token_is_renewed_before_it_lapses_and_no_call_notices() {
 }
 
 #[tokio::test]
+async fn metadata_send_the_gate_nowhere_that_their_issuer_is_not() {
+    let root = rustix::process::geteuid().is_root();
+    let folder = tempfile::tempdir().expect("a folder");
+    let hosts = folder.path().join("hosts");
+    std::fs::write(&hosts, "127.0.0.1 localhost\n169.254.7.7 rebound.toolgate.test\n").expect("hosts");
+    for (at, why) in [
+        ("http://169.254.169.254/token", "where a cloud keeps a machine's credentials"),
+        ("http://169.254.7.7/token", "a link-local address"),
+        ("http://rebound.toolgate.test/token", "a link-local address"),
+        ("http://10.1.2.3/token", "an address of a private network"),
+    ] {
+        // It takes root to change what names mean.
+        if at.contains("rebound") && !root {
+            continue;
+        }
+        let (provider, web) = (Provider::start().await, Http::start(Speaks::Both).await);
+        provider.sends_to(Some(at));
+        let oauth =
+            format!("oauth = {{ issuer = {:?}, client_id = \"gate\", client_secret = \"own\" }}\n", provider.issuer());
+        let setup = Setup::default().server("web", &(web.endpoints() + &oauth));
+        let gate = if root { setup.hosts(&hosts) } else { setup }.start().await;
+        let answer = echo(&client(&gate, "/mcp/web", Era::Modern, "test").await, "echo").await;
+        assert_eq!(answer["error"]["data"]["reason"], "server-unavailable", "{at}: {answer}");
+        let told = health(&gate, "web").await.to_string();
+        assert!(told.contains(why), "{at}: {told}");
+        assert!(!answer.to_string().contains("169.254"), "no address is for clients: {answer}");
+        assert_eq!(provider.asked().len(), 0, "{at}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_token_is_replaced_once_and_the_call_repeated() {
     let provider = Provider::start().await;
     let (gate, web) = stage(&provider, "").await;

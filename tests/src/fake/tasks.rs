@@ -1,6 +1,6 @@
 //! Calls that become tasks, as each era has them. The tool `task` does what its arguments say:
 //! `ask` asks the client something, `before` does so before there is a task, `progress` tells of some, `end` is how it ends instead of well
-//! (`failed`, `cancelled`, `never`), `looks` is how often a modern task is still at work when it is asked for.
+//! (`failed`, `cancelled`, `never`), `tells` has it say how all tasks are, `looks` is how often a modern task is still at work when it is asked for.
 
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -60,7 +60,9 @@ impl Fake {
     pub(super) async fn about_task(&self, request: &Request, out: &Out) {
         let id = request.params["taskId"].as_str().unwrap_or_default();
         if request.method == "tasks/list" {
-            return result(request, out, r#"{"tasks":[]}"#);
+            // To it, all that a gate sends is of one client.
+            let all: Vec<_> = lock(&self.tasks).keys().map(|id| json!({"taskId": id, "status": "working"})).collect();
+            return result(request, out, &json!({"tasks": all}).to_string());
         }
         if !lock(&self.tasks).contains_key(id) {
             return fail(request, out, &json!({"code": -32602, "message": "There is no such task."}));
@@ -122,6 +124,12 @@ impl Fake {
                 ),
             );
         }
+        // It tells whoever listens of all its tasks.
+        let all: Vec<_> = lock(&self.tasks).keys().cloned().collect();
+        for id in all.iter().filter(|_| arguments["tells"] == true) {
+            let params = json!({"taskId": id, "status": "working"});
+            say(out, &json!({"jsonrpc": "2.0", "method": "notifications/tasks/status", "params": params}).to_string());
+        }
         let mut answered = Value::Null;
         if arguments["ask"] == true {
             let answer = self.ask(&self.mint().to_string(), "elicitation/create", QUESTION, out).await;
@@ -137,7 +145,8 @@ impl Fake {
             Some(_) => fail(request, out, &json!({"code": -32603, "message": "It broke."})),
             None => {
                 let done = lock(&self.tasks).get(id).map(|task| task.done(&answered)).unwrap_or_default();
-                result(request, out, &done);
+                let meta = json!({"io.modelcontextprotocol/related-task": {"taskId": id}});
+                result(request, out, &done.replacen('{', &format!(r#"{{"_meta":{meta},"#), 1));
             }
         }
     }

@@ -81,6 +81,7 @@ level! { PARAMS: depth 2, strict true,
     b"_meta" => |found| &mut found.envelope.meta, Some(&META);
     b"uri" => |found| &mut found.envelope.uri, None;
     b"taskId" => |found| &mut found.envelope.task_id, None;
+    b"task" => |found| &mut found.envelope.task, None;
     b"ref" => |found| &mut found.envelope.reference, Some(&REFERENCE);
     b"cursor" => |found| &mut found.envelope.cursor, None;
     b"requestState" => |found| &mut found.envelope.request_state, None;

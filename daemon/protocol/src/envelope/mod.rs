@@ -54,6 +54,8 @@ pub struct Envelope {
     pub uri: Option<Span>,
     /// `params.taskId`.
     pub task_id: Option<Span>,
+    /// `params.task` of a legacy request that is to become a task.
+    pub task: Option<Span>,
     /// `params.ref` of `completion/complete`: holds the `name` or `uri` that the request is about.
     pub reference: Option<Span>,
     /// `params.arguments`.

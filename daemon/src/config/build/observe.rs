@@ -22,6 +22,8 @@ const OWN: &[&str] = &[
     "descriptors",
     "disk",
     "error_rate",
+    "grants",
+    "keys",
     "lag",
     "listeners",
     "memory",

@@ -99,6 +99,15 @@ fn of_finding(found: &Finding) -> Option<Condition> {
             "Make room in the state folder, and see that its disk answers; `toolgate status` says what is lost."
                 .to_owned(),
         ),
+        "grants" => (
+            "user_grants".to_owned(),
+            "Make room in the state folder, and see that its disk answers; users whose grant is lost allow it again."
+                .to_owned(),
+        ),
+        "keys" => (
+            "key_store".to_owned(),
+            "Do what it says; see that the state folder has room and its disk answers.".to_owned(),
+        ),
         "overload" => ("overload".to_owned(), "See which clients and tools are busiest, and limit them.".to_owned()),
         "descriptors" | "lag" => {
             (found.name.clone(), "See which listeners and clients hold most, and bound them.".to_owned())
@@ -358,6 +367,8 @@ mod tests {
         assert_eq!(told("server:web", Status::Warning), Some(("server_trouble:web".to_owned(), Warning)));
         assert_eq!(told("backup", Status::Warning), Some(("check:backup".to_owned(), Warning)));
         assert_eq!(told("backup", Status::Healthy), None);
+        assert_eq!(told("grants", Status::Warning), Some(("user_grants".to_owned(), Warning)));
+        assert_eq!(told("keys", Status::Warning), Some(("key_store".to_owned(), Warning)));
         for elsewhere in ["memory", "cpu", "certificate:public", "response_time", "webhook", "traces"] {
             assert_eq!(told(elsewhere, Status::Unhealthy), None, "{elsewhere}");
         }

@@ -257,7 +257,8 @@ fn notes(gate: &Gate, policy: &Policy) -> Vec<Finding> {
         gate.keys.trouble().or_else(|| gate.keys.told_of_both(&policy.settings)).map(|message| ("keys", message));
     let audit = gate.audit.trouble().map(|message| ("audit", message));
     let traces = gate.traces.trouble().map(|message| ("traces", message));
-    let all = [from_history, overload, units, webhook, keys, audit, traces];
+    let grants = policy.grants.trouble().map(|message| ("grants", message));
+    let all = [from_history, overload, units, webhook, keys, audit, traces, grants];
     let note = |(name, message): (&str, String)| {
         let refuses = name == "audit" && policy.settings.audit.on_full == OnFull::Deny;
         let critical = refuses || policy.settings.health.critical.iter().any(|critical| critical == name);
@@ -272,6 +273,7 @@ mod tests {
     use toolgate_admin_api::Process;
 
     use super::*;
+    use crate::grants::Grants;
 
     fn rules(text: &str) -> HealthRules {
         crate::config::from_text(&format!("version = 1\n[health]\n{text}")).unwrap().health
@@ -289,6 +291,19 @@ mod tests {
         assert_eq!(status(100, 1000), Status::Warning);
         assert_eq!(status(95, 100), Status::Unhealthy);
         assert_eq!(status(94, 100), Status::Healthy);
+    }
+
+    #[test]
+    fn what_users_allowed_and_cannot_be_kept_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("grants.json"), "no json").unwrap();
+        let settings = std::sync::Arc::new(crate::config::from_text("version = 1").unwrap());
+        let mut policy = Policy::new(settings, None).unwrap();
+        policy.grants = std::sync::Arc::new(Grants::open(Some(folder.path()), std::sync::Arc::clone(&policy.seal)));
+        let gate = Gate::new(policy);
+        let found = notes(&gate, &gate.policy.load());
+        let told = found.iter().find(|found| found.name == "grants").expect("it is told");
+        assert!(told.status == Status::Warning && !told.critical, "{}", told.message);
     }
 
     #[test]

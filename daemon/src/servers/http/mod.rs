@@ -323,12 +323,12 @@ pub fn lone_on(
 /// # Errors
 /// A sentence, where certificates or headers cannot be used.
 pub fn alone(
+    word: Word,
     endpoint: settings::Endpoint,
     tls: settings::UpstreamTls,
-    headers: Vec<(String, Secret)>,
     patience: Duration,
 ) -> Result<Arc<HttpServer>, String> {
-    on_word(Word::Operator { link_local: false }, endpoint, tls, headers, patience)
+    on_word(word, endpoint, tls, Vec::new(), patience)
 }
 
 fn on_word(

@@ -1,4 +1,5 @@
-//! An authorization server, as the gate asks it: bounded in time and size, without redirects.
+//! An authorization server, as the gate asks it: bounded in time and size, without redirects, and nowhere else than whoever
+//! wrote its URLs may have meant.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use toolgate_protocol::reach::Word;
 
 use super::wire::{self, Granted, Metadata, Refused};
 use crate::config::Secret;
@@ -15,6 +17,7 @@ use crate::config::settings::{Endpoint, UpstreamTls};
 use crate::lock::lock;
 use crate::servers::credentials::watched::Watched;
 use crate::servers::http::{self, HttpServer, Method, Outgoing};
+use crate::servers::reach;
 use crate::servers::readable::Readable;
 
 /// How long one question may take.
@@ -22,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of an answer.
 const LARGEST: usize = 64 << 10;
+
+/// On whose word the gate connects to what the configuration names.
+const OPERATOR: Word = Word::Operator { link_local: false };
 
 /// An authorization server where the gate is a client.
 #[derive(Debug)]
@@ -43,7 +49,7 @@ impl Provider {
             metadata: Mutex::default(),
         };
         for endpoint in [&registration.issuer, &registration.token_endpoint].into_iter().flatten() {
-            provider.learn_way(endpoint, http::alone(endpoint.clone(), provider.tls(), Vec::new(), PATIENCE)?);
+            provider.learn_way(endpoint, http::alone(OPERATOR, endpoint.clone(), provider.tls(), PATIENCE)?);
         }
         Ok(provider)
     }
@@ -160,17 +166,21 @@ impl Provider {
         timeout(PATIENCE, asked).await.unwrap_or_else(|_| late()).map_err(Refused::for_now)
     }
 
-    /// The way to an endpoint's origin. One that metadata name is made when it is needed first: what that reads may be on
-    /// a disk that does not answer.
+    /// The way to an endpoint's origin. One that metadata name is made when it is needed first, on the word of whoever says
+    /// so: what it reads may be on a disk that does not answer.
     async fn way(&self, endpoint: &Endpoint) -> Result<Arc<HttpServer>, Refused> {
         let origin = origin(endpoint);
         let known = lock(&self.ways).iter().find(|(known, _)| *known == origin).map(|(_, way)| Arc::clone(way));
         if let Some(way) = known {
             return Ok(way);
         }
+        let word = match &self.registration.issuer {
+            Some(issuer) => reach::on_word_of(issuer, endpoint).await,
+            None => OPERATOR,
+        };
         let (endpoint, tls) = (endpoint.clone(), self.tls());
         let target = endpoint.clone();
-        let made = spawn_blocking(move || http::alone(target, tls, Vec::new(), PATIENCE)).await;
+        let made = spawn_blocking(move || http::alone(word, target, tls, PATIENCE)).await;
         let way = made.unwrap_or_else(|_| Err("it cannot be asked".to_owned())).map_err(Refused::for_now)?;
         self.learn_way(&endpoint, Arc::clone(&way));
         Ok(way)
