@@ -282,7 +282,7 @@ impl HttpClient {
             Place::New(slot) => slot,
         };
         // Boxed, as below.
-        let asked = Box::pin(server.pool.all().open(Instant::now() + server.timeout.connect));
+        let asked = Box::pin(server.pool.open_one(Instant::now() + server.timeout.connect));
         let of_all = asked.await.ok_or_else(|| SendError::at(SendErrorKind::GateBound))?;
         let deadline = Instant::now() + server.timeout.connect;
         // Boxed, so that a call on a kept connection does not carry the size of connecting.
