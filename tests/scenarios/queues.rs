@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use toolgate_tests::caller::Caller;
 use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
 use toolgate_tests::gate::{Gate, Setup};
@@ -166,6 +167,46 @@ async fn a_clients_calls_beyond_its_own_wait_for_it_and_for_nobody_else() {
     std::fs::write(&go, "").expect("a file");
     for call in calls.drain(..) {
         assert!(call.await.expect("a caller").succeeded(), "{}", gate.log());
+    }
+}
+
+#[tokio::test]
+async fn those_who_listen_take_no_call_its_place_and_have_a_bound_of_their_own() {
+    for (speaks, era) in [(Speaks::Legacy, Era::Legacy), (Speaks::Both, Era::Modern)] {
+        let server = Http::start(speaks).await;
+        let lines = format!(
+            "{}max_calls = 1\nmax_streams = 3\nmax_streams_per_client = 2\ntimeout.connect = \"500ms\"\n\
+             pool = {{ max_connections = 1 }}\nqueue.timeout = \"500ms\"",
+            server.endpoints()
+        );
+        let gate = Setup::default().server("fake", &lines).key("other", "").start().await;
+        let open = async |key: String| {
+            let client = Caller::new(&gate, "/mcp/fake", era).without("Authorization");
+            let client = client.with("Authorization", &format!("Bearer {key}"));
+            if era == Era::Modern {
+                let wanted = json!({"notifications": {"toolsListChanged": true}});
+                return client.request("7", "subscriptions/listen", wanted).await;
+            }
+            client.opened().await.stream().await
+        };
+        let mut streams = vec![open(gate.key()).await, open(gate.key()).await];
+        let third = open(gate.key()).await;
+        let text = third.text().await;
+        assert!(text.contains("You have 2 streams open"), "{era:?} {text}");
+        streams.push(open(gate.key_of("other")).await);
+        assert!(streams.iter().all(|stream| stream.head.is_stream()), "{}", gate.log());
+        let text = open(gate.key_of("other")).await.text().await;
+        assert!(text.contains("Nobody else can listen"), "{era:?} {text}");
+        // The one connection for calls is nobody's who listens.
+        let mut client = gate.aim("/mcp/fake", era).client().await.expect("a client");
+        for _ in 0..3 {
+            assert!(client.call("echo", json!({})).await.expect("an answer").succeeded(), "{}", gate.log());
+        }
+        drop(streams.remove(0));
+        wait::until("a place to listen", async || {
+            open(gate.key()).await.head.is_stream().then_some(())
+        })
+        .await;
     }
 }
 

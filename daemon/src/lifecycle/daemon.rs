@@ -187,6 +187,8 @@ impl Daemon {
         for server in policy.servers.values() {
             server.allow(self.gate.overload.share(settings.overload.as_ref()));
             server.queue.set_per_client(server.settings.max_calls_per_client);
+            server.streams.set_cap(server.settings.max_streams);
+            server.streams.set_per_client(server.settings.max_streams_per_client);
             server.endpoints.follow(&server.settings);
         }
         let trouble = lock(&self.listeners).reload(&settings);

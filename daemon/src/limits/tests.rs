@@ -64,6 +64,8 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             max_calls_per_client: 0,
             adaptive: None,
             max_calls: 1,
+            max_streams: 1,
+            max_streams_per_client: 1,
             breaker: None,
             retry: None,
             health: None,

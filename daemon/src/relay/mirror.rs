@@ -47,11 +47,11 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
             Next::Ask(reception) => call.reception = reception,
         }
     }
+    // A session's stream and its end must work when the server is busy.
     if notice::listens(call) {
         call.mark.listens_to(server.generation);
-    }
-    // A session's stream and its end must work when the server is busy.
-    if call.method == Method::POST {
+        queue::admit_stream(call, server).await?;
+    } else if call.method == Method::POST {
         queue::admit(call, server).await?;
     }
     let answer = pass(call, server).await?;

@@ -147,6 +147,12 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Whether what is asked for is a stream on which somebody listens.
+    fn listens(&self) -> bool {
+        let subscribes = || self.message.and_then(|message| message.envelope.known_method) == Some(Mcp::Listen);
+        self.method == Method::Get || subscribes()
+    }
+
     pub(super) fn body(&self) -> &'a [u8] {
         self.message.map_or(&[], |message| &message.bytes)
     }
@@ -173,7 +179,7 @@ pub async fn send(core: &Rc<Core>, server: &Arc<Server>, request: &Request<'_>) 
 pub(super) async fn sent(core: &Rc<Core>, server: &Arc<Server>, request: &Request<'_>) -> Result<Answer, Failure> {
     let may_follow = server.endpoints.begin_call();
     let (endpoint, attempt) = admit(server, request)?;
-    let sent = way_in(core, server).send(request.outgoing(endpoint, &[request.body()])).await;
+    let sent = way_in(core, server, request).send(request.outgoing(endpoint, &[request.body()])).await;
     let first = settle(server, request.method, (endpoint, attempt), sent);
     let is_missed = first.as_ref().map_or(true, |answer| http_retry::is_missed(answer.status));
     if may_follow && is_missed {
@@ -220,8 +226,10 @@ pub(super) fn admit(server: &Arc<Server>, request: &Request<'_>) -> Result<Tryin
     endpoints::admit(server, request.to, request.first_byte.unwrap_or(server.settings.timeout.first_byte))
 }
 
-pub(super) fn way_in(core: &Rc<Core>, server: &Server) -> HttpClient {
-    server.http().expect("only HTTP servers are called over HTTP").client(core.index)
+pub(super) fn way_in(core: &Rc<Core>, server: &Server, request: &Request<'_>) -> HttpClient {
+    let client = server.http().expect("only HTTP servers are called over HTTP").client(core.index);
+    // Whoever listens is bounded by the server's streams.
+    if request.listens() { client.aside() } else { client }
 }
 
 /// What one try says of the endpoint, and means for its caller.

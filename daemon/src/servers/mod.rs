@@ -26,6 +26,7 @@ pub mod queue;
 pub mod reach;
 pub mod readable;
 pub mod stdio;
+mod streams;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -92,6 +93,8 @@ pub struct Server {
     pub off: Arc<Off>,
     /// Calls in flight and waiting.
     pub queue: Arc<Queue>,
+    /// Streams on which somebody listens.
+    pub streams: Arc<Queue>,
     /// How many of them it was found to take at once.
     adaptive: Arc<Adaptive>,
     /// Whether it answers.
@@ -170,6 +173,7 @@ impl Server {
                 settings.queue.max_size,
                 settings.queue.timeout,
             ),
+            streams: Queue::for_clients(settings.max_streams, settings.max_streams_per_client, 0, Duration::ZERO),
             adaptive: Arc::default(),
             fitness: Arc::default(),
             endpoints: Arc::new(Endpoints::new(&settings)),
@@ -247,6 +251,7 @@ impl Server {
             tools: Names::new(&new.tools),
             off: Arc::clone(&self.off),
             queue: Arc::clone(&self.queue),
+            streams: Arc::clone(&self.streams),
             adaptive: Arc::clone(&self.adaptive),
             fitness: Arc::clone(&self.fitness),
             endpoints: Arc::clone(&self.endpoints),

@@ -30,6 +30,8 @@ const SESSIONS: usize = 1000;
 const HTTP_ONLY: &[&str] = &[
     "transport",
     "pool",
+    "max_streams",
+    "max_streams_per_client",
     "bearer",
     "headers",
     "credentials",
@@ -75,6 +77,8 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
         queue: Queue { max_size: section.count("queue.max_size"), timeout: section.duration("queue.timeout") },
         max_calls: max_calls(section, &transport),
         max_calls_per_client: section.count("max_calls_per_client"),
+        max_streams: section.count("max_streams"),
+        max_streams_per_client: section.count("max_streams_per_client"),
         adaptive: section.written("adaptive").map(|_| adaptive(section)),
         breaker: resilience::breaker(section),
         retry,
