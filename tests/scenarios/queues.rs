@@ -171,6 +171,39 @@ async fn a_clients_calls_beyond_its_own_wait_for_it_and_for_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_call_whose_client_leaves_while_it_waits_is_never_made() {
+    let server = Http::start(Speaks::Both).await;
+    let lines = format!("{}max_calls = 1\nqueue.timeout = \"60s\"", server.endpoints());
+    let other = Http::start(Speaks::Both).await;
+    let gate = Setup::default().server("fake", &lines).http("other", &other.url).start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    // Mirrored, hosted by the gate, and modern.
+    let legacy = Caller::legacy(&gate, "/mcp/fake").await;
+    let callers = [(legacy, "hold"), (Caller::legacy(&gate, "/mcp").await, "fake__hold"), (Caller::modern(&gate, "/mcp"), "fake__hold")];
+    for (number, (caller, tool)) in callers.into_iter().enumerate() {
+        server.record.clear();
+        let go = folder.path().join(number.to_string());
+        let call = |id: &'static str| {
+            let (caller, go) = (caller.clone(), go.clone());
+            tokio::spawn(async move { caller.call(id, tool, json!({"until": go, "id": id})).await.answer().await })
+        };
+        let held = call("1");
+        wait::until("a call to be held", async || (!server.record.of("tools/call").is_empty()).then_some(())).await;
+        let impatient = [call("2"), call("3")];
+        until_waiting(&gate, 2).await;
+        for call in impatient {
+            call.abort();
+        }
+        until_waiting(&gate, 0).await;
+        std::fs::write(&go, "").expect("a file");
+        assert!(held.await.expect("a caller").get("result").is_some(), "{}", gate.log());
+        let last = call("4").await.expect("a caller");
+        assert!(last.get("result").is_some(), "{last}");
+        assert_eq!(server.record.of("tools/call").len(), 2, "{tool}: only those whose clients stayed");
+    }
+}
+
+#[tokio::test]
 async fn those_who_listen_take_no_call_its_place_and_have_a_bound_of_their_own() {
     for (speaks, era) in [(Speaks::Legacy, Era::Legacy), (Speaks::Both, Era::Modern)] {
         let server = Http::start(speaks).await;
