@@ -171,6 +171,36 @@ async fn a_clients_calls_beyond_its_own_wait_for_it_and_for_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_reload_changes_a_queue_and_ends_no_session() {
+    let server = Http::start(Speaks::Legacy).await;
+    let lines = |timeout: &str| format!("{}max_calls = 1\nqueue.timeout = \"{timeout}\"", server.endpoints());
+    let mut gate = Setup::default().server("fake", &lines("60s")).start().await;
+    let client = Caller::legacy(&gate, "/mcp/fake").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let go = folder.path().join("go");
+    let call = |id: &'static str| {
+        let (client, go) = (client.clone(), go.clone());
+        tokio::spawn(async move { client.call(id, "hold", json!({"until": go})).await.answer().await })
+    };
+    let held = call("1");
+    wait::until("a call to be held", async || (!server.record.of("tools/call").is_empty()).then_some(())).await;
+    let waiting = call("2");
+    until_waiting(&gate, 1).await;
+    let introduced = server.record.of("initialize").len();
+    gate.change(|setup| setup.server("fake", &lines("50ms")));
+    gate.reload().await;
+    let refused = waiting.await.expect("a caller");
+    assert_eq!(refused["error"]["data"]["reason"], "queue-timeout", "{refused}");
+    // One that comes now finds the same call in flight.
+    let refused = call("3").await.expect("a caller");
+    assert_eq!(refused["error"]["data"]["reason"], "queue-timeout", "{refused}");
+    std::fs::write(&go, "").expect("a file");
+    assert!(held.await.expect("a caller").get("result").is_some(), "{}", gate.log());
+    assert!(call("4").await.expect("a caller").get("result").is_some(), "{}", gate.log());
+    assert_eq!(server.record.of("initialize").len(), introduced, "the session goes on");
+}
+
+#[tokio::test]
 async fn a_call_whose_client_leaves_while_it_waits_is_never_made() {
     let server = Http::start(Speaks::Both).await;
     let lines = format!("{}max_calls = 1\nqueue.timeout = \"60s\"", server.endpoints());
@@ -179,7 +209,11 @@ async fn a_call_whose_client_leaves_while_it_waits_is_never_made() {
     let folder = tempfile::tempdir().expect("a folder");
     // Mirrored, hosted by the gate, and modern.
     let legacy = Caller::legacy(&gate, "/mcp/fake").await;
-    let callers = [(legacy, "hold"), (Caller::legacy(&gate, "/mcp").await, "fake__hold"), (Caller::modern(&gate, "/mcp"), "fake__hold")];
+    let callers = [
+        (legacy, "hold"),
+        (Caller::legacy(&gate, "/mcp").await, "fake__hold"),
+        (Caller::modern(&gate, "/mcp"), "fake__hold"),
+    ];
     for (number, (caller, tool)) in callers.into_iter().enumerate() {
         server.record.clear();
         let go = folder.path().join(number.to_string());
@@ -236,10 +270,7 @@ async fn those_who_listen_take_no_call_its_place_and_have_a_bound_of_their_own()
             assert!(client.call("echo", json!({})).await.expect("an answer").succeeded(), "{}", gate.log());
         }
         drop(streams.remove(0));
-        wait::until("a place to listen", async || {
-            open(gate.key()).await.head.is_stream().then_some(())
-        })
-        .await;
+        wait::until("a place to listen", async || open(gate.key()).await.head.is_stream().then_some(())).await;
     }
 }
 

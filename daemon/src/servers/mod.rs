@@ -203,14 +203,13 @@ impl Server {
     pub fn goes_on_as(&self, new: &settings::Server) -> bool {
         let old = &*self.settings;
         old.transport == new.transport
-            && old.queue == new.queue
             && old.timeout.connect == new.timeout.connect
             && old.timeout.total == new.timeout.total
             && old.access.goes_on_as(&new.access)
     }
 
-    /// The same running server under other rules: limits, tools, places, criticality. `None` where
-    /// it would be reached or waited for in another way, and has to start anew.
+    /// The same running server under other rules: limits, tools, places, criticality, its queue. `None` where
+    /// it would be reached in another way, and has to start anew.
     pub fn under(&self, settings: &Arc<settings::Server>) -> Option<Self> {
         if !self.goes_on_as(settings) {
             return None;
