@@ -214,7 +214,7 @@ pub static KEYS: &[Key] = &[
     key("server.*.cache.size", Size(1 << 16, 1 << 40), "\"16MiB\"", Live, "Bytes of all of them; no single one may have more than an eighth."),
     key("server.*.allow_link_local", Bool, "false", Server, "Its endpoints may be at link-local addresses; those where a cloud keeps a machine's credentials are refused all the same."),
     key("server.*.timeout.connect", Duration(1, 3600), "\"2s\"", Server, "Until the connection stands, TLS included; for a command, until the instance answers."),
-    key("server.*.timeout.first_byte", Duration(1, DAY), "\"30s\"", Live, "From the last byte sent to the first of the answer."),
+    key("server.*.timeout.first_byte", Duration(1, DAY), "\"30s\"", Live, "From the last byte sent to the first of the answer; of a stream of events also to the first that follows its head."),
     key("server.*.timeout.total", Duration(1, 30 * DAY), "", Server, "The whole call; absent: none, since tools and streams live long."),
     key("server.*.queue.max_size", Count(0, 1_000_000), "1000", Live, "Calls that wait at once."),
     key("server.*.queue.timeout", Duration(0, 3600), "\"5s\"", Live, "Longest wait, also of calls that wait already."),

@@ -14,6 +14,7 @@ use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::Era;
 use tracing::info;
 
+use super::awaited::{self, Awaited};
 use super::course::Course;
 use super::listed::Reader;
 use super::noticed::noticed;
@@ -206,7 +207,7 @@ fn header_value(value: &[u8]) -> Option<HeaderValue> {
 /// the gate reads.
 fn body(
     call: &Call,
-    server: &Server,
+    server: &Arc<Server>,
     mut answer: Answer,
     headers: &mut HeaderMap,
     passes_coded: bool,
@@ -221,8 +222,16 @@ fn body(
     }
     if coding == Encoded::Plain {
         let whole = answer.body.take_whole();
+        if whole.is_none()
+            && let Some(id) = awaits_message(call, &answer)
+        {
+            return Ok(Body::stream(Awaited::new(call, id, server, answer.body, answer.attempt)));
+        }
+        if !is_events(&answer.headers) {
+            answer.body.expect_soon();
+        }
         if let Some(attempt) = answer.attempt.take() {
-            judge(attempt, headers.get(CONTENT_TYPE), whole.as_ref(), &mut answer.body);
+            judge((attempt, notice::listens(call)), headers.get(CONTENT_TYPE), whole.as_ref(), &mut answer.body);
         }
         return Ok(passed(whole, answer.body));
     }
@@ -230,6 +239,13 @@ fn body(
     let mut decoded = Readable::new(&answer.headers, answer.body).map_err(undecodable)?;
     let whole = decoded.take_whole().map_err(undecodable)?;
     Ok(passed(whole, decoded))
+}
+
+/// The id of a request whose answer is a stream without a message yet. A subscription is answered by its head.
+fn awaits_message(call: &Call, answer: &Answer) -> Option<Bytes> {
+    let message = call.message.as_ref().filter(|message| message.shape() == Shape::Request)?;
+    let is_open = is_events(&answer.headers) && !notice::listens(call) && !awaited::has_message(answer.body.arrived());
+    is_open.then(|| message.id_bytes())
 }
 
 fn passed<B>(whole: Option<Bytes>, rest: B) -> Body
@@ -244,8 +260,14 @@ where
 
 /// What an answer that passes as it came says of its endpoint. It is not read; but what begins neither an object nor a
 /// list is no message, and what is no stream of events must end well. What decides for everybody whether the endpoint
-/// works does not wait for that: the end may be the client's to delay.
-fn judge(mut attempt: Box<Attempt>, kind: Option<&HeaderValue>, whole: Option<&Bytes>, rest: &mut AnswerBody) {
+/// works does not wait for that: the end may be the client's to delay. A stream of events comes here with a message in
+/// it, or is one that somebody listens on.
+fn judge(
+    (mut attempt, listens): (Box<Attempt>, bool),
+    kind: Option<&HeaderValue>,
+    whole: Option<&Bytes>,
+    rest: &mut AnswerBody,
+) {
     let kind = kind.map_or(&b""[..], HeaderValue::as_bytes);
     match whole {
         Some(whole) if whole.is_empty() => attempt.answered(),
@@ -254,7 +276,7 @@ fn judge(mut attempt: Box<Attempt>, kind: Option<&HeaderValue>, whole: Option<&B
             let message = kind.starts_with(b"text/event-stream") || matches!(first, Some(b'{' | b'['));
             if message { attempt.answered() } else { attempt.failed() }
         }
-        None if kind.starts_with(b"text/event-stream") || attempt.is_probe() => {
+        None if listens || attempt.is_probe() => {
             attempt.answered();
             rest.hold(attempt);
         }

@@ -473,16 +473,22 @@ fn in_a_word(kind: SendErrorKind) -> &'static str {
     }
 }
 
+/// What a server that did not answer in time means for its caller.
+pub fn late(server: &Server) -> Failure {
+    Failure::new(
+        Kind::ServerTimeout,
+        format!(
+            "The server {} did not answer in time. Whether the call had an effect is unknown; check before you repeat it.",
+            server.settings.name
+        ),
+    )
+}
+
 /// What a request that brought no answer means for its caller.
 fn unsent(server: &Server, error: &SendError) -> Failure {
     let name = &server.settings.name;
     let failure = match error.kind {
-        SendErrorKind::FirstByteTimeout | SendErrorKind::TotalTimeout => Failure::new(
-            Kind::ServerTimeout,
-            format!(
-                "The server {name} did not answer in time. Whether the call had an effect is unknown; check before you repeat it."
-            ),
-        ),
+        SendErrorKind::FirstByteTimeout | SendErrorKind::TotalTimeout => late(server),
         SendErrorKind::Bound | SendErrorKind::EndpointBound => Failure::new(
             Kind::QueueTimeout,
             format!("All connections to the server {name} are in use. Nothing was done; try again in a moment."),
