@@ -138,6 +138,8 @@ async fn a_server_that_disappears_from_the_name_service_comes_back() {
     // What is open is cut, as by the machine's end.
     stage.faulty.set(Fault::Gone);
     stage.faulty.set(Fault::None);
+    // What was looked up holds for a moment.
+    wait::until("the name to be asked anew", async || call(&client).await.get("result").is_none().then_some(())).await;
     let (through, _) = until_refused(&client).await;
     assert!(through <= FAILURES, "{through} calls went through");
     assert!(stage.gate.log().contains("a breaker opens"), "{}", stage.gate.log());
@@ -220,7 +222,11 @@ async fn a_stream_that_opens_and_says_nothing_is_ended_in_time_also_without_a_br
     for _ in 0..2 {
         let mut reply = client.call("5", "echo", json!({})).await;
         let answer = reply.message().await;
-        assert_eq!((&answer["id"], &answer["error"]["data"]["reason"]), (&json!(5), &json!("server-timeout")), "{answer}");
+        assert_eq!(
+            (&answer["id"], &answer["error"]["data"]["reason"]),
+            (&json!(5), &json!("server-timeout")),
+            "{answer}"
+        );
         assert!(reply.next().await.is_none(), "the stream ends well");
     }
     faulty.set(Fault::None);

@@ -10,6 +10,7 @@ mod connect;
 mod error;
 mod exchange;
 mod head;
+mod names;
 mod pool;
 mod proof;
 mod request;
