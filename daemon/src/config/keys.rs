@@ -111,6 +111,7 @@ pub static KEYS: &[Key] = &[
     key("daemon.lame_duck", Duration(0, 3600), "\"300ms\"", Live, "How long new connections are still answered after SIGTERM."),
     key("daemon.max_connections", ANY, "20000", Live, "Open client connections in all."),
     key("daemon.max_server_connections", ANY, "500", Live, "Open connections to HTTP servers in all, in use or idle; at it idle ones are closed of servers that have more than their share, then calls wait for timeout.connect."),
+    key("daemon.max_answer_memory", Size(1 << 20, 1 << 50), "\"256MiB\"", Live, "Memory for long answers of servers over HTTP while the gate reads them before it passes them on, in all; a call whose answer finds none is told so."),
     key("daemon.max_sessions", ANY, "10000", Live, "Sessions of the legacy era in all."),
     key("daemon.max_sessions_per_client", ANY, "1000", Live, "Sessions of one client; at it the longest idle one gives way."),
     key("daemon.session_timeout", Duration(1, 30 * DAY), "\"24h\"", Live, "A session without a call or stream ends after this."),

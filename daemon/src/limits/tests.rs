@@ -99,6 +99,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
             lame_duck: Duration::ZERO,
             max_connections: 1,
             max_server_connections: 500,
+            max_answer_memory: 1 << 28,
             max_sessions: 1,
             max_sessions_per_client: 1,
             session_timeout: Duration::ZERO,

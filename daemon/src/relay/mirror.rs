@@ -375,7 +375,8 @@ fn read(call: &Call, server: &Arc<Server>, answer: Answer) -> Result<Exchange, F
         revision: call.headers.get("mcp-protocol-version").cloned(),
     };
     let leg = Leg::http(Arc::clone(server), call.era, conversation);
-    Ok(Exchange::http(leg, call.message(), HttpReply::new(server, answer)?))
+    let reply = HttpReply::new(server, answer)?.to(call.era, call.message());
+    Ok(Exchange::http(leg, call.message(), reply))
 }
 
 /// An answer of the gate's own making, in the session that it belongs to.

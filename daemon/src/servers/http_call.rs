@@ -310,7 +310,7 @@ pub async fn request(
     from: &Provenance,
 ) -> Result<HttpReply, Failure> {
     let answer = post(core, server, conversation, (era, request), from).await?;
-    HttpReply::new(server, answer)
+    Ok(HttpReply::new(server, answer)?.to(era, request))
 }
 
 /// Sends a notification or a response on a leg, in its era.

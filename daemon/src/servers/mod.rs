@@ -25,6 +25,7 @@ pub mod probe;
 pub mod queue;
 pub mod reach;
 pub mod readable;
+pub mod reading;
 pub mod stdio;
 mod streams;
 

@@ -105,12 +105,7 @@ impl Resumed {
                 // Whoever was to answer is gone.
                 overhear::refuse(core, Asked { leg: leg.clone(), id: asked.id.0.clone() });
             }
-            tokio::task::spawn_local(overhear::follow(
-                Rc::clone(core),
-                leg,
-                Arc::downgrade(&session),
-                Flow::default(),
-            ));
+            tokio::task::spawn_local(overhear::follow(Rc::clone(core), leg, Arc::downgrade(&session), Flow::default()));
         }
         let policy = core.policy();
         for (server, uris) in watched.into_iter().filter(|(_, uris)| !uris.is_empty()) {
