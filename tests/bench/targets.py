@@ -209,6 +209,8 @@ limits = [{tier}]
 endpoints = ["http://127.0.0.1:{upstream}/mcp"]
 pool = {{ max_connections = 10000, idle_timeout = "1h" }}
 max_calls = 10000
+max_streams = 20000
+max_streams_per_client = 20000
 queue = {{ max_size = 10000, timeout = "10s" }}
 {called}{off}
 {servers}
@@ -227,6 +229,8 @@ def merged(stage: Stage, upstream: int) -> Server:
 endpoints = ["http://127.0.0.1:{upstream}/mcp"]
 pool = {{ max_connections = 10000, idle_timeout = "1h" }}
 max_calls = 10000
+max_streams = 20000
+max_streams_per_client = 20000
 """
     return gate(stage, upstream, servers=second, path="/mcp")
 
@@ -249,6 +253,8 @@ def one_era(era: str):
 endpoints = ["http://127.0.0.1:{upstream}/{era}"]
 pool = {{ max_connections = 10000, idle_timeout = "1h" }}
 max_calls = 10000
+max_streams = 20000
+max_streams_per_client = 20000
 """
         return gate(stage, upstream, servers=lines, path=f"/mcp/{era}")
 

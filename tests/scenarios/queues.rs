@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use toolgate_tests::caller::Caller;
 use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
 use toolgate_tests::gate::{Gate, Setup};
@@ -166,6 +167,110 @@ async fn a_clients_calls_beyond_its_own_wait_for_it_and_for_nobody_else() {
     std::fs::write(&go, "").expect("a file");
     for call in calls.drain(..) {
         assert!(call.await.expect("a caller").succeeded(), "{}", gate.log());
+    }
+}
+
+#[tokio::test]
+async fn a_reload_changes_a_queue_and_ends_no_session() {
+    let server = Http::start(Speaks::Legacy).await;
+    let lines = |timeout: &str| format!("{}max_calls = 1\nqueue.timeout = \"{timeout}\"", server.endpoints());
+    let mut gate = Setup::default().server("fake", &lines("60s")).start().await;
+    let client = Caller::legacy(&gate, "/mcp/fake").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let go = folder.path().join("go");
+    let call = |id: &'static str| {
+        let (client, go) = (client.clone(), go.clone());
+        tokio::spawn(async move { client.call(id, "hold", json!({"until": go})).await.answer().await })
+    };
+    let held = call("1");
+    wait::until("a call to be held", async || (!server.record.of("tools/call").is_empty()).then_some(())).await;
+    let waiting = call("2");
+    until_waiting(&gate, 1).await;
+    let introduced = server.record.of("initialize").len();
+    gate.change(|setup| setup.server("fake", &lines("50ms")));
+    gate.reload().await;
+    let refused = waiting.await.expect("a caller");
+    assert_eq!(refused["error"]["data"]["reason"], "queue-timeout", "{refused}");
+    // One that comes now finds the same call in flight.
+    let refused = call("3").await.expect("a caller");
+    assert_eq!(refused["error"]["data"]["reason"], "queue-timeout", "{refused}");
+    std::fs::write(&go, "").expect("a file");
+    assert!(held.await.expect("a caller").get("result").is_some(), "{}", gate.log());
+    assert!(call("4").await.expect("a caller").get("result").is_some(), "{}", gate.log());
+    assert_eq!(server.record.of("initialize").len(), introduced, "the session goes on");
+}
+
+#[tokio::test]
+async fn a_call_whose_client_leaves_while_it_waits_is_never_made() {
+    let server = Http::start(Speaks::Both).await;
+    let lines = format!("{}max_calls = 1\nqueue.timeout = \"60s\"", server.endpoints());
+    let other = Http::start(Speaks::Both).await;
+    let gate = Setup::default().server("fake", &lines).http("other", &other.url).start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    // Mirrored, hosted by the gate, and modern.
+    let legacy = Caller::legacy(&gate, "/mcp/fake").await;
+    let callers = [
+        (legacy, "hold"),
+        (Caller::legacy(&gate, "/mcp").await, "fake__hold"),
+        (Caller::modern(&gate, "/mcp"), "fake__hold"),
+    ];
+    for (number, (caller, tool)) in callers.into_iter().enumerate() {
+        server.record.clear();
+        let go = folder.path().join(number.to_string());
+        let call = |id: &'static str| {
+            let (caller, go) = (caller.clone(), go.clone());
+            tokio::spawn(async move { caller.call(id, tool, json!({"until": go, "id": id})).await.answer().await })
+        };
+        let held = call("1");
+        wait::until("a call to be held", async || (!server.record.of("tools/call").is_empty()).then_some(())).await;
+        let impatient = [call("2"), call("3")];
+        until_waiting(&gate, 2).await;
+        for call in impatient {
+            call.abort();
+        }
+        until_waiting(&gate, 0).await;
+        std::fs::write(&go, "").expect("a file");
+        assert!(held.await.expect("a caller").get("result").is_some(), "{}", gate.log());
+        let last = call("4").await.expect("a caller");
+        assert!(last.get("result").is_some(), "{last}");
+        assert_eq!(server.record.of("tools/call").len(), 2, "{tool}: only those whose clients stayed");
+    }
+}
+
+#[tokio::test]
+async fn those_who_listen_take_no_call_its_place_and_have_a_bound_of_their_own() {
+    for (speaks, era) in [(Speaks::Legacy, Era::Legacy), (Speaks::Both, Era::Modern)] {
+        let server = Http::start(speaks).await;
+        let lines = format!(
+            "{}max_calls = 1\nmax_streams = 3\nmax_streams_per_client = 2\ntimeout.connect = \"500ms\"\n\
+             pool = {{ max_connections = 1 }}\nqueue.timeout = \"500ms\"",
+            server.endpoints()
+        );
+        let gate = Setup::default().server("fake", &lines).key("other", "").start().await;
+        let open = async |key: String| {
+            let client = Caller::new(&gate, "/mcp/fake", era).without("Authorization");
+            let client = client.with("Authorization", &format!("Bearer {key}"));
+            if era == Era::Modern {
+                let wanted = json!({"notifications": {"toolsListChanged": true}});
+                return client.request("7", "subscriptions/listen", wanted).await;
+            }
+            client.opened().await.stream().await
+        };
+        let mut streams = vec![open(gate.key()).await, open(gate.key()).await];
+        let third = open(gate.key()).await;
+        let text = third.text().await;
+        assert!(text.contains("You have 2 streams open"), "{era:?} {text}");
+        streams.push(open(gate.key_of("other")).await);
+        assert!(streams.iter().all(|stream| stream.head.is_stream()), "{}", gate.log());
+        let text = open(gate.key_of("other")).await.text().await;
+        assert!(text.contains("Nobody else can listen"), "{era:?} {text}");
+        // The one connection for calls is nobody's who listens.
+        let mut client = gate.aim("/mcp/fake", era).client().await.expect("a client");
+        for _ in 0..3 {
+            assert!(client.call("echo", json!({})).await.expect("an answer").succeeded(), "{}", gate.log());
+        }
+        drop(streams.remove(0));
+        wait::until("a place to listen", async || open(gate.key()).await.head.is_stream().then_some(())).await;
     }
 }
 

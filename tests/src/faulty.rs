@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +35,11 @@ pub enum Fault {
     Fails,
     /// It opens a stream of events as the answer to everything, and says nothing there.
     Opens,
+    /// Its answers do not end: JSON of a length that it announces, or in chunks. See [`Faulty::poured`].
+    Endless {
+        /// It announces a length.
+        announced: bool,
+    },
     /// Its answers take this long.
     Slow(Duration),
     /// The kernel takes its connections, and it does not.
@@ -48,6 +54,7 @@ pub struct Faulty {
     pub address: SocketAddr,
     fault: watch::Sender<Fault>,
     heard: Arc<Mutex<Vec<Heard>>>,
+    poured: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -61,8 +68,10 @@ impl Faulty {
         let address = listener.local_addr().expect("its address");
         let (fault, told) = watch::channel(Fault::None);
         let heard = Arc::<Mutex<Vec<Heard>>>::default();
-        let task = tokio::spawn(serve(listener, address, (server, Arc::clone(&heard)), told));
-        Self { address, fault, heard, task }
+        let poured = Arc::<AtomicUsize>::default();
+        let behind = (server, Arc::clone(&heard), Arc::clone(&poured));
+        let task = tokio::spawn(serve(listener, address, behind, told));
+        Self { address, fault, heard, poured, task }
     }
 
     /// Requests that it heard while it was broken, the first one first.
@@ -72,6 +81,12 @@ impl Faulty {
     #[must_use]
     pub fn heard(&self) -> Vec<Heard> {
         self.heard.lock().expect("nobody panics").clone()
+    }
+
+    /// Bytes that somebody took of answers that do not end, what is on its way among them.
+    #[must_use]
+    pub fn poured(&self) -> usize {
+        self.poured.load(Ordering::Relaxed)
     }
 
     /// From here on this is the matter.
@@ -89,7 +104,7 @@ pub struct Heard {
     pub body: String,
 }
 
-type Behind = (SocketAddr, Arc<Mutex<Vec<Heard>>>);
+type Behind = (SocketAddr, Arc<Mutex<Vec<Heard>>>, Arc<AtomicUsize>);
 
 impl Drop for Faulty {
     fn drop(&mut self) {
@@ -128,7 +143,7 @@ async fn serve(listener: TcpListener, address: SocketAddr, behind: Behind, mut t
     }
 }
 
-async fn connection(mut socket: TcpStream, (server, heard): Behind, fault: Fault) -> io::Result<()> {
+async fn connection(mut socket: TcpStream, (server, heard, poured): Behind, fault: Fault) -> io::Result<()> {
     socket.set_nodelay(true)?;
     if fault == Fault::None {
         let mut behind = connect(server).await?;
@@ -142,6 +157,7 @@ async fn connection(mut socket: TcpStream, (server, heard): Behind, fault: Fault
         heard.lock().expect("nobody panics").push(Heard { headers: request.headers, body: request.body });
         match fault {
             Fault::Opens => socket.write_all(OPENED).await?,
+            Fault::Endless { announced } => return pour(&mut socket, announced, &poured).await,
             Fault::Babbles => return socket.write_all(b"\0\xff no HTTP at all\r\n\r\n").await,
             Fault::Mumbles => socket.write_all(&mumble(request.method == "GET")).await?,
             Fault::Fails => {
@@ -155,6 +171,22 @@ async fn connection(mut socket: TcpStream, (server, heard): Behind, fault: Fault
 }
 
 const OPENED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// An answer that is a gibibyte long, for whoever takes all of it.
+async fn pour(socket: &mut TcpStream, announced: bool, poured: &AtomicUsize) -> io::Result<()> {
+    const PIECE: usize = 1 << 16;
+    const PIECES: usize = 1 << 14;
+    let length =
+        if announced { format!("Content-Length: {}", PIECE * PIECES) } else { "Transfer-Encoding: chunked".to_owned() };
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{length}\r\n\r\n");
+    socket.write_all(head.as_bytes()).await?;
+    let piece = if announced { vec![b' '; PIECE] } else { [b"10000\r\n", &[b' '; PIECE][..], b"\r\n"].concat() };
+    for _ in 0..PIECES {
+        socket.write_all(&piece).await?;
+        poured.fetch_add(PIECE, Ordering::Relaxed);
+    }
+    Ok(())
+}
 
 fn mumble(stream: bool) -> Vec<u8> {
     let text = if stream { "" } else { "this is no message" };

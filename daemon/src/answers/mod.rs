@@ -32,7 +32,7 @@ pub use self::guard::Violations;
 use self::guard::{Asked, Guard};
 use self::kept::{Found, Looked};
 use self::pins::{Change, NotApproved, Pinned, Pins};
-pub use self::reception::{Reception, Stale};
+pub use self::reception::{Reception, Stale, too_long};
 use crate::body::Body;
 use crate::call::Call;
 use crate::config::settings::{self, Guard as Rule, Pin};

@@ -38,6 +38,16 @@ pub struct Stale {
     pub(super) entry: Arc<Entry>,
 }
 
+/// What stands in for the answer to a call of a tool that is longer than `most`.
+pub fn too_long(server: &str, (era, id, name): (Era, &[u8], &str), has: &str, most: usize) -> Vec<u8> {
+    let tool = Shown(name);
+    warn!(server, %tool, has, most, "an answer is longer than max_result, and was replaced");
+    let text = format!(
+        "{name} has run, but its result has {has} and this gate passes on {most} at most. Ask for less: a narrower query, a smaller range or a page of it."
+    );
+    tool_result::execution_error(era, id, &text)
+}
+
 impl Reception {
     pub(super) fn new(
         call: &Call,
@@ -77,13 +87,8 @@ impl Reception {
 
     fn bounded(&self, answer: Bytes) -> Bytes {
         let Some(most) = self.most.filter(|most| answer.len() > *most) else { return answer };
-        let (server, tool, bytes) = (&self.server.settings.name, Shown(&self.name), answer.len());
-        warn!(server, %tool, bytes, most, "an answer is longer than max_result, and was replaced");
-        let text = format!(
-            "{} has run, but its result has {bytes} bytes and this gate passes on {most} at most. Ask for less: a narrower query, a smaller range or a page of it.",
-            self.name
-        );
-        tool_result::execution_error(self.era, &self.id, &text).into()
+        let call = (self.era, &*self.id, &*self.name);
+        too_long(&self.server.settings.name, call, &format!("{} bytes", answer.len()), most).into()
     }
 
     /// The answer has passed and was too long to be read.

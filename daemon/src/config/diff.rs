@@ -197,10 +197,12 @@ fn server(change: Option<(&Server, &Server)>) -> Cost {
     }
     match (&old.transport, &new.transport) {
         (before, after) if before == after => {
-            if old.access.goes_on_as(&new.access) {
-                Cost::Nothing
-            } else {
-                Cost::UpstreamSessions
+            // As the server itself decides whether it goes on.
+            let waits = |server: &Server| (server.timeout.connect, server.timeout.total);
+            match (old.access.goes_on_as(&new.access) && waits(old) == waits(new), after) {
+                (true, _) => Cost::Nothing,
+                (false, Transport::Stdio(_)) => Cost::Instances,
+                (false, _) => Cost::UpstreamSessions,
             }
         }
         (Transport::Stdio(_), Transport::Stdio(_)) => Cost::Instances,
@@ -293,6 +295,9 @@ mod tests {
             ("auth = \"key\"", "auth = \"key\"\nlenient = true", "listener.a", Cost::Nothing),
             ("http://127.0.0.1:1/", "http://127.0.0.1:2/", "server.http", Cost::UpstreamSessions),
             ("max_size = 7", "max_size = 8", "server.http", Cost::Nothing),
+            ("max_size = 7", "max_size = 7\nqueue.timeout = \"9s\"", "server.http", Cost::Nothing),
+            ("max_size = 7", "max_size = 7\ntimeout.first_byte = \"9s\"", "server.http", Cost::Nothing),
+            ("max_size = 7", "max_size = 7\ntimeout.connect = \"9s\"", "server.http", Cost::UpstreamSessions),
             ("max_size = 7", "max_size = 7\nenabled = false", "server.http", Cost::Sessions),
             ("[\"x\"]", "[\"y\"]", "server.stdio", Cost::Instances),
             ("sha256:0", "sha256:1", "key.alice", Cost::ClientsRefused),

@@ -193,16 +193,30 @@ mod tests {
     fn lean_keeps_little() {
         let settings = read("preset = \"lean\"", "");
         assert_eq!((settings.daemon.max_server_connections, settings.overload), (200, None));
-        for server in settings.servers.values() {
-            assert_eq!(
-                (server.queue.max_size, server.max_calls, server.adaptive),
-                (500, 1000, None),
-                "{}",
-                server.name
-            );
+        for (name, calls) in [("http", 50), ("stdio", 1000)] {
+            let server = &settings.servers[name];
+            assert_eq!((server.queue.max_size, server.max_calls, server.adaptive), (500, calls, None), "{name}");
         }
-        assert_eq!(pool(&settings.servers["http"]), (1000, Duration::from_secs(30)));
+        assert_eq!(pool(&settings.servers["http"]), (50, Duration::from_secs(30)));
         assert_eq!(idle(&settings.servers["stdio"]), Duration::from_secs(120));
+    }
+
+    #[test]
+    fn calls_at_once_are_as_many_as_connections_unless_written() {
+        let of = |more: &str| {
+            let text = format!("[server.own]\nendpoints = \"http://127.0.0.1:2/mcp\"\n{more}");
+            let settings = read("", &text);
+            let own = &settings.servers["own"];
+            (pool(own).0, own.max_calls)
+        };
+        assert_eq!(of(""), (50, 50));
+        assert_eq!(of("pool.max_connections = 80"), (80, 80));
+        assert_eq!(of("max_calls = 7"), (50, 7));
+        let text = "[server.own]\nendpoints = \"http://127.0.0.1:2/sse\"\ntransport = \"sse\"\n";
+        let settings = read("", text);
+        let own = &settings.servers["own"];
+        let Transport::Sse(sse) = &own.transport else { panic!("{own:?}") };
+        assert_eq!((sse.pool.max_connections, own.max_calls), (1000, 1000), "sessions, each of many calls");
     }
 
     #[test]

@@ -151,6 +151,8 @@ pub struct Daemon {
     pub max_connections: usize,
     /// Open connections to servers in all.
     pub max_server_connections: usize,
+    /// Bytes of answers that are read before they are passed on, in all.
+    pub max_answer_memory: usize,
     /// Sessions of the legacy era in all.
     pub max_sessions: usize,
     /// Sessions of one client.

@@ -90,7 +90,9 @@ fn instances(parts: &Parts) -> usize {
 fn files(parts: &Parts) -> usize {
     let upstream = enabled(parts).map(|server| match &server.transport {
         Transport::Stdio(_) => 0,
-        Transport::Http(http) | Transport::Sse(http) => http.pool.max_connections,
+        Transport::Http(http) => http.pool.max_connections + server.max_streams,
+        // A session has a stream, and a connection for what it is asked.
+        Transport::Sse(http) => 2 * http.pool.max_connections,
     });
     let all = parts.daemon.max_connections + upstream.sum::<usize>() + 2 * instances(parts) + SPARE_FILES;
     all.next_multiple_of(FILES_STEP).min(MOST_FILES)

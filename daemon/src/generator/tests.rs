@@ -148,7 +148,11 @@ fn bounds_of_the_gate_follow_the_configuration() {
         [server.b]\nendpoints = \"http://127.0.0.1:1/mcp\"\npool.max_connections = 500\n\
         [server.off]\ncommand = [\"off\"]\nenabled = false\ninstances.max = 1000\n";
     assert_eq!(value(more, "FileDescriptorStoreMax"), 64 + 105);
-    assert_eq!(value(more, "LimitNOFILE"), 262_144, "200,000 clients, 500 connections, 105 instances and some");
+    assert_eq!(
+        value(more, "LimitNOFILE"),
+        262_144,
+        "200,000 clients, 500 connections, 1,000 streams, 105 instances and some"
+    );
     assert_eq!(value(more, "TimeoutStopSec"), 76);
     assert_eq!(values(&good(more), "toolgate-server-a.socket", "MaxConnections"), ["105"]);
     assert_eq!(values(&good(more), front::DROP_IN, "Wants"), ["toolgate-server-a.socket"]);

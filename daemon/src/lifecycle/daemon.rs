@@ -27,7 +27,7 @@ use crate::observe::logging::Logging;
 use crate::observe::panics;
 use crate::policy::Policy;
 use crate::relay::farewell;
-use crate::servers::Server;
+use crate::servers::{Server, reading};
 
 /// The daemon, for those who operate it.
 pub struct Daemon {
@@ -181,12 +181,15 @@ impl Daemon {
         self.gate.policy.store(Arc::clone(&policy));
         self.gate.traces.follow(settings.trace.as_ref());
         policy.connections.set_max(settings.daemon.max_server_connections);
+        reading::set_most(settings.daemon.max_answer_memory);
         for server in &switched {
             self.tools_changed(server);
         }
         for server in policy.servers.values() {
             server.allow(self.gate.overload.share(settings.overload.as_ref()));
             server.queue.set_per_client(server.settings.max_calls_per_client);
+            server.streams.set_cap(server.settings.max_streams);
+            server.streams.set_per_client(server.settings.max_streams_per_client);
             server.endpoints.follow(&server.settings);
         }
         let trouble = lock(&self.listeners).reload(&settings);

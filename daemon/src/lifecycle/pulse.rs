@@ -87,6 +87,7 @@ impl Beat {
         for server in policy.servers.values() {
             server.observe(span, share);
         }
+        policy.connections.tick();
     }
 
     fn follow(&mut self, pressure: Option<Pressure>) {

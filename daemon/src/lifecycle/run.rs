@@ -36,6 +36,7 @@ use crate::policy::Policy;
 use crate::private;
 use crate::servers::credentials::watch as secrets;
 use crate::servers::endpoints::{checks, warm};
+use crate::servers::reading;
 use crate::state::{self, State, restore};
 
 /// Exit code where the machine refuses what the daemon needs (`sysexits.h`, `EX_OSERR`).
@@ -83,6 +84,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     let Boot { settings, history, accepted, .. } = boot;
     let settings = Arc::new(settings);
     let (state, left) = State::open(&settings.daemon).unzip();
+    reading::set_most(settings.daemon.max_answer_memory);
     let gate = Gate::new(Policy::first(Arc::clone(&settings), state)?);
     gate.traces.follow(gate.settings.load().trace.as_ref());
     let cores = Cores::start(settings.daemon.cores, &gate)

@@ -66,6 +66,7 @@ fn sweep(core: &Rc<Core>) {
     policy.servers.values().for_each(|server| {
         server.each_facet().iter().for_each(|facet| facet.kept.sweep());
         server.queue.sweep();
+        server.streams.sweep();
     });
     for instances in policy.servers.values().filter_map(|server| server.instances()) {
         instances.sweep();

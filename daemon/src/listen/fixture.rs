@@ -137,6 +137,7 @@ pub(crate) fn settings(listeners: Vec<Listener>) -> Settings {
             lame_duck: Duration::from_millis(300),
             max_connections: 10_000,
             max_server_connections: 500,
+            max_answer_memory: 1 << 28,
             max_sessions: 1000,
             max_sessions_per_client: 1000,
             session_timeout: PATIENCE,

@@ -2,7 +2,8 @@
 //!
 //! `hosted` begins it. The HTTP request waits for the first message: an answer that comes at once is
 //! plain JSON, anything else a stream that a client finds again by the id of an event. A client that
-//! disconnects cancels nothing (2025-11-25, "Sending Messages to the Server"); the session's end does.
+//! disconnects cancels nothing (2025-11-25, "Sending Messages to the Server") but a call that still waits for its turn;
+//! the session's end does.
 
 mod opening;
 
@@ -173,8 +174,13 @@ impl Driver {
 
     /// Has the call admitted, and sends it.
     async fn begin(&self, hosted: &Hosted, call: &mut Call, message: Message) -> Result<Course, Failure> {
-        // Refused here, it is answered as a whole, with the time to come back at in the head.
-        queue::admit(call, &self.server).await?;
+        tokio::select! {
+            biased;
+            // Refused here, it is answered as a whole, with the time to come back at in the head.
+            admitted = queue::admit(call, &self.server) => admitted?,
+            // Nothing was sent, and nobody can come back for the answer: others need not wait for it.
+            () = self.opening.stream.line.out_of_reach() => return Err(left()),
+        }
         self.opening.reached(call.times);
         self.in_time(hosted, hosted::begin(call, hosted, &self.server, message)).await
     }
@@ -249,6 +255,10 @@ impl Driver {
         }
         Err(why)
     }
+}
+
+fn left() -> Failure {
+    Failure::new(Kind::Cancelled, "The client of this call left before it was its turn. Nothing was done.")
 }
 
 fn gone() -> Failure {

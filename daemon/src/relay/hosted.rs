@@ -229,7 +229,12 @@ async fn leg_noted(
             hosted.note_leg(&leg).await;
             let session = call.session.as_ref().map(|(session, _)| Arc::downgrade(session)).unwrap_or_default();
             if leg.conversation().is_some() {
-                tokio::task::spawn_local(overhear::follow(Rc::clone(&call.core), leg.clone(), session));
+                tokio::task::spawn_local(overhear::follow(
+                    Rc::clone(&call.core),
+                    leg.clone(),
+                    session,
+                    queue::flow(call),
+                ));
             } else {
                 tokio::task::spawn_local(overhear::pass_on(Rc::clone(&call.core), said, leg.clone(), session));
             }

@@ -15,6 +15,7 @@ use toolgate_protocol::method::Method as Mcp;
 use toolgate_protocol::revision::Era;
 use tracing::info;
 
+use super::awaited::{self, Awaited};
 use super::course::Course;
 use super::listed::Reader;
 use super::noticed::noticed;
@@ -51,11 +52,11 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
             Next::Ask(reception) => call.reception = reception,
         }
     }
+    // A session's stream and its end must work when the server is busy.
     if notice::listens(call) {
         call.mark.listens_to(server.generation);
-    }
-    // A session's stream and its end must work when the server is busy.
-    if call.method == Method::POST {
+        queue::admit_stream(call, server).await?;
+    } else if call.method == Method::POST {
         queue::admit(call, server).await?;
     }
     let answer = pass(call, server).await?;
@@ -242,7 +243,7 @@ fn header_value(value: &[u8]) -> Option<HeaderValue> {
 /// the gate reads.
 fn body(
     call: &Call,
-    server: &Server,
+    server: &Arc<Server>,
     mut answer: Answer,
     headers: &mut HeaderMap,
     passes_coded: bool,
@@ -257,8 +258,16 @@ fn body(
     }
     if coding == Encoded::Plain {
         let whole = answer.body.take_whole();
+        if whole.is_none()
+            && let Some(id) = awaits_message(call, &answer)
+        {
+            return Ok(Body::stream(Awaited::new(call, id, server, answer.body, answer.attempt)));
+        }
+        if !is_events(&answer.headers) {
+            answer.body.expect_soon();
+        }
         if let Some(attempt) = answer.attempt.take() {
-            judge(attempt, headers.get(CONTENT_TYPE), whole.as_ref(), &mut answer.body);
+            judge((attempt, notice::listens(call)), headers.get(CONTENT_TYPE), whole.as_ref(), &mut answer.body);
         }
         return Ok(passed(whole, answer.body));
     }
@@ -266,6 +275,13 @@ fn body(
     let mut decoded = Readable::new(&answer.headers, answer.body).map_err(undecodable)?;
     let whole = decoded.take_whole().map_err(undecodable)?;
     Ok(passed(whole, decoded))
+}
+
+/// The id of a request whose answer is a stream without a message yet. A subscription is answered by its head.
+fn awaits_message(call: &Call, answer: &Answer) -> Option<Bytes> {
+    let message = call.message.as_ref().filter(|message| message.shape() == Shape::Request)?;
+    let is_open = is_events(&answer.headers) && !notice::listens(call) && !awaited::has_message(answer.body.arrived());
+    is_open.then(|| message.id_bytes())
 }
 
 fn passed<B>(whole: Option<Bytes>, rest: B) -> Body
@@ -280,8 +296,14 @@ where
 
 /// What an answer that passes as it came says of its endpoint. It is not read; but what begins neither an object nor a
 /// list is no message, and what is no stream of events must end well. What decides for everybody whether the endpoint
-/// works does not wait for that: the end may be the client's to delay.
-fn judge(mut attempt: Box<Attempt>, kind: Option<&HeaderValue>, whole: Option<&Bytes>, rest: &mut AnswerBody) {
+/// works does not wait for that: the end may be the client's to delay. A stream of events comes here with a message in
+/// it, or is one that somebody listens on.
+fn judge(
+    (mut attempt, listens): (Box<Attempt>, bool),
+    kind: Option<&HeaderValue>,
+    whole: Option<&Bytes>,
+    rest: &mut AnswerBody,
+) {
     let kind = kind.map_or(&b""[..], HeaderValue::as_bytes);
     match whole {
         Some(whole) if whole.is_empty() => attempt.answered(),
@@ -290,7 +312,7 @@ fn judge(mut attempt: Box<Attempt>, kind: Option<&HeaderValue>, whole: Option<&B
             let message = kind.starts_with(b"text/event-stream") || matches!(first, Some(b'{' | b'['));
             if message { attempt.answered() } else { attempt.failed() }
         }
-        None if kind.starts_with(b"text/event-stream") || attempt.is_probe() => {
+        None if listens || attempt.is_probe() => {
             attempt.answered();
             rest.hold(attempt);
         }
@@ -394,7 +416,8 @@ fn read(call: &Call, server: &Arc<Server>, answer: Answer) -> Result<Exchange, F
         revision: call.headers.get("mcp-protocol-version").cloned(),
     };
     let leg = Leg::http(Arc::clone(server), call.era, conversation);
-    Ok(Exchange::http(leg, call.message(), HttpReply::new(server, answer)?))
+    let reply = HttpReply::new(server, answer)?.to(call.era, call.message());
+    Ok(Exchange::http(leg, call.message(), reply))
 }
 
 /// An answer of the gate's own making, in the session that it belongs to.

@@ -6,6 +6,7 @@
 
 pub mod announce;
 pub mod answer;
+pub mod awaited;
 pub mod course;
 pub mod crossing;
 pub mod driven;

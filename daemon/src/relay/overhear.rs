@@ -20,15 +20,16 @@ use crate::servers::exchange::refusal;
 use crate::servers::http_stream::{Stream, Unasked};
 use crate::servers::leg::Leg;
 use crate::servers::news::announced;
+use crate::servers::queue::Flow;
 use crate::sessions::{Asked, Hosted, Kind, Outward, Session};
 use crate::tasks::Whose;
 
 /// How often a quiet stream looks whether its session is still there.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Follows the server's stream for as long as the session lives, then ends the server's session.
-pub async fn follow(core: Rc<Core>, leg: Leg, session: Weak<Session>) {
-    let Some(mut stream) = Stream::new(&core, &leg) else { return };
+/// Follows the server's stream for as long as the session lives, as one of the streams of `flow`, then ends the server's session.
+pub async fn follow(core: Rc<Core>, leg: Leg, session: Weak<Session>, flow: Flow) {
+    let Some(mut stream) = Stream::new(&core, &leg, Some(flow)) else { return };
     let mut gone = std::pin::pin!(gone(&session));
     loop {
         let heard = tokio::select! {

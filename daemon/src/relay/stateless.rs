@@ -96,9 +96,9 @@ async fn run_at(
         // Whatever it continued is not here, and must not be run anew.
         return Err(parked::gone());
     }
-    // A subscription lives long and does nothing; it must not take a caller's place.
     if method == Some(Method::Listen) {
         call.mark.listens_to(server.generation);
+        queue::admit_stream(call, server).await?;
     } else {
         queue::admit(call, server).await?;
     }

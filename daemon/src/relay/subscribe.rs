@@ -28,11 +28,13 @@ use crate::call::Call;
 use crate::clock;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
+use crate::identity::Client;
 use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::exchange::{Exchange, Step};
 use crate::servers::kept::Holder;
 use crate::servers::news::{Heard, Word, announced};
+use crate::servers::queue::{Flow, Permit};
 use crate::servers::{Server, eras};
 use crate::sessions::CHANGE_GAP;
 
@@ -54,6 +56,8 @@ struct Ear {
     gate: Option<Heard>,
     /// The same of tools that an operator switches off and on.
     off: Option<watch::Receiver<u64>>,
+    /// The right to a stream of the server's.
+    _permit: Permit,
 }
 
 enum By {
@@ -96,7 +100,7 @@ async fn opened(
         let opening = Opening {
             core: Rc::clone(&call.core),
             from: call.provenance(),
-            client: Arc::clone(&call.client().id),
+            client: Arc::clone(call.client()),
             server: Arc::clone(server),
             message: message.clone(),
             wanted,
@@ -128,7 +132,7 @@ async fn opened(
 struct Opening {
     core: Rc<Core>,
     from: Provenance,
-    client: Arc<str>,
+    client: Arc<Client>,
     server: Arc<Server>,
     message: Message,
     wanted: Filter,
@@ -140,7 +144,7 @@ impl Opening {
         let capabilities = message.raw(message.envelope.client_capabilities).unwrap_or(b"{}");
         let server = Arc::clone(server);
         if !eras::speaks(core, &server, Era::Modern).await {
-            let holder = Holder { client, capabilities, info: message.raw(message.envelope.client_info) };
+            let holder = Holder { client: &client.id, capabilities, info: message.raw(message.envelope.client_info) };
             let listened = Listened::open(core, &server, holder, wanted).await?;
             return Ok(Ear {
                 granted: listened.granted.clone(),
@@ -148,9 +152,11 @@ impl Opening {
                 by: By::Legacy(Box::new(listened)),
                 gate: None,
                 off: None,
+                _permit: Permit::default(),
             });
         }
-        let leg = server.modern_leg(client, capabilities).await?;
+        let permit = server.open_stream(Flow::of(client)).await?;
+        let leg = server.modern_leg(&client.id, capabilities).await?;
         let mut exchange = leg.call(core, &with_filter(message, wanted), from).await?;
         match exchange.next().await {
             Step::Related(acknowledged) => {
@@ -161,7 +167,7 @@ impl Opening {
                 let speaks = server.answers.blocks() && granted.wants(List::Tools);
                 let gate = speaks.then(|| server.news.subscribe());
                 let off = granted.wants(List::Tools).then(|| server.off.follow());
-                Ok(Ear { server, granted, by: By::Modern(Box::new(exchange)), gate, off })
+                Ok(Ear { server, granted, by: By::Modern(Box::new(exchange)), gate, off, _permit: permit })
             }
             Step::Lost(failure) => Err(failure),
             Step::Final(_) => Err(Failure::new(Kind::ServerGarbage, "The server acknowledged no subscription.")),

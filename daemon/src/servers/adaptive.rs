@@ -36,6 +36,7 @@ impl Server {
         }
         self.allow(share);
         self.queue.tick();
+        self.streams.tick();
     }
 
     /// Allows as many calls as there may be, after a reload or an observation.

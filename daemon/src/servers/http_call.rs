@@ -147,6 +147,12 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Whether what is asked for is a stream on which somebody listens.
+    fn listens(&self) -> bool {
+        let subscribes = || self.message.and_then(|message| message.envelope.known_method) == Some(Mcp::Listen);
+        self.method == Method::Get || subscribes()
+    }
+
     pub(super) fn body(&self) -> &'a [u8] {
         self.message.map_or(&[], |message| &message.bytes)
     }
@@ -173,7 +179,7 @@ pub async fn send(core: &Rc<Core>, server: &Arc<Server>, request: &Request<'_>) 
 pub(super) async fn sent(core: &Rc<Core>, server: &Arc<Server>, request: &Request<'_>) -> Result<Answer, Failure> {
     let may_follow = server.endpoints.begin_call();
     let (endpoint, attempt) = admit(server, request)?;
-    let sent = way_in(core, server).send(request.outgoing(endpoint, &[request.body()])).await;
+    let sent = way_in(core, server, request).send(request.outgoing(endpoint, &[request.body()])).await;
     let first = settle(server, request.method, (endpoint, attempt), sent);
     let is_missed = first.as_ref().map_or(true, |answer| http_retry::is_missed(answer.status));
     if may_follow && is_missed {
@@ -220,8 +226,10 @@ pub(super) fn admit(server: &Arc<Server>, request: &Request<'_>) -> Result<Tryin
     endpoints::admit(server, request.to, request.first_byte.unwrap_or(server.settings.timeout.first_byte))
 }
 
-pub(super) fn way_in(core: &Rc<Core>, server: &Server) -> HttpClient {
-    server.http().expect("only HTTP servers are called over HTTP").client(core.index)
+pub(super) fn way_in(core: &Rc<Core>, server: &Server, request: &Request<'_>) -> HttpClient {
+    let client = server.http().expect("only HTTP servers are called over HTTP").client(core.index);
+    // Whoever listens is bounded by the server's streams.
+    if request.listens() { client.aside() } else { client }
 }
 
 /// What one try says of the endpoint, and means for its caller.
@@ -302,7 +310,7 @@ pub async fn request(
     from: &Provenance,
 ) -> Result<HttpReply, Failure> {
     let answer = post(core, server, conversation, (era, request), from).await?;
-    HttpReply::new(server, answer)
+    Ok(HttpReply::new(server, answer)?.to(era, request))
 }
 
 /// Sends a notification or a response on a leg, in its era.
@@ -465,16 +473,22 @@ fn in_a_word(kind: SendErrorKind) -> &'static str {
     }
 }
 
+/// What a server that did not answer in time means for its caller.
+pub fn late(server: &Server) -> Failure {
+    Failure::new(
+        Kind::ServerTimeout,
+        format!(
+            "The server {} did not answer in time. Whether the call had an effect is unknown; check before you repeat it.",
+            server.settings.name
+        ),
+    )
+}
+
 /// What a request that brought no answer means for its caller.
 fn unsent(server: &Server, error: &SendError) -> Failure {
     let name = &server.settings.name;
     let failure = match error.kind {
-        SendErrorKind::FirstByteTimeout | SendErrorKind::TotalTimeout => Failure::new(
-            Kind::ServerTimeout,
-            format!(
-                "The server {name} did not answer in time. Whether the call had an effect is unknown; check before you repeat it."
-            ),
-        ),
+        SendErrorKind::FirstByteTimeout | SendErrorKind::TotalTimeout => late(server),
         SendErrorKind::Bound | SendErrorKind::EndpointBound => Failure::new(
             Kind::QueueTimeout,
             format!("All connections to the server {name} are in use. Nothing was done; try again in a moment."),

@@ -10,6 +10,8 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use http_body::Body as _;
 use toolgate_protocol::envelope::Shape;
+use toolgate_protocol::method::Method;
+use toolgate_protocol::revision::Era;
 use toolgate_protocol::sse;
 
 use super::Server;
@@ -17,12 +19,26 @@ use super::endpoints::Attempt;
 use super::exchange::Step;
 use super::http::{Answer, BodyError};
 use super::readable::Readable;
+use super::reading::Held;
+use crate::answers;
 use crate::coding::decode::Problem;
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
 
 /// Bytes of a JSON body or of one event that the gate takes in to look inside.
 pub const MAX_MESSAGE: usize = 64 << 20;
+
+/// What `max_result` says of shorter answers than this is left to whoever reads them.
+const LEAST: usize = 64 << 10;
+
+/// Whose answer is held to `max_result`.
+#[derive(Debug)]
+struct Longest {
+    era: Era,
+    id: Bytes,
+    tool: String,
+    most: usize,
+}
 
 /// What follows a request.
 #[derive(Debug)]
@@ -35,6 +51,10 @@ pub struct HttpReply {
     connect: Duration,
     body: Readable,
     form: Form,
+    /// Whose answer it is, where that may have only so many bytes.
+    longest: Option<Box<Longest>>,
+    /// Memory for what has arrived of it.
+    held: Held,
 }
 
 #[derive(Debug)]
@@ -50,6 +70,26 @@ enum Form {
 struct Events {
     parser: sse::Parser,
     ready: VecDeque<Bytes>,
+    /// Bytes that have arrived since the last event was complete.
+    begun: usize,
+}
+
+impl Events {
+    fn within(most: usize) -> Self {
+        Self { parser: sse::Parser::new(most), ready: VecDeque::new(), begun: 0 }
+    }
+}
+
+/// What has arrived of an event that is not complete.
+fn events_begun(form: &Form) -> usize {
+    if let Form::Events(events) = form { events.begun } else { 0 }
+}
+
+impl Longest {
+    /// Bytes that are read of it.
+    fn read(&self) -> usize {
+        self.most.max(LEAST)
+    }
 }
 
 impl HttpReply {
@@ -57,7 +97,7 @@ impl HttpReply {
     pub fn new(server: &Arc<Server>, answer: Answer) -> Result<Self, Failure> {
         let kind = answer.headers.get("content-type").unwrap_or_default();
         let form = if starts_with_ignoring_case(kind, b"text/event-stream") {
-            Form::Events(Box::new(Events { parser: sse::Parser::new(MAX_MESSAGE), ready: VecDeque::new() }))
+            Form::Events(Box::new(Events::within(MAX_MESSAGE)))
         } else if starts_with_ignoring_case(kind, b"application/json") {
             Form::Json(BytesMut::new())
         } else {
@@ -66,7 +106,25 @@ impl HttpReply {
         let session = answer.headers.get("mcp-session-id").and_then(|value| HeaderValue::from_bytes(value).ok());
         let Answer { status, endpoint, attempt, timing, .. } = answer;
         let body = Readable::new(&answer.headers, answer.body).map_err(|problem| undecodable(server, problem))?;
-        Ok(Self { server: Arc::clone(server), status, session, endpoint, attempt, connect: timing.connect, body, form })
+        let (server, connect, held) = (Arc::clone(server), timing.connect, Held::default());
+        Ok(Self { server, status, session, endpoint, attempt, connect, body, form, longest: None, held })
+    }
+
+    /// The same as the answer to a request, which has the id that the server knows. That of a call of a tool is read no
+    /// further than it may be long.
+    #[must_use]
+    pub fn to(mut self, era: Era, request: &Message) -> Self {
+        let Some(most) = self.server.settings.answers.max_result else { return self };
+        if request.envelope.known_method != Some(Method::ToolsCall) || self.status >= 300 {
+            return self;
+        }
+        let tool = request.envelope.name_str(&request.bytes).unwrap_or_default().into_owned();
+        let longest = Longest { era, id: request.id_bytes(), tool, most };
+        if let Form::Events(events) = &mut self.form {
+            **events = Events::within(longest.read());
+        }
+        self.longest = Some(Box::new(longest));
+        self
     }
 
     /// The same, where a body of any other type is taken for one message.
@@ -114,12 +172,22 @@ impl HttpReply {
     }
 
     async fn whole(&mut self) -> Step {
+        let most = self.longest.as_ref().map_or(MAX_MESSAGE, |longest| longest.read());
+        if let Some(left) = self.body.size_hint().exact()
+            && let Form::Json(text) = &self.form
+            && text.len() as u64 + left > most as u64
+        {
+            return self.too_long(&format!("{} bytes", text.len() as u64 + left));
+        }
         loop {
             let next = self.chunk().await;
             let Form::Json(text) = &mut self.form else { break };
             match next {
-                Ok(Some(chunk)) if text.len() + chunk.len() <= MAX_MESSAGE => text.extend_from_slice(&chunk),
-                Ok(Some(_)) => return Step::Lost(self.no_message("the answer is too long")),
+                Ok(Some(chunk)) if text.len() + chunk.len() > most => {
+                    return self.too_long(&format!("more than {most} bytes"));
+                }
+                Ok(Some(chunk)) if self.held.grows_to(text.len() + chunk.len()) => text.extend_from_slice(&chunk),
+                Ok(Some(_)) => return Step::Lost(self.no_memory()),
                 Ok(None) => break,
                 Err(failure) => return Step::Lost(failure),
             }
@@ -144,29 +212,52 @@ impl HttpReply {
                 return self.classify(data);
             }
             match self.chunk().await {
-                Ok(Some(chunk)) => {
-                    if let Err(failure) = self.feed(&chunk) {
-                        return Step::Lost(failure);
+                Ok(Some(chunk)) if self.held.grows_to(events_begun(&self.form) + chunk.len()) => {
+                    if let Err(problem) = self.feed(&chunk) {
+                        return self.too_long(&format!("more than {} bytes", problem.limit));
                     }
                 }
+                Ok(Some(_)) => return Step::Lost(self.no_memory()),
                 Ok(None) => self.form = Form::Over,
                 Err(failure) => return Step::Lost(failure),
             }
         }
     }
 
-    fn feed(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+    fn feed(&mut self, chunk: &[u8]) -> Result<(), sse::EventTooLong> {
         let Form::Events(events) = &mut self.form else { return Ok(()) };
         let mut rest = chunk;
-        loop {
-            match events.parser.push(&mut rest) {
-                // Events without data open a stream that can be resumed; they carry no message.
-                Ok(Some(event)) if event.data.is_empty() => {}
-                Ok(Some(event)) => events.ready.push_back(event.data),
-                Ok(None) => return Ok(()),
-                Err(problem) => return Err(self.no_message(problem)),
-            }
+        // Events without data open a stream that can be resumed; they carry no message.
+        while let Some(event) = events.parser.push(&mut rest)? {
+            events.ready.extend(Some(event.data).filter(|data| !data.is_empty()));
         }
+        events.begun += chunk.len();
+        if events.parser.is_between_events() {
+            events.begun = 0;
+            self.held.release();
+        }
+        Ok(())
+    }
+
+    /// The answer is longer than it may be, and is not read to its end.
+    fn too_long(&mut self, has: &str) -> Step {
+        self.form = Form::Over;
+        let Some(longest) = &self.longest else { return Step::Lost(self.no_message("the answer is too long")) };
+        let call = (longest.era, &*longest.id, &*longest.tool);
+        Step::Final(answers::too_long(&self.server.settings.name, call, has, longest.most).into())
+    }
+
+    fn no_memory(&mut self) -> Failure {
+        self.form = Form::Over;
+        Failure::new(
+            Kind::Overloaded,
+            format!(
+                "The server {} has answered, and this gate has no memory left for so long an answer. Whether the call had an effect is unknown; check before you repeat it.",
+                self.server.settings.name
+            ),
+        )
+        .retry_after(Duration::from_secs(5))
+        .because("all of `daemon.max_answer_memory` is in use")
     }
 
     fn classify(&mut self, data: Bytes) -> Step {

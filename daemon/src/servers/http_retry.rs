@@ -62,7 +62,7 @@ pub(super) async fn follow(
             // With its connection: nobody waits for one and holds another.
             drop(last);
             server.endpoints.tries_again();
-            let sent = way_in(core, server).send(again.outgoing(endpoint, &[again.body()])).await;
+            let sent = way_in(core, server, request).send(again.outgoing(endpoint, &[again.body()])).await;
             last = settle(server, again.method, (endpoint, attempt), sent);
         }
     }

@@ -21,6 +21,7 @@ use super::http::{Answer, Method};
 use super::http_call::{self, Conversation, Lines};
 use super::http_reply::MAX_MESSAGE;
 use super::leg::Leg;
+use super::queue::{Flow, Permit};
 use super::readable::Readable;
 use crate::core::Core;
 use crate::provenance::Provenance;
@@ -36,7 +37,11 @@ pub struct Stream {
     core: Rc<Core>,
     server: Arc<Server>,
     conversation: Arc<Conversation>,
+    /// Whose it is; none: the gate's own, of which there is one.
+    flow: Option<Flow>,
     open: Option<Box<Open>>,
+    /// The right to have it open.
+    permit: Option<Permit>,
     last_event: Option<String>,
     pause: Duration,
     failed: Duration,
@@ -65,13 +70,16 @@ enum Asked {
 }
 
 impl Stream {
-    /// The stream of a leg's session; `None` where the leg is no HTTP conversation.
-    pub fn new(core: &Rc<Core>, leg: &Leg) -> Option<Self> {
+    /// The stream of a leg's session; `None` where the leg is no HTTP conversation. Without `flow` it counts among
+    /// nobody's streams.
+    pub fn new(core: &Rc<Core>, leg: &Leg, flow: Option<Flow>) -> Option<Self> {
         Some(Self {
             core: Rc::clone(core),
             server: Arc::clone(&leg.server),
             conversation: Arc::clone(leg.conversation()?),
+            flow,
             open: None,
+            permit: None,
             last_event: None,
             pause: PAUSE,
             failed: PAUSE,
@@ -91,6 +99,7 @@ impl Stream {
                     }
                     continue;
                 }
+                self.permit = None;
                 sleep(self.pause).await;
             }
             match self.ask().await {
@@ -102,6 +111,7 @@ impl Stream {
                     }
                 }
                 Asked::NotNow => {
+                    self.permit = None;
                     sleep(self.failed.max(self.pause)).await;
                     self.failed = (self.failed * 2).min(MAX_PAUSE);
                 }
@@ -125,7 +135,16 @@ impl Stream {
         }
     }
 
-    async fn ask(&self) -> Asked {
+    async fn ask(&mut self) -> Asked {
+        if let Some(flow) = &self.flow {
+            match self.server.open_stream(flow.clone()).await {
+                Ok(permit) => self.permit = Some(permit),
+                Err(failure) => {
+                    debug!(server = self.server.settings.name, %failure, "a session does not hear its server for now");
+                    return Asked::NotNow;
+                }
+            }
+        }
         let event = self.last_event.as_deref();
         match bare(&self.core, &self.server, &self.conversation, Method::Get, event).await {
             Some(answer) if answer.status == 200 => match Readable::new(&answer.headers, answer.body) {

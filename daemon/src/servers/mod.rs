@@ -25,7 +25,9 @@ pub mod probe;
 pub mod queue;
 pub mod reach;
 pub mod readable;
+pub mod reading;
 pub mod stdio;
+mod streams;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -92,6 +94,8 @@ pub struct Server {
     pub off: Arc<Off>,
     /// Calls in flight and waiting.
     pub queue: Arc<Queue>,
+    /// Streams on which somebody listens.
+    pub streams: Arc<Queue>,
     /// How many of them it was found to take at once.
     adaptive: Arc<Adaptive>,
     /// Whether it answers.
@@ -170,6 +174,7 @@ impl Server {
                 settings.queue.max_size,
                 settings.queue.timeout,
             ),
+            streams: Queue::for_clients(settings.max_streams, settings.max_streams_per_client, 0, Duration::ZERO),
             adaptive: Arc::default(),
             fitness: Arc::default(),
             endpoints: Arc::new(Endpoints::new(&settings)),
@@ -199,14 +204,13 @@ impl Server {
     pub fn goes_on_as(&self, new: &settings::Server) -> bool {
         let old = &*self.settings;
         old.transport == new.transport
-            && old.queue == new.queue
             && old.timeout.connect == new.timeout.connect
             && old.timeout.total == new.timeout.total
             && old.access.goes_on_as(&new.access)
     }
 
-    /// The same running server under other rules: limits, tools, places, criticality. `None` where
-    /// it would be reached or waited for in another way, and has to start anew.
+    /// The same running server under other rules: limits, tools, places, criticality, its queue. `None` where
+    /// it would be reached in another way, and has to start anew.
     pub fn under(&self, settings: &Arc<settings::Server>) -> Option<Self> {
         if !self.goes_on_as(settings) {
             return None;
@@ -247,6 +251,7 @@ impl Server {
             tools: Names::new(&new.tools),
             off: Arc::clone(&self.off),
             queue: Arc::clone(&self.queue),
+            streams: Arc::clone(&self.streams),
             adaptive: Arc::clone(&self.adaptive),
             fitness: Arc::clone(&self.fitness),
             endpoints: Arc::clone(&self.endpoints),

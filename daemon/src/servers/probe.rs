@@ -93,7 +93,8 @@ impl Asked<'_> {
             body: &[body],
             first_byte: None,
         };
-        let answer = upstream.client(self.core.index).send(outgoing).await;
+        // A bound of the gate's own says nothing of the endpoint, and it is looked at when it is busy most of all.
+        let answer = upstream.client(self.core.index).aside().send(outgoing).await;
         let answer = answer.map_err(|error| format!("cannot be asked: {error}"))?;
         if answer.status >= 500 {
             return Err(format!("answers with status {}", answer.status));

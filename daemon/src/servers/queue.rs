@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
-use toolgate_protocol::permits::{Entry, Line, Pace, Permits, Release, Ticket};
+use toolgate_protocol::permits::{self, Entry, Line, Pace, Permits, Release, Ticket};
 
 pub use meter::Sample;
 pub use seen::{Snapshot, TierSeen, WaitingSeen};
@@ -28,17 +28,36 @@ use meter::Meter;
 
 /// Whom a waiting call counts for; the default is for callers that are all alike.
 #[derive(Debug, Clone, Default)]
-pub struct Flow(Option<Arc<Client>>);
+pub enum Flow {
+    /// Nobody in particular.
+    #[default]
+    Alike,
+    /// This client.
+    Client(Arc<Client>),
+    /// Something that is no client, such as one of several servers.
+    Other(permits::Flow),
+}
 
 impl Flow {
     /// Calls of this client.
     #[must_use]
     pub fn of(client: &Arc<Client>) -> Self {
-        Self(Some(Arc::clone(client)))
+        Self::Client(Arc::clone(client))
     }
 
-    fn place(&self) -> toolgate_protocol::permits::Flow {
-        self.0.as_ref().map(|client| client.flow).unwrap_or_default()
+    fn client(&self) -> Option<&Arc<Client>> {
+        match self {
+            Self::Client(client) => Some(client),
+            Self::Alike | Self::Other(_) => None,
+        }
+    }
+
+    fn place(&self) -> permits::Flow {
+        match self {
+            Self::Alike => permits::Flow::default(),
+            Self::Client(client) => client.flow,
+            Self::Other(place) => *place,
+        }
     }
 }
 
@@ -179,10 +198,16 @@ impl Queue {
         self.permits.try_acquire(flow).then(|| self.permit().with(own))
     }
 
+    /// The same for something that is no client.
+    #[must_use]
+    pub fn try_enter_as(self: &Arc<Self>, place: permits::Flow) -> Option<Permit> {
+        self.permits.try_acquire(place).then(|| self.permit())
+    }
+
     /// A permit, after waiting for it if need be. Dropping the future leaves the queue.
     pub async fn enter(self: &Arc<Self>, flow: Flow) -> Result<Permit, Refusal> {
         let since = Instant::now();
-        let own = match flow.0.as_ref().and_then(|client| self.own(client.flow.client)) {
+        let own = match flow.client().and_then(|client| self.own(client.flow.client)) {
             Some(own) => Some(self.enter_own(&own, since).await?),
             None => None,
         };

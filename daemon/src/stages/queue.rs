@@ -26,6 +26,14 @@ pub async fn admit(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure>
     Ok(())
 }
 
+/// Admits a call that listens: its stream lives long and does nothing, and must not take a caller's place.
+pub async fn admit_stream(call: &mut Call, server: &Arc<Server>) -> Result<(), Failure> {
+    let permit = server.open_stream(flow(call)).await?;
+    server.use_now();
+    call.permits.push(permit);
+    Ok(())
+}
+
 /// A permit for a call that has given its own up for a while.
 pub async fn wait(server: &Arc<Server>, flow: Flow) -> Result<Permit, Failure> {
     server.queue.enter(flow).await.map_err(|refused| refusal(server, refused))

@@ -58,6 +58,7 @@ async fn a_modern_server_that_fails_is_refused_calls_until_it_works_again() {
         Fault::Mumbles,
         Fault::Resets,
         Fault::Fails,
+        Fault::Opens,
         Fault::Slow(Duration::from_millis(300)),
         Fault::Deaf,
         Fault::Gone,
@@ -75,7 +76,7 @@ async fn sessions_of_a_server_that_fails_are_refused_calls_and_go_on() {
     let stage = Stage::start(Speaks::Legacy).await;
     let (client, good) =
         (Caller::legacy(&stage.gate, "/mcp/bad").await, Caller::legacy(&stage.gate, "/mcp/good").await);
-    for fault in [Fault::Hangs, Fault::Babbles, Fault::Resets, Fault::Fails, Fault::Gone] {
+    for fault in [Fault::Hangs, Fault::Babbles, Fault::Resets, Fault::Fails, Fault::Opens, Fault::Gone] {
         fails_and_recovers(&stage, &client, &good, fault).await;
     }
 }
@@ -137,6 +138,8 @@ async fn a_server_that_disappears_from_the_name_service_comes_back() {
     // What is open is cut, as by the machine's end.
     stage.faulty.set(Fault::Gone);
     stage.faulty.set(Fault::None);
+    // What was looked up holds for a moment.
+    wait::until("the name to be asked anew", async || call(&client).await.get("result").is_none().then_some(())).await;
     let (through, _) = until_refused(&client).await;
     assert!(through <= FAILURES, "{through} calls went through");
     assert!(stage.gate.log().contains("a breaker opens"), "{}", stage.gate.log());
@@ -205,4 +208,27 @@ async fn an_open_breaker_stays_open_over_a_reload_that_changes_other_things() {
     stage.faulty.set(Fault::None);
     wait::until("recovery", || async { call(&client).await.get("result").cloned() }).await;
     assert_eq!(stage.gate.log().matches("a breaker opens").count(), opened);
+}
+
+#[tokio::test]
+async fn a_stream_that_opens_and_says_nothing_is_ended_in_time_also_without_a_breaker() {
+    let bad = toolgate_tests::fake::http::Http::start(Speaks::Both).await;
+    let faulty = toolgate_tests::faulty::Faulty::before(crate::stage::address(&bad)).await;
+    let lines = format!("endpoints = \"http://{}/mcp\"\ntimeout.first_byte = \"300ms\"\nmax_calls = 1", faulty.address);
+    let gate = Setup::default().server("bad", &lines).start().await;
+    let client = Caller::modern(&gate, "/mcp/bad");
+    assert!(call(&client).await.get("result").is_some(), "{}", gate.log());
+    faulty.set(Fault::Opens);
+    for _ in 0..2 {
+        let mut reply = client.call("5", "echo", json!({})).await;
+        let answer = reply.message().await;
+        assert_eq!(
+            (&answer["id"], &answer["error"]["data"]["reason"]),
+            (&json!(5), &json!("server-timeout")),
+            "{answer}"
+        );
+        assert!(reply.next().await.is_none(), "the stream ends well");
+    }
+    faulty.set(Fault::None);
+    wait::until("the server to be called", async || call(&client).await.get("result").cloned()).await;
 }

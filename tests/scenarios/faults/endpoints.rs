@@ -3,7 +3,9 @@
 use serde_json::json;
 use toolgate_tests::caller::Caller;
 use toolgate_tests::fake::Speaks;
+use toolgate_tests::fake::http::Http;
 use toolgate_tests::faulty::Fault;
+use toolgate_tests::gate::Setup;
 use toolgate_tests::wait;
 
 use crate::stage::{Two, call, health};
@@ -153,5 +155,34 @@ async fn a_session_s_call_that_is_given_up_is_cancelled_where_it_runs_and_in_its
         assert_eq!(two.faulty[1 - own].heard().len(), others, "the other endpoint hears nothing of it");
         two.faulty.iter().for_each(|faulty| faulty.set(Fault::None));
         client.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_connections_are_all_in_use_passes_its_checks() {
+    for speaks in [Speaks::Modern, Speaks::Legacy] {
+        let server = Http::start(speaks).await;
+        let lines = format!(
+            "{}pool = {{ max_connections = 1, max_per_endpoint = 1 }}\ntimeout.connect = \"100ms\"\n\
+             health = {{ interval = \"1h\", fall = 1 }}",
+            server.endpoints()
+        );
+        let gate = Setup::default().server("busy", &lines).daemon("max_server_connections = 1").start().await;
+        let client = match speaks {
+            Speaks::Legacy => Caller::legacy(&gate, "/mcp/busy").await,
+            _ => Caller::modern(&gate, "/mcp/busy"),
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let go = folder.path().join("go");
+        let mut held = client.call_with_progress("1", "1", "hold", json!({ "until": go })).await;
+        held.message().await;
+        for _ in 0..3 {
+            let (_, outcome) = gate.control_with("POST", "/v1/servers/busy/check", &json!({})).await;
+            let check = &outcome["checked"][0]["last_check"];
+            assert!(check["age_ms"].is_u64() && check.get("problem").is_none(), "{outcome}");
+        }
+        std::fs::write(&go, "").expect("a file");
+        assert!(held.answer().await.get("result").is_some());
+        works(&client).await;
     }
 }

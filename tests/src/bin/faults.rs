@@ -1,8 +1,9 @@
-//! `faults`: a server that fails in seven ways, and what callers of a healthy one beside it notice.
+//! `faults`: a server that fails in eight ways, and what callers of a healthy one beside it notice.
 //!
 //! Starts a gate of its own; `tests/bench/faults` builds and runs it. For each fault it prints how long the breaker took
 //! to open and after how many calls, how long calls took to get through again, and the healthy server's p99 alone and
-//! beside the fault, in interleaved rounds. Exits with 1 where a bar is missed.
+//! beside the fault, in interleaved rounds. Then the same without a breaker, with more callers of a server that hangs than
+//! the gate may have connections. Exits with 1 where a bar is missed.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -32,6 +33,9 @@ struct Options {
     /// Callers of the server that fails.
     #[arg(long, default_value_t = 16)]
     callers: usize,
+    /// Callers of a server that hangs and has no breaker: more than connections in all.
+    #[arg(long, default_value_t = 700)]
+    crowd: usize,
 }
 
 /// How long the healthy server takes for each call.
@@ -54,11 +58,12 @@ const LOOK: Duration = Duration::from_millis(10);
 const NAME: &str = "bad.toolgate.test";
 
 /// The faults; one in ten of their real size where they take time. The last one needs root.
-const FAULTS: [(&str, Fault); 7] = [
+const FAULTS: [(&str, Fault); 8] = [
     ("hangs", Fault::Hangs),
     ("answers garbage", Fault::Babbles),
     ("resets", Fault::Resets),
     ("answers with 500", Fault::Fails),
+    ("opens a stream, is mute", Fault::Opens),
     ("takes 1 s (of 10)", Fault::Slow(Duration::from_secs(1))),
     ("accepts, never answers", Fault::Deaf),
     ("gone from the names", Fault::None),
@@ -93,6 +98,9 @@ async fn main() -> ExitCode {
         }
         kept &= bench.rounds(name, fault, &options).await;
     }
+    for (name, fault) in [("hangs before a crowd", Fault::Hangs), ("mute before a crowd", Fault::Opens)] {
+        kept &= bench.crowded(name, fault, &options).await;
+    }
     println!("{}", if kept { "every bar is met" } else { "a bar is missed" });
     ExitCode::from(u8::from(!kept))
 }
@@ -111,6 +119,13 @@ impl Bench {
         );
         let setup = Setup::default()
             .server("bad", &format!("endpoints = \"http://{host}:{}/mcp\"\n{rules}", faulty.address.port()))
+            .server(
+                "crowded",
+                &format!(
+                    "endpoints = \"http://127.0.0.1:{}/mcp\"\ntimeout.first_byte = \"30s\"\npool = {{ max_connections = 1000 }}",
+                    faulty.address.port()
+                ),
+            )
             .http("good", &format!("http://{}/mcp", good.address))
             .log("access = false");
         let setup = match &hosts {
@@ -125,6 +140,7 @@ impl Bench {
         let gate = setup.start().await;
         // It becomes known which era it speaks.
         call(&Caller::modern(&gate, "/mcp/bad")).await;
+        call(&Caller::modern(&gate, "/mcp/crowded")).await;
         Self { gate, faulty, hosts, callers }
     }
 
@@ -158,6 +174,39 @@ impl Bench {
         );
         // What was in flight when it opened is no call that a closed breaker let through.
         failed == 0 && most <= bound && ratio <= BAR && recovered <= MAX_OPEN + Duration::from_secs(1)
+    }
+
+    /// The healthy server alone, and beside one that has every connection that it can get and gives none back.
+    async fn crowded(&self, name: &str, fault: Fault, options: &Options) -> bool {
+        let time = Duration::from_secs(options.seconds);
+        let (mut ratios, mut failed, mut most) = (Vec::new(), 0, 0);
+        for _ in 0..options.rounds {
+            let first = self.healthy(time).await;
+            self.set(fault, true);
+            let mut callers = JoinSet::new();
+            for _ in 0..options.crowd {
+                let client = Caller::modern(&self.gate, "/mcp/crowded");
+                callers.spawn(async move {
+                    loop {
+                        call(&client).await;
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                });
+            }
+            let second = self.healthy(time).await;
+            let (_, status) = self.gate.control("GET", "/v1/status").await;
+            most = most.max(status["server_connections"]["open"].as_u64().unwrap_or_default());
+            callers.shutdown().await;
+            self.set(fault, false);
+            failed += first.failed + second.failed;
+            ratios.push(f64::from(second.p99_us) / f64::from(first.p99_us.max(1)));
+        }
+        let ratio = median(ratios);
+        println!(
+            "{name:<24} {} callers have {most} connections; {failed} calls failed beside them {ratio:>7.2}",
+            options.crowd
+        );
+        failed == 0 && ratio <= BAR
     }
 
     /// The healthy server's callers while the other one fails, and how that one fares.

@@ -33,7 +33,7 @@ async fn main() {
     let options = Options::parse();
     let (web, other) = (Http::start(Speaks::Legacy).await, Http::start(Speaks::Legacy).await);
     let gate = Setup::default()
-        .server("web", &format!("{}max_calls = 100000\npool = {{ max_connections = 100000 }}\n", web.endpoints()))
+        .server("web", &format!("{}max_calls = 100000\nmax_streams = 100000\nmax_streams_per_client = 100000\npool = {{ max_connections = 100000 }}\n", web.endpoints()))
         .server("other", &other.endpoints())
         .daemon("max_server_connections = 100000")
         .start()

@@ -232,6 +232,7 @@ fn daemon(section: Section<'_>, environment: &Environment) -> Daemon {
         lame_duck: section.duration("lame_duck"),
         max_connections: section.count("max_connections"),
         max_server_connections: section.count("max_server_connections"),
+        max_answer_memory: section.size("max_answer_memory"),
         max_sessions: section.count("max_sessions"),
         max_sessions_per_client: section.count("max_sessions_per_client"),
         session_timeout: section.duration("session_timeout"),

@@ -20,10 +20,18 @@ use super::secrets::{Fault, certificate_path, secret};
 use super::stdio::stdio;
 use super::{Context, references, resilience, tls};
 
+/// Calls in flight of a server whose connections carry many.
+const MAX_CALLS: usize = 1000;
+
+/// Sessions at a server over SSE: each is a stream, of which there may be as many elsewhere.
+const SESSIONS: usize = 1000;
+
 /// Keys that only one of the two kinds of server has.
 const HTTP_ONLY: &[&str] = &[
     "transport",
     "pool",
+    "max_streams",
+    "max_streams_per_client",
     "bearer",
     "headers",
     "credentials",
@@ -50,6 +58,10 @@ pub(in crate::config) fn suits(path: &str, server: &Table) -> bool {
 pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) -> Option<Server> {
     let section = Section::new(Some(table), "server.*");
     let endpoints = endpoints(section, context);
+    let weights = endpoints.iter().map(|(_, weight)| *weight).collect();
+    let retry = resilience::retry(section, endpoints.len());
+    let access = access(section, &endpoints, context);
+    let transport = transport(entry, section, endpoints, context)?;
     Some(Server {
         name: entry.key.clone(),
         enabled: section.bool("enabled"),
@@ -63,18 +75,30 @@ pub(super) fn server(entry: &Entry, table: &Table, context: &mut Context<'_>) ->
         },
         tool_timeouts: tool_timeouts(section),
         queue: Queue { max_size: section.count("queue.max_size"), timeout: section.duration("queue.timeout") },
-        max_calls: section.count("max_calls"),
+        max_calls: max_calls(section, &transport),
         max_calls_per_client: section.count("max_calls_per_client"),
+        max_streams: section.count("max_streams"),
+        max_streams_per_client: section.count("max_streams_per_client"),
         adaptive: section.written("adaptive").map(|_| adaptive(section)),
         breaker: resilience::breaker(section),
-        retry: resilience::retry(section, endpoints.len()),
+        retry,
         health: resilience::health(section),
-        weights: endpoints.iter().map(|(_, weight)| *weight).collect(),
+        weights,
         limits: limits(table.get("limits"), &format!("server.{}", entry.key), context),
         costs: costs(section),
         answers: answers(section),
-        access: access(section, &endpoints, context),
-        transport: transport(entry, section, endpoints, context)?,
+        access,
+        transport,
+    })
+}
+
+/// As many calls as connections, unless it is written: others would wait for a connection, in no fair order and not in
+/// the queue.
+fn max_calls(section: Section<'_>, transport: &Transport) -> usize {
+    let written = section.maybe_count("max_calls").and_then(|count| usize::try_from(count).ok());
+    written.unwrap_or(match transport {
+        Transport::Http(http) => http.pool.max_connections,
+        Transport::Sse(_) | Transport::Stdio(_) => MAX_CALLS,
     })
 }
 
@@ -175,7 +199,10 @@ fn http(section: Section<'_>, endpoints: Vec<(Endpoint, u32)>, context: &mut Con
     Http {
         endpoints: endpoints.into_iter().map(|(endpoint, _)| endpoint).collect(),
         pool: Pool {
-            max_connections: section.count("pool.max_connections"),
+            max_connections: match section.written("pool.max_connections") {
+                None if section.text("transport").as_deref() == Some("sse") => SESSIONS,
+                _ => section.count("pool.max_connections"),
+            },
             max_per_endpoint: section
                 .maybe_count("pool.max_per_endpoint")
                 .and_then(|count| usize::try_from(count).ok()),

@@ -40,6 +40,10 @@ pub struct Server {
     pub max_calls: usize,
     /// Calls of one client in flight at once; its others wait. 0: no bound of its own.
     pub max_calls_per_client: usize,
+    /// Streams at once on which somebody listens, beside calls; of servers over HTTP.
+    pub max_streams: usize,
+    /// Of these, of one client.
+    pub max_streams_per_client: usize,
     /// How calls in flight follow what the server takes; absent: there may always be `max_calls`.
     pub adaptive: Option<Adaptive>,
     /// When calls to it are refused because they would fail.

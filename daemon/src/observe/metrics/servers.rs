@@ -44,6 +44,8 @@ fn endpoints(server: &Arc<Server>, page: &mut Page) {
     let name = server.settings.name.as_str();
     if let (Some(upstream), Transport::Http(http)) = (server.http(), &server.settings.transport) {
         page.of("toolgate_pool_connections").add(&[name], upstream.connections().0.open);
+        page.of("toolgate_streams").add(&[name], server.streams.snapshot().in_flight);
+        page.of("toolgate_streams_max").add(&[name], server.settings.max_streams);
         page.of("toolgate_pool_connections_max").add(&[name], http.pool.max_connections);
     }
     page.of("toolgate_retries_total").add(&[name], server.endpoints.retries());

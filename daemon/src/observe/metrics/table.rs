@@ -89,6 +89,8 @@ pub static FAMILIES: &[Family] = &[
     row("toolgate_queue_oldest_seconds", Gauge, &["server"], "How long the call that came first has waited"),
     row("toolgate_pool_connections", Gauge, &["server"], "Connections to the server, in use or idle"),
     row("toolgate_pool_connections_max", Gauge, &["server"], "Connections that the server may have"),
+    row("toolgate_streams", Gauge, &["server"], "Streams on which somebody listens to the server"),
+    row("toolgate_streams_max", Gauge, &["server"], "Such streams that the server may have"),
     row("toolgate_endpoint_ready", Gauge, &["server", "endpoint"], "1 where the endpoint takes calls, as far as its operator is concerned"),
     row("toolgate_breaker_state", Gauge, &["server", "endpoint", "state"], "1 for the state that the breaker is in"),
     row("toolgate_breaker_opened_total", Counter, &["server", "endpoint"], "How often the breaker opened by itself"),

@@ -68,6 +68,8 @@ struct Reading {
     checkout: Checkout,
     decode: Decode,
     total: Option<Pin<Box<Sleep>>>,
+    /// Something must follow the head by the connection's deadline, which is the head's own.
+    is_awaited: bool,
 }
 
 /// A connection in use, with the way back to its pool.
@@ -159,7 +161,7 @@ impl AnswerBody {
                 checkout.finish(now);
                 if body.is_empty() { State::Done } else { State::Whole(body) }
             }
-            None => State::Reading(Box::new(Reading { checkout, decode, total })),
+            None => State::Reading(Box::new(Reading { checkout, decode, total, is_awaited: false })),
         };
         Ok(Self(state))
     }
@@ -182,6 +184,21 @@ impl AnswerBody {
                 self.0 = reading;
                 None
             }
+        }
+    }
+
+    /// What has arrived of a body that is not whole, as it came.
+    pub fn arrived(&self) -> &[u8] {
+        match &self.0 {
+            State::Reading(reading) => &reading.checkout.conn.input,
+            State::Done | State::Whole(_) => &[],
+        }
+    }
+
+    /// Has the body fail where nothing of it comes within the time that its head had.
+    pub fn expect_soon(&mut self) {
+        if let State::Reading(reading) = &mut self.0 {
+            reading.is_awaited = true;
         }
     }
 
@@ -242,6 +259,7 @@ impl Body for AnswerBody {
             let conn = &mut reading.checkout.conn;
             match reading.decode.step(&mut conn.input) {
                 Ok(Step::Data(data)) => {
+                    reading.is_awaited = false;
                     // The end may be known with the last data: then nobody needs to ask again.
                     if reading.decode.take_end(&mut conn.input) {
                         this.end();
@@ -265,7 +283,11 @@ impl Body for AnswerBody {
                 Poll::Ready(Err(error)) => return this.fail(BodyError::Io(error)),
                 Poll::Pending => {
                     let late = reading.total.as_mut().is_some_and(|total| total.as_mut().poll(cx).is_ready());
-                    return if late { this.fail(BodyError::TotalTimeout) } else { Poll::Pending };
+                    if late {
+                        return this.fail(BodyError::TotalTimeout);
+                    }
+                    let silent = reading.is_awaited && conn.poll_deadline(cx).is_ready();
+                    return if silent { this.fail(BodyError::Silent) } else { Poll::Pending };
                 }
             }
         }

@@ -121,7 +121,7 @@ impl Conn {
     }
 
     /// Ready when the deadline has passed.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.timer.deadline() > self.deadline {
             self.timer.as_mut().reset(self.deadline);
         }

@@ -3,6 +3,7 @@
 //! Called by the pool when no kept connection is at hand; everything happens within the server's connect timeout.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -12,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use toolgate_protocol::reach::{Word, Zone};
 
 use super::error::{SendError, SendErrorKind};
+use super::names::Name;
 use super::socket::{Socket, Stream};
 use crate::config::settings;
 use crate::servers::reach;
@@ -28,7 +30,7 @@ pub(super) struct Target {
 
 enum Host {
     Address(IpAddr),
-    Name(String),
+    Name(Arc<Name>),
 }
 
 impl Target {
@@ -37,7 +39,8 @@ impl Target {
         tls: Option<(TlsConnector, ServerName<'static>)>,
         word: Word,
     ) -> Self {
-        let host = endpoint.host.parse().map_or_else(|_| Host::Name(endpoint.host.clone()), Host::Address);
+        let name = |_| Host::Name(Name::new(endpoint.host.clone(), endpoint.port));
+        let host = endpoint.host.parse().map_or_else(name, Host::Address);
         Self { url: endpoint.url.clone(), host, port: endpoint.port, word, tls }
     }
 
@@ -100,10 +103,10 @@ impl Target {
             Host::Address(address) => return Ok(vec![SocketAddr::new(*address, self.port)]),
             Host::Name(name) => name,
         };
-        let found = tokio::net::lookup_host((name.as_str(), self.port)).await.map_err(|error| {
+        let found = name.addresses().await.map_err(|error| {
             SendError::unsent(SendErrorKind::Resolve, format!("the name of {} cannot be resolved: {error}", self.url))
         })?;
-        Ok(found.collect())
+        Ok(found.to_vec())
     }
 
     fn failed(&self, error: &std::io::Error) -> SendError {

@@ -130,6 +130,8 @@ pub enum BodyError {
     Malformed(&'static str),
     /// The whole call took longer than its total timeout.
     TotalTimeout,
+    /// Nothing followed the head within the first-byte timeout.
+    Silent,
     /// The server compressed it, and it cannot be decoded.
     Coding(Problem),
 }
@@ -141,6 +143,7 @@ impl fmt::Display for BodyError {
             Self::Truncated => f.write_str("the server closed the connection within its answer"),
             Self::Malformed(what) => write!(f, "the server's answer is not valid HTTP: {what}"),
             Self::TotalTimeout => f.write_str("the call took longer than `timeout.total`"),
+            Self::Silent => f.write_str("nothing followed the answer's head within `timeout.first_byte`"),
             Self::Coding(problem) => problem.fmt(f),
         }
     }
@@ -150,7 +153,7 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
-            Self::Truncated | Self::Malformed(_) | Self::TotalTimeout | Self::Coding(_) => None,
+            Self::Truncated | Self::Malformed(_) | Self::TotalTimeout | Self::Silent | Self::Coding(_) => None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod connect;
 mod error;
 mod exchange;
 mod head;
+mod names;
 mod pool;
 mod proof;
 mod request;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
+use toolgate_protocol::permits;
 use toolgate_protocol::reach::Word;
 
 pub use answer::{Answer, AnswerBody, Timing};
@@ -51,6 +53,8 @@ const IDLE: Duration = Duration::from_secs(10);
 pub struct HttpServer {
     endpoints: Arc<Vec<Endpoint>>,
     pool: Arc<Pool>,
+    /// Connections for what is bounded elsewhere: streams, and checks.
+    aside: Arc<Pool>,
     bounds: settings::Pool,
     timeout: settings::Timeouts,
     /// Why nothing can be sent.
@@ -108,6 +112,7 @@ impl HttpServer {
         }
         Ok(Arc::new(Self {
             pool: Pool::new(cores, endpoints.len(), &http.pool, timeout.connect, all),
+            aside: unbounded(cores, endpoints.len(), &http.pool, timeout),
             endpoints: Arc::new(endpoints),
             bounds: http.pool.clone(),
             timeout: timeout.clone(),
@@ -121,6 +126,7 @@ impl HttpServer {
         let server = Self {
             endpoints: Arc::clone(&self.endpoints),
             pool: Pool::new(1, self.endpoints.len(), &self.bounds, self.timeout.connect, self.pool.all()),
+            aside: unbounded(1, self.endpoints.len(), &self.bounds, &self.timeout),
             bounds: self.bounds.clone(),
             timeout: settings::Timeouts { total: None, ..self.timeout.clone() },
             lacks: self.lacks.clone(),
@@ -131,7 +137,7 @@ impl HttpServer {
     /// The way in for the core with this number.
     #[must_use]
     pub fn client(self: &Arc<Self>, core: usize) -> HttpClient {
-        HttpClient { server: Arc::clone(self), core, proofs: Proofs::default() }
+        HttpClient { server: Arc::clone(self), core, proofs: Proofs::default(), is_aside: false }
     }
 
     /// Calls that wait for a connection, since there are as many as may be.
@@ -159,6 +165,13 @@ pub struct HttpClient {
     server: Arc<HttpServer>,
     core: usize,
     proofs: Proofs,
+    is_aside: bool,
+}
+
+/// As many connections as are asked for: whoever asks is bounded already.
+fn unbounded(cores: usize, endpoints: usize, like: &settings::Pool, timeout: &settings::Timeouts) -> Arc<Pool> {
+    let bounds = settings::Pool { max_connections: permits::MAX, max_per_endpoint: None, min_idle: 0, ..like.clone() };
+    Pool::new(cores, endpoints, &bounds, timeout.connect, &Connections::new(permits::MAX))
 }
 
 impl HttpClient {
@@ -166,6 +179,17 @@ impl HttpClient {
     #[must_use]
     pub fn showing(self, proofs: Proofs) -> Self {
         Self { proofs, ..self }
+    }
+
+    /// The same over connections that are in no call's way, and that no call is in the way of: for streams that live
+    /// long, and for checks.
+    #[must_use]
+    pub fn aside(self) -> Self {
+        Self { is_aside: true, ..self }
+    }
+
+    fn pool(&self) -> &Arc<Pool> {
+        if self.is_aside { &self.server.aside } else { &self.server.pool }
     }
 
     /// Sends `request`; the answer's body is read as it is polled, and dropping it cancels the call.
@@ -235,7 +259,7 @@ impl HttpClient {
         let checkout = Checkout {
             conn,
             permit,
-            pool: Arc::clone(&server.pool),
+            pool: Arc::clone(self.pool()),
             core: self.core,
             endpoint: request.endpoint,
             keep_alive: head.keep_alive,
@@ -259,11 +283,11 @@ impl HttpClient {
 
     /// The right to a connection, and when it was had; waits where the server has as many as it may have.
     async fn permit(&self, endpoint: usize, now: Instant) -> Result<(Permit, Instant), SendError> {
-        if let Some(permit) = self.server.pool.try_permit(endpoint) {
+        if let Some(permit) = self.pool().try_permit(endpoint) {
             return Ok((permit, now));
         }
         // Boxed, so that a call that need not wait does not carry the means to.
-        let permit = Box::pin(self.server.pool.permit(endpoint)).await.map_err(SendError::at)?;
+        let permit = Box::pin(self.pool().permit(endpoint)).await.map_err(SendError::at)?;
         Ok((permit, Instant::now()))
     }
 
@@ -277,13 +301,22 @@ impl HttpClient {
         kept: bool,
     ) -> Result<(Conn, Instant), SendError> {
         let server = &*self.server;
-        let slot = match server.pool.place(self.core, index, now, kept).await {
+        let slot = match self.pool().place(self.core, index, now, kept).await {
             Place::Kept(conn) => return Ok((conn, now)),
             Place::New(slot) => slot,
         };
-        // Boxed, as below.
-        let asked = Box::pin(server.pool.all().open(Instant::now() + server.timeout.connect));
-        let of_all = asked.await.ok_or_else(|| SendError::at(SendErrorKind::GateBound))?;
+        let of_all = match self.pool().try_open_one() {
+            Some(permit) => permit,
+            None => {
+                // Rather one that another core keeps than to wait for somebody else's.
+                if kept && let Some(conn) = self.pool().take_from_others(self.core, index, now) {
+                    return Ok((conn, now));
+                }
+                // Boxed, as below.
+                let asked = Box::pin(self.pool().open_one(Instant::now() + server.timeout.connect));
+                asked.await.ok_or_else(|| SendError::at(SendErrorKind::GateBound))?
+            }
+        };
         let deadline = Instant::now() + server.timeout.connect;
         // Boxed, so that a call on a kept connection does not carry the size of connecting.
         let stream = Box::pin(endpoint.target.connect(total.map_or(deadline, |total| total.min(deadline)))).await?;

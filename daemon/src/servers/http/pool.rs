@@ -53,6 +53,8 @@ pub(super) struct Pool {
     idle_timeout: Duration,
     max_age: Option<Duration>,
     all: Arc<Connections>,
+    /// Tells it from others there.
+    number: u64,
 }
 
 /// What a call gets that may have a connection.
@@ -99,6 +101,7 @@ impl Pool {
             idle_timeout: settings.idle_timeout,
             max_age: settings.max_age,
             all: Arc::clone(all),
+            number: connections::number(),
         });
         let this: Weak<Self> = Arc::downgrade(&pool);
         all.join(this);
@@ -108,6 +111,16 @@ impl Pool {
     /// Connections to all servers.
     pub(super) fn all(&self) -> &Arc<Connections> {
         &self.all
+    }
+
+    /// Room among the connections to all servers, for the holder of a slot, where there is some at once.
+    pub(super) fn try_open_one(&self) -> Option<Permit> {
+        self.all.try_open(connections::Pool { number: self.number, open: self.open() })
+    }
+
+    /// The same after waiting for it, if need be.
+    pub(super) async fn open_one(&self, deadline: Instant) -> Option<Permit> {
+        self.all.open(connections::Pool { number: self.number, open: self.open() }, deadline).await
     }
 
     /// Connections in use or idle, on all cores.
@@ -209,7 +222,8 @@ impl Pool {
         }
     }
 
-    fn take_from_others(&self, core: usize, endpoint: usize, now: Instant) -> Option<Conn> {
+    /// The same of another core.
+    pub(super) fn take_from_others(&self, core: usize, endpoint: usize, now: Instant) -> Option<Conn> {
         self.others(core).find_map(|other| {
             let mut conn = self.take(other, endpoint, now)?;
             conn.rebind().is_ok().then_some(conn)
@@ -254,7 +268,7 @@ impl Pool {
         let mut idle = self.idle(core);
         idle.push(Idle { endpoint, until, conn });
         // Asked under the lock: whoever stands in line from here on finds it when it looks for idle ones.
-        let given_up = if self.all.are_awaited() { idle.pop() } else { None };
+        let given_up = if self.all.wants_from(self.open()) { idle.pop() } else { None };
         drop(idle);
         if given_up.is_some() {
             return;
@@ -280,6 +294,10 @@ impl Pool {
 }
 
 impl connections::Idle for Pool {
+    fn open(&self) -> usize {
+        Pool::open(self)
+    }
+
     fn idle(&self) -> usize {
         (0..self.cores.len()).map(|core| self.idle(core).len()).sum()
     }

@@ -23,6 +23,7 @@ use crate::provenance::Provenance;
 use crate::servers::exchange::refusal;
 use crate::servers::http_stream::{Stream, Unasked};
 use crate::servers::news::announced;
+use crate::servers::queue::Flow;
 
 /// How often a quiet stream looks whether its session is still there.
 const LOOK: Duration = Duration::from_secs(5);
@@ -86,7 +87,7 @@ impl Calls {
 /// Follows the session's stream until the session is given up, and then tells the server. An instance
 /// needs no such thing: what it says comes among its lines.
 pub(super) fn attend(core: &Rc<Core>, kept: &Arc<Kept>) {
-    if let Some(stream) = Stream::new(core, &kept.leg) {
+    if let Some(stream) = Stream::new(core, &kept.leg, Some(Flow::default())) {
         tokio::task::spawn_local(follow(Rc::clone(core), stream, Arc::downgrade(kept)));
     }
 }

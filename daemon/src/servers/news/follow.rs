@@ -121,7 +121,7 @@ async fn attend(core: &Rc<Core>, server: &Server, known: &Introduced) -> End {
     if leg.era == Era::Modern {
         return subscription(core, server, known).await;
     }
-    let Some(stream) = Stream::new(core, leg) else { return instance(server, leg).await };
+    let Some(stream) = Stream::new(core, leg, None) else { return instance(server, leg).await };
     let end = stream_of(server, stream).await;
     if matches!(end, End::Lost) {
         discovery::forget_all(server);

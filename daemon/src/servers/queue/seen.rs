@@ -97,7 +97,7 @@ impl Queue {
             TierSeen { name, weight, waiting, clients: clients.len() }
         });
         let calls = in_order.iter().take(most).map(|(flow, since)| WaitingSeen {
-            client: flow.0.as_ref().map(|client| Arc::clone(&client.id)),
+            client: flow.client().map(|client| Arc::clone(&client.id)),
             tier: tier_of(flow),
             waited: since.elapsed(),
         });
@@ -106,5 +106,5 @@ impl Queue {
 }
 
 fn tier_of(flow: &Flow) -> Option<String> {
-    flow.0.as_ref()?.tier.as_ref().map(|tier| tier.name.clone())
+    flow.client()?.tier.as_ref().map(|tier| tier.name.clone())
 }

@@ -212,7 +212,7 @@ fn the_refused_are_told_when_by_the_pace_of_the_line() {
 fn a_client_at_its_bound_waits_for_its_own_calls_and_not_in_the_line() {
     runtime().block_on(async {
         let queue = Queue::for_clients(10, 2, 8, LONG);
-        let enter = |number| queue.try_enter(client(number).0.as_deref());
+        let enter = |number| queue.try_enter(client(number).client().map(|client| &**client));
         let (one, two) = (enter(1).unwrap(), enter(1).unwrap());
         assert!(enter(1).is_none() && enter(2).is_some(), "the bound is each client's own");
         let mut aside = line_up(&queue, &[1, 1]);
@@ -236,7 +236,7 @@ fn a_client_at_its_bound_waits_for_its_own_calls_and_not_in_the_line() {
 fn a_paying_call_finds_a_permit_beside_a_flood_and_a_tier_that_left_has_none_held_back() {
     runtime().block_on(async {
         let queue = Queue::new(20, 100, LONG);
-        let enter = |number| queue.try_enter(client(number).0.as_deref());
+        let enter = |number| queue.try_enter(client(number).client().map(|client| &**client));
         drop(enter(10).expect("a call of the heavier tier"));
         // Two of twenty, less the third that a weight of 1 beside 3 is; rounded up.
         let mut held: Vec<_> = std::iter::from_fn(|| enter(1)).collect();

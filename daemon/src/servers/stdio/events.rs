@@ -107,7 +107,8 @@ impl Events {
     async fn announced(&self, client: &HttpClient, endpoint: usize) -> Result<(Open, String), String> {
         let headers: &[(&str, &[u8])] = &[("accept", b"text/event-stream"), ("cache-control", b"no-cache")];
         let request = Outgoing { method: Method::Get, endpoint, headers, target: None, body: &[], first_byte: None };
-        let answer = client.send(request).await.map_err(|problem| problem.to_string())?;
+        // It is bounded as a session is.
+        let answer = client.clone().aside().send(request).await.map_err(|problem| problem.to_string())?;
         if answer.status != 200 {
             return Err(format!("the stream is refused with status {}", answer.status));
         }

@@ -21,6 +21,7 @@ use crate::servers::Server;
 use crate::servers::discovery::Introduced;
 use crate::servers::http_call::Conversation;
 use crate::servers::leg::Leg;
+use crate::servers::queue::Flow;
 use crate::servers::stdio::again::Again;
 use crate::servers::stdio::link::Serves;
 use crate::sessions::{Asked, Hosted, Mirrored, Session, UNASKED};
@@ -104,7 +105,7 @@ impl Resumed {
                 // Whoever was to answer is gone.
                 overhear::refuse(core, Asked { leg: leg.clone(), id: asked.id.0.clone() });
             }
-            tokio::task::spawn_local(overhear::follow(Rc::clone(core), leg, Arc::downgrade(&session)));
+            tokio::task::spawn_local(overhear::follow(Rc::clone(core), leg, Arc::downgrade(&session), Flow::default()));
         }
         let policy = core.policy();
         for (server, uris) in watched.into_iter().filter(|(_, uris)| !uris.is_empty()) {

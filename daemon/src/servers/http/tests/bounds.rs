@@ -1,6 +1,7 @@
 //! The bound of connections to an endpoint, and the one to all servers.
 
 use super::*;
+use crate::servers::connections::Pool;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -76,6 +77,59 @@ fn while_somebody_waits_nothing_becomes_idle_and_every_call_is_served() {
         drop(servers);
         eventually("all are closed", || all.seen().open == 0).await;
         assert_eq!(all.seen().max, 1);
+    });
+}
+
+#[test]
+fn a_server_that_hangs_with_all_of_its_callers_takes_no_connection_from_others() {
+    on_a_core(async {
+        let (hung, other) = (silent().await, Raw::answering(OK).await);
+        let all = Connections::new(20);
+        let greedy = server_within(&all, hung.address, |http, _| http.pool.max_connections = 100);
+        let healthy = server_within(&all, other.address, |_, timeout| timeout.connect = Duration::from_millis(500));
+        assert_eq!(call(&healthy.client(0)).await.1, "ok");
+        for _ in 0..60 {
+            let client = greedy.client(0);
+            tokio::task::spawn_local(async move { client.send(post(&[b"{}"])).await.map(drop) });
+        }
+        eventually("they have all that they may", || all.seen().waiting > 0).await;
+        for _ in 0..20 {
+            assert_eq!(call(&healthy.client(0)).await.1, "ok");
+        }
+        assert_eq!(other.connections.get(), 1, "it was kept, whoever waits");
+        // Nor does it need one that it has already: some are left for those with less than their share.
+        let send = || async { healthy.client(1).send(post(&[b"{}"])).await };
+        let (one, two) = tokio::join!(send(), send());
+        assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+        assert!(all.seen().waiting > 0, "the others wait on");
+    });
+}
+
+#[test]
+fn of_those_who_wait_servers_take_turns_and_one_with_less_than_its_share_is_first() {
+    on_a_core(async {
+        let all = Connections::new(3);
+        let pool = |number, open| Pool { number, open };
+        let soon = || Instant::now() + Duration::from_secs(10);
+        let mut held = Vec::new();
+        for open in 1..=3 {
+            held.push(all.open(pool(1, open), soon()).await.unwrap());
+        }
+        let order = Rc::new(std::cell::RefCell::new(Vec::new()));
+        // Nobody has joined: the share is all three.
+        for (number, open) in [(1, 4), (1, 5), (1, 6), (2, 2), (3, 4)] {
+            let (all, order) = (Arc::clone(&all), Rc::clone(&order));
+            tokio::task::spawn_local(async move {
+                let permit = all.open(pool(number, open), soon()).await;
+                order.borrow_mut().push(number);
+                drop(permit);
+            });
+            settle().await;
+        }
+        held.pop();
+        eventually("all are served", || order.borrow().len() == 5).await;
+        // The second has no more than its share, of the others each has its turn.
+        assert_eq!(*order.borrow(), [2, 1, 3, 1, 1]);
     });
 }
 
