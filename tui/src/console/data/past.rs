@@ -11,7 +11,7 @@ pub(crate) const SERIES: &[&str] =
     &["calls", "errors", "refused", "p50", "p99", "in_flight", "waiting", "sessions", "connections", "cpu", "memory"];
 
 /// Series of each server that the console shows.
-pub(crate) const SERVER_SERIES: &[&str] = &["calls", "errors", "p99", "in_flight", "waiting"];
+pub(crate) const SERVER_SERIES: &[&str] = &["calls", "errors", "p99", "in_flight", "waiting", "memory"];
 
 /// Values of a series that are kept as they come.
 const KEPT: usize = 900;
@@ -52,6 +52,11 @@ impl Past {
             let of = format!(":{}", row.status.name);
             self.traffic(at_ms, &of, &row.traffic);
             self.saw(at_ms, &format!("waiting{of}"), to_float(row.status.waiting));
+            let instances = row.status.instances.as_ref();
+            if let Some(each) = instances.map(|instances| &instances.each) {
+                let memory = each.iter().filter_map(|instance| instance.memory).sum();
+                self.saw(at_ms, &format!("memory{of}"), to_float(memory));
+            }
         }
         let gone = |name: &str| {
             let server = name.split_once(':').map(|(_, server)| server);

@@ -14,10 +14,10 @@ pub(super) const VIEWS: &[&str] = &["all", "alerts", "checks", "breakers", "cert
 
 const COLUMNS: &[Column] = &[
     Column::text("KIND", 11, 1),
-    Column::wide("NAME", 24, 0),
-    Column::text("STATE", 12, 0),
-    Column::number("WHEN", 7, 0),
-    Column::text("SEEN", 10, 3),
+    Column::text("NAME", 28, 0),
+    Column::text("STATE", 9, 0),
+    Column::number("WHEN", 6, 0),
+    Column::text("ACK BY", 10, 3),
     Column::wide("WHAT", 24, 0),
 ];
 
@@ -230,8 +230,8 @@ fn alert(details: &mut Details, id: &str, view: &View<'_>) {
     if let Some(at) = alert.recovered_ms {
         details.pair("recovered", format!("{} UTC", date(at)), Role::Good);
     }
-    details.value("told", format!("{} times", alert.told));
-    details.value("seen by", alert.acknowledged.clone().unwrap_or_default());
+    details.value("told", if alert.told == 1 { "once".to_owned() } else { format!("{} times", alert.told) });
+    details.value("acknowledged", alert.acknowledged.clone().unwrap_or_default());
     if let Some(at) = alert.silenced_until_ms.filter(|at| *at > view.now_ms) {
         details.value("silenced", format!("for another {}", until(at, view.now_ms)));
     }

@@ -117,8 +117,9 @@ impl State {
         let mut reads = Vec::new();
         match self.screen {
             Screen::Health => reads.push(Read::Certificates),
-            Screen::Tools => reads.push(Read::ToolChanges),
+            Screen::Tools => reads.extend([Read::ToolChanges, Read::Clients]),
             Screen::Config => reads.push(Read::Audit),
+            Screen::Sessions | Screen::Limits | Screen::Requests => reads.push(Read::Clients),
             _ => {}
         }
         for overlay in &self.overlays {
@@ -154,6 +155,11 @@ impl State {
             Read::Certificates => self.data.certificates = parsed(&body).or(self.data.certificates.take()),
             Read::Audit => self.data.audit = parsed(&body).or(self.data.audit.take()),
             Read::ToolChanges => self.data.changes = parsed(&body).or(self.data.changes.take()),
+            Read::Clients => {
+                if let Some(clients) = parsed(&body) {
+                    self.data.meet(&clients);
+                }
+            }
             Read::Session(_) => self.data.session = parsed(&body).or(self.data.session.take()),
             Read::Explain(..) => self.data.explained = parsed(&body).or(self.data.explained.take()),
             Read::Server(_) => {
