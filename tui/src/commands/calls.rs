@@ -118,11 +118,11 @@ fn ended(line: &RequestLine) -> Vec<String> {
     let server =
         if line.server.is_empty() { "no single server".to_owned() } else { format!("the server {}", line.server) };
     let phases = [
-        ("to read the request", line.read_us),
-        ("in the queue", line.queue_us),
-        ("to connect", line.connect_us),
-        ("until the server's first byte", line.first_byte_us),
-        ("until the last", line.stream_us),
+        ("reading the request", line.read_us),
+        ("waiting in the queue", line.queue_us),
+        ("connecting", line.connect_us),
+        ("waiting for the server's first byte", line.first_byte_us),
+        ("passing on its answer", line.stream_us),
     ];
     let spent: Vec<_> = phases
         .iter()
@@ -131,10 +131,10 @@ fn ended(line: &RequestLine) -> Vec<String> {
         .collect();
     let of_that = if spent.is_empty() { String::new() } else { format!(" Of that: {}.", spent.join(", ")) };
     lines.push(format!("It went to {server} and took {} in all.{of_that}", millis(line.total_us)));
-    if let Some((phase, micros)) =
+    if let Some((phase, _)) =
         phases.iter().max_by_key(|(_, micros)| *micros).filter(|(_, micros)| *micros * 2 > line.total_us)
     {
-        lines.push(format!("Most of it went by {phase} ({}).", millis(*micros)));
+        lines.push(format!("Most of it was spent {phase}."));
     }
     lines.push(format!("{} bytes came in, {} went out.", line.bytes_in, line.bytes_out));
     lines.extend(traced(&line.trace));
@@ -179,8 +179,11 @@ mod tests {
         };
         let text = ended(&line).join("\n");
         assert!(text.contains("Call c1 of key:ci has ended: tools/call pay, on listener public."), "{text}");
-        assert!(text.contains("8000.000 ms in the queue, 1.500 ms until the server's first byte"), "{text}");
-        assert!(text.contains("Most of it went by in the queue"), "{text}");
+        assert!(
+            text.contains("8000.000 ms waiting in the queue, 1.500 ms waiting for the server's first byte"),
+            "{text}"
+        );
+        assert!(text.contains("Most of it was spent waiting in the queue."), "{text}");
         assert!(!text.contains("trace"), "{text}");
         let seen = RequestLine { trace: "0af7651916cd43dd8448eb211c80319c".into(), ..line.clone() };
         assert!(ended(&seen).join("\n").contains("trace 0af7651916cd43dd8448eb211c80319c"), "{:?}", ended(&seen));

@@ -56,7 +56,7 @@ impl State {
             topics,
             interval_ms: self.interval_ms(),
             parameters,
-            tail: (self.screen == Screen::Requests).then(|| self.table().filter.conditions()),
+            tail: (self.screen == Screen::Requests).then(|| self.table().filter.by_id(&self.data.owners).conditions()),
             refresh: self.refreshes,
         }
     }
@@ -76,7 +76,11 @@ impl State {
         if !cut {
             return wish;
         }
-        let words = self.table().filter.words(fields);
+        let filter = &self.table().filter;
+        let words = match topic {
+            "clients" => filter.words(fields),
+            _ => filter.by_id(&self.data.owners).words(fields),
+        };
         if !words.is_empty() {
             wish.push((format!("{topic}.filter"), words));
         }
