@@ -295,7 +295,8 @@ fn queue(details: &mut Details, row: &ServerRow, view: &View<'_>) {
     let queue = queues.iter().find(|queue| queue.server == row.status.name);
     let deadline = queue.map(|queue| queue.timeout_ms).filter(|deadline| *deadline > 0);
     let deadline = deadline.map_or_else(String::new, |deadline| format!(", none longer than {}", span_ms(deadline)));
-    let waiting = format!("{} of {}{deadline}{oldest}", count(row.status.waiting), count(row.max_waiting));
+    let by_hand = if queue.is_some_and(|queue| queue.by_hand) { " (set by hand)" } else { "" };
+    let waiting = format!("{} of {}{deadline}{by_hand}{oldest}", count(row.status.waiting), count(row.max_waiting));
     details.value("waiting", waiting);
     let Some(queue) = queue else { return };
     let mut clients: Vec<(&str, u64)> = Vec::new();
