@@ -97,7 +97,7 @@ fn label(choice: &Choice, menu: &Menu) -> String {
             };
             format!("{title}{object}")
         }
-        Choice::Go(title, ..) => format!("Go to its {}", title.to_lowercase()),
+        Choice::Go(title, ..) => format!("Go to {}", title.to_lowercase()),
         Choice::Inspect => "Inspect".to_owned(),
     }
 }

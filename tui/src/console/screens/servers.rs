@@ -308,7 +308,8 @@ fn queue(details: &mut Details, row: &ServerRow, view: &View<'_>) {
     }
     clients.sort_by_key(|(_, calls)| std::cmp::Reverse(*calls));
     for (client, calls) in clients.into_iter().take(5) {
-        details.value("", format!("{calls} of {client}"));
+        let whose = view.data.owner(client).map_or_else(String::new, |owner| format!(" ({owner})"));
+        details.value("", format!("{calls} of {client}{whose}"));
     }
 }
 

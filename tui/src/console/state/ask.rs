@@ -123,7 +123,7 @@ impl State {
             Screen::Health => reads.push(Read::Certificates),
             Screen::Tools => reads.extend([Read::ToolChanges, Read::Clients]),
             Screen::Config => reads.push(Read::Audit),
-            Screen::Sessions | Screen::Limits | Screen::Requests => reads.push(Read::Clients),
+            Screen::Servers | Screen::Sessions | Screen::Limits | Screen::Requests => reads.push(Read::Clients),
             _ => {}
         }
         for overlay in &self.overlays {
