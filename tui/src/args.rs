@@ -99,8 +99,11 @@ pub(crate) enum Command {
     Config(Config),
 
     /// Add, try and remove MCP servers behind the gate.
-    #[command(subcommand)]
-    Server(Server),
+    Server {
+        /// Absent: `list`.
+        #[command(subcommand)]
+        verb: Option<Server>,
+    },
 
     /// Open, close and reset the circuit breakers of a server.
     #[command(subcommand)]
@@ -127,16 +130,25 @@ pub(crate) enum Command {
     Certs,
 
     /// See who calls, and let a client do nothing for a while.
-    #[command(subcommand)]
-    Clients(Clients),
+    Clients {
+        /// Absent: `list`.
+        #[command(subcommand)]
+        verb: Option<Clients>,
+    },
 
     /// See and end sessions of the legacy era.
-    #[command(subcommand)]
-    Sessions(Sessions),
+    Sessions {
+        /// Absent: `list`.
+        #[command(subcommand)]
+        verb: Option<Sessions>,
+    },
 
     /// See and end calls that run.
-    #[command(subcommand)]
-    Calls(Calls),
+    Calls {
+        /// Absent: `list`.
+        #[command(subcommand)]
+        verb: Option<Calls>,
+    },
 
     /// Show calls as they end.
     Tail(Tail),
@@ -148,8 +160,11 @@ pub(crate) enum Command {
     },
 
     /// See who waits for which server, bound a queue otherwise for a time, take calls out.
-    #[command(subcommand)]
-    Queues(Queues),
+    Queues {
+        /// Absent: `list`.
+        #[command(subcommand)]
+        verb: Option<Queues>,
+    },
 
     /// Set the level of the daemon's log for a time.
     #[command(subcommand)]
@@ -164,8 +179,11 @@ pub(crate) enum Command {
     Cache(Cache),
 
     /// See tools and how they have changed, switch them off and on, approve what they are now.
-    #[command(subcommand)]
-    Tools(Tools),
+    Tools {
+        /// Absent: `list`.
+        #[command(subcommand)]
+        verb: Option<Tools>,
+    },
 
     /// See what users allowed clients at servers, and forget it.
     #[command(subcommand)]

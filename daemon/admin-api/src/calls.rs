@@ -35,6 +35,9 @@ pub struct CallRow {
     pub method: String,
     /// The tool, prompt or resource.
     pub name: String,
+    /// The trace that it belongs to, 32 hexadecimal digits; absent where it is not traced, and in lists.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub trace: String,
 }
 
 /// A call that ended: a line of the tail.
@@ -81,6 +84,9 @@ pub struct RequestLine {
     pub stream_us: u64,
     /// All of it, in microseconds.
     pub total_us: u64,
+    /// The trace that it belongs to, 32 hexadecimal digits; absent where it is not traced, and in the tail.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub trace: String,
 }
 
 /// What is known of one call.

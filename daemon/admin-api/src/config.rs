@@ -133,6 +133,15 @@ pub struct ConfigValue {
     pub value: String,
     /// `FILE:LINE`, `environment` or `default`.
     pub origin: String,
+    /// What holds where nothing is written, as it would be written; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// When a changed value holds after a reload: `next call`, `new connections`, `server starts anew`, `restart`.
+    #[serde(default)]
+    pub in_effect: String,
+    /// What it is, in a sentence.
+    #[serde(default)]
+    pub meaning: String,
 }
 
 #[cfg(test)]

@@ -42,6 +42,14 @@ pub struct Check {
     pub took_us: u64,
 }
 
+/// What an operator should look at, and what was of late.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AlertList {
+    /// Those that go on, and after them those that are over.
+    pub alerts: Vec<Alert>,
+}
+
 /// Something that an operator should look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]

@@ -33,6 +33,9 @@ pub struct QueueStatus {
     /// How long a call may wait, in milliseconds.
     #[serde(default)]
     pub timeout_ms: u64,
+    /// An operator bounds it otherwise than the configuration does, for a time.
+    #[serde(default)]
+    pub by_hand: bool,
     /// Calls that wait for others of their own client to end, before they join the queue.
     pub waiting_for_own: u64,
     /// How long the call that came first has waited.

@@ -6,7 +6,7 @@
 use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use toolgate_admin_api::{ApiError, ErrorCode, ExplainQuery, Socket};
+use toolgate_admin_api::{AlertList, ApiError, ErrorCode, ExplainQuery, Socket};
 use toolgate_protocol::breaker::State;
 
 use super::audit;
@@ -106,6 +106,7 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/keys/adopt", |daemon, request| json(&daemon.adopt_keys(None, &body(request)?)?)),
     post(IMPORT, |daemon, request| json(&daemon.import_keys(&body(request)?)?)),
     get("/v1/health", |daemon, _| json(&daemon.health())),
+    get("/v1/alerts", |daemon, _| json(&AlertList { alerts: daemon.health().alerts })),
     get("/v1/certs", |daemon, _| json(&daemon.certificates())),
     post("/v1/alerts/{}/acknowledge", |daemon, request| {
         json(&daemon.acknowledge(&request.peer, &name(request)?, &body(request)?)?)

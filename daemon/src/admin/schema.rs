@@ -192,6 +192,7 @@ static DESCRIBED: &[Described] = &[
         of::<api::ImportRequest>,
         of::<api::KeysOutcome>,
     ),
+    get("/v1/alerts", "What an operator should look at, and what was of late.", of::<api::AlertList>),
     get("/v1/health", "Checks, alerts, breakers and what the process uses.", of::<api::Health>),
     get("/v1/certs", "Certificates that are served.", of::<api::Certificates>),
     post(

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{self, Key};
+use super::keys::{self, Effect, Key};
 use super::kind::Kind;
 use super::secret::is_reference;
 use super::section;
@@ -22,6 +22,12 @@ pub struct Effective {
     pub value: String,
     /// `FILE:LINE`, a variable, `preset NAME`, or `default`.
     pub origin: String,
+    /// What holds where nothing is written.
+    pub default: Option<&'static str>,
+    /// When a changed value takes effect.
+    pub effect: Effect,
+    /// One line for the operator.
+    pub doc: &'static str,
 }
 
 /// All effective values, in the order of the manual.
@@ -38,7 +44,7 @@ pub(super) fn dump(tree: &Table, sources: &Sources) -> String {
     let lines = effective(tree, sources);
     let width =
         lines.iter().map(|line| line.path.len() + line.value.len() + 3).filter(|width| *width < 80).max().unwrap_or(0);
-    lines.iter().fold(String::new(), |mut text, Effective { path, value, origin }| {
+    lines.iter().fold(String::new(), |mut text, Effective { path, value, origin, .. }| {
         let assignment = format!("{path} = {value}");
         let _ = writeln!(text, "{assignment:width$}  # {origin}");
         text
@@ -79,7 +85,7 @@ fn join(path: &str, name: &str) -> String {
 fn line(key: &Key, path: String, node: Option<&Node>, sources: &Sources) -> Effective {
     let Some(node) = node else {
         let value = section::default(key.path).map_or_else(String::new, |node| toml(&node));
-        return Effective { path, value, origin: "default".into() };
+        return of(key, path, value, "default".into());
     };
     let source = sources.of(node.place);
     let mut origin = source.path.display().to_string();
@@ -91,7 +97,11 @@ fn line(key: &Key, path: String, node: Option<&Node>, sources: &Sources) -> Effe
         (kind, _) if shape::may_be_secret(&kind, node) => "\"***\"".into(),
         _ => toml(node),
     };
-    Effective { path, value, origin }
+    of(key, path, value, origin)
+}
+
+fn of(key: &Key, path: String, value: String, origin: String) -> Effective {
+    Effective { path, value, origin, default: key.default, effect: key.effect, doc: key.doc }
 }
 
 fn toml(node: &Node) -> String {

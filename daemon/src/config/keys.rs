@@ -21,6 +21,20 @@ pub enum Effect {
     Later,
 }
 
+impl Effect {
+    /// As the manual says it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Live => "next call",
+            Self::NewConnections => "new connections",
+            Self::Server => "server starts anew",
+            Self::Restart => "restart",
+            Self::Later => "not yet",
+        }
+    }
+}
+
 /// One key of the configuration.
 #[derive(Debug)]
 pub struct Key {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{Effect, KEYS, Key};
+use super::keys::{KEYS, Key};
 use super::presets::PRESETS;
 
 /// The keys of one part of the file.
@@ -88,7 +88,7 @@ fn shown(key: &Key) -> String {
 }
 
 fn row(key: &Key) -> Row {
-    Row { path: shown(key), value: key.kind.describe(), default: key.default, effect: effect(key.effect), doc: key.doc }
+    Row { path: shown(key), value: key.kind.describe(), default: key.default, effect: key.effect.word(), doc: key.doc }
 }
 
 /// The first name of a path; an element of the list of limits belongs to the limits.
@@ -103,15 +103,5 @@ fn heading(section: &str) -> String {
         "limit" => "`[[limit]]`, and `limits` of listeners, servers, tiers and organisations".to_owned(),
         named if KEYS.iter().any(|key| key.path.starts_with(&format!("{named}.*"))) => format!("`[{named}.NAME]`"),
         single => format!("`[{single}]`"),
-    }
-}
-
-fn effect(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Live => "next call",
-        Effect::NewConnections => "new connections",
-        Effect::Server => "server starts anew",
-        Effect::Restart => "restart",
-        Effect::Later => "not yet",
     }
 }

@@ -257,6 +257,41 @@ impl Daemon {
             .collect()
     }
 
+    /// The gate without its servers.
+    pub(super) fn glance(&self, policy: &Policy) -> api::Status {
+        let not_ready = health::not_ready(&self.gate).map(|reason| reason.full);
+        let connections = (0..self.cores.count()).map(|core| self.cores.load(core).connections() as u64).sum();
+        api::Status {
+            instance: self.instance.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: policy.settings.revision,
+            pid: std::process::id(),
+            started_at_ms: millis(self.started),
+            uptime_seconds: self.gate.started.elapsed().as_secs(),
+            draining: self.gate.draining.load(Ordering::Relaxed),
+            ready: not_ready.is_none(),
+            not_ready,
+            connections,
+            server_connections: Some(endpoints::pool(policy.connections.seen())),
+            sessions: self.gate.sessions.len() as u64,
+            calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
+            overload: queues::overload(&self.gate.overload),
+            listeners: self.listener_status(&policy.settings),
+            servers: Vec::new(),
+            warnings: self.warnings(policy),
+        }
+    }
+
+    /// Every server as it is, in the order of the configuration.
+    pub(super) fn server_statuses(&self, policy: &Policy) -> Vec<api::ServerStatus> {
+        let sessions = self.gate.sessions.by_server();
+        let with_sessions = |settings: &Arc<config::settings::Server>| api::ServerStatus {
+            sessions: Some(sessions.get(&settings.name).copied().unwrap_or_default()),
+            ..Self::server_status(&self.gate, policy, settings)
+        };
+        policy.settings.servers.values().map(with_sessions).collect()
+    }
+
     pub(super) fn server_status(
         gate: &Gate,
         policy: &Policy,
@@ -382,32 +417,7 @@ impl Operations for Daemon {
 
     fn status(&self) -> api::Status {
         let policy = self.gate.policy.load_full();
-        let not_ready = health::not_ready(&self.gate).map(|reason| reason.full);
-        let connections = (0..self.cores.count()).map(|core| self.cores.load(core).connections() as u64).sum();
-        api::Status {
-            instance: self.instance.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: policy.settings.revision,
-            pid: std::process::id(),
-            started_at_ms: millis(self.started),
-            uptime_seconds: self.gate.started.elapsed().as_secs(),
-            draining: self.gate.draining.load(Ordering::Relaxed),
-            ready: not_ready.is_none(),
-            not_ready,
-            connections,
-            server_connections: Some(endpoints::pool(policy.connections.seen())),
-            sessions: self.gate.sessions.len() as u64,
-            calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
-            overload: queues::overload(&self.gate.overload),
-            listeners: self.listener_status(&policy.settings),
-            servers: policy
-                .settings
-                .servers
-                .values()
-                .map(|server| Self::server_status(&self.gate, &policy, server))
-                .collect(),
-            warnings: self.warnings(&policy),
-        }
+        api::Status { servers: self.server_statuses(&policy), ..self.glance(&policy) }
     }
 
     fn queues(&self) -> api::Queues {

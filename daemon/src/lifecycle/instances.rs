@@ -62,6 +62,7 @@ impl Daemon {
         let policy = self.gate.policy.load_full();
         let settings = policy.settings.servers.get(name).ok_or_else(|| unknown(name, false))?;
         let mut status = Self::server_status(&self.gate, &policy, settings);
+        status.sessions = Some(self.gate.sessions.by_server().remove(name).unwrap_or_default());
         let instances = policy.servers.get(name).and_then(|server| server.instances());
         status.instances = instances.map(|instances| self::status(instances, true));
         Ok(status)

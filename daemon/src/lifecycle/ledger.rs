@@ -122,9 +122,16 @@ impl LedgerOperations for Daemon {
     }
 
     fn call(&self, id: &str) -> Result<api::CallLife, api::ApiError> {
-        self.gate.ledger.call(id).ok_or_else(|| {
+        let mut life = self.gate.ledger.call(id).ok_or_else(|| {
             api::ApiError::new(api::ErrorCode::NotFound, "Nothing is known of such a call.")
                 .remedy("Only the calls that ended last are kept; the log has every call under its id.")
-        })
+        })?;
+        let trace = match &mut life {
+            api::CallLife::InFlight(row) => &mut row.trace,
+            api::CallLife::Ended(line) => &mut line.trace,
+            api::CallLife::Unknown => return Ok(life),
+        };
+        *trace = self.gate.traces.of_call(id).map(|trace| trace.to_string()).unwrap_or_default();
+        Ok(life)
     }
 }

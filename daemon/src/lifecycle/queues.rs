@@ -46,6 +46,7 @@ fn queue(server: &Arc<Server>) -> api::QueueStatus {
         waiting: seen.waiting as u64,
         max_size: server.queue.bounds().0 as u64,
         timeout_ms: millis(server.queue.bounds().1),
+        by_hand: server.queue.bounds() != (server.settings.queue.max_size, server.settings.queue.timeout),
         waiting_for_own: seen.aside as u64,
         oldest_ms: millis(seen.oldest.max(longest)),
         adaptive: server.found().map(|found| api::AdaptiveStatus {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use toolgate_admin_api as api;
 
 use super::daemon::Daemon;
-use crate::admin::Operations;
 use crate::observe::history::{Reading, Sampled};
 
 /// The daemon, sampled.
@@ -23,7 +22,7 @@ impl Samples {
 impl Sampled for Samples {
     fn sample(&self) -> Vec<(String, Reading)> {
         let policy = self.daemon.gate.policy.load_full();
-        let status = self.daemon.status();
+        let status = self.daemon.glance(&policy);
         let rows = self.daemon.server_rows(&policy);
         let sample = self.daemon.gate.sample();
         let waiting = rows.iter().map(|row| row.status.waiting).sum();

@@ -12,6 +12,9 @@ pub(super) fn told(effective: &Effective) -> api::ConfigValue {
         key: effective.path.clone(),
         value: without_credentials(&effective.value),
         origin: effective.origin.clone(),
+        default: effective.default.map(str::to_owned),
+        in_effect: effective.effect.word().to_owned(),
+        meaning: effective.doc.to_owned(),
     }
 }
 

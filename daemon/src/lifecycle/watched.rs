@@ -49,7 +49,7 @@ impl Daemon {
     fn overview(&self) -> api::Overview {
         let policy = self.gate.policy.load_full();
         let mut servers = self.server_rows(&policy);
-        let status = api::Status { servers: Vec::new(), ..self.status() };
+        let status = self.glance(&policy);
         let process = self.gate.sample().process;
         let saturation = saturation(&status, &process, &servers, &policy);
         servers.sort_by_key(|row| Reverse(need(row)));
@@ -67,15 +67,13 @@ impl Daemon {
     }
 
     pub(super) fn server_rows(&self, policy: &Policy) -> Vec<api::ServerRow> {
-        let servers = policy.settings.servers.values();
         let mut traffic = self.gate.ledger.servers();
-        servers
-            .map(|settings| {
-                let running = policy.servers.get(&settings.name);
-                let traffic = traffic.remove(&settings.name).unwrap_or_default();
-                row(Self::server_status(&self.gate, policy, settings), traffic, running.map(AsRef::as_ref))
-            })
-            .collect()
+        let rows = self.server_statuses(policy).into_iter().map(|status| {
+            let running = policy.servers.get(&status.name);
+            let traffic = traffic.remove(&status.name).unwrap_or_default();
+            row(status, traffic, running.map(AsRef::as_ref))
+        });
+        rows.collect()
     }
 }
 
@@ -131,10 +129,10 @@ fn worst_tools(mut tools: Vec<api::ToolRow>) -> Vec<api::ToolRow> {
     tools
 }
 
-/// How much a server needs a look: what does not work first, then who waits, then what fails.
-fn need(row: &api::ServerRow) -> (bool, u64, u64) {
+/// How much a server needs a look: what does not work first, then where calls wait, what fails, and what is slow.
+fn need(row: &api::ServerRow) -> (bool, u64, u64, u64) {
     let failing = row.traffic.errors_per_second + row.traffic.refused_per_second;
-    (row.status.state.is_bad(), row.oldest_ms, thousandths(failing))
+    (row.status.state.is_bad(), row.oldest_ms, thousandths(failing), row.traffic.latency.p99_us)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for sorting")]

@@ -213,6 +213,11 @@ impl Hosted {
         opened.as_ref().filter(|leg| leg.leads_to(server)).cloned()
     }
 
+    /// Every server that it ever reached.
+    pub fn each_server(&self, each: &mut impl FnMut(&str)) {
+        lock(&self.legs).keys().for_each(|server| each(server));
+    }
+
     /// Whether it ever reached a server.
     pub fn has_leg(&self, server: &str) -> bool {
         lock(&self.legs).contains_key(server)

@@ -169,6 +169,14 @@ impl Session {
         }
     }
 
+    /// Tells each of these by name.
+    pub fn each_server(&self, each: &mut impl FnMut(&str)) {
+        match &self.kind {
+            Kind::Mirrored(mirrored) => each(&mirrored.server.settings.name),
+            Kind::Hosted(hosted) => hosted.each_server(each),
+        }
+    }
+
     /// Milliseconds since it was opened, or taken over.
     pub fn age_millis(&self) -> u64 {
         clock::millis_since(self.opened)

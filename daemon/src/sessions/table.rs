@@ -226,6 +226,20 @@ impl Table {
         self.shards.iter().map(|shard| lock(shard).values().filter(|session| fits(session)).count()).sum()
     }
 
+    /// How many each server has part in, by its name.
+    #[must_use]
+    pub fn by_server(&self) -> HashMap<String, u64> {
+        let mut counts = HashMap::<String, u64>::new();
+        let mut count = |server: &str| match counts.get_mut(server) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert(server.to_owned(), 1)),
+        };
+        for shard in &self.shards {
+            lock(shard).values().for_each(|session| session.each_server(&mut count));
+        }
+        counts
+    }
+
     /// Looks at every session, without holding up calls for longer than it takes to copy a part of the table.
     pub fn look(&self, mut look: impl FnMut(&Arc<Session>)) {
         for shard in &self.shards {

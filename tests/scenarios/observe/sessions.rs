@@ -1,7 +1,10 @@
 //! The story of a session.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 use toolgate_tests::caller::Caller;
+use toolgate_tests::wait::PATIENCE;
 
 use crate::stage::Stage;
 
@@ -34,6 +37,8 @@ async fn a_sessions_events_tell_what_went_on_in_it() {
         assert_eq!(row["last"], "tools/call fail", "{row}");
         let servers = row["servers"].as_array().expect("a list");
         assert!(servers.contains(&json!(server)), "{row}");
+        let counted = stage.get(&format!("/v1/servers/{server}")).await;
+        assert_eq!(counted["sessions"], 1, "{path}: {counted}");
         let detail = stage.get(&format!("/v1/sessions/{handle}")).await;
         let told = story(&detail);
         let has = |kind: &str, method: &str| told.contains(&(kind.to_owned(), method.to_owned()));
@@ -80,4 +85,37 @@ async fn streams_and_questions_of_servers_are_part_of_it() {
     let events = detail["events"].as_array().expect("events");
     assert!(events.iter().any(|event| event["detail"] == "the client's answer"), "{detail}");
     drop(stream.message());
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_is_told_of_once_per_stream() {
+    let stage = Stage::new().await;
+    let client = Caller::legacy(&stage.gate, "/mcp/old").await;
+    // More than sockets take, so that what is said has to wait for the client.
+    let arguments = json!({"count": 4_000, "pad": 4_000});
+    let mut stream = client.call_with_progress("1", "7", "steps", arguments).await;
+    let row = stage.row("sessions", "key:test").await;
+    let path = format!("/v1/sessions/{}", row["id"].as_str().expect("a handle"));
+    let told = async || {
+        let detail = stage.get(&path).await;
+        let is_slow = |event: &&Value| event["detail"].as_str().is_some_and(|detail| detail.starts_with("slow: "));
+        let events = detail["events"].as_array().expect("events").iter().filter(is_slow).cloned();
+        events.collect::<Vec<_>>()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    let event = loop {
+        stream.message().await;
+        if let Some(event) = told().await.pop() {
+            break event;
+        }
+        assert!(Instant::now() < deadline, "nothing waited for a client that hardly reads");
+    };
+    assert_eq!(event["kind"], "stream", "{event}");
+    assert!(!event["call"].as_str().expect("a text").is_empty(), "{event}");
+    assert!(event["detail"].as_str().is_some_and(|text| text.ends_with(" ms for the client")), "{event}");
+    for _ in 0..50 {
+        stream.message().await;
+    }
+    let all = told().await;
+    assert!(all.len() <= 1, "once per stream: {all:?}");
 }

@@ -50,6 +50,15 @@ async fn a_modern_call_goes_on_with_its_callers_trace() {
     let id = reply.head.header("x-request-id").expect("an id").to_owned();
     reply.answer().await;
 
+    // Whoever asks about the call finds its trace, and none of a call without.
+    let life = stage.get(&format!("/v1/calls/{id}")).await;
+    assert_eq!((life["state"].as_str(), life["trace"].as_str()), (Some("ended"), Some(TRACE)), "{life}");
+    let other = Caller::modern(&stage.gate, "/mcp/web").call("2", "fail", json!({})).await;
+    let untraced = other.head.header("x-request-id").expect("an id").to_owned();
+    other.answer().await;
+    let life = stage.get(&format!("/v1/calls/{untraced}")).await;
+    assert!(life["state"] == "ended" && life.get("trace").is_none(), "{life}");
+
     let (span, below) = trace_of(&collector, &id).await;
     assert_eq!((hex(&span.trace_id), hex(&span.parent_span_id)), (TRACE.to_owned(), "b7ad6b7169203331".to_owned()));
     assert_eq!((span.name.as_str(), span.kind, span.trace_state.as_str()), ("tools/call echo", SERVER, "vendor=1"));

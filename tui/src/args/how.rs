@@ -29,6 +29,9 @@ pub(crate) struct Final {
     pub(crate) how: How,
 }
 
+/// Rows of a table where nobody says how many.
+const ROWS: u64 = 100;
+
 /// Which rows of a table.
 #[derive(Debug, Args)]
 pub(crate) struct Rows {
@@ -45,8 +48,14 @@ pub(crate) struct Rows {
     pub(crate) descending: bool,
 
     /// Rows at most.
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    #[arg(long, value_name = "NUMBER", default_value_t = ROWS)]
     pub(crate) limit: u64,
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self { filter: None, sort: None, descending: false, limit: ROWS }
+    }
 }
 
 /// `10m`, `1h30m`, `90s`, `2d`.

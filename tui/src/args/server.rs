@@ -291,7 +291,7 @@ mod tests {
     fn parsed(words: &[&str]) -> Option<Server> {
         let words = ["toolgate", "server"].iter().chain(words);
         match Arguments::try_parse_from(words).ok()?.command {
-            Some(Command::Server(server)) => Some(server),
+            Some(Command::Server { verb }) => verb,
             _ => None,
         }
     }

@@ -82,11 +82,18 @@ fn runs(call: &CallRow) -> Vec<String> {
         "parked" => "it waits for its client to answer what the server asked".to_owned(),
         other => format!("it is at stage {other}"),
     };
-    vec![
+    let mut lines = vec![
         format!("Call {} of {} runs: {}.", call.id, of(&call.client), what(&call.method, &call.name)),
         format!("It began {} ms ago; {where_it_is}.", call.age_ms),
-        format!("`toolgate calls cancel {}` ends it.", call.id),
-    ]
+    ];
+    lines.extend(traced(&call.trace));
+    lines.push(format!("`toolgate calls cancel {}` ends it.", call.id));
+    lines
+}
+
+/// The trace that a collector knows it by.
+fn traced(trace: &str) -> Option<String> {
+    (!trace.is_empty()).then(|| format!("It is traced: look for trace {trace} in your collector."))
 }
 
 fn ended(line: &RequestLine) -> Vec<String> {
@@ -111,11 +118,11 @@ fn ended(line: &RequestLine) -> Vec<String> {
     let server =
         if line.server.is_empty() { "no single server".to_owned() } else { format!("the server {}", line.server) };
     let phases = [
-        ("to read the request", line.read_us),
-        ("in the queue", line.queue_us),
-        ("to connect", line.connect_us),
-        ("until the server's first byte", line.first_byte_us),
-        ("until the last", line.stream_us),
+        ("reading the request", line.read_us),
+        ("waiting in the queue", line.queue_us),
+        ("connecting", line.connect_us),
+        ("waiting for the server's first byte", line.first_byte_us),
+        ("passing on its answer", line.stream_us),
     ];
     let spent: Vec<_> = phases
         .iter()
@@ -124,12 +131,13 @@ fn ended(line: &RequestLine) -> Vec<String> {
         .collect();
     let of_that = if spent.is_empty() { String::new() } else { format!(" Of that: {}.", spent.join(", ")) };
     lines.push(format!("It went to {server} and took {} in all.{of_that}", millis(line.total_us)));
-    if let Some((phase, micros)) =
+    if let Some((phase, _)) =
         phases.iter().max_by_key(|(_, micros)| *micros).filter(|(_, micros)| *micros * 2 > line.total_us)
     {
-        lines.push(format!("Most of it went by {phase} ({}).", millis(*micros)));
+        lines.push(format!("Most of it was spent {phase}."));
     }
     lines.push(format!("{} bytes came in, {} went out.", line.bytes_in, line.bytes_out));
+    lines.extend(traced(&line.trace));
     lines
 }
 
@@ -171,8 +179,14 @@ mod tests {
         };
         let text = ended(&line).join("\n");
         assert!(text.contains("Call c1 of key:ci has ended: tools/call pay, on listener public."), "{text}");
-        assert!(text.contains("8000.000 ms in the queue, 1.500 ms until the server's first byte"), "{text}");
-        assert!(text.contains("Most of it went by in the queue"), "{text}");
+        assert!(
+            text.contains("8000.000 ms waiting in the queue, 1.500 ms waiting for the server's first byte"),
+            "{text}"
+        );
+        assert!(text.contains("Most of it was spent waiting in the queue."), "{text}");
+        assert!(!text.contains("trace"), "{text}");
+        let seen = RequestLine { trace: "0af7651916cd43dd8448eb211c80319c".into(), ..line.clone() };
+        assert!(ended(&seen).join("\n").contains("trace 0af7651916cd43dd8448eb211c80319c"), "{:?}", ended(&seen));
         let refused = RequestLine { outcome: "refused".into(), failure: "limited".into(), status: 503, ..line };
         assert!(ended(&refused)[1].contains("refused it (limited), with status 503"));
     }

@@ -44,7 +44,7 @@ use std::path::PathBuf;
 
 use toolgate_admin_api::Exit;
 
-use crate::args::{Arguments, Command, Config};
+use crate::args::{Arguments, Calls, Clients, Command, Config, Queues, Rows, Server, Sessions, Tools};
 use crate::bridge;
 use crate::console;
 use crate::failure::Failure;
@@ -72,23 +72,27 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Config(Config::History(history))) => block_on(history::run(&context, &history)),
         Some(Command::Config(Config::Diff(diff))) => block_on(diff::run(&context, &diff)),
         Some(Command::Config(Config::Rollback(rollback))) => block_on(rollback::run(&context, &rollback)),
-        Some(Command::Server(server)) => server::run(&context, server),
+        Some(Command::Server { verb }) => server::run(&context, verb.unwrap_or(Server::List)),
         Some(Command::Breaker(breaker)) => block_on(breaker::run(&context, breaker)),
         Some(Command::Limits { change }) => block_on(limits::run(&context, change)),
         Some(Command::Health) => block_on(health::run(&context)),
         Some(Command::Alerts { change }) => block_on(alerts::run(&context, change)),
         Some(Command::Certs) => block_on(certs::run(&context)),
-        Some(Command::Clients(clients)) => block_on(clients::run(&context, clients)),
-        Some(Command::Sessions(sessions)) => block_on(sessions::run(&context, sessions)),
-        Some(Command::Calls(calls)) => block_on(calls::run(&context, calls)),
+        Some(Command::Clients { verb }) => {
+            block_on(clients::run(&context, verb.unwrap_or(Clients::List(Rows::default()))))
+        }
+        Some(Command::Sessions { verb }) => {
+            block_on(sessions::run(&context, verb.unwrap_or(Sessions::List(Rows::default()))))
+        }
+        Some(Command::Calls { verb }) => block_on(calls::run(&context, verb.unwrap_or(Calls::List(Rows::default())))),
         Some(Command::Tail(tail)) => block_on(tail::run(&context, &tail)),
         Some(Command::Why { call }) => block_on(calls::why(&context, &call)),
-        Some(Command::Queues(queues)) => block_on(queues::run(&context, queues)),
+        Some(Command::Queues { verb }) => block_on(queues::run(&context, verb.unwrap_or(Queues::List))),
         Some(Command::Log(log)) => block_on(log::run(&context, log)),
         Some(Command::Audit(audit)) => block_on(audit::run(&context, audit)),
         Some(Command::Cache(cache)) => block_on(cache::run(&context, cache)),
         Some(Command::Grants(grants)) => block_on(grants::run(&context, grants)),
-        Some(Command::Tools(tools)) => block_on(tools::run(&context, tools)),
+        Some(Command::Tools { verb }) => block_on(tools::run(&context, verb.unwrap_or(Tools::List(Rows::default())))),
         Some(Command::Rewind(rewind)) => block_on(rewind::run(&context, &rewind)),
         Some(Command::Record(record)) => block_on(record::run(&context, &record)),
         Some(Command::Backup(backup)) => backup::run(&context, &backup),

@@ -2,6 +2,8 @@
 //!
 //! Drilling down writes such a filter, so that what it carried is seen, can be changed and is recalled like any other.
 
+use std::collections::BTreeMap;
+
 use super::table::Row;
 
 /// A filter as it was typed.
@@ -42,6 +44,13 @@ impl Filter {
     pub(crate) fn value(&self, field: &str) -> Option<&str> {
         let wanted = |term: &&Term| !term.negative && term.field.as_deref() == Some(field);
         self.terms.iter().find(wanted).map(|term| term.value.as_str())
+    }
+
+    /// The same with the id of a client, by which alone the daemon knows it in calls and sessions, where its owner was
+    /// written. What may mean several is left to [`Filter::matches`].
+    pub(crate) fn by_id(&self, owners: &BTreeMap<String, String>) -> Self {
+        let terms = self.terms.iter().filter_map(|term| term.by_id(owners)).collect();
+        Self { text: self.text.clone(), terms }
     }
 
     /// The same as plain words for the daemon, which looks for them in what a row says; terms for other fields than
@@ -101,6 +110,22 @@ impl Term {
             _ => (None, word),
         };
         (!value.is_empty()).then(|| Self { negative, field, value: value.to_owned(), sought: value.to_lowercase() })
+    }
+
+    fn by_id(&self, owners: &BTreeMap<String, String>) -> Option<Self> {
+        let mut owned = owners.iter().filter(|(_, owner)| match self.field.as_deref() {
+            Some("client") => self.is(&owner.to_lowercase()),
+            Some(_) => false,
+            None => owner.to_lowercase().contains(&self.sought),
+        });
+        match (owned.next(), owned.next()) {
+            _ if self.negative => Some(self.clone()),
+            (None, _) => Some(self.clone()),
+            (Some((id, _)), None) if self.field.is_some() => {
+                Some(Self { value: id.clone(), sought: id.to_lowercase(), ..self.clone() })
+            }
+            _ => None,
+        }
     }
 
     fn holds(&self, row: &Row) -> bool {
@@ -168,6 +193,17 @@ mod tests {
         let words = |text: &str| Filter::parse(text).words(&["client", "tool"]);
         assert_eq!(words("client=key:ci tool=pay/charge late"), "key:ci pay charge late");
         assert_eq!(words("!late !client=ci state=open"), "!late");
+    }
+
+    #[test]
+    fn the_daemon_is_asked_for_ids_where_owners_were_written() {
+        let owners = [("key:1", "Billing"), ("key:2", "ci"), ("key:3", "ci")];
+        let owners = owners.map(|(id, owner)| (id.to_owned(), owner.to_owned())).into();
+        let asked = |text: &str| Filter::parse(text).by_id(&owners).conditions();
+        assert_eq!(asked("client=billing tool=pay/charge"), "client=key:1 server=pay tool=charge");
+        assert_eq!(asked("client=ci server=billing"), "server=billing", "which of two is not known");
+        assert_eq!(asked("bill late"), "late", "a word may be a part of an owner's name");
+        assert_eq!(asked("client=key:9 !ci"), "client=key:9 !ci");
     }
 
     #[test]

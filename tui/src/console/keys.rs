@@ -3,6 +3,7 @@
 //! Dispatch, the help overlay and the man page are all made from [`BINDINGS`]; nothing else looks at a key, except text
 //! fields, which take every key that writes.
 
+mod incidents;
 mod manual;
 mod table;
 
@@ -10,6 +11,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::actions::Verb;
 use super::screens::Screen;
+pub(crate) use incidents::INCIDENTS;
 pub(crate) use manual::manual;
 pub(crate) use table::BINDINGS;
 
@@ -188,7 +190,7 @@ mod tests {
     fn rows_say_what_they_do() {
         for row in BINDINGS {
             assert!(!row.keys.is_empty() && !row.shown.is_empty() && !row.meaning.is_empty(), "{row:?}");
-            assert!(row.meaning.len() <= 60, "{} is too long for the overlay", row.meaning);
+            assert!(row.shown.len() <= 14 && row.meaning.len() <= 40, "{} is too long for the overlay", row.meaning);
         }
     }
 

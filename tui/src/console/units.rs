@@ -2,7 +2,7 @@
 
 /// `999`, `1.2k`, `34k`, `5.6M`.
 pub(crate) fn count(number: u64) -> String {
-    scaled(to_float(number), &["", "k", "M", "G", "T", "P", "E"], 0)
+    scaled(to_float(number), 1000.0, &["", "k", "M", "G", "T", "P", "E"], 0)
 }
 
 /// A number a second, without the `/s`: `0`, `0.4`, `12.3`, `1.2k`.
@@ -10,12 +10,12 @@ pub(crate) fn rate(number: f64) -> String {
     if number > 0.0 && number < 0.05 {
         return "<0.1".to_owned();
     }
-    scaled(number, &["", "k", "M", "G"], 1)
+    scaled(number, 1000.0, &["", "k", "M", "G"], 1)
 }
 
-/// `512 B`, `1.2 kB`, `34 MB`.
+/// `512 B`, `1.2 KiB`, `34 MiB`: in the units in which sizes are configured.
 pub(crate) fn bytes(number: u64) -> String {
-    scaled(to_float(number), &[" B", " kB", " MB", " GB", " TB", " PB", " EB"], 0)
+    scaled(to_float(number), 1024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"], 0)
 }
 
 /// Microseconds: `0.34 ms`, `3.4 ms`, `340 ms`, `1.2 s`, `2m 5s`; a dash where there were none.
@@ -114,13 +114,13 @@ pub(crate) fn to_cells(number: f64, most: usize) -> usize {
     if number.is_finite() { (number.max(0.0) as usize).min(most) } else { 0 }
 }
 
-fn scaled(number: f64, units: &[&str], decimals: usize) -> String {
+fn scaled(number: f64, step: f64, units: &[&str], decimals: usize) -> String {
     if !number.is_finite() {
         return "-".to_owned();
     }
     let (mut number, mut unit) = (number.max(0.0), 0);
     while number >= 999.5 && unit + 1 < units.len() {
-        number /= 1000.0;
+        number /= step;
         unit += 1;
     }
     let decimals = match number {
@@ -155,7 +155,8 @@ mod tests {
             ["0", "7", "999", "1.2k", "34k", "1.0M", "5.6M"]
         );
         assert_eq!([0.0, 0.01, 0.4, 12.34, 123.4, 1_234.0].map(rate), ["0", "<0.1", "0.4", "12.3", "123", "1.2k"]);
-        assert_eq!([0, 512, 1_200, 34_000_000].map(bytes), ["0 B", "512 B", "1.2 kB", "34 MB"]);
+        let sizes = [0, 512, 1_000, 1_229, 34 << 20, 1023 << 20].map(bytes);
+        assert_eq!(sizes, ["0 B", "512 B", "1.0 KiB", "1.2 KiB", "34 MiB", "1.0 GiB"]);
     }
 
     #[test]

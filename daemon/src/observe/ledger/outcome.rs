@@ -1,8 +1,8 @@
 //! How a call ended, in one word.
 //!
 //! An *error* is one of the server or of the gate: no answer, a JSON-RPC error, or a tool's own error (`isError`).
-//! *Refused* is what the gate did not let through: limits, queues, breakers, overload, policy, and requests that
-//! nobody can answer. *Gone* is a call whose client did not wait for its answer, or cancelled it.
+//! *Refused* is what the gate did not let through: limits, queues, breakers, overload, policy, what an operator keeps
+//! off or has ended, and requests that nobody can answer. *Gone* is a call whose client did not wait for its answer, or cancelled it.
 
 use crate::failure::{Kind, Side};
 
@@ -29,6 +29,8 @@ impl Outcome {
         match kind {
             Kind::Cancelled => Self::Gone,
             _ if kind.is_refusal() => Self::Refused,
+            // What somebody decided is nothing that failed: it must not raise an alert about failing calls.
+            Kind::Suspended | Kind::ToolDisabled | Kind::Stopped | Kind::NoCredential => Self::Refused,
             _ if kind.side() == Side::Client => Self::Refused,
             _ => Self::Error,
         }
@@ -59,6 +61,10 @@ mod tests {
             (Kind::Overloaded, Outcome::Refused),
             (Kind::NameUnknown, Outcome::Refused),
             (Kind::Unauthenticated, Outcome::Refused),
+            (Kind::Suspended, Outcome::Refused),
+            (Kind::ToolDisabled, Outcome::Refused),
+            (Kind::Stopped, Outcome::Refused),
+            (Kind::NoCredential, Outcome::Refused),
             (Kind::Parse, Outcome::Refused),
             (Kind::ServerUnavailable, Outcome::Error),
             (Kind::ServerTimeout, Outcome::Error),

@@ -95,6 +95,7 @@ impl Row {
             server: self.what.server.as_deref().unwrap_or_default().to_owned(),
             method: Shown(&self.what.method).to_string(),
             name: Shown(&self.what.name).to_string(),
+            trace: String::new(),
         }
     }
 }
@@ -172,6 +173,7 @@ impl Ended {
             first_byte_us: self.spent.first_byte,
             stream_us: self.spent.stream,
             total_us: self.spent.total,
+            trace: String::new(),
         }
     }
 }

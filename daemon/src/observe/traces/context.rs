@@ -76,6 +76,7 @@ pub fn begin(call: &mut Call) {
     if let Some(span) = message.envelope.traceparent {
         rewrite(message, span, &traced.header);
     }
+    call.core.gate.traces.recent.keep(call.id, traced.trace);
     call.trace = Some(traced.into());
 }
 

@@ -10,6 +10,7 @@ mod context;
 mod delivery;
 mod finished;
 mod message;
+mod recent;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,8 @@ use crate::config::settings::Trace;
 use crate::lock::lock;
 use delivery::Delivery;
 use finished::Finished;
+use recent::Recent;
+use toolgate_protocol::trace::TraceId;
 
 /// How long the end of the process waits for the last delivery.
 const LAST: Duration = Duration::from_secs(2);
@@ -36,6 +39,7 @@ const LAST: Duration = Duration::from_secs(2);
 pub struct Traces {
     way: ArcSwapOption<Way>,
     numbers: Arc<Numbers>,
+    recent: Recent,
 }
 
 /// The way to a collector. Dropped, it has what waits delivered, and ends.
@@ -92,6 +96,11 @@ impl Traces {
         if way.queue.capacity() == way.queue.max_capacity() / 2 {
             way.wake.notify_one();
         }
+    }
+
+    /// The trace of a call, where it is one of the traced calls that began last.
+    pub fn of_call(&self, id: &str) -> Option<TraceId> {
+        self.recent.find(id)
     }
 
     /// Spans that a collector has taken, and those that none did.

@@ -49,8 +49,7 @@ async fn a_server_that_leaks_is_seen_and_recycled_and_its_session_goes_on() {
     let screen = Screen::open(&gate).await;
     // Which of its instances, how old, and how much memory.
     screen.press(&["2", "/", "server=notes", "Enter"]).until("pid ").await;
-    let shown = format!("{} MB", (full + 500_000) / 1_000_000);
-    screen.until(&shown).await.keep("leak_seen");
+    screen.until(&mib(full)).await.keep("leak_seen");
     screen.press(&["j", "j", "i"]).until("one session").await.until("1 ended on their own since the start").await;
     screen.until("its process was ended by signal 9").await.until("cache: 1 results kept, none let go").await;
     screen.keep("leak_inspected").press(&["q"]);
@@ -66,11 +65,16 @@ async fn a_server_that_leaks_is_seen_and_recycled_and_its_session_goes_on() {
     let after =
         wait::until("the old instance to be gone", || async { memory(&gate).await.filter(|bytes| *bytes < full / 2) })
             .await;
-    screen
-        .until(&format!("{} MB", (after + 500_000) / 1_000_000))
-        .await
-        .until_gone("leaving")
-        .await
-        .keep("leak_mended");
+    screen.until(&mib(after)).await.until_gone("leaving").await.keep("leak_mended");
     assert_eq!(instances(&gate).await["failures"], 1, "a recycling is no failure");
+}
+
+/// As the console writes it.
+fn mib(bytes: u64) -> String {
+    let tenths = (bytes * 10 + (1 << 19)) >> 20;
+    if tenths < 100 {
+        format!("{}.{} MiB", tenths / 10, tenths % 10)
+    } else {
+        format!("{} MiB", (bytes + (1 << 19)) >> 20)
+    }
 }

@@ -31,7 +31,7 @@ async fn limited_for_a_time(gate: &Gate, screen: &Screen) {
     screen.press(&["L"]).until("Set a limit for client").await;
     screen
         .press(&["Enter", "C-u", "3/min", "Enter", "Slow down.", "Enter", "Enter", "Enter"])
-        .until("3/min holds")
+        .until("No more than 3/min of its calls of web/echo would pass")
         .await;
     screen.keep("loop_limit").press(&["y"]).until_gone("Set a limit for client").await;
     recorded(gate, "limit.add", "", None).await;

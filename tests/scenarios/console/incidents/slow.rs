@@ -66,7 +66,7 @@ async fn a_server_that_slows_down_is_drained_its_queue_shortened_and_its_breaker
 async fn seen(screen: &Screen) {
     screen.until("longest take those to the server web").await.keep("slow_alert");
     screen.press(&["Enter"]).until("server=web").await.until("slow").await.keep("slow_found");
-    screen.press(&["i"]).until("usually").await.until("ago, took 1.6 s").await.keep("slow_phases").press(&["q"]);
+    screen.press(&["i"]).until("usual p99").await.until("ago, took 1.6 s").await.keep("slow_phases").press(&["q"]);
 }
 
 async fn drained(gate: &Gate, screen: &Screen, url: &str) {

@@ -50,6 +50,16 @@ fn endpoints(server: &ServerStatus) {
     let rows = std::iter::once(head.map(String::from).to_vec()).chain(server.endpoints.iter().map(endpoint));
     output::line("");
     output::raw(output::table(&rows.collect::<Vec<_>>()).as_bytes());
+    let found = server.endpoints.iter().filter_map(|endpoint| {
+        let problem = endpoint.last_check.as_ref()?.problem.as_deref()?;
+        Some(format!("{}: {}", Shown(endpoint.url.as_deref().unwrap_or("instances")), Shown(problem)))
+    });
+    for (index, line) in found.enumerate() {
+        if index == 0 {
+            output::line("\nThe last checks found:");
+        }
+        output::line(&line);
+    }
 }
 
 fn endpoint(endpoint: &EndpointStatus) -> Vec<String> {

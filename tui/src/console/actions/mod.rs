@@ -131,6 +131,8 @@ pub(crate) struct Plan {
     pub(crate) objects: Vec<Object>,
     /// By the form's blanks, in their order.
     pub(crate) values: Vec<String>,
+    /// Who owns the only client that it is about: ids of keys tell nobody whose they are.
+    pub(crate) owner: Option<String>,
     /// What each of the tools was when the question began: only that is approved.
     pub(crate) hashes: BTreeMap<Object, String>,
 }
@@ -138,11 +140,14 @@ pub(crate) struct Plan {
 impl Plan {
     /// A change that nothing was written for yet.
     pub(crate) fn new(verb: Verb, objects: Vec<Object>) -> Self {
-        Self { verb, objects, values: Vec::new(), hashes: BTreeMap::new() }
+        Self { verb, objects, values: Vec::new(), owner: None, hashes: BTreeMap::new() }
     }
 
     /// Holds fast what is being looked at. `Err` names what has not been seen yet.
     pub(crate) fn look(&mut self, data: &Data) -> Result<(), String> {
+        if let [Object::Client(id)] = self.objects.as_slice() {
+            self.owner = data.owner(id).map(str::to_owned);
+        }
         if self.verb != Verb::Approve {
             return Ok(());
         }
@@ -161,7 +166,10 @@ impl Plan {
     pub(crate) fn title(&self) -> String {
         match self.objects.as_slice() {
             [] => self.verb.title().to_owned(),
-            [object] => format!("{} {}", self.verb.title(), self.verb.about(object)),
+            [object] => {
+                let owner = self.owner.as_ref().map_or_else(String::new, |owner| format!(" of {owner}"));
+                format!("{} {}{owner}", self.verb.title(), self.verb.about(object))
+            }
             [first, ..] => format!("{} {} {}s", self.verb.title(), self.objects.len(), first.noun()),
         }
     }

@@ -10,7 +10,7 @@ use super::Verb;
 pub(crate) fn offers(object: &Object, data: &Data) -> Vec<Verb> {
     match object {
         object if object.is_others() => Vec::new(),
-        Object::Server(name) => data.server(name).map(server).unwrap_or_default(),
+        Object::Server(name) => data.server(name).map(|row| server(row, data)).unwrap_or_default(),
         Object::Endpoint(name, url) => {
             let Some(row) = data.server(name) else { return Vec::new() };
             let found = row.status.endpoints.iter().find(|endpoint| endpoint.url == *url);
@@ -38,7 +38,7 @@ pub(crate) fn allowed(verb: Verb, objects: &[Object], data: &Data) -> bool {
     verb.is_global() || (!objects.is_empty() && objects.iter().all(|object| offers(object, data).contains(&verb)))
 }
 
-fn server(row: &ServerRow) -> Vec<Verb> {
+fn server(row: &ServerRow, data: &Data) -> Vec<Verb> {
     let status = &row.status;
     let mut verbs = modes(&status.endpoints);
     if status.transport == Transport::Http {
@@ -52,7 +52,11 @@ fn server(row: &ServerRow) -> Vec<Verb> {
         verbs.push(Verb::Purge);
     }
     if row.max_waiting > 0 {
-        verbs.extend([Verb::QueueDeadline, Verb::QueueRevert]);
+        verbs.push(Verb::QueueDeadline);
+    }
+    let mut queues = data.queues.iter().flat_map(|queues| &queues.servers);
+    if queues.any(|queue| queue.server == status.name && queue.by_hand) {
+        verbs.push(Verb::QueueRevert);
     }
     if row.cache.as_ref().is_some_and(|cache| cache.entries > 0) {
         verbs.push(Verb::CacheClear);

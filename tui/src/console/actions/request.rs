@@ -155,7 +155,7 @@ mod tests {
     fn plan(verb: Verb, object: Object, values: &[&str]) -> Plan {
         let values = values.iter().map(|value| (*value).to_owned()).collect();
         let hashes = [(object.clone(), "5e".to_owned())].into();
-        Plan { verb, objects: vec![object], values, hashes }
+        Plan { values, hashes, ..Plan::new(verb, vec![object]) }
     }
 
     fn one(plan: &Plan, dry_run: bool) -> Request {

@@ -6,6 +6,7 @@ use toolgate_admin_api::{
     ModeOutcome, OverrideOutcome, QueueOutcome, ReloadOutcome, RestartOutcome, ToolOutcome, WeightOutcome,
 };
 
+use super::super::object::Object;
 use super::super::units::{counted, long, span_ms};
 use super::{Grade, Plan, Verb};
 
@@ -14,7 +15,7 @@ pub(crate) fn told(plan: &Plan, answers: &[Value], dry_run: bool) -> Vec<String>
     const MOST: usize = 4;
     let mut lines: Vec<String> = match sums(plan, answers, dry_run) {
         Some(sum) => vec![sum],
-        None => answers.iter().flat_map(|answer| one(plan.verb, answer, dry_run)).collect(),
+        None => answers.iter().flat_map(|answer| one(plan, answer, dry_run)).collect(),
     };
     if answers.len() > 1 && lines.len() > MOST {
         let more = lines.len() - MOST;
@@ -78,7 +79,8 @@ fn sums(plan: &Plan, answers: &[Value], dry_run: bool) -> Option<String> {
     Some(ended(&sum, dry_run))
 }
 
-fn one(verb: Verb, answer: &Value, dry_run: bool) -> Vec<String> {
+fn one(plan: &Plan, answer: &Value, dry_run: bool) -> Vec<String> {
+    let verb = plan.verb;
     let line = match verb {
         Verb::Drain | Verb::Maintenance | Verb::Resume => read(answer).map(|outcome| mode(verb, &outcome, dry_run)),
         Verb::BreakerOpen | Verb::BreakerClose | Verb::BreakerReset => {
@@ -107,7 +109,8 @@ fn one(verb: Verb, answer: &Value, dry_run: bool) -> Vec<String> {
             format!("The call {}; it was in stage {}.", would(dry_run, "ends", "is cancelled"), outcome.stage)
         }),
         Verb::Disable | Verb::Enable => read(answer).map(|outcome: ToolOutcome| tool(&outcome, dry_run)),
-        Verb::Override | Verb::Revert | Verb::LimitFor => read(answer).map(|outcome: OverrideOutcome| limit(&outcome)),
+        Verb::Override | Verb::Revert => read(answer).map(|outcome: OverrideOutcome| limit(&outcome)),
+        Verb::LimitFor => read(answer).map(|outcome: OverrideOutcome| limit_for(plan, &outcome, dry_run)),
         Verb::Suspend | Verb::ResumeClient => read(answer).map(|outcome: ClientOutcome| client(&outcome, dry_run)),
         Verb::ConfigCheck => return read(answer).map(|outcome: CheckOutcome| check(&outcome)).unwrap_or_default(),
         Verb::ConfigDiff | Verb::ConfigReload => {
@@ -175,7 +178,7 @@ fn restart(outcome: &RestartOutcome, dry_run: bool) -> String {
 }
 
 fn queue(outcome: &QueueOutcome, dry_run: bool) -> String {
-    let length = outcome.expires_in_seconds.map_or_else(String::new, |seconds| format!(", for {}", long(seconds)));
+    let length = outcome.expires_in_seconds.map_or_else(String::new, |seconds| format!(", for {}", length(seconds)));
     let verb = would(dry_run, "would wait", "wait");
     let wait = span_ms(outcome.timeout_ms);
     format!("At most {} calls for {} {verb}, none longer than {wait}{length}.", outcome.max_size, outcome.server)
@@ -198,13 +201,39 @@ fn tool(outcome: &ToolOutcome, dry_run: bool) -> String {
 }
 
 fn limit(outcome: &OverrideOutcome) -> String {
-    let length = outcome.expires_in_seconds.map_or_else(String::new, |seconds| format!(" for {}", long(seconds)));
+    let length = outcome.expires_in_seconds.map_or_else(String::new, |seconds| format!(" for {}", length(seconds)));
     // A limit that no file has is `-` before it is there, and afterwards.
     match (outcome.before.as_str(), outcome.after.as_str()) {
         ("-", after) => format!("{}: {after} holds{length}.", outcome.name),
         (before, "-") => format!("{}: {before} ends.", outcome.name),
         (before, after) => format!("{}: {before} becomes {after}{length}.", outcome.name),
     }
+}
+
+/// A limit for a client, a tool or both: what it is of stands in the plan.
+fn limit_for(plan: &Plan, outcome: &OverrideOutcome, dry_run: bool) -> String {
+    let other = plan.values.first().map(|text| text.trim()).filter(|text| !text.is_empty());
+    let calls = match (plan.objects.first(), other) {
+        (Some(Object::Client(_)), Some(tool)) => format!("of its calls of {tool}"),
+        (Some(Object::Client(_)), None) => "of all its calls".to_owned(),
+        (Some(object), Some(client)) => format!("of the calls of {} by {client}", object.id()),
+        (Some(object), None) => format!("of all calls of {}", object.id()),
+        (None, _) => "of calls".to_owned(),
+    };
+    let length = outcome.expires_in_seconds.map_or_else(String::new, |seconds| format!(" for {}", length(seconds)));
+    let after = &outcome.after;
+    if dry_run {
+        format!("No more than {after} {calls} would pass{length}.")
+    } else {
+        format!("No more than {after} {calls} pass{length}: it is {}.", outcome.name)
+    }
+}
+
+/// A length of time without what is zero.
+fn length(seconds: u64) -> String {
+    let text = long(seconds);
+    let short = text.split(' ').filter(|part| !part.starts_with('0')).collect::<Vec<_>>().join(" ");
+    if short.is_empty() { text } else { short }
 }
 
 fn client(outcome: &ClientOutcome, dry_run: bool) -> String {
@@ -259,7 +288,6 @@ fn read<T: serde::de::DeserializeOwned>(answer: &Value) -> Option<T> {
 mod tests {
     use serde_json::json;
 
-    use super::super::super::object::Object;
     use super::*;
 
     #[test]

@@ -15,6 +15,9 @@ pub(crate) use past::{Past, SERIES, SERVER_SERIES};
 /// Calls that ended of which the newest are kept.
 const REQUESTS: usize = 2_000;
 
+/// Clients whose owners are kept.
+const OWNERS: usize = 10_000;
+
 /// Servers whose details are kept.
 const DETAILS: usize = 64;
 
@@ -47,6 +50,8 @@ pub(crate) struct Data {
     pub(crate) session: Option<SessionDetail>,
     /// Servers with what their instances wrote, by name.
     pub(crate) inspected: BTreeMap<String, ServerStatus>,
+    /// Whose a client's key is, by the client's id, where somebody is said to own it.
+    pub(crate) owners: BTreeMap<String, String>,
     /// The limits that a client meets, as they were asked for last.
     pub(crate) explained: Option<Explained>,
     /// What the files on disk are like, when somebody asked.
@@ -96,6 +101,25 @@ impl Data {
         self.inspected.insert(server.name.clone(), server);
     }
 
+    /// Keeps who owns what clients call with.
+    pub(crate) fn meet(&mut self, clients: &Clients) {
+        let owned = clients.clients.iter().filter(|client| !client.owner.is_empty());
+        self.owners.extend(owned.map(|client| (client.id.clone(), client.owner.clone())));
+        while self.owners.len() > OWNERS {
+            self.owners.pop_first();
+        }
+    }
+
+    /// The owner of a client, where one is known.
+    pub(crate) fn owner(&self, client: &str) -> Option<&str> {
+        self.owners.get(client).map(String::as_str)
+    }
+
+    /// Whom people know a client as: its owner, else its id.
+    pub(crate) fn who<'a>(&'a self, client: &'a str) -> &'a str {
+        self.owner(client).unwrap_or(client)
+    }
+
     /// The running revision.
     pub(crate) fn revision(&self) -> Option<u64> {
         self.overview.as_ref().map(|overview| overview.status.revision)
@@ -136,7 +160,8 @@ impl Data {
         let another = self.hello.as_ref().is_some_and(|known| known.instance != hello.instance);
         if another {
             let (past, requests) = (std::mem::take(&mut self.past), std::mem::take(&mut self.requests));
-            *self = Self { past, requests, heard_ms: self.heard_ms, ..Self::default() };
+            let owners = std::mem::take(&mut self.owners);
+            *self = Self { past, requests, owners, heard_ms: self.heard_ms, ..Self::default() };
         }
         self.hello = Some(hello);
     }
@@ -156,7 +181,10 @@ impl Data {
             Topic::Sessions(sessions) => self.sessions = Some(sessions),
             Topic::Tools(tools) => self.tools = Some(tools),
             Topic::Limits(limits) => self.limits = Some(limits),
-            Topic::Clients(clients) => self.clients = Some(clients),
+            Topic::Clients(clients) => {
+                self.meet(&clients);
+                self.clients = Some(clients);
+            }
             Topic::Health(health) => self.health = Some(health),
             Topic::Calls(calls) => self.calls = Some(calls),
             Topic::Queues(queues) => self.queues = Some(queues),

@@ -11,7 +11,10 @@ pub(crate) const SERIES: &[&str] =
     &["calls", "errors", "refused", "p50", "p99", "in_flight", "waiting", "sessions", "connections", "cpu", "memory"];
 
 /// Series of each server that the console shows.
-pub(crate) const SERVER_SERIES: &[&str] = &["calls", "errors", "p99", "in_flight", "waiting"];
+pub(crate) const SERVER_SERIES: &[&str] = &["calls", "errors", "p99", "in_flight", "waiting", "memory"];
+
+/// How long the newest thing that the daemon remembers holds: twice as long as between two of its samples.
+const HOLDS_MS: u64 = 20_000;
 
 /// Values of a series that are kept as they come.
 const KEPT: usize = 900;
@@ -52,6 +55,11 @@ impl Past {
             let of = format!(":{}", row.status.name);
             self.traffic(at_ms, &of, &row.traffic);
             self.saw(at_ms, &format!("waiting{of}"), to_float(row.status.waiting));
+            let instances = row.status.instances.as_ref();
+            if let Some(each) = instances.map(|instances| &instances.each) {
+                let memory = each.iter().filter_map(|instance| instance.memory).sum();
+                self.saw(at_ms, &format!("memory{of}"), to_float(memory));
+            }
         }
         let gone = |name: &str| {
             let server = name.split_once(':').map(|(_, server)| server);
@@ -138,8 +146,14 @@ impl Past {
 
 fn point(series: &Series, at_ms: u64) -> Option<f64> {
     let after = at_ms.checked_sub(series.from_ms)?;
-    let index = after.checked_div(series.step_ms)?;
-    series.points.get(usize::try_from(index).ok()?).copied().flatten()
+    let index = usize::try_from(after.checked_div(series.step_ms)?).ok()?;
+    if let Some(value) = series.points.get(index).copied().flatten() {
+        return Some(value);
+    }
+    // The newest sample holds until the next one is taken: what is heard goes on from there.
+    let last = series.points.iter().rposition(Option::is_some).filter(|last| *last < index)?;
+    let age_ms = series.step_ms.saturating_mul((index - last) as u64);
+    series.points[last].filter(|_| age_ms <= HOLDS_MS)
 }
 
 #[cfg(test)]
@@ -164,6 +178,25 @@ mod tests {
         assert_eq!(past.span("calls", 0, 40, 4), [Some(1.0), None, Some(3.0), Some(5.0)]);
         assert_eq!(past.span("unknown", 0, 40, 2), [None, None]);
         assert_eq!(past.at("calls", 36), Some(5.0));
+    }
+
+    #[test]
+    fn between_the_last_sample_and_the_first_news_is_no_gap() {
+        let mut past = Past::default();
+        let series = |points: &[Option<f64>]| Series {
+            name: "calls".into(),
+            unit: "per_second".into(),
+            from_ms: 0,
+            step_ms: 10_000,
+            points: points.to_vec(),
+        };
+        let of = |points: &[Option<f64>]| History { series: vec![series(points)], oldest_ms: 0 };
+        past.remember(of(&[Some(1.0), None, Some(3.0), None]));
+        past.saw(55_000, "calls", 7.0);
+        let seen = past.span("calls", 0, 60_000, 6);
+        assert_eq!(seen, [Some(1.0), None, Some(3.0), Some(3.0), Some(3.0), Some(7.0)]);
+        past.remember(of(&[Some(1.0)]));
+        assert_eq!(past.span("calls", 0, 50_000, 5), [Some(1.0), Some(1.0), Some(1.0), None, None]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::super::canvas::{Canvas, cut, width};
-use super::super::keys::{BINDINGS, Context};
+use super::super::keys::{BINDINGS, Binding, Command, Context};
 use super::super::state::{Line, Link, Overlay, State};
 use super::super::theme::Role;
 
@@ -56,22 +56,41 @@ pub(super) fn written(canvas: &mut Canvas<'_>, area: Rect, x: u16, line: &Line) 
     x + taken + canvas.text(area, x + taken, 0, rest.as_str(), Role::Strong)
 }
 
-/// Keys of what is open, in the order of their table, as many as fit.
+/// Keys of what is open, in the order of their table, as many as fit; those that always help stand at the right.
 fn hints(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
     let context = state.context();
-    let shown = |wanted: Context| {
-        BINDINGS.iter().filter(move |row| row.context == wanted && row.on(state.screen) && !row.hint.is_empty())
-    };
     let views = state.screen.views().len() > 1;
-    let fits = |hint: &str| hint != "view" || views;
+    let shown = |wanted: Context| {
+        let holds = move |row: &&Binding| row.context == wanted && row.on(state.screen) && !row.hint.is_empty();
+        BINDINGS.iter().filter(holds).filter(|row| row.hint != "view" || views)
+    };
+    let always: Vec<&Binding> = if context == Context::Field { Vec::new() } else { shown(Context::Global).collect() };
+    let taken: u16 = always.iter().map(|row| room(row, state)).sum();
+    let end = area.width.saturating_sub(taken);
     let mut x = 1;
-    let global = if context == Context::Field { None } else { Some(shown(Context::Global)) };
-    for row in shown(context).chain(global.into_iter().flatten()).filter(|row| fits(row.hint)) {
-        let key = row.shown.split(' ').next().unwrap_or(row.shown);
-        let wide = width(key) + width(row.hint) + 3;
-        if x + wide > area.width {
+    for row in shown(context) {
+        if x + room(row, state) > end {
             break;
         }
-        x = canvas.pieces(area, x, 0, &[(key, Role::Key), (" ", Role::Dim), (row.hint, Role::Dim), ("  ", Role::Dim)]);
+        x = hint(canvas, area, x, row, state);
     }
+    for row in always {
+        x = hint(canvas, area, x, row, state);
+    }
+}
+
+/// A key as it is written there: the first of those that do the same.
+fn parts(row: &'static Binding, state: &State) -> (&'static str, &'static str) {
+    let leaves = row.command == Command::Quit && state.is_at_the_beginning();
+    (row.shown.split(' ').next().unwrap_or(row.shown), if leaves { "quit" } else { row.hint })
+}
+
+fn room(row: &'static Binding, state: &State) -> u16 {
+    let (key, hint) = parts(row, state);
+    width(key) + width(hint) + 3
+}
+
+fn hint(canvas: &mut Canvas<'_>, area: Rect, x: u16, row: &'static Binding, state: &State) -> u16 {
+    let (key, hint) = parts(row, state);
+    canvas.pieces(area, x, 0, &[(key, Role::Key), (" ", Role::Dim), (hint, Role::Dim), ("  ", Role::Dim)])
 }

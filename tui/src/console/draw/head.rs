@@ -107,7 +107,7 @@ pub(super) fn header(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
         over(canvas, line, x, text, *role);
         x += width(text) + 2;
     }
-    tabs(canvas, Rect { y: area.y + 1, height: area.height.saturating_sub(1).min(1), ..area }, state.screen);
+    tabs(canvas, Rect { y: area.y + 1, height: area.height.saturating_sub(1).min(1), ..area }, state);
 }
 
 /// Text on the header's background.
@@ -120,7 +120,8 @@ fn over(canvas: &mut Canvas<'_>, line: Rect, x: u16, text: &str, role: Role) {
 }
 
 /// The screens with their keys; where all do not fit, only the open one has its whole name.
-fn tabs(canvas: &mut Canvas<'_>, area: Rect, open: Screen) {
+fn tabs(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
+    let open = state.screen;
     let whole: u16 = Screen::ALL.iter().map(|screen| width(screen.title()) + 4).sum();
     let gap: u16 = u16::from(whole < area.width);
     let mut x = 0_u16;
@@ -144,6 +145,10 @@ fn tabs(canvas: &mut Canvas<'_>, area: Rect, open: Screen) {
             );
         }
         x += u16::from(gap == 0);
+    }
+    let graphs = format!("graphs: last {} ", short(state.view().window_ms / 1000));
+    if state.screen == Screen::Overview && x + width(&graphs) < area.width {
+        canvas.right(area, 0, &graphs, Role::Dim);
     }
 }
 

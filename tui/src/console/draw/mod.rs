@@ -3,6 +3,7 @@
 mod bottom;
 mod dialog;
 mod head;
+mod help;
 mod overlay;
 mod timeline;
 

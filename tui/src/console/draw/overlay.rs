@@ -1,4 +1,4 @@
-//! What lies over a screen: help, details, notices, the menu and completions.
+//! What lies over a screen: details, notices, the menu and completions.
 
 use ratatui::layout::Rect;
 
@@ -8,14 +8,16 @@ use super::super::keys::{BINDINGS, Binding, Context};
 use super::super::screens::{self, Screen};
 use super::super::state::{Choice, Menu, Overlay, Palette, Scroll, State};
 use super::super::theme::Role;
-use super::dialog;
+use super::{dialog, help};
 
 /// Draws all of them, the one that has the keys last.
 pub(super) fn paint(canvas: &mut Canvas<'_>, area: Rect, state: &mut State) {
     let mut overlays = std::mem::take(&mut state.overlays);
+    let over = overlays.iter().rev().find(|overlay| !matches!(overlay, Overlay::Help(_))).map(Overlay::context);
+    let over = over.unwrap_or(if state.timeline.is_some() { Context::Timeline } else { Context::Screen });
     for overlay in &mut overlays {
         match overlay {
-            Overlay::Help(scroll) => help(canvas, area, state, scroll),
+            Overlay::Help(scroll) => help::paint(canvas, area, state, over, scroll),
             Overlay::Details(object, scroll) => {
                 let details = screens::details(object, &state.view());
                 text(canvas, area, &object.to_string(), &details, scroll);
@@ -49,7 +51,7 @@ fn text(canvas: &mut Canvas<'_>, area: Rect, title: &str, details: &Details, scr
 }
 
 /// Which part of the text is seen, in the frame's last line.
-fn foot(canvas: &mut Canvas<'_>, window: Rect, scroll: &mut Scroll) {
+pub(super) fn foot(canvas: &mut Canvas<'_>, window: Rect, scroll: &mut Scroll) {
     scroll.offset = scroll.offset.min(scroll.lines.saturating_sub(scroll.page));
     let last = Rect { y: window.bottom().saturating_sub(1), height: 1, ..inset(window, 2, 0) };
     let end = (scroll.offset + scroll.page).min(scroll.lines);
@@ -95,9 +97,7 @@ fn label(choice: &Choice, menu: &Menu) -> String {
             };
             format!("{title}{object}")
         }
-        Choice::Go(title, screen, filter) => {
-            format!("Go to {}: {} {filter}", title.to_lowercase(), screen.title().to_lowercase())
-        }
+        Choice::Go(title, ..) => format!("Go to {}", title.to_lowercase()),
         Choice::Inspect => "Inspect".to_owned(),
     }
 }
@@ -181,68 +181,4 @@ fn completions(canvas: &mut Canvas<'_>, area: Rect, state: &State, palette: &Pal
         let role = if *text == typed { Role::Key } else { Role::Text };
         canvas.text(within, 0, y, text, role);
     }
-}
-
-/// The keys of what was open, from their table, in as many columns as fit.
-fn help(canvas: &mut Canvas<'_>, area: Rect, state: &State, scroll: &mut Scroll) {
-    let below = state.overlays.iter().rev().find(|overlay| !matches!(overlay, Overlay::Help(_)));
-    debug_assert!(below.is_none());
-    let lines = help_lines(state.screen);
-    let window = centred(area, area.width.saturating_sub(4).min(164), area.height.saturating_sub(2));
-    let title = format!("Keys on {}", state.screen.title());
-    let within = inset(canvas.frame(window, &title, Role::Border), 1, 0);
-    let across = if within.width >= 154 { 2 } else { 1 };
-    let parts = super::super::canvas::columns(within, across);
-    let page = usize::from(within.height.max(1)) * usize::from(across);
-    scroll.page = page;
-    scroll.lines = lines.len();
-    scroll.offset = scroll.offset.min(lines.len().saturating_sub(page));
-    for (column, part) in parts.iter().enumerate() {
-        let from = scroll.offset + column * usize::from(within.height);
-        for (y, line) in (0..part.height).zip(lines.iter().skip(from)) {
-            match line {
-                HelpLine::Heading(text) => drop(canvas.text(*part, 0, y, text, Role::Title)),
-                HelpLine::Key(row) => {
-                    canvas.text(*part, 1, y, row.shown, Role::Key);
-                    canvas.text(*part, 16, y, row.meaning, Role::Text);
-                }
-                HelpLine::Empty => {}
-            }
-        }
-    }
-    foot(canvas, window, scroll);
-}
-
-/// A line of the help.
-enum HelpLine {
-    Heading(&'static str),
-    Key(&'static Binding),
-    Empty,
-}
-
-/// What is particular to the screen first, then what is the same everywhere.
-fn help_lines(screen: Screen) -> Vec<HelpLine> {
-    let mut lines = Vec::new();
-    let mut part = |heading: &'static str, rows: Vec<&'static Binding>| {
-        if rows.is_empty() {
-            return;
-        }
-        if !lines.is_empty() {
-            lines.push(HelpLine::Empty);
-        }
-        lines.push(HelpLine::Heading(heading));
-        lines.extend(rows.into_iter().map(HelpLine::Key));
-    };
-    let of = |context: Context, own: bool| {
-        BINDINGS
-            .iter()
-            .filter(move |row| row.context == context && row.on(screen) && row.screens.is_empty() != own)
-            .collect()
-    };
-    part("Only here", of(Context::Screen, true));
-    part("On every screen", of(Context::Screen, false));
-    for context in [Context::Global, Context::Timeline, Context::Text, Context::Menu, Context::Dialog, Context::Field] {
-        part(context.heading(), of(context, false));
-    }
-    lines
 }

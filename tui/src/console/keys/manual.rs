@@ -1,7 +1,7 @@
 //! The table of keys as a section of the man page.
 
 use super::super::screens::Screen;
-use super::{BINDINGS, Binding, Context};
+use super::{BINDINGS, Binding, Context, INCIDENTS};
 
 /// In the order of the page.
 const CONTEXTS: [Context; 7] = [
@@ -16,7 +16,10 @@ const CONTEXTS: [Context; 7] = [
 
 /// The section, in the language of man pages.
 pub(crate) fn manual() -> String {
-    let mut page = String::from(".SH KEYS\n");
+    let mut page = String::from(".SH KEYS\n.SS \"What to press when something is wrong\"\n");
+    for (what, keys) in INCIDENTS {
+        page.push_str(&format!(".TP\n{}\n{}\n", escaped(what), escaped(keys)));
+    }
     for context in CONTEXTS {
         page.extend([".SS \"", context.heading(), "\"\n"]);
         for row in BINDINGS.iter().filter(|row| row.context == context) {

@@ -27,7 +27,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::number("SEEN", 5, 5).by("seen"),
     Column::number("EXPIRES", 7, 7).by("expires"),
     Column::wide("CALLS MOST", 18, 2),
-    Column::number("A MIN", 6, 3),
+    Column::number("MOST/MIN", 8, 3),
 ];
 
 /// A key that has less than this is soon over.
@@ -69,7 +69,7 @@ fn state(client: &ClientRow, now_ms: u64) -> (&'static str, Role) {
         ClientRow { expires_at_ms: Some(at), .. } if *at <= now_ms => ("expired", Role::Bad),
         ClientRow { expires_at_ms: Some(at), .. } if *at < now_ms + SOON_MS => ("expiring", Role::Warn),
         ClientRow { last_seen_ms: None, .. } => ("unused", Role::Dim),
-        _ => ("", Role::Dim),
+        _ => ("active", Role::Dim),
     }
 }
 
@@ -162,15 +162,12 @@ pub(super) fn details(id: &str, view: &View<'_>) -> Details {
         for limit in &explained.limits {
             let refuses = explained.refuses.as_deref() == Some(limit.name.as_str());
             let role = if refuses { Role::Bad } else { Role::Text };
-            let text = format!(
-                "{}: {} per {}, {} left, whole again in {} ({})",
-                limit.name,
-                limit.effective,
-                limit.per,
-                count(limit.remaining),
-                span_ms(limit.resets_in_ms),
-                limit.origin
-            );
+            let left = match limit.resets_in_ms {
+                0 => "none of it used".to_owned(),
+                ms => format!("{} left, unused again in {}", count(limit.remaining), span_ms(ms)),
+            };
+            let (name, now, per, origin) = (&limit.name, &limit.effective, &limit.per, &limit.origin);
+            let text = format!("{name}: {now} per {per}, {left} ({origin})");
             details.text(text, role);
         }
     }

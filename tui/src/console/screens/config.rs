@@ -11,7 +11,13 @@ use super::View;
 
 pub(super) const VIEWS: &[&str] = &["values", "problems", "changes"];
 
-const VALUES: &[Column] = &[Column::wide("KEY", 28, 0), Column::wide("VALUE", 20, 0), Column::text("FROM", 26, 1)];
+const VALUES: &[Column] = &[
+    Column::wide("KEY", 28, 0),
+    Column::wide("VALUE", 20, 0),
+    Column::wide("DEFAULT", 12, 3),
+    Column::text("IN EFFECT", 18, 2),
+    Column::text("FROM", 26, 1),
+];
 
 const PROBLEMS: &[Column] =
     &[Column::text("SEVERITY", 8, 0), Column::text("WHERE", 28, 1), Column::wide("WHAT", 28, 0)];
@@ -51,12 +57,26 @@ fn value(value: &ConfigValue) -> Row {
     let cells = vec![
         Cell::new(value.key.clone()).role(if default { Role::Text } else { Role::Strong }),
         Cell::new(value.value.clone()).role(role),
+        Cell::new(value.default.clone().unwrap_or_default()).role(Role::Dim),
+        Cell::new(value.in_effect.clone()).role(Role::Dim),
         Cell::new(value.origin.clone()).role(Role::Dim),
     ];
     let row = Row::new(Object::Value(value.key.clone()), cells).field("key", &value.key).field("from", &value.origin);
     match value.key.strip_prefix("server.").and_then(|rest| rest.split('.').next()) {
         Some(server) => row.field("server", server),
         None => row,
+    }
+}
+
+/// When a changed value holds, as a sentence; empty where an older daemon does not say.
+fn in_effect(class: &str) -> &'static str {
+    match class {
+        "next call" => "holds with the next call after a reload",
+        "new connections" => "holds for connections that are accepted after a reload",
+        "server starts anew" => "starts the server's instances or connections anew at a reload",
+        "restart" => "needs a restart of the daemon",
+        "not yet" => "has no effect in this version",
+        _ => "",
     }
 }
 
@@ -130,6 +150,9 @@ pub(super) fn details(object: &Object, view: &View<'_>) -> Details {
             details.heading(key.as_str());
             details.pair("value", value.value.as_str(), Role::Strong);
             details.value("from", value.origin.as_str());
+            details.value("default", value.default.clone().unwrap_or_else(|| "nothing".to_owned()));
+            details.value("a change", in_effect(&value.in_effect));
+            details.value("meaning", value.meaning.as_str());
         }
         Object::Problem(index) => {
             let Some((severity, place, message)) = all_problems(view).into_iter().nth(*index) else { return details };

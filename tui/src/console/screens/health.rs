@@ -14,10 +14,10 @@ pub(super) const VIEWS: &[&str] = &["all", "alerts", "checks", "breakers", "cert
 
 const COLUMNS: &[Column] = &[
     Column::text("KIND", 11, 1),
-    Column::wide("NAME", 24, 0),
-    Column::text("STATE", 12, 0),
-    Column::number("WHEN", 7, 0),
-    Column::text("SEEN", 10, 3),
+    Column::text("NAME", 28, 0),
+    Column::text("STATE", 9, 0),
+    Column::number("WHEN", 6, 0),
+    Column::text("ACK BY", 10, 3),
     Column::wide("WHAT", 24, 0),
 ];
 
@@ -159,7 +159,11 @@ pub(super) fn below(id: &str, view: &View<'_>) -> Option<(Screen, String)> {
     let Some((kind, subject)) = id.split_once(':') else { return Some(blamed(id, view)) };
     let subject = subject.split_whitespace().next()?;
     match kind {
-        kind if kind.contains("limit") => Some((Screen::Limits, format!("limit={subject}"))),
+        kind if kind.contains("limit") => {
+            // Its place stands before its name.
+            let name = subject.rsplit_once('/').map_or(subject, |(_, name)| name);
+            Some((Screen::Limits, format!("limit={name}")))
+        }
         kind if kind.contains("certificate") => Some((Screen::Health, "kind=certificate".to_owned())),
         kind if kind.contains("key") || kind.contains("client") || kind.contains("traffic") => {
             Some((Screen::Clients, format!("client={subject}")))
@@ -230,8 +234,8 @@ fn alert(details: &mut Details, id: &str, view: &View<'_>) {
     if let Some(at) = alert.recovered_ms {
         details.pair("recovered", format!("{} UTC", date(at)), Role::Good);
     }
-    details.value("told", format!("{} times", alert.told));
-    details.value("seen by", alert.acknowledged.clone().unwrap_or_default());
+    details.value("told", if alert.told == 1 { "once".to_owned() } else { format!("{} times", alert.told) });
+    details.value("acknowledged", alert.acknowledged.clone().unwrap_or_default());
     if let Some(at) = alert.silenced_until_ms.filter(|at| *at > view.now_ms) {
         details.value("silenced", format!("for another {}", until(at, view.now_ms)));
     }
@@ -261,4 +265,23 @@ fn certificate(details: &mut Details, listener: &str, file: &str, view: &View<'_
     details.value("valid", format!("{} to {} UTC", date(found.not_before_ms), date(found.not_after_ms)));
     details.value("file", format!("{file}, read {} UTC", date(found.loaded_ms)));
     details.value("SHA-256", found.fingerprint.as_str());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::data::Data;
+    use super::*;
+
+    #[test]
+    fn an_alert_leads_to_what_it_names() {
+        let view = View { data: &Data::default(), now_ms: 0, at_ms: None, window_ms: 0, part: 0 };
+        for (id, screen, filter) in [
+            ("limit_breached:temporary/temporary.1", Screen::Limits, "limit=temporary.1"),
+            ("certificate:public:/etc/chain.pem", Screen::Health, "kind=certificate"),
+            ("unusual_traffic:key:ci", Screen::Clients, "client=key:ci"),
+            ("server_trouble:web", Screen::Servers, "server=web"),
+        ] {
+            assert_eq!(below(id, &view), Some((screen, filter.to_owned())), "{id}");
+        }
+    }
 }

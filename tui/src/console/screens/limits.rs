@@ -13,8 +13,8 @@ const COLUMNS: &[Column] = &[
     Column::wide("LIMIT", 18, 0),
     Column::text("PLACE", 14, 5),
     Column::text("PER", 14, 2),
-    Column::text("CONFIGURED", 11, 1),
-    Column::text("NOW", 11, 0),
+    Column::wide("CONFIGURED", 11, 1),
+    Column::wide("NOW", 11, 0),
     Column::number("USED", 6, 0),
     Column::number("OF", 6, 3),
     Column::number("FULL", 5, 2),
@@ -34,11 +34,11 @@ pub(super) fn listing(view: &View<'_>) -> Listing {
         }
         None => "Waiting for the daemon to tell of limits.",
     };
-    let rows = limits.map(|view| view.limits.iter().map(row).collect()).unwrap_or_default();
+    let rows = limits.map(|all| all.limits.iter().map(|limit| row(limit, view)).collect()).unwrap_or_default();
     Listing { columns: COLUMNS, rows, total: None, empty }
 }
 
-fn row(limit: &LimitStatus) -> Row {
+fn row(limit: &LimitStatus, view: &View<'_>) -> Row {
     let full = words::fullness(limit.used, limit.capacity);
     let now = if limit.set.is_some() { Role::Info } else { Role::Text };
     let cells = vec![
@@ -57,7 +57,7 @@ fn row(limit: &LimitStatus) -> Row {
             Cell::number(short(set.expires_in_seconds), to_float(set.expires_in_seconds)).role(Role::Info)
         }),
         Cell::new(limit.set.as_ref().map_or_else(String::new, |set| set.who.clone())).role(Role::Dim),
-        Cell::new(limit.top.first().map_or_else(String::new, |top| top.key.clone())).role(Role::Dim),
+        Cell::new(limit.top.first().map_or_else(String::new, |top| told(&top.key, view))).role(Role::Dim),
     ];
     let row = Row::new(Object::Limit(limit.name.clone()), cells)
         .field("limit", &limit.name)
@@ -74,6 +74,16 @@ fn row(limit: &LimitStatus) -> Row {
 /// `client=key:abcd, tool=weather/forecast` in parts.
 fn parts(key: &str) -> impl Iterator<Item = (&str, &str)> {
     key.split(", ").filter_map(|part| part.split_once('='))
+}
+
+/// The same for people: owners instead of ids, and no names of what is plain.
+fn told(key: &str, view: &View<'_>) -> String {
+    let part = |part: &str| match part.split_once('=') {
+        Some(("client", id)) => view.data.who(id).to_owned(),
+        Some((_, value)) => value.to_owned(),
+        None => part.to_owned(),
+    };
+    key.split(", ").map(part).collect::<Vec<_>>().join(", ")
 }
 
 /// The client that a limit refuses most; the limit itself says no more.
@@ -102,11 +112,13 @@ pub(super) fn details(name: &str, view: &View<'_>) -> Details {
     let used = format!("{} of {} by the key that used most", count(limit.used), count(limit.capacity));
     details.pair("used", used, words::fullness(limit.used, limit.capacity));
     details.value("keys", format!("{} remembered", count(limit.keys)));
-    details.value("refused", format!("{} since it is there", count(limit.rejected)));
+    details.value("refused", format!("{} since it was made or the gate began", count(limit.rejected)));
     if !limit.top.is_empty() {
         details.heading("Refused most");
         for top in &limit.top {
-            details.text(format!("{:>7}  {}", count(top.rejected), top.key), Role::Text);
+            let whose = parts(&top.key).find(|(name, _)| *name == "client").and_then(|(_, id)| view.data.owner(id));
+            let whose = whose.map_or_else(String::new, |owner| format!("  ({owner})"));
+            details.text(format!("{:>7}  {}{whose}", count(top.rejected), top.key), Role::Text);
         }
     }
     details

@@ -23,6 +23,7 @@ use super::details::Details;
 use super::filter::Filter;
 use super::object::Object;
 use super::table::{Listing, TableState};
+use super::theme::Role;
 
 /// A screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -244,9 +245,18 @@ pub(crate) fn details(object: &Object, view: &View<'_>) -> Details {
 
 pub(crate) use overview::paint as paint_overview;
 
+/// Whose something is: the owner that people know, and the id that commands take.
+fn client(details: &mut Details, id: &str, view: &View<'_>) {
+    match view.data.owner(id) {
+        Some(owner) => {
+            details.pieces("client", vec![(owner.to_owned(), Role::Strong), (format!("  {id}"), Role::Text)])
+        }
+        None => details.pair("client", id, Role::Strong),
+    };
+}
+
 /// Lines about how much something does and how long it takes.
 fn traffic(details: &mut Details, traffic: &Traffic) {
-    use super::theme::Role;
     use super::units::{bytes, count, rate, span_us};
     let problem = |number: f64| if number > 0.0 { Role::Warn } else { Role::Text };
     details.heading("Traffic");

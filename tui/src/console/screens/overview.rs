@@ -8,7 +8,7 @@ use super::super::graph::{bar, heat, spark};
 use super::super::object::{Object, shown};
 use super::super::table::{Cell, Column, Listing, Row, TableState};
 use super::super::theme::Role;
-use super::super::units::{bytes, count, long, percent, rate, since, span_us, to_cells, to_float};
+use super::super::units::{bytes, count, long, percent, rate, short, since, span_us, to_cells, to_float};
 use super::{View, words};
 
 /// For sorting and copying only: the screen has a look of its own.
@@ -56,7 +56,9 @@ pub(crate) fn paint(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>, state:
     // Graphs get what the map of latencies, which has so many lines and no more, leaves over.
     let lines = 6 / across;
     let spare = area.height.saturating_sub(alerts + worst + MAP + 1);
-    let tile = (spare / lines).clamp(3, if roomy { 9 } else { 4 });
+    let servers = u16::try_from(view.data.servers.as_ref().map_or(0, Vec::len)).unwrap_or(u16::MAX).saturating_add(1);
+    let spare = spare - servers.min(spare / 2);
+    let tile = (spare / lines).clamp(3, if roomy { 20 } else { 4 });
     let (top, rest) = split_top(area, tile * lines);
     tiles(canvas, top, overview, view, across, tile);
     let worst = worst.min(rest.height.saturating_sub(alerts));
@@ -104,7 +106,7 @@ fn tiles(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview, view: &View<'
             let x = width(tile.title) + 1;
             let taken = canvas.text(head, x, 0, &tile.value, tile.strong);
             let room = head.width.saturating_sub(x + taken + 1);
-            if width(&tile.note) <= room {
+            if width(&tile.note) < room {
                 canvas.right(Rect { width: head.width.saturating_sub(1), ..head }, 0, &tile.note, Role::Dim);
             }
             let graph = Rect { width: body.width.saturating_sub(1), ..body };
@@ -180,7 +182,7 @@ const NUMBERS: u16 = 16;
 fn saturation(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview, rewound: bool) {
     canvas.rule(area, 0, if rewound { "Saturation now" } else { "Saturation" }, &load(overview));
     let (_, body) = split_top(area, 1);
-    let name_width = (area.width / 3).clamp(8, 22);
+    let name_width = (area.width * 2 / 5).clamp(8, 22);
     for (y, item) in (0..body.height).zip(&overview.saturation) {
         let share = words::share(item.used, item.max);
         let more = canvas.theme.glyphs.more;
@@ -194,7 +196,7 @@ fn saturation(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview, rewound:
         let role = if role == Role::Good { Role::Text } else { role };
         canvas.text(body, 0, y, &cut(&item.what, name_width, more), role);
         let amount = match item.what.as_str() {
-            "memory" | "disk" => format!("{}/{}", bytes(item.used).replace(' ', ""), bytes(item.max).replace(' ', "")),
+            "memory" | "disk" => [item.used, item.max].map(|size| bytes(size).replace([' ', 'i', 'B'], "")).join("/"),
             _ => format!("{}/{}", count(item.used), count(item.max)),
         };
         canvas.right(body, y, &format!("{amount} {:>4}", percent(share)), role);
@@ -205,7 +207,8 @@ fn saturation(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview, rewound:
 fn server_strips(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>) {
     const NAME: u16 = 24;
     const RATES: u16 = 26;
-    canvas.rule(area, 0, "Calls by server", "call/s   err/s      p99");
+    let title = format!("Calls by server, last {}", short(view.window_ms / 1000));
+    canvas.rule(area, 0, &title, "call/s   err/s      p99");
     let (_, body) = split_top(area, 1);
     for (y, row) in (0..body.height).zip(view.data.servers.as_deref().unwrap_or_default()) {
         let name = &row.status.name;

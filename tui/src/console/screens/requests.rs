@@ -14,7 +14,7 @@ pub(super) const VIEWS: &[&str] = &["all", "ended", "in flight"];
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::text("TIME", 8, 1),
-    Column::text("OUTCOME", 8, 0),
+    Column::text("OUTCOME", 10, 0),
     Column::number("TOTAL", 8, 0).by("age"),
     Column::wide("CLIENT", 14, 1).by("client"),
     Column::text("SERVER", 10, 2).by("server"),
@@ -36,7 +36,7 @@ pub(super) fn listing(view: &View<'_>) -> Listing {
         rows.extend(calls.calls.iter().map(|call| going(call, view)));
     }
     if view.part != 2 {
-        rows.extend(view.data.requests.iter().map(ended));
+        rows.extend(view.data.requests.iter().map(|line| ended(line, view)));
     }
     let total = view.data.calls.as_ref().filter(|_| view.part == 2).map(|calls| calls.total);
     let empty = "No call in sight. They are shown as they end; `toolgate tail` prints them.";
@@ -52,13 +52,27 @@ fn name(server: &str, method: &str, name: &str) -> String {
     }
 }
 
+/// Where a call in flight is, in the room of an outcome.
+fn stage(stage: &str) -> String {
+    match stage {
+        "read" => "reading",
+        "limit" => "at limits",
+        "queue" => "in queue",
+        "connect" => "connecting",
+        "server" => "at server",
+        "stream" => "streaming",
+        other => other,
+    }
+    .to_owned()
+}
+
 fn going(call: &CallRow, view: &View<'_>) -> Row {
     let role = if call.age_ms > 5_000 { Role::Warn } else { Role::Info };
     let mut cells = vec![
         Cell::new(clock(view.now_ms.saturating_sub(call.age_ms))).role(Role::Dim),
-        Cell::new(call.stage.clone()).role(role),
+        Cell::new(stage(&call.stage)).role(role),
         Cell::number(span_ms(call.age_ms), to_float(call.age_ms * 1000)).role(role),
-        Cell::new(call.client.clone()),
+        Cell::new(view.data.who(&call.client).to_owned()),
         Cell::new(call.server.clone()),
         Cell::new(name(&call.server, &call.method, &call.name)),
     ];
@@ -66,7 +80,7 @@ fn going(call: &CallRow, view: &View<'_>) -> Row {
     cells.extend([
         Cell::new(call.session.clone()).role(Role::Dim),
         Cell::new(call.id.clone()).role(Role::Dim),
-        Cell::new("in flight").role(Role::Dim),
+        Cell::new(""),
     ]);
     fields(
         Row::new(Object::Call(call.id.clone()), cells),
@@ -76,16 +90,17 @@ fn going(call: &CallRow, view: &View<'_>) -> Row {
         &call.method,
         &call.name,
     )
+    .field("client", view.data.who(&call.client))
     .field("outcome", "in-flight")
     .field("stage", &call.stage)
 }
 
-fn ended(line: &RequestLine) -> Row {
+fn ended(line: &RequestLine, view: &View<'_>) -> Row {
     let cells = vec![
         Cell::new(clock(line.at_ms)).role(Role::Dim),
         Cell::new(line.outcome.clone()).role(words::outcome(&line.outcome)),
         Cell::span_us(line.total_us),
-        Cell::new(line.client.clone()),
+        Cell::new(view.data.who(&line.client).to_owned()),
         Cell::new(line.server.clone()),
         Cell::new(name(&line.server, &line.method, &line.name)),
         Cell::span_us(line.queue_us),
@@ -105,6 +120,7 @@ fn ended(line: &RequestLine) -> Row {
         &line.method,
         &line.name,
     )
+    .field("client", view.data.who(&line.client))
     .field("outcome", &line.outcome)
     .field("failure", &line.failure)
     .field("listener", &line.listener)
@@ -132,14 +148,14 @@ fn fields(row: Row, client: &str, session: &str, server: &str, method: &str, nam
 pub(super) fn details(id: &str, view: &View<'_>) -> Details {
     let mut details = Details::default();
     if let Some(line) = view.data.requests.iter().find(|line| line.id == id) {
-        life(&mut details, line);
+        life(&mut details, line, view);
         return details;
     }
     let calls = view.data.calls.as_ref().map(|calls| calls.calls.as_slice()).unwrap_or_default();
     let Some(call) = calls.iter().find(|call| call.id == id) else { return details };
     details.heading(format!("Call {id}"));
-    details.pair("stage", format!("{}, for {}", call.stage, span_ms(call.age_ms)), Role::Info);
-    details.value("client", call.client.as_str());
+    details.pair("stage", format!("{}, begun {} ago", stage(&call.stage), span_ms(call.age_ms)), Role::Info);
+    super::client(&mut details, &call.client, view);
     details.value("session", call.session.as_str());
     details.value("server", call.server.as_str());
     details.value("method", call.method.as_str());
@@ -147,14 +163,14 @@ pub(super) fn details(id: &str, view: &View<'_>) -> Details {
     details
 }
 
-fn life(details: &mut Details, line: &RequestLine) {
+fn life(details: &mut Details, line: &RequestLine, view: &View<'_>) {
     details.heading(format!("Call {}", line.id));
     let status = format!("  HTTP {} at {} UTC", line.status, clock(line.at_ms));
     details.pieces("outcome", vec![(line.outcome.clone(), words::outcome(&line.outcome)), (status, Role::Text)]);
     if !line.failure.is_empty() || !line.cause.is_empty() {
         details.pair("cause", cause(line), Role::Bad);
     }
-    details.value("client", line.client.as_str());
+    super::client(details, &line.client, view);
     details.value("session", line.session.as_str());
     details.value("listener", line.listener.as_str());
     details.value("server", line.server.as_str());

@@ -3,7 +3,7 @@
 pub(super) mod instances;
 
 use ratatui::layout::Rect;
-use toolgate_admin_api::{EndpointStatus, Era, ServerRow};
+use toolgate_admin_api::{EndpointStatus, Era, ServerRow, ServerStatus};
 
 use super::super::canvas::{Canvas, columns, split_top};
 use super::super::details::Details;
@@ -71,12 +71,26 @@ fn server(row: &ServerRow, view: &View<'_>) -> Row {
         status.instances.as_ref().map_or_else(Cell::none, instances::running),
         status.instances.as_ref().and_then(instances::memory).map_or_else(Cell::none, Cell::bytes),
         last_check(&status.endpoints),
-        Cell::new(status.reason.clone().unwrap_or_default()).role(Role::Dim),
+        Cell::new(reason(&row.status).unwrap_or_default()).role(Role::Dim),
     ];
     Row::new(Object::Server(status.name.clone()), cells)
         .field("server", &status.name)
         .field("state", state)
         .field("kind", status.transport.word())
+}
+
+/// Why a server is not up: what the newest bad check found says more than that checks fail.
+fn reason(status: &ServerStatus) -> Option<String> {
+    let reason = status.reason.as_deref()?;
+    let found = status.endpoints.iter().find_map(found);
+    Some(found.map_or_else(|| reason.to_owned(), |found| format!("{reason}: {found}")))
+}
+
+/// What the newest check of an endpoint found wrong, without the URL that stands beside it.
+fn found(endpoint: &EndpointStatus) -> Option<&str> {
+    let problem = endpoint.last_check.as_ref()?.problem.as_deref()?;
+    let behind = endpoint.url.as_deref().and_then(|url| problem.rsplit_once(url));
+    Some(behind.map_or(problem, |(_, rest)| rest.trim()))
 }
 
 /// A number that a graph knows as a float.
@@ -143,7 +157,7 @@ fn endpoint(server: &str, endpoint: &EndpointStatus) -> Row {
     let mut cells = vec![
         Cell::new(url),
         Cell::new(state).role(role),
-        Cell::new(format!("w {}", endpoint.weight)).role(Role::Dim),
+        Cell::new(if endpoint.weight == 1 { String::new() } else { format!("x{}", endpoint.weight) }).role(Role::Dim),
         endpoint.in_flight.map_or_else(Cell::none, Cell::count),
     ];
     cells.extend((4..10).map(|_| Cell::new("")));
@@ -152,7 +166,10 @@ fn endpoint(server: &str, endpoint: &EndpointStatus) -> Row {
     cells.extend([Cell::new(""), Cell::new(""), last_check(std::slice::from_ref(endpoint))]);
     cells.push(match (&endpoint.trouble, slow_check(endpoint)) {
         (None, Some(ms)) => Cell::new(format!("its last check took {}", span_ms(ms))).role(Role::Warn),
-        (trouble, _) => Cell::new(trouble.clone().unwrap_or_default()).role(Role::Dim),
+        (trouble, _) => {
+            let found = trouble.as_ref().and_then(|_| found(endpoint)).map(str::to_owned);
+            Cell::new(found.or_else(|| trouble.clone()).unwrap_or_default()).role(Role::Dim)
+        }
     });
     Row::new(Object::Endpoint(server.to_owned(), endpoint.url.clone()), cells).field("state", state)
 }
@@ -188,12 +205,14 @@ pub(super) fn around(canvas: &mut Canvas<'_>, area: Rect, view: &View<'_>, selec
     let (table, graphs) = split_top(area, area.height - GRAPHS);
     canvas.rule(graphs, 0, name, &format!("last {}", short(view.window_ms / 1000)));
     let (_, graphs) = split_top(graphs, 1);
-    let shown: [Graph; 4] = [
-        ("calls/s", "calls", rate, Role::Graph),
-        ("errors/s", "errors", rate, Role::Warn),
-        ("p99", "p99", |number| span_us(whole(number)), Role::Second),
-        ("in flight", "in_flight", |number| count(whole(number)), Role::Graph),
-    ];
+    let latency: Graph = ("p99", "p99", |number| span_us(whole(number)), Role::Second);
+    let errors: Graph = ("errors/s", "errors", rate, Role::Warn);
+    let mut shown: Vec<Graph> = vec![("calls/s", "calls", rate, Role::Graph)];
+    // Of a command, what grows and grows is what an operator has to see.
+    match view.data.server(name).and_then(|row| row.status.instances.as_ref()) {
+        Some(_) => shown.extend([latency, ("memory", "memory", |number| bytes(whole(number)), Role::Warn), errors]),
+        None => shown.extend([errors, latency, ("in flight", "in_flight", |number| count(whole(number)), Role::Graph)]),
+    }
     let fit = if area.width >= 100 { 4 } else { 3 };
     for (part, (title, series, format, role)) in columns(graphs, fit).into_iter().zip(shown) {
         let (head, body) = split_top(part, 1);
@@ -219,7 +238,7 @@ pub(super) fn details(name: &str, view: &View<'_>) -> Details {
     details.heading(name);
     details.pieces(
         "state",
-        vec![(state.to_owned(), role), (format!("  {}", status.reason.as_deref().unwrap_or_default()), Role::Text)],
+        vec![(state.to_owned(), role), (format!("  {}", reason(status).unwrap_or_default()), Role::Text)],
     );
     details.value(
         "kind",
@@ -245,7 +264,7 @@ pub(super) fn details(name: &str, view: &View<'_>) -> Details {
     }
     super::traffic(&mut details, &row.traffic);
     if let Some(p99) = view.data.past.usual(&format!("p99:{name}")) {
-        details.value("usually", format!("p99 {}, the middle of the time that graphs show", span_us(whole(p99))));
+        details.value("usual p99", format!("{}, by the time that graphs show (z widens it)", span_us(whole(p99))));
     }
     if let Some(cache) = &row.cache {
         details.heading("Cache");
@@ -276,7 +295,8 @@ fn queue(details: &mut Details, row: &ServerRow, view: &View<'_>) {
     let queue = queues.iter().find(|queue| queue.server == row.status.name);
     let deadline = queue.map(|queue| queue.timeout_ms).filter(|deadline| *deadline > 0);
     let deadline = deadline.map_or_else(String::new, |deadline| format!(", none longer than {}", span_ms(deadline)));
-    let waiting = format!("{} of {}{deadline}{oldest}", count(row.status.waiting), count(row.max_waiting));
+    let by_hand = if queue.is_some_and(|queue| queue.by_hand) { " (set by hand)" } else { "" };
+    let waiting = format!("{} of {}{deadline}{by_hand}{oldest}", count(row.status.waiting), count(row.max_waiting));
     details.value("waiting", waiting);
     let Some(queue) = queue else { return };
     let mut clients: Vec<(&str, u64)> = Vec::new();
@@ -288,7 +308,8 @@ fn queue(details: &mut Details, row: &ServerRow, view: &View<'_>) {
     }
     clients.sort_by_key(|(_, calls)| std::cmp::Reverse(*calls));
     for (client, calls) in clients.into_iter().take(5) {
-        details.value("", format!("{calls} of {client}"));
+        let whose = view.data.owner(client).map_or_else(String::new, |owner| format!(" ({owner})"));
+        details.value("", format!("{calls} of {client}{whose}"));
     }
 }
 

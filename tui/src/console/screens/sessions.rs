@@ -23,7 +23,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::number("IN", 7, 8),
     Column::number("OUT", 7, 8).by("bytes"),
     Column::wide("LAST", 18, 4),
-    Column::wide("AGENT", 14, 9).by("agent"),
+    Column::wide("AGENT", 14, 5).by("agent"),
 ];
 
 /// Sessions as the daemon sorted them.
@@ -35,14 +35,16 @@ pub(super) fn listing(view: &View<'_>) -> Listing {
         }
         None => "Waiting for the daemon to tell of sessions.",
     };
-    let rows = sessions.map(|sessions| sessions.sessions.iter().map(row).collect()).unwrap_or_default();
+    let rows = sessions
+        .map(|sessions| sessions.sessions.iter().map(|session| row(session, view)).collect())
+        .unwrap_or_default();
     Listing { columns: COLUMNS, rows, total: sessions.map(|sessions| sessions.total), empty }
 }
 
-fn row(session: &SessionRow) -> Row {
+fn row(session: &SessionRow, view: &View<'_>) -> Row {
     let cells = vec![
         Cell::new(session.id.clone()).role(Role::Strong),
-        Cell::new(session.client.clone()),
+        Cell::new(view.data.who(&session.client).to_owned()),
         Cell::new(session.servers.join(" ")),
         Cell::new(session.protocol.clone()).role(Role::Dim),
         Cell::number(short(session.age_seconds), to_float(session.age_seconds)),
@@ -59,6 +61,7 @@ fn row(session: &SessionRow) -> Row {
     let row = Row::new(Object::Session(session.id.clone()), cells)
         .field("session", &session.id)
         .field("client", &session.client)
+        .field("client", view.data.who(&session.client))
         .field("view", &session.view)
         .field("protocol", &session.protocol)
         .field("agent", &session.agent);
@@ -72,7 +75,7 @@ pub(super) fn details(id: &str, view: &View<'_>) -> Details {
     let listed = view.data.sessions.as_ref().and_then(|all| all.sessions.iter().find(|session| session.id == id));
     let Some(session) = listed.or(told.map(|told| &told.row)) else { return details };
     details.heading(format!("Session {id}"));
-    details.pair("client", session.client.as_str(), Role::Strong);
+    super::client(&mut details, &session.client, view);
     details.value("agent", session.agent.as_str());
     details.value("path", if session.view.is_empty() { "/mcp".to_owned() } else { format!("/mcp/{}", session.view) });
     details.value("servers", session.servers.join(", "));

@@ -25,7 +25,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::number("LARGEST", 8, 8).by("largest"),
     Column::number("CHANGED", 7, 6).by("changed"),
     Column::text("STATE", 9, 1),
-    Column::wide("MOST BY", 14, 9),
+    Column::wide("MOST BY", 14, 3),
 ];
 
 /// Tools as the daemon sorted them.
@@ -46,14 +46,14 @@ fn state(tool: &ToolRow) -> (&'static str, Role) {
         ToolRow { disabled: Some(_), .. } => ("disabled", Role::Info),
         ToolRow { withheld: true, .. } => ("withheld", Role::Bad),
         ToolRow { changed_ms: Some(_), .. } => ("changed", Role::Warn),
-        _ => ("", Role::Dim),
+        _ => ("on", Role::Dim),
     }
 }
 
 fn row(tool: &ToolRow, view: &View<'_>) -> Row {
     let traffic = &tool.traffic;
     let (word, role) = state(tool);
-    let most = tool.callers.first().map_or_else(String::new, |caller| shown(&caller.client));
+    let most = tool.callers.first().map_or_else(String::new, |caller| shown(view.data.who(&caller.client)));
     let cells = vec![
         Cell::new(shown(&tool.tool)).role(Role::Strong),
         Cell::new(shown(&tool.server)),
@@ -78,7 +78,9 @@ fn row(tool: &ToolRow, view: &View<'_>) -> Row {
         .field("tool", &tool.tool)
         .field("server", &tool.server)
         .field("state", word);
-    tool.callers.iter().fold(row, |row, caller| row.field("client", &caller.client))
+    tool.callers
+        .iter()
+        .fold(row, |row, caller| row.field("client", &caller.client).field("client", view.data.who(&caller.client)))
 }
 
 /// Everything about a tool.
@@ -102,7 +104,8 @@ pub(super) fn details(server: &str, name: &str, view: &View<'_>) -> Details {
     if !tool.callers.is_empty() {
         details.heading("Called in the last hour by");
         for caller in &tool.callers {
-            details.text(format!("{:>7}  {}", count(caller.calls), shown(&caller.client)), Role::Text);
+            let whose = view.data.owner(&caller.client).map_or_else(String::new, |owner| format!("  ({owner})"));
+            details.text(format!("{:>7}  {}{whose}", count(caller.calls), shown(&caller.client)), Role::Text);
         }
     }
     let changes = view.data.changes.as_ref().map(|changes| changes.changes.as_slice()).unwrap_or_default();

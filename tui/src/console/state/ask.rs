@@ -56,7 +56,7 @@ impl State {
             topics,
             interval_ms: self.interval_ms(),
             parameters,
-            tail: (self.screen == Screen::Requests).then(|| self.table().filter.conditions()),
+            tail: (self.screen == Screen::Requests).then(|| self.table().filter.by_id(&self.data.owners).conditions()),
             refresh: self.refreshes,
         }
     }
@@ -76,7 +76,11 @@ impl State {
         if !cut {
             return wish;
         }
-        let words = self.table().filter.words(fields);
+        let filter = &self.table().filter;
+        let words = match topic {
+            "clients" => filter.words(fields),
+            _ => filter.by_id(&self.data.owners).words(fields),
+        };
         if !words.is_empty() {
             wish.push((format!("{topic}.filter"), words));
         }
@@ -117,8 +121,9 @@ impl State {
         let mut reads = Vec::new();
         match self.screen {
             Screen::Health => reads.push(Read::Certificates),
-            Screen::Tools => reads.push(Read::ToolChanges),
+            Screen::Tools => reads.extend([Read::ToolChanges, Read::Clients]),
             Screen::Config => reads.push(Read::Audit),
+            Screen::Servers | Screen::Sessions | Screen::Limits | Screen::Requests => reads.push(Read::Clients),
             _ => {}
         }
         for overlay in &self.overlays {
@@ -154,6 +159,11 @@ impl State {
             Read::Certificates => self.data.certificates = parsed(&body).or(self.data.certificates.take()),
             Read::Audit => self.data.audit = parsed(&body).or(self.data.audit.take()),
             Read::ToolChanges => self.data.changes = parsed(&body).or(self.data.changes.take()),
+            Read::Clients => {
+                if let Some(clients) = parsed(&body) {
+                    self.data.meet(&clients);
+                }
+            }
             Read::Session(_) => self.data.session = parsed(&body).or(self.data.session.take()),
             Read::Explain(..) => self.data.explained = parsed(&body).or(self.data.explained.take()),
             Read::Server(_) => {

@@ -27,6 +27,8 @@ pub(crate) struct Menu {
     pub(crate) selected: usize,
     /// Changes are not offered, since they may not be made.
     pub(crate) only_looks: bool,
+    /// Who owns the client that it is about.
+    owner: Option<String>,
 }
 
 impl Menu {
@@ -42,14 +44,21 @@ impl Menu {
             let relations = screens::relations(object, data).into_iter();
             choices.extend(relations.map(|(title, screen, filter)| Choice::Go(title, screen, filter)));
         }
-        Self { objects: objects.to_vec(), choices, selected: 0, only_looks: !control }
+        let owner = match objects {
+            [Object::Client(id)] => data.owner(id).map(str::to_owned),
+            _ => None,
+        };
+        Self { objects: objects.to_vec(), choices, selected: 0, only_looks: !control, owner }
     }
 
     /// What it is about.
     pub(crate) fn title(&self) -> String {
         match self.objects.as_slice() {
             [] => "Nothing is selected".to_owned(),
-            [object] => object.to_string(),
+            [object] => match &self.owner {
+                Some(owner) => format!("{object} of {owner}"),
+                None => object.to_string(),
+            },
             [first, ..] => format!("{} {}s", self.objects.len(), first.noun()),
         }
     }

@@ -7,28 +7,28 @@ mod dialog;
 mod line;
 mod menu;
 mod navigate;
+mod overlay;
 mod palette;
 mod read;
 mod text;
+mod traffic;
 
 use std::collections::BTreeMap;
 
 use crossterm::event::KeyEvent;
-use serde_json::Value;
-use toolgate_admin_api::{TailLine, WatchLine};
 
 pub(crate) use dialog::{Dialog, Focus, Stage};
 pub(crate) use line::Line;
 pub(crate) use menu::{Choice, Menu};
 use navigate::Place;
+pub(crate) use overlay::{Message, Overlay, Scroll};
 pub(crate) use palette::{LISTED, Palette};
 pub(crate) use read::Read;
+pub(crate) use traffic::{Effect, Feed, Input, Link, Privilege, Subscription, Trouble};
 
-use super::actions::{Plan, Request};
+use super::actions::Plan;
 use super::data::Data;
-use super::filter::Filter;
 use super::keys::{self, Command, Context};
-use super::object::Object;
 use super::screens::{Screen, View};
 use super::table::{Listing, TableState};
 use super::theme::{Name, Role, Theme};
@@ -41,132 +41,6 @@ const INTERVALS: [u64; 6] = [250, 500, 1_000, 2_000, 5_000, 10_000];
 
 /// How long a message stays.
 const MESSAGE_MS: u64 = 8_000;
-
-/// What happens to the console.
-#[derive(Debug)]
-pub(crate) enum Input {
-    Key(KeyEvent),
-    /// Text that the terminal pasted.
-    Paste(String),
-    /// A row of the screen was clicked at, from its top.
-    Click(u16),
-    /// The wheel was turned, by lines.
-    Wheel(isize),
-    Feed(Feed),
-    /// What became of a change, or would: by its ticket.
-    Answered(u64, Result<Vec<Value>, Trouble>),
-    /// What was asked for besides the watch.
-    Told(Read, Result<Vec<u8>, Trouble>),
-    /// A second has gone by.
-    Tick,
-}
-
-/// What comes from the daemon, or from a recording.
-#[derive(Debug)]
-pub(crate) enum Feed {
-    /// The watch has begun; changes can be made, or cannot.
-    Connected(Privilege),
-    Watch(Box<WatchLine>),
-    Tail(Box<TailLine>),
-    /// The watch has ended; it is tried again.
-    Lost(String),
-    /// Calls are not told as they end, and why; it is tried again.
-    Untold(String),
-    /// A recording is at its end.
-    Ended,
-}
-
-/// What may be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Privilege {
-    View,
-    Control,
-    /// It is a recording.
-    Replay,
-}
-
-/// The connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Link {
-    Connecting,
-    Live,
-    /// Why, and since when.
-    Lost(String, u64),
-    Ended,
-}
-
-/// Why something could not be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trouble {
-    pub(crate) message: String,
-    pub(crate) remedy: Option<String>,
-    /// What else there is to read.
-    pub(crate) lines: Vec<String>,
-}
-
-/// What is to be done outside.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Effect {
-    Subscribe(Subscription),
-    Read(Read),
-    /// Makes changes one after the other, and tells of all under this ticket.
-    Send(u64, Vec<Request>),
-    Copy(String),
-    Mouse(bool),
-    Suspend,
-    Quit,
-}
-
-/// What is wanted of the watch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Subscription {
-    pub(crate) topics: Vec<&'static str>,
-    pub(crate) interval_ms: u64,
-    /// Further parameters of the request, such as `sessions.filter`.
-    pub(crate) parameters: Vec<(String, String)>,
-    /// Calls are wanted as they end, those with these words.
-    pub(crate) tail: Option<String>,
-    /// Grows when everything is to come anew.
-    pub(crate) refresh: u64,
-}
-
-/// Something that lies over the screen.
-#[derive(Debug, Clone)]
-pub(crate) enum Overlay {
-    Help(Scroll),
-    Details(Object, Scroll),
-    /// A title and lines, such as a failure with its remedy.
-    Notice(String, Vec<(String, Role)>, Scroll),
-    Menu(Menu),
-    Dialog(Box<Dialog>),
-    /// What is being written, and the filter to go back to.
-    Filter(Line, Filter, usize),
-    Palette(Palette),
-}
-
-/// Which part of a long text is seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Scroll {
-    pub(crate) offset: usize,
-    pub(crate) wrap: bool,
-    /// Lines in all and lines in sight, as they were drawn last.
-    pub(crate) lines: usize,
-    pub(crate) page: usize,
-}
-
-impl Default for Scroll {
-    fn default() -> Self {
-        Self { offset: 0, wrap: true, lines: 0, page: 1 }
-    }
-}
-
-/// Something to say at the bottom of the screen for a while.
-#[derive(Debug, Clone)]
-pub(crate) struct Message {
-    pub(crate) text: String,
-    pub(crate) role: Role,
-    since_ms: u64,
-}
 
 /// The console.
 #[derive(Debug)]
@@ -273,11 +147,7 @@ impl State {
     /// What has the keys.
     pub(crate) fn context(&self) -> Context {
         match self.overlays.last() {
-            Some(Overlay::Help(_) | Overlay::Details(..) | Overlay::Notice(..)) => Context::Text,
-            Some(Overlay::Menu(_)) => Context::Menu,
-            Some(Overlay::Dialog(dialog)) if dialog.writes() => Context::Field,
-            Some(Overlay::Dialog(_)) => Context::Dialog,
-            Some(Overlay::Filter(..) | Overlay::Palette(_)) => Context::Field,
+            Some(overlay) => overlay.context(),
             None if self.timeline.is_some() => Context::Timeline,
             None => Context::Screen,
         }
@@ -362,7 +232,13 @@ impl State {
                 self.link = Link::Live;
                 self.privilege = privilege;
             }
-            Feed::Watch(line) => self.data.watch(*line, self.now_ms),
+            Feed::Watch(line) => {
+                let first = self.data.overview.is_none();
+                self.data.watch(*line, self.now_ms);
+                if first {
+                    self.fit_window();
+                }
+            }
             Feed::Tail(line) => self.data.tail(*line),
             Feed::Lost(why) => {
                 let since_ms = match self.link {
@@ -374,6 +250,14 @@ impl State {
             Feed::Untold(why) if self.link == Link::Live => self.say(why, Role::Warn),
             Feed::Untold(_) => {}
             Feed::Ended => self.link = Link::Ended,
+        }
+    }
+
+    /// Graphs of a gate that has just begun would be all gap.
+    fn fit_window(&mut self) {
+        let uptime = self.data.overview.as_ref().map(|overview| overview.status.uptime_seconds * 1000);
+        if uptime.is_some_and(|uptime| uptime < WINDOWS[self.window] / 2) {
+            self.window = 0;
         }
     }
 

@@ -6,6 +6,7 @@ use super::super::keys::{Command, Context};
 use super::super::object::Object;
 use super::super::screens::Screen;
 use super::super::theme::Role;
+use super::super::units::short;
 use super::{Effect, INTERVALS, Line, Menu, Overlay, Palette, Privilege, Scroll, State, WINDOWS};
 
 /// Screens that are remembered on the way down.
@@ -67,7 +68,10 @@ impl State {
                 let at = self.screen.index();
                 self.views[at] = (self.views[at] + 1) % self.screen.views().len();
             }
-            Command::Window => self.window = (self.window + 1) % WINDOWS.len(),
+            Command::Window => {
+                self.window = (self.window + 1) % WINDOWS.len();
+                self.say(format!("Graphs show the last {}.", short(WINDOWS[self.window] / 1000)), Role::Info);
+            }
             Command::CopyId => self.copy_id(effects),
             Command::CopyRow => self.copy_row(effects),
             Command::Mouse => {
@@ -122,6 +126,13 @@ impl State {
         self.table_mut().filter = place.filter;
         self.screen = place.screen;
         true
+    }
+
+    /// Whether there is nothing that `q` would go back from.
+    pub(crate) fn is_at_the_beginning(&self) -> bool {
+        let table = self.table();
+        let bare = self.overlays.is_empty() && self.timeline.is_none() && table.marked.is_empty();
+        bare && self.trail.is_empty() && table.filter.is_empty()
     }
 
     fn drill(&mut self) {

@@ -8,6 +8,8 @@ pub(crate) enum Read {
     Certificates,
     Audit,
     ToolChanges,
+    /// Who owns the keys that clients call with.
+    Clients,
     /// By its handle.
     Session(String),
     /// By its name, with what its instances wrote.
@@ -25,6 +27,7 @@ impl Read {
             Self::Certificates => "/v1/certs".to_owned(),
             Self::Audit => "/v1/audit?limit=200".to_owned(),
             Self::ToolChanges => "/v1/tools/changes".to_owned(),
+            Self::Clients => "/v1/clients?limit=1000&sort=seen".to_owned(),
             Self::Session(id) => format!("/v1/sessions/{}", segment(id)),
             Self::Server(name) => format!("/v1/servers/{}", segment(name)),
             Self::Explain(client, tool) => {
@@ -47,6 +50,7 @@ impl Read {
         match self {
             Self::Session(_) | Self::Server(_) | Self::Explain(..) => 2_000,
             Self::Audit => 5_000,
+            Self::Clients => 30_000,
             Self::Certificates | Self::ToolChanges | Self::History(..) => 10_000,
         }
     }

@@ -6,10 +6,11 @@ use ratatui::layout::Rect;
 use serde_json::json;
 use toolgate_admin_api::{Busiest, Tools, Topic};
 
-use super::super::actions::{self, Grade, Verb};
+use super::super::actions::{self, Grade, Request, Verb};
 use super::super::draw::draw;
 use super::super::fixture;
 use super::super::keys::{BINDINGS, Chord};
+use super::super::object::Object;
 use super::super::theme::{Ability, Level};
 use super::*;
 
@@ -307,7 +308,7 @@ fn a_looping_agent_gets_a_limit_for_the_tool_that_it_calls_most() {
         &json!({"name": "temporary.1", "applied": false, "before": "-", "after": "5/min", "expires_in_seconds": 600}),
     );
     assert_eq!(tried[0].route, "/v1/limits");
-    assert_eq!(operator.dialog().told, ["temporary.1: 5/min holds for 10m 0s."]);
+    assert_eq!(operator.dialog().told, ["No more than 5/min of its calls of payments/charge would pass for 10m."]);
 }
 
 #[test]
@@ -424,13 +425,19 @@ fn a_lost_daemon_leaves_what_was_known() {
 fn only_what_is_in_sight_is_subscribed_to() {
     let mut operator = Operator::new();
     operator.press("3");
-    let Some(Effect::Subscribe(wanted)) = operator.effects.last() else { panic!("{:?}", operator.effects) };
+    let [Effect::Subscribe(wanted), Effect::Read(Read::Clients)] = operator.effects.as_slice() else {
+        panic!("{:?}", operator.effects)
+    };
     assert_eq!(wanted.topics, ["overview", "sessions"]);
     let told = |name: &str| wanted.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     assert_eq!((told("sessions.limit"), told("sessions.filter")), (Some("200"), None));
     operator.press("/key:mobile<enter>");
     let Some(Effect::Subscribe(wanted)) = operator.effects.last() else { panic!("{:?}", operator.effects) };
     assert!(wanted.parameters.contains(&("sessions.filter".into(), "key:mobile".into())));
+    // The daemon knows clients by their ids, people by their owners.
+    operator.press("/<c-u>client=MOBILE<enter>");
+    let Some(Effect::Subscribe(wanted)) = operator.effects.last() else { panic!("{:?}", operator.effects) };
+    assert!(wanted.parameters.contains(&("sessions.filter".into(), "key:mobile".into())), "{wanted:?}");
     operator.press("8");
     let Some(Effect::Subscribe(wanted)) = operator.effects.iter().rev().find(|it| matches!(it, Effect::Subscribe(_)))
     else {
