@@ -28,7 +28,7 @@ use toolgate_protocol::tool_result;
 pub use self::cache::Keeping;
 pub use self::cache::Statistics;
 use self::cache::{Cache, Keys};
-pub use self::guard::Violations;
+pub use self::guard::Objection;
 use self::guard::{Asked, Guard};
 use self::kept::{Found, Looked};
 use self::pins::{Change, NotApproved, Pinned, Pins};
@@ -91,8 +91,8 @@ impl Answers {
     /// Checks the arguments of a call against what is known of its tool; waits for a long check, but not for ever.
     ///
     /// # Errors
-    /// What is wrong with them.
-    pub async fn check(&self, tool: &str, arguments: &Bytes) -> Result<(), Violations> {
+    /// What is wrong with them, or why that cannot be told.
+    pub async fn check(&self, tool: &str, arguments: &Bytes) -> Result<(), Objection> {
         self.guard.check(tool, arguments).await
     }
 
@@ -357,16 +357,13 @@ async fn guarded(call: &Call, server: &Arc<Server>, tool: &str, message: &Messag
         // A server that cannot be asked will not run the call either.
         let _ = Box::pin(catalog::tools_again(&call.core, server)).await;
     }
-    let mut violations = server.answers.check(tool, &arguments).await.err()?;
-    if Box::pin(catalog::tools_again(&call.core, server)).await.is_some() {
+    let mut objection = server.answers.check(tool, &arguments).await.err()?;
+    if objection.is_of_schema() && Box::pin(catalog::tools_again(&call.core, server)).await.is_some() {
         // What is known may be what the tool wanted before it was changed.
-        violations = server.answers.check(tool, &arguments).await.err()?;
+        objection = server.answers.check(tool, &arguments).await.err()?;
     }
-    guard.log(&asked(), &violations, true);
-    let text = format!(
-        "The arguments do not fit the input schema of {tool}, so it was not called. Mend them and call it again:{}",
-        violations.told
-    );
+    guard.log_refused(&asked(), &objection);
+    let text = objection.text(tool);
     Some(tool_result::execution_error(call.era, message.id().unwrap_or(b"null"), &text).into())
 }
 
