@@ -165,18 +165,34 @@ impl Limits {
     /// # Errors
     /// When a limit has not enough left.
     pub fn check(&self, keys: &Keys<'_>, now: u64) -> Result<Held, Refusal> {
-        let mut taken: SmallVec<[Taken<'_>; FEW]> = SmallVec::new();
+        let (mut taken, mut windows): (SmallVec<[Taken<'_>; FEW]>, SmallVec<[Taken<'_>; 2]>) = Default::default();
         let mut limits = self.of(keys);
         while let Some(applied) = limits.next() {
-            let Some(mut next) = self.weigh(applied, keys, now) else { continue };
+            let Some(next) = self.weigh(applied, keys, now) else { continue };
+            // A window joins calls to runs, so that one which is given back leaves its trace: nothing is taken from one
+            // before all others have said yes. The first is asked by taking from it.
+            let decision = match next.meter {
+                Meter::Window(_) if windows.is_empty() => Ok(()),
+                Meter::Window(_) => next.meter.peek(&next.cell, next.cost, now),
+                _ => next.meter.take(&next.cell, next.cost, now),
+            };
+            match decision {
+                Ok(()) if matches!(next.meter, Meter::Window(_)) => windows.push(next),
+                Ok(()) => taken.push(next),
+                Err(over) => {
+                    give_back(&taken, now);
+                    let rest = windows.into_iter().chain(limits.filter_map(|applied| self.weigh(applied, keys, now)));
+                    return Err(strictest(next, over, rest, keys, now));
+                }
+            }
+        }
+        let mut windows = windows.into_iter();
+        while let Some(next) = windows.next() {
             match next.meter.take(&next.cell, next.cost, now) {
                 Ok(()) => taken.push(next),
                 Err(over) => {
-                    for one in &taken {
-                        one.meter.give_back(&one.cell, one.cost, now);
-                    }
-                    next.cost = next.cost.min(next.meter.capacity());
-                    return Err(self.strictest(next, over, limits, keys, now));
+                    give_back(&taken, now);
+                    return Err(strictest(next, over, windows, keys, now));
                 }
             }
         }
@@ -200,33 +216,6 @@ impl Limits {
             Counted::Cost => self.costs.of(keys),
         };
         Some(Taken { applied, bound, meter, cell, cost })
-    }
-
-    /// The refusal of whichever limit makes the call wait for longest: `first` has refused, `rest` is only asked.
-    fn strictest<'a>(
-        &'a self,
-        first: Taken<'a>,
-        over: Over,
-        rest: impl Iterator<Item = &'a Applied>,
-        keys: &Keys<'_>,
-        now: u64,
-    ) -> Refusal {
-        let mut worst = (first, over);
-        for applied in rest {
-            let Some(asked) = self.weigh(applied, keys, now) else { continue };
-            if let Err(over) = asked.meter.peek(&asked.cell, asked.cost, now)
-                && over.wait > worst.1.wait
-            {
-                worst = (asked, over);
-            }
-        }
-        let (Taken { applied, bound, meter, cell, cost }, mut over) = worst;
-        if let Some(wait) = applied.only.as_ref().and_then(|set| set.temporary.end_of_all(now)) {
-            over.wait = Some(wait);
-        }
-        applied.tally.refused(|| counters::describe(applied.limit.per, applied.limit.prefix, keys));
-        let standing = meter.standing(&cell, now);
-        Refusal::new(&applied.limit, bound, cost, standing, over)
     }
 
     /// Forgets keys that no longer count. To be called now and then, for it looks at every key. A flood of new keys
@@ -270,6 +259,37 @@ impl Limits {
         let places = [&self.listeners, &self.tiers, &self.organisations, &self.servers];
         self.everywhere.iter().chain(places.into_iter().flat_map(|places| places.values().flatten()))
     }
+}
+
+fn give_back(taken: &[Taken<'_>], now: u64) {
+    for one in taken {
+        one.meter.give_back(&one.cell, one.cost, now);
+    }
+}
+
+/// The refusal of whichever limit makes the call wait for longest: `first` has refused, `rest` is only asked.
+fn strictest<'a>(
+    first: Taken<'a>,
+    over: Over,
+    rest: impl Iterator<Item = Taken<'a>>,
+    keys: &Keys<'_>,
+    now: u64,
+) -> Refusal {
+    let mut worst = (first, over);
+    for asked in rest {
+        if let Err(over) = asked.meter.peek(&asked.cell, asked.cost, now)
+            && over.wait > worst.1.wait
+        {
+            worst = (asked, over);
+        }
+    }
+    let (Taken { applied, bound, meter, cell, cost }, mut over) = worst;
+    if let Some(wait) = applied.only.as_ref().and_then(|set| set.temporary.end_of_all(now)) {
+        over.wait = Some(wait);
+    }
+    applied.tally.refused(|| counters::describe(applied.limit.per, applied.limit.prefix, keys));
+    let standing = meter.standing(&cell, now);
+    Refusal::new(&applied.limit, bound, cost.min(meter.capacity()), standing, over)
 }
 
 /// Of what was counted for the client alone, where it stands worst. What others use is not told.
