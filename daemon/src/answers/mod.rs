@@ -17,7 +17,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::Response;
-use toolgate_protocol::json::Span;
+use toolgate_protocol::json::{self, Span};
 use toolgate_protocol::list;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::names::Pattern;
@@ -35,6 +35,7 @@ use self::pins::{Change, NotApproved, Pinned, Pins};
 pub use self::reception::{Reception, Stale};
 use crate::body::Body;
 use crate::call::Call;
+use crate::clock;
 use crate::config::settings::{self, Guard as Rule, Pin};
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
@@ -113,7 +114,9 @@ impl Answers {
         if self.rules.guard != Rule::Off {
             self.guard.learn(page, &tools, server);
         }
-        self.pinned.as_ref().is_some_and(|pinned| pinned.see(page, &tools, self.blocks())) && self.blocks()
+        let is_followed = json::get(page, result, "nextCursor").is_some();
+        let page = pins::Page { text: page, tools: &tools, is_followed, at: clock::millis() };
+        self.pinned.as_ref().is_some_and(|pinned| pinned.see(&page, self.blocks())) && self.blocks()
     }
 
     /// Whether tools that change are withheld: then the gate has to be able to say that they are back.
