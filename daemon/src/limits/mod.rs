@@ -69,6 +69,8 @@ pub struct Limits {
     tiers: Places,
     organisations: Places,
     servers: Places,
+    /// Whether some of them count whatever comes.
+    counts_all: bool,
     costs: Costs,
     shared: Arc<Shared>,
 }
@@ -149,9 +151,12 @@ impl Limits {
                 Applied::new(temporary::PLACE, &set.limit, old.map_or(&[], Vec::as_slice), &names, &shared, now);
             everywhere.push(applied.only(set));
         }
+        let listeners: Places = listeners.filter(|(_, limits)| !limits.is_empty()).collect();
+        let counts_all = everywhere.iter().chain(listeners.values().flatten()).any(Applied::counts_all);
         Self {
             everywhere,
-            listeners: listeners.filter(|(_, limits)| !limits.is_empty()).collect(),
+            listeners,
+            counts_all,
             tiers: tiers.filter(|(_, limits)| !limits.is_empty()).collect(),
             organisations: organisations.filter(|(_, limits)| !limits.is_empty()).collect(),
             servers: servers.filter(|(_, limits)| !limits.is_empty()).collect(),
@@ -165,8 +170,25 @@ impl Limits {
     /// # Errors
     /// When a limit has not enough left.
     pub fn check(&self, keys: &Keys<'_>, now: u64) -> Result<Held, Refusal> {
+        self.count(self.of(keys), keys, now)
+    }
+
+    /// Counts what is no call that a server works for, such as a greeting, a list, a notification or a stream: only
+    /// limits that know nothing but where it comes from meet it. `None` where there are none of these.
+    ///
+    /// # Errors
+    /// As [`Limits::check`].
+    pub fn check_other(&self, keys: &Keys<'_>, now: u64) -> Option<Result<Held, Refusal>> {
+        self.counts_all.then(|| self.count(self.of_all(keys), keys, now))
+    }
+
+    fn count<'a>(
+        &'a self,
+        mut limits: impl Iterator<Item = &'a Applied>,
+        keys: &Keys<'_>,
+        now: u64,
+    ) -> Result<Held, Refusal> {
         let (mut taken, mut windows): (SmallVec<[Taken<'_>; FEW]>, SmallVec<[Taken<'_>; 2]>) = Default::default();
-        let mut limits = self.of(keys);
         while let Some(applied) = limits.next() {
             let Some(next) = self.weigh(applied, keys, now) else { continue };
             // A window joins calls to runs, so that one which is given back leaves its trace: nothing is taken from one
@@ -248,6 +270,12 @@ impl Limits {
         let (tier, server) = (at(&self.tiers, keys.tier), at(&self.servers, keys.server));
         let organisation = at(&self.organisations, keys.organisation);
         self.everywhere.iter().chain(listener).chain(tier).chain(organisation).chain(server)
+    }
+
+    /// Those that meet whatever comes.
+    fn of_all<'a>(&'a self, keys: &Keys<'_>) -> impl Iterator<Item = &'a Applied> {
+        let listener = self.listeners.get(keys.listener).map_or(&[][..], Vec::as_slice);
+        self.everywhere.iter().chain(listener).filter(|applied| applied.counts_all())
     }
 
     /// How often each limit has refused: its place, its name, and the count. Looks at no key.

@@ -501,6 +501,33 @@ fn what_is_refused_is_told_of_the_limit_that_holds_off_for_longest_in_any_order(
 }
 
 #[test]
+fn what_is_no_call_meets_limits_that_know_only_where_it_comes_from() {
+    let budget = Limit { counted: Counted::Cost, ..(*per_minute("budget", LimitScope::GLOBAL, 1)).clone() };
+    let of_calls = [
+        per_minute("client", LimitScope::CLIENT, 1),
+        per_minute("pair", LimitScope::CLIENT | LimitScope::ADDRESS, 1),
+        Arc::new(budget),
+    ];
+    let limits = Limits::at(&settings(&of_calls, &[per_minute("tier", LimitScope::ADDRESS, 1)], &[]), None, NOW);
+    assert!(limits.check_other(&ANA, NOW).is_none(), "none of these is for it");
+    for per in [LimitScope::GLOBAL, LimitScope::ADDRESS, LimitScope::LISTENER | LimitScope::ADDRESS] {
+        let mut everywhere = of_calls.to_vec();
+        everywhere.push(per_minute("all", per, 5));
+        let limits = Limits::at(&settings(&everywhere, &[], &[]), None, NOW);
+        let greeted = (0..10).filter(|_| limits.check_other(&ANA, NOW).expect("it applies").is_ok()).count();
+        assert_eq!(greeted, 5, "{per}");
+        assert!(limits.check_other(&ANA, NOW).expect("it applies").unwrap_err().to_string().contains("`all`"));
+        // Calls come out of the same.
+        assert!(limits.check(&ANA, NOW).is_err(), "{per}");
+    }
+    let limits = Limits::at(&settings(&[at_once("streams", LimitScope::ADDRESS, 2)], &[], &[]), None, NOW);
+    let mut held: Vec<_> = (0..2).map(|_| limits.check_other(&ANA, NOW).unwrap().unwrap()).collect();
+    assert!(limits.check_other(&ANA, NOW).unwrap().is_err() && limits.check(&ANA, NOW).is_err());
+    held.pop();
+    assert!(limits.check(&ANA, NOW).is_ok());
+}
+
+#[test]
 fn limits_for_a_time_that_are_over_leave_room_for_others() {
     let limits = Limits::at(&settings(&[], &[], &[]), None, NOW);
     let add = |until| {
