@@ -4,6 +4,7 @@
 
 mod cursor;
 mod keys;
+mod outline;
 mod pointer;
 mod strings;
 mod walk;
@@ -13,6 +14,7 @@ use std::ops::Range;
 
 pub(crate) use cursor::{Cursor, Depth, KeySink};
 pub(crate) use keys::{Key, Keys};
+pub use outline::{Entries, Entry, Node, Outline};
 pub use pointer::{Found, Pointer, PointerError};
 pub use strings::{decode_str, encode_str, has_lone_surrogate, str_eq};
 pub use walk::{Elements, Member, Members, elements, get, members};
