@@ -1,5 +1,7 @@
 //! Meters against what textbooks write, alone and with many callers.
 
+mod storm;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::atomic::AtomicU64;
