@@ -17,7 +17,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const KEYS: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 
-const DECISIONS: [(&str, &str); 7] = [
+const DECISIONS: [(&str, &str); 9] = [
     ("no limit", ""),
     ("rate per client", r#"{ per = "client", rate = "1000000/s" }"#),
     ("sliding window per client", r#"{ per = "client", rate = "1000000/s", algorithm = "sliding-window" }"#),
@@ -25,6 +25,14 @@ const DECISIONS: [(&str, &str); 7] = [
     ("calls in flight per client", r#"{ per = "client", concurrent = 100 }"#),
     ("rate per client and tool", r#"{ per = ["client", "tool"], rate = "1000000/s" }"#),
     ("rate of everybody", r#"{ per = "global", rate = "1000000/s" }"#),
+    (
+        "two sliding windows",
+        r#"{ per = "global", rate = "1000000/s", algorithm = "sliding-window" }, { per = "client", rate = "1000000/s", algorithm = "sliding-window" }"#,
+    ),
+    (
+        "six limits, two of them sliding windows",
+        r#"{ per = "global", rate = "1000000/s", algorithm = "sliding-window" }, { per = "address", rate = "1000000/s" }, { per = "client", rate = "1000000/s", algorithm = "sliding-window" }, { per = ["client", "tool"], rate = "1000000/s" }, { per = "client", quota = "1000000000/day" }, { per = "client", concurrent = 100 }"#,
+    ),
 ];
 
 fn main() {

@@ -7,18 +7,23 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::json::{self, Member, Span};
+use crate::json::{self, Entry, Node, Outline, Span};
 
 /// Members of an object that are put in order without memory of their own.
 const FEW: usize = 8;
 
-/// Appends the canonical form of a value that was already validated.
+/// Appends the canonical form of a value that was already validated. However deep it is, its bytes are passed twice.
 pub fn append(out: &mut Vec<u8>, text: &[u8], value: Span) {
-    let raw = value.of(text);
+    let outline = Outline::of(text, value);
+    append_node(out, text, &outline, outline.root());
+}
+
+fn append_node(out: &mut Vec<u8>, text: &[u8], outline: &Outline<'_>, node: Node) {
+    let raw = node.span.of(text);
     match raw.first() {
         Some(b'{') => {
-            let mut members: SmallVec<[(Cow<'_, [u8]>, Member); FEW]> =
-                json::members(text, value).map(|member| (string(member.key.of(text)), member)).collect();
+            let member = |member: Entry| Some((string(member.key?.of(text)), member.value));
+            let mut members: SmallVec<[(Cow<'_, [u8]>, Node); FEW]> = outline.entries(node).filter_map(member).collect();
             // Stable: of repeated keys the last one counts for most readers, so their order has a meaning.
             members.sort_by(|(one, _), (other, _)| one.cmp(other));
             out.push(b'{');
@@ -28,17 +33,17 @@ pub fn append(out: &mut Vec<u8>, text: &[u8], value: Span) {
                 }
                 out.extend_from_slice(key);
                 out.push(b':');
-                append(out, text, member.value);
+                append_node(out, text, outline, *member);
             }
             out.push(b'}');
         }
         Some(b'[') => {
             out.push(b'[');
-            for (index, element) in json::elements(text, value).enumerate() {
+            for (index, element) in outline.entries(node).enumerate() {
                 if index > 0 {
                     out.push(b',');
                 }
-                append(out, text, element);
+                append_node(out, text, outline, element.value);
             }
             out.push(b']');
         }

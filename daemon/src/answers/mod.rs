@@ -17,7 +17,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::Response;
-use toolgate_protocol::json::Span;
+use toolgate_protocol::json::{self, Span};
 use toolgate_protocol::list;
 use toolgate_protocol::method::Method;
 use toolgate_protocol::names::Pattern;
@@ -28,13 +28,14 @@ use toolgate_protocol::tool_result;
 pub use self::cache::Keeping;
 pub use self::cache::Statistics;
 use self::cache::{Cache, Keys};
-pub use self::guard::Violations;
+pub use self::guard::Objection;
 use self::guard::{Asked, Guard};
 use self::kept::{Found, Looked};
 use self::pins::{Change, NotApproved, Pinned, Pins};
 pub use self::reception::{Reception, Stale, too_long};
 use crate::body::Body;
 use crate::call::Call;
+use crate::clock;
 use crate::config::settings::{self, Guard as Rule, Pin};
 use crate::failure::{Failure, Kind};
 use crate::message::Message;
@@ -91,8 +92,8 @@ impl Answers {
     /// Checks the arguments of a call against what is known of its tool; waits for a long check, but not for ever.
     ///
     /// # Errors
-    /// What is wrong with them.
-    pub async fn check(&self, tool: &str, arguments: &Bytes) -> Result<(), Violations> {
+    /// What is wrong with them, or why that cannot be told.
+    pub async fn check(&self, tool: &str, arguments: &Bytes) -> Result<(), Objection> {
         self.guard.check(tool, arguments).await
     }
 
@@ -113,7 +114,9 @@ impl Answers {
         if self.rules.guard != Rule::Off {
             self.guard.learn(page, &tools, server);
         }
-        self.pinned.as_ref().is_some_and(|pinned| pinned.see(page, &tools, self.blocks())) && self.blocks()
+        let is_followed = json::get(page, result, "nextCursor").is_some();
+        let page = pins::Page { text: page, tools: &tools, is_followed, at: clock::millis() };
+        self.pinned.as_ref().is_some_and(|pinned| pinned.see(&page, self.blocks())) && self.blocks()
     }
 
     /// Whether tools that change are withheld: then the gate has to be able to say that they are back.
@@ -357,16 +360,13 @@ async fn guarded(call: &Call, server: &Arc<Server>, tool: &str, message: &Messag
         // A server that cannot be asked will not run the call either.
         let _ = Box::pin(catalog::tools_again(&call.core, server)).await;
     }
-    let mut violations = server.answers.check(tool, &arguments).await.err()?;
-    if Box::pin(catalog::tools_again(&call.core, server)).await.is_some() {
+    let mut objection = server.answers.check(tool, &arguments).await.err()?;
+    if objection.is_of_schema() && Box::pin(catalog::tools_again(&call.core, server)).await.is_some() {
         // What is known may be what the tool wanted before it was changed.
-        violations = server.answers.check(tool, &arguments).await.err()?;
+        objection = server.answers.check(tool, &arguments).await.err()?;
     }
-    guard.log(&asked(), &violations, true);
-    let text = format!(
-        "The arguments do not fit the input schema of {tool}, so it was not called. Mend them and call it again:{}",
-        violations.told
-    );
+    guard.log_refused(&asked(), &objection);
+    let text = objection.text(tool);
     Some(tool_result::execution_error(call.era, message.id().unwrap_or(b"null"), &text).into())
 }
 

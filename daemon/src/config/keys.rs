@@ -303,7 +303,7 @@ pub static KEYS: &[Key] = &[
     key("server.*.write", List(&Path), "[]", Server, "Where it may read and write, beside its home."),
     key("server.*.groups", List(&Text), "[]", Server, "Groups of the machine that its user belongs to, for files that are theirs."),
     key("server.*.line_bytes", Size(1 << 10, 1 << 30), "\"10MiB\"", Server, "Bytes of one message of the program; a longer one is lost, and one that goes on for 64 MiB more ends the instance. What is no message is dropped from 64 KiB on."),
-    key("server.*.instances.per", OneOf(&["session", "client", "all"]), "", Server, "Whom an instance serves; absent: all for programs that speak the modern era, else session."),
+    key("server.*.instances.per", OneOf(&["session", "client", "all"]), "", Server, "Whom an instance serves; absent: all for programs that speak the modern era, else session, of which a modern client has one for each set of capabilities, 8 at most."),
     key("server.*.instances.max", Count(1, 10_000), "20", Server, "Instances at once; at it the longest idle one gives way."),
     key("server.*.instances.spares", Count(0, 1000), "0", Server, "Instances kept started in advance, within max."),
     key("server.*.instances.idle", Duration(1, 30 * DAY), "\"15m\"", Server, "An instance without call or stream ends after this."),

@@ -1,7 +1,7 @@
 //! Who calls: a client is whoever was identified: by key, token, certificate or address.
 
 use std::hash::BuildHasher;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, LazyLock};
 
 use toolgate_protocol::permits::Flow;
@@ -24,7 +24,7 @@ pub mod token;
 /// What a credential says of whoever shows it.
 #[derive(Debug, Default)]
 pub struct Persona {
-    /// `key:ID`, `jwt:ISSUER/SUBJECT`, `certificate:NAME`, `machine:NAME` or `address:IP`.
+    /// `key:ID`, `jwt:ISSUER/SUBJECT`, `certificate:NAME`, `machine:NAME`, `address:IP`, or of IPv6 `address:NETWORK/64`.
     pub id: String,
     /// Its name for people.
     pub owner: String,
@@ -113,10 +113,20 @@ impl Client {
         })
     }
 
-    /// The client behind an address, where a listener asks for no credential.
+    /// The client behind an address, where a listener asks for no credential: of IPv6 whoever has the /64, which one
+    /// customer commonly holds as a whole. Else one could be as many clients as it likes.
     pub fn of_address(address: IpAddr) -> Self {
-        let owner = address.to_canonical().to_string();
+        let owner = match address.to_canonical() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("{}/64", Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        };
         Self::new(Persona { id: format!("address:{owner}"), owner, ..Persona::default() })
+    }
+
+    /// The address in the id of a client that is known by nothing else; the first of its network for IPv6.
+    pub fn address_of(id: &str) -> Option<IpAddr> {
+        let network = id.strip_prefix("address:")?;
+        network.strip_suffix("/64").unwrap_or(network).parse().ok()
     }
 
     /// Scopes that narrow what it may use; none: nothing does.
@@ -179,4 +189,30 @@ pub fn issuer_of(client: &str) -> Option<&str> {
 pub fn number(id: &str) -> u64 {
     static STATE: LazyLock<foldhash::fast::RandomState> = LazyLock::new(foldhash::fast::RandomState::default);
     STATE.hash_one(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_a_network_of_ipv6_is_one_client() {
+        let of = |address: &str| Client::of_address(address.parse().expect("an address"));
+        let one = of("2001:db8:1:2::1");
+        assert_eq!((&*one.id, &*one.owner), ("address:2001:db8:1:2::/64", "2001:db8:1:2::/64"));
+        for same in ["2001:db8:1:2::2", "2001:db8:1:2:ffff:ffff:ffff:ffff"] {
+            let same = of(same);
+            assert_eq!((&same.id, same.number, same.flow), (&one.id, one.number, one.flow));
+        }
+        for other in ["2001:db8:1:3::1", "2001:db8:0:2::1", "10.0.0.1", "::1"] {
+            assert_ne!((of(other).id, of(other).number), (one.id.clone(), one.number), "{other}");
+        }
+        assert_eq!(of("::ffff:10.0.0.1").id, of("10.0.0.1").id);
+        assert_ne!(of("10.0.0.1").id, of("10.0.0.2").id);
+        for address in ["2001:db8:1:2::7", "10.0.0.1"] {
+            let client = of(address);
+            assert_eq!(Client::address_of(&client.id).map(Client::of_address).map(|again| again.id), Some(client.id));
+        }
+        assert_eq!(Client::address_of("key:a"), None);
+    }
 }

@@ -13,7 +13,7 @@ use super::calendars::Calendars;
 use super::counters::Counters;
 use super::tally::Tally;
 use super::temporary::Set;
-use crate::config::settings::{Limit, Measure};
+use crate::config::settings::{Counted, Limit, LimitScope, Measure};
 
 /// A limit at its place.
 #[derive(Debug)]
@@ -73,6 +73,14 @@ pub(super) struct Names<'a> {
 }
 
 impl Applied {
+    /// Whether it counts whatever comes, and not only calls that a server works for: it knows nothing of a message but
+    /// where it comes from, and costs nothing of tools.
+    pub(super) fn counts_all(&self) -> bool {
+        let of_calls =
+            LimitScope::CLIENT | LimitScope::TIER | LimitScope::ORGANISATION | LimitScope::SERVER | LimitScope::TOOL;
+        self.only.is_none() && self.limit.counted == Counted::Calls && !self.limit.per.has(of_calls)
+    }
+
     pub(super) fn new(
         place: &str,
         limit: &Arc<Limit>,

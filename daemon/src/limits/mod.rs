@@ -69,6 +69,8 @@ pub struct Limits {
     tiers: Places,
     organisations: Places,
     servers: Places,
+    /// Whether some of them count whatever comes.
+    counts_all: bool,
     costs: Costs,
     shared: Arc<Shared>,
 }
@@ -149,9 +151,12 @@ impl Limits {
                 Applied::new(temporary::PLACE, &set.limit, old.map_or(&[], Vec::as_slice), &names, &shared, now);
             everywhere.push(applied.only(set));
         }
+        let listeners: Places = listeners.filter(|(_, limits)| !limits.is_empty()).collect();
+        let counts_all = everywhere.iter().chain(listeners.values().flatten()).any(Applied::counts_all);
         Self {
             everywhere,
-            listeners: listeners.filter(|(_, limits)| !limits.is_empty()).collect(),
+            listeners,
+            counts_all,
             tiers: tiers.filter(|(_, limits)| !limits.is_empty()).collect(),
             organisations: organisations.filter(|(_, limits)| !limits.is_empty()).collect(),
             servers: servers.filter(|(_, limits)| !limits.is_empty()).collect(),
@@ -165,18 +170,51 @@ impl Limits {
     /// # Errors
     /// When a limit has not enough left.
     pub fn check(&self, keys: &Keys<'_>, now: u64) -> Result<Held, Refusal> {
-        let mut taken: SmallVec<[Taken<'_>; FEW]> = SmallVec::new();
-        let mut limits = self.of(keys);
+        self.count(self.of(keys), keys, now)
+    }
+
+    /// Counts what is no call that a server works for, such as a greeting, a list, a notification or a stream: only
+    /// limits that know nothing but where it comes from meet it. `None` where there are none of these.
+    ///
+    /// # Errors
+    /// As [`Limits::check`].
+    pub fn check_other(&self, keys: &Keys<'_>, now: u64) -> Option<Result<Held, Refusal>> {
+        self.counts_all.then(|| self.count(self.of_all(keys), keys, now))
+    }
+
+    fn count<'a>(
+        &'a self,
+        mut limits: impl Iterator<Item = &'a Applied>,
+        keys: &Keys<'_>,
+        now: u64,
+    ) -> Result<Held, Refusal> {
+        let (mut taken, mut windows): (SmallVec<[Taken<'_>; FEW]>, SmallVec<[Taken<'_>; 2]>) = Default::default();
         while let Some(applied) = limits.next() {
-            let Some(mut next) = self.weigh(applied, keys, now) else { continue };
+            let Some(next) = self.weigh(applied, keys, now) else { continue };
+            // A window joins calls to runs, so that one which is given back leaves its trace: nothing is taken from one
+            // before all others have said yes. The first is asked by taking from it.
+            let decision = match next.meter {
+                Meter::Window(_) if windows.is_empty() => Ok(()),
+                Meter::Window(_) => next.meter.peek(&next.cell, next.cost, now),
+                _ => next.meter.take(&next.cell, next.cost, now),
+            };
+            match decision {
+                Ok(()) if matches!(next.meter, Meter::Window(_)) => windows.push(next),
+                Ok(()) => taken.push(next),
+                Err(over) => {
+                    give_back(&taken, now);
+                    let rest = windows.into_iter().chain(limits.filter_map(|applied| self.weigh(applied, keys, now)));
+                    return Err(strictest(next, over, rest, keys, now));
+                }
+            }
+        }
+        let mut windows = windows.into_iter();
+        while let Some(next) = windows.next() {
             match next.meter.take(&next.cell, next.cost, now) {
                 Ok(()) => taken.push(next),
                 Err(over) => {
-                    for one in &taken {
-                        one.meter.give_back(&one.cell, one.cost, now);
-                    }
-                    next.cost = next.cost.min(next.meter.capacity());
-                    return Err(self.strictest(next, over, limits, keys, now));
+                    give_back(&taken, now);
+                    return Err(strictest(next, over, windows, keys, now));
                 }
             }
         }
@@ -200,33 +238,6 @@ impl Limits {
             Counted::Cost => self.costs.of(keys),
         };
         Some(Taken { applied, bound, meter, cell, cost })
-    }
-
-    /// The refusal of whichever limit makes the call wait for longest: `first` has refused, `rest` is only asked.
-    fn strictest<'a>(
-        &'a self,
-        first: Taken<'a>,
-        over: Over,
-        rest: impl Iterator<Item = &'a Applied>,
-        keys: &Keys<'_>,
-        now: u64,
-    ) -> Refusal {
-        let mut worst = (first, over);
-        for applied in rest {
-            let Some(asked) = self.weigh(applied, keys, now) else { continue };
-            if let Err(over) = asked.meter.peek(&asked.cell, asked.cost, now)
-                && over.wait > worst.1.wait
-            {
-                worst = (asked, over);
-            }
-        }
-        let (Taken { applied, bound, meter, cell, cost }, mut over) = worst;
-        if let Some(wait) = applied.only.as_ref().and_then(|set| set.temporary.end_of_all(now)) {
-            over.wait = Some(wait);
-        }
-        applied.tally.refused(|| counters::describe(applied.limit.per, applied.limit.prefix, keys));
-        let standing = meter.standing(&cell, now);
-        Refusal::new(&applied.limit, bound, cost, standing, over)
     }
 
     /// Forgets keys that no longer count. To be called now and then, for it looks at every key. A flood of new keys
@@ -261,6 +272,12 @@ impl Limits {
         self.everywhere.iter().chain(listener).chain(tier).chain(organisation).chain(server)
     }
 
+    /// Those that meet whatever comes.
+    fn of_all<'a>(&'a self, keys: &Keys<'_>) -> impl Iterator<Item = &'a Applied> {
+        let listener = self.listeners.get(keys.listener).map_or(&[][..], Vec::as_slice);
+        self.everywhere.iter().chain(listener).filter(|applied| applied.counts_all())
+    }
+
     /// How often each limit has refused: its place, its name, and the count. Looks at no key.
     pub fn refusals(&self) -> impl Iterator<Item = (String, String, u64)> {
         self.all().map(|applied| (applied.place.to_string(), applied.limit.name.clone(), applied.tally.count()))
@@ -270,6 +287,37 @@ impl Limits {
         let places = [&self.listeners, &self.tiers, &self.organisations, &self.servers];
         self.everywhere.iter().chain(places.into_iter().flat_map(|places| places.values().flatten()))
     }
+}
+
+fn give_back(taken: &[Taken<'_>], now: u64) {
+    for one in taken {
+        one.meter.give_back(&one.cell, one.cost, now);
+    }
+}
+
+/// The refusal of whichever limit makes the call wait for longest: `first` has refused, `rest` is only asked.
+fn strictest<'a>(
+    first: Taken<'a>,
+    over: Over,
+    rest: impl Iterator<Item = Taken<'a>>,
+    keys: &Keys<'_>,
+    now: u64,
+) -> Refusal {
+    let mut worst = (first, over);
+    for asked in rest {
+        if let Err(over) = asked.meter.peek(&asked.cell, asked.cost, now)
+            && over.wait > worst.1.wait
+        {
+            worst = (asked, over);
+        }
+    }
+    let (Taken { applied, bound, meter, cell, cost }, mut over) = worst;
+    if let Some(wait) = applied.only.as_ref().and_then(|set| set.temporary.end_of_all(now)) {
+        over.wait = Some(wait);
+    }
+    applied.tally.refused(|| counters::describe(applied.limit.per, applied.limit.prefix, keys));
+    let standing = meter.standing(&cell, now);
+    Refusal::new(&applied.limit, bound, cost.min(meter.capacity()), standing, over)
 }
 
 /// Of what was counted for the client alone, where it stands worst. What others use is not told.

@@ -460,6 +460,76 @@ fn each_kind_of_limit_admits_what_it_says() {
     assert_eq!(limits.keys(), 0);
 }
 
+/// The design's own example: a window for everybody, and a limit of a tier. Callers that the tier refuses must not keep
+/// the window full for those who are below it.
+#[test]
+fn calls_that_one_limit_refuses_leave_no_trace_in_another() {
+    let minute = Duration::from_secs(60);
+    let all = |name: &str, count| limit(name, LimitScope::GLOBAL, Measure::Window { count, period: minute });
+    let everywhere = [all("all", 1000), per_minute("spare", LimitScope::GLOBAL, 100_000), all("hour", 2000)];
+    let limits = Limits::at(&settings(&everywhere, &[per_minute("free", LimitScope::CLIENT, 60)], &[]), None, NOW);
+    let paying = Keys { tier: None, client: "paying", ..ANA };
+    let (mut paying_refused, mut served) = (0, 0);
+    for step in 0..10 * 60 * 100 {
+        let now = NOW + step * SECOND / 100;
+        served += u64::from(limits.check(&ANA, now).is_ok());
+        if step % 10 == 0 {
+            paying_refused += u64::from(limits.check(&paying, now).is_err());
+        }
+    }
+    assert_eq!(paying_refused, 0, "of 6,000 calls at 600 per minute");
+    assert!((600..=660).contains(&served), "{served}");
+}
+
+#[test]
+fn what_is_refused_is_told_of_the_limit_that_holds_off_for_longest_in_any_order() {
+    let window = |name: &str, seconds| {
+        limit(name, LimitScope::GLOBAL, Measure::Window { count: 1, period: Duration::from_secs(seconds) })
+    };
+    let bucket = |name: &str, seconds| {
+        limit(name, LimitScope::GLOBAL, Measure::Rate { count: 1, period: Duration::from_secs(seconds), burst: 1 })
+    };
+    for everywhere in [
+        [window("short", 10), window("long", 60), bucket("shorter", 5)],
+        [window("long", 60), bucket("short", 5), window("shorter", 10)],
+        [bucket("long", 60), window("short", 10), window("shorter", 20)],
+        [window("short", 10), bucket("long", 60), bucket("shorter", 5)],
+    ] {
+        let limits = Limits::at(&settings(&everywhere, &[], &[]), None, NOW);
+        drop(limits.check(&ANA, NOW).unwrap());
+        let refusal = limits.check(&ANA, NOW + SECOND).unwrap_err().to_string();
+        assert!(refusal.starts_with("The limit `long` is reached"), "{refusal}");
+        assert!(limits.check(&ANA, NOW + 61 * SECOND).is_ok(), "nothing was used up by the refusal");
+    }
+}
+
+#[test]
+fn what_is_no_call_meets_limits_that_know_only_where_it_comes_from() {
+    let budget = Limit { counted: Counted::Cost, ..(*per_minute("budget", LimitScope::GLOBAL, 1)).clone() };
+    let of_calls = [
+        per_minute("client", LimitScope::CLIENT, 1),
+        per_minute("pair", LimitScope::CLIENT | LimitScope::ADDRESS, 1),
+        Arc::new(budget),
+    ];
+    let limits = Limits::at(&settings(&of_calls, &[per_minute("tier", LimitScope::ADDRESS, 1)], &[]), None, NOW);
+    assert!(limits.check_other(&ANA, NOW).is_none(), "none of these is for it");
+    for per in [LimitScope::GLOBAL, LimitScope::ADDRESS, LimitScope::LISTENER | LimitScope::ADDRESS] {
+        let mut everywhere = of_calls.to_vec();
+        everywhere.push(per_minute("all", per, 5));
+        let limits = Limits::at(&settings(&everywhere, &[], &[]), None, NOW);
+        let greeted = (0..10).filter(|_| limits.check_other(&ANA, NOW).expect("it applies").is_ok()).count();
+        assert_eq!(greeted, 5, "{per}");
+        assert!(limits.check_other(&ANA, NOW).expect("it applies").unwrap_err().to_string().contains("`all`"));
+        // Calls come out of the same.
+        assert!(limits.check(&ANA, NOW).is_err(), "{per}");
+    }
+    let limits = Limits::at(&settings(&[at_once("streams", LimitScope::ADDRESS, 2)], &[], &[]), None, NOW);
+    let mut held: Vec<_> = (0..2).map(|_| limits.check_other(&ANA, NOW).unwrap().unwrap()).collect();
+    assert!(limits.check_other(&ANA, NOW).unwrap().is_err() && limits.check(&ANA, NOW).is_err());
+    held.pop();
+    assert!(limits.check(&ANA, NOW).is_ok());
+}
+
 #[test]
 fn limits_for_a_time_that_are_over_leave_room_for_others() {
     let limits = Limits::at(&settings(&[], &[], &[]), None, NOW);

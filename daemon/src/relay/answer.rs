@@ -23,6 +23,7 @@ use crate::failure::{self, Failure, Kind};
 use crate::message::Message;
 use crate::servers::Server;
 use crate::servers::exchange::{Exchange, Step};
+use crate::stages::queue;
 
 /// Answers a request with what its course brings from the server.
 pub async fn relay(
@@ -33,6 +34,9 @@ pub async fn relay(
 ) -> Result<Response<Body>, Failure> {
     let step = timeout(course.left(wait), course.next()).await;
     call.times.first_byte = Some(Instant::now());
+    if matches!(step, Ok(Step::Final(_) | Step::Related(_))) {
+        queue::answered(call);
+    }
     let mut end = End::of(call, server);
     let first = match step {
         Ok(Step::Final(answer)) => return Ok(json_answer(call.era, end.answer(answer))),

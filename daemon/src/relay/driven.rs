@@ -141,6 +141,9 @@ impl Driver {
             Err(_) => return Err(too_late(&call, &self.server, &course, wait).await),
         };
         call.times.first_byte = Some(Instant::now());
+        if !matches!(next, Some(Step::Lost(_))) {
+            queue::answered(&mut call);
+        }
         self.opening.reached(call.times);
         // From here on only a client that listens keeps the session from idling.
         call.session = None;

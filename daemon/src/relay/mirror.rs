@@ -62,6 +62,10 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
     let answer = pass(call, server).await?;
     call.times.connect = answer.timing.connect;
     call.times.first_byte = Some(answer.arrived.into_std());
+    // What stands before a server that is not there says so at once.
+    if answer.status < 500 {
+        queue::answered(call);
+    }
     if matches!(answer.status, 400 | 404 | 405) && introduces(call) {
         // It does not take the greeting of an era that it spoke.
         server.ask_anew();

@@ -289,14 +289,23 @@ fn too_many() -> Failure {
     .retry_after(Duration::from_secs(1))
 }
 
-/// The session of this holder, opened if there is none that lives.
-pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) -> Result<Arc<Kept>, Failure> {
-    if holder.capabilities.len() > CAPABILITIES_BYTES {
+/// Whether what a client declares may tell one of its sessions or instances from another.
+///
+/// # Errors
+/// Where it is too long for that.
+pub(super) fn fits(capabilities: &[u8]) -> Result<(), Failure> {
+    if capabilities.len() > CAPABILITIES_BYTES {
         return Err(Failure::new(
             Kind::InvalidParams,
             format!("The client's capabilities are longer than {CAPABILITIES_BYTES} bytes. Declare less."),
         ));
     }
+    Ok(())
+}
+
+/// The session of this holder, opened if there is none that lives.
+pub async fn session(core: &Rc<Core>, server: &Arc<Server>, holder: Holder<'_>) -> Result<Arc<Kept>, Failure> {
+    fits(holder.capabilities)?;
     let owner = holder.owner();
     let asked = clock::millis();
     let mut opened = server.kept.opening(&owner)?.lock_owned().await;

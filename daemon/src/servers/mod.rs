@@ -497,15 +497,16 @@ impl Server {
     pub async fn modern_leg(self: &Arc<Self>, client: &str, capabilities: &[u8]) -> Result<Leg, Failure> {
         let Transport::Stdio(stdio) = &self.settings.transport else { return Ok(self.http_leg(Era::Modern)) };
         endpoints::admit_new(self)?;
-        let (owner, serves) = match stdio.instances.per {
-            None | Some(Per::All) => (EVERYBODY.to_owned(), Serves::Everybody),
-            Some(Per::Client) => (format!("modern {client}"), Serves::Client),
+        let instances = self.instances().expect("a stdio server has instances");
+        let link = match stdio.instances.per {
+            None | Some(Per::All) => instances.shared(EVERYBODY, Serves::Everybody).await?,
+            Some(Per::Client) => instances.shared(&format!("modern {client}"), Serves::Client).await?,
             Some(Per::Session) => {
-                (format!("modern {client} {}", String::from_utf8_lossy(capabilities)), Serves::Client)
+                kept::fits(capabilities)?;
+                instances.shared_as_declared(client, capabilities).await?
             }
         };
-        let instances = self.instances().expect("a stdio server has instances");
-        Ok(Leg::stdio(Arc::clone(self), Era::Modern, instances.shared(&owner, serves).await?).to_shared())
+        Ok(Leg::stdio(Arc::clone(self), Era::Modern, link).to_shared())
     }
 
     /// Whom a legacy session is held for at this server. An instance that serves everybody knows

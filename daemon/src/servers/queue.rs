@@ -97,6 +97,8 @@ pub struct Permit {
     own: Option<Arc<Queue>>,
     /// When it was had, where that is measured.
     since: Option<Instant>,
+    /// Whether its server has answered: else how long it was held says nothing of the server.
+    answered: bool,
 }
 
 impl fmt::Debug for Permit {
@@ -108,7 +110,7 @@ impl fmt::Debug for Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let Some(queue) = self.queue.take() else { return };
-        if let Some(since) = self.since {
+        if let Some(since) = self.since.filter(|_| self.answered) {
             queue.meter.note(since.elapsed());
         }
         queue.release();
@@ -385,7 +387,7 @@ impl Queue {
 
     fn permit(self: &Arc<Self>) -> Permit {
         let since = self.meter.is_on().then(Instant::now);
-        Permit { queue: Some(Arc::clone(self)), own: None, since }
+        Permit { queue: Some(Arc::clone(self)), own: None, since, answered: false }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -394,6 +396,11 @@ impl Queue {
 }
 
 impl Permit {
+    /// Its server has begun to answer the call.
+    pub fn answered(&mut self) {
+        self.answered = true;
+    }
+
     /// Gives another one back with itself, right after it.
     #[must_use]
     pub fn with(mut self, own: Option<Self>) -> Self {

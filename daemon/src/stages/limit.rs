@@ -1,7 +1,8 @@
 //! Limits of the operator: a call is counted before its server is disturbed.
 //!
-//! Counted is what makes a server work for the client: calls of tools, prompts and resources.
-//! Greetings, pings and lists are not, so that a client at its limit can still find its way.
+//! What makes a server work for the client is counted by all limits: calls of tools, prompts and resources. Greetings,
+//! pings, lists, notifications and streams are counted by those that know only where they come from (global, listener,
+//! address), so that a client at a limit of its own can still find its way. A farewell is never held off.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::call::Call;
 use crate::clock;
 use crate::failure::{Failure, Kind};
 use crate::limits::{Held, Keys, Refusal};
+use crate::message::Message;
 use crate::relay::{lists, names};
 use crate::servers::Server;
 
@@ -29,43 +31,64 @@ pub fn early(call: &mut Call) -> Result<(), Failure> {
     if call.policy.limits.is_empty() {
         return Ok(());
     }
-    let Some(method) = early_method(call) else { return Ok(()) };
+    let Some(method) = modern_method(call) else { return Ok(()) };
+    if is_free(method) {
+        return check_other(call);
+    }
+    if !method.needs_name_header() {
+        return Ok(());
+    }
     let name = call.headers.get("mcp-name").and_then(|name| header_value::decode(name.as_bytes()));
     let Some((server, own)) = name.as_deref().and_then(|name| names::leads(call, method, name)) else { return Ok(()) };
-    let counted = count(call, Some(server), Some(own).filter(|_| method == Method::ToolsCall));
+    let keys = keys(call, Some(server), Some(own).filter(|_| method == Method::ToolsCall));
+    let counted = call.policy.limits.check(&keys, clock::nanos_at(call.times.read));
     keep(call, counted)
 }
 
-/// The method of a modern call that its headers say enough of to be counted.
+/// The method of a modern call that its headers say enough of to be counted by all limits.
 pub fn early_method(call: &Call) -> Option<Method> {
+    modern_method(call).filter(|method| method.needs_name_header())
+}
+
+/// The method that the headers of a modern call name.
+fn modern_method(call: &Call) -> Option<Method> {
     let modern = || call.header("mcp-protocol-version").is_some_and(|version| Era::of_header(version) == Era::Modern);
     if call.method != http::Method::POST || !modern() {
         return None;
     }
-    call.header("mcp-method").and_then(Method::parse).filter(|method| method.needs_name_header())
+    call.header("mcp-method").and_then(Method::parse)
 }
 
 /// Counts a call against every limit that applies to it, unless it was counted [`early`].
 pub fn check(call: &mut Call) -> Result<(), Failure> {
-    let Some(message) = call.message.as_ref().filter(|message| message.shape() == Shape::Request) else {
+    if call.held.is_some() || call.policy.limits.is_empty() || call.method == http::Method::DELETE {
         return Ok(());
-    };
+    }
+    let is_request = |message: &&Message| message.shape() == Shape::Request;
+    let Some(message) = call.message.as_ref().filter(is_request) else { return check_other(call) };
     let method = message.envelope.known_method;
-    if call.held.is_some() || method.is_some_and(is_free) {
-        return Ok(());
+    if method.is_some_and(is_free) {
+        return check_other(call);
     }
     let own = match &call.routed {
         Some(routed) => Some(Cow::Borrowed(routed.name.as_str())),
         None => message.envelope.target_str(&message.bytes),
     };
     let server = call.view().single().or_else(|| call.routed.as_ref().map(|routed| &routed.server));
-    let counted = count(call, server, own.as_deref().filter(|_| method == Some(Method::ToolsCall)));
+    let keys = keys(call, server, own.as_deref().filter(|_| method == Some(Method::ToolsCall)));
+    let counted = call.policy.limits.check(&keys, clock::nanos_at(call.times.read));
     keep(call, counted)
 }
 
-fn count(call: &Call, server: Option<&Arc<Server>>, tool: Option<&str>) -> Result<Held, Refusal> {
+/// Counts what no server works for long for, by where it comes from.
+fn check_other(call: &mut Call) -> Result<(), Failure> {
+    let counted = call.policy.limits.check_other(&keys(call, None, None), clock::nanos_at(call.times.read));
+    counted.map_or(Ok(()), |counted| keep(call, counted))
+}
+
+fn keys<'a>(call: &'a Call, server: Option<&'a Arc<Server>>, tool: Option<&'a str>) -> Keys<'a> {
     let client = call.client();
-    let keys = Keys {
+    Keys {
         listener: &call.entrance.listener.name,
         address: call.address,
         client: &client.id,
@@ -74,8 +97,7 @@ fn count(call: &Call, server: Option<&Arc<Server>>, tool: Option<&str>) -> Resul
         server: server.map(|server| server.settings.name.as_str()),
         tool,
         tell: call.entrance.listener.rate_headers,
-    };
-    call.policy.limits.check(&keys, clock::nanos_at(call.times.read))
+    }
 }
 
 /// Keeps what the call holds, and what its client is to be told.

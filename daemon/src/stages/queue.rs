@@ -34,6 +34,13 @@ pub async fn admit_stream(call: &mut Call, server: &Arc<Server>) -> Result<(), F
     Ok(())
 }
 
+/// The server has begun to answer the call: how long it takes says how busy the server is.
+pub fn answered(call: &mut Call) {
+    for permit in &mut call.permits {
+        permit.answered();
+    }
+}
+
 /// A permit for a call that has given its own up for a while.
 pub async fn wait(server: &Arc<Server>, flow: Flow) -> Result<Permit, Failure> {
     server.queue.enter(flow).await.map_err(|refused| refusal(server, refused))

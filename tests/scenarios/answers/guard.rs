@@ -44,6 +44,28 @@ async fn a_call_that_does_not_fit_never_reaches_its_server() {
 }
 
 #[tokio::test]
+async fn what_the_gate_cannot_read_does_not_pass_unchecked() {
+    let stage = Stage::new("guard = \"strict\"\n").await;
+    stage.offer(&["echo"], &json!({"properties": {"path": {"type": "string", "pattern": "^[a-z]+$"}}}));
+    for way in WAYS {
+        let (client, tool) = (stage.client(way).await, format!("{}echo", way.2));
+        // Tools of tests read JSON as the gate does: what they cannot is put into what they wrote.
+        let client = client.with("Mcp-Method", "tools/call").with("Mcp-Name", &tool);
+        let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
+        for beside in [r#""\ud800""#, "1e999"] {
+            let mut params = json!({"name": tool, "arguments": {"path": "../../x", "y": "PLACE"}});
+            if way.1 == Era::Modern {
+                params["_meta"] = meta.clone();
+            }
+            let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+            let answer = client.post(&call.to_string().replace("\"PLACE\"", beside)).await.answer().await;
+            assert!(told(&answer).contains("cannot be read"), "{way:?} {beside}: {answer}");
+        }
+    }
+    assert!(WAYS.iter().all(|way| stage.record(*way).of("tools/call").is_empty()));
+}
+
+#[tokio::test]
 async fn it_may_only_be_logged() {
     let stage = Stage::new("guard = \"log\"\n").await;
     stage.offer(&["echo"], &schema());

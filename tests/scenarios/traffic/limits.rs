@@ -162,3 +162,45 @@ async fn a_refused_call_takes_nothing_from_other_limits() {
     assert_eq!((served(&client, "fail", 9).await, served(&client, "told", 9).await), (2, 2));
     assert_eq!(served(&client, "link", 1).await, 0);
 }
+
+#[tokio::test]
+async fn nothing_reaches_a_server_past_a_limit_of_where_it_comes_from() {
+    let web = web().await;
+    for per in ["global", "address", "listener"] {
+        let limit = format!("[[limit]]\nname = \"all\"\nper = \"{per}\"\nrate = \"7/h\"\n");
+        let gate = setup(&web).table(&limit).limit("{ per = \"client\", rate = \"1/h\" }").start().await;
+        // A greeting, and the word that it was heard.
+        let client = Caller::legacy(&gate, "/mcp/web").await;
+        assert_eq!(client.request("1", "ping", json!({})).await.head.status, 200, "{per}");
+        assert_eq!(client.request("2", "tools/list", json!({})).await.head.status, 200, "{per}");
+        assert_eq!(client.notify("notifications/roots/list_changed", json!({})).await, 202, "{per}");
+        assert_eq!(client.stream().await.head.status, 200, "{per}");
+        let other = Caller::modern(&gate, "/mcp/web");
+        assert_eq!(other.request("3", "tools/list", json!({})).await.head.status, 200, "{per}");
+        let seen = web.record.all().len();
+        let refused = client.request("4", "ping", json!({})).await.answer().await;
+        assert_eq!(refused["error"]["data"]["limit"], "all", "{per}: {refused}");
+        let refused = other.request("5", "tools/list", json!({})).await;
+        assert_eq!((refused.head.status, refused.head.header("retry-after").is_some()), (503, true), "{per}");
+        assert_eq!(other.request("6", "server/discover", json!({})).await.head.status, 503, "{per}");
+        assert_ne!(client.notify("notifications/roots/list_changed", json!({})).await, 202, "{per}");
+        assert_ne!(client.stream().await.head.status, 200, "{per}");
+        assert_ne!(client.initialize().await.head.header("mcp-session-id").map(drop), Some(()), "{per}");
+        assert_eq!(served(&client, "echo", 1).await, 0, "{per}");
+        assert_eq!(web.record.all().len(), seen, "{per}: nothing of it reached the server");
+        assert_ne!(client.end().await, 503, "{per}: who leaves is let go");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_in_flight_while_it_is_open() {
+    let web = web().await;
+    let gate = setup(&web).table("[[limit]]\nname = \"few\"\nper = \"address\"\nconcurrent = 1\n").start().await;
+    let client = Caller::legacy(&gate, "/mcp/web").await;
+    let stream = client.stream().await;
+    assert_eq!(stream.head.status, 200);
+    assert_eq!(served(&client, "echo", 1).await, 0);
+    assert_ne!(client.stream().await.head.status, 200, "one client cannot hold many");
+    drop(stream);
+    wait::until("room for a call", async || (served(&client, "echo", 1).await == 1).then_some(())).await;
+}

@@ -1,7 +1,7 @@
 //! `limits`: whether limits admit what they say, on a gate under load, and what a million keys weigh in it.
 //!
 //! Starts a gate before the stand-in, has 64 clients call it as fast as they are answered, and prints how many calls
-//! each kind of limit admitted against what it says, as one line of JSON. Prints, asserts nothing. Used by
+//! each kind of limit admitted against what it says, alone and below others that the same calls meet, as one line of JSON. Prints, asserts nothing. Used by
 //! `tests/bench/limits`.
 
 use std::rc::Rc;
@@ -53,19 +53,43 @@ async fn main() {
         .await;
 }
 
-/// A kind of limit: its name, its table, the tool to call, and how many calls it admits in that time.
-fn kinds_of_limits(seconds: u32) -> [(&'static str, String, &'static str, f64); 3] {
+/// What calls meet.
+struct Kind {
+    name: &'static str,
+    /// Limits, the strictest last, as tables.
+    limits: Vec<String>,
+    tool: &'static str,
+    /// How many calls are admitted in that time.
+    exact: f64,
+}
+
+fn kinds_of_limits(seconds: u32) -> [Kind; 5] {
     let time = f64::from(seconds);
+    let bucket = "{ per = \"client\", rate = \"100/s\", burst = 20 }";
+    let window = "{ per = \"client\", rate = \"100/s\", algorithm = \"sliding-window\" }";
+    let at_once = format!("{{ per = \"client\", concurrent = {AT_ONCE} }}");
+    // What refused calls take from these, and give back, must not keep out those that are to be admitted.
+    let wide = [
+        "{ per = \"global\", rate = \"150/s\", algorithm = \"sliding-window\" }",
+        "{ per = \"address\", rate = \"1000/s\", burst = 1000 }",
+        "{ per = \"tool\", rate = \"9000/min\", algorithm = \"sliding-window\" }",
+        "{ per = \"server\", quota = \"1000000000/day\" }",
+        "{ per = \"tier\", concurrent = 1000 }",
+    ];
+    let below_others = |limit: &str| wide.iter().copied().chain([limit]).map(ToOwned::to_owned).collect();
+    let kind = |name, limits, tool, exact| Kind { name, limits, tool, exact };
     [
-        ("token-bucket", "rate = \"100/s\", burst = 20".to_owned(), "echo", time * 100.0 + 20.0),
-        ("sliding-window", "rate = \"100/s\", algorithm = \"sliding-window\"".to_owned(), "echo", time * 100.0),
-        ("concurrent", format!("concurrent = {AT_ONCE}"), "slow", time / SLOW.as_secs_f64() * f64::from(AT_ONCE)),
+        kind("token-bucket", vec![bucket.to_owned()], "echo", time * 100.0 + 20.0),
+        kind("sliding-window", vec![window.to_owned()], "echo", time * 100.0),
+        kind("concurrent", vec![at_once], "slow", time / SLOW.as_secs_f64() * f64::from(AT_ONCE)),
+        kind("token-bucket below five others", below_others(bucket), "echo", time * 100.0 + 20.0),
+        kind("sliding-window below five others", below_others(window), "echo", time * 100.0),
     ]
 }
 
-async fn measured(options: &Options, url: &str, kind: (&'static str, String, &'static str, f64)) -> Value {
-    let (name, limit, tool, exact) = kind;
-    let gate = gate(url, &format!("{{ per = \"client\", {limit} }}")).start().await;
+async fn measured(options: &Options, url: &str, kind: Kind) -> Value {
+    let Kind { name, limits, tool, exact } = kind;
+    let gate = gate(url, &limits).start().await;
     let mut clients = Vec::new();
     for _ in 0..options.clients {
         let client = Client::connect(gate.target(), "/mcp/standin", Some(&gate.key()), Era::Modern).await;
@@ -83,8 +107,9 @@ async fn measured(options: &Options, url: &str, kind: (&'static str, String, &'s
         "refused": seen.refused, "other": seen.other})
 }
 
-fn gate(url: &str, limit: &str) -> Setup {
-    Setup::default().server("standin", &format!("endpoints = [{url:?}]\n")).log("access = false").limit(limit)
+fn gate(url: &str, limits: &[String]) -> Setup {
+    let setup = Setup::default().server("standin", &format!("endpoints = [{url:?}]\n")).log("access = false");
+    limits.iter().fold(setup, |setup, limit| setup.limit(limit))
 }
 
 /// What clients saw.
@@ -125,7 +150,7 @@ async fn weighed(options: &Options, url: &str) -> Value {
         "[[limit]]\nname = \"brief\"\nper = \"address\"\nrate = \"1/5s\"\n",
     ];
     let gate =
-        Rc::new(gate(url, "").listener("trusted_proxies = [\"127.0.0.1\"]").table(&limits.concat()).start().await);
+        Rc::new(gate(url, &[]).listener("trusted_proxies = [\"127.0.0.1\"]").table(&limits.concat()).start().await);
     let before = memory(gate.pid()).0;
     let next = Rc::new(std::cell::Cell::new(0));
     let tasks: Vec<_> = (0..options.clients)

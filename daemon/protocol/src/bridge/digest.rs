@@ -1,13 +1,14 @@
 //! What a call is, apart from how it was written down: its method and its params, in one canonical text.
 //! Called when a call is parked and when it is tried again; the caller hashes the pieces as they come.
-//! Must hold: order of members, whitespace and escapes change nothing; the text of every number does.
+//! Must hold: order of members, whitespace and escapes change nothing; the text of every number does. However deep a
+//! message is, its bytes are passed twice.
 
 use smallvec::SmallVec;
 
 use super::members::is_object;
 use super::raw;
 use crate::envelope::Envelope;
-use crate::json::{self, Span, decode_str, encode_str, has_lone_surrogate};
+use crate::json::{Node, Outline, decode_str, encode_str, has_lone_surrogate};
 
 /// Members of an object that are put in order without memory of their own.
 const FEW: usize = 8;
@@ -20,41 +21,46 @@ pub fn digest(text: &[u8], envelope: &Envelope, out: &mut impl FnMut(&[u8])) {
     string(raw(text, envelope.method), out);
     out(b"\n");
     match envelope.params.filter(|params| is_object(params.of(text))) {
-        Some(params) => object(text, params, &LEFT_OUT, out),
+        Some(params) => {
+            let outline = Outline::of(text, params);
+            object(text, &outline, outline.root(), &LEFT_OUT, out);
+        }
         None => out(b"{}"),
     }
 }
 
 /// It calls itself once per level, and messages have at most 64.
-fn value(text: &[u8], span: Span, out: &mut impl FnMut(&[u8])) {
-    match text.get(span.start()) {
-        Some(b'{') => object(text, span, &[], out),
+fn value(text: &[u8], outline: &Outline<'_>, node: Node, out: &mut impl FnMut(&[u8])) {
+    match text.get(node.span.start()) {
+        Some(b'{') => object(text, outline, node, &[], out),
         Some(b'[') => {
             out(b"[");
-            for (index, element) in json::elements(text, span).enumerate() {
+            for (index, element) in outline.entries(node).enumerate() {
                 out(if index > 0 { b"," } else { b"" });
-                value(text, element, out);
+                value(text, outline, element.value, out);
             }
             out(b"]");
         }
-        Some(b'"') => string(span.of(text), out),
-        _ => out(span.of(text)),
+        Some(b'"') => string(node.span.of(text), out),
+        _ => out(node.span.of(text)),
     }
 }
 
-fn object(text: &[u8], span: Span, without: &[&str], out: &mut impl FnMut(&[u8])) {
+fn object(text: &[u8], outline: &Outline<'_>, node: Node, without: &[&str], out: &mut impl FnMut(&[u8])) {
     // Keys are unique in all params, compared decoded, so the order is the same for every reader.
-    let mut members: SmallVec<[_; FEW]> = json::members(text, span)
-        .map(|member| (decode_str(member.key.of(text)), member))
-        .filter(|(key, _)| !without.contains(&&**key))
+    let mut members: SmallVec<[_; FEW]> = outline
+        .entries(node)
+        .filter_map(|member| Some((member.key?, member.value)))
+        .map(|(key, value)| (decode_str(key.of(text)), key, value))
+        .filter(|(key, ..)| !without.contains(&&**key))
         .collect();
-    members.sort_by(|(one, _), (other, _)| one.cmp(other));
+    members.sort_by(|(one, ..), (other, ..)| one.cmp(other));
     out(b"{");
-    for (index, (_, member)) in members.iter().enumerate() {
+    for (index, (_, key, member)) in members.iter().enumerate() {
         out(if index > 0 { b"," } else { b"" });
-        string(member.key.of(text), out);
+        string(key.of(text), out);
         out(b":");
-        value(text, member.value, out);
+        value(text, outline, *member, out);
     }
     out(b"}");
 }
@@ -75,6 +81,7 @@ mod tests {
     use super::*;
     use crate::bridge::fixture::{self, read, value as parsed};
     use crate::bridge::members;
+    use crate::json;
 
     fn canonical(params: &str) -> String {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools\/call","params":{params}}}"#);

@@ -68,6 +68,22 @@ fn it_finds_the_knee_and_follows_it() {
     }
 }
 
+/// During an outage nothing is answered, and so nothing is seen.
+#[test]
+fn an_outage_moves_nothing() {
+    for seed in 1..=200 {
+        let (mut server, mut gradient) = (model(seed), Gradient::new(BOUNDS));
+        server.run(&mut gradient, 100 + u32::try_from(seed).unwrap_or_default() % 30);
+        let (limit, unloaded) = (gradient.limit(), gradient.unloaded());
+        for _ in 0..seed {
+            gradient.observe(Window { calls: 0, time: 0.0, span: 1.0 });
+            assert_eq!((gradient.limit(), gradient.unloaded()), (limit, unloaded), "seed {seed}");
+        }
+        let after = server.run(&mut gradient, 60);
+        assert!((90.0..190.0).contains(&after), "seed {seed}: {after}");
+    }
+}
+
 #[test]
 fn a_server_that_gets_slower_for_good_gets_its_calls_back() {
     for seed in 1..=200 {

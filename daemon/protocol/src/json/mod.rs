@@ -5,6 +5,7 @@
 mod cursor;
 mod keys;
 mod numbers;
+mod outline;
 mod pointer;
 mod strings;
 mod walk;
@@ -15,6 +16,7 @@ use std::ops::Range;
 pub(crate) use cursor::{Cursor, Depth, KeySink};
 pub(crate) use keys::{Key, Keys};
 pub use numbers::push_number;
+pub use outline::{Entries, Entry, Node, Outline};
 pub use pointer::{Found, Pointer, PointerError};
 pub use strings::{decode_str, encode_str, has_lone_surrogate, push_str, str_eq};
 pub use walk::{Elements, Member, Members, elements, get, members};

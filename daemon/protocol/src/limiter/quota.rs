@@ -55,16 +55,22 @@ impl Quota {
     }
 
     pub(super) fn after(self, state: u64, cost: u64, period: Period, now: u64) -> Result<u64, Over> {
-        let used = used_in(state, period) + cost.min(self.max);
+        let counted = Counted::at(state, period);
+        let used = counted.used + cost.min(self.max);
         if used > self.max && cost > 0 {
             return Err(Over { wait: Some(period.ends.saturating_sub(now).max(1)) });
         }
-        Ok(word(period, used))
+        Ok(Counted { used, ..counted }.word())
     }
 
+    /// Where the period has ended meanwhile, what was taken in it is gone already.
     pub(super) fn give_back(self, cell: &Cell, cost: u64, period: Period) {
-        let _ =
-            cell.update(|state| Ok::<_, ()>(word(period, used_in(state, period).saturating_sub(cost.min(self.max)))));
+        let _ = cell.update(|state| {
+            let counted = Counted::of(state);
+            let is_own = counted.number == shortened(period.number);
+            let back = if is_own { cost.min(self.max) } else { 0 };
+            Ok::<_, ()>(Counted { used: counted.used.saturating_sub(back), ..counted }.word())
+        });
     }
 
     pub(super) fn standing(self, cell: &Cell, period: Period, now: u64) -> Standing {
@@ -75,21 +81,45 @@ impl Quota {
     /// What a key has used in a period.
     #[must_use]
     pub fn used(self, cell: &Cell, period: Period) -> u64 {
-        used_in(cell.word().load(Ordering::Relaxed), period)
+        Counted::at(cell.word().load(Ordering::Relaxed), period).used
     }
 
     /// Sets what a key had used in a period, as an earlier process counted it.
     pub fn restore(self, cell: &Cell, used: u64, period: Period) {
-        cell.word().store(word(period, used.min(USED)), Ordering::Relaxed);
+        cell.word().store(Counted { number: shortened(period.number), used }.word(), Ordering::Relaxed);
     }
 }
 
-fn word(period: Period, used: u64) -> u64 {
-    period.number << USED_BITS | used.min(USED)
+/// What a word says.
+#[derive(Clone, Copy)]
+struct Counted {
+    /// As much of the period's number as a word holds.
+    number: u16,
+    used: u64,
 }
 
-fn used_in(state: u64, period: Period) -> u64 {
-    if state >> USED_BITS == period.number & (u64::MAX >> USED_BITS) { state & USED } else { 0 }
+impl Counted {
+    fn of(state: u64) -> Self {
+        Self { number: shortened(state >> USED_BITS), used: state & USED }
+    }
+
+    /// What counts for a call of this period: nothing of an earlier one. A later one holds for it as well: another core has
+    /// seen this one end, and must not have counted for nothing.
+    fn at(state: u64, period: Period) -> Self {
+        let (counted, own) = (Self::of(state), shortened(period.number));
+        let is_later = counted.used > 0 && counted.number.wrapping_sub(own).cast_signed() > 0;
+        if counted.number == own || is_later { counted } else { Self { number: own, used: 0 } }
+    }
+
+    fn word(self) -> u64 {
+        u64::from(self.number) << USED_BITS | self.used.min(USED)
+    }
+}
+
+fn shortened(number: u64) -> u16 {
+    #[expect(clippy::cast_possible_truncation, reason = "numbers come round after 179 years of days")]
+    let number = number as u16;
+    number
 }
 
 /// Which period it is. The wall clock is asked at the beginning and when a period ends by the monotonic clock, never
@@ -188,6 +218,24 @@ mod tests {
         }
         // Asleep for three days.
         assert_eq!(calendar.turned(period.ends, DAY * 20_003).period().number, 20_003);
+    }
+
+    /// One core has read the clock before midnight, and decides after another that has seen the next day.
+    #[test]
+    fn a_core_that_is_late_takes_nothing_from_the_next_day() {
+        for number in [20_000, u64::from(u16::MAX)] {
+            let (quota, cell) = (Quota::new(3), Cell::of_words(1));
+            let old = Period { unit: Unit::Day, number, ends: 10 * SECOND };
+            let new = Period { unit: Unit::Day, number: number + 1, ends: 20 * SECOND };
+            assert!(quota.take(&cell, 2, old, 9 * SECOND).is_ok());
+            assert!(quota.take(&cell, 2, new, 10 * SECOND).is_ok());
+            quota.give_back(&cell, 2, old);
+            assert_eq!(quota.used(&cell, new), 2, "what is given back is gone already");
+            assert!(quota.take(&cell, 2, old, 10 * SECOND - 1).is_err(), "it counts in the new day");
+            assert!(quota.take(&cell, 1, old, 10 * SECOND - 1).is_ok());
+            assert_eq!((quota.used(&cell, new), quota.used(&cell, old)), (3, 3));
+            assert!(quota.take(&cell, 1, new, 10 * SECOND).is_err());
+        }
     }
 
     #[test]

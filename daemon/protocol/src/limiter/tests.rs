@@ -1,5 +1,7 @@
 //! Meters against what textbooks write, alone and with many callers.
 
+mod storm;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::atomic::AtomicU64;
@@ -76,6 +78,24 @@ fn what_has_left_the_window_is_not_given_back_twice() {
     meter.take(&cell, 1, 3 * SECOND).unwrap();
     meter.give_back(&cell, 1, SECOND);
     assert_eq!(meter.standing(&cell, 3 * SECOND).remaining, 1);
+}
+
+/// What others are refused for must not hold up those who keep below the limit, however many they are.
+#[test]
+fn what_is_given_back_makes_no_other_call_count_for_longer() {
+    let meter = window(1000, 60);
+    let (cell, mut refused) = (meter.cell(), 0);
+    for step in 0..10 * 60 * 100 {
+        let now = SECOND + step * SECOND / 100;
+        if step % 10 == 0 {
+            refused += u64::from(meter.take(&cell, 1, now).is_err());
+        }
+        // Another limit refuses this one.
+        if meter.take(&cell, 1, now).is_ok() {
+            meter.give_back(&cell, 1, now);
+        }
+    }
+    assert_eq!(refused, 0, "of 6,000 calls at 600 per minute");
 }
 
 #[test]

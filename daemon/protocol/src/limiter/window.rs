@@ -108,17 +108,17 @@ impl Window {
         Err(self.over(cell, cost, now))
     }
 
-    /// What was taken may by now have left the window, or count as a later call's. Where that cannot be told, it stays:
-    /// a call too many is counted, never one too few.
+    /// Takes from the run that the call is in, where none has joined it since. Else from the latest one before: whoever is
+    /// in that leaves the window earlier, so no call counts for shorter; and hardly earlier, so none counts for much
+    /// longer. What has left the window since is not given back: a call too many is counted, never one too few.
     pub(super) fn give_back(self, cell: &Cell, cost: u64, then: u64) {
         let latest = self.tick_of(then).wrapping_add(1);
         let mut left = self.cost(cost);
         while left > 0 {
-            // The oldest makes room first, so taking from it counts no other call for shorter.
-            let oldest = runs(cell)
+            let nearest = runs(cell)
                 .filter(|(_, run)| run.tick == latest || run.age(latest) > 0)
-                .max_by_key(|(_, run)| run.age(latest));
-            let Some((word, run)) = oldest else { return };
+                .min_by_key(|(_, run)| run.age(latest));
+            let Some((word, run)) = nearest else { return };
             let taken = left.min(run.count);
             let after = Run { count: run.count - taken, ..run };
             if word.compare_exchange(run.word(), after.word(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {

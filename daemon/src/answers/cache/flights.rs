@@ -1,6 +1,7 @@
 //! Calls under way that others wait for, since they ask the same.
 //!
-//! Who comes first leads, the others follow. A leader that is cancelled leaves its place to one of those that follow;
+//! Who comes first leads, the others follow, as long as nothing has made all answers void since it came: its answer may be
+//! from before that. A leader that is cancelled leaves its place to one of those that follow;
 //! one that fails, or whose answer cannot be kept, lets them all go their own ways.
 
 use std::collections::HashMap;
@@ -18,10 +19,13 @@ use crate::lock::lock;
 /// Calls under way by what they ask.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    calls: Mutex<HashMap<Key, watch::Receiver<Landing>, RandomState>>,
+    calls: Mutex<HashMap<Place, watch::Receiver<Landing>, RandomState>>,
     /// Those that follow.
     waiting: AtomicU64,
 }
+
+/// What is asked, and in which of the cache's epochs.
+type Place = (Key, u64);
 
 /// How a flight stands.
 #[derive(Debug, Clone)]
@@ -41,7 +45,7 @@ pub(super) enum Joined {
 #[derive(Debug)]
 pub(super) struct Flight {
     flights: Arc<Flights>,
-    key: Key,
+    place: Place,
     landing: watch::Sender<Landing>,
 }
 
@@ -62,15 +66,16 @@ pub(in crate::answers) enum Waited {
 }
 
 impl Flights {
-    pub(super) fn join(self: &Arc<Self>, key: Key) -> Joined {
+    pub(super) fn join(self: &Arc<Self>, key: Key, epoch: u64) -> Joined {
+        let place = (key, epoch);
         let mut flights = self.lock();
-        if let Some(landing) = flights.get(&key) {
+        if let Some(landing) = flights.get(&place) {
             self.waiting.fetch_add(1, Ordering::Relaxed);
             return Joined::Follows(Follower { flights: Arc::clone(self), landing: landing.clone() });
         }
         let (landing, watched) = watch::channel(Landing::Flying);
-        flights.insert(key, watched);
-        Joined::Leads(Flight { flights: Arc::clone(self), key, landing })
+        flights.insert(place, watched);
+        Joined::Leads(Flight { flights: Arc::clone(self), place, landing })
     }
 
     /// How many calls wait for another.
@@ -83,7 +88,7 @@ impl Flights {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Landing>, RandomState>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, watch::Receiver<Landing>, RandomState>> {
         lock(&self.calls)
     }
 }
@@ -102,7 +107,7 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.flights.lock().remove(&self.key);
+        self.flights.lock().remove(&self.place);
     }
 }
 
@@ -130,14 +135,14 @@ mod tests {
     const KEY: Key = [1; 32];
 
     fn leader(flights: &Arc<Flights>) -> Flight {
-        match flights.join(KEY) {
+        match flights.join(KEY, 0) {
             Joined::Leads(flight) => flight,
             Joined::Follows(_) => panic!("somebody else leads"),
         }
     }
 
     fn follower(flights: &Arc<Flights>) -> Follower {
-        match flights.join(KEY) {
+        match flights.join(KEY, 0) {
             Joined::Follows(follower) => follower,
             Joined::Leads(_) => panic!("nobody leads"),
         }
@@ -149,7 +154,7 @@ mod tests {
         let flight = leader(&flights);
         let (mut one, mut two) = (follower(&flights), follower(&flights));
         assert_eq!(flights.waiting(), 2);
-        assert!(matches!(flights.join([2; 32]), Joined::Leads(_)), "who asks something else waits for nobody");
+        assert!(matches!(flights.join([2; 32], 0), Joined::Leads(_)), "who asks something else waits for nobody");
         let entry = Arc::new(Entry::for_tests(b"{}"));
         flight.land(&entry);
         for waiting in [&mut one, &mut two] {
@@ -157,6 +162,21 @@ mod tests {
         }
         drop(one);
         assert_eq!((flights.len(), flights.waiting()), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn nobody_follows_a_call_from_before_a_change() {
+        let flights = Arc::default();
+        let before = leader(&flights);
+        let mut early = follower(&flights);
+        let Joined::Leads(after) = flights.join(KEY, 1) else { panic!("its answer would be void") };
+        assert!(matches!(flights.join(KEY, 1), Joined::Follows(_)));
+        // The end of one is not the end of the other.
+        drop(before);
+        assert!(matches!(early.wait().await, Waited::Abandoned));
+        assert!(matches!(flights.join(KEY, 1), Joined::Follows(_)));
+        drop(after);
+        assert_eq!(flights.len(), 0);
     }
 
     #[tokio::test]

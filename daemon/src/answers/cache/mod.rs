@@ -158,7 +158,9 @@ impl Cache {
             self.counts.hits.fetch_add(1, Ordering::Relaxed);
             return Look::Hit(entry);
         }
-        match self.flights.join(rule.flight(&keys)) {
+        // Read before the flight is found: one that is void by then is followed by nobody who comes after the change.
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        match self.flights.join(rule.flight(&keys), epoch) {
             Joined::Follows(follower) => Look::Follow(follower),
             Joined::Leads(flight) => {
                 // It may have landed between the two looks.
@@ -166,14 +168,14 @@ impl Cache {
                     self.counts.hits.fetch_add(1, Ordering::Relaxed);
                     return Look::Hit(entry);
                 }
-                Look::Miss(self.keeping(keys, rule, Some(flight)))
+                Look::Miss(self.keeping(keys, rule, epoch, Some(flight)))
             }
         }
     }
 
     /// For a call that waits for no other.
     pub(super) fn alone(self: &Arc<Self>, keys: Keys, rule: Rule) -> Keeping {
-        self.keeping(keys, rule, None)
+        self.keeping(keys, rule, self.epoch.load(Ordering::SeqCst), None)
     }
 
     /// Counts a call that got the answer of another.
@@ -181,9 +183,9 @@ impl Cache {
         self.counts.shared.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn keeping(self: &Arc<Self>, keys: Keys, rule: Rule, flight: Option<Flight>) -> Keeping {
+    fn keeping(self: &Arc<Self>, keys: Keys, rule: Rule, epoch: u64, flight: Option<Flight>) -> Keeping {
         self.counts.misses.fetch_add(1, Ordering::Relaxed);
-        Keeping { cache: Arc::clone(self), keys, rule, epoch: self.epoch.load(Ordering::SeqCst), flight }
+        Keeping { cache: Arc::clone(self), keys, rule, epoch, flight }
     }
 
     fn fresh(&self, keys: &Keys, rule: Rule) -> Option<Arc<Entry>> {

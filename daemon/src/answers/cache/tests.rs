@@ -85,6 +85,19 @@ fn what_was_asked_before_all_was_made_void_is_not_kept_after() {
 }
 
 #[test]
+fn whoever_comes_after_all_was_made_void_waits_for_no_answer_from_before() {
+    let cache = cache(10, 1 << 20);
+    let Look::Miss(before) = cache.look(keys(1, 1), SHARED) else { panic!("nobody has asked") };
+    assert!(matches!(cache.look(keys(1, 2), SHARED), Look::Follow(_)));
+    cache.clear();
+    let Look::Miss(after) = cache.look(keys(1, 2), SHARED) else { panic!("what is under way may be old") };
+    before.land(&answer(r#"{"n":"old"}"#));
+    assert!(matches!(cache.look(keys(1, 3), SHARED), Look::Follow(_)), "the new one is still under way");
+    after.land(&answer(r#"{"n":"new"}"#));
+    assert!(found(&cache, keys(1, 3), SHARED).expect("kept").contains("new"));
+}
+
+#[test]
 fn a_stale_answer_is_given_only_on_failure_and_says_so() {
     let cache = cache(10, 1 << 20);
     keep(&cache, keys(1, 1), EXPIRED, r#"{"content":[]}"#);

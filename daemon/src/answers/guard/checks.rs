@@ -1,7 +1,8 @@
 //! Checks of calls: on the core where they are short, on other threads where they would hold it up.
 //!
-//! A call whose violations are only logged waits for none that is long; one that is refused for them waits for a bounded
-//! time, and passes after it. What passes unchecked is counted, and said in health.
+//! A call whose violations are only logged waits for none that is long, and may pass unchecked; that is counted, and said
+//! in health. One that is refused for them waits for a bounded time, and is refused after it: neither by their size nor by
+//! how many there are at once do callers get arguments past the check.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::objection::Objection;
 use super::schema::{Effort, Violations};
 use super::{Guard, Schema};
 use crate::clock;
@@ -35,9 +37,15 @@ pub(super) struct Counts {
     violations: AtomicU64,
     /// When there was a line in the log last, by our clock in milliseconds; 0 for never.
     logged: AtomicU64,
-    unchecked: AtomicU64,
-    /// When a call passed unchecked last.
-    unchecked_at: AtomicU64,
+    unchecked: Lately,
+    late: Lately,
+}
+
+/// Something that ought not to happen: how often it did, and when last.
+#[derive(Debug, Default)]
+struct Lately {
+    count: AtomicU64,
+    at: AtomicU64,
 }
 
 /// Whose arguments are checked, for the log.
@@ -50,31 +58,30 @@ pub(in crate::answers) struct Asked {
 
 impl Guard {
     /// Checks the arguments of a call that must not pass where they do not fit.
-    pub(in crate::answers) async fn check(&self, tool: &str, arguments: &Bytes) -> Result<(), Violations> {
+    pub(in crate::answers) async fn check(&self, tool: &str, arguments: &Bytes) -> Result<(), Objection> {
         let Some(schema) = self.schema(tool) else { return Ok(()) };
         if schema.outcome.get().is_none() {
             Box::pin(schema.wait()).await;
             if schema.outcome.get().is_none() {
-                self.counts.pass_unchecked();
+                // It is the server that has so many of them, no caller.
+                self.counts.unchecked.note();
             }
         }
         let Some(compiled) = schema.compiled() else { return Ok(()) };
         let checked = match compiled.effort(arguments.len()) {
-            Effort::Small => compiled.check(arguments),
+            Effort::Small => compiled.check(arguments).map_err(Objection::Violations),
             Effort::Large => {
                 let checked = Box::pin(timeout(DEADLINE, elsewhere(&schema, arguments))).await;
-                checked.unwrap_or_else(|_| {
-                    self.counts.pass_unchecked();
-                    Ok(())
-                })
+                checked.unwrap_or(Err(Objection::NotInTime))
             }
-            Effort::TooLarge => {
-                self.counts.pass_unchecked();
-                Ok(())
-            }
+            Effort::TooLarge => Err(Objection::TooLarge(compiled.most())),
         };
-        if checked.is_err() {
-            self.counts.violations.fetch_add(1, Ordering::Relaxed);
+        match &checked {
+            Ok(()) => {}
+            Err(Objection::NotInTime) => self.counts.late.note(),
+            Err(Objection::Violations(_) | Objection::TooLarge(_)) => {
+                self.counts.violations.fetch_add(1, Ordering::Relaxed);
+            }
         }
         checked
     }
@@ -98,26 +105,30 @@ impl Guard {
                         }
                     });
                 }
-                Err(_) => self.counts.pass_unchecked(),
+                Err(_) => self.counts.unchecked.note(),
             },
-            Effort::TooLarge => self.counts.pass_unchecked(),
+            Effort::TooLarge => self.counts.unchecked.note(),
         }
     }
 
     fn note(&self, asked: &Asked, violations: &Violations) {
         self.counts.violations.fetch_add(1, Ordering::Relaxed);
-        self.log(asked, violations, false);
+        self.log(asked, &violations.brief, false);
     }
 
-    /// Writes a line about arguments that do not fit, unless there was one just now.
-    pub(in crate::answers) fn log(&self, asked: &Asked, violations: &Violations, refused: bool) {
+    /// Writes a line about a call that is refused for its arguments, unless there was one just now.
+    pub(in crate::answers) fn log_refused(&self, asked: &Asked, objection: &Objection) {
+        self.log(asked, objection.brief(), true);
+    }
+
+    fn log(&self, asked: &Asked, place: &str, refused: bool) {
         let (now, last) = (clock::millis(), self.counts.logged.load(Ordering::Relaxed));
         let is_first = last == 0;
         if !is_first && now.saturating_sub(last) < LOG_GAP {
             return;
         }
         self.counts.logged.store(now.max(1), Ordering::Relaxed);
-        let (server, place) = (&asked.server, Shown(&violations.brief));
+        let (server, place) = (&asked.server, Shown(place));
         let (tool, client) = (Shown(&asked.tool), Shown(&asked.client));
         warn!(server, %tool, %client, %place, refused, "arguments do not fit the tool's inputSchema");
     }
@@ -128,32 +139,48 @@ impl Counts {
         self.violations.load(Ordering::Relaxed)
     }
 
-    /// Counts a call that passes although nobody has looked at its arguments.
-    fn pass_unchecked(&self) {
-        self.unchecked.fetch_add(1, Ordering::Relaxed);
-        self.unchecked_at.store(clock::millis(), Ordering::Relaxed);
-    }
-
-    /// That calls passed unchecked, where some did lately.
-    pub(super) fn told(&self) -> Option<String> {
-        let unchecked = self.unchecked.load(Ordering::Relaxed);
-        let recent = clock::millis_since(self.unchecked_at.load(Ordering::Relaxed)) < RECENT;
-        (unchecked > 0 && recent)
-            .then(|| format!("{unchecked} calls passed unchecked: to check their arguments would have taken too long"))
+    /// That calls passed or were refused unchecked, where some were lately: a sentence each.
+    pub(super) fn told(&self) -> impl Iterator<Item = String> {
+        let passed = self
+            .unchecked
+            .lately()
+            .map(|count| format!("{count} calls passed unchecked: to check their arguments would have taken too long"));
+        let late = self.late.lately().map(|count| {
+            format!(
+                "{count} calls were refused: too many with long arguments came at once for them to be checked in time"
+            )
+        });
+        passed.into_iter().chain(late)
     }
 
     #[cfg(test)]
     pub(super) fn unchecked(&self) -> u64 {
-        self.unchecked.load(Ordering::Relaxed)
+        self.unchecked.count.load(Ordering::Relaxed)
     }
 }
 
-async fn elsewhere(schema: &Arc<Schema>, arguments: &Bytes) -> Result<(), Violations> {
-    let Ok(permit) = AWAITED.acquire().await else { return Ok(()) };
+impl Lately {
+    fn note(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.at.store(clock::millis(), Ordering::Relaxed);
+    }
+
+    /// How often it happened, where it did lately.
+    fn lately(&self) -> Option<u64> {
+        let count = self.count.load(Ordering::Relaxed);
+        (count > 0 && clock::millis_since(self.at.load(Ordering::Relaxed)) < RECENT).then_some(count)
+    }
+}
+
+async fn elsewhere(schema: &Arc<Schema>, arguments: &Bytes) -> Result<(), Objection> {
+    let permit = AWAITED.acquire().await.expect("it is never closed");
     let (schema, arguments) = (Arc::clone(schema), arguments.clone());
     let check: JoinHandle<_> = spawn_blocking(move || checked(permit, &schema, &arguments));
-    // A validator that panics has found nothing.
-    check.await.unwrap_or(Ok(()))
+    match check.await {
+        Ok(checked) => checked.map_err(Objection::Violations),
+        // A validator that panics has found nothing, and nothing is what nobody may rely on.
+        Err(_) => Err(Objection::NotInTime),
+    }
 }
 
 /// The permit is held until the check has ended, also where nobody waits for it any more.

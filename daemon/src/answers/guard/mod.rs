@@ -7,6 +7,7 @@
 mod budget;
 mod checks;
 mod expand;
+mod objection;
 mod schema;
 mod workshop;
 
@@ -29,7 +30,7 @@ use tracing::{debug, warn};
 use self::budget::{OF_ALL, OF_ONE, Room, Taken};
 pub(super) use self::checks::Asked;
 use self::checks::Counts;
-pub use self::schema::Violations;
+pub use self::objection::Objection;
 use self::schema::{Compiled, compile};
 use self::workshop::{Job, Jobs};
 use super::{first_of, hash};

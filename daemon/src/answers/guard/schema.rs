@@ -112,10 +112,19 @@ impl Compiled {
         }
     }
 
+    /// Bytes of arguments that are checked at all.
+    pub(super) fn most(&self) -> usize {
+        usize::try_from(STEPS / (self.values as u64).max(1)).unwrap_or(usize::MAX)
+    }
+
     /// Checks the text of arguments, which was scanned before.
     pub(super) fn check(&self, arguments: &[u8]) -> Result<(), Violations> {
-        // A number that no f64 holds is no violation, and neither is anything else that this reader cannot take.
-        let Ok(arguments) = serde_json::from_slice::<Value>(arguments) else { return Ok(()) };
+        // JSON all the same, such as half a surrogate pair or a number that no f64 holds. Other readers take it, and
+        // what else stands beside it: nobody may choose to be unchecked by it.
+        let arguments = serde_json::from_slice::<Value>(arguments).map_err(|problem| Violations {
+            told: format!("\n- arguments: cannot be read: {}", short(&problem.to_string())),
+            brief: "arguments: cannot be read".to_owned(),
+        })?;
         if self.validator.is_valid(&arguments) { Ok(()) } else { Err(self.violations(&arguments)) }
     }
 
@@ -170,6 +179,18 @@ mod tests {
             assert!(lines.contains(expected), "{expected}: {lines}");
         }
         assert_eq!(lines.lines().filter(|line| line.starts_with("- ")).count(), 4, "{lines}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_violation_whatever_stands_beside_it() {
+        let schema = r#"{"properties":{"path":{"pattern":"^[a-z]+$"}}}"#;
+        for beside in [r#""\ud800""#, r#""\udc00\ud800""#, "1e999", "-1e999", r#"{"\ud800":0}"#] {
+            let lines = told(schema, &format!(r#"{{"path":"../../x","y":{beside}}}"#)).expect("a violation");
+            assert!(lines.starts_with("\n- arguments: cannot be read: "), "{beside}: {lines}");
+        }
+        for beside in [r#""\ud83d\ude00""#, "1e308", "123456789012345678901234567890", "1e-999"] {
+            assert_eq!(told(schema, &format!(r#"{{"path":"x","y":{beside}}}"#)), None, "{beside}");
+        }
     }
 
     #[test]

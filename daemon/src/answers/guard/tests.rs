@@ -69,20 +69,25 @@ async fn what_takes_long_is_checked_elsewhere_and_holds_no_call_up_for_long() {
     learn(&guard, r#"{"items":{"type":"integer","pattern":"^a+$"}}"#);
     settle(&guard);
     let long = Bytes::from(format!("[{}\"x\"]", "1,".repeat(20_000)));
-    let violations = guard.check("t", &long).await.expect_err("a violation");
-    assert!(violations.brief.starts_with("/20000: "), "{violations:?}");
+    let objection = guard.check("t", &long).await.expect_err("a violation");
+    assert!(objection.brief().starts_with("/20000: "), "{objection:?}");
     assert!(guard.told().is_empty() && guard.violations() == 1);
 
     let all = occupied().await;
-    assert!(guard.check("t", &long).await.is_ok(), "its time is up");
-    assert_eq!(guard.counts.unchecked(), 1);
-    assert!(guard.told()[0].starts_with("1 calls passed unchecked"), "{:?}", guard.told());
+    let long_and_right = Bytes::from(format!("[{}1]", "1,".repeat(20_000)));
+    for long in [&long, &long_and_right] {
+        assert_eq!(guard.check("t", long).await, Err(Objection::NotInTime), "nobody has looked, so it does not pass");
+    }
+    assert_eq!((guard.counts.unchecked(), guard.violations()), (0, 1));
+    assert!(guard.told()[0].starts_with("2 calls were refused: too many with long"), "{:?}", guard.told());
     drop(all);
+    assert_eq!(guard.check("t", &long_and_right).await, Ok(()));
 
     // A call that is only logged does not wait, whoever is checked before it.
     let all = log_occupied().await;
     guard.watch(asked, &long, "t");
-    assert_eq!((guard.counts.unchecked(), guard.violations()), (2, 1));
+    assert_eq!((guard.counts.unchecked(), guard.violations()), (1, 1));
+    assert!(guard.told()[0].starts_with("1 calls passed unchecked"), "{:?}", guard.told());
     drop(all);
     guard.watch(asked, &long, "t");
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
@@ -90,6 +95,22 @@ async fn what_takes_long_is_checked_elsewhere_and_holds_no_call_up_for_long() {
         assert!(std::time::Instant::now() < deadline, "it was not checked");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+#[tokio::test]
+async fn no_size_gets_past_the_check() {
+    let guard = Arc::new(Guard::default());
+    // As many values as a schema may have, about: a few hundred kilobytes of arguments are too many.
+    let enumerated: Vec<String> = (0..15_000).map(|number| number.to_string()).collect();
+    learn(&guard, &format!(r#"{{"properties":{{"n":{{"enum":[{}]}}}}}}"#, enumerated.join(",")));
+    settle(&guard);
+    let padded = Bytes::from(format!(r#"{{"n":"wrong","pad":"{}"}}"#, "x".repeat(200_000)));
+    let Err(Objection::TooLarge(most)) = guard.check("t", &padded).await else { panic!("it passes") };
+    assert!((100_000..200_000).contains(&most), "{most}");
+    assert_eq!((guard.violations(), guard.counts.unchecked()), (1, 0));
+    // What is only logged passes, and that is counted.
+    guard.watch(asked, &padded, "t");
+    assert_eq!((guard.violations(), guard.counts.unchecked()), (1, 1));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod file;
 mod writer;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,6 +30,10 @@ const ALL: usize = 5 * MOST;
 
 /// Sentences of health about changed tools of one server.
 const TOLD: usize = 20;
+
+/// A tool that was something else on one page of a list is not what it was by what a later page says, within as many
+/// milliseconds: both may be pages of one list.
+const ONE_LIST: u64 = 60_000;
 
 /// What is remembered of all servers' tools.
 #[derive(Debug, Default)]
@@ -123,6 +127,41 @@ impl Pins {
     }
 }
 
+/// A page of a list of tools, as it came.
+pub(super) struct Page<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) tools: &'a [Item],
+    /// Whether the list goes on behind it.
+    pub(super) is_followed: bool,
+    /// When it came, by our clock in milliseconds.
+    pub(super) at: u64,
+}
+
+/// A tool's name, and the hash of its portrait and the portrait itself.
+type Claimed = (String, Hash, Vec<u8>);
+
+impl Page<'_> {
+    fn claims(&self) -> Vec<Claimed> {
+        let claim = |tool: &Item| {
+            let name = json::decode_str(tool.name?.of(self.text)).into_owned();
+            let portrait = portrait(self.text, tool.span);
+            Some((name, hash(&portrait), portrait))
+        };
+        self.tools.iter().filter_map(claim).collect()
+    }
+}
+
+/// Names that stand on a page more than once, and not for the same.
+fn torn(claims: &[Claimed]) -> HashSet<String> {
+    let (mut first, mut torn) = (HashMap::<&str, &Hash, RandomState>::default(), HashSet::new());
+    for (name, hash, _) in claims {
+        if *first.entry(name).or_insert(hash) != hash {
+            torn.insert(name.clone());
+        }
+    }
+    torn
+}
+
 /// What is remembered of one server's tools.
 #[derive(Debug, Clone)]
 pub(super) struct Pinned {
@@ -131,6 +170,8 @@ pub(super) struct Pinned {
     book: Arc<Mutex<Book>>,
     changed: Arc<ArcSwap<HashSet<String, RandomState>>>,
     quiet: Arc<Mutex<Quiet>>,
+    /// When tools that changed were last on a page that others follow, by our clock in milliseconds.
+    paged: Arc<Mutex<HashMap<String, u64, RandomState>>>,
     /// It has listed tools that are not remembered.
     too_many: Arc<AtomicBool>,
 }
@@ -143,6 +184,7 @@ impl Pinned {
             book: all.shelf.book(server),
             changed: Arc::default(),
             quiet: Arc::default(),
+            paged: Arc::default(),
             too_many: Arc::default(),
         };
         pinned.publish(&pinned.book());
@@ -154,23 +196,33 @@ impl Pinned {
     }
 
     /// Takes note of a page of tools; `blocks` where those that changed are withheld. Gives back whether one changed.
-    pub(super) fn see(&self, text: &[u8], tools: &[Item], blocks: bool) -> bool {
-        let claims: Vec<(String, Hash, Vec<u8>)> = tools
-            .iter()
-            .filter_map(|tool| {
-                let name = json::decode_str(tool.name?.of(text)).into_owned();
-                let portrait = portrait(text, tool.span);
-                Some((name, hash(&portrait), portrait))
-            })
-            .collect();
+    pub(super) fn see(&self, page: &Page<'_>, blocks: bool) -> bool {
+        let claims = page.claims();
+        let torn = torn(&claims);
         let now = clock::unix_millis();
-        let (mut to_write, mut turned) = (false, Vec::new());
+        let (mut to_write, mut turned, mut judged) = (false, Vec::new(), HashSet::new());
         {
             let mut book = self.book();
             for (name, hash, portrait) in claims {
-                if !book.knows(&name) && !self.all.shelf.has_room() {
+                let known = book.get(&name);
+                if known.is_none() && !self.all.shelf.has_room() {
                     self.too_many.store(true, Ordering::Relaxed);
                     continue;
+                }
+                let is_accepted = known.is_some_and(|pin| pin.accepted.hash == hash);
+                let is_changed = known.is_some_and(|pin| pin.changed.is_some());
+                // What stands there twice is what nobody has accepted, whichever of the two comes last.
+                if torn.contains(&name) && (is_accepted || judged.contains(&name)) {
+                    continue;
+                }
+                if is_accepted && is_changed && self.was_on_another_page(&name, page.at) {
+                    continue;
+                }
+                if known.is_some() {
+                    judged.insert(name.clone());
+                }
+                if !is_accepted && known.is_some() && page.is_followed {
+                    self.note_page(&name, page.at);
                 }
                 match book.see(&name, hash, &portrait, now) {
                     Seen::Same => {}
@@ -196,6 +248,19 @@ impl Pinned {
             writer.wake();
         }
         !turned.is_empty()
+    }
+
+    fn was_on_another_page(&self, tool: &str, now: u64) -> bool {
+        lock(&self.paged).get(tool).is_some_and(|at| now.saturating_sub(*at) < ONE_LIST)
+    }
+
+    /// As many names at most as there are that changed, for those that are not seen again are forgotten.
+    fn note_page(&self, tool: &str, now: u64) {
+        let mut paged = lock(&self.paged);
+        if !paged.contains_key(tool) {
+            paged.retain(|_, at| now.saturating_sub(*at) < ONE_LIST);
+        }
+        paged.insert(tool.to_owned(), now);
     }
 
     /// Writes a line about a tool that changed or is `back`, unless there were enough.

@@ -6,9 +6,62 @@ use toolgate_protocol::list;
 use super::*;
 
 fn see(pinned: &Pinned, description: &str) {
-    let text = format!(r#"{{"tools":[{{"name":"t","description":{description:?}}},{{"name":"u"}}]}}"#);
+    see_page(pinned, &[description], false, 0);
+}
+
+/// A page on which `t` stands with each of these descriptions.
+fn see_page(pinned: &Pinned, descriptions: &[&str], is_followed: bool, at: u64) -> bool {
+    let tools: Vec<String> =
+        descriptions.iter().map(|text| format!(r#"{{"name":"t","description":{text:?}}},"#)).collect();
+    let text = format!(r#"{{"tools":[{}{{"name":"u"}}]}}"#, tools.concat());
     let tools = list::items(text.as_bytes(), Span::new(0, text.len()), "tools");
-    pinned.see(text.as_bytes(), &tools, true);
+    pinned.see(&Page { text: text.as_bytes(), tools: &tools, is_followed, at }, true)
+}
+
+#[test]
+fn a_name_that_stands_for_two_tools_is_changed_whatever_their_order() {
+    for order in [["Sends.", "Reads."], ["Reads.", "Sends."]] {
+        let pinned = Pinned::new(&Arc::default(), "s");
+        see(&pinned, "Reads.");
+        for turn in 0..3 {
+            assert_eq!(see_page(&pinned, &order, false, 0), turn == 0, "it is said once");
+            assert!(pinned.is_changed("t"), "{order:?}");
+        }
+        // Approved, it is the other that nobody accepted.
+        assert_eq!(pinned.approve("t", None, false), Ok(()));
+        see_page(&pinned, &order, false, 0);
+        assert!(pinned.is_changed("t"), "{order:?}");
+        see(&pinned, "Sends.");
+        assert!(!pinned.is_changed("t"), "{order:?}");
+    }
+    let pinned = Pinned::new(&Arc::default(), "s");
+    see_page(&pinned, &["Reads.", "Reads."], false, 0);
+    assert!(!pinned.is_changed("t"), "twice the same is the same");
+    let pinned = Pinned::new(&Arc::default(), "new");
+    see_page(&pinned, &["Reads.", "Sends.", "Reads."], false, 0);
+    assert!(pinned.is_changed("t"), "also where nothing was accepted before");
+    see_page(&pinned, &["Sends.", "Burns.", "Reads."], false, 0);
+    assert!(pinned.is_changed("t"));
+}
+
+#[test]
+fn a_later_page_of_a_list_does_not_take_back_what_an_earlier_one_said() {
+    let pinned = Pinned::new(&Arc::default(), "s");
+    see(&pinned, "Reads.");
+    let mut now = 1_000_000;
+    for _ in 0..3 {
+        see_page(&pinned, &["Sends."], true, now);
+        see_page(&pinned, &["Reads."], false, now + 20);
+        assert!(pinned.is_changed("t"));
+        now += 5_000;
+    }
+    see_page(&pinned, &["Reads."], false, now + ONE_LIST);
+    assert!(!pinned.is_changed("t"), "a list of its own, long after");
+    // A list of one page takes back at once.
+    see_page(&pinned, &["Sends."], false, now + ONE_LIST);
+    assert!(pinned.is_changed("t"));
+    see_page(&pinned, &["Reads."], false, now + ONE_LIST);
+    assert!(!pinned.is_changed("t"));
 }
 
 #[test]
@@ -108,7 +161,8 @@ fn what_is_not_remembered_is_told() {
     let pinned = Pinned::new(&Arc::default(), "s");
     let text = format!(r#"{{"tools":[{{"name":"{}"}}]}}"#, "n".repeat(LONGEST_NAME + 1));
     let tools = list::items(text.as_bytes(), Span::new(0, text.len()), "tools");
-    assert!(!pinned.see(text.as_bytes(), &tools, false));
+    let page = Page { text: text.as_bytes(), tools: &tools, is_followed: false, at: 0 };
+    assert!(!pinned.see(&page, false));
     assert!(pinned.told(false)[0].contains("are not noticed"), "{:?}", pinned.told(false));
 }
 

@@ -8,7 +8,7 @@ use super::super::daemon::Daemon;
 use super::{end_of, length, words};
 use crate::admin::{Peer, audit};
 use crate::clock;
-use crate::identity::token;
+use crate::identity::{Client, token};
 use crate::running::Whom;
 use crate::steering::clients::cut_short;
 
@@ -94,8 +94,8 @@ impl Daemon {
                 let of_authority = id.starts_with("certificate:") && name.contains(':');
                 of_authority || self.gate.policy.load().clients().any(|client| *client.id == *id)
             }
-            Some(("address", address)) => {
-                address.parse::<std::net::IpAddr>().is_ok_and(|parsed| parsed.to_canonical().to_string() == address)
+            Some(("address", _)) => {
+                Client::address_of(id).is_some_and(|address| *Client::of_address(address).id == *id)
             }
             Some(("jwt", token)) => token.split_once('/').is_some_and(|(issuer, subject)| {
                 let known = self.gate.policy.load().settings.issuers.contains_key(issuer);
@@ -108,7 +108,7 @@ impl Daemon {
         }
         let message = format!("There is no client {}.", api::Shown(id));
         Err(api::ApiError::new(api::ErrorCode::NotFound, message)
-            .remedy("Write the id of a key as key:ID, of a token's subject as jwt:ISSUER/SUBJECT, or an address as address:IP; `toolgate clients list` has them.")
+            .remedy("Write the id of a key as key:ID, of a token's subject as jwt:ISSUER/SUBJECT, an address as address:IP, or of IPv6 its network as address:NETWORK/64; `toolgate clients list` has them.")
             .field("path"))
     }
 

@@ -8,6 +8,7 @@ use super::super::daemon::Daemon;
 use super::{end_of, length, words};
 use crate::admin::{Peer, audit};
 use crate::clock;
+use crate::identity::Client;
 use crate::limits::temporary::{self, MOST};
 use crate::limits::{Keys, text};
 use crate::lock::lock;
@@ -107,7 +108,7 @@ impl Daemon {
                     .remedy("Write `serve = [\"mcp\"]` into one.")
             })?,
         };
-        let by_address = client.strip_prefix("address:").and_then(|address| address.parse::<IpAddr>().ok());
+        let by_address = Client::address_of(client);
         let known = client.strip_prefix("key:").and_then(|key| self.gate.client_of_key(key));
         let keys = Keys {
             listener: &listener.name,

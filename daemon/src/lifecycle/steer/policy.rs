@@ -1,6 +1,5 @@
 //! Which rule decides about a call that somebody might make: asked of the same rights that decide about calls.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use toolgate_admin_api as api;
@@ -67,7 +66,7 @@ impl Daemon {
             return Err(wrong("client", "A client has the roles and scopes that it has.", "Name a client, or roles."));
         }
         let id = self.known_client(id)?;
-        let of_address = id.strip_prefix("address:").and_then(|address| address.parse::<IpAddr>().ok());
+        let of_address = Client::address_of(id);
         let of_key = id.strip_prefix("key:").and_then(|key| self.gate.client_of_key(key));
         let client = of_address.map(|address| Arc::new(Client::of_address(address))).or(of_key);
         client.ok_or_else(|| wrong("client", "There is no such client.", "`toolgate clients list` has all."))

@@ -185,7 +185,11 @@ impl Run {
     /// Waits for what concerns the client. A dropped future has lost nothing.
     pub(super) async fn turn(&mut self) -> Turn {
         loop {
-            let done = match self.said().await {
+            let said = self.said().await;
+            if let (Some(permit), Step::Related(_) | Step::Final(_)) = (&mut self.permit, &said) {
+                permit.answered();
+            }
+            let done = match said {
                 Step::Related(message) => self.related(message),
                 Step::Final(message) => self.answered(message),
                 Step::Lost(failure) => {

@@ -136,7 +136,11 @@ impl Played {
             if let Some(answer) = self.last.take() {
                 return Step::Final(answer);
             }
-            let done = match self.turn().await {
+            let turn = self.turn().await;
+            if let (Some(permit), Turn::Server(Step::Related(_) | Step::Final(_))) = (&mut self.permit, &turn) {
+                permit.answered();
+            }
+            let done = match turn {
                 Turn::Server(Step::Related(message)) => related(message),
                 Turn::Server(Step::Final(message)) => self.said(message).await,
                 Turn::Server(lost @ Step::Lost(_)) => Some(lost),

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-
+use smallvec::SmallVec;
 use toolgate_protocol::balance::{self, Candidate};
-use toolgate_protocol::breaker::Verdict;
+use toolgate_protocol::breaker::{Pass, Verdict};
 use toolgate_protocol::chance::Chance;
 use toolgate_protocol::retry::Budget;
 
@@ -182,19 +182,33 @@ impl Endpoints {
     }
 
     /// Which endpoint a call of no session goes to at `now`; `None` where none takes it.
-    fn choose(&self, avoided: Option<usize>, now: u64) -> Option<usize> {
+    fn choose(&self, avoided: &[usize], now: u64) -> Option<usize> {
         let settings = self.settings();
         // One without weight gets calls only where no other takes them.
         let pick = |least: u32| {
             let candidate = |at: usize| {
                 let endpoint = &self.each[at];
                 let weight = weight(endpoint, &settings, at);
-                let takes = Some(at) != avoided && weight >= least && endpoint.takes_new(&settings, now);
+                let takes = !avoided.contains(&at) && weight >= least && endpoint.takes_new(&settings, now);
                 takes.then(|| Candidate { weight: weight.max(1), outstanding: endpoint.outstanding() })
             };
             balance::pick(self.each.len(), candidate, &mut Chance::new(self.chance()))
         };
         pick(1).or_else(|| pick(0))
+    }
+}
+
+impl Endpoints {
+    /// Leave of an endpoint's breaker; none where there are no breakers. An error is how long it refuses calls, where it
+    /// knows.
+    fn pass(&self, at: usize, now: u64) -> Result<Option<Pass>, Option<u64>> {
+        if self.settings().breaker.is_none() {
+            return Ok(None);
+        }
+        match self.get(at).breaker.admit(now) {
+            Verdict::Pass(pass) => Ok(Some(pass)),
+            Verdict::Refused { millis } => Err(millis),
+        }
     }
 }
 
@@ -236,22 +250,67 @@ pub fn admit(
         return Ok((at, None));
     }
     let now = clock::millis();
-    let at = match (lone, to) {
-        (Some(at), _) => at,
-        (None, To::AnyBut(avoided)) => {
-            let other = endpoints.choose(Some(avoided), now).or_else(|| endpoints.choose(None, now));
-            other.ok_or_else(|| refusal::of_all(server, now))?
+    let (at, pass) = match lone {
+        Some(at) => {
+            let endpoint = endpoints.get(at);
+            let in_session = matches!(to, To::Session(_));
+            endpoint.standing.allows(in_session).map_err(|why| refusal::standing(server, endpoint, why))?;
+            (at, endpoints.pass(at, now).map_err(|millis| refusal::broken(server, endpoint, millis))?)
         }
-        (None, _) => endpoints.choose(None, now).ok_or_else(|| refusal::of_all(server, now))?,
-    };
-    let endpoint = endpoints.get(at);
-    endpoint.standing.allows(matches!(to, To::Session(_))).map_err(|why| refusal::standing(server, endpoint, why))?;
-    let pass = match &endpoints.settings().breaker {
-        None => None,
-        Some(_) => match endpoint.breaker.admit(now) {
-            Verdict::Pass(pass) => Some(pass),
-            Verdict::Refused { millis } => return Err(refusal::broken(server, endpoint, millis)),
-        },
+        None => {
+            let choose = |avoided: &[usize]| endpoints.choose(avoided, now);
+            among(to, choose, |at| endpoints.pass(at, now).ok()).ok_or_else(|| refusal::of_all(server, now))?
+        }
     };
     Ok((at, Some(Box::new(Attempt::new(server, at, pass, patience, now)))))
+}
+
+/// The best endpoint that takes the call, with its leave. One that was chosen may be another call's probe by then: the
+/// next best is asked.
+fn among<T>(
+    to: To,
+    mut choose: impl FnMut(&[usize]) -> Option<usize>,
+    mut pass: impl FnMut(usize) -> Option<T>,
+) -> Option<(usize, T)> {
+    let mut last_resort = if let To::AnyBut(at) = to { Some(at) } else { None };
+    let mut avoided: SmallVec<[usize; 4]> = last_resort.into_iter().collect();
+    loop {
+        if let Some(at) = choose(&avoided) {
+            match pass(at) {
+                Some(pass) => return Some((at, pass)),
+                None => avoided.push(at),
+            }
+        } else {
+            // Rather the one that was to be avoided than none.
+            let back = last_resort.take()?;
+            avoided.retain(|at| *at != back);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Endpoints of which the first that is not avoided is the best, and those that let a call pass.
+    fn found(to: To, all: usize, passing: &[usize]) -> (Option<usize>, Vec<usize>) {
+        let mut asked = Vec::new();
+        let choose = |avoided: &[usize]| (0..all).find(|at| !avoided.contains(at));
+        let found = among(to, choose, |at| {
+            asked.push(at);
+            passing.contains(&at).then_some(())
+        });
+        (found.map(|(at, ())| at), asked)
+    }
+
+    #[test]
+    fn a_call_that_loses_a_probe_to_another_goes_to_the_next_endpoint() {
+        assert_eq!(found(To::Any, 3, &[0, 1, 2]), (Some(0), vec![0]));
+        assert_eq!(found(To::Any, 3, &[2]), (Some(2), vec![0, 1, 2]));
+        assert_eq!(found(To::Any, 3, &[]), (None, vec![0, 1, 2]), "each is asked once");
+        assert_eq!(found(To::AnyBut(0), 3, &[0, 2]), (Some(2), vec![1, 2]));
+        assert_eq!(found(To::AnyBut(0), 3, &[0]), (Some(0), vec![1, 2, 0]), "it is better than none");
+        assert_eq!(found(To::AnyBut(1), 2, &[]), (None, vec![0, 1]));
+        assert_eq!(found(To::Any, 0, &[]), (None, Vec::new()));
+    }
 }

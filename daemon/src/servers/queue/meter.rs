@@ -1,6 +1,7 @@
-//! How many calls of a server ended and how long they took, for the machine that moves its cap.
+//! How many calls of a server were answered and how long they took, for the machine that moves its cap.
 //!
-//! Counted by every release where that machine is switched on, and read once a second.
+//! Counted by every release where that machine is switched on, and read once a second. Calls that a breaker or a refused
+//! connection ended at once do not count, nor those whose callers left: they say nothing of how fast the server is.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ pub(super) struct Meter {
 /// What was counted in a while.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// Calls that ended.
+    /// Calls that were answered, and have ended.
     pub calls: u64,
     /// How long they took, all together.
     pub time: Duration,

@@ -91,6 +91,25 @@ fn one_who_leaves_takes_nothing_along() {
     });
 }
 
+/// An outage must not look like a fast server: what was refused at once, or was left, is not measured.
+#[test]
+fn only_what_was_answered_is_measured() {
+    let queue = Queue::new(4, 9, LONG);
+    queue.measure(true);
+    for _ in 0..100 {
+        drop(queue.try_enter(None).unwrap());
+    }
+    assert_eq!(queue.sample(), Sample::default());
+    let mut permit = queue.try_enter(None).unwrap();
+    permit.answered();
+    let unanswered = queue.try_enter(None).unwrap();
+    assert_eq!(queue.sample().calls, 0, "it counts once it has ended");
+    drop((permit, unanswered));
+    let sample = queue.sample();
+    assert!(sample.calls == 1 && sample.time > Duration::ZERO, "{sample:?}");
+    assert_eq!((queue.sample(), queue.snapshot().in_flight), (Sample::default(), 0));
+}
+
 #[test]
 fn a_raised_cap_admits_those_who_wait() {
     runtime().block_on(async {

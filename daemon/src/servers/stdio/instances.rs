@@ -197,11 +197,33 @@ impl Instances {
         self.find_or_start(owner, Serves::Client, true).await
     }
 
+    /// The instance that a modern client's calls share which declare the same. A client that varies what it declares has
+    /// [`room::PER_CLIENT`] at most.
+    pub async fn shared_as_declared(self: &Arc<Self>, client: &str, capabilities: &[u8]) -> Result<Link, Failure> {
+        let all = format!("modern {client} ");
+        let owner = format!("{all}{}", String::from_utf8_lossy(capabilities));
+        if let Some(link) = self.running_for(&owner) {
+            return Ok(link);
+        }
+        let start = self.start_of(&owner, &all)?;
+        self.start_once(&owner, &start, Serves::Client, false).await
+    }
+
     async fn find_or_start(self: &Arc<Self>, owner: &str, serves: Serves, lasting: bool) -> Result<Link, Failure> {
         if let Some(link) = self.running_for(owner) {
             return Ok(link);
         }
         let start = self.start_for(owner);
+        self.start_once(owner, &start, serves, lasting).await
+    }
+
+    async fn start_once(
+        self: &Arc<Self>,
+        owner: &str,
+        start: &Start,
+        serves: Serves,
+        lasting: bool,
+    ) -> Result<Link, Failure> {
         let (mut failed, waited) = match start.try_lock() {
             Ok(failed) => (failed, false),
             Err(_) => (start.lock().await, true),

@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
-use super::{Instances, Role, Slot};
+use super::{Instances, Role, Slot, Start};
 use crate::lock::lock;
 
 use crate::failure::{Failure, Kind};
@@ -25,6 +25,8 @@ const YOUNG: u64 = 60_000;
 /// The same of one that only calls share: longer than from its start to its first message, and from
 /// one message of a greeting to the next.
 const PAUSE: u64 = 1_000;
+/// Instances that one client has at most by declaring something else each time.
+pub(super) const PER_CLIENT: usize = 8;
 /// How often whoever waits looks for an instance that could give way.
 const LOOK: Duration = Duration::from_millis(250);
 /// An instance that was told to end and has not left by then is not counted on.
@@ -78,6 +80,34 @@ impl Instances {
         }
     }
 
+    /// The start of an owner's instance, where its client has room for another: those of the client are of owners that
+    /// begin so. The longest idle of them gives way to one too many.
+    pub(super) fn start_of(&self, owner: &str, all: &str) -> Result<Arc<Start>, Failure> {
+        let mut starting = lock(&self.starting);
+        starting.retain(|_, start| Arc::strong_count(start) > 1);
+        if let Some(start) = starting.get(owner) {
+            return Ok(Arc::clone(start));
+        }
+        let mut running = self.lock();
+        let own = |slot: &Slot| match &slot.role {
+            Role::Shared { owner, .. } => owner.starts_with(all) && !slot.link.is_ended(),
+            Role::Spare | Role::Dedicated => false,
+        };
+        let is_running = |owner: &str| {
+            running.values().any(|slot| matches!(&slot.role, Role::Shared { owner: other, .. } if other == owner))
+        };
+        let begun = starting.keys().filter(|other| other.starts_with(all) && !is_running(other)).count();
+        if begun + running.values().filter(|slot| own(slot)).count() >= PER_CLIENT {
+            let idle = running.iter().filter(|(_, slot)| own(slot) && slot.may_give_way());
+            let longest = idle.max_by_key(|(_, slot)| (slot.is_done(), slot.link.idle_millis()));
+            let number = longest.map(|(number, _)| *number).ok_or_else(too_many)?;
+            if let Some(slot) = running.remove(&number) {
+                slot.link.end();
+            }
+        }
+        Ok(Arc::clone(starting.entry(owner.to_owned()).or_default()))
+    }
+
     fn full(&self) -> Failure {
         Failure::new(
             Kind::QueueTimeout,
@@ -108,6 +138,16 @@ impl Instances {
             idle.max_by_key(|(_, slot)| (slot.is_done(), slot.link.idle_millis())).map(|(number, _)| *number)?;
         running.remove(&number).map(|slot| slot.link)
     }
+}
+
+fn too_many() -> Failure {
+    Failure::new(
+        Kind::NoRoom,
+        format!(
+            "This client uses {PER_CLIENT} instances of the server at once. Declare the same capabilities on each request, or wait for a call to end."
+        ),
+    )
+    .retry_after(Duration::from_secs(1))
 }
 
 impl Slot {

@@ -127,6 +127,38 @@ fn callers_at_once_share_one_start() {
 }
 
 #[test]
+fn a_client_that_declares_something_else_each_time_takes_few_places() {
+    play(20, |instances, peer| async move {
+        peer.let_go(20);
+        let declared = |number: usize| format!(r#"{{"roots":{{"n":{number}}}}}"#);
+        let of =
+            async |client: &str, number: usize| instances.shared_as_declared(client, declared(number).as_bytes()).await;
+        // Some of them at once: those that are being started count as well.
+        let first = tokio::join!(of("key:a", 0), of("key:a", 1), of("key:a", 2), of("key:a", 3));
+        let first = first.0.and(first.1).and(first.2).and(first.3).unwrap();
+        for number in 4..room::PER_CLIENT {
+            of("key:a", number).await.unwrap();
+        }
+        assert_eq!(of("key:a", 8).await.unwrap_err().kind, Kind::NoRoom);
+        assert!(of("key:a", 3).await.unwrap().is_same(&first), "what it declared before is there");
+        for client in ["key:ab", "key:b"] {
+            of(client, 0).await.unwrap();
+        }
+        assert_eq!(instances.count(), room::PER_CLIENT + 2, "others have their own");
+        // One that idles gives way to its own client's next, and nobody else's does.
+        while of("key:a", 8).await.is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+        until(|| peer.ended.get() == 1).await;
+        assert_eq!(instances.count(), room::PER_CLIENT + 2);
+        for client in ["key:ab", "key:b"] {
+            of(client, 0).await.unwrap();
+        }
+        assert_eq!(peer.started.get(), room::PER_CLIENT + 3);
+    });
+}
+
+#[test]
 fn an_instance_that_ends_makes_room_at_once() {
     play(1, |instances, peer| async move {
         peer.let_go(1);
