@@ -48,6 +48,9 @@ pub enum Reading {
     Level(f64),
     /// How many there were since the process began: kept as how many a second.
     Count(u64),
+    /// The same of what is idle: no point where there were no more. It is told at every sample, lest all of it be taken
+    /// for new.
+    Rare(u64),
 }
 
 /// The last day, in memory.
