@@ -189,7 +189,17 @@ impl Route {
 
     /// Does what was asked, and records it where it is a change.
     pub(super) fn answer(&self, daemon: &dyn Operations, request: &Request) -> Answer {
-        if self.changes() { audit::watched(self, daemon, request) } else { (self.run)(daemon, request) }
+        if self.changes() { audit::watched(self, daemon, request) } else { self.perform(daemon, request) }
+    }
+
+    /// Does what was asked. What a body says is never looked for behind the `?`, where a `dry_run` would be overlooked.
+    pub(super) fn perform(&self, daemon: &dyn Operations, request: &Request) -> Answer {
+        if self.method != Method::GET && !request.query.is_empty() {
+            return Err(ApiError::new(ErrorCode::BadRequest, "This path takes nothing behind a `?`.")
+                .remedy("Send dry_run, reason and all else in the body, as JSON.")
+                .field("query"));
+        }
+        (self.run)(daemon, request)
     }
 
     /// What `path` has in the place of `{}`, where it is a path of this row; a fixed path has nothing there.

@@ -28,6 +28,7 @@ use crate::audit::Query;
 use crate::observe::ledger::{Filter, Ledger, Tail};
 use crate::servers::endpoints::Mode;
 
+mod changes;
 mod watching;
 
 /// The text of a key that is made.

@@ -50,7 +50,7 @@ fn in_time(route: &Route, daemon: &dyn Operations, request: &Request) -> Answer 
     if request.if_match.is_some_and(|wanted| wanted != running) {
         return Err(ApiError::stale(running));
     }
-    (route.run)(daemon, request)
+    route.perform(daemon, request)
 }
 
 /// A change that somebody tried on the socket that changes nothing: for the journal alone, since whoever may only look
