@@ -44,6 +44,12 @@ struct Fake {
     made: AtomicU64,
     /// Where calls would be.
     ledger: Ledger,
+    /// What the topic of tools waits for, where it is to wait.
+    stuck: Option<Mutex<Receiver<()>>>,
+    /// Whether the running revision is held.
+    held: AtomicBool,
+    /// Modes that were changed while it was not.
+    loose: AtomicU64,
     /// Bytes of a topic, about.
     length: AtomicUsize,
     reloads: Mutex<Vec<(Peer, ReloadRequest)>>,
@@ -422,6 +428,9 @@ impl Fake {
     /// All topics are clients: their number says which answer it is, and their ids are long where a test wants that.
     fn topic_of(&self, question: &watch::Question) -> api::Topic {
         self.made.fetch_add(1, Ordering::Relaxed);
+        if let Some(stuck) = self.stuck.as_ref().filter(|_| question.subject == watch::Subject::Tools) {
+            let _ = crate::lock::lock(stuck).recv();
+        }
         let id = format!("{:?}{}", question.subject, "x".repeat(self.length.load(Ordering::Relaxed)));
         let total = self.said.load(Ordering::Relaxed);
         api::Topic::Clients(api::Clients { total, clients: vec![api::ClientRow { id, ..Default::default() }] })
