@@ -33,6 +33,9 @@ pub(super) struct Request {
 /// The route that takes a large body.
 const IMPORT: &str = "/v1/keys/import";
 
+/// The route that changes which revision runs, and so compares it itself.
+const RELOAD: &str = "/v1/config/reload";
+
 /// Bytes of a request's body, and of that of an import: 100,000 keys and more.
 pub(super) const BODY_LIMIT: usize = 1 << 20;
 const IMPORT_LIMIT: usize = 64 << 20;
@@ -113,10 +116,10 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/alerts/{}/silence", |daemon, request| json(&daemon.silence(&name(request)?, &body(request)?)?)),
     get("/v1/limits", |daemon, _| json(&daemon.limits())),
     change(Method::PUT, "/v1/limits/{}/override", |daemon, request| {
-        json(&daemon.override_limit(&request.peer, &name(request)?, &body(request)?, request.if_match)?)
+        json(&daemon.override_limit(&request.peer, &name(request)?, &body(request)?)?)
     }),
     change(Method::DELETE, "/v1/limits/{}/override", |daemon, request| {
-        json(&daemon.revert_limit(&request.peer, &name(request)?, &body(request)?, request.if_match)?)
+        json(&daemon.revert_limit(&request.peer, &name(request)?, &body(request)?)?)
     }),
     post("/v1/sessions/{}/end", |daemon, request| json(&daemon.end_session(&request.named, &body(request)?)?)),
     post("/v1/sessions/end", |daemon, request| json(&daemon.end_sessions(&body(request)?)?)),
@@ -148,9 +151,7 @@ pub(super) static ROUTES: &[Route] = &[
     guarded("/v1/audit/search", |daemon, request| json(&daemon.search_audit(&audit::query(&request.query)?)?)),
     guarded("/v1/audit/verify", |daemon, _| json(&daemon.verify_audit()?)),
     post("/v1/config/check", |daemon, _| json(&daemon.check())),
-    post("/v1/config/reload", |daemon, request| {
-        json(&daemon.reload(&request.peer, &body(request)?, request.if_match)?)
-    }),
+    post(RELOAD, |daemon, request| json(&daemon.reload(&request.peer, &body(request)?, request.if_match)?)),
 ];
 
 const fn get(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
@@ -180,6 +181,11 @@ impl Route {
     /// nothing.
     pub(super) fn changes(&self) -> bool {
         self.method != Method::GET && !["/v1/config/check", "/v1/policy/explain"].contains(&self.path)
+    }
+
+    /// The revision that must run for as long as the change takes.
+    pub(super) fn is_for(&self, request: &Request) -> Option<u64> {
+        request.if_match.filter(|_| self.path != RELOAD)
     }
 
     /// Bytes of its body at most.

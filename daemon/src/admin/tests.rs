@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
@@ -165,7 +165,7 @@ impl SteerOperations for Fake {
 
     fn add_limit(&self, peer: &Peer, request: &TemporaryLimit) -> Result<OverrideOutcome, ApiError> {
         let override_request = OverrideRequest { value: request.value.clone(), ..OverrideRequest::default() };
-        self.override_limit(peer, "temporary.1", &override_request, None)
+        self.override_limit(peer, "temporary.1", &override_request)
     }
 
     fn explain(&self, asked: &ExplainQuery) -> Result<Explained, ApiError> {
@@ -241,6 +241,9 @@ impl GrantOperations for Fake {
 
 impl EndpointOperations for Fake {
     fn mode(&self, _peer: &Peer, name: &str, mode: Mode, request: &ModeRequest) -> Result<ModeOutcome, ApiError> {
+        if !self.held.load(Ordering::Relaxed) {
+            self.loose.fetch_add(1, Ordering::Relaxed);
+        }
         let drains = mode == Mode::Drain;
         let mode = if drains { EndpointMode::Drain } else { EndpointMode::Ready };
         let (server, applied) = (name.into(), !request.dry_run);
@@ -292,13 +295,7 @@ impl LimitOperations for Fake {
         LimitsView { revision: 7, limits: Vec::new() }
     }
 
-    fn override_limit(
-        &self,
-        _peer: &Peer,
-        name: &str,
-        request: &OverrideRequest,
-        _if_match: Option<u64>,
-    ) -> Result<OverrideOutcome, ApiError> {
+    fn override_limit(&self, _peer: &Peer, name: &str, request: &OverrideRequest) -> Result<OverrideOutcome, ApiError> {
         Ok(OverrideOutcome {
             name: name.into(),
             applied: !request.dry_run,
@@ -308,13 +305,7 @@ impl LimitOperations for Fake {
         })
     }
 
-    fn revert_limit(
-        &self,
-        _peer: &Peer,
-        name: &str,
-        _request: &RevertRequest,
-        _if_match: Option<u64>,
-    ) -> Result<OverrideOutcome, ApiError> {
+    fn revert_limit(&self, _peer: &Peer, name: &str, _request: &RevertRequest) -> Result<OverrideOutcome, ApiError> {
         Err(ApiError::new(ErrorCode::NotFound, format!("There is no limit {name}.")))
     }
 }
@@ -401,6 +392,20 @@ impl Operations for Fake {
 
     fn check(&self) -> CheckOutcome {
         CheckOutcome { ok: true, files: Vec::new(), problems: Vec::new() }
+    }
+
+    fn at_revision(
+        &self,
+        revision: u64,
+        change: &mut dyn FnMut() -> Result<Vec<u8>, ApiError>,
+    ) -> Result<Vec<u8>, ApiError> {
+        if revision != 7 {
+            return Err(ApiError::stale(7));
+        }
+        self.held.store(true, Ordering::Relaxed);
+        let answer = change();
+        self.held.store(false, Ordering::Relaxed);
+        answer
     }
 
     fn reload(&self, peer: &Peer, request: &ReloadRequest, if_match: Option<u64>) -> Result<ReloadOutcome, ApiError> {

@@ -441,6 +441,16 @@ impl Operations for Daemon {
         self.restart_server(peer, name, request)
     }
 
+    fn at_revision(
+        &self,
+        revision: u64,
+        change: &mut dyn FnMut() -> Result<Vec<u8>, api::ApiError>,
+    ) -> Result<Vec<u8>, api::ApiError> {
+        let _same = self.revision.read().unwrap_or_else(PoisonError::into_inner);
+        let running = self.gate.settings.load().revision;
+        if revision == running { change() } else { Err(api::ApiError::stale(running)) }
+    }
+
     fn check(&self) -> api::CheckOutcome {
         let (ok, report) = match self.load() {
             Ok((_, report)) => (true, report),
