@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use toolgate_admin_api as api;
-use toolgate_protocol::alerts::{Alert, Alerts, Severity};
+use toolgate_protocol::alerts::{Alert, Alerts, MOST, Severity};
 use toolgate_protocol::outbox::Outbox;
 use tracing::{error, info, warn};
 
