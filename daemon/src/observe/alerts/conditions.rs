@@ -99,6 +99,10 @@ fn of_finding(found: &Finding) -> Option<Condition> {
             "Make room in the state folder, and see that its disk answers; `toolgate status` says what is lost."
                 .to_owned(),
         ),
+        "keys" => (
+            "key_store".to_owned(),
+            "See that the state folder can be written; `toolgate health` and `toolgate key list` say more.".to_owned(),
+        ),
         "overload" => ("overload".to_owned(), "See which clients and tools are busiest, and limit them.".to_owned()),
         "descriptors" | "lag" => {
             (found.name.clone(), "See which listeners and clients hold most, and bound them.".to_owned())
@@ -143,6 +147,8 @@ fn is_own(name: &str) -> bool {
             | "response_time"
             | "error_rate"
             | "authentication"
+            | "alerts"
+            | "listeners"
     )
 }
 
@@ -390,6 +396,16 @@ mod tests {
         let all = [found("memory", Status::Healthy), found("disk", Status::Warning)];
         let told = whole(Status::Warning, &all).unwrap();
         assert_eq!(told.message, "The health of the gate is warning: disk.");
+    }
+
+    #[test]
+    fn no_part_of_the_gate_is_taken_for_a_check_of_the_operator() {
+        for name in health::OWN {
+            let told = of_finding(&found(name, Status::Unhealthy));
+            assert!(!told.as_ref().is_some_and(|told| told.id.starts_with("check:")), "{told:?}");
+        }
+        let told = of_finding(&found("keys", Status::Warning)).unwrap();
+        assert_eq!(told.id, "key_store");
     }
 
     #[test]
