@@ -13,6 +13,9 @@ const FIRST_MS: u64 = 1000;
 /// The longest wait.
 const LONGEST_MS: u64 = 60_000;
 
+/// Refusals in a row after which one is left out.
+pub const REFUSALS: u32 = 5;
+
 /// Waits are shortened by up to a quarter, so that many gates do not knock in step.
 const JITTER_PERCENT: u64 = 25;
 
@@ -24,7 +27,11 @@ pub struct Outbox<T> {
     /// The number of the next.
     next: u64,
     lost: u64,
+    /// Those that were left out, for they were refused again and again.
+    left_out: u64,
     failures: u32,
+    /// Refusals of the oldest.
+    refusals: u32,
     due_at: u64,
     chance: Chance,
 }
@@ -33,7 +40,17 @@ impl<T> Outbox<T> {
     /// Empty, with room for this many.
     #[must_use]
     pub fn new(most: usize, seed: u64) -> Self {
-        Self { waiting: VecDeque::new(), most, next: 1, lost: 0, failures: 0, due_at: 0, chance: Chance::new(seed) }
+        Self {
+            waiting: VecDeque::new(),
+            most,
+            next: 1,
+            lost: 0,
+            left_out: 0,
+            failures: 0,
+            refusals: 0,
+            due_at: 0,
+            chance: Chance::new(seed),
+        }
     }
 
     /// Takes over what an earlier process left, with the number of its next.
@@ -52,6 +69,7 @@ impl<T> Outbox<T> {
     pub fn push(&mut self, item: T) -> u64 {
         if self.waiting.len() == self.most && self.waiting.pop_front().is_some() {
             self.lost += 1;
+            self.refusals = 0;
         }
         let number = self.next;
         self.next += 1;
@@ -73,10 +91,29 @@ impl<T> Outbox<T> {
 
     /// The one with this number was taken.
     pub fn delivered(&mut self, number: u64) {
-        if self.waiting.front().is_some_and(|(first, _)| *first == number) {
+        if self.is_first(number) {
             self.waiting.pop_front();
         }
-        (self.failures, self.due_at) = (0, 0);
+        (self.failures, self.refusals, self.due_at) = (0, 0, 0);
+    }
+
+    /// Whoever takes them found fault with the one of this number. After [`REFUSALS`] it is left out, lest all that come
+    /// later wait for it for ever; whether it was.
+    pub fn refused(&mut self, number: u64, now: u64) -> bool {
+        if self.is_first(number) {
+            self.refusals += 1;
+        }
+        if self.refusals < REFUSALS {
+            self.failed(now);
+            return false;
+        }
+        self.delivered(number);
+        self.left_out += 1;
+        true
+    }
+
+    fn is_first(&self, number: u64) -> bool {
+        self.waiting.front().is_some_and(|(first, _)| *first == number)
     }
 
     /// Nobody took it.
@@ -89,7 +126,7 @@ impl<T> Outbox<T> {
 
     /// Whoever takes them is another one now: tried at once.
     pub fn hurry(&mut self) {
-        (self.failures, self.due_at) = (0, 0);
+        (self.failures, self.refusals, self.due_at) = (0, 0, 0);
     }
 
     /// Those that wait, with their numbers, the oldest first.
@@ -107,6 +144,12 @@ impl<T> Outbox<T> {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// Those that were left out, for they were refused again and again.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// Failures in a row.
@@ -142,6 +185,26 @@ mod tests {
         outbox.failed(now);
         outbox.hurry();
         assert_eq!(outbox.due(now), Some(&(2, "b")));
+    }
+
+    #[test]
+    fn what_is_refused_again_and_again_lets_the_next_pass() {
+        let mut outbox = Outbox::new(10, 1);
+        outbox.push("unfit");
+        outbox.push("next");
+        let mut now = 0;
+        for _ in 1..REFUSALS {
+            assert!(!outbox.refused(1, now));
+            // A failure of the way says nothing of what is on it.
+            outbox.failed(now);
+            now += outbox.wait(now).unwrap();
+            assert_eq!(outbox.due(now), Some(&(1, "unfit")));
+        }
+        assert!(outbox.refused(1, now));
+        assert_eq!((outbox.due(now), outbox.left_out(), outbox.failures()), (Some(&(2, "next")), 1, 0));
+        assert!(!outbox.refused(2, now), "each has its own");
+        outbox.delivered(2);
+        assert_eq!((outbox.waiting().len(), outbox.lost()), (0, 0));
     }
 
     /// Whatever fails: the last thousand arrive, in order, each once.

@@ -58,7 +58,7 @@ impl KeysQuery {
     pub fn parse(query: &str) -> Result<Self, ApiError> {
         let mut parameters = Parameters::parse(query)?;
         let after = parameters.take("after").filter(|after| !after.is_empty());
-        let filter = Words::new(&parameters.take("filter").unwrap_or_default());
+        let filter = parameters.take_words("filter")?;
         let limit = parameters.take_number("limit")?;
         parameters.finish()?;
         let limit = limit.map_or(USUAL, |limit| usize::try_from(limit).unwrap_or(MOST).clamp(1, MOST));

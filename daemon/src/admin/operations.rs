@@ -74,6 +74,13 @@ pub trait Operations:
         self.status().servers
     }
 
+    /// Makes a change while this revision runs and no reload may take over another, or refuses ([`ApiError::stale`]).
+    fn at_revision(
+        &self,
+        revision: u64,
+        change: &mut dyn FnMut() -> Result<Vec<u8>, ApiError>,
+    ) -> Result<Vec<u8>, ApiError>;
+
     /// Reads the files on disk and says what is wrong with them; changes nothing.
     fn check(&self) -> CheckOutcome;
 
@@ -153,24 +160,11 @@ pub trait LimitOperations {
     /// Limits with what they have counted. It looks at every key.
     fn limits(&self) -> LimitsView;
 
-    /// Sets a limit to another value for a time, or with `dry_run` says what that would change. In turn with reloads,
-    /// so that `if_match` is compared with the revision that the override is for.
-    fn override_limit(
-        &self,
-        peer: &Peer,
-        name: &str,
-        request: &OverrideRequest,
-        if_match: Option<u64>,
-    ) -> Result<OverrideOutcome, ApiError>;
+    /// Sets a limit to another value for a time, or with `dry_run` says what that would change.
+    fn override_limit(&self, peer: &Peer, name: &str, request: &OverrideRequest) -> Result<OverrideOutcome, ApiError>;
 
     /// Takes the override of a limit away again.
-    fn revert_limit(
-        &self,
-        peer: &Peer,
-        name: &str,
-        request: &RevertRequest,
-        if_match: Option<u64>,
-    ) -> Result<OverrideOutcome, ApiError>;
+    fn revert_limit(&self, peer: &Peer, name: &str, request: &RevertRequest) -> Result<OverrideOutcome, ApiError>;
 }
 
 /// Who is at the other end of an admin connection, as the kernel says: for the record only. Who may

@@ -12,6 +12,8 @@ use toolgate_admin_api::{ApiError, ErrorCode};
 
 /// Rows of a table where no limit is given.
 const USUAL: usize = 1_000;
+/// Words of a filter at most: each is looked for in each row.
+pub const WORDS: usize = 16;
 /// The largest limit.
 const MOST: usize = 100_000;
 
@@ -55,6 +57,15 @@ impl Parameters {
         }
     }
 
+    /// Words of a filter.
+    pub fn take_words(&mut self, name: &str) -> Result<Words, ApiError> {
+        let text = self.take(name).unwrap_or_default();
+        if text.split_whitespace().nth(WORDS).is_some() {
+            return Err(unfit(name, "A filter has 16 words at most."));
+        }
+        Ok(Words::new(&text))
+    }
+
     /// How a table is wanted; `prefix` is empty, or the table's name and a dot.
     pub fn take_table(&mut self, prefix: &str) -> Result<TableQuery, ApiError> {
         self.take_rows(prefix, USUAL)
@@ -71,7 +82,7 @@ impl Parameters {
         Ok(TableQuery {
             sort: self.take(&format!("{prefix}sort")),
             descending: self.take_flag(&format!("{prefix}descending"))?,
-            filter: Words::new(&self.take(&format!("{prefix}filter")).unwrap_or_default()),
+            filter: self.take_words(&format!("{prefix}filter"))?,
             limit,
         })
     }
@@ -106,7 +117,7 @@ pub struct Words(Vec<(bool, String)>);
 
 impl Words {
     /// Words that are separated by spaces.
-    pub fn new(text: &str) -> Self {
+    fn new(text: &str) -> Self {
         let word = |word: &str| match word.strip_prefix('!') {
             Some(rest) => (false, rest.to_lowercase()),
             None => (true, word.to_lowercase()),
@@ -269,6 +280,7 @@ mod tests {
     #[test]
     fn rows_are_filtered_sorted_and_cut_in_this_order() {
         assert_eq!(selected("sort=calls&filter=look&limit=1", rows()).expect("rows").0, 2);
+        assert_eq!(selected(&format!("filter={}", "look+".repeat(16)), rows()).expect("rows").0, 2);
         assert_eq!(selected("sort=tool&filter=LOOK+%21b", rows()).expect("rows"), (1, vec!["look up".to_owned()]));
         let (_, upwards) = selected("sort=calls&descending=false", rows()).expect("rows");
         assert_eq!(upwards, ["Find", "pay", "look up", "look"]);
@@ -287,6 +299,7 @@ mod tests {
             ("filter=%", "query"),
             ("filter=a&filter=b", "filter"),
             ("filters=a", "filters"),
+            (&format!("filter={}", "a+".repeat(17)), "filter"),
         ] {
             let error = selected(query, rows()).expect_err(query);
             assert_eq!((error.code, error.field.as_deref()), (ErrorCode::BadRequest, Some(field)), "{query}");

@@ -33,6 +33,9 @@ pub(super) struct Request {
 /// The route that takes a large body.
 const IMPORT: &str = "/v1/keys/import";
 
+/// The route that changes which revision runs, and so compares it itself.
+const RELOAD: &str = "/v1/config/reload";
+
 /// Bytes of a request's body, and of that of an import: 100,000 keys and more.
 pub(super) const BODY_LIMIT: usize = 1 << 20;
 const IMPORT_LIMIT: usize = 64 << 20;
@@ -114,10 +117,10 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/alerts/{}/silence", |daemon, request| json(&daemon.silence(&name(request)?, &body(request)?)?)),
     get("/v1/limits", |daemon, _| json(&daemon.limits())),
     change(Method::PUT, "/v1/limits/{}/override", |daemon, request| {
-        json(&daemon.override_limit(&request.peer, &name(request)?, &body(request)?, request.if_match)?)
+        json(&daemon.override_limit(&request.peer, &name(request)?, &body(request)?)?)
     }),
     change(Method::DELETE, "/v1/limits/{}/override", |daemon, request| {
-        json(&daemon.revert_limit(&request.peer, &name(request)?, &body(request)?, request.if_match)?)
+        json(&daemon.revert_limit(&request.peer, &name(request)?, &body(request)?)?)
     }),
     post("/v1/sessions/{}/end", |daemon, request| json(&daemon.end_session(&request.named, &body(request)?)?)),
     post("/v1/sessions/end", |daemon, request| json(&daemon.end_sessions(&body(request)?)?)),
@@ -149,9 +152,7 @@ pub(super) static ROUTES: &[Route] = &[
     guarded("/v1/audit/search", |daemon, request| json(&daemon.search_audit(&audit::query(&request.query)?)?)),
     guarded("/v1/audit/verify", |daemon, _| json(&daemon.verify_audit()?)),
     post("/v1/config/check", |daemon, _| json(&daemon.check())),
-    post("/v1/config/reload", |daemon, request| {
-        json(&daemon.reload(&request.peer, &body(request)?, request.if_match)?)
-    }),
+    post(RELOAD, |daemon, request| json(&daemon.reload(&request.peer, &body(request)?, request.if_match)?)),
 ];
 
 const fn get(path: &'static str, run: fn(&dyn Operations, &Request) -> Answer) -> Route {
@@ -183,6 +184,11 @@ impl Route {
         self.method != Method::GET && !["/v1/config/check", "/v1/policy/explain"].contains(&self.path)
     }
 
+    /// The revision that must run for as long as the change takes.
+    pub(super) fn is_for(&self, request: &Request) -> Option<u64> {
+        request.if_match.filter(|_| self.path != RELOAD)
+    }
+
     /// Bytes of its body at most.
     pub(super) fn body_limit(&self) -> usize {
         if self.path == IMPORT { IMPORT_LIMIT } else { BODY_LIMIT }
@@ -190,7 +196,17 @@ impl Route {
 
     /// Does what was asked, and records it where it is a change.
     pub(super) fn answer(&self, daemon: &dyn Operations, request: &Request) -> Answer {
-        if self.changes() { audit::watched(self, daemon, request) } else { (self.run)(daemon, request) }
+        if self.changes() { audit::watched(self, daemon, request) } else { self.perform(daemon, request) }
+    }
+
+    /// Does what was asked. What a body says is never looked for behind the `?`, where a `dry_run` would be overlooked.
+    pub(super) fn perform(&self, daemon: &dyn Operations, request: &Request) -> Answer {
+        if self.method != Method::GET && !request.query.is_empty() {
+            return Err(ApiError::new(ErrorCode::BadRequest, "This path takes nothing behind a `?`.")
+                .remedy("Send dry_run, reason and all else in the body, as JSON.")
+                .field("query"));
+        }
+        (self.run)(daemon, request)
     }
 
     /// What `path` has in the place of `{}`, where it is a path of this row; a fixed path has nothing there.

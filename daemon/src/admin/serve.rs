@@ -172,10 +172,13 @@ async fn ask(head: &http::request::Parts, body: Incoming, door: &Door, peer: Pee
     let (named, query) = (named.to_owned(), head.uri.query().unwrap_or_default().to_owned());
     let request = Request { peer, if_match, named, query, body };
     let operations = Arc::clone(&door.operations);
-    door.turns.work(move || route.answer(operations.as_ref(), &request)).await.unwrap_or_else(|| {
-        tracing::error!(path = route.path, "An admin operation panicked");
-        Err(ApiError::new(ErrorCode::Internal, "The daemon failed at this; its log says how."))
-    })
+    door.turns.work(move || route.answer(operations.as_ref(), &request)).await.and_then(|answer| answer).inspect_err(
+        |error| {
+            if error.code == ErrorCode::Internal {
+                tracing::error!(path = route.path, "An admin operation failed: {}", error.message);
+            }
+        },
+    )
 }
 
 /// A browser has no business here, whatever forwards its requests to the socket.

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
@@ -28,6 +28,7 @@ use crate::audit::Query;
 use crate::observe::ledger::{Filter, Ledger, Tail};
 use crate::servers::endpoints::Mode;
 
+mod changes;
 mod watching;
 
 /// The text of a key that is made.
@@ -43,6 +44,12 @@ struct Fake {
     made: AtomicU64,
     /// Where calls would be.
     ledger: Ledger,
+    /// What the topic of tools waits for, where it is to wait.
+    stuck: Option<Mutex<Receiver<()>>>,
+    /// Whether the running revision is held.
+    held: AtomicBool,
+    /// Modes that were changed while it was not.
+    loose: AtomicU64,
     /// Bytes of a topic, about.
     length: AtomicUsize,
     reloads: Mutex<Vec<(Peer, ReloadRequest)>>,
@@ -158,7 +165,7 @@ impl SteerOperations for Fake {
 
     fn add_limit(&self, peer: &Peer, request: &TemporaryLimit) -> Result<OverrideOutcome, ApiError> {
         let override_request = OverrideRequest { value: request.value.clone(), ..OverrideRequest::default() };
-        self.override_limit(peer, "temporary.1", &override_request, None)
+        self.override_limit(peer, "temporary.1", &override_request)
     }
 
     fn explain(&self, asked: &ExplainQuery) -> Result<Explained, ApiError> {
@@ -234,6 +241,9 @@ impl GrantOperations for Fake {
 
 impl EndpointOperations for Fake {
     fn mode(&self, _peer: &Peer, name: &str, mode: Mode, request: &ModeRequest) -> Result<ModeOutcome, ApiError> {
+        if !self.held.load(Ordering::Relaxed) {
+            self.loose.fetch_add(1, Ordering::Relaxed);
+        }
         let drains = mode == Mode::Drain;
         let mode = if drains { EndpointMode::Drain } else { EndpointMode::Ready };
         let (server, applied) = (name.into(), !request.dry_run);
@@ -285,13 +295,7 @@ impl LimitOperations for Fake {
         LimitsView { revision: 7, limits: Vec::new() }
     }
 
-    fn override_limit(
-        &self,
-        _peer: &Peer,
-        name: &str,
-        request: &OverrideRequest,
-        _if_match: Option<u64>,
-    ) -> Result<OverrideOutcome, ApiError> {
+    fn override_limit(&self, _peer: &Peer, name: &str, request: &OverrideRequest) -> Result<OverrideOutcome, ApiError> {
         Ok(OverrideOutcome {
             name: name.into(),
             applied: !request.dry_run,
@@ -301,13 +305,7 @@ impl LimitOperations for Fake {
         })
     }
 
-    fn revert_limit(
-        &self,
-        _peer: &Peer,
-        name: &str,
-        _request: &RevertRequest,
-        _if_match: Option<u64>,
-    ) -> Result<OverrideOutcome, ApiError> {
+    fn revert_limit(&self, _peer: &Peer, name: &str, _request: &RevertRequest) -> Result<OverrideOutcome, ApiError> {
         Err(ApiError::new(ErrorCode::NotFound, format!("There is no limit {name}.")))
     }
 }
@@ -396,6 +394,20 @@ impl Operations for Fake {
         CheckOutcome { ok: true, files: Vec::new(), problems: Vec::new() }
     }
 
+    fn at_revision(
+        &self,
+        revision: u64,
+        change: &mut dyn FnMut() -> Result<Vec<u8>, ApiError>,
+    ) -> Result<Vec<u8>, ApiError> {
+        if revision != 7 {
+            return Err(ApiError::stale(7));
+        }
+        self.held.store(true, Ordering::Relaxed);
+        let answer = change();
+        self.held.store(false, Ordering::Relaxed);
+        answer
+    }
+
     fn reload(&self, peer: &Peer, request: &ReloadRequest, if_match: Option<u64>) -> Result<ReloadOutcome, ApiError> {
         if let Some((running, go_on)) = &self.slow {
             running.send(()).expect("the test waits");
@@ -421,6 +433,9 @@ impl Fake {
     /// All topics are clients: their number says which answer it is, and their ids are long where a test wants that.
     fn topic_of(&self, question: &watch::Question) -> api::Topic {
         self.made.fetch_add(1, Ordering::Relaxed);
+        if let Some(stuck) = self.stuck.as_ref().filter(|_| question.subject == watch::Subject::Tools) {
+            let _ = crate::lock::lock(stuck).recv();
+        }
         let id = format!("{:?}{}", question.subject, "x".repeat(self.length.load(Ordering::Relaxed)));
         let total = self.said.load(Ordering::Relaxed);
         api::Topic::Clients(api::Clients { total, clients: vec![api::ClientRow { id, ..Default::default() }] })

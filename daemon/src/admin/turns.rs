@@ -21,7 +21,7 @@ pub(super) const THREADS: usize = 2 * AT_ONCE + BEATS;
 /// Bytes of answers of one socket that may wait for those who asked, in units of 1 KiB.
 const ROOM: u32 = 32 << 10;
 
-/// How long an answer waits for others to be read.
+/// How long an operation waits for its turn, and an answer for others to be read.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The turns of one socket.
@@ -36,9 +36,21 @@ impl Turns {
         Self { work: Arc::new(Semaphore::new(AT_ONCE)), room: Arc::new(Semaphore::new(ROOM as usize)) }
     }
 
-    /// Does a piece of work when it is its turn, which ends with the work, whoever still waits for it.
-    pub(super) async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        in_turn(&self.work, work).await
+    /// Does a piece of work when it is its turn, which ends with the work, whoever still waits for it. Where none comes
+    /// for want of others' ends, nothing was done.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let Ok(Ok(turn)) = timeout(PATIENCE, Arc::clone(&self.work).acquire_owned()).await else {
+            let message = format!("{AT_ONCE} others wait for the daemon, which does not get on with them.");
+            return Err(ApiError::new(ErrorCode::Unavailable, message).remedy(
+                "Nothing was done. Try again in a minute; where that does not help, see whether a disk hangs.",
+            ));
+        };
+        on_thread(turn, work)
+            .await
+            .ok_or_else(|| ApiError::new(ErrorCode::Internal, "The daemon failed at this; its log says how."))
     }
 
     /// An answer that has its room until it is written, or nobody wants it any more.
@@ -64,7 +76,13 @@ pub(super) async fn in_turn<T: Send + 'static>(
     turns: &Arc<Semaphore>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    let turn = Arc::clone(turns).acquire_owned().await.ok()?;
+    on_thread(Arc::clone(turns).acquire_owned().await.ok()?, work).await
+}
+
+async fn on_thread<T: Send + 'static>(
+    turn: OwnedSemaphorePermit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let work = move || {
         let _turn = turn;
         work()
@@ -105,11 +123,21 @@ mod tests {
         while view.work.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(control.work(|| 7).await, Some(7));
+        assert_eq!(control.work(|| 7).await, Ok(7));
         drop(go);
         for look in looking {
-            assert!(look.await.is_ok_and(|done| done.is_some()));
+            assert!(look.await.is_ok_and(|done| done.is_ok()));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_gets_no_turn_is_told_and_nothing_was_done() {
+        let turns = Turns::new();
+        let held = Arc::clone(&turns.work).acquire_many_owned(6).await;
+        let refused = turns.work(|| panic!("not its turn")).await.map(|()| 0);
+        assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::Unavailable));
+        drop(held);
+        assert_eq!(turns.work(|| 7).await, Ok(7));
     }
 
     #[tokio::test(start_paused = true)]

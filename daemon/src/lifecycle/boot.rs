@@ -46,7 +46,7 @@ fn last_good(file: &Path, report: &Report, environment: &Environment) -> Result<
     }
     let Some(newest) = history.last_accepted() else { return Err(told) };
     let revision = newest.revision;
-    let mut settings = match config::load_snapshot(file, &history::written(newest), environment) {
+    let mut settings = match config::load_snapshot(file, &history::written(&newest), environment) {
         Ok((settings, _)) => settings,
         Err(also) => {
             return Err(format!(

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
@@ -37,7 +37,7 @@ pub struct Daemon {
     pub listeners: Mutex<Listeners>,
     pub(super) cores: Cores,
     /// Configurations that were accepted.
-    pub(super) history: Mutex<History>,
+    pub(super) history: History,
     /// Permits to ask a server for its tools.
     pub(super) asking: Semaphore,
     /// The last day of what the console draws.
@@ -49,8 +49,11 @@ pub struct Daemon {
     instance: String,
     started: SystemTime,
     loaded: Mutex<SystemTime>,
-    /// Held for the length of a reload.
+    /// Held while what holds is changed, by a reload or by hand; nobody waits for files or the disk with it.
     pub(super) turn: Mutex<()>,
+    /// Held for as long as the running revision must stay what it is: by a reload, from when it reads the files until
+    /// what they say holds.
+    pub(super) revision: RwLock<()>,
 }
 
 /// Servers, each as all who met it met it.
@@ -73,7 +76,7 @@ impl Daemon {
             gate,
             listeners: Mutex::new(listeners),
             cores,
-            history: Mutex::new(history),
+            history,
             asking: Semaphore::new(super::offer::AT_ONCE),
             graphs: Arc::default(),
             logging,
@@ -83,6 +86,7 @@ impl Daemon {
             started: now,
             loaded: Mutex::new(now),
             turn: Mutex::new(()),
+            revision: RwLock::new(()),
         }
     }
 
@@ -115,10 +119,10 @@ impl Daemon {
         request: &api::ReloadRequest,
         if_match: Option<u64>,
     ) -> Result<api::ReloadOutcome, api::ApiError> {
-        let _turn = lock(&self.turn);
-        let _told = notify::reloading(|| status::line(&self.gate));
-        let running = self.gate.policy.load_full();
-        let previous = running.settings.revision;
+        let alone = self.revision.write().unwrap_or_else(PoisonError::into_inner);
+        let told = notify::reloading(|| status::line(&self.gate));
+        let running = self.gate.settings.load_full();
+        let previous = running.revision;
         if if_match.is_some_and(|wanted| wanted != previous) {
             return Err(api::ApiError::stale(previous));
         }
@@ -128,19 +132,17 @@ impl Daemon {
         })?;
         let written = Snapshot::of(&report, &self.file);
         let takes_back = request.withdraws == Some(previous) && !request.dry_run;
-        let (before, next) = self.with_history(|history| {
-            let before = takes_back.then(|| history.before_try(previous, &written)).flatten();
-            (before, history.number_of(&written))
-        });
+        let before = takes_back.then(|| self.history.before_try(previous, &written)).flatten();
+        let next = self.history.number_of(&written);
         settings.revision = before.as_ref().map_or(next, |before| before.revision);
         let revision = settings.revision;
-        let mut outcome = prospect(&running.settings, &settings, &report);
+        let mut outcome = prospect(&running, &settings, &report);
         if request.dry_run {
             outcome.changes.extend(ends(self.gate.would_end(&settings)));
             outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
             return Ok(outcome);
         }
-        let (trouble, ended) = self.apply(&running, settings).map_err(|why| refuse(who, &why, previous))?;
+        let (trouble, ended) = self.apply(settings).map_err(|why| refuse(who, &why, previous))?;
         outcome.changes.extend(ends(ended));
         outcome.needs_restart.extend(trouble);
         outcome.needs_restart.extend(self.look_at_units().map(|drift| drift.sentence()));
@@ -148,10 +150,12 @@ impl Daemon {
         outcome.revision = revision;
         let reason = request.reason.as_deref();
         if let Some(before) = before {
-            self.with_history(|history| history.withdraw(before));
+            self.history.withdraw(before);
         }
-        outcome.problems.extend(self.keep(written, who, reason).map(not_kept));
+        self.keep(written, who, reason);
         *lock(&self.loaded) = SystemTime::now();
+        drop((told, alone));
+        outcome.problems.extend(self.kept().map(not_kept));
         info!(
             who,
             reason = reason.unwrap_or(""),
@@ -168,8 +172,10 @@ impl Daemon {
 
     /// Everything that can fail comes before the swap; what follows it only tidies up.
     /// What could not be done, and how many sessions it has ended.
-    fn apply(&self, running: &Policy, settings: Settings) -> Result<(Vec<String>, usize), String> {
+    fn apply(&self, settings: Settings) -> Result<(Vec<String>, usize), String> {
         let settings = Arc::new(settings);
+        let _turn = lock(&self.turn);
+        let running = &*self.gate.policy.load_full();
         let policy = Policy::new(Arc::clone(&settings), Some(running))?;
         self.logging.set(&self.log_under(&settings.log)).map_err(|problem| problem.to_string())?;
         let kept: Vec<_> = every_facet(&policy).map(|server| server.generation).collect();
@@ -215,7 +221,7 @@ impl Daemon {
 
     fn warnings(&self, policy: &Policy) -> Vec<String> {
         let unused = policy.settings.from_history();
-        let unkept = self.with_history(|history| history.trouble().map(str::to_owned));
+        let unkept = self.history.trouble();
         let settings = policy.settings.warnings.iter().cloned();
         let units = self.gate.units.load().as_deref().cloned();
         let kept = unkept.into_iter().chain(unwritten(policy));
@@ -448,6 +454,16 @@ impl Operations for Daemon {
         request: &api::RestartRequest,
     ) -> Result<api::RestartOutcome, api::ApiError> {
         self.restart_server(peer, name, request)
+    }
+
+    fn at_revision(
+        &self,
+        revision: u64,
+        change: &mut dyn FnMut() -> Result<Vec<u8>, api::ApiError>,
+    ) -> Result<Vec<u8>, api::ApiError> {
+        let _same = self.revision.read().unwrap_or_else(PoisonError::into_inner);
+        let running = self.gate.settings.load().revision;
+        if revision == running { change() } else { Err(api::ApiError::stale(running)) }
     }
 
     fn check(&self) -> api::CheckOutcome {

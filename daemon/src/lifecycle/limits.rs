@@ -30,7 +30,6 @@ impl LimitOperations for Daemon {
         peer: &Peer,
         name: &str,
         request: &api::OverrideRequest,
-        if_match: Option<u64>,
     ) -> Result<api::OverrideOutcome, api::ApiError> {
         let length = Duration::from_secs(request.seconds);
         if length.is_zero() || length > LONGEST {
@@ -39,7 +38,7 @@ impl LimitOperations for Daemon {
                 .field("seconds"));
         }
         let wanted = |limits: &Limits| limits.read_override(name, &request.value, request.burst);
-        self.change_limit(name, request.dry_run, if_match, Some(length), |limits| {
+        self.change_limit(name, request.dry_run, Some(length), |limits| {
             let measure = wanted(limits)?;
             let until = clock::nanos().saturating_add(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
             if !request.dry_run {
@@ -60,9 +59,8 @@ impl LimitOperations for Daemon {
         peer: &Peer,
         name: &str,
         request: &api::RevertRequest,
-        if_match: Option<u64>,
     ) -> Result<api::OverrideOutcome, api::ApiError> {
-        self.change_limit(name, request.dry_run, if_match, None, |limits| {
+        self.change_limit(name, request.dry_run, None, |limits| {
             if limits.is_temporary(name) {
                 if !request.dry_run {
                     limits.end_temporary(name);
@@ -86,16 +84,11 @@ impl Daemon {
         &self,
         name: &str,
         dry_run: bool,
-        if_match: Option<u64>,
         length: Option<Duration>,
         change: impl FnOnce(&Limits) -> Result<String, Unfit>,
     ) -> Result<api::OverrideOutcome, api::ApiError> {
         let _turn = lock(&self.turn);
         let policy = self.gate.policy.load_full();
-        let revision = policy.settings.revision;
-        if if_match.is_some_and(|wanted| wanted != revision) {
-            return Err(api::ApiError::stale(revision));
-        }
         let unfit = |unfit| refused(name, unfit);
         let before = policy.limits.effective(name, clock::nanos()).map_err(unfit)?;
         let after = change(&policy.limits).map_err(unfit)?;

@@ -4,21 +4,17 @@ use toolgate_admin_api as api;
 use tracing::warn;
 
 use super::daemon::Daemon;
-use super::history::History;
 use crate::config::Snapshot;
-use crate::lock::lock;
 
 impl Daemon {
-    /// Keeps what serves from now on; the answer says why it could not be kept.
-    pub(super) fn keep(&self, snapshot: Snapshot, who: &str, reason: Option<&str>) -> Option<String> {
-        let trouble = self.with_history(|history| {
-            history.keep(snapshot, who, reason, crate::clock::unix_millis());
-            history.trouble().map(str::to_owned)
-        });
-        if let Some(trouble) = &trouble {
-            warn!("{trouble}");
-        }
-        trouble
+    /// Has what serves from now on kept.
+    pub(super) fn keep(&self, snapshot: Snapshot, who: &str, reason: Option<&str>) {
+        self.history.keep(snapshot, who, reason, crate::clock::unix_millis());
+    }
+
+    /// Waits for the disk, for a moment; not for those who hold up others. Why what serves is not kept.
+    pub(super) fn kept(&self) -> Option<String> {
+        self.history.settle().inspect(|trouble| warn!("{trouble}"))
     }
 
     /// The running revision, and those before it.
@@ -27,19 +23,15 @@ impl Daemon {
         api::HistoryView {
             running: settings.revision,
             from_history: settings.from_history(),
-            revisions: self.with_history(|history| history.list()),
+            revisions: self.history.list(),
         }
     }
 
     /// One of them with its texts.
     pub(super) fn accepted_as(&self, number: u64) -> Result<api::Revision, api::ApiError> {
-        self.with_history(|history| history.get(number)).ok_or_else(|| {
+        self.history.get(number).ok_or_else(|| {
             api::ApiError::new(api::ErrorCode::NotFound, format!("Revision {number} is not in the history."))
                 .remedy("`toolgate config history` lists what is.")
         })
-    }
-
-    pub(super) fn with_history<T>(&self, what: impl FnOnce(&mut History) -> T) -> T {
-        what(&mut lock(&self.history))
     }
 }

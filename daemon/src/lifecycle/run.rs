@@ -101,6 +101,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
     // Now that its listeners are bound: what cannot be served is not what a later start should go back to.
     if let Some(accepted) = accepted {
         daemon.keep(accepted, "start", None);
+        daemon.kept();
     }
     daemon.look_at_units();
     gate.observed.follow(lock(&daemon.listeners).followed());

@@ -37,13 +37,11 @@ impl Sampled for Samples {
         for row in &rows {
             of_server(row, &mut all);
         }
-        // Of tools and clients a few series each, and of those only that are busy: there may be very many.
-        let busy = |traffic: &api::Traffic| traffic.calls_per_second > 0.0;
-        for row in self.daemon.gate.ledger.tools().iter().filter(|row| busy(&row.traffic)) {
-            all.extend(few(&format!(":{}/{}", row.server, row.tool), &row.traffic));
+        for row in &self.daemon.gate.ledger.tools() {
+            of_one_of_many(&format!(":{}/{}", row.server, row.tool), &row.traffic, &mut all);
         }
-        for row in self.daemon.gate.ledger.clients().iter().filter(|row| busy(&row.traffic)) {
-            all.extend(few(&format!("@{}", row.id), &row.traffic));
+        for row in &self.daemon.gate.ledger.clients() {
+            of_one_of_many(&format!("@{}", row.id), &row.traffic, &mut all);
         }
         all
     }
@@ -70,15 +68,51 @@ fn of_traffic(of: &str, traffic: &api::Traffic) -> Vec<(String, Reading)> {
     counts.into_iter().chain(median).chain([in_flight, refused]).chain(few(of, traffic)).collect()
 }
 
+/// Of tools and clients a few series each, and points of those only that are busy: there may be very many. What an idle
+/// one has counted is told all the same, for its next calls are counted from there.
+fn of_one_of_many(of: &str, traffic: &api::Traffic, all: &mut Vec<(String, Reading)>) {
+    if traffic.calls_per_second > 0.0 {
+        all.extend(few(of, traffic));
+    } else {
+        all.extend(counted(of, traffic).map(|(name, count)| (name, Reading::Rare(count))));
+    }
+}
+
 /// The most telling of it.
 fn few(of: &str, traffic: &api::Traffic) -> Vec<(String, Reading)> {
     let slow = Some(traffic.latency.p99_us).filter(|_| traffic.latency.max_us > 0);
     let slow = slow.map(|time| (format!("p99{of}"), level(time)));
-    let counts = [("calls", traffic.calls), ("errors", traffic.errors)];
-    counts.map(|(word, count)| (format!("{word}{of}"), Reading::Count(count))).into_iter().chain(slow).collect()
+    counted(of, traffic).map(|(name, count)| (name, Reading::Count(count))).into_iter().chain(slow).collect()
+}
+
+fn counted(of: &str, traffic: &api::Traffic) -> [(String, u64); 2] {
+    [("calls", traffic.calls), ("errors", traffic.errors)].map(|(word, count)| (format!("{word}{of}"), count))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a graph has fewer digits")]
 fn level(number: u64) -> Reading {
     Reading::Level(number as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(traffic: &api::Traffic) -> Vec<(String, Reading)> {
+        let mut all = Vec::new();
+        of_one_of_many(":web/pay", traffic, &mut all);
+        all
+    }
+
+    #[test]
+    fn an_idle_tool_says_what_it_has_counted_and_a_busy_one_how_slow_it_is_besides() {
+        let idle = api::Traffic { calls: 1_000_000, errors: 3, ..api::Traffic::default() };
+        let counted = [("calls:web/pay".to_owned(), 1_000_000), ("errors:web/pay".to_owned(), 3)];
+        assert_eq!(told(&idle), counted.clone().map(|(name, count)| (name, Reading::Rare(count))));
+        let latency = api::Percentiles { p99_us: 700, max_us: 900, ..api::Percentiles::default() };
+        let busy = api::Traffic { calls_per_second: 0.1, latency, ..idle };
+        let mut expected = counted.map(|(name, count)| (name, Reading::Count(count))).to_vec();
+        expected.push(("p99:web/pay".into(), Reading::Level(700.0)));
+        assert_eq!(told(&busy), expected);
+    }
 }

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ fn run(program: &str, arguments: &[&str]) {
 
 /// A gate whose state is on such a disk.
 /// Threads that look at the state folder or write into it, and do nothing else.
-const WRITERS: [&str; 5] = ["state", "history-file", "watch-file", "keys", "audit"];
+const WRITERS: [&str; 6] = ["state", "history-file", "watch-file", "keys", "audit", "revisions"];
 
 async fn gate_on_disk(mark: &str) -> (Gate, Disk) {
     let mut gate = gate(mark, |setup| setup).await;
@@ -83,6 +84,42 @@ async fn is_in_trouble(gate: &Gate) -> bool {
 
 async fn until_in_trouble(gate: &Gate, wanted: bool) {
     wait::until("the status to tell of the disk", async || (is_in_trouble(gate).await == wanted).then_some(())).await;
+}
+
+#[tokio::test]
+async fn reloads_while_the_disk_does_not_answer_hold_up_no_operator() {
+    let mark = format!("reloads-{}", std::process::id());
+    let (mut gate, disk) = gate_on_disk(&mark).await;
+    let before = gate.control("GET", "/v1/version").await.1["revision"].as_u64().expect("a revision");
+    disk.freeze();
+    // More than have a turn at once at a socket.
+    for round in 1..=7 {
+        gate.change(|setup| setup.http(&format!("more{round}"), "http://127.0.0.1:9/mcp"));
+        let (code, done) = ask(&gate, "/v1/config/reload").await;
+        assert_eq!((code, done["revision"].as_u64()), (200, Some(before + round)), "{done}");
+        assert!(done["problems"].to_string().contains("the disk does not answer"), "{done}");
+        let (code, status) = gate.control("GET", "/v1/status").await;
+        assert!(code == 200 && status["warnings"].to_string().contains("is not kept in"), "{status}");
+        for path in ["/v1/servers/web/drain", "/v1/servers/web/resume"] {
+            let (code, outcome) = ask(&gate, path).await;
+            assert_eq!(code, 200, "{outcome}");
+        }
+    }
+    assert!(waiting(&gate).iter().all(|name| WRITERS.contains(&name.as_str())), "{:?}", waiting(&gate));
+    disk.thaw();
+    wait::until("all to be kept", async || {
+        let (_, status) = gate.control("GET", "/v1/status").await;
+        (!status["warnings"].to_string().contains("is not kept in")).then_some(())
+    })
+    .await;
+    let (_, history) = gate.control("GET", "/v1/config/history").await;
+    let kept: Vec<_> = history["revisions"].as_array().expect("revisions").iter().map(|one| &one["revision"]).collect();
+    assert_eq!(kept[..8], (before..=before + 7).rev().collect::<Vec<_>>()[..], "{history}");
+}
+
+async fn ask(gate: &Gate, path: &str) -> (u16, Value) {
+    let answer = gate.control_with("POST", path, &json!({ "reason": "while the disk hangs" }));
+    tokio::time::timeout(Duration::from_secs(60), answer).await.expect("an answer")
 }
 
 /// Threads of the gate that wait for the disk.

@@ -120,7 +120,7 @@ impl Alert {
 #[derive(Debug, Clone, Default)]
 pub struct Alerts {
     all: BTreeMap<String, Alert>,
-    /// Conditions that found no room.
+    /// Conditions that found no room when they were seen last.
     crowded_out: u64,
     /// While it lasts, nobody has looked long enough to know what is over of what an earlier process left.
     settling: Range<u64>,
@@ -146,6 +146,7 @@ impl Alerts {
     /// Takes in all that is wrong at `now`, and returns what is to be told, in order.
     pub fn observe(&mut self, now: u64, conditions: Vec<Condition>, cooldown_ms: u64) -> Vec<Alert> {
         let mut told = Vec::new();
+        self.crowded_out = 0;
         let holds = |id: &str| conditions.iter().any(|condition| condition.id == id);
         // A clock that was set back ends it too.
         if !self.settling.contains(&now) {
@@ -176,7 +177,7 @@ impl Alerts {
     /// One condition holds; the alert, where it is to be told.
     fn hold(&mut self, now: u64, condition: Condition, cooldown_ms: u64) -> Option<Alert> {
         let rank = condition.rank();
-        if !self.all.contains_key(&condition.id) && !self.make_room() {
+        if !self.all.contains_key(&condition.id) && !self.make_room(condition.severity) {
             self.crowded_out += 1;
             return None;
         }
@@ -210,15 +211,23 @@ impl Alerts {
         Some(alert.clone())
     }
 
-    /// Makes room for one more, by the oldest of those that are over.
-    fn make_room(&mut self) -> bool {
+    /// Makes room for one more, by the oldest of those that are over; for a critical one else by the newest warning.
+    fn make_room(&mut self, severity: Severity) -> bool {
         if self.all.len() < MOST {
             return true;
         }
         let over = self.all.values().filter_map(|alert| Some((alert.recovered?, &alert.condition.id)));
-        let Some(oldest) = over.min().map(|(_, id)| id.clone()) else { return false };
-        self.all.remove(&oldest);
+        let oldest = over.min().map(|(_, id)| id.clone());
+        let Some(leaves) = oldest.or_else(|| self.displaced_by(severity)) else { return false };
+        self.all.remove(&leaves);
         true
+    }
+
+    fn displaced_by(&mut self, severity: Severity) -> Option<String> {
+        let lesser = self.all.values().filter(|alert| alert.condition.severity < severity);
+        let newest = lesser.max_by_key(|alert| (alert.since, &alert.condition.id))?.condition.id.clone();
+        self.crowded_out += 1;
+        Some(newest)
     }
 
     /// Somebody has seen it; `None` where it does not fire.
@@ -253,7 +262,7 @@ impl Alerts {
         all
     }
 
-    /// Conditions that found no room so far.
+    /// Conditions that hold and found no room.
     #[must_use]
     pub fn crowded_out(&self) -> u64 {
         self.crowded_out

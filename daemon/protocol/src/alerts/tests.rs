@@ -88,6 +88,25 @@ fn there_is_an_end_to_how_many_are_kept() {
 }
 
 #[test]
+fn what_is_critical_displaces_warnings_and_is_not_displaced() {
+    let mut alerts = Alerts::default();
+    let warnings: Vec<_> = (0..MOST).map(|number| condition(&format!("n:{number:04}"), Severity::Warning)).collect();
+    step(&mut alerts, 0, &warnings);
+    let fire = [warnings.clone(), vec![condition("fire", Severity::Critical)]].concat();
+    assert_eq!(step(&mut alerts, 1, &fire), ["+fire"]);
+    assert_eq!((alerts.listed().len(), alerts.crowded_out()), (MOST, 1));
+    assert!(alerts.get("n:0999").is_none(), "the newest warning gives way");
+    // It neither comes back nor pushes another out.
+    assert!(step(&mut alerts, 2, &fire).is_empty());
+    assert_eq!((alerts.listed()[0].condition.id.as_str(), alerts.crowded_out()), ("fire", 1));
+    let all: Vec<_> = (0..=MOST).map(|number| condition(&format!("c:{number:04}"), Severity::Critical)).collect();
+    step(&mut alerts, 3, &all);
+    assert_eq!((alerts.listed().len(), alerts.crowded_out()), (MOST, 1), "none of them displaces another");
+    step(&mut alerts, 4, &[]);
+    assert_eq!(alerts.crowded_out(), 0, "all that holds has room");
+}
+
+#[test]
 fn the_worst_are_listed_first_and_what_is_over_last() {
     let mut alerts = Alerts::default();
     let (a, b, c) =

@@ -46,11 +46,10 @@ pub(super) fn watched(route: &Route, daemon: &dyn Operations, request: &Request)
 
 /// A change that was made for another revision than the running one is refused.
 fn in_time(route: &Route, daemon: &dyn Operations, request: &Request) -> Answer {
-    let running = daemon.version().revision;
-    if request.if_match.is_some_and(|wanted| wanted != running) {
-        return Err(ApiError::stale(running));
+    match route.is_for(request) {
+        None => route.perform(daemon, request),
+        Some(revision) => daemon.at_revision(revision, &mut || route.perform(daemon, request)),
     }
-    (route.run)(daemon, request)
 }
 
 /// A change that somebody tried on the socket that changes nothing: for the journal alone, since whoever may only look

@@ -178,3 +178,19 @@ fn the_past_is_asked_for_by_name_and_time_and_is_the_last_hour_of_the_gate_where
     assert!(day["series"][0]["step_ms"].as_u64().is_some_and(|step| step < 1_000_000), "no more than a day: {day}");
     assert_eq!(gate.get(Socket::View, "/v1/history?points=many").status, 400);
 }
+
+#[test]
+fn a_topic_that_takes_long_keeps_nobody_else_from_being_told() {
+    let (go, stuck) = channel::<()>();
+    let gate = start(Fake { stuck: Some(Mutex::new(stuck)), ..Fake::default() });
+    let mut waits = gate.watch(Socket::View, "topics=tools,clients&interval=250");
+    assert_eq!(waits.next()["type"], "hello");
+    let mut other = gate.watch(Socket::View, "topics=clients&interval=250");
+    assert_eq!(other.next()["type"], "hello");
+    for said in 1..5 {
+        gate.daemon.said.store(said, Ordering::Relaxed);
+        while other.news()["data"]["total"] != said {}
+    }
+    drop(go);
+    assert_eq!(waits.news()["data"]["clients"][0]["id"], "Tools");
+}

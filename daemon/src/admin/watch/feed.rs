@@ -1,7 +1,7 @@
 //! The newest line of one topic, for all who ask the same.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,6 +19,8 @@ pub(super) struct Feed {
     newest: Mutex<Newest>,
     /// Held by whoever makes a line: a slow topic is not made twice at once.
     making: Mutex<Option<Instant>>,
+    /// A beat is having it made.
+    is_due: AtomicBool,
 }
 
 /// A line.
@@ -36,7 +38,13 @@ pub(super) struct Newest {
 
 impl Feed {
     pub(super) fn new(question: Question) -> Self {
-        Self { question, readers: AtomicUsize::new(0), newest: Mutex::default(), making: Mutex::default() }
+        Self {
+            question,
+            readers: AtomicUsize::new(0),
+            newest: Mutex::default(),
+            making: Mutex::default(),
+            is_due: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn newest(&self) -> Newest {
@@ -54,6 +62,16 @@ impl Feed {
         let data = serde_json::to_vec(&topic).unwrap_or_default();
         self.put(data.get(1..).unwrap_or_default());
         *made = Some(Instant::now());
+    }
+
+    /// Whether a beat shall have it made: not while an earlier one does.
+    pub(super) fn begin(&self) -> bool {
+        !self.is_due.swap(true, Ordering::AcqRel)
+    }
+
+    /// What a beat [began](Self::begin) is over.
+    pub(super) fn end(&self) {
+        self.is_due.store(false, Ordering::Release);
     }
 
     fn put(&self, data: &[u8]) {

@@ -1,10 +1,11 @@
-//! All feeds of one interval: one task makes their lines at each beat, then tells the readers.
+//! All feeds of one interval: one task has their lines made at each beat, then tells the readers.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::feed::Feed;
 use super::question::Question;
@@ -14,6 +15,9 @@ use crate::lock::lock;
 
 /// Feeds without readers that are kept, so that one who comes back soon is not told again what it knows.
 const KEPT: usize = 16;
+
+/// How long a beat waits for feeds, so that its readers are told of all at once.
+const SOON: Duration = Duration::from_millis(100);
 
 /// The beat of one interval.
 pub(super) struct Pace {
@@ -72,9 +76,10 @@ impl Pace {
         feed
     }
 
-    /// Makes the lines of feeds that nobody has made within the interval: for a reader that begins.
+    /// Makes the lines of feeds that nobody has made within the interval: for a reader that begins, who waits for all of
+    /// its own.
     pub(super) async fn freshen(&self, feeds: Vec<Arc<Feed>>) {
-        self.make(feeds, self.interval).await;
+        feeds.into_iter().map(|feed| self.make(feed, self.interval)).collect::<JoinSet<_>>().join_all().await;
     }
 
     async fn run(self: Arc<Self>) {
@@ -87,18 +92,43 @@ impl Pace {
                 sleep_until(Instant::now() + self.interval).await;
                 continue;
             }
-            self.make(read, self.interval / 2).await;
-            self.beat.send_replace(());
+            self.beat(read).await;
             sleep_until(next).await;
         }
     }
 
-    /// On a thread beside the sockets' loop: some topics look at every session.
-    async fn make(&self, feeds: Vec<Arc<Feed>>, fresh: Duration) {
-        let operations = Arc::clone(&self.operations);
-        let work = move || feeds.iter().for_each(|feed| feed.make(operations.as_ref(), fresh));
-        if in_turn(&self.turns, work).await.is_none() {
-            tracing::error!("A topic of a watch cannot be made");
+    /// Has feeds made and tells their readers: together those that are there soon, each of the others when it is. Whoever
+    /// asks what takes long keeps nobody else from being told.
+    async fn beat(self: &Arc<Self>, feeds: Vec<Arc<Feed>>) {
+        let due = feeds.into_iter().filter(|feed| feed.begin());
+        let mut making: JoinSet<()> = due
+            .map(|feed| {
+                let made = self.make(Arc::clone(&feed), self.interval / 2);
+                async move {
+                    made.await;
+                    feed.end();
+                }
+            })
+            .collect();
+        let together = timeout(SOON, async { while making.join_next().await.is_some() {} }).await;
+        self.beat.send_replace(());
+        if together.is_err() {
+            let pace = Arc::clone(self);
+            tokio::spawn(async move {
+                while making.join_next().await.is_some() {
+                    pace.beat.send_replace(());
+                }
+            });
+        }
+    }
+
+    /// On a thread beside the sockets' loop, in a turn of its own: some topics look at every session.
+    fn make(&self, feed: Arc<Feed>, fresh: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let (operations, turns) = (Arc::clone(&self.operations), Arc::clone(&self.turns));
+        async move {
+            if in_turn(&turns, move || feed.make(operations.as_ref(), fresh)).await.is_none() {
+                tracing::error!("A topic of a watch cannot be made");
+            }
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What was: `GET /v1/history`.
 
-use toolgate_admin_api::{ApiError, History};
+use toolgate_admin_api::{ApiError, ErrorCode, History};
 use toolgate_protocol::history::{DAY, Span, millis};
 
 use crate::admin::operations::Operations;
 use crate::admin::query::Parameters;
 use crate::clock;
-use crate::observe::history::GATE_SERIES;
+use crate::observe::history::{GATE_SERIES, SERIES};
 
 /// Points where nobody says how many.
 const POINTS: u64 = 360;
@@ -26,6 +26,12 @@ pub(in crate::admin) fn read(daemon: &dyn Operations, query: &str) -> Result<His
         "" => GATE_SERIES.map(str::to_owned).to_vec(),
         series => series.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
     };
+    if names.len() > SERIES {
+        let message = format!("Nobody is told of more than {SERIES} series at once.");
+        return Err(ApiError::new(ErrorCode::BadRequest, message)
+            .remedy("Ask for fewer; a name that ends with * stands for all that begin so.")
+            .field("series"));
+    }
     let now = clock::unix_millis();
     let to = to.unwrap_or(now).min(now);
     let from = from.unwrap_or(to.saturating_sub(HOUR)).clamp(to.saturating_sub(millis(DAY)), to);

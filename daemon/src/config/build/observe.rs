@@ -13,28 +13,7 @@ use super::super::tree::{Entry, Table};
 use super::super::url;
 use super::secrets::{self, certificate_path};
 use super::{Context, named};
-
-/// Names of what the gate looks at by itself, which no check of an operator may have.
-const OWN: &[&str] = &[
-    "audit",
-    "config",
-    "cpu",
-    "descriptors",
-    "disk",
-    "error_rate",
-    "grants",
-    "keys",
-    "lag",
-    "listeners",
-    "memory",
-    "overload",
-    "pools",
-    "queues",
-    "response_time",
-    "traces",
-    "units",
-    "webhook",
-];
+use crate::observe::health::OWN;
 
 /// The longest that a check may take.
 const PATIENCE: Duration = Duration::from_secs(5);

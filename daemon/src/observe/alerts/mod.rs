@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use toolgate_admin_api as api;
-use toolgate_protocol::alerts::{Alert, Alerts, Severity};
+use toolgate_protocol::alerts::{Alert, Alerts, MOST, Severity};
 use toolgate_protocol::outbox::Outbox;
 use tracing::{error, info, warn};
 
@@ -105,7 +105,19 @@ impl Alarms {
         let state = self.lock();
         let (why, waiting, lost) = (state.trouble.as_ref()?, state.outbox.waiting().len(), state.outbox.lost());
         let lost = if lost == 0 { String::new() } else { format!(" {lost} older ones were lost.") };
-        Some(format!("The webhook does not take alerts: {why} {waiting} wait for it.{lost}"))
+        let left_out = match state.outbox.left_out() {
+            0 => String::new(),
+            count => format!(" {count} were left out, for it refused them again and again."),
+        };
+        Some(format!("The webhook does not take alerts: {why} {waiting} wait for it.{lost}{left_out}"))
+    }
+
+    /// That some of what is wrong has no place among the alerts, as a sentence.
+    pub fn crowded_out(&self) -> Option<String> {
+        match self.lock().alerts.crowded_out() {
+            0 => None,
+            count => Some(format!("{MOST} alerts are there; {count} more found no room, and nobody is told of them.")),
+        }
     }
 
     /// Somebody has seen an alert. As it is then, or would be.

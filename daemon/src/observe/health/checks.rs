@@ -7,6 +7,7 @@ use toolgate_protocol::verdict::Status;
 
 use super::Finding;
 use crate::clock;
+use crate::config::Settings;
 use crate::config::settings::{HealthRules, OnFull};
 use crate::gate::Gate;
 use crate::identity::token::Issuer;
@@ -247,25 +248,42 @@ fn settings_checks(gate: &Gate, policy: &Policy) -> Vec<Finding> {
     policy.settings.checks.iter().map(finding).collect()
 }
 
+/// Parts that are there only while there is something to say of them.
+pub(super) const NOTES: [&str; 9] =
+    ["config", "overload", "units", "webhook", "alerts", "keys", "audit", "traces", "grants"];
+
 /// What is only said where there is something to say.
 fn notes(gate: &Gate, policy: &Policy) -> Vec<Finding> {
-    let from_history = policy.settings.from_history().map(|message| ("config", message));
-    let overload = gate.overload.told().map(|told| ("overload", told.sentence()));
-    let units = gate.units.load().as_deref().map(|message| ("units", message.clone()));
-    let webhook = gate.observed.alarms.trouble().map(|message| ("webhook", message));
-    let keys =
-        gate.keys.trouble().or_else(|| gate.keys.told_of_both(&policy.settings)).map(|message| ("keys", message));
-    let audit = gate.audit.trouble().map(|message| ("audit", message));
-    let traces = gate.traces.trouble().map(|message| ("traces", message));
-    let grants = policy.grants.trouble().map(|message| ("grants", message));
-    let all = [from_history, overload, units, webhook, keys, audit, traces, grants];
-    let note = |(name, message): (&str, String)| {
+    let told = [
+        policy.settings.from_history(),
+        gate.overload.told().map(|told| told.sentence()),
+        gate.units.load().as_deref().cloned(),
+        gate.observed.alarms.trouble(),
+        gate.observed.alarms.crowded_out(),
+        gate.keys.trouble().or_else(|| gate.keys.told_of_both(&policy.settings)),
+        gate.audit.trouble(),
+        gate.traces.trouble(),
+        policy.grants.trouble(),
+    ];
+    let critical = |name: &str| policy.settings.health.critical.iter().any(|critical| critical == name);
+    let note = |(name, message): (&str, Option<String>)| {
         let refuses = name == "audit" && policy.settings.audit.on_full == OnFull::Deny;
-        let critical = refuses || policy.settings.health.critical.iter().any(|critical| critical == name);
+        let critical = refuses || critical(name);
         let status = if critical { Status::Unhealthy } else { Status::Warning };
-        Finding::new(name, status, message).critical(critical)
+        Some(Finding::new(name, status, message?).critical(critical))
     };
-    all.into_iter().flatten().map(note).collect()
+    NOTES.into_iter().zip(told).filter_map(note).chain(warnings(&policy.settings)).collect()
+}
+
+/// What the files say that is worth a look; it will stay so until somebody changes them.
+fn warnings(settings: &Settings) -> Option<Finding> {
+    let first = settings.warnings.first().filter(|_| settings.from_history().is_none())?;
+    let more = match settings.warnings.len() {
+        1 => String::new(),
+        count => format!(" {} more: `toolgate status` has them all.", count - 1),
+    };
+    let message = format!("{}.{more}", first.trim_end_matches('.'));
+    Some(Finding { quiet: true, ..Finding::new("config", Status::Warning, message) })
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use crate::clock;
 use crate::gate::Gate;
 use crate::listen::tls::authority;
 
+/// The part that tells of addresses that showed wrong credentials.
+pub(super) const AUTHENTICATION: &str = "authentication";
+
 /// One finding per listener that holds certificates against a list, and one of addresses that are blocked, if any are.
 pub(super) fn findings(gate: &Gate) -> Vec<Finding> {
     let lists = lists(gate).into_iter().map(|(listener, list)| {
@@ -56,7 +59,7 @@ pub fn of_list(list: &authority::Status) -> (Status, String) {
 fn of_failures(gate: &Gate) -> Option<Finding> {
     let (count, one) = gate.failures.blocked(clock::nanos());
     let message = format!("{} for showing wrong credentials, {} among them.", blocked(count), one?);
-    Some(Finding::new("authentication", Status::Healthy, message))
+    Some(Finding::new(AUTHENTICATION, Status::Healthy, message))
 }
 
 /// So many addresses, in words.

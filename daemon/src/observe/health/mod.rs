@@ -21,6 +21,29 @@ use toolgate_protocol::verdict::Status;
 use crate::gate::Gate;
 use crate::policy::Policy;
 
+/// Names of what the gate looks at by itself, which no check of an operator may have. Others have a `:`.
+pub const OWN: &[&str] = &[
+    "alerts",
+    "audit",
+    "authentication",
+    "config",
+    "cpu",
+    "descriptors",
+    "disk",
+    "error_rate",
+    "keys",
+    "lag",
+    "listeners",
+    "memory",
+    "overload",
+    "pools",
+    "queues",
+    "response_time",
+    "traces",
+    "units",
+    "webhook",
+];
+
 /// What was found of one part.
 #[derive(Debug, Clone)]
 pub struct Finding {
@@ -71,9 +94,8 @@ pub struct Report {
 /// Looks at all parts.
 pub fn look(gate: &Gate) -> Report {
     let findings = checks::all(gate);
-    let warned = !gate.policy.load().settings.warnings.is_empty();
     let status = Status::together(findings.iter().map(|found| (found.status, found.critical)));
-    Report { status: status.max(if warned { Status::Warning } else { Status::Healthy }), findings }
+    Report { status, findings }
 }
 
 /// How long a look serves the pages.
@@ -170,6 +192,29 @@ mod tests {
 
     fn policy() -> Policy {
         Policy::new(Arc::new(config::from_text("version = 1").unwrap()), None).unwrap()
+    }
+
+    #[test]
+    fn what_warnings_of_the_configuration_mean_is_a_finding_of_its_own() {
+        let warned = config::from_text("version = 1\n[alerts]\nbearer = \"credential:none\"").unwrap();
+        assert!(!warned.warnings.is_empty());
+        let gate = Gate::new(Policy::new(Arc::new(warned), None).unwrap());
+        let report = look(&gate);
+        let why: Vec<_> = report.findings.iter().filter(|found| found.status != Status::Healthy).collect();
+        let [config] = &why[..] else { panic!("{why:?}") };
+        assert_eq!((report.status, config.name.as_str(), config.quiet), (Status::Warning, "config", true));
+        assert!(config.message.contains("there is no listener"), "{}", config.message);
+        assert!(not_ready(&gate).is_none());
+    }
+
+    #[test]
+    fn every_part_of_the_gate_has_a_name_that_is_its_own() {
+        let gate = Gate::new(policy());
+        let names: Vec<_> = look(&gate).findings.into_iter().map(|found| found.name).collect();
+        let all = names.iter().map(String::as_str).chain(checks::NOTES).chain([identity::AUTHENTICATION]);
+        for name in all.filter(|name| !name.contains(':')) {
+            assert!(OWN.contains(&name), "{name}");
+        }
     }
 
     #[test]

@@ -77,20 +77,20 @@ impl Taker {
         let now = Instant::now();
         let span = (now - std::mem::replace(&mut self.last, now)).as_secs_f64().max(1e-3);
         let readings = self.sampled.sample();
-        let mut counts = HashMap::new();
-        let values: Vec<_> = readings
-            .into_iter()
-            .map(|(name, reading)| match reading {
-                Reading::Level(level) => (name, narrow(level)),
-                Reading::Count(count) => {
-                    let before = self.counts.get(&name).copied().unwrap_or(0);
-                    // Less than before: whatever it is of was forgotten and begins anew.
-                    let more = if count < before { count } else { count - before };
-                    counts.insert(name.clone(), count);
-                    (name, narrow(as_float(more) / span))
-                }
-            })
-            .collect();
+        let mut counts = HashMap::with_capacity(self.counts.len());
+        let values = readings.into_iter().filter_map(|(name, reading)| {
+            let (count, is_idle) = match reading {
+                Reading::Level(level) => return Some((name, narrow(level))),
+                Reading::Count(count) => (count, false),
+                Reading::Rare(count) => (count, true),
+            };
+            let before = self.counts.get(&name).copied().unwrap_or(0);
+            counts.insert(name.clone(), count);
+            // Less than before: whatever it is of was forgotten and begins anew.
+            let more = if count < before { count } else { count - before };
+            (more > 0 || !is_idle).then(|| (name, narrow(as_float(more) / span)))
+        });
+        let values = values.collect();
         self.counts = counts;
         self.keep(tick, values);
     }
@@ -189,26 +189,46 @@ mod tests {
         }
     }
 
-    #[test]
-    fn counts_become_rates_and_what_begins_anew_is_no_negative_one() {
-        let history = Arc::new(History::default());
+    /// One sample each ten seconds, the first of the tick that begins at 10,000 ms.
+    fn take(history: &Arc<History>, samples: impl IntoIterator<Item = Vec<(String, Reading)>>) {
         let script = Arc::new(Script(Mutex::default()));
         let sampled = Arc::clone(&script) as Arc<dyn Sampled>;
         let mut taker =
-            Taker { history: Arc::clone(&history), sampled, counts: HashMap::new(), last: Instant::now(), rows: None };
-        for (tick, count) in [(1, 100), (2, 250), (3, 30)] {
-            *lock(&script.0) =
-                vec![("calls".into(), Reading::Count(count)), ("cpu".into(), Reading::Level(f64::from(0.5_f32)))];
+            Taker { history: Arc::clone(history), sampled, counts: HashMap::new(), last: Instant::now(), rows: None };
+        for (tick, sample) in (1..).zip(samples) {
+            *lock(&script.0) = sample;
             taker.last = Instant::now().checked_sub(Duration::from_secs(10)).expect("a machine that is up for a while");
             taker.once((tick + 1) * 10_000 + 3);
         }
+    }
+
+    fn rounded(answer: &toolgate_admin_api::History) -> Vec<Vec<Option<f64>>> {
+        let round = |point: &Option<f64>| point.map(|value| (value * 10.0).round() / 10.0);
+        answer.series.iter().map(|series| series.points.iter().map(round).collect()).collect()
+    }
+
+    #[test]
+    fn a_tool_that_was_idle_goes_on_from_what_it_had_counted() {
+        let history = Arc::new(History::default());
+        let name = "calls:web/pay";
+        let of = |reading| vec![(name.to_owned(), reading)];
+        let (lifetime, one_more) = (1_000_000, 1_000_001);
+        let samples = [Reading::Count(lifetime), Reading::Rare(lifetime), Reading::Count(one_more)].map(of);
+        // Its call was counted a moment before it was taken for busy.
+        take(&history, samples.into_iter().chain([of(Reading::Rare(one_more + 20))]));
+        let answer = history.answer(&[name.into()], Span::new(10_000, 40_000, 10));
+        assert_eq!(rounded(&answer), [[Some(100_000.0), None, Some(0.1), Some(2.0)]]);
+    }
+
+    #[test]
+    fn counts_become_rates_and_what_begins_anew_is_no_negative_one() {
+        let history = Arc::new(History::default());
+        let samples = [100, 250, 30].map(|count| {
+            vec![("calls".into(), Reading::Count(count)), ("cpu".into(), Reading::Level(f64::from(0.5_f32)))]
+        });
+        take(&history, samples);
         let answer = history.answer(&["calls".into(), "cpu".into(), "unknown".into()], Span::new(10_000, 30_000, 10));
-        let rounded: Vec<Vec<Option<f64>>> = answer
-            .series
-            .iter()
-            .map(|series| series.points.iter().map(|point| point.map(|value| (value * 10.0).round() / 10.0)).collect())
-            .collect();
-        assert_eq!(rounded, [[Some(10.0), Some(15.0), Some(3.0)], [Some(0.5); 3]]);
+        assert_eq!(rounded(&answer), [[Some(10.0), Some(15.0), Some(3.0)], [Some(0.5); 3]]);
         assert_eq!((answer.series[0].from_ms, answer.series[0].step_ms), (10_000, 10_000));
         assert_eq!((answer.series[0].unit.as_str(), answer.series[1].unit.as_str()), ("per_second", "ratio"));
     }

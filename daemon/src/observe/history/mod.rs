@@ -15,8 +15,8 @@ pub use keeper::Keeper;
 
 use crate::lock::lock;
 
-/// Series of one answer at most.
-const SERIES: usize = 128;
+/// Series of one answer at most, and names of one question.
+pub const SERIES: usize = 128;
 
 /// Series of the gate itself.
 pub const GATE_SERIES: [&str; 13] = [
@@ -48,6 +48,9 @@ pub enum Reading {
     Level(f64),
     /// How many there were since the process began: kept as how many a second.
     Count(u64),
+    /// The same of what is idle: no point where there were no more. It is told at every sample, lest all of it be taken
+    /// for new.
+    Rare(u64),
 }
 
 /// The last day, in memory.
@@ -55,25 +58,11 @@ pub enum Reading {
 pub struct History(Mutex<Store>);
 
 impl History {
-    /// The series of these names; a name that ends with `*` stands for all that begin so and go on without a `/`.
-    /// Unknown ones are left out.
+    /// The series of these names, each once; a name that ends with `*` stands for all that begin so and go on without a
+    /// `/`. Unknown ones are left out, and what is beyond [`SERIES`].
     pub fn answer(&self, names: &[String], span: Span) -> api::History {
         let store = lock(&self.0);
-        let mut wanted: Vec<&str> = Vec::new();
-        for name in names {
-            match name.strip_suffix('*') {
-                None => wanted.push(name),
-                Some(begin) => {
-                    let mut found: Vec<_> = store
-                        .names()
-                        .filter(|name| name.strip_prefix(begin).is_some_and(|rest| !rest.contains('/')))
-                        .collect();
-                    found.sort_unstable();
-                    wanted.extend(found);
-                }
-            }
-        }
-        wanted.truncate(SERIES);
+        let wanted = wanted(&store, names);
         let series = wanted.into_iter().filter_map(|name| {
             let track = store.get(name)?;
             Some(api::Series {
@@ -86,6 +75,28 @@ impl History {
         });
         api::History { series: series.collect(), oldest_ms: store.oldest().map_or(0, millis) }
     }
+}
+
+fn wanted<'a>(store: &'a Store, names: &'a [String]) -> Vec<&'a str> {
+    let mut wanted: Vec<&str> = Vec::new();
+    for name in names {
+        let mut found = match name.strip_suffix('*') {
+            None => vec![name.as_str()],
+            Some(begin) => {
+                store.names().filter(|name| name.strip_prefix(begin).is_some_and(|rest| !rest.contains('/'))).collect()
+            }
+        };
+        found.sort_unstable();
+        for name in found {
+            if wanted.len() == SERIES {
+                return wanted;
+            }
+            if !wanted.contains(&name) {
+                wanted.push(name);
+            }
+        }
+    }
+    wanted
 }
 
 /// The word before what a series is of.

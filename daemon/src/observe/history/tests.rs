@@ -94,3 +94,19 @@ fn a_file_that_cannot_be_read_is_set_aside() {
         assert!(!path.exists());
     }
 }
+
+#[test]
+fn an_answer_has_each_series_once_and_no_more_than_there_is_room_for() {
+    let history = History::default();
+    keep(&history.0, &row(100_000, names(400)));
+    let all: Vec<String> = (0..1_000).map(|_| "calls:*".to_owned()).collect();
+    let store = lock(&history.0);
+    let wanted = wanted(&store, &all);
+    assert_eq!((wanted.len(), wanted[0]), (SERIES, "calls:s0"));
+    assert!(wanted.is_sorted_by(|one, other| one < other));
+    // A buffer that grew with what was asked for had room for 400,000.
+    assert!(wanted.capacity() <= 2 * SERIES, "{}", wanted.capacity());
+    let few = ["calls:s7", "calls:s7*", "calls:s7"].map(str::to_owned);
+    let wanted = super::wanted(&store, &few);
+    assert_eq!((wanted.len(), &wanted[..3]), (11, &["calls:s7", "calls:s70", "calls:s71"][..]));
+}
