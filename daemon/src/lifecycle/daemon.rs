@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
+use super::endpoints::Placed;
 use super::history::History;
 use super::steer::LogByHand;
 use super::{endpoints, instances, notify, queues, status, units, values};
@@ -253,8 +254,39 @@ impl Daemon {
             .collect()
     }
 
+    /// The gate without its servers.
+    pub(super) fn glance(&self, policy: &Policy) -> api::Status {
+        let not_ready = health::not_ready(&self.gate).map(|reason| reason.full);
+        let connections = (0..self.cores.count()).map(|core| self.cores.load(core).connections() as u64).sum();
+        api::Status {
+            instance: self.instance.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: policy.settings.revision,
+            pid: std::process::id(),
+            started_at_ms: millis(self.started),
+            uptime_seconds: self.gate.started.elapsed().as_secs(),
+            draining: self.gate.draining.load(Ordering::Relaxed),
+            ready: not_ready.is_none(),
+            not_ready,
+            connections,
+            server_connections: Some(endpoints::pool(policy.connections.seen())),
+            sessions: self.gate.sessions.len() as u64,
+            calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
+            overload: queues::overload(&self.gate.overload),
+            listeners: self.listener_status(&policy.settings),
+            servers: Vec::new(),
+            warnings: self.warnings(policy),
+        }
+    }
+
+    /// Every server as it is, in the order of the configuration.
+    pub(super) fn server_statuses(&self, policy: &Policy) -> Vec<api::ServerStatus> {
+        let placed = Placed::of(&self.gate);
+        policy.settings.servers.values().map(|settings| Self::server_status(&placed, policy, settings)).collect()
+    }
+
     pub(super) fn server_status(
-        gate: &Gate,
+        placed: &Placed,
         policy: &Policy,
         settings: &config::settings::Server,
     ) -> api::ServerStatus {
@@ -285,7 +317,7 @@ impl Daemon {
             waiting: load.map_or(0, |load| load.waiting as u64),
             sessions: None,
             connections: running.and_then(|server| endpoints::connections(server)),
-            endpoints: running.map(|server| endpoints::status(gate, server)).unwrap_or_default(),
+            endpoints: running.map(|server| endpoints::status(placed, server)).unwrap_or_default(),
             instances: running.and_then(|server| server.instances()).map(|known| instances::status(known, false)),
         }
     }
@@ -378,32 +410,7 @@ impl Operations for Daemon {
 
     fn status(&self) -> api::Status {
         let policy = self.gate.policy.load_full();
-        let not_ready = health::not_ready(&self.gate).map(|reason| reason.full);
-        let connections = (0..self.cores.count()).map(|core| self.cores.load(core).connections() as u64).sum();
-        api::Status {
-            instance: self.instance.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: policy.settings.revision,
-            pid: std::process::id(),
-            started_at_ms: millis(self.started),
-            uptime_seconds: self.gate.started.elapsed().as_secs(),
-            draining: self.gate.draining.load(Ordering::Relaxed),
-            ready: not_ready.is_none(),
-            not_ready,
-            connections,
-            server_connections: Some(endpoints::pool(policy.connections.seen())),
-            sessions: self.gate.sessions.len() as u64,
-            calls_in_flight: self.gate.calls.load(Ordering::Relaxed) as u64,
-            overload: queues::overload(&self.gate.overload),
-            listeners: self.listener_status(&policy.settings),
-            servers: policy
-                .settings
-                .servers
-                .values()
-                .map(|server| Self::server_status(&self.gate, &policy, server))
-                .collect(),
-            warnings: self.warnings(&policy),
-        }
+        api::Status { servers: self.server_statuses(&policy), ..self.glance(&policy) }
     }
 
     fn queues(&self) -> api::Queues {

@@ -49,8 +49,9 @@ impl Daemon {
     fn overview(&self) -> api::Overview {
         let policy = self.gate.policy.load_full();
         let mut servers = self.server_rows(&policy);
-        let status = api::Status { servers: Vec::new(), ..self.status() };
+        let status = self.glance(&policy);
         let process = self.gate.sample().process;
+        let waiting = servers.iter().map(|row| row.status.waiting).sum();
         let saturation = saturation(&status, &process, &servers, &policy);
         servers.sort_by_key(|row| Reverse(need(row)));
         servers.truncate(WORST);
@@ -58,6 +59,7 @@ impl Daemon {
             status,
             traffic: self.gate.ledger.traffic(),
             heat: self.gate.ledger.heat(),
+            waiting,
             saturation,
             worst_servers: servers,
             worst_tools: worst_tools(self.gate.ledger.tools()),
@@ -67,15 +69,13 @@ impl Daemon {
     }
 
     pub(super) fn server_rows(&self, policy: &Policy) -> Vec<api::ServerRow> {
-        let servers = policy.settings.servers.values();
         let mut traffic = self.gate.ledger.servers();
-        servers
-            .map(|settings| {
-                let running = policy.servers.get(&settings.name);
-                let traffic = traffic.remove(&settings.name).unwrap_or_default();
-                row(Self::server_status(&self.gate, policy, settings), traffic, running.map(AsRef::as_ref))
-            })
-            .collect()
+        let rows = self.server_statuses(policy).into_iter().map(|status| {
+            let running = policy.servers.get(&status.name);
+            let traffic = traffic.remove(&status.name).unwrap_or_default();
+            row(status, traffic, running.map(AsRef::as_ref))
+        });
+        rows.collect()
     }
 }
 
