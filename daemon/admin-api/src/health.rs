@@ -24,6 +24,14 @@ pub struct Health {
     pub process: Process,
 }
 
+/// What `GET /v1/alerts` answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Alerts {
+    /// Those that fire first, then those that recovered of late, the newest first.
+    pub alerts: Vec<Alert>,
+}
+
 /// One check.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]

@@ -41,7 +41,9 @@ pub use endpoints::{
 pub use error::{ApiError, ErrorCode};
 pub use exit::Exit;
 pub use grants::{GrantRow, GrantsView, RevokeOutcome, RevokeRequest};
-pub use health::{Advice, Alert, AlertOutcome, Certificate, Certificates, Check, Health, Process, SilenceRequest};
+pub use health::{
+    Advice, Alert, AlertOutcome, Alerts, Certificate, Certificates, Check, Health, Process, SilenceRequest,
+};
 pub use history::{Accepted, FileText, HistoryView, Revision};
 pub use instances::{Instance, InstanceEnd, InstanceRole, Instances, RestartOutcome, RestartRequest};
 pub use keys::{

@@ -293,6 +293,7 @@ fn overview(second: u64, at_ms: u64) -> Overview {
         },
         traffic: total,
         heat: heat(second, at_ms),
+        waiting: all.iter().map(|row| row.status.waiting).sum(),
         saturation: vec![
             Saturation { what: "memory".into(), used: 412_000_000, max: 512_000_000 },
             Saturation { what: "calls:search".into(), used: 71, max: 100 },
@@ -521,6 +522,7 @@ fn limits(at_ms: u64) -> LimitsView {
             capacity,
             used,
             rejected,
+            rejected_per_second: to_float(rejected) / 400.0,
             top: Vec::new(),
             set: None,
         };

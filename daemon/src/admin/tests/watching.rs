@@ -127,6 +127,25 @@ fn a_reader_that_comes_back_is_told_what_has_changed_since() {
 }
 
 #[test]
+fn a_reader_is_told_where_the_daemon_does_not_know_as_far_back_and_gets_everything() {
+    let gate = start(Fake::default());
+    let mut first = gate.watch(Socket::View, "topics=clients&interval=250");
+    assert_eq!((&first.next()["type"], &first.next()["type"]), (&json!("hello"), &json!("topic")));
+    let later = crate::clock::unix_millis() + 3_600_000;
+    // Before the feed began; by a clock that was set back since; and of a topic that nobody has watched yet.
+    for (query, since) in [("clients", 1), ("clients", later), ("clients,tools", crate::clock::unix_millis() - 1_000)] {
+        let mut watch = gate.watch(Socket::View, &format!("topics={query}&interval=250&since={since}"));
+        assert_eq!(watch.next()["type"], "hello");
+        let resync = watch.next();
+        assert_eq!(resync["type"], "resync", "{query} since {since}: {resync}");
+        assert!(resync["oldest_ms"].as_u64().is_some_and(|oldest| oldest > 1_000));
+        for _ in query.split(',') {
+            assert_eq!(watch.next()["type"], "topic", "{query} since {since}");
+        }
+    }
+}
+
+#[test]
 fn a_watch_that_nobody_reads_any_more_gives_its_place_back_and_no_more_is_made() {
     let gate = start(Fake::default());
     drop((0..96).map(|_| gate.watch(Socket::View, "topics=clients&interval=250")).collect::<Vec<_>>());
