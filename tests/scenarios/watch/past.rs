@@ -5,6 +5,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 use serde_json::json;
+use toolgate_tests::caller::Caller;
 use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
 use toolgate_tests::gate::{Gate, program};
@@ -61,14 +62,22 @@ async fn what_was_is_still_there_after_a_clean_end_and_after_a_crash() {
     assert!(said.contains("the oldest sample is of"), "{said}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_recorded_is_shown_again_and_is_not_written_over() {
     let server = Http::start(Speaks::Both).await;
     let gate = gate(&server).await;
     let file = gate.folder().join("tape.jsonl");
     let name = file.to_str().expect("a name");
+    let client = Caller::modern(&gate, "/mcp/fake");
+    let calls = tokio::spawn(async move {
+        loop {
+            client.call("1", "echo", json!({"text": "x"})).await.answer().await;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    });
     let (code, said) = toolgate(&gate, &["record", name, "--for", "2s"]);
     assert_eq!(code, 0, "{said}");
+    calls.abort();
     let tape = std::fs::read_to_string(&file).expect("a recording");
     let lines: Vec<Value> = tape.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines[0]["type"], "hello");
@@ -77,6 +86,8 @@ async fn what_was_recorded_is_shown_again_and_is_not_written_over() {
     {
         assert!(lines.iter().any(|line| line["topic"] == topic), "{topic} is missing");
     }
+    let call = lines.iter().find(|line| line["type"] == "request").expect("a call that ended");
+    assert_eq!((&call["name"], &call["server"]), (&json!("echo"), &json!("fake")), "{call}");
     let (code, said) = toolgate(&gate, &["replay", name, "--json"]);
     assert_eq!(code, 0, "{said}");
     let shown: Value = serde_json::from_str(&said).expect("JSON");
