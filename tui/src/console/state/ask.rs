@@ -116,7 +116,7 @@ impl State {
     fn in_sight(&self) -> Vec<Read> {
         let mut reads = Vec::new();
         match self.screen {
-            Screen::Health => reads.push(Read::Certificates),
+            Screen::Health => reads.extend([Read::Certificates, Read::Audit]),
             Screen::Tools => reads.push(Read::ToolChanges),
             Screen::Config => reads.push(Read::Audit),
             _ => {}
