@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,8 +33,9 @@ const GREETING: Duration = Duration::from_secs(1);
 /// A critical server that gives no sign of life within this does not answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The same of one that has calls to answer: these may keep it busy, and say by themselves when it is gone.
-const PATIENCE_WITH_CALLS: Duration = Duration::from_secs(5);
+/// The same of one that has calls to answer, which may keep it busy and say by themselves when it is gone, and of one that
+/// has yet to introduce itself.
+const MORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sweeps and greets from the first core until it ends. A server that hangs holds up neither.
 pub fn start(cores: &Cores) {
@@ -117,17 +119,29 @@ pub async fn greet_critical(core: &Rc<Core>) {
 
 /// A server that is not known yet introduces itself; one that is known is asked for a sign of life.
 async fn greet(core: &Rc<Core>, server: &Arc<Server>) {
-    let Ok(known) = introduced_in_any(core, server, MODERN).await else { return };
-    if server.http().is_none() {
-        return;
-    }
-    let name = &server.settings.name;
-    let patience = if server.queue.snapshot().in_flight > 0 { PATIENCE_WITH_CALLS } else { PATIENCE };
+    let mut meeting = pin!(introduced_in_any(core, server, MODERN));
+    let met = match timeout(MORE_PATIENCE, meeting.as_mut()).await {
+        Ok(met) => met,
+        Err(_) => {
+            is_silent(server);
+            // To begin anew would have one that starts slowly never come to its end.
+            meeting.await
+        }
+    };
+    let (Ok(known), Some(_)) = (met, server.http()) else { return };
+    let patience = if server.queue.snapshot().in_flight > 0 { MORE_PATIENCE } else { PATIENCE };
     match timeout(patience, ask(core, &known.leg)).await {
-        Ok(Ok(())) => drop(server.fitness.answered(name)),
+        Ok(Ok(())) => drop(server.fitness.answered(&server.settings.name)),
         // What kept it from answering was noted where every call to a server is.
         Ok(Err(_)) => {}
-        Err(_) => server.fitness.failed(name, "gives no sign of life"),
+        Err(_) => is_silent(server),
+    }
+}
+
+/// Instances are seen to end, and may take their time.
+fn is_silent(server: &Server) {
+    if server.http().is_some() {
+        server.fitness.failed(&server.settings.name, "gives no sign of life");
     }
 }
 

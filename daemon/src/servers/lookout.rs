@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::unconstrained;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{debug, warn};
 
@@ -37,14 +38,17 @@ struct Doubts {
 
 /// Looks until the cores end.
 pub fn start(cores: &Cores) {
-    let looking = cores.try_spawn(0, |core| async move {
-        let doubts = Rc::new(RefCell::new(Doubts::default()));
-        let mut ticks = interval(LOOK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            look(&core, &doubts);
-        }
+    let looking = cores.try_spawn(0, |core| {
+        // Else the runtime would have all connections appear quiet after the first hundred that are looked at in a turn.
+        unconstrained(async move {
+            let doubts = Rc::new(RefCell::new(Doubts::default()));
+            let mut ticks = interval(LOOK);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                look(&core, &doubts);
+            }
+        })
     });
     if let Err(problem) = looking {
         warn!("that a server has ended will be noticed by calls alone: {problem}");

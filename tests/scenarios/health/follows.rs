@@ -72,7 +72,7 @@ async fn a_critical_server_dies_of_which_nothing_else_is_written() {
     let server = format!("endpoints = \"http://{}/mcp\"\ncritical = true\n", faulty.address);
     let stage = Stage::start(Setup::default().server("web", &server)).await;
     stage.until("server:web", "healthy").await;
-    for (what, fault) in [("a dead critical server", Fault::Gone), ("a critical server that hangs", Fault::Hangs)] {
+    for (what, fault) in [("a critical server that hangs", Fault::Hangs), ("a dead critical server", Fault::Gone)] {
         let begun = Instant::now();
         faulty.set(fault);
         stage.until("server:web", "unhealthy").await;

@@ -62,22 +62,26 @@ async fn what_was_is_still_there_after_a_clean_end_and_after_a_crash() {
     assert!(said.contains("the oldest sample is of"), "{said}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn what_was_recorded_is_shown_again_and_is_not_written_over() {
     let server = Http::start(Speaks::Both).await;
     let gate = gate(&server).await;
     let file = gate.folder().join("tape.jsonl");
     let name = file.to_str().expect("a name");
     let client = Caller::modern(&gate, "/mcp/fake");
-    let calls = tokio::spawn(async move {
+    let calls = async {
         loop {
             client.call("1", "echo", json!({"text": "x"})).await.answer().await;
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-    });
-    let (code, said) = toolgate(&gate, &["record", name, "--for", "2s"]);
-    assert_eq!(code, 0, "{said}");
-    calls.abort();
+    };
+    let mut recording = tokio::process::Command::new(program("toolgate"));
+    recording.arg("--socket-dir").arg(gate.runtime_dir()).args(["record", name, "--for", "2s"]);
+    let recorded = tokio::select! {
+        recorded = recording.output() => recorded.expect("toolgate"),
+        () = calls => unreachable!("calls go on"),
+    };
+    assert!(recorded.status.success(), "{recorded:?}");
     let tape = std::fs::read_to_string(&file).expect("a recording");
     let lines: Vec<Value> = tape.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines[0]["type"], "hello");

@@ -110,9 +110,7 @@ async fn fill(gate: &Gate, options: &Options) {
     for number in 0..options.servers {
         let share = |all: u32| all / options.servers + u32::from(number < all % options.servers);
         let path = format!("/mcp/{}", name(number));
-        let client = async |era| {
-            Client::connect(gate.target(), &path, Some(&gate.key()), era).await.expect("a client")
-        };
+        let client = async |era| Client::connect(gate.target(), &path, Some(&gate.key()), era).await.expect("a client");
         let mut legacy = client(Era::Legacy).await;
         for _ in 1..share(options.sessions) {
             legacy.open_session().await.expect("a session");
