@@ -75,7 +75,11 @@ class Console:
 
     def end(self) -> None:
         os.write(self.terminal, b"\x03")
-        self.watch(0.5)
+        try:
+            self.watch(5)
+        except OSError:
+            # Nobody has the other end of the terminal any more.
+            pass
         os.close(self.terminal)
         os.waitpid(self.pid, 0)
 

@@ -151,6 +151,7 @@ async fn console(gate: &Gate, seconds: u64) -> Value {
         .stderr(Stdio::inherit())
         .output();
     let said = run.await.expect("python3");
+    assert!(said.status.success(), "console.py: {}", said.status);
     let used = (cpu_seconds(gate.pid()) - before) / begun.elapsed().as_secs_f64() * 100.0;
     let mut measured: Value = serde_json::from_slice(&said.stdout).expect("a line of JSON");
     measured["gate_percent_of_a_core"] = json!(used);
