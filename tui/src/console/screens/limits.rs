@@ -20,7 +20,7 @@ const COLUMNS: &[Column] = &[
     Column::number("FULL", 5, 2),
     Column::number("KEYS", 6, 6),
     Column::number("REF/S", 6, 0),
-    Column::number("REFUSED", 8, 4),
+    Column::number("REFUSED", 8, 5),
     Column::number("ENDS IN", 7, 1),
     Column::text("SET BY", 12, 7),
     Column::wide("MOST REFUSED", 18, 4),
