@@ -231,6 +231,10 @@ pub(crate) enum Command {
     Complete {
         /// Of which kind.
         noun: Noun,
+
+        /// Tools of this server alone, by their own names.
+        #[arg(long, value_name = "SERVER")]
+        of: Option<String>,
     },
 
     /// Write the man pages.
@@ -256,6 +260,10 @@ pub(crate) enum Noun {
     Limits,
     /// Keys of clients.
     Keys,
+    /// Tools that are known, as `SERVER/TOOL`.
+    Tools,
+    /// Alerts that fire, or have of late.
+    Alerts,
 }
 
 /// Commands that write the configuration.

@@ -24,6 +24,14 @@ pub struct Health {
     pub process: Process,
 }
 
+/// What `GET /v1/alerts` answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Alerts {
+    /// Those that fire first, then those that recovered of late, the newest first.
+    pub alerts: Vec<Alert>,
+}
+
 /// One check.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
@@ -40,14 +48,6 @@ pub struct Check {
     pub age_ms: u64,
     /// Microseconds that it took.
     pub took_us: u64,
-}
-
-/// What an operator should look at, and what was of late.
-#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(default)]
-pub struct AlertList {
-    /// Those that go on, and after them those that are over.
-    pub alerts: Vec<Alert>,
 }
 
 /// Something that an operator should look at.

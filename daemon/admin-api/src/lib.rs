@@ -42,7 +42,7 @@ pub use error::{ApiError, ErrorCode};
 pub use exit::Exit;
 pub use grants::{GrantRow, GrantsView, RevokeOutcome, RevokeRequest};
 pub use health::{
-    Advice, Alert, AlertList, AlertOutcome, Certificate, Certificates, Check, Health, Process, SilenceRequest,
+    Advice, Alert, AlertOutcome, Alerts, Certificate, Certificates, Check, Health, Process, SilenceRequest,
 };
 pub use history::{Accepted, FileText, HistoryView, Revision};
 pub use instances::{Instance, InstanceEnd, InstanceRole, Instances, RestartOutcome, RestartRequest};

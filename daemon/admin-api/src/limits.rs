@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// All limits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct LimitsView {
     /// The revision that they are of.
     pub revision: u64,
@@ -16,7 +16,7 @@ pub struct LimitsView {
 }
 
 /// One limit.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct LimitStatus {
     /// How it is called.
     pub name: String,
@@ -41,6 +41,9 @@ pub struct LimitStatus {
     pub used: u64,
     /// Calls refused since the limit is there.
     pub rejected: u64,
+    /// The same per second, of the last ten seconds.
+    #[serde(default)]
+    pub rejected_per_second: f64,
     /// Keys that were refused most, the most first; counts are estimates where there are many keys.
     #[serde(default)]
     pub top: Vec<LimitKey>,

@@ -39,6 +39,12 @@ pub enum WatchLine {
         /// How many.
         count: u64,
     },
+    /// Of `since` the daemon knows no more: it, or what makes a topic, has begun anew, or the clock was set back. What
+    /// follows is everything.
+    Resync {
+        /// The oldest moment, in milliseconds since 1970, that is known of all topics that are watched.
+        oldest_ms: u64,
+    },
     /// Nothing has changed.
     Heartbeat {
         /// In milliseconds since 1970.
@@ -104,7 +110,10 @@ pub struct Overview {
     /// How many calls of the last minute took how long.
     #[serde(default)]
     pub heat: Vec<HeatColumn>,
-    /// What has a bound, the fullest first.
+    /// Calls that wait in the queues of all servers.
+    #[serde(default)]
+    pub waiting: u64,
+    /// What has a bound, the fullest first, of many a part.
     #[serde(default)]
     pub saturation: Vec<Saturation>,
     /// The five servers that need a look most.

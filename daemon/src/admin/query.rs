@@ -1,6 +1,6 @@
 //! What stands behind the `?` of an admin route: parameters, and how a table is sorted, filtered and cut.
 //!
-//! Tables take `sort`, `descending`, `filter` and `limit`; where a route has several, the table's name and a dot stand
+//! Tables take `sort`, `descending`, `filter`, `cursor` and `limit`; where a route has several, the table's name and a dot stand
 //! before each. Used by the plain reads and by the watch, so that both understand the same.
 
 mod rows;
@@ -71,6 +71,11 @@ impl Parameters {
         self.take_rows(prefix, USUAL)
     }
 
+    /// The same, with as many rows as there may be where none is given.
+    pub fn take_whole(&mut self, prefix: &str) -> Result<TableQuery, ApiError> {
+        self.take_rows(prefix, MOST)
+    }
+
     /// The same, with another limit where none is given.
     pub fn take_rows(&mut self, prefix: &str, usual: usize) -> Result<TableQuery, ApiError> {
         let limit_name = format!("{prefix}limit");
@@ -83,8 +88,13 @@ impl Parameters {
             sort: self.take(&format!("{prefix}sort")),
             descending: self.take_flag(&format!("{prefix}descending"))?,
             filter: self.take_words(&format!("{prefix}filter"))?,
+            cursor: self.take_cursor(&format!("{prefix}cursor"))?,
             limit,
         })
+    }
+
+    fn take_cursor(&mut self, name: &str) -> Result<usize, ApiError> {
+        Ok(self.take_number(name)?.map_or(0, |rows| usize::try_from(rows).unwrap_or(usize::MAX)))
     }
 
     /// What nobody has taken is an error.
@@ -102,12 +112,14 @@ pub struct TableQuery {
     sort: Option<String>,
     descending: bool,
     filter: Words,
+    /// Rows before those that are wanted.
+    cursor: usize,
     limit: usize,
 }
 
 impl Default for TableQuery {
     fn default() -> Self {
-        Self { sort: None, descending: false, filter: Words::default(), limit: USUAL }
+        Self { sort: None, descending: false, filter: Words::default(), cursor: 0, limit: USUAL }
     }
 }
 
@@ -187,6 +199,16 @@ impl TableQuery {
         self.pick::<R, R>(rows, R::key, |one, other| one.identity().cmp(&other.identity()))
     }
 
+    /// The same of rows that have an order of their own, which holds where no other is wished for.
+    pub fn select_in_order<R: Row>(&self, rows: Vec<R>) -> Result<(u64, Vec<R>), ApiError> {
+        if self.sort.is_some() {
+            return self.select(rows);
+        }
+        let rows: Vec<_> = rows.into_iter().filter(|row| self.fits_row(row)).collect();
+        let total = rows.len() as u64;
+        Ok((total, rows.into_iter().skip(self.cursor).take(self.limit).collect()))
+    }
+
     /// Whether a row passes the filter.
     pub fn fits_row(&self, row: &impl Row) -> bool {
         self.filter.fit(|| row.texts())
@@ -212,13 +234,14 @@ impl TableQuery {
             by_key.then_with(|| identity(one, other))
         };
         let total = keyed.len() as u64;
-        if self.limit < keyed.len() {
+        let end = self.cursor.saturating_add(self.limit);
+        if end < keyed.len() {
             // What is not shown need not be in order.
-            keyed.select_nth_unstable_by(self.limit, order);
-            keyed.truncate(self.limit);
+            keyed.select_nth_unstable_by(end, order);
+            keyed.truncate(end);
         }
         keyed.sort_unstable_by(order);
-        Ok((total, keyed.into_iter().map(|(_, row)| row).collect()))
+        Ok((total, keyed.into_iter().skip(self.cursor).map(|(_, row)| row).collect()))
     }
 }
 
@@ -286,6 +309,49 @@ mod tests {
         assert_eq!(upwards, ["Find", "pay", "look up", "look"]);
         let (_, downwards) = selected("sort=calls&descending", rows()).expect("rows");
         assert_eq!(downwards, ["look up", "look", "pay", "Find"], "those that are alike keep their order");
+    }
+
+    #[test]
+    fn a_cursor_goes_on_where_the_last_answer_ended() {
+        let all = selected("sort=tool", rows()).expect("rows").1;
+        for each in 1..=5 {
+            let page = |at: usize| selected(&format!("sort=tool&limit={each}&cursor={at}"), rows()).expect("rows");
+            let pages: Vec<String> = (0..=rows().len()).step_by(each).flat_map(|at| page(at).1).collect();
+            assert_eq!(pages, all, "{each} at a time");
+            assert_eq!(page(each).0, 4, "the total is of all");
+        }
+        assert_eq!(
+            selected("cursor=99999999999999999999", rows()).expect_err("too long").field.as_deref(),
+            Some("cursor")
+        );
+    }
+
+    #[test]
+    fn an_order_of_their_own_holds_where_no_other_is_wished_for() {
+        let in_order = |query: &str| {
+            let mut parameters = Parameters::parse(query).expect("parameters");
+            let (total, rows) = parameters.take_table("").expect("a table").select_in_order(rows()).expect("rows");
+            (total, rows.into_iter().map(|row| row.tool).collect::<Vec<_>>())
+        };
+        assert_eq!(in_order("limit=2&cursor=1"), (4, vec!["look".to_owned(), "look up".to_owned()]));
+        assert_eq!(in_order("filter=look&limit=1"), (2, vec!["look".to_owned()]));
+        assert_eq!(in_order("sort=tool&limit=1"), (4, vec!["Find".to_owned()]));
+    }
+
+    #[test]
+    fn what_fails_or_is_refused_most_comes_first_of_a_table_that_is_cut() {
+        let row = |name: &str, (calls, errors, refused): (f64, f64, f64)| {
+            let mut row = tool("s", name, 0);
+            row.traffic.calls_per_second = calls;
+            row.traffic.errors_per_second = errors;
+            row.traffic.refused_per_second = refused;
+            row
+        };
+        let rows =
+            || vec![row("busy", (900.0, 0.0, 0.0)), row("fails", (0.2, 0.1, 0.0)), row("refused", (0.1, 0.0, 0.1))];
+        let first = |query: &str| selected(query, rows()).expect("rows").1;
+        assert_eq!(first("sort=error_rate&descending&limit=1"), ["fails"]);
+        assert_eq!(first("sort=refused_rate&descending&limit=1"), ["refused"]);
     }
 
     #[test]

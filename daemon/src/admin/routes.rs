@@ -6,7 +6,7 @@
 use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use toolgate_admin_api::{AlertList, ApiError, ErrorCode, ExplainQuery, Socket};
+use toolgate_admin_api::{Alerts, ApiError, ErrorCode, ExplainQuery, LimitsView, Socket};
 use toolgate_protocol::breaker::State;
 
 use super::audit;
@@ -64,7 +64,7 @@ pub(super) static ROUTES: &[Route] = &[
     get("/v1/config/history", |daemon, _| json(&daemon.history())),
     guarded("/v1/config/history/{}", |daemon, request| json(&daemon.revision(number(request)?)?)),
     get("/v1/history", |daemon, request| json(&past::read(daemon, &request.query)?)),
-    get("/v1/servers", |daemon, _| json(&daemon.servers())),
+    get("/v1/servers", |daemon, request| json(&whole_table(request)?.select_in_order(daemon.servers())?.1)),
     get("/v1/tools", |daemon, request| json(&daemon.tool_rows(&table(request)?)?)),
     get("/v1/clients", |daemon, request| json(&daemon.clients(&table(request)?)?)),
     get("/v1/sessions", |daemon, request| json(&daemon.sessions(&table(request)?)?)),
@@ -109,13 +109,16 @@ pub(super) static ROUTES: &[Route] = &[
     post("/v1/keys/adopt", |daemon, request| json(&daemon.adopt_keys(None, &body(request)?)?)),
     post(IMPORT, |daemon, request| json(&daemon.import_keys(&body(request)?)?)),
     get("/v1/health", |daemon, _| json(&daemon.health())),
-    get("/v1/alerts", |daemon, _| json(&AlertList { alerts: daemon.health().alerts })),
     get("/v1/certs", |daemon, _| json(&daemon.certificates())),
+    get("/v1/alerts", |daemon, _| json(&Alerts { alerts: daemon.health().alerts })),
     post("/v1/alerts/{}/acknowledge", |daemon, request| {
         json(&daemon.acknowledge(&request.peer, &name(request)?, &body(request)?)?)
     }),
     post("/v1/alerts/{}/silence", |daemon, request| json(&daemon.silence(&name(request)?, &body(request)?)?)),
-    get("/v1/limits", |daemon, _| json(&daemon.limits())),
+    get("/v1/limits", |daemon, request| {
+        let (wanted, view) = (whole_table(request)?, daemon.limits());
+        json(&LimitsView { limits: wanted.select_in_order(view.limits)?.1, ..view })
+    }),
     change(Method::PUT, "/v1/limits/{}/override", |daemon, request| {
         json(&daemon.override_limit(&request.peer, &name(request)?, &body(request)?)?)
     }),
@@ -306,6 +309,14 @@ fn unnamed() -> ApiError {
 fn table(request: &Request) -> Result<TableQuery, ApiError> {
     let mut parameters = Parameters::parse(&request.query)?;
     let table = parameters.take_table("")?;
+    parameters.finish()?;
+    Ok(table)
+}
+
+/// The same of one whose rows the configuration bounds: all of them, where nobody says how many.
+fn whole_table(request: &Request) -> Result<TableQuery, ApiError> {
+    let mut parameters = Parameters::parse(&request.query)?;
+    let table = parameters.take_whole("")?;
     parameters.finish()?;
     Ok(table)
 }

@@ -48,6 +48,7 @@ const TABLE: &[(&str, &str, bool)] = &[
     ("sort", "The column to sort by.", false),
     ("descending", "`true`: the largest first.", false),
     ("filter", "Words that a row must have, or with ! before one must not.", false),
+    ("cursor", "Rows before the first of these: as many as were read.", true),
     ("limit", "Rows at most.", true),
 ];
 
@@ -68,7 +69,7 @@ static DESCRIBED: &[Described] = &[
         ],
         ..get("/v1/history", "What graphs showed in the last 24 hours.", of::<api::watch::History>)
     },
-    get("/v1/servers", "Servers with their endpoints.", of::<Vec<api::ServerStatus>>),
+    table("/v1/servers", "Servers with their endpoints.", of::<Vec<api::ServerStatus>>),
     get("/v1/servers/{}", "One server, with the last words of its instances.", of::<api::ServerStatus>),
     get("/v1/servers/{}/tools", "What a server offers, asked now.", of::<api::ServerTools>),
     post(
@@ -142,7 +143,7 @@ static DESCRIBED: &[Described] = &[
     table("/v1/calls", "Calls that run.", of::<api::Calls>),
     get("/v1/calls/{}", "The life of one call.", of::<api::CallLife>),
     post("/v1/calls/{}/cancel", "End a call.", of::<api::Change>, of::<api::CancelOutcome>),
-    get("/v1/limits", "Limits, with what they have counted.", of::<api::LimitsView>),
+    table("/v1/limits", "Limits, with what they have counted.", of::<api::LimitsView>),
     post(
         "/v1/limits",
         "Add a limit for a client, a tool or both, for a time.",
@@ -192,9 +193,9 @@ static DESCRIBED: &[Described] = &[
         of::<api::ImportRequest>,
         of::<api::KeysOutcome>,
     ),
-    get("/v1/alerts", "What an operator should look at, and what was of late.", of::<api::AlertList>),
     get("/v1/health", "Checks, alerts, breakers and what the process uses.", of::<api::Health>),
     get("/v1/certs", "Certificates that are served.", of::<api::Certificates>),
+    get("/v1/alerts", "Alerts that fire, then those that recovered of late.", of::<api::Alerts>),
     post(
         "/v1/alerts/{}/acknowledge",
         "Say that somebody looks after an alert.",

@@ -252,9 +252,10 @@ pub static KEYS: &[Key] = &[
     key("server.*.forward_client", Bool, "false", Live, "Tell the server who calls, in X-Toolgate-Client and X-Toolgate-Tier."),
     // Servers over HTTP
     key("server.*.health.active", Bool, "", Live, "Ask each endpoint from time to time, and send no calls to one that does not answer. Absent: true where another key of health is written, else false."),
-    key("server.*.health.interval", Duration(1, DAY), "", Live, "Between two checks. Absent: 30s."),
+    key("server.*.health.initial_delay", Duration(0, DAY), "", Live, "Before the first check of an endpoint, for a server that takes long to start. Absent: a tenth of interval."),
+    key("server.*.health.interval", Duration(1, DAY), "", Live, "Between two checks. Absent: 10s."),
     key("server.*.health.timeout", Duration(1, 3600), "", Live, "How long a check may take. Absent: 5s."),
-    key("server.*.health.rise", Count(1, 1000), "", Live, "Good checks in a row that take an endpoint back in. Absent: 2."),
+    key("server.*.health.rise", Count(1, 1000), "", Live, "Good checks in a row that take an endpoint back in. Absent: 1."),
     key("server.*.health.fall", Count(1, 1000), "", Live, "Bad checks or calls in a row that take an endpoint out. Absent: 3."),
     key("server.*.max_streams", ANY, "1000", Live, "Streams at once on which sessions and subscriptions listen to the server, beside max_calls and pool.max_connections."),
     key("server.*.max_streams_per_client", ANY, "100", Live, "Of these, of one client."),

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use toolgate_admin_api as api;
 use tracing::{error, info, warn};
 
+use super::endpoints::Placed;
 use super::history::History;
 use super::steer::LogByHand;
 use super::{endpoints, instances, notify, queues, status, units, values};
@@ -291,16 +292,12 @@ impl Daemon {
 
     /// Every server as it is, in the order of the configuration.
     pub(super) fn server_statuses(&self, policy: &Policy) -> Vec<api::ServerStatus> {
-        let sessions = self.gate.sessions.by_server();
-        let with_sessions = |settings: &Arc<config::settings::Server>| api::ServerStatus {
-            sessions: Some(sessions.get(&settings.name).copied().unwrap_or_default()),
-            ..Self::server_status(&self.gate, policy, settings)
-        };
-        policy.settings.servers.values().map(with_sessions).collect()
+        let placed = Placed::of(&self.gate);
+        policy.settings.servers.values().map(|settings| Self::server_status(&placed, policy, settings)).collect()
     }
 
     pub(super) fn server_status(
-        gate: &Gate,
+        placed: &Placed,
         policy: &Policy,
         settings: &config::settings::Server,
     ) -> api::ServerStatus {
@@ -329,9 +326,9 @@ impl Daemon {
             critical: settings.critical,
             in_flight: load.map_or(0, |load| load.in_flight as u64),
             waiting: load.map_or(0, |load| load.waiting as u64),
-            sessions: None,
+            sessions: Some(placed.of_server(&settings.name)),
             connections: running.and_then(|server| endpoints::connections(server)),
-            endpoints: running.map(|server| endpoints::status(gate, server)).unwrap_or_default(),
+            endpoints: running.map(|server| endpoints::status(placed, server)).unwrap_or_default(),
             instances: running.and_then(|server| server.instances()).map(|known| instances::status(known, false)),
         }
     }

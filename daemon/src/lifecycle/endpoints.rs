@@ -1,5 +1,6 @@
 //! Endpoints as operators see and steer them: drains, maintenance, and breakers opened and closed by hand.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,15 +25,45 @@ use crate::sessions;
 /// How long sessions may go on at an endpoint in maintenance, where nobody says.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The endpoints of a server.
-pub(super) fn status(gate: &Gate, server: &Server) -> Vec<api::EndpointStatus> {
-    (0..server.endpoints.each().len()).map(|at| endpoint(gate, server, at)).collect()
+/// How many sessions there are of each server, and of them those that only one endpoint knows. Counted once for all of
+/// them: there may be many of either.
+pub(super) struct Placed {
+    /// By the server's name.
+    of: HashMap<String, u64>,
+    /// By the server as it runs and the endpoint.
+    at: HashMap<(u64, usize), u64>,
 }
 
-pub(super) fn endpoint(gate: &Gate, server: &Server, at: usize) -> api::EndpointStatus {
+impl Placed {
+    /// As it is now.
+    pub(super) fn of(gate: &Gate) -> Self {
+        Self { of: gate.sessions.by_server(), at: gate.sessions.tally(place) }
+    }
+
+    /// Sessions that a server has a part in.
+    pub(super) fn of_server(&self, name: &str) -> u64 {
+        self.of.get(name).copied().unwrap_or(0)
+    }
+
+    fn at(&self, server: &Server, at: usize) -> u64 {
+        self.at.get(&(server.generation, at)).copied().unwrap_or(0)
+    }
+}
+
+/// The endpoints of a server.
+pub(super) fn status(placed: &Placed, server: &Server) -> Vec<api::EndpointStatus> {
+    (0..server.endpoints.each().len()).map(|at| endpoint(placed, server, at)).collect()
+}
+
+/// Some of them.
+pub(super) fn these(gate: &Gate, server: &Server, chosen: &[usize]) -> Vec<api::EndpointStatus> {
+    let placed = Placed::of(gate);
+    chosen.iter().map(|at| endpoint(&placed, server, *at)).collect()
+}
+
+fn endpoint(placed: &Placed, server: &Server, at: usize) -> api::EndpointStatus {
     let endpoint = server.endpoints.get(at);
     let over_http = matches!(server.settings.transport, Transport::Http(_));
-    let sessions = || gate.sessions.count_of(|session| is_at(session, server, at)) as u64;
     api::EndpointStatus {
         url: url(endpoint),
         mode: mode(endpoint.mode()),
@@ -40,7 +71,7 @@ pub(super) fn endpoint(gate: &Gate, server: &Server, at: usize) -> api::Endpoint
         weight: weight(endpoint, &server.settings, at),
         in_flight: server.endpoints.are_counted().then(|| endpoint.outstanding() as u64),
         connections: server.http().and_then(|http| http.connections().1.get(at).map(|open| *open as u64)),
-        sessions: over_http.then(sessions),
+        sessions: over_http.then(|| placed.at(server, at)),
         breaker: server.settings.breaker.is_some().then(|| breaker(endpoint)),
         last_check: endpoint.last_check().map(check),
     }
@@ -98,14 +129,17 @@ fn check(checked: Checked) -> api::CheckStatus {
     }
 }
 
+/// The server and the endpoint that alone know a session.
+fn place(session: &sessions::Session) -> Option<(u64, usize)> {
+    match &session.kind {
+        sessions::Kind::Mirrored(mirrored) => Some((mirrored.server.generation, mirrored.endpoint)),
+        sessions::Kind::Hosted(_) => None,
+    }
+}
+
 /// Whether only this endpoint knows a session.
 fn is_at(session: &sessions::Session, server: &Server, at: usize) -> bool {
-    match &session.kind {
-        sessions::Kind::Mirrored(mirrored) => {
-            mirrored.server.generation == server.generation && mirrored.endpoint == at
-        }
-        sessions::Kind::Hosted(_) => false,
-    }
+    place(session) == Some((server.generation, at))
 }
 
 impl EndpointOperations for Daemon {
@@ -133,7 +167,7 @@ impl EndpointOperations for Daemon {
             server: name.to_owned(),
             applied: !request.dry_run,
             mode: self::mode(mode),
-            endpoints: chosen.iter().map(|at| endpoint(&self.gate, server, *at)).collect(),
+            endpoints: these(&self.gate, server, &chosen),
             left: server.endpoints.each().iter().enumerate().filter(takes).count() as u64,
             deadline_ms: deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
         };
@@ -172,7 +206,7 @@ impl EndpointOperations for Daemon {
             server: name.to_owned(),
             applied: !request.dry_run,
             state: state(wanted),
-            endpoints: chosen.iter().map(|at| endpoint(&self.gate, server, *at)).collect(),
+            endpoints: these(&self.gate, server, &chosen),
         };
         if request.dry_run {
             return Ok(outcome);

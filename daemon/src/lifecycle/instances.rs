@@ -4,6 +4,7 @@ use toolgate_admin_api as api;
 use tracing::info;
 
 use super::daemon::Daemon;
+use super::endpoints::Placed;
 use super::offer::{known, unknown};
 use crate::admin::Peer;
 use crate::servers::Server;
@@ -61,8 +62,7 @@ impl Daemon {
     pub(super) fn server_in_full(&self, name: &str) -> Result<api::ServerStatus, api::ApiError> {
         let policy = self.gate.policy.load_full();
         let settings = policy.settings.servers.get(name).ok_or_else(|| unknown(name, false))?;
-        let mut status = Self::server_status(&self.gate, &policy, settings);
-        status.sessions = Some(self.gate.sessions.by_server().remove(name).unwrap_or_default());
+        let mut status = Self::server_status(&Placed::of(&self.gate), &policy, settings);
         let instances = policy.servers.get(name).and_then(|server| server.instances());
         status.instances = instances.map(|instances| self::status(instances, true));
         Ok(status)

@@ -36,7 +36,7 @@ use crate::policy::Policy;
 use crate::private;
 use crate::servers::credentials::watch as secrets;
 use crate::servers::endpoints::{checks, warm};
-use crate::servers::reading;
+use crate::servers::{lookout, reading};
 use crate::state::{self, State, restore};
 
 /// Exit code where the machine refuses what the daemon needs (`sysexits.h`, `EX_OSERR`).
@@ -118,6 +118,7 @@ fn serve(file: PathBuf, boot: Boot) -> Result<(), String> {
         Revocation::start(&daemon).map_err(|problem| format!("no revoked certificate would be noticed: {problem}"))?;
     checks::start(&cores);
     warm::start(&cores);
+    lookout::start(&cores);
     greet_critical(&gate, &cores);
     let _watchdog = Watchdog::start(cores.clone(), progresses(admin.heartbeat()))
         .map_err(|problem| format!("the watchdog cannot be fed: {problem}"))?;

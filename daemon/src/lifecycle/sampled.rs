@@ -7,6 +7,12 @@ use toolgate_admin_api as api;
 use super::daemon::Daemon;
 use crate::observe::history::{Reading, Sampled};
 
+/// Servers of which all is kept. Where there are more, of each is kept what the console draws.
+const WHOLE: usize = 50;
+
+/// That.
+const DRAWN: [&str; 5] = ["calls", "errors", "p99", "in_flight", "waiting"];
+
 /// The daemon, sampled.
 pub(super) struct Samples {
     daemon: Arc<Daemon>,
@@ -34,9 +40,7 @@ impl Sampled for Samples {
             ("cpu".to_owned(), Reading::Level(sample.cpu)),
             ("memory".to_owned(), level(sample.process.memory)),
         ]);
-        for row in &rows {
-            of_server(row, &mut all);
-        }
+        all.extend(of_servers(&rows));
         for row in &self.daemon.gate.ledger.tools() {
             of_one_of_many(&format!(":{}/{}", row.server, row.tool), &row.traffic, &mut all);
         }
@@ -47,13 +51,22 @@ impl Sampled for Samples {
     }
 }
 
-fn of_server(row: &api::ServerRow, all: &mut Vec<(String, Reading)>) {
+fn of_servers(rows: &[api::ServerRow]) -> Vec<(String, Reading)> {
+    let mut all: Vec<_> = rows.iter().flat_map(of_server).collect();
+    if rows.len() > WHOLE {
+        all.retain(|(name, _)| name.split_once(':').is_some_and(|(kind, _)| DRAWN.contains(&kind)));
+    }
+    all
+}
+
+fn of_server(row: &api::ServerRow) -> Vec<(String, Reading)> {
     let name = &row.status.name;
-    all.extend(of_traffic(&format!(":{name}"), &row.traffic));
+    let mut all = of_traffic(&format!(":{name}"), &row.traffic);
     all.push((format!("waiting:{name}"), level(row.status.waiting)));
     let instances = row.status.instances.as_ref().map(|instances| &instances.each);
     let memory = instances.map(|each| each.iter().filter_map(|instance| instance.memory).sum());
     all.extend(memory.map(|memory| (format!("memory:{name}"), level(memory))));
+    all
 }
 
 /// What is known of calls, with `of` behind the names.
@@ -96,7 +109,32 @@ fn level(number: u64) -> Reading {
 
 #[cfg(test)]
 mod tests {
+    use toolgate_protocol::history::{Class, Store};
+
     use super::*;
+
+    fn rows(servers: usize) -> Vec<api::ServerRow> {
+        let told = |number: usize| {
+            let row = serde_json::json!({
+                "name": format!("s{number}"), "state": "idle", "transport": "http", "critical": false,
+                "in_flight": 0, "waiting": 0
+            });
+            serde_json::from_value(row).unwrap()
+        };
+        (0..servers).map(told).collect()
+    }
+
+    #[test]
+    fn what_is_told_of_as_many_servers_as_are_promised_has_room() {
+        for servers in [1, WHOLE, WHOLE + 1, 500] {
+            let told = of_servers(&rows(servers));
+            // Instances' memory and the two percentiles are not told of idle ones.
+            let most = told.len() + if servers > WHOLE { servers } else { 3 * servers };
+            assert!(most <= Class::Server.most(), "{servers} servers: {most} series");
+            let mut store = Store::default();
+            assert!(told.iter().all(|(name, _)| store.put(name, 1, 0.0)), "{servers} servers");
+        }
+    }
 
     fn told(traffic: &api::Traffic) -> Vec<(String, Reading)> {
         let mut all = Vec::new();

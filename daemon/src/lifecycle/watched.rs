@@ -51,6 +51,7 @@ impl Daemon {
         let mut servers = self.server_rows(&policy);
         let status = self.glance(&policy);
         let process = self.gate.sample().process;
+        let waiting = servers.iter().map(|row| row.status.waiting).sum();
         let saturation = saturation(&status, &process, &servers, &policy);
         servers.sort_by_key(|row| Reverse(need(row)));
         servers.truncate(WORST);
@@ -58,6 +59,7 @@ impl Daemon {
             status,
             traffic: self.gate.ledger.traffic(),
             heat: self.gate.ledger.heat(),
+            waiting,
             saturation,
             worst_servers: servers,
             worst_tools: worst_tools(self.gate.ledger.tools()),

@@ -85,6 +85,7 @@ impl Limits {
             capacity: meter.capacity(),
             used,
             rejected: applied.tally.count(),
+            rejected_per_second: applied.tally.rate(),
             top: applied.tally.top().into_iter().map(|(key, rejected)| api::LimitKey { key, rejected }).collect(),
             set: set.map(|set| {
                 let left = Duration::from_nanos(set.until.saturating_sub(now));

@@ -89,6 +89,11 @@ impl Upstream {
         self.server.connections()
     }
 
+    /// Whether an idle connection to one of its endpoints turns out closed, which is given up then.
+    pub fn has_lost(&self, endpoint: usize) -> bool {
+        self.server.has_lost(endpoint)
+    }
+
     /// The way in for a core, with what is shown now.
     pub fn client(&self, core: usize) -> HttpClient {
         let client = self.server.client(core);
@@ -278,7 +283,8 @@ fn judge(attempt: &mut Attempt, method: Method, status: u16) {
     }
 }
 
-fn answered(server: &Arc<Server>, endpoint: usize) {
+/// An endpoint gave a sign of life.
+pub(super) fn answered(server: &Arc<Server>, endpoint: usize) {
     let name = &server.settings.name;
     if server.endpoints.are_several() {
         server.endpoints.get(endpoint).fitness.answered(name);
@@ -290,7 +296,7 @@ fn answered(server: &Arc<Server>, endpoint: usize) {
 }
 
 /// A server with several endpoints does not answer when none of them does.
-fn missed(server: &Server, endpoint: usize, why: &str) {
+pub(super) fn missed(server: &Server, endpoint: usize, why: &str) {
     let (name, endpoints) = (&server.settings.name, &server.endpoints);
     if endpoints.are_several() {
         endpoints.get(endpoint).fitness.failed(name, why);
@@ -299,6 +305,12 @@ fn missed(server: &Server, endpoint: usize, why: &str) {
         }
     }
     server.fitness.failed(name, why);
+}
+
+/// Whether the last that was tried at an endpoint failed.
+pub(super) fn is_ill(server: &Server, endpoint: usize) -> bool {
+    let endpoints = &server.endpoints;
+    if endpoints.are_several() { endpoints.get(endpoint).fitness.is_ill() } else { server.fitness.is_ill() }
 }
 
 /// Sends a request on a leg, in its era.

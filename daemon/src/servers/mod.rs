@@ -19,6 +19,7 @@ pub mod http_stream;
 pub mod kept;
 pub mod left_out;
 pub mod leg;
+pub mod lookout;
 pub mod news;
 pub mod off;
 pub mod probe;

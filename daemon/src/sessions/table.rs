@@ -240,6 +240,18 @@ impl Table {
         counts
     }
 
+    /// How many there are of each kind that `kind` names, in one pass over all of them.
+    #[must_use]
+    pub fn tally<K: Eq + std::hash::Hash>(&self, kind: impl Fn(&Session) -> Option<K>) -> HashMap<K, u64> {
+        let mut counted = HashMap::new();
+        for shard in &self.shards {
+            for kind in lock(shard).values().filter_map(|session| kind(session)) {
+                *counted.entry(kind).or_default() += 1;
+            }
+        }
+        counted
+    }
+
     /// Looks at every session, without holding up calls for longer than it takes to copy a part of the table.
     pub fn look(&self, mut look: impl FnMut(&Arc<Session>)) {
         for shard in &self.shards {

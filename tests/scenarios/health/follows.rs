@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -16,16 +16,28 @@ use toolgate_tests::wait;
 
 use crate::stage::Stage;
 
+/// How soon it is promised to be seen is a second. On a machine that does other things as well it may be more; where it
+/// is as much as this, something else has shown it.
+const FAR_BEYOND: Duration = Duration::from_secs(8);
+
 /// Said for whoever runs the test: how soon it was seen.
 fn seen(what: &str, since: Instant) {
-    eprintln!("{what}: seen after {} ms", since.elapsed().as_millis());
+    let took = since.elapsed();
+    eprintln!("{what}: seen after {} ms", took.as_millis());
+    assert!(took < FAR_BEYOND, "{what} was seen after {took:?}");
+}
+
+/// A server in front of which faults are made.
+async fn faulty() -> (Http, Faulty) {
+    let behind = Http::start(Speaks::Both).await;
+    let address = behind.url.trim_start_matches("http://").trim_end_matches("/mcp").parse().expect("an address");
+    let faulty = Faulty::before(address).await;
+    (behind, faulty)
 }
 
 #[tokio::test]
 async fn a_server_dies_and_comes_back() {
-    let behind = Http::start(Speaks::Both).await;
-    let address = behind.url.trim_start_matches("http://").trim_end_matches("/mcp").parse().expect("an address");
-    let faulty = Faulty::before(address).await;
+    let (_behind, faulty) = faulty().await;
     let server = format!(
         "endpoints = \"http://{}/mcp\"\ncritical = true\n\
          health = {{ interval = \"200ms\", timeout = \"500ms\", rise = 1, fall = 1 }}\n",
@@ -52,6 +64,44 @@ async fn a_server_dies_and_comes_back() {
     stage.until("server:web", "healthy").await;
     assert_eq!(stage.public("/ready").await.0, 200);
     assert_eq!(stage.toolgate(&["probe", "--ready"]).0, 0);
+}
+
+#[tokio::test]
+async fn a_critical_server_dies_of_which_nothing_else_is_written() {
+    let (_behind, faulty) = faulty().await;
+    let server = format!("endpoints = \"http://{}/mcp\"\ncritical = true\n", faulty.address);
+    let stage = Stage::start(Setup::default().server("web", &server)).await;
+    stage.until("server:web", "healthy").await;
+    for (what, fault) in [("a critical server that hangs", Fault::Hangs), ("a dead critical server", Fault::Gone)] {
+        let begun = Instant::now();
+        faulty.set(fault);
+        stage.until("server:web", "unhealthy").await;
+        seen(what, begun);
+        assert_eq!(stage.public("/ready").await.0, 503);
+        let mended = Instant::now();
+        faulty.set(Fault::None);
+        stage.until("server:web", "healthy").await;
+        seen("that it is back", mended);
+        assert_eq!(stage.public("/ready").await.0, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_server_dies_that_nobody_asks() {
+    let (_behind, faulty) = faulty().await;
+    let server = format!("endpoints = \"http://{}/mcp\"\n", faulty.address);
+    let stage = Stage::start(Setup::default().server("web", &server)).await;
+    Caller::modern(&stage.gate, "/mcp/web").call("1", "echo", json!({})).await.answer().await;
+    stage.until("server:web", "healthy").await;
+    let died = Instant::now();
+    faulty.set(Fault::Gone);
+    stage.until("server:web", "warning").await;
+    seen("a dead server that nobody asks", died);
+    assert_eq!(stage.public("/ready").await.0, 200, "it is not critical");
+    let mended = Instant::now();
+    faulty.set(Fault::None);
+    stage.until("server:web", "healthy").await;
+    seen("that it is back, without a call", mended);
 }
 
 #[tokio::test]

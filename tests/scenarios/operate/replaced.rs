@@ -90,7 +90,12 @@ async fn a_session_goes_on_with_another_instance_after_a_restart_at_once() {
     let would = toolgate(&gate, &["server", "restart", "own", "--dry-run"]);
     assert!(String::from_utf8_lossy(&would.stdout).starts_with("Nothing was changed."), "{would:?}");
     assert_eq!(pids(&gate, "own").await, before);
-    assert!(toolgate(&gate, &["server", "restart", "own"]).status.success());
+    let unconfirmed = toolgate(&gate, &["server", "restart", "own"]);
+    let told = String::from_utf8_lossy(&unconfirmed.stderr).into_owned();
+    assert!(unconfirmed.status.code() == Some(2) && told.contains("--confirm own"), "{told}");
+    let stale = toolgate(&gate, &["server", "restart", "own", "--confirm", "own", "--if-match", "999"]);
+    assert!(!stale.status.success(), "another revision runs");
+    assert!(toolgate(&gate, &["server", "restart", "own", "--confirm", "own"]).status.success());
     let session = client.session().map(ToOwned::to_owned);
     assert!(client.call("echo", json!({})).await.expect("an answer").succeeded(), "{}", gate.log());
     assert_eq!(client.session().map(ToOwned::to_owned), session);

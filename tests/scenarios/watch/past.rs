@@ -5,6 +5,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 use serde_json::json;
+use toolgate_tests::caller::Caller;
 use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
 use toolgate_tests::gate::{Gate, program};
@@ -67,8 +68,20 @@ async fn what_was_recorded_is_shown_again_and_is_not_written_over() {
     let gate = gate(&server).await;
     let file = gate.folder().join("tape.jsonl");
     let name = file.to_str().expect("a name");
-    let (code, said) = toolgate(&gate, &["record", name, "--for", "2s"]);
-    assert_eq!(code, 0, "{said}");
+    let client = Caller::modern(&gate, "/mcp/fake");
+    let calls = async {
+        loop {
+            client.call("1", "echo", json!({"text": "x"})).await.answer().await;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let mut recording = tokio::process::Command::new(program("toolgate"));
+    recording.arg("--socket-dir").arg(gate.runtime_dir()).args(["record", name, "--for", "2s"]);
+    let recorded = tokio::select! {
+        recorded = recording.output() => recorded.expect("toolgate"),
+        () = calls => unreachable!("calls go on"),
+    };
+    assert!(recorded.status.success(), "{recorded:?}");
     let tape = std::fs::read_to_string(&file).expect("a recording");
     let lines: Vec<Value> = tape.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines[0]["type"], "hello");
@@ -77,6 +90,8 @@ async fn what_was_recorded_is_shown_again_and_is_not_written_over() {
     {
         assert!(lines.iter().any(|line| line["topic"] == topic), "{topic} is missing");
     }
+    let call = lines.iter().find(|line| line["type"] == "request").expect("a call that ended");
+    assert_eq!((&call["name"], &call["server"]), (&json!("echo"), &json!("fake")), "{call}");
     let (code, said) = toolgate(&gate, &["replay", name, "--json"]);
     assert_eq!(code, 0, "{said}");
     let shown: Value = serde_json::from_str(&said).expect("JSON");

@@ -15,8 +15,14 @@ use toolgate_tests::gate::{Gate, Setup};
 use toolgate_tests::mcp::{Client, Era};
 use toolgate_tests::standin;
 
-/// What an operator's programs ask for.
+/// What an operator's programs ask for on the view socket.
 const PATHS: [&str; 4] = ["/v1/status", "/v1/servers", "/v1/queues", "/v1/calls"];
+
+/// A change that is made and recorded, and changes nothing that is measured.
+const CHANGE: &str = "/v1/servers/standin/resume";
+
+/// What a console begins with, which has no end.
+const WATCH: &str = "/v1/watch?topics=overview,servers";
 
 #[derive(Parser)]
 struct Options {
@@ -78,31 +84,48 @@ async fn calls(mut client: Client, tool: &'static str) {
     while client.connection().exchange(&raw).await.is_ok() {}
 }
 
-/// The worst of so many asks, the 95th of 100 and the median, in milliseconds.
+/// The worst of so many asks, the 95th of 100 and the median, in milliseconds: of reads, of changes, which are on the disk
+/// when they are answered, and of watches until their first topic.
 async fn asked(gate: &Gate, asks: u32) -> Value {
-    let socket = gate.runtime_dir().join("view/view.sock");
+    let folder = gate.runtime_dir();
     // On a thread of its own: what is measured is not how late this one looks while it makes the load.
-    let times = tokio::task::spawn_blocking(move || {
-        let mut times: Vec<_> = (0..asks).zip(PATHS.iter().cycle()).map(|(_, path)| ask(&socket, path)).collect();
-        times.sort_unstable();
-        times
+    let asked = tokio::task::spawn_blocking(move || {
+        let (view, control) = (folder.join("view/view.sock"), folder.join("control/control.sock"));
+        let mut reads = PATHS.iter().cycle();
+        json!({
+            "reads": times(asks, || ask(&view, "GET", reads.next().expect("a path"), b"}")),
+            "changes": times(asks, || ask(&control, "POST", CHANGE, b"}")),
+            "watches": times(asks, || ask(&view, "GET", WATCH, b"\"type\":\"topic\"")),
+        })
     });
-    let times = times.await.expect("answers");
+    asked.await.expect("answers")
+}
+
+fn times(asks: u32, mut ask: impl FnMut() -> Duration) -> Value {
+    let mut times: Vec<_> = (0..asks).map(|_| ask()).collect();
+    times.sort_unstable();
     let millis = |time: Option<&Duration>| time.map_or(0.0, |time| time.as_secs_f64() * 1e3);
     let at = |share: usize| millis(times.get(times.len() * share / 100));
     json!({"worst": millis(times.last()), "p95": at(95), "median": at(50)})
 }
 
-/// One ask on a connection of its own, as `toolgate` makes them, and a pause.
-fn ask(socket: &Path, path: &str) -> Duration {
+/// One ask on a connection of its own, as `toolgate` makes them, until what is awaited has come or all has; and a pause.
+fn ask(socket: &Path, method: &str, path: &str, awaited: &[u8]) -> Duration {
     let begun = Instant::now();
-    let mut connection = UnixStream::connect(socket).expect("the view socket");
-    let ask = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let mut connection = UnixStream::connect(socket).expect("the socket");
+    let ask = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     connection.write_all(ask.as_bytes()).expect("asks");
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer).expect("an answer");
-    assert!(answer.starts_with(b"HTTP/1.1 200"), "{path}");
+    let (mut answer, mut piece) = (Vec::new(), [0; 16 * 1024]);
+    let has_come = |answer: &[u8]| answer.windows(awaited.len()).any(|part| part == awaited);
+    loop {
+        let read = connection.read(&mut piece).expect("an answer");
+        answer.extend_from_slice(&piece[..read]);
+        if read == 0 || path == WATCH && has_come(&answer) {
+            break;
+        }
+    }
     let took = begun.elapsed();
+    assert!(answer.starts_with(b"HTTP/1.1 200") && has_come(&answer), "{path}: {}", String::from_utf8_lossy(&answer));
     std::thread::sleep(Duration::from_millis(10));
     took
 }

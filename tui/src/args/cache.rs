@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::how::How;
 use super::server::server_name;
 
 /// `toolgate cache`
@@ -16,12 +17,7 @@ pub(crate) enum Cache {
         #[arg(value_parser = server_name)]
         server: Option<String>,
 
-        /// Say what would happen, change nothing.
-        #[arg(long)]
-        dry_run: bool,
-
-        /// Why, for the record of changes.
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
+        #[command(flatten)]
+        how: How,
     },
 }

@@ -31,17 +31,8 @@ pub(crate) struct BreakerChange {
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
 
-    /// Name the server once more, so that its calls are refused.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) confirm: Option<String>,
-
-    /// Say what would happen, change nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-
-    /// Why, for the record of changes.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) how: Final,
 }
 
 /// Which endpoints take calls.

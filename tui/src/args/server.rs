@@ -103,17 +103,12 @@ pub(crate) struct ServerRestart {
     #[arg(value_parser = server_name)]
     pub(crate) name: String,
 
-    /// End each instance when nothing is in flight with it.
+    /// End each instance when nothing is in flight with it; without it all end at once, which is to be confirmed.
     #[arg(long)]
     pub(crate) rolling: bool,
 
-    /// Say what would happen, change nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-
-    /// Why, for the record of changes.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) how: Final,
 }
 
 /// How a server is reached: by a URL, or by a command behind `--`.

@@ -56,13 +56,8 @@ pub(crate) struct ToolsApprove {
     #[arg(long, value_name = "HASH")]
     pub(crate) hash: Option<String>,
 
-    /// Say what would happen, change nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-
-    /// Why, for the record of changes.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) how: How,
 }
 
 /// `toolgate tools disable`

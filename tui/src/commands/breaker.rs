@@ -3,8 +3,7 @@
 use toolgate_admin_api::{BreakerOutcome, BreakerRequest, BreakerState, Exit, Shown};
 
 use super::{Context, change};
-use crate::args::{Breaker, BreakerChange, Final};
-use crate::client::admin::AdminClient;
+use crate::args::{Breaker, BreakerChange};
 use crate::failure::Failure;
 use crate::output;
 
@@ -15,14 +14,14 @@ pub(super) async fn run(context: &Context, breaker: Breaker) -> Result<Exit, Fai
         Breaker::Close(asked) => ("close", asked),
         Breaker::Reset(asked) => ("reset", asked),
     };
-    let BreakerChange { name, endpoint, confirm, dry_run, reason } = asked;
-    if verb == "open" && !dry_run {
-        let how = Final { confirm, ..Final::default() };
+    let BreakerChange { name, endpoint, how } = asked;
+    if verb == "open" && !how.how.dry_run {
         change::confirmed(&how, &name, &format!("It would have the breaker of {name} refuse its calls."))?;
     }
-    let request = BreakerRequest { endpoint, dry_run, reason };
-    let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let outcome: BreakerOutcome = client.post(&format!("/v1/breakers/{name}/{verb}"), &request, None).await?.read()?;
+    let how = how.how;
+    let request = BreakerRequest { endpoint, dry_run: how.dry_run, reason: how.reason.clone() };
+    let route = format!("/v1/breakers/{name}/{verb}");
+    let outcome: BreakerOutcome = change::post(context, &route, &request, &how).await?;
     if context.json {
         output::json(&outcome);
     } else {

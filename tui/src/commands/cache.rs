@@ -3,7 +3,7 @@
 use toolgate_admin_api::{Caches, ClearOutcome, ClearRequest, Exit};
 
 use super::Context;
-use crate::args::Cache;
+use crate::args::{Cache, How};
 use crate::client::admin::AdminClient;
 use crate::failure::Failure;
 use crate::output;
@@ -12,7 +12,7 @@ use crate::output;
 pub(super) async fn run(context: &Context, cache: Cache) -> Result<Exit, Failure> {
     match cache {
         Cache::Show => show(context).await,
-        Cache::Clear { server, dry_run, reason } => clear(context, server, ClearRequest { dry_run, reason }).await,
+        Cache::Clear { server, how } => clear(context, server, how).await,
     }
 }
 
@@ -47,7 +47,8 @@ fn rows(caches: &Caches) -> Vec<Vec<String>> {
     std::iter::once(head).chain(rows).collect()
 }
 
-async fn clear(context: &Context, server: Option<String>, request: ClearRequest) -> Result<Exit, Failure> {
+async fn clear(context: &Context, server: Option<String>, how: How) -> Result<Exit, Failure> {
+    let request = ClearRequest { dry_run: how.dry_run, reason: how.reason };
     let mut client = AdminClient::control(&context.runtime_dir).await?;
     let servers = if let Some(server) = server {
         vec![server]
@@ -57,7 +58,7 @@ async fn clear(context: &Context, server: Option<String>, request: ClearRequest)
     };
     let mut outcomes: Vec<ClearOutcome> = Vec::new();
     for server in servers {
-        outcomes.push(client.post(&format!("/v1/servers/{server}/cache/clear"), &request, None).await?.read()?);
+        outcomes.push(client.post(&format!("/v1/servers/{server}/cache/clear"), &request, how.if_match).await?.read()?);
     }
     if context.json {
         output::json(&outcomes);

@@ -23,6 +23,7 @@ mod history;
 mod interrupt;
 mod key;
 mod limits;
+mod live;
 mod log;
 mod policy;
 mod probe;
@@ -103,7 +104,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::ClientConfig(config)) => client_config::run(&context, &config),
         Some(Command::Probe(probe)) => block_on(probe::run(&context, probe)),
         Some(Command::Completions { shell }) => Ok(generate::completions(shell)),
-        Some(Command::Complete { noun }) => block_on(complete::run(&context, noun)),
+        Some(Command::Complete { noun, of }) => block_on(complete::run(&context, noun, of.as_deref())),
         Some(Command::Man { folder }) => generate::man_pages(&folder),
     }
 }

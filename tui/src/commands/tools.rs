@@ -107,11 +107,10 @@ fn lines(portrait: &str) -> String {
 }
 
 async fn approve(context: &Context, approve: ToolsApprove) -> Result<Exit, Failure> {
-    let ToolsApprove { server, tool, hash, dry_run, reason } = approve;
-    let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let request = ApproveRequest { tool, hash, dry_run, reason };
-    let answer = client.post(&format!("/v1/servers/{server}/tools/approve"), &request, None).await?;
-    let outcome: ApproveOutcome = answer.read()?;
+    let ToolsApprove { server, tool, hash, how } = approve;
+    let request = ApproveRequest { tool, hash, dry_run: how.dry_run, reason: how.reason.clone() };
+    let route = format!("/v1/servers/{server}/tools/approve");
+    let outcome: ApproveOutcome = change::post(context, &route, &request, &how).await?;
     if context.json {
         output::json(&outcome);
     } else {

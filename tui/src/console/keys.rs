@@ -1,7 +1,7 @@
 //! The one table of keys: what is pressed, what it means, where, and what it does.
 //!
 //! Dispatch, the help overlay and the man page are all made from [`BINDINGS`]; nothing else looks at a key, except text
-//! fields, which take every key that writes.
+//! fields, which take every key that writes a letter.
 
 mod incidents;
 mod manual;
@@ -12,6 +12,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::actions::Verb;
 use super::screens::Screen;
 pub(crate) use incidents::INCIDENTS;
+use super::state::Edit;
 pub(crate) use manual::manual;
 pub(crate) use table::BINDINGS;
 
@@ -95,6 +96,7 @@ pub(crate) enum Command {
     Now,
     NextField,
     PreviousField,
+    Edit(Edit),
     Yes,
     No,
     Quit,

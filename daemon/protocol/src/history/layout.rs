@@ -7,17 +7,17 @@ use super::DAY;
 use super::store::NAME;
 
 /// The form of this file. Another one is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MARK: [u8; 8] = *b"tgpast\r\n";
 
 /// Bytes of the head.
 pub const HEAD: usize = 4096;
 /// Names in the table.
-pub const NAMES: u16 = 1024;
+pub const NAMES: u16 = 4096;
 /// Bytes of a name in the table.
 pub const NAME_ENTRY: usize = NAME + 9;
-/// Bytes of a slot, the least and the most.
-pub const SLOT: (usize, usize) = (512, 8192);
+/// Bytes of a slot, the least, of which each is a multiple, and the most.
+pub const SLOT: (usize, usize) = (512, 24_576);
 
 /// Checksum, tick, and how many samples follow.
 const SLOT_FRONT: usize = 8 + 8 + 2;
@@ -42,8 +42,8 @@ pub fn size(slot: usize) -> u64 {
 /// The size of slots that hold as many samples; nothing where none does.
 #[must_use]
 pub fn slot_for(samples: usize) -> Option<usize> {
-    let needed = (SLOT_FRONT + samples * SAMPLE).max(SLOT.0);
-    Some(needed.next_power_of_two()).filter(|slot| *slot <= SLOT.1)
+    let needed = SLOT_FRONT + samples * SAMPLE;
+    Some(needed.next_multiple_of(SLOT.0)).filter(|slot| *slot <= SLOT.1)
 }
 
 /// Where the slot of a tick begins.
@@ -80,7 +80,7 @@ pub fn read_head(bytes: &[u8]) -> Result<usize, Unreadable> {
         return Err(Unreadable::Version(version));
     }
     let slot = u32::from_le_bytes(told[12..].try_into().map_err(|_| Unreadable::Foreign)?) as usize;
-    let fits = slot.is_power_of_two() && (SLOT.0..=SLOT.1).contains(&slot);
+    let fits = slot.is_multiple_of(SLOT.0) && (SLOT.0..=SLOT.1).contains(&slot);
     if !fits || rest.get(..8) != Some(&sum(told).to_le_bytes()) {
         return Err(Unreadable::Foreign);
     }

@@ -1,5 +1,5 @@
-//! All series, within bounds: what is of the gate and of its servers always has room, tools and clients as far as
-//! they are busy.
+//! All series, within bounds: what is of the gate and of its servers has room, busy or not, tools and clients as far
+//! as they are busy.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,8 @@ use super::{DAY, Track};
 /// Bytes of a name; longer ones are not kept.
 pub(super) const NAME: usize = 119;
 
-/// A tool or client that did nothing for as many ticks gives way to another: an hour.
+/// A tool or client that did nothing for as many ticks gives way to another, and so does a server that is not told of
+/// any more: an hour.
 const GIVES_WAY: u64 = 360;
 
 /// What a series is of. Its name says it: `calls`, `calls:SERVER`, `calls:SERVER/TOOL`, `calls@CLIENT`.
@@ -36,12 +37,12 @@ impl Class {
         }
     }
 
-    /// Series of it at most. All together take at most 880 times 36 kB.
+    /// Series of it at most, each of 36 kB at most: 500 servers have room for five each, 50 for ten.
     #[must_use]
     pub fn most(self) -> usize {
         match self {
             Self::Gate => 16,
-            Self::Server => 480,
+            Self::Server => 2_560,
             Self::Tool | Self::Client => 192,
         }
     }
@@ -61,6 +62,16 @@ struct Entry {
     told: u64,
     /// The last tick with one that is not 0.
     busy: u64,
+}
+
+impl Entry {
+    /// The last tick that spoke for keeping it. A server that is there is kept: that it did nothing is what one looks for.
+    fn wanted(&self) -> u64 {
+        match self.class {
+            Class::Gate | Class::Server => self.told,
+            Class::Tool | Class::Client => self.busy,
+        }
+    }
 }
 
 impl Store {
@@ -86,9 +97,9 @@ impl Store {
         let class = Class::of(name);
         let of_class = || self.series.iter().filter(|(_, entry)| entry.class == class);
         if of_class().count() >= class.most() {
-            let idle = of_class().min_by_key(|(_, entry)| entry.busy).map(|(name, entry)| (name.clone(), entry.busy));
-            let Some((idle, busy)) = idle else { return false };
-            if busy + GIVES_WAY > tick {
+            let least = of_class().min_by_key(|(_, entry)| entry.wanted());
+            let Some((idle, wanted)) = least.map(|(name, entry)| (name.clone(), entry.wanted())) else { return false };
+            if wanted + GIVES_WAY > tick {
                 return false;
             }
             self.series.remove(&idle);

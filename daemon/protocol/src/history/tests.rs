@@ -141,6 +141,36 @@ fn who_did_nothing_for_an_hour_gives_way_and_who_is_busy_does_not() {
 }
 
 #[test]
+fn every_server_keeps_its_day_whether_it_does_something_or_not() {
+    for (servers, each) in [(50, 10), (500, 5)] {
+        let mut store = Store::default();
+        for tick in 1..=800 {
+            for (server, kind) in (0..servers).flat_map(|server| (0..each).map(move |kind| (server, kind))) {
+                // One in ten does something.
+                let value = if server % 10 == 0 { 1.0 } else { 0.0 };
+                assert!(store.put(&format!("{kind}:s{server}"), tick, value), "{servers} servers, tick {tick}");
+            }
+        }
+        let first = |server: u32, kind: u32| store.get(&format!("{kind}:s{server}")).and_then(|track| track.at(1));
+        assert!((0..servers).all(|server| (0..each).all(|kind| first(server, kind).is_some())), "{servers} servers");
+    }
+}
+
+#[test]
+fn a_server_that_is_gone_gives_way_and_one_that_is_idle_does_not() {
+    let mut store = Store::default();
+    for number in 0..Class::Server.most() {
+        assert!(store.put(&format!("calls:s{number}"), 1, 0.0));
+    }
+    for number in 1..Class::Server.most() {
+        store.put(&format!("calls:s{number}"), 400, 0.0);
+    }
+    assert!(store.put("calls:new", 401, 0.0), "the first is not told of any more");
+    assert!(!store.put("calls:newer", 401, 1.0), "all others are there");
+    assert!(store.get("calls:s0").is_none() && store.get("calls:s1").is_some());
+}
+
+#[test]
 fn all_series_fit_a_slot_and_all_names_the_table() {
     let all: usize = [Class::Gate, Class::Server, Class::Tool, Class::Client].into_iter().map(Class::most).sum();
     assert!(layout::slot_for(all).is_some() && all <= usize::from(layout::NAMES));

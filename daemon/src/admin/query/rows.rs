@@ -1,12 +1,25 @@
 //! Which columns the tables have.
 
-use toolgate_admin_api::{CallRow, ClientRow, SessionRow, ToolRow, Traffic};
+use toolgate_admin_api::{CallRow, ClientRow, LimitStatus, ServerStatus, SessionRow, ToolRow, Traffic};
 
 use super::{Key, Row};
 
 impl Row for ToolRow {
-    const COLUMNS: &'static [&'static str] =
-        &["rate", "calls", "errors", "refused", "in_flight", "p50", "p99", "largest", "changed", "tool", "server"];
+    const COLUMNS: &'static [&'static str] = &[
+        "rate",
+        "error_rate",
+        "refused_rate",
+        "calls",
+        "errors",
+        "refused",
+        "in_flight",
+        "p50",
+        "p99",
+        "largest",
+        "changed",
+        "tool",
+        "server",
+    ];
 
     fn key(&self, column: &str) -> Key {
         match column {
@@ -34,6 +47,8 @@ impl Row for ToolRow {
 impl Row for ClientRow {
     const COLUMNS: &'static [&'static str] = &[
         "rate",
+        "error_rate",
+        "refused_rate",
         "calls",
         "errors",
         "refused",
@@ -128,6 +143,63 @@ impl Row for CallRow {
     }
 }
 
+impl Row for ServerStatus {
+    const COLUMNS: &'static [&'static str] = &["name", "state", "reason", "in_flight", "waiting", "sessions"];
+
+    fn key(&self, column: &str) -> Key {
+        match column {
+            "state" => Key::Text(self.state.word().to_owned()),
+            "reason" => Key::Text(self.reason.clone().unwrap_or_default()),
+            "in_flight" => Key::Number(self.in_flight),
+            "waiting" => Key::Number(self.waiting),
+            "sessions" => Key::Number(self.endpoints.iter().filter_map(|endpoint| endpoint.sessions).sum()),
+            _ => Key::Text(self.name.clone()),
+        }
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        let mut texts = vec![self.name.as_str(), self.state.word()];
+        texts.extend(self.reason.as_deref());
+        texts.extend(self.endpoints.iter().filter_map(|endpoint| endpoint.url.as_deref()));
+        texts
+    }
+
+    fn identity(&self) -> (&str, &str) {
+        (&self.name, "")
+    }
+}
+
+impl Row for LimitStatus {
+    const COLUMNS: &'static [&'static str] =
+        &["name", "place", "per", "used", "capacity", "full", "keys", "rejected", "rate", "expires"];
+
+    fn key(&self, column: &str) -> Key {
+        match column {
+            "place" => Key::Text(self.place.clone()),
+            "per" => Key::Text(self.per.clone()),
+            "used" => Key::Number(self.used),
+            "capacity" => Key::Number(self.capacity),
+            "full" => Key::Number(self.used.saturating_mul(1_000_000) / self.capacity.max(1)),
+            "keys" => Key::Number(self.keys),
+            "rejected" => Key::Number(self.rejected),
+            "rate" => Key::Number(thousandths(self.rejected_per_second)),
+            "expires" => Key::Number(self.set.as_ref().map_or(u64::MAX, |set| set.expires_at_ms)),
+            _ => Key::Text(self.name.clone()),
+        }
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        let mut texts = vec![self.name.as_str(), &self.place, &self.per, &self.configured, &self.effective];
+        texts.extend(self.top.iter().map(|top| top.key.as_str()));
+        texts.extend(self.set.as_ref().map(|set| set.who.as_str()));
+        texts
+    }
+
+    fn identity(&self) -> (&str, &str) {
+        (&self.place, &self.name)
+    }
+}
+
 fn traffic(traffic: &Traffic, column: &str) -> Key {
     Key::Number(match column {
         "calls" => traffic.calls,
@@ -136,6 +208,8 @@ fn traffic(traffic: &Traffic, column: &str) -> Key {
         "in_flight" => traffic.in_flight,
         "p50" => traffic.latency.p50_us,
         "p99" => traffic.latency.p99_us,
+        "error_rate" => thousandths(traffic.errors_per_second),
+        "refused_rate" => thousandths(traffic.refused_per_second),
         // In thousandths, so that a call every few minutes counts for something.
         _ => thousandths(traffic.calls_per_second),
     })

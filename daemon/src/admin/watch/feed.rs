@@ -15,6 +15,8 @@ use crate::lock::lock;
 #[derive(Debug)]
 pub(super) struct Feed {
     pub(super) question: Question,
+    /// When it began, in milliseconds since 1970.
+    pub(super) began_ms: u64,
     readers: AtomicUsize,
     newest: Mutex<Newest>,
     /// Held by whoever makes a line: a slow topic is not made twice at once.
@@ -40,6 +42,7 @@ impl Feed {
     pub(super) fn new(question: Question) -> Self {
         Self {
             question,
+            began_ms: clock::unix_millis(),
             readers: AtomicUsize::new(0),
             newest: Mutex::default(),
             making: Mutex::default(),

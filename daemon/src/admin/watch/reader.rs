@@ -51,13 +51,30 @@ impl Reader {
             return;
         }
         self.pace.freshen(self.feeds.iter().map(|followed| Arc::clone(&followed.feed)).collect()).await;
-        self.skip_known();
+        if self.is_known() {
+            self.skip_known();
+        } else if self.since > 0 && self.resync().await.is_err() {
+            return;
+        }
         while self.tell().await.is_ok() {
             tokio::select! {
                 beat = beats.changed() => if beat.is_err() { return },
                 () = self.to.closed() => return,
             }
         }
+    }
+
+    /// Whether all topics were already made when the reader saw its last line, by a clock that has not been set back.
+    fn is_known(&self) -> bool {
+        self.since >= self.oldest() && self.since <= clock::unix_millis()
+    }
+
+    fn oldest(&self) -> u64 {
+        self.feeds.iter().map(|followed| followed.feed.began_ms).max().unwrap_or(0)
+    }
+
+    async fn resync(&mut self) -> Result<(), Gone> {
+        self.send(lines::line(&WatchLine::Resync { oldest_ms: self.oldest() })).await
     }
 
     /// A reader that comes back knows what has not changed since.

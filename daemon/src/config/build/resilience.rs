@@ -56,10 +56,12 @@ pub(super) fn health(section: Section<'_>) -> Option<Health> {
     let count = |path: &str, standard: u32| {
         section.maybe_count(path).and_then(|count| u32::try_from(count).ok()).unwrap_or(standard)
     };
+    let interval = time("health.interval", 10);
     Some(Health {
-        interval: time("health.interval", 30),
+        initial_delay: section.maybe_duration("health.initial_delay").unwrap_or(interval / 10),
+        interval,
         timeout: time("health.timeout", 5),
-        thresholds: Thresholds { rise: count("health.rise", 2), fall: count("health.fall", 3) },
+        thresholds: Thresholds { rise: count("health.rise", 1), fall: count("health.fall", 3) },
     })
 }
 
@@ -100,8 +102,11 @@ mod tests {
         assert_eq!((breaker.failures, breaker.open_for, breaker.max_open), (Some(5), 1000, 300_000));
         assert_eq!((breaker.failure_rate, breaker.slow_rate), (None, None));
         let health = all.health.as_ref().expect("checks");
-        assert_eq!((health.interval.as_secs(), health.timeout.as_secs()), (30, 5));
-        assert_eq!(health.thresholds, Thresholds { rise: 2, fall: 1 });
+        assert_eq!((health.interval.as_secs(), health.timeout.as_secs()), (10, 5));
+        assert_eq!((health.initial_delay.as_secs(), health.thresholds), (1, Thresholds { rise: 1, fall: 1 }));
+        let slow =
+            server(&format!("{ONE}health = {{ initial_delay = \"1m\", rise = 2 }}")).health.clone().expect("checks");
+        assert_eq!((slow.initial_delay.as_secs(), slow.thresholds), (60, Thresholds { rise: 2, fall: 3 }));
         let retry = all.retry.as_ref().expect("retries");
         assert_eq!((retry.attempts, retry.budget, &*retry.idempotent.allow[0]), (2, 10, "get_*"));
         let slow = server(&format!("{ONE}breaker = {{ failures = 0, slow = \"2s\" }}")).breaker.clone().expect("one");

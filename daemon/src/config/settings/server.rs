@@ -104,6 +104,8 @@ impl Default for Retry {
 /// `health` of a server, with `active` true.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
+    /// Before the first check.
+    pub initial_delay: Duration,
     /// Between two checks.
     pub interval: Duration,
     /// How long a check may take.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toolgate_admin_api as api;
 
 use super::super::daemon::Daemon;
-use super::super::endpoints::{chosen, endpoint};
+use super::super::endpoints::{chosen, these};
 use crate::servers::Server;
 use crate::servers::endpoints::{checks, weight};
 
@@ -63,7 +63,7 @@ impl Daemon {
         if !request.dry_run {
             self.check_now_at(server, &chosen)?;
         }
-        let endpoints = chosen.into_iter().map(|at| endpoint(&self.gate, server, at)).collect();
+        let endpoints = these(&self.gate, server, &chosen);
         Ok(api::ChecksOutcome { server: name.to_owned(), applied: !request.dry_run, checked: endpoints })
     }
 

@@ -150,7 +150,7 @@ async fn watch(core: Rc<Core>, name: String, (generation, at): Watched) {
     loop {
         let Some(server) = current(&core, &name, generation) else { return };
         let Some(health) = &server.settings.health else { return };
-        let wait = if std::mem::take(&mut first) { health.interval / 10 } else { health.interval };
+        let wait = if std::mem::take(&mut first) { health.initial_delay } else { health.interval };
         sleep(jittered(wait, server.endpoints.chance())).await;
         // It may have changed while nothing was asked.
         let Some(server) = current(&core, &name, generation) else { return };

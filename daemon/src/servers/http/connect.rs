@@ -55,6 +55,13 @@ impl Target {
         }
     }
 
+    /// Whether somebody takes a connection before `deadline`. Nothing is said on it, not even for TLS.
+    pub(super) async fn knock(&self, deadline: Instant) -> Result<(), SendError> {
+        let opened = tokio::time::timeout_at(deadline, self.tcp(deadline)).await;
+        let late = || SendError::unsent(SendErrorKind::ConnectTimeout, format!("{} does not open in time", self.url));
+        opened.map_err(|_| late())?.map(drop)
+    }
+
     async fn connect_unbounded(&self, deadline: Instant) -> Result<Stream, SendError> {
         let tcp = self.tcp(deadline).await?;
         // A call is one write: waiting for more to send would only delay it.

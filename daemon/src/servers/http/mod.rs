@@ -146,6 +146,12 @@ impl HttpServer {
         self.pool.waiting()
     }
 
+    /// Whether the idle connection to an endpoint that was used last, of some core, turns out closed. It is given up.
+    #[must_use]
+    pub fn has_lost(&self, endpoint: usize) -> bool {
+        self.pool.has_lost(endpoint, Instant::now())
+    }
+
     /// Connections in use or idle, on all cores.
     #[must_use]
     pub fn open_connections(&self) -> usize {
@@ -233,6 +239,15 @@ impl HttpClient {
             server.pool.put(self.core, endpoint, conn, now);
         }
         Ok(())
+    }
+
+    /// Opens a connection to an endpoint and closes it, with nothing said on it.
+    ///
+    /// # Errors
+    /// Where nobody takes it within `patience`.
+    pub async fn knock(&self, endpoint: usize, patience: Duration) -> Result<(), SendError> {
+        let Some(there) = self.server.endpoints.get(endpoint) else { return Ok(()) };
+        there.target.knock(Instant::now() + patience).await
     }
 
     async fn attempt(

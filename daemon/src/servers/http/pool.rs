@@ -222,6 +222,17 @@ impl Pool {
         }
     }
 
+    /// Whether the idle connection to `endpoint` that was used last, of some core, turns out closed. It is given up.
+    pub(super) fn has_lost(&self, endpoint: usize, now: Instant) -> bool {
+        (0..self.cores.len()).any(|core| {
+            let mut idle = self.idle(core);
+            let last = idle.iter().rposition(|idle| idle.endpoint == endpoint && idle.until > now);
+            let lost = last.filter(|at| !idle[*at].conn.is_quiet()).map(|at| idle.remove(at));
+            drop(idle);
+            lost.is_some()
+        })
+    }
+
     /// The same of another core.
     pub(super) fn take_from_others(&self, core: usize, endpoint: usize, now: Instant) -> Option<Conn> {
         self.others(core).find_map(|other| {

@@ -3,24 +3,35 @@
 use toolgate_admin_api::{Exit, RestartOutcome, RestartRequest};
 
 use crate::args::ServerRestart;
-use crate::client::admin::AdminClient;
-use crate::commands::Context;
+use crate::commands::{Context, change};
 use crate::failure::Failure;
 use crate::output;
 
 /// Has the daemon replace them.
 pub(super) async fn run(context: &Context, restart: ServerRestart) -> Result<Exit, Failure> {
-    let ServerRestart { name, rolling, dry_run, reason } = restart;
-    let request = RestartRequest { rolling, dry_run, reason };
-    let mut client = AdminClient::control(&context.runtime_dir).await?;
-    let answer = client.post(&format!("/v1/servers/{name}/restart"), &request, None).await?;
-    let outcome: RestartOutcome = answer.read()?;
+    let ServerRestart { name, rolling, how } = restart;
+    let asked = RestartRequest { rolling, dry_run: how.how.dry_run, reason: how.how.reason.clone() };
+    let route = format!("/v1/servers/{name}/restart");
+    if !rolling && !asked.dry_run && how.confirm.as_deref() != Some(&name) {
+        let rehearsal = RestartRequest { dry_run: true, ..asked.clone() };
+        let would: RestartOutcome = change::post(context, &route, &rehearsal, &how.how).await?;
+        // Where none runs, as of a server whose instances crash, there is nothing to confirm.
+        if would.ended + would.leaving > 0 {
+            change::confirmed(&how, &name, &would_end(&would))?;
+        }
+    }
+    let outcome: RestartOutcome = change::post(context, &route, &asked, &how.how).await?;
     if context.json {
         output::json(&outcome);
     } else {
         output::line(&sentence(&outcome));
     }
     Ok(Exit::Done)
+}
+
+fn would_end(outcome: &RestartOutcome) -> String {
+    let instances = outcome.ended + outcome.leaving;
+    format!("It would end all {instances} instances of {} at once, with the calls that they have.", outcome.server)
 }
 
 fn sentence(outcome: &RestartOutcome) -> String {

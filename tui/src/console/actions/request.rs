@@ -42,8 +42,8 @@ fn request(plan: &Plan, object: Option<&Object>, data: &Data, dry_run: bool, rea
             body.insert("reason".into(), json!(reason.trim()));
         }
     }
-    let guarded = matches!(plan.verb, Verb::Override | Verb::Revert | Verb::ConfigReload);
-    let if_match = if guarded { data.revision() } else { None };
+    // To look at the files is no change.
+    let if_match = if plan.verb == Verb::ConfigCheck { None } else { data.revision() };
     Ok(Request { method, route, body: Value::Object(body), if_match })
 }
 
@@ -214,6 +214,30 @@ mod tests {
         reads::<api::SilenceRequest>(&plan(Verb::Silence, Object::Alert("a:b".into()), &["1h"]));
         let reload = Plan::new(Verb::ConfigReload, Vec::new());
         reads::<api::ReloadRequest>(&reload);
+    }
+
+    #[test]
+    fn every_change_is_for_the_revision_that_is_on_screen() {
+        let status = json!({
+            "instance": "i", "version": "0", "revision": 12, "pid": 1, "started_at_ms": 1, "uptime_seconds": 1,
+            "draining": false, "ready": true, "connections": 0, "sessions": 0, "calls_in_flight": 0,
+            "listeners": [], "servers": []
+        });
+        let overview = json!({"status": status, "traffic": {}});
+        let data = Data { overview: serde_json::from_value(overview).expect("an overview"), ..Data::default() };
+        let if_match = |plan: &Plan| requests(plan, &data, false, "").expect("a request")[0].if_match;
+        for (verb, object) in [
+            (Verb::Restart, Object::Server("web".into())),
+            (Verb::BreakerOpen, Object::Server("web".into())),
+            (Verb::Approve, Object::Tool("web".into(), "pay".into())),
+            (Verb::EndSession, Object::Session("a".into())),
+            (Verb::Suspend, Object::Client("key:a".into())),
+            (Verb::Acknowledge, Object::Alert("a".into())),
+        ] {
+            assert_eq!(if_match(&plan(verb, object, &["", ""])), Some(12), "{verb:?}");
+        }
+        assert_eq!(if_match(&Plan::new(Verb::ConfigReload, Vec::new())), Some(12));
+        assert_eq!(if_match(&Plan::new(Verb::ConfigCheck, Vec::new())), None, "to look changes nothing");
     }
 
     #[test]

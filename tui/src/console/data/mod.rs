@@ -69,7 +69,7 @@ impl Data {
             WatchLine::Hello(hello) => self.greet(hello),
             WatchLine::Topic { at_ms, topic } => self.topic(topic, at_ms),
             WatchLine::Lagged { count } => self.lagged += count,
-            WatchLine::Heartbeat { .. } | WatchLine::Unknown => {}
+            WatchLine::Heartbeat { .. } | WatchLine::Resync { .. } | WatchLine::Unknown => {}
         }
     }
 

@@ -41,9 +41,7 @@ impl Past {
     pub(super) fn saw_overview(&mut self, at_ms: u64, overview: &Overview) {
         self.traffic(at_ms, "", &overview.traffic);
         let status = &overview.status;
-        let waiting =
-            overview.saturation.iter().filter(|item| item.what.starts_with("queue:")).map(|item| item.used).sum();
-        self.saw(at_ms, "waiting", to_float(waiting));
+        self.saw(at_ms, "waiting", to_float(overview.waiting));
         self.saw(at_ms, "sessions", to_float(status.sessions));
         self.saw(at_ms, "connections", to_float(status.connections));
         self.saw(at_ms, "cpu", overview.process.cpu);
@@ -197,6 +195,19 @@ mod tests {
         assert_eq!(seen, [Some(1.0), None, Some(3.0), Some(3.0), Some(3.0), Some(7.0)]);
         past.remember(of(&[Some(1.0)]));
         assert_eq!(past.span("calls", 0, 50_000, 5), [Some(1.0), Some(1.0), Some(1.0), None, None]);
+    }
+
+    #[test]
+    fn all_who_wait_count_also_where_their_queue_is_not_among_the_fullest() {
+        let overview = super::super::super::fixture::lines(1).into_iter().find_map(|line| match line {
+            toolgate_admin_api::WatchLine::Topic { topic: toolgate_admin_api::Topic::Overview(told), .. } => Some(told),
+            _ => None,
+        });
+        let mut overview = overview.expect("an overview");
+        (overview.waiting, overview.saturation) = (41, Vec::new());
+        let mut past = Past::default();
+        past.saw_overview(1_000, &overview);
+        assert_eq!(past.at("waiting", 1_500), Some(41.0));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crossterm::event::KeyCode;
 
 use super::super::actions::Verb;
 use super::super::screens::Screen;
+use super::super::state::Edit;
 use super::{Binding, Chord, Command, Context};
 
 const fn row(
@@ -18,6 +19,10 @@ const fn row(
 
 const fn screen(keys: &'static [Chord], shown: &'static str, meaning: &'static str, command: Command) -> Binding {
     row(Context::Screen, keys, shown, meaning, command)
+}
+
+const fn edit(keys: &'static [Chord], shown: &'static str, meaning: &'static str, edit: Edit) -> Binding {
+    row(Context::Field, keys, shown, meaning, Command::Edit(edit))
 }
 
 const fn hint(hint: &'static str, binding: Binding) -> Binding {
@@ -191,6 +196,14 @@ pub(crate) static BINDINGS: &[Binding] = &[
         "an earlier one, or the line before",
         Command::PreviousField,
     ),
+    edit(&[key(KeyCode::Left)], "Left", "a letter back", Edit::Left),
+    edit(&[key(KeyCode::Right)], "Right", "a letter on", Edit::Right),
+    edit(&[key(KeyCode::Home), Chord::ctrl('a')], "Home Ctrl-A", "to the beginning of the line", Edit::Begin),
+    edit(&[key(KeyCode::End), Chord::ctrl('e')], "End Ctrl-E", "to the end of the line", Edit::End),
+    edit(&[key(KeyCode::Backspace)], "Backspace", "erase the letter before", Edit::Backspace),
+    edit(&[key(KeyCode::Delete)], "Delete", "erase the letter behind", Edit::Delete),
+    edit(&[Chord::ctrl('w')], "Ctrl-W", "erase the word before", Edit::EraseWord),
+    edit(&[Chord::ctrl('u')], "Ctrl-U", "erase all that stands before", Edit::EraseBefore),
     row(Context::Timeline, &[key(KeyCode::Left), of('h')], "Left h", "earlier", Command::Earlier),
     row(Context::Timeline, &[key(KeyCode::Right), of('l')], "Right l", "later", Command::Later),
     row(Context::Timeline, &[key(KeyCode::PageUp), of('H')], "PgUp H", "much earlier", Command::MuchEarlier),

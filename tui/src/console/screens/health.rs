@@ -1,6 +1,8 @@
 //! Screen 7: alerts, checks, breakers and certificates.
 
-use toolgate_admin_api::{Alert, Certificate, Check, EndpointStatus, ServerRow};
+use std::cmp::Reverse;
+
+use toolgate_admin_api::{Alert, AuditRecord, Certificate, Check, EndpointStatus, ServerRow};
 
 use super::super::details::Details;
 use super::super::object::Object;
@@ -10,7 +12,7 @@ use super::super::units::{bytes, count, date, ends, percent, short, since, span_
 use super::servers::brief;
 use super::{Screen, View, words};
 
-pub(super) const VIEWS: &[&str] = &["all", "alerts", "checks", "breakers", "certificates"];
+pub(super) const VIEWS: &[&str] = &["all", "alerts", "checks", "breakers", "certificates", "events"];
 
 const COLUMNS: &[Column] = &[
     Column::text("KIND", 11, 1),
@@ -46,11 +48,40 @@ pub(super) fn listing(view: &View<'_>) -> Listing {
     if let Some(health) = health.filter(|_| wanted("checks")) {
         rows.extend(health.checks.iter().map(check_row));
     }
+    if VIEWS.get(view.part) == Some(&"events") {
+        rows.extend(events(view));
+    }
     let empty = match health {
         Some(_) => "There is nothing of this kind.",
         None => "Waiting for the daemon to tell of its health.",
     };
     Listing { columns: COLUMNS, rows, total: None, empty }
+}
+
+/// What happened, the newest first: alerts that began or are over, and what operators changed where that is told.
+fn events(view: &View<'_>) -> Vec<Row> {
+    let alerts = view.data.health.as_ref().map(|health| health.alerts.as_slice()).unwrap_or_default();
+    let changes = view.data.audit.as_ref().map(|audit| audit.records.as_slice()).unwrap_or_default();
+    let began = |alert: &Alert| alert.recovered_ms.unwrap_or(alert.since_ms);
+    let mut all: Vec<_> = alerts.iter().map(|alert| (began(alert), alert_row(alert, view))).collect();
+    all.extend(changes.iter().map(|record| (record.at_ms, change_row(record, view))));
+    all.sort_by_key(|(at_ms, _)| Reverse(*at_ms));
+    all.into_iter().map(|(_, row)| row).collect()
+}
+
+fn change_row(record: &AuditRecord, view: &View<'_>) -> Row {
+    let role = if record.outcome == "done" { Role::Good } else { Role::Warn };
+    let who = if record.user.is_empty() { format!("uid {}", record.uid) } else { record.user.clone() };
+    let reason = record.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let cells = vec![
+        Cell::new("change").role(Role::Info),
+        Cell::new(format!("{} {}", record.action, record.target)).role(Role::Strong),
+        Cell::new(record.outcome.clone()).role(role),
+        Cell::number(since(record.at_ms, view.now_ms), to_float(view.now_ms.saturating_sub(record.at_ms))),
+        Cell::new(who.clone()).role(Role::Dim),
+        Cell::new(format!("by {who}{reason}")),
+    ];
+    Row::new(Object::Record(record.number), cells).field("kind", "change").field("state", &record.outcome)
 }
 
 fn alert_row(alert: &Alert, view: &View<'_>) -> Row {

@@ -6,7 +6,7 @@ use super::super::details::Details;
 use super::super::object::Object;
 use super::super::table::{Cell, Column, Listing, Row};
 use super::super::theme::Role;
-use super::super::units::{count, long, percent, short, to_float};
+use super::super::units::{count, long, percent, rate, short, to_float};
 use super::{Screen, View, words};
 
 const COLUMNS: &[Column] = &[
@@ -19,7 +19,8 @@ const COLUMNS: &[Column] = &[
     Column::number("OF", 6, 3),
     Column::number("FULL", 5, 2),
     Column::number("KEYS", 6, 6),
-    Column::number("REFUSED", 8, 0),
+    Column::number("REF/S", 6, 0),
+    Column::number("REFUSED", 8, 5),
     Column::number("ENDS IN", 7, 1),
     Column::text("SET BY", 12, 7),
     Column::wide("MOST REFUSED", 18, 4),
@@ -52,6 +53,7 @@ fn row(limit: &LimitStatus, view: &View<'_>) -> Row {
         Cell::number(percent(words::share(limit.used, limit.capacity)), words::share(limit.used, limit.capacity))
             .role(full),
         Cell::count(limit.keys),
+        Cell::rate(limit.rejected_per_second).role(words::problems(limit.rejected_per_second)),
         Cell::count(limit.rejected).role(words::problems(to_float(limit.rejected))),
         limit.set.as_ref().map_or_else(Cell::none, |set| {
             Cell::number(short(set.expires_in_seconds), to_float(set.expires_in_seconds)).role(Role::Info)
@@ -112,7 +114,10 @@ pub(super) fn details(name: &str, view: &View<'_>) -> Details {
     let used = format!("{} of {} by the key that used most", count(limit.used), count(limit.capacity));
     details.pair("used", used, words::fullness(limit.used, limit.capacity));
     details.value("keys", format!("{} remembered", count(limit.keys)));
-    details.value("refused", format!("{} since it was made or the gate began", count(limit.rejected)));
+    details.value(
+        "refused",
+        format!("{} per second, {} since it is there", rate(limit.rejected_per_second), count(limit.rejected)),
+    );
     if !limit.top.is_empty() {
         details.heading("Refused most");
         for top in &limit.top {

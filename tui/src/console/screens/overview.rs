@@ -145,7 +145,7 @@ fn tile_values(overview: &Overview, view: &View<'_>) -> [Tile; 6] {
         tile(
             "in flight",
             whole(value("in_flight", to_float(traffic.in_flight))),
-            format!("{} waiting", whole(value("waiting", waiting(overview)))),
+            format!("{} waiting", whole(value("waiting", to_float(overview.waiting)))),
             "in_flight",
             Role::Graph,
         ),
@@ -157,11 +157,6 @@ fn tile_values(overview: &Overview, view: &View<'_>) -> [Tile; 6] {
             Role::Graph,
         ),
     ]
-}
-
-fn waiting(overview: &Overview) -> f64 {
-    let queues = overview.saturation.iter().filter(|item| item.what.starts_with("queue:"));
-    to_float(queues.map(|item| item.used).sum())
 }
 
 fn latency(canvas: &mut Canvas<'_>, area: Rect, overview: &Overview, rewound: bool) {

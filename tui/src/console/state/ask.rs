@@ -120,7 +120,7 @@ impl State {
     fn in_sight(&self) -> Vec<Read> {
         let mut reads = Vec::new();
         match self.screen {
-            Screen::Health => reads.push(Read::Certificates),
+            Screen::Health => reads.extend([Read::Certificates, Read::Audit]),
             Screen::Tools => reads.extend([Read::ToolChanges, Read::Clients]),
             Screen::Config => reads.push(Read::Audit),
             Screen::Servers | Screen::Sessions | Screen::Limits | Screen::Requests => reads.push(Read::Clients),

@@ -5,6 +5,19 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 /// Characters that a line may have.
 const MOST: usize = 400;
 
+/// What a key of a line does that writes no letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Edit {
+    Begin,
+    End,
+    Left,
+    Right,
+    Backspace,
+    Delete,
+    EraseWord,
+    EraseBefore,
+}
+
 /// The text and where the next letter goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -40,27 +53,29 @@ impl Line {
         }
     }
 
-    /// Takes a key that writes or moves.
+    /// Takes a key that writes; those that change or move are in the table of keys.
     pub(crate) fn key(&mut self, event: &KeyEvent) {
-        let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
-        match event.code {
-            KeyCode::Char('u') if ctrl => drop(self.letters.drain(..std::mem::take(&mut self.cursor))),
-            KeyCode::Char('w') if ctrl => self.erase_word(),
-            KeyCode::Char('a') if ctrl => self.cursor = 0,
-            KeyCode::Char('e') if ctrl => self.cursor = self.letters.len(),
-            KeyCode::Char(letter) if !ctrl && !event.modifiers.contains(KeyModifiers::ALT) => {
-                self.insert(letter.encode_utf8(&mut [0; 4]));
-            }
-            KeyCode::Backspace if self.cursor > 0 => {
+        let plain = !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        if let (KeyCode::Char(letter), true) = (event.code, plain) {
+            self.insert(letter.encode_utf8(&mut [0; 4]));
+        }
+    }
+
+    /// Changes what is written, or moves the cursor.
+    pub(crate) fn edit(&mut self, edit: Edit) {
+        match edit {
+            Edit::EraseBefore => drop(self.letters.drain(..std::mem::take(&mut self.cursor))),
+            Edit::EraseWord => self.erase_word(),
+            Edit::Backspace if self.cursor > 0 => {
                 self.cursor -= 1;
                 self.letters.remove(self.cursor);
             }
-            KeyCode::Delete if self.cursor < self.letters.len() => drop(self.letters.remove(self.cursor)),
-            KeyCode::Left => self.cursor = self.cursor.saturating_sub(1),
-            KeyCode::Right => self.cursor = (self.cursor + 1).min(self.letters.len()),
-            KeyCode::Home => self.cursor = 0,
-            KeyCode::End => self.cursor = self.letters.len(),
-            _ => {}
+            Edit::Delete if self.cursor < self.letters.len() => drop(self.letters.remove(self.cursor)),
+            Edit::Backspace | Edit::Delete => {}
+            Edit::Left => self.cursor = self.cursor.saturating_sub(1),
+            Edit::Right => self.cursor = (self.cursor + 1).min(self.letters.len()),
+            Edit::Begin => self.cursor = 0,
+            Edit::End => self.cursor = self.letters.len(),
         }
     }
 
@@ -77,33 +92,34 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn press(line: &mut Line, code: KeyCode, modifiers: KeyModifiers) {
-        line.key(&KeyEvent::new(code, modifiers));
+    fn letter(line: &mut Line, letter: char, modifiers: KeyModifiers) {
+        line.key(&KeyEvent::new(KeyCode::Char(letter), modifiers));
     }
 
     #[test]
     fn letters_go_where_the_cursor_is() {
         let mut line = Line::new("wether");
         for _ in 0..4 {
-            press(&mut line, KeyCode::Left, KeyModifiers::NONE);
+            line.edit(Edit::Left);
         }
-        press(&mut line, KeyCode::Char('a'), KeyModifiers::NONE);
+        letter(&mut line, 'a', KeyModifiers::NONE);
+        letter(&mut line, 'x', KeyModifiers::ALT);
         assert_eq!(line.text(), "weather");
-        press(&mut line, KeyCode::End, KeyModifiers::NONE);
-        press(&mut line, KeyCode::Backspace, KeyModifiers::NONE);
+        line.edit(Edit::End);
+        line.edit(Edit::Backspace);
         assert_eq!(line.halves(), ("weathe".into(), String::new()));
     }
 
     #[test]
     fn words_and_the_whole_line_are_erased() {
         let mut line = Line::new("server=a  idle");
-        press(&mut line, KeyCode::Char('w'), KeyModifiers::CONTROL);
+        line.edit(Edit::EraseWord);
         assert_eq!(line.text(), "server=a  ");
-        press(&mut line, KeyCode::Char('w'), KeyModifiers::CONTROL);
+        line.edit(Edit::EraseWord);
         assert_eq!(line.text(), "");
         line.insert("a\u{1b}b\n");
         assert_eq!(line.text(), "ab");
-        press(&mut line, KeyCode::Char('u'), KeyModifiers::CONTROL);
+        line.edit(Edit::EraseBefore);
         assert_eq!(line.text(), "");
     }
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use crossterm::event::KeyEvent;
 
 pub(crate) use dialog::{Dialog, Focus, Stage};
-pub(crate) use line::Line;
+pub(crate) use line::{Edit, Line};
 pub(crate) use menu::{Choice, Menu};
 use navigate::Place;
 pub(crate) use overlay::{Message, Overlay, Scroll};
@@ -157,7 +157,7 @@ impl State {
         let context = self.context();
         match keys::find(context, self.screen, event) {
             Some(command) => self.command(command, context, effects),
-            None if context == Context::Field => self.write(event),
+            None if context == Context::Field => self.write(|line| line.key(event)),
             None => {}
         }
     }
@@ -184,6 +184,9 @@ impl State {
 
     /// A key of a question or of a line of text.
     fn on_answer(&mut self, command: Command, effects: &mut Vec<Effect>) {
+        if let Command::Edit(edit) = command {
+            return self.write(|line| line.edit(edit));
+        }
         match self.overlays.pop() {
             Some(Overlay::Dialog(dialog)) => self.on_dialog(dialog, command, effects),
             Some(Overlay::Filter(line, before, recall)) => self.on_filter(command, line, before, recall),
@@ -192,14 +195,14 @@ impl State {
         }
     }
 
-    /// A letter for the line that is being written.
-    fn write(&mut self, event: &KeyEvent) {
+    /// What a key does to the line that is being written.
+    fn write(&mut self, key: impl FnOnce(&mut Line)) {
         match self.overlays.last_mut() {
-            Some(Overlay::Filter(line, ..)) => line.key(event),
-            Some(Overlay::Palette(palette)) => palette.key(event),
+            Some(Overlay::Filter(line, ..)) => key(line),
+            Some(Overlay::Palette(palette)) => palette.write(key),
             Some(Overlay::Dialog(dialog)) => {
                 if let Some(line) = dialog.line() {
-                    line.key(event);
+                    key(line);
                 }
             }
             _ => return,

@@ -1,7 +1,5 @@
 //! Commands that are typed after `:`: screens with a filter, changes with their object, and a few words more.
 
-use crossterm::event::KeyEvent;
-
 use super::super::actions::Verb;
 use super::super::data::Data;
 use super::super::keys::Command;
@@ -102,8 +100,8 @@ impl Palette {
         Self { line: Line::default(), recall, chosen: 0, typed: None }
     }
 
-    pub(super) fn key(&mut self, event: &KeyEvent) {
-        self.line.key(event);
+    pub(super) fn write(&mut self, key: impl FnOnce(&mut Line)) {
+        key(&mut self.line);
         (self.chosen, self.typed) = (0, None);
     }
 

@@ -461,6 +461,27 @@ fn the_time_line_shows_what_was() {
 }
 
 #[test]
+fn health_has_a_log_of_alerts_and_of_what_operators_changed_the_newest_first() {
+    let mut operator = Operator::new();
+    operator.press("7");
+    assert!(operator.effects.contains(&Effect::Read(Read::Audit)), "{:?}", operator.effects);
+    operator.hear(Input::Told(Read::Audit, Ok(json!(fixture::audit()).to_string().into_bytes())));
+    while operator.state.screen.views()[operator.state.views[operator.state.screen.index()]] != "events" {
+        operator.press("v");
+    }
+    let mut buffer = Buffer::empty(Rect::new(0, 0, 160, 50));
+    draw(&mut buffer, &mut operator.state);
+    let lines: Vec<String> =
+        buffer.content.chunks(160).map(|line| line.iter().map(ratatui::buffer::Cell::symbol).collect()).collect();
+    let at =
+        |text: &str| lines.iter().position(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}: {lines:#?}"));
+    assert!(at("config.reload") < at("client.suspend") && at("client.suspend") < at("server.drain"));
+    assert!(lines[at("client.suspend")].contains("agent-7 loops"));
+    let of_kind = |kind: &str| lines.iter().filter(|line| line.split_whitespace().any(|word| word == kind)).count();
+    assert!(of_kind("alert") > 0 && of_kind("change") == 4, "{lines:#?}");
+}
+
+#[test]
 fn q_goes_back_and_at_the_beginning_quits() {
     let mut operator = Operator::new();
     operator.press("2<enter>?q");
@@ -545,6 +566,9 @@ fn ready(context: Context, screen: Screen, command: Command) -> Operator {
             }
         }
         Context::Field if command == Command::PreviousField => drop(operator.press("/x<enter>/")),
+        Context::Field if matches!(command, Command::Edit(Edit::Left | Edit::Right | Edit::Delete | Edit::End)) => {
+            operator.press(":some words<left><left>");
+        }
         Context::Field => drop(operator.press(":s")),
         Context::Timeline if command == Command::Go(Screen::Servers) => drop(operator.press("1t")),
         Context::Timeline => drop(operator.press("2jt<left><left>")),
