@@ -23,7 +23,8 @@ fn append_node(out: &mut Vec<u8>, text: &[u8], outline: &Outline<'_>, node: Node
     match raw.first() {
         Some(b'{') => {
             let member = |member: Entry| Some((string(member.key?.of(text)), member.value));
-            let mut members: SmallVec<[(Cow<'_, [u8]>, Node); FEW]> = outline.entries(node).filter_map(member).collect();
+            let mut members: SmallVec<[(Cow<'_, [u8]>, Node); FEW]> =
+                outline.entries(node).filter_map(member).collect();
             // Stable: of repeated keys the last one counts for most readers, so their order has a meaning.
             members.sort_by(|(one, _), (other, _)| one.cmp(other));
             out.push(b'{');

@@ -95,7 +95,7 @@ mod tests {
             let mut text = Vec::new();
             for _ in numbers {
                 let start = text.len();
-                link.seal(&mut text, b"\"at\":\"now\"");
+                link.seal(&mut text, |out| out.extend_from_slice(b"\"at\":\"now\""));
                 link = link.next([7; 32]);
                 assert!(text.len() > start);
                 text.push(b'\n');

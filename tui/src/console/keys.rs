@@ -11,8 +11,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::actions::Verb;
 use super::screens::Screen;
-pub(crate) use incidents::INCIDENTS;
 use super::state::Edit;
+pub(crate) use incidents::INCIDENTS;
 pub(crate) use manual::manual;
 pub(crate) use table::BINDINGS;
 

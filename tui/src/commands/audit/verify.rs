@@ -109,7 +109,7 @@ mod tests {
         let lines: Vec<String> = (0..3)
             .map(|_| {
                 let mut sealed = Vec::new();
-                link.seal(&mut sealed, br#""kind":"call""#);
+                link.seal(&mut sealed, |out| out.extend_from_slice(br#""kind":"call""#));
                 link = link.next(hash(&sealed));
                 String::from_utf8(sealed).expect("text")
             })
