@@ -57,10 +57,10 @@ fn run(program: &str, arguments: &[&str]) {
     assert!(status.is_ok_and(|status| status.success()), "{program} {arguments:?}: this test needs root");
 }
 
-/// A gate whose state is on such a disk.
 /// Threads that look at the state folder or write into it, and do nothing else.
 const WRITERS: [&str; 6] = ["state", "history-file", "watch-file", "keys", "audit", "revisions"];
 
+/// A gate whose state is on such a disk.
 async fn gate_on_disk(mark: &str) -> (Gate, Disk) {
     let mut gate = gate(mark, |setup| setup).await;
     gate.signal(Signal::TERM);

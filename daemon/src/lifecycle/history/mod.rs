@@ -2,7 +2,7 @@
 //!
 //! The start and every reload keep theirs here; a start with files that cannot be used, the admin sockets and
 //! `toolgate config rollback` read them. Nobody waits for the disk with a lock: what was accepted last is known without
-//! it, and a [writer](writer) of its own keeps it.
+//! it, and a writer of its own keeps it.
 
 mod disk;
 mod writer;

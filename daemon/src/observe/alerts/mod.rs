@@ -5,6 +5,7 @@
 
 mod conditions;
 mod identity;
+mod keys;
 mod saved;
 mod trends;
 mod unusual;
