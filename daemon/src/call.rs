@@ -252,8 +252,8 @@ impl Call {
         let (now, id) = (Instant::now(), CallId::mint());
         let mark = Mark::new(&self.core, id);
         mark.of_client(self.client().number);
-        if self.connection.certified().is_some() {
-            mark.of_certified(self.connection.id);
+        if let Some(certified) = self.connection.certified() {
+            mark.of_certified(self.connection.id, certified.ends_ms());
         }
         Self {
             id,

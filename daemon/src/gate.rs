@@ -10,6 +10,7 @@ use crate::audit::Audit;
 use crate::config::Settings;
 use crate::identity::failures::Failures;
 use crate::identity::store::Store;
+use crate::identity::token::Terms;
 use crate::identity::{self, Client};
 use crate::listen::holders::Holders;
 use crate::observe::Observed;
@@ -46,6 +47,8 @@ pub struct Gate {
     pub parked: Parked,
     /// Certificates that clients have shown lately.
     pub holders: Holders,
+    /// When credentials end that something is open with.
+    pub terms: Terms,
     /// Addresses that show wrong credentials.
     pub failures: Failures,
     /// What is known of the process, its certificates, and its alerts.
@@ -130,6 +133,7 @@ impl Gate {
             overload: Overload::default(),
             parked: Parked::default(),
             holders: Holders::default(),
+            terms: Terms::default(),
             failures: Failures::default(),
             observed: Observed::default(),
             units: ArcSwapOption::empty(),

@@ -34,10 +34,45 @@ struct Marked {
     certified: u64,
     stage: Stage,
     order: Option<Arc<Failure>>,
+    /// When that certificate ends, in milliseconds since 1970.
+    certificate_ends: Option<u64>,
+    /// The token that it came with.
+    token: Option<Term>,
+    /// Its credential has ended: its stream may not go on.
+    lapsed: Option<Lapsed>,
     /// The server whose announcements pass through the call's stream, by its generation; 0: none's.
     listens: u64,
     /// The gate has an announcement of its own to make there.
     news: bool,
+}
+
+/// How long a token lets a stream go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// The first millisecond since 1970 at which it does not.
+    pub ends_ms: u64,
+    /// The token's number, which no other of this process has.
+    pub token: u64,
+    /// Its issuer's name, as a number.
+    pub issuer: u64,
+}
+
+/// What has ended that a stream was opened with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lapsed {
+    /// The token, and its client has presented no newer one.
+    Token,
+    /// The certificate of the connection.
+    Certificate,
+}
+
+/// What came of a look at the ends of credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lapses {
+    /// Streams that end.
+    pub count: usize,
+    /// When the next credential ends, in milliseconds since 1970; [`u64::MAX`]: none does.
+    pub next_ms: u64,
 }
 
 /// Whom an order means.
@@ -51,6 +86,8 @@ pub enum Whom {
     Sessions(Arc<HashSet<SessionId>>),
     /// All calls of these connections, whose clients are known by certificates.
     Certified(Arc<HashSet<u64>>),
+    /// All calls that came with tokens of these issuers, by numbers of their names.
+    Issuers(Arc<HashSet<u64>>),
 }
 
 impl Whom {
@@ -60,6 +97,7 @@ impl Whom {
             Self::Client(number) => mark.client == *number,
             Self::Sessions(ids) => mark.session.is_some_and(|session| ids.contains(&session)),
             Self::Certified(connections) => connections.contains(&mark.certified),
+            Self::Issuers(issuers) => mark.token.is_some_and(|term| issuers.contains(&term.issuer)),
         }
     }
 }
@@ -80,6 +118,30 @@ impl Running {
                 self.due.set(self.due.get() + 1);
             }
         }
+    }
+
+    /// Has streams end whose credential has ended. `renewed` says what a client's token was followed by; then the stream
+    /// goes on as long as that one. Whoever runs here is to be woken afterwards.
+    pub fn lapse(&self, now_ms: u64, renewed: impl Fn(u64, Term) -> Option<Term>) -> Lapses {
+        let mut lapses = Lapses { count: 0, next_ms: u64::MAX };
+        let mut marks = self.marks.borrow_mut();
+        for mark in marks.iter_mut().filter(|mark| mark.id.is_some() && mark.lapsed.is_none()) {
+            if let Some(term) = mark.token.filter(|term| term.ends_ms <= now_ms) {
+                mark.token = renewed(mark.client, term).filter(|newer| newer.ends_ms > now_ms);
+                mark.lapsed = mark.token.is_none().then_some(Lapsed::Token);
+            }
+            if mark.certificate_ends.is_some_and(|ends| ends <= now_ms) {
+                mark.lapsed = Some(Lapsed::Certificate);
+            }
+            if mark.lapsed.is_some() {
+                lapses.count += 1;
+                self.due.set(self.due.get() + 1);
+            } else {
+                let ends = mark.token.map(|term| term.ends_ms).into_iter().chain(mark.certificate_ends);
+                lapses.next_ms = ends.fold(lapses.next_ms, u64::min);
+            }
+        }
+        lapses
     }
 
     /// Has streams that carry a server's announcements carry one of the gate's. Whoever runs here is to be woken
@@ -155,9 +217,23 @@ impl Mark {
         self.core.running.marks.borrow_mut()[self.at].client = number;
     }
 
-    /// The connection whose certificate must stay good for the call to go on.
-    pub fn of_certified(&self, connection: u64) {
-        self.core.running.marks.borrow_mut()[self.at].certified = connection;
+    /// The connection whose certificate must stay good for the call to go on, and when that ends.
+    pub fn of_certified(&self, connection: u64, ends_ms: u64) {
+        let mark = &mut self.core.running.marks.borrow_mut()[self.at];
+        (mark.certified, mark.certificate_ends) = (connection, Some(ends_ms));
+        self.core.gate.terms.hear(ends_ms);
+    }
+
+    /// The token that it came with. Another place of the same call has none: what goes on without a stream may go on.
+    pub fn of_token(&self, term: Term) {
+        self.core.running.marks.borrow_mut()[self.at].token = Some(term);
+        self.core.gate.terms.hear(term.ends_ms);
+    }
+
+    /// What its stream ends for, where its credential has ended.
+    #[must_use]
+    pub fn lapsed(&self) -> Option<Lapsed> {
+        self.core.running.marks.borrow()[self.at].lapsed
     }
 
     /// Which session it belongs to.
@@ -214,7 +290,8 @@ impl Drop for Mark {
         let running = &self.core.running;
         let mut marks = running.marks.borrow_mut();
         let left = std::mem::take(&mut marks[self.at]);
-        running.due.set(running.due.get() - usize::from(left.order.is_some()) - usize::from(left.news));
+        let due = [left.order.is_some(), left.news, left.lapsed.is_some()];
+        running.due.set(running.due.get() - due.into_iter().map(usize::from).sum::<usize>());
         running.free.borrow_mut().push(self.at);
     }
 }

@@ -139,6 +139,12 @@ impl Client {
         self.rights.as_ref().is_none_or(|rights| rights.allow(kind, server, name))
     }
 
+    /// Whether it may use whatever another may, as far as that shows without trying every name.
+    pub fn may_all_that(&self, other: &Self) -> bool {
+        let Some(own) = &self.rights else { return true };
+        other.rights.as_ref().is_some_and(|rights| own.cover(rights))
+    }
+
     /// Whether it may use anything of a server.
     pub fn may_reach(&self, server: &str) -> bool {
         self.rights.as_ref().is_none_or(|rights| rights.reach(server))

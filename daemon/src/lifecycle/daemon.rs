@@ -200,6 +200,7 @@ impl Daemon {
         }
         self.gate.seal.follow(&settings.seal);
         self.keys_are_gone(&running.settings, &settings);
+        self.issuers_are_gone(&running.issuers, &policy.issuers);
         self.end_those(|session| policy.issuers.is_gone(&session.client), false);
         let ended = self.gate.end_stale_sessions();
         let count = ended.len();

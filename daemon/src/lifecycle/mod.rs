@@ -9,6 +9,7 @@ mod grants;
 mod health;
 mod history;
 mod instances;
+mod lapse;
 mod ledger;
 mod limits;
 pub mod notify;

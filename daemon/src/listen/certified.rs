@@ -78,6 +78,12 @@ impl Certified {
         })
     }
 
+    /// The first millisecond since 1970 at which it is not good.
+    #[must_use]
+    pub fn ends_ms(&self) -> u64 {
+        self.ends_ms
+    }
+
     /// Whether it is good now: one load and a look at the clock where nothing has changed.
     ///
     /// # Errors

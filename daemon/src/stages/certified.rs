@@ -4,18 +4,27 @@ use crate::call::Call;
 use crate::failure::{Failure, Kind};
 use crate::listen::certified::Unfit;
 
+/// What is true of whatever ends before its time.
+pub const UNKNOWN: &str = "Whether this call had an effect is unknown; check before you repeat it.";
+
 /// Refuses a call whose connection has a certificate that is not good any more: one branch where it has none.
 pub fn check(call: &Call) -> Result<(), Failure> {
     let Some(certified) = call.connection.certified() else { return Ok(()) };
     let checked = certified.check();
-    call.mark.of_certified(call.connection.id);
+    call.mark.of_certified(call.connection.id, certified.ends_ms());
     checked.map_err(|unfit| refused(unfit, "Nothing was executed."))
 }
 
 /// The words for calls in flight of a connection whose certificate is not good any more.
 #[must_use]
 pub fn cut_short() -> Failure {
-    refused(Unfit::Withdrawn, "Whether this call had an effect is unknown; check before you repeat it.")
+    refused(Unfit::Withdrawn, UNKNOWN)
+}
+
+/// The words for streams whose certificate has ended.
+#[must_use]
+pub fn lapsed() -> Failure {
+    refused(Unfit::Ended, UNKNOWN)
 }
 
 fn refused(unfit: Unfit, what: &str) -> Failure {

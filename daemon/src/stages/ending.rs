@@ -24,6 +24,7 @@ use crate::failure::{self, Failure, Kind};
 use crate::listen::connection::Protocol;
 use crate::listen::drain::Phase;
 use crate::message::Message;
+use crate::stages::lapse;
 
 /// Waits for the end of a stream's time.
 pub struct Ending {
@@ -122,6 +123,17 @@ impl Ending {
         self.last.take()?;
         let id = call.resumes.clone().or_else(|| call.message.as_ref().map(Message::id_bytes))?;
         Some(Ok(event(&failure::in_stream(call, &id).body(failure))))
+    }
+}
+
+impl Ending {
+    /// Ends a stream whose credential has ended. A client that finds the stream again gets the answer there, once it
+    /// comes with a newer one: it is owed no error.
+    pub fn lapse(&mut self, call: &Call, failure: &Failure) -> Option<Result<Bytes, BodyError>> {
+        if lapse::is_found_again(call) {
+            self.last = None;
+        }
+        self.cut(call, failure)
     }
 }
 

@@ -124,7 +124,7 @@ async fn by_token(call: &Call, text: &str) -> Result<Arc<Client>, Failure> {
     match call.policy.issuers.known(text) {
         Some(verified) => admitted(call, &verified),
         // Boxed, so that a call whose token is known does not carry what it takes to verify one.
-        None => admitted(call, &*Box::pin(verified(call, text)).await?),
+        None => admitted(call, &Box::pin(verified(call, text)).await?),
     }
 }
 
@@ -152,7 +152,7 @@ async fn verified(call: &Call, text: &str) -> Result<Arc<Verified>, Failure> {
 }
 
 /// The client of a token that is good here and now.
-fn admitted(call: &Call, verified: &Verified) -> Result<Arc<Client>, Failure> {
+fn admitted(call: &Call, verified: &Arc<Verified>) -> Result<Arc<Client>, Failure> {
     let view = call.view.as_ref().map_or("", |view| &view.name);
     if let Some(flaw) = verified.flaw(&Resource::of(call), view, token::now()) {
         return Err(flawed(call, Some(verified.issuer()), flaw));
@@ -161,6 +161,8 @@ fn admitted(call: &Call, verified: &Verified) -> Result<Arc<Client>, Failure> {
         let message = "This token lacks a scope that is needed here. Ask its issuer for one with all of them.";
         return Err(Failure::new(Kind::ScopeInsufficient, message));
     }
+    call.core.gate.terms.present(verified);
+    call.mark.of_token(verified.term());
     Ok(Arc::clone(verified.client()))
 }
 

@@ -14,7 +14,7 @@ use tracing::info;
 
 use super::compress::Plain;
 use super::ending::Ending;
-use super::{contain, notice};
+use super::{contain, lapse, notice};
 use crate::audit::End;
 use crate::body::{Body, BodyError};
 use crate::call::Call;
@@ -214,6 +214,12 @@ impl Recorded {
         let call = &self.entry.call;
         if let Some(failure) = call.mark.ordered() {
             let last = self.ending.cut(call, &failure).map(|said| said.map(Frame::data));
+            self.entry.failed(&failure);
+            return ControlFlow::Break(last);
+        }
+        if let Some(lapsed) = call.mark.lapsed() {
+            let failure = lapse::failure(lapsed);
+            let last = self.ending.lapse(call, &failure).map(|said| said.map(Frame::data));
             self.entry.failed(&failure);
             return ControlFlow::Break(last);
         }

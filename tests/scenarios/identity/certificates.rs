@@ -375,3 +375,28 @@ async fn other_authorities_hold_for_open_connections_from_the_reload_on() {
     assert_eq!(ask_on(&mut connection).await.expect("an answer"), (403, true));
     assert_eq!(ask(&gate.target_of(&agent(&next))).await.expect("an answer"), 200);
 }
+
+#[tokio::test]
+async fn streams_end_with_their_certificate_and_the_session_goes_on_with_a_renewed_one() {
+    let ca = ClientCa::new("clients");
+    let (_web, gate) = gate(&ca, "[\"certificate\"]", "").await;
+    let ends = SystemTime::now() + Duration::from_secs(8);
+    let short = ca.issue_with(&[uri(AGENT)], "seven", |params| params.not_after = ends.into());
+    let session = client(&gate, gate.target_of(&short), Era::Legacy).opened().await;
+    let mut stream = session.stream().await;
+    let never = json!({"until": "/nonexistent/never"});
+    let mut call = session.call_with_progress("0", "\"p\"", "hold", never).await;
+    assert_eq!(call.message().await["method"], "notifications/progress");
+    while stream.next().await.is_some() {}
+    assert!(SystemTime::now() > ends - Duration::from_secs(1), "not before the end, whose fraction does not count");
+    let answer = call.message().await;
+    let error = &answer["error"];
+    assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-31403), &json!("certificate-refused")), "{answer}");
+    assert!(
+        error["message"].as_str().is_some_and(|text| text.starts_with("Your certificate has expired.")),
+        "{answer}"
+    );
+    let mut renewed = client(&gate, gate.target_of(&agent(&ca)), Era::Legacy);
+    renewed.session.clone_from(&session.session);
+    answered(renewed.call("0", "echo", json!({})).await).await;
+}

@@ -10,3 +10,4 @@ mod names;
 mod reach;
 mod resource;
 mod stage;
+mod terms;

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use toolgate_tests::caller::Caller;
 use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
+use toolgate_tests::fake::stdio::Stdio;
 use toolgate_tests::gate::{Gate, Setup};
 use toolgate_tests::issuer::{Signer, Site, hs256, in_seconds, key_set};
 use toolgate_tests::mcp::Era;
@@ -33,6 +34,8 @@ pub(crate) struct Stage {
     pub(crate) of_file: Signer,
     /// Signs for `site`.
     pub(crate) of_site: Signer,
+    /// A server at a command, where there is one.
+    pub(crate) stdio: Option<Stdio>,
     _folder: TempDir,
 }
 
@@ -65,7 +68,7 @@ impl Stage {
             .table(&issuer("site", &format!("jwks = \"{}\"\n{lines}", site.url(KEYS))))
             .table(&issuer("shared", &format!("secret = \"file:{}\"", secret.display())));
         let gate = more(setup).start().await;
-        Self { gate, server, site, file, of_file, of_site, _folder: folder }
+        Self { gate, server, site, file, of_file, of_site, stdio: None, _folder: folder }
     }
 
     /// The URL of the gate without a path.

@@ -102,6 +102,14 @@ impl Rights {
         allowed && !denied && (self.scopes.is_empty() || any(&self.scopes))
     }
 
+    /// Whether whatever other rights open these open as well: they are of the same roles, and narrowed by no further scope.
+    pub fn cover(&self, other: &Self) -> bool {
+        let has = |role: &Arc<Role>| self.roles.iter().any(|own| own == role);
+        let same = self.roles.len() == other.roles.len() && other.roles.iter().all(has);
+        let within = || !other.scopes.is_empty() && other.scopes.iter().all(|scope| self.scopes.contains(scope));
+        same && (self.scopes.is_empty() || within())
+    }
+
     /// The conditions that a call of a tool must meet, in the order of the roles.
     pub fn conditions(&self, server: &str, tool: &str) -> impl Iterator<Item = &Condition> {
         let all = self.roles.iter().flat_map(|role| &role.when);

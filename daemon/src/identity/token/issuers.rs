@@ -1,19 +1,19 @@
 //! All issuers of a configuration: from a token to the client that it stands for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::Value;
 
 use super::claims::{self, Said};
 use super::jws::Jws;
-use super::verified::{Hash, Remembered};
+use super::verified::{self, Hash, Remembered};
 use super::{Flaw, Issuer, Verified};
 use crate::clock;
 use crate::config::Settings;
 use crate::config::settings::{Organisation, Tier};
-use crate::identity::{Client, Persona, issuer_of};
+use crate::identity::{Client, Persona, issuer_of, number};
 
 /// Whose tokens are believed.
 #[derive(Debug, Default)]
@@ -87,6 +87,13 @@ impl Issuers {
         issuer_of(client).is_some_and(|issuer| !self.by_name.contains_key(issuer))
     }
 
+    /// Numbers of the names of issuers that are none of those that come after.
+    #[must_use]
+    pub fn gone(&self, after: &Self) -> HashSet<u64> {
+        let gone = self.by_name.keys().filter(|name| !after.by_name.contains_key(*name));
+        gone.map(|name| number(name)).collect()
+    }
+
     /// Scopes that tokens must have, with spaces between them; empty: none.
     #[must_use]
     pub fn scopes(&self) -> &str {
@@ -141,6 +148,8 @@ impl Issuers {
             suffices: said.suffices,
             client: Arc::new(self.client(issuer, &said)),
             audiences: said.audiences,
+            term: verified::term(issuer, said.ends),
+            presented: AtomicBool::new(false),
             issuer: Arc::clone(issuer),
         })
     }

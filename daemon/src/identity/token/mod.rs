@@ -13,6 +13,7 @@ mod jws;
 mod keys;
 mod refresher;
 mod saved;
+mod terms;
 mod verified;
 
 pub use claims::is_subject;
@@ -21,4 +22,5 @@ pub use issuer::Issuer;
 pub use issuers::{Issuers, Unverified, now};
 pub use keys::KeySet;
 pub use refresher::Refresher;
+pub use terms::Terms;
 pub use verified::Verified;

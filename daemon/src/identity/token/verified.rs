@@ -5,13 +5,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aws_lc_rs::digest;
 use quick_cache::sync::Cache;
 
 use super::{Flaw, Issuer};
-use crate::identity::Client;
 use crate::identity::resource::Resource;
+use crate::identity::{self, Client};
+use crate::running::Term;
 
 /// Tokens that are remembered at once; the least used give way.
 const MOST: usize = 16 * 1024;
@@ -28,6 +30,10 @@ pub struct Verified {
     pub(super) audiences: Vec<String>,
     /// It has the scopes that it must have.
     pub(super) suffices: bool,
+    /// What its streams are marked with.
+    pub(super) term: Term,
+    /// It has opened something: [`Terms`](super::Terms) know of it.
+    pub(super) presented: AtomicBool,
 }
 
 impl Verified {
@@ -50,6 +56,20 @@ impl Verified {
         (!meant).then_some(Flaw::Audience)
     }
 
+    /// How long streams that it opened go on.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// Whether what an earlier token of the same client opened may go on with this one: it is good wherever that was,
+    /// and opens what that did.
+    pub(super) fn follows(&self, earlier: &Self) -> bool {
+        let meant = !self.issuer.settings().audience.is_empty()
+            || earlier.audiences.iter().all(|audience| self.audiences.contains(audience));
+        self.stands() && meant && self.client.may_all_that(&earlier.client)
+    }
+
     /// Who shows it.
     #[must_use]
     pub fn client(&self) -> &Arc<Client> {
@@ -67,6 +87,13 @@ impl Verified {
     pub fn suffices(&self) -> bool {
         self.suffices
     }
+}
+
+/// The term of a token of this process.
+pub(super) fn term(issuer: &Issuer, ends: u64) -> Term {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let issuer = identity::number(&issuer.settings().name);
+    Term { ends_ms: ends.saturating_mul(1000), token: NEXT.fetch_add(1, Ordering::Relaxed), issuer }
 }
 
 /// SHA-256 of a token.

@@ -1,4 +1,4 @@
-//! The thread that notices when the time of a change by hand is over.
+//! The thread that notices when the time of a change by hand is over, of a key, or of a token.
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -38,6 +38,7 @@ impl Daemon {
         if self.gate.steering.tidy() {
             self.follow_by_hand();
         }
+        self.streams_are_over();
         self.keys_are_over();
         self.limits_are_over();
         self.level_is_over();
