@@ -59,7 +59,7 @@ fn looks(criterion: &mut Criterion, store: &Store) {
             bencher.iter(|| {
                 let at = next(shown.len() * settings.len());
                 let presented = key::parse(black_box(&shown[at / settings.len()]))?;
-                match key::find(presented, &files, store.index(), 1)? {
+                match key::find(presented, &files, store.index(), || 1)? {
                     Owner::Stored(known) => store.decide(presented.id, known, &settings[at % settings.len()]).ok(),
                     Owner::Configured(_) => None,
                 }

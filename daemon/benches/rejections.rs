@@ -74,7 +74,7 @@ fn compare(index: &Index, kinds: &[Kind<'_>; 2]) -> f64 {
         let both = [kinds[0](at), kinds[1](at)];
         shown.push_str(&both[kind]);
         let began = Instant::now();
-        let found = key::parse(black_box(&shown)).and_then(|presented| key::find(presented, &files, index, 1));
+        let found = key::parse(black_box(&shown)).and_then(|presented| key::find(presented, &files, index, || 1));
         let took = began.elapsed();
         assert!(black_box(found).is_none(), "a wrong key opens: {shown}");
         // Until caches and predictors are warm, nothing counts.

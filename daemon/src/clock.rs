@@ -34,6 +34,11 @@ pub fn unix_micros() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// What [`unix_millis`] said when [`millis`] said this, as far as nobody has set the clock since.
+pub fn unix_millis_then(then: u64) -> u64 {
+    unix_millis().saturating_sub(millis_since(then))
+}
+
 /// Nanoseconds from the first reading to `now`; 0 where it lies before.
 pub fn nanos_at(now: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(*START).as_nanos()).unwrap_or(u64::MAX)

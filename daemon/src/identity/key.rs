@@ -43,10 +43,16 @@ pub fn hash(secret: &str) -> [u8; 32] {
 }
 
 /// Whose key was shown; nobody's where the id is unknown or the secret wrong. An id that the files have is theirs alone.
-pub fn find(presented: Presented<'_>, configured: &Proofs<Arc<Client>>, stored: &Index, now_ms: u64) -> Option<Owner> {
+/// `now` says the time in milliseconds since 1970, and is asked where secrets end.
+pub fn find(
+    presented: Presented<'_>,
+    configured: &Proofs<Arc<Client>>,
+    stored: &Index,
+    now: impl Fn() -> u64,
+) -> Option<Owner> {
     let hash = hash(presented.secret);
-    let of_files = configured.look(presented.id, &hash, now_ms);
-    let of_store = stored.look(presented.id, &hash, now_ms, |found| found.proven.copied());
+    let of_files = configured.look(presented.id, &hash, &now);
+    let of_store = stored.look(presented.id, &hash, &now, |found| found.proven.copied());
     match of_files.proven {
         Some(client) => Some(Owner::Configured(Arc::clone(client))),
         None => of_store.filter(|_| !of_files.known).map(Owner::Stored),
@@ -81,7 +87,7 @@ mod tests {
         let store = Index::default();
         let line = |secret| Line { proofs: both(secret), expires_ms: u64::MAX, since_ms: 0 };
         store.put([("both".to_owned(), line("store")), ("only".to_owned(), line("only"))], 0);
-        let found = |text: &str| find(parse(text).unwrap(), &files, &store, 1);
+        let found = |text: &str| find(parse(text).unwrap(), &files, &store, || 1);
         assert!(matches!(found("tg_both_file"), Some(Owner::Configured(_))));
         assert!(found("tg_both_store").is_none(), "the files have this id");
         assert!(matches!(found("tg_only_only"), Some(Owner::Stored(_))));

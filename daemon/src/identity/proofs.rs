@@ -32,6 +32,11 @@ impl Proof {
         Self { sha256, until_ms: u64::MAX }
     }
 
+    /// Whether what it opens depends on the time.
+    fn ends(&self) -> bool {
+        self.until_ms != 0 && self.until_ms != u64::MAX
+    }
+
     fn opens(&self, sha256: &[u8; 32], now_ms: u64) -> Choice {
         self.sha256.ct_eq(sha256) & Choice::from(u8::from(now_ms < self.until_ms))
     }
@@ -97,6 +102,8 @@ pub struct Proofs<T> {
     /// The first is that of a row that is nobody's: every search ends at one.
     hashes: Box<[u64]>,
     rows: Box<[Row<T>]>,
+    /// The secret of one of them ends. The time is then asked for whatever is looked for, lest it tell which one.
+    ends: bool,
 }
 
 impl<T> Default for Proofs<T> {
@@ -109,6 +116,7 @@ impl<T> Proofs<T> {
     /// A table of keys with different ids.
     #[must_use]
     pub fn new(rows: Vec<Row<T>>) -> Self {
+        let ends = rows.iter().any(|row| row.proofs.iter().any(Proof::ends));
         let mut rows: Vec<_> = rows.into_iter().map(|row| (0, row)).collect();
         rows.push((0, Row { id: NOBODY, proofs: [Proof::NONE; 2], value: None }));
         loop {
@@ -120,13 +128,15 @@ impl<T> Proofs<T> {
             // Two ids with one hash would hide each other: once in centuries, and then they get other ones.
             if rows.windows(2).all(|pair| pair[0].0 != pair[1].0) {
                 let (hashes, rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-                return Self { state, hashes: hashes.into(), rows: rows.into() };
+                return Self { state, hashes: hashes.into(), rows: rows.into(), ends };
             }
         }
     }
 
-    /// Looks for a key by its id and the hash of its secret.
-    pub fn look(&self, id: &str, sha256: &[u8; 32], now_ms: u64) -> Found<'_, T> {
+    /// Looks for a key by its id and the hash of its secret. `now` says the time in milliseconds since 1970, and is asked
+    /// where a secret of the table ends.
+    pub fn look(&self, id: &str, sha256: &[u8; 32], now: impl FnOnce() -> u64) -> Found<'_, T> {
+        let now_ms = if self.ends { now() } else { 0 };
         let id = padded(id);
         let row = self.nearest(&id);
         let known = row.id.ct_eq(&id);
@@ -198,7 +208,7 @@ mod tests {
     fn nobody_is_known_in_an_empty_table() {
         let none = Proofs::<u32>::default();
         for id in ["", "a", "abcdefghijklmnopqrstuvwxyz0123456789", "\u{fffd}"] {
-            assert_eq!(none.look(id, &[0; 32], 0), Found { known: false, proven: None }, "{id}");
+            assert_eq!(none.look(id, &[0; 32], || 0), Found { known: false, proven: None }, "{id}");
         }
         assert!(none.is_empty());
     }
@@ -207,19 +217,39 @@ mod tests {
     fn a_secret_opens_until_its_end() {
         let both = [Proof { sha256: [1; 32], until_ms: 50 }, Proof::lasting([2; 32])];
         let table = Proofs::new(vec![Row::new("ann1", both, 7)]);
-        let opens = |secret, now| table.look("ann1", &[secret; 32], now).proven.is_some();
+        let opens = |secret, now| table.look("ann1", &[secret; 32], || now).proven.is_some();
         assert!(opens(1, 49) && opens(2, 49) && !opens(3, 49));
         assert!(!opens(1, 50) && opens(2, u64::MAX - 1));
         assert!(!opens(0, 0), "the place of a second hash opens nothing");
     }
 
     #[test]
+    fn the_time_is_asked_for_where_a_secret_ends_whatever_is_looked_for() {
+        let ending = [Proof { sha256: [1; 32], until_ms: 50 }, Proof::NONE];
+        let asked = |table: &Proofs<u32>, id: &str| {
+            let asked = std::cell::Cell::new(false);
+            let found = table.look(id, &[1; 32], || {
+                asked.set(true);
+                49
+            });
+            assert_eq!(found.proven.is_some(), found.known, "{id}");
+            asked.get()
+        };
+        let lasting = Proofs::new(vec![row("ann1", 1, 7), row("bob1", 1, 8)]);
+        let mixed = lasting.with(vec![Row::new("cid1", ending, 9)]);
+        for id in ["ann1", "bob1", "nobody"] {
+            assert!(!asked(&lasting, id) && asked(&mixed, id), "{id}");
+        }
+        assert!(asked(&mixed, "cid1") && !asked(&mixed.with(vec![row("cid1", 1, 9)]), "ann1"));
+    }
+
+    #[test]
     fn an_id_that_is_too_long_is_not_its_beginning() {
         let id = "a".repeat(LONGEST);
         let table = Proofs::new(vec![row(&id, 1, 7)]);
-        assert!(table.look(&id, &[1; 32], 0).proven.is_some());
-        assert!(!table.look(&format!("{id}a"), &[1; 32], 0).known);
-        assert!(!table.look(&"a".repeat(300), &[1; 32], 0).known);
+        assert!(table.look(&id, &[1; 32], || 0).proven.is_some());
+        assert!(!table.look(&format!("{id}a"), &[1; 32], || 0).known);
+        assert!(!table.look(&"a".repeat(300), &[1; 32], || 0).known);
     }
 
     proptest! {
@@ -238,7 +268,7 @@ mod tests {
             prop_assert_eq!(table.len(), map.len());
             let known = map.iter().map(|(id, (secret, _))| (id.clone(), *secret)).collect::<Vec<_>>();
             for (id, secret) in known.into_iter().chain(asked) {
-                let found = table.look(&id, &[secret; 32], 0);
+                let found = table.look(&id, &[secret; 32], || 0);
                 prop_assert_eq!(found.known, map.contains_key(&id));
                 let expected = map.get(&id).filter(|(right, _)| *right == secret).map(|(_, value)| value);
                 prop_assert_eq!(found.proven, expected);

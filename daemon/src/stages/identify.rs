@@ -87,22 +87,23 @@ async fn by_credential(call: &Call, credential: Credential<'_>) -> Result<Arc<Cl
 
 fn by_key(call: &Call, text: &str) -> Result<Arc<Client>, Failure> {
     let parsed = key::parse(text).ok_or_else(unknown)?;
-    let (now, keys) = (clock::unix_millis(), &call.core.gate.keys);
-    match key::find(parsed, call.policy.proofs(), keys.index(), now).ok_or_else(unknown)? {
+    match key::find(parsed, call.policy.proofs(), call.core.gate.keys.index(), clock::unix_millis)
+        .ok_or_else(unknown)?
+    {
         Owner::Configured(client) => Ok(client),
-        Owner::Stored(known) => stored(call, parsed.id, known, now),
+        Owner::Stored(known) => stored(call, parsed.id, known),
     }
 }
 
 /// The client of a key of the store whose secret was shown.
-fn stored(call: &Call, id: &str, known: Known, now: u64) -> Result<Arc<Client>, Failure> {
+fn stored(call: &Call, id: &str, known: Known) -> Result<Arc<Client>, Failure> {
     let decision = call.core.gate.keys.decide(id, known, &call.policy.settings).map_err(|problem| {
         Failure::new(Kind::Internal, "The gate cannot read its keys now. Try again later.").because(problem)
     })?;
     if decision.revoked {
         return Err(refused("This API key was revoked. Ask the operator of this gate for another."));
     }
-    if decision.expires_ms.is_some_and(|end| end <= now) {
+    if decision.expires_ms.is_some_and(|end| end <= clock::unix_millis()) {
         return Err(refused("This API key has expired. Ask the operator of this gate for another."));
     }
     if !decision.comes_from(call.address) {
@@ -116,7 +117,7 @@ fn stored(call: &Call, id: &str, known: Known, now: u64) -> Result<Arc<Client>, 
         );
         return Err(failure.because(format_args!("the key {id} belongs to the {lacks}, which no file has")));
     }
-    decision.use_now(now);
+    decision.use_then(clock::millis_at(call.started));
     Ok(Arc::clone(&decision.client))
 }
 

@@ -60,6 +60,7 @@ impl Decision {
             organisation,
             scopes: record.scopes.clone(),
             roles: record.roles.iter().filter_map(|name| settings.roles.get(name).cloned()).collect(),
+            ..Persona::default()
         });
         let client = match &record.standing {
             Standing::Suspended(suspension) => client.suspended(Holds::new(suspension.clone())),
@@ -84,9 +85,9 @@ impl Decision {
         self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// Takes note of a call.
-    pub fn use_now(&self, now_ms: u64) {
-        self.used.note(now_ms);
+    /// Takes note of a call that began then, by [`clock::millis`].
+    pub fn use_then(&self, then: u64) {
+        self.used.note(then);
     }
 
     fn holds(&self, version: u64, settings: &Arc<Settings>) -> bool {

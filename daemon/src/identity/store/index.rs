@@ -76,8 +76,14 @@ impl Index {
     }
 
     /// Looks for a key as [`Proofs::look`] does.
-    pub fn look<T>(&self, id: &str, sha256: &[u8; 32], now_ms: u64, take: impl FnOnce(Found<'_, Known>) -> T) -> T {
-        take(self.shards[self.shard(id)].load().look(id, sha256, now_ms))
+    pub fn look<T>(
+        &self,
+        id: &str,
+        sha256: &[u8; 32],
+        now: impl FnOnce() -> u64,
+        take: impl FnOnce(Found<'_, Known>) -> T,
+    ) -> T {
+        take(self.shards[self.shard(id)].load().look(id, sha256, now))
     }
 
     /// What is known of an id.
@@ -151,7 +157,7 @@ mod tests {
         index.put([("key7".to_owned(), line(2, u64::MAX, 0))], 0);
         assert_eq!(index.len(), 2000);
         assert!(index.of("key7").unwrap().version > before.version);
-        let opens = |secret: u8| index.look("key7", &[secret; 32], 0, |found| found.proven.is_some());
+        let opens = |secret: u8| index.look("key7", &[secret; 32], || 0, |found| found.proven.is_some());
         assert!(!opens(1) && opens(2));
         assert_eq!(index.of("key2000"), None);
     }

@@ -8,6 +8,7 @@ use toolgate_admin_api::Suspension;
 use super::change::{Change, Refused};
 use super::record::{Record, Standing, Stored};
 use super::{NAME, Store};
+use crate::clock;
 use crate::config::Settings;
 use crate::identity::proofs::{Proof, Proofs};
 use crate::identity::{Client, key};
@@ -29,7 +30,7 @@ fn one(store: &Store, id: &str, change: Change) -> Result<Stored, Refused> {
 /// Whose key a text is, for calls at a time.
 fn asked(store: &Store, settings: &Arc<Settings>, text: &str, now_ms: u64) -> Option<Arc<super::Decision>> {
     let presented = key::parse(text).unwrap();
-    match key::find(presented, &Proofs::<Arc<Client>>::default(), store.index(), now_ms)? {
+    match key::find(presented, &Proofs::<Arc<Client>>::default(), store.index(), || now_ms)? {
         key::Owner::Stored(known) => Some(store.decide(presented.id, known, settings).unwrap()),
         key::Owner::Configured(_) => None,
     }
@@ -45,12 +46,14 @@ fn what_was_acknowledged_is_there_after_a_restart() {
     one(&store, "bob1", Change::Revoke { at_ms: 5, who: "me".into() }).unwrap();
     let rotate = Change::Rotate { sha256: key::hash("second"), until_ms: 100, now_ms: 50 };
     one(&store, "ann1", rotate).unwrap();
-    asked(&store, &settings, "tg_ann1_second", 60).unwrap().use_now(60);
-    let before = store.key("ann1").unwrap();
+    asked(&store, &settings, "tg_ann1_second", 60).unwrap().use_then(clock::millis());
+    let (key, (last_ms, _)) = store.key("ann1").unwrap().unwrap();
     drop(store);
     let store = Store::open(Some(folder.path()));
-    assert_eq!((store.index().len(), store.key("ann1").unwrap()), (2, before.clone()));
-    assert_eq!(before.unwrap().1, (60, 1), "uses are written at the end");
+    let (same, (written_ms, count)) = store.key("ann1").unwrap().unwrap();
+    assert_eq!((store.index().len(), same, count), (2, key, 1), "uses are written at the end");
+    // Each is reckoned from the time at which it was told.
+    assert!(written_ms.abs_diff(last_ms) < 1000 && written_ms <= clock::unix_millis(), "{written_ms} {last_ms}");
     let owner = |text: &str, now| asked(&store, &settings, text, now).map(|found| found.client.owner.to_string());
     assert_eq!(owner("tg_ann1_first", 99).as_deref(), Some("ann"));
     assert_eq!((owner("tg_ann1_first", 100), owner("tg_ann1_wrong", 0)), (None, None));

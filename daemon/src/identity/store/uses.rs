@@ -5,25 +5,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::file;
+use crate::clock;
 use crate::lock::lock;
 
 /// What calls have counted of a key since it was last written down.
 #[derive(Debug, Default)]
 pub(super) struct Used {
-    last_ms: AtomicU64,
+    /// By [`clock::millis`]: what time that was is only asked when it is told.
+    last: AtomicU64,
     count: AtomicU64,
 }
 
 impl Used {
-    /// Takes note of a call.
-    pub(super) fn note(&self, now_ms: u64) {
-        self.last_ms.store(now_ms, Ordering::Relaxed);
+    /// Takes note of a call that began then.
+    pub(super) fn note(&self, then: u64) {
+        self.last.store(then, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What has been counted and not been written down.
     fn now(&self) -> file::Use {
-        (self.last_ms.load(Ordering::Relaxed), self.count.load(Ordering::Relaxed))
+        let count = self.count.load(Ordering::Relaxed);
+        let last = if count > 0 { clock::unix_millis_then(self.last.load(Ordering::Relaxed)) } else { 0 };
+        (last, count)
     }
 }
 
@@ -70,10 +74,12 @@ mod tests {
         let ann = uses.of("ann1");
         (1..=3).for_each(|now| ann.note(now));
         let due = uses.due();
-        assert_eq!(due, [("ann1".to_owned(), (3, 3))]);
-        ann.note(4);
+        assert_eq!(due.iter().map(|(id, (_, count))| (id.as_str(), *count)).collect::<Vec<_>>(), [("ann1", 3)]);
+        ann.note(clock::millis());
         uses.written(&due);
-        assert_eq!(uses.unwritten("ann1"), (4, 1));
+        let (last, count) = uses.unwritten("ann1");
+        assert_eq!(count, 1);
+        assert!(last >= due[0].1.0 && last <= clock::unix_millis(), "{last}");
         drop(ann);
         uses.written(&uses.due());
         assert!(uses.due().is_empty() && lock(&uses.0).is_empty());
