@@ -199,6 +199,8 @@ pub struct KeyOutcome {
     pub calls: u64,
     /// Of these, calls that left a queue.
     pub queued: u64,
+    /// What users allowed its client at servers, and is forgotten.
+    pub grants: u64,
 }
 
 /// Keys that somebody else made, by the hashes of their secrets: all of them, or none.

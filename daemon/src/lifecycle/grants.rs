@@ -1,9 +1,11 @@
 //! What users allowed clients at servers, as operators see and revoke it.
 
 use toolgate_admin_api as api;
+use tracing::info;
 
 use super::daemon::Daemon;
 use crate::admin::GrantOperations;
+use crate::policy::Policy;
 use crate::relay::farewell;
 
 impl GrantOperations for Daemon {
@@ -31,17 +33,40 @@ impl GrantOperations for Daemon {
                 .field("client"));
         }
         if !request.dry_run {
-            policy.grants.revoke(server, client);
-            // Its facet goes, and the sessions that were opened with it.
-            if let Some(server) = policy.servers.get(server)
-                && let Some(users) = server.users()
-            {
-                drop(users.of(server, client));
-            }
+            take_back(&policy, server, client);
             let ended = self.gate.end_stale_sessions();
             // A gate that ends tells servers by itself.
             let _ = self.cores.try_spawn(0, move |core| async move { farewell::begin(&core, ended) });
         }
         Ok(api::RevokeOutcome { server: server.to_owned(), client: client.to_owned(), applied: !request.dry_run })
+    }
+}
+
+/// Forgets a grant, and the facet of the server that it opened.
+fn take_back(policy: &Policy, server: &str, client: &str) {
+    policy.grants.revoke(server, client);
+    if let Some(server) = policy.servers.get(server)
+        && let Some(users) = server.users()
+    {
+        drop(users.of(server, client));
+    }
+}
+
+impl Daemon {
+    /// Servers at which users allowed a client something.
+    pub(super) fn granted_to(&self, client: &str) -> Vec<String> {
+        let all = self.gate.policy.load().grants.list();
+        all.into_iter().filter(|grant| grant.client == client).map(|grant| grant.server).collect()
+    }
+
+    /// Forgets what users allowed a client that can come no more: nobody is to find their tokens under its id. Its
+    /// sessions have ended before. How many they were.
+    pub(super) fn forget_grants(&self, client: &str) -> u64 {
+        let (policy, servers) = (self.gate.policy.load_full(), self.granted_to(client));
+        for server in &servers {
+            take_back(&policy, server, client);
+            info!(server, client = %api::Shown(client), "what a user allowed was forgotten: the client is none any more");
+        }
+        servers.len() as u64
     }
 }

@@ -69,7 +69,12 @@ async fn stage_with_own() -> Stage {
 
 /// A client that shows URLs to its user, or none at all.
 async fn client(gate: &Gate, era: Era, key: &str, urls: bool) -> Caller {
-    let mut caller = Caller::new(gate, "/mcp/web", era).with("Authorization", &format!("Bearer {}", gate.key_of(key)));
+    with_key(gate, era, &gate.key_of(key), urls).await
+}
+
+/// The same with a key of which the files know nothing.
+async fn with_key(gate: &Gate, era: Era, key: &str, urls: bool) -> Caller {
+    let mut caller = Caller::new(gate, "/mcp/web", era).with("Authorization", &format!("Bearer {key}"));
     let capabilities = if urls { json!({"elicitation": {"form": {}, "url": {}}}) } else { json!({}) };
     if era == Era::Modern {
         caller.capabilities = capabilities;
@@ -309,4 +314,50 @@ async fn a_revoked_grant_is_gone_at_once_with_what_it_opened() {
     assert_eq!(status, 404);
     let (_, audit) = stage.gate.control("GET", "/v1/audit").await;
     assert!(audit.to_string().contains("grant.revoke"), "{audit}");
+}
+
+#[tokio::test]
+async fn what_users_allowed_a_key_is_forgotten_with_it() {
+    let mut stage = stage("").await;
+    let make = async |owner: &str| {
+        let (status, made) = stage.gate.control_with("POST", "/v1/keys", &json!({ "owner": owner })).await;
+        assert_eq!(status, 200, "{made}");
+        (made["id"].as_str().expect("an id").to_owned(), made["key"].as_str().expect("a key").to_owned())
+    };
+    let ((kept_id, kept), (gone_id, gone)) = (make("kept").await, make("gone").await);
+    for key in [&kept, &gone, &stage.gate.key_of("bob1")] {
+        let caller = with_key(&stage.gate, Era::Modern, key, true).await;
+        let page = page_of(&echo(&caller, "echo").await, Era::Modern);
+        Browser::default().allow(&stage, &page).await;
+        assert!(echo(&caller, "echo").await["result"].is_object());
+    }
+    let clients = async |gate: &Gate| {
+        let (_, listed) = gate.control("GET", "/v1/grants").await;
+        let rows = listed["grants"].as_array().cloned().unwrap_or_default();
+        let mut clients: Vec<_> = rows.iter().filter_map(|row| row["client"].as_str().map(str::to_owned)).collect();
+        clients.sort();
+        clients
+    };
+    let sorted = |mut all: Vec<String>| {
+        all.sort();
+        all
+    };
+    let (kept_id, gone_id, bob) = (format!("key:{kept_id}"), format!("key:{gone_id}"), "key:bob1".to_owned());
+    let all = sorted(vec![kept_id.clone(), gone_id.clone(), bob.clone()]);
+    let revoke = format!("/v1/keys/{}/revoke", &gone_id["key:".len()..]);
+    let suspend = revoke.replace("revoke", "suspend");
+    for (path, body, grants) in [(&revoke, json!({"dry_run": true}), 1), (&suspend, json!({}), 0)] {
+        let (status, outcome) = stage.gate.control_with("POST", path, &body).await;
+        assert_eq!((status, &outcome["grants"]), (200, &json!(grants)), "{outcome}");
+        assert_eq!(clients(&stage.gate).await, all, "a key that may come again keeps them");
+    }
+    let (status, outcome) = stage.gate.control_with("POST", &revoke, &json!({})).await;
+    assert_eq!((status, &outcome["grants"]), (200, &json!(1)), "{outcome}");
+    assert_eq!(clients(&stage.gate).await, sorted(vec![kept_id.clone(), bob]));
+    let file = std::fs::read_to_string(stage.gate.folder().join("state/grants.json")).expect("the file of grants");
+    assert!(!file.contains(&gone_id), "it is not on the disk any more");
+    // A key of the files ends with its lines.
+    stage.gate.change(|setup| setup.without_key("bob1"));
+    stage.gate.reload().await;
+    assert_eq!(clients(&stage.gate).await, [kept_id]);
 }

@@ -176,11 +176,16 @@ fn told(context: &Context, made: &KeyMade, said: &str) -> Exit {
 }
 
 fn sentence(outcome: &KeyOutcome) -> String {
-    let KeyOutcome { id, applied, after, sessions, calls, queued, .. } = outcome;
+    let KeyOutcome { id, applied, after, sessions, calls, queued, grants, .. } = outcome;
     let (is, ended) = if *applied { ("is", "have ended") } else { ("would be", "would end") };
     let for_good = if *after == KeyState::Revoked { " for good" } else { "" };
+    let forgotten = match (grants, applied) {
+        (0, _) => String::new(),
+        (_, true) => format!(" What users allowed it at {grants} servers is forgotten."),
+        (_, false) => format!(" What users allowed it at {grants} servers would be forgotten."),
+    };
     format!(
-        "{}The key {id} {is} {after}{for_good}; {sessions} sessions and {calls} calls, of which {queued} waited, {ended}.",
+        "{}The key {id} {is} {after}{for_good}; {sessions} sessions and {calls} calls, of which {queued} waited, {ended}.{forgotten}",
         rehearsed(*applied)
     )
 }
@@ -202,6 +207,8 @@ mod tests {
         };
         let said = "The key ann1 is revoked for good; 1 sessions and 3 calls, of which 2 waited, have ended.";
         assert_eq!(sentence(&outcome), said);
+        outcome.grants = 2;
+        assert_eq!(sentence(&outcome), format!("{said} What users allowed it at 2 servers is forgotten."));
         (outcome.applied, outcome.after) = (false, KeyState::Suspended);
         assert!(sentence(&outcome).starts_with("Nothing was changed. The key ann1 would be suspended; 1 sessions"));
     }

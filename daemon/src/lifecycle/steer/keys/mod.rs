@@ -32,6 +32,8 @@ struct Ended {
     sessions: u64,
     calls: u64,
     queued: u64,
+    /// Of users, which the gate had for it.
+    grants: u64,
 }
 
 impl KeyOperations for Daemon {
@@ -121,7 +123,7 @@ impl Daemon {
     /// Ends what is done with keys whose time is over.
     pub(super) fn keys_are_over(&self) {
         for id in self.gate.keys.index().ended(clock::unix_millis()) {
-            let ended = self.end_key(&id, cut_off("This API key has expired."));
+            let ended = self.end_for_good(&id, cut_off("This API key has expired."));
             info!(key = &*id, sessions = ended.sessions, calls = ended.calls, "a key has expired");
         }
     }
@@ -131,7 +133,7 @@ impl Daemon {
         let gone =
             before.keys.keys().filter(|id| !now.keys.contains_key(*id) && self.gate.keys.index().of(id).is_none());
         for id in gone {
-            let ended = self.end_key(id, cut_off("This API key was taken away."));
+            let ended = self.end_for_good(id, cut_off("This API key was taken away."));
             info!(key = id, sessions = ended.sessions, calls = ended.calls, "a key was taken out of the files");
         }
     }
@@ -145,11 +147,15 @@ impl Daemon {
         failure: Failure,
     ) -> Result<api::KeyOutcome, api::ApiError> {
         let (now, before) = (clock::unix_millis(), self.stored_key(id)?);
+        let for_good = matches!(change, Change::Revoke { .. });
         let (after, ended) = if dry_run {
-            (change.apply(Some(&before)).map_err(|refused| not_done(id, refused))?, self.would_end(id))
+            let grants = if for_good { self.granted_to(&client_of(id).0).len() as u64 } else { 0 };
+            let would = Ended { grants, ..self.would_end(id) };
+            (change.apply(Some(&before)).map_err(|refused| not_done(id, refused))?, would)
         } else {
             // From here on nothing of it begins; what began before has a mark.
-            (self.change_key(id, change)?, self.end_key(id, failure))
+            let after = self.change_key(id, change)?;
+            (after, if for_good { self.end_for_good(id, failure) } else { self.end_key(id, failure) })
         };
         Ok(outcome(id, !dry_run, (&before, &after), ended, now))
     }
@@ -160,6 +166,7 @@ impl Daemon {
             sessions: self.gate.sessions.count_of(|session| *session.client == *client) as u64,
             calls: self.running(&whom).calls.len() as u64,
             queued: self.waiting_of(&client),
+            grants: 0,
         }
     }
 
@@ -168,7 +175,14 @@ impl Daemon {
         let queued = self.waiting_of(&client);
         let calls = self.stop_calls(&whom, failure).calls.len() as u64;
         let sessions = self.end_those(|session| *session.client == *client, false).sessions;
-        Ended { sessions, calls, queued }
+        Ended { sessions, calls, queued, grants: 0 }
+    }
+
+    /// The same for a key that comes no more. A client of a key has this key alone, so that what users allowed it opens
+    /// to nobody.
+    fn end_for_good(&self, id: &str, failure: Failure) -> Ended {
+        let ended = self.end_key(id, failure);
+        Ended { grants: self.forget_grants(&client_of(id).0), ..ended }
     }
 
     /// A key of the store that a change is for. Where the files have it too, what they say holds, and a change here
@@ -222,9 +236,9 @@ fn row(id: &str, key: &Stored, now_ms: u64) -> api::KeyRow {
 }
 
 fn outcome(id: &str, applied: bool, (before, after): (&Stored, &Stored), ended: Ended, now_ms: u64) -> api::KeyOutcome {
-    let Ended { sessions, calls, queued } = ended;
+    let Ended { sessions, calls, queued, grants } = ended;
     let [before, after] = [before, after].map(|key| rows::state(&key.record, now_ms));
-    api::KeyOutcome { id: id.to_owned(), applied, before, after, sessions, calls, queued }
+    api::KeyOutcome { id: id.to_owned(), applied, before, after, sessions, calls, queued, grants }
 }
 
 fn unknown(id: &str) -> api::ApiError {
