@@ -12,6 +12,8 @@ use std::time::Duration;
 pub use answer::{InStream, answer, in_stream};
 pub use kind::{Kind, Side};
 
+use toolgate_protocol::json;
+
 use crate::observe::Shown;
 
 /// Why a call ended without the server's own answer.
@@ -25,6 +27,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// Further members of the error's `data`, as `"key":value` pairs of JSON.
     pub data: Option<String>,
+    /// OAuth scopes of a token that would be enough, where another one is asked for.
+    pub scopes: Option<Box<str>>,
     /// What the log needs to know and the client must not.
     pub cause: Option<String>,
 }
@@ -32,7 +36,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with the sentence that its client reads.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after: None, data: None, cause: None }
+        Self { kind, message: message.into(), retry_after: None, data: None, scopes: None, cause: None }
     }
 
     /// Says when to come back.
@@ -47,6 +51,13 @@ impl Failure {
     pub fn because(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(Shown(&cause.to_string()).to_string());
         self
+    }
+
+    /// Asks for a token with these scopes: in the challenge, and in the error's `data` for whoever sees no headers.
+    #[must_use]
+    pub fn with_scopes(self, scopes: &str) -> Self {
+        let told = format!("\"scope\":{}", json::encode_str(scopes));
+        Self { scopes: Some(scopes.into()), ..self.with_data(told) }
     }
 
     /// Adds members to the error's `data`: `"supported":["…"]`.

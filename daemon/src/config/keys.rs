@@ -334,6 +334,7 @@ pub static KEYS: &[Key] = &[
     // Roles
     key("role.*.allow", List(&Pattern), "", Live, "What whoever has it may use: server/tool, server/resource:URI or server/prompt:NAME with * and ?, or server/* for all three. Absent: it allows nothing and only narrows; an empty list allows nothing."),
     key("role.*.deny", List(&Pattern), "[]", Live, "What they may not, whatever allows it."),
+    key("role.*.required_scopes", List(&Text), "[]", Live, "OAuth scopes that a token must have for the role to allow anything: without them what it allows is listed, and answered 403 with the scopes that are needed. Whoever comes without a token needs none."),
     key("role.*.when", Tables("role.*.when[]"), "", Live, "What arguments of tools must be; a call passes when all conditions hold whose tool is meant."),
     key("role.*.when[].tool", Pattern, "", Live, "The tools that it is about, as server/tool with * and ?."),
     key("role.*.when[].argument", Pointer, "", Live, "Where the value stands in the arguments, as a JSON pointer, such as /amount or /items/0/price."),
@@ -355,9 +356,11 @@ pub static KEYS: &[Key] = &[
     key("issuer.*.stale", Duration(1, 30 * DAY), "\"24h\"", Live, "How long keys are used that could not be fetched again."),
     key("issuer.*.required_scopes", List(&Text), "[]", Live, "Scopes that each token must have; one without them is answered 403 with all of them."),
     key("issuer.*.tier", Reference("tier"), "", Live, "Set of limits of its clients, where their tokens name none that exists, and no organisation that has one."),
+    key("issuer.*.roles", List(&Reference("role")), "[]", Live, "Roles that all its clients have, beside those of their tokens and organisations."),
     key("issuer.*.claims.subject", Text, "\"sub\"", Live, "The claim that says who it is: a name, or a JSON pointer such as \"/user/id\"."),
     key("issuer.*.claims.organisation", Text, "", Live, "The claim that names the client's [organisation.NAME]; absent: there is none."),
     key("issuer.*.claims.tier", Text, "", Live, "The claim that names its [tier.NAME]."),
+    key("issuer.*.claims.roles", Text, "", Live, "The claim that names its roles: a list, or words with spaces between them; those that are no [role.NAME] are ignored. A token without any may use nothing but what its organisation's roles allow. Absent: there are none."),
     key("issuer.*.claims.scopes", Text, "", Live, "The claim with what it may call, as key.*.scopes: a list, or words with spaces between them. A token without it may call nothing. Absent: everything."),
     // Limits
     key("limit", Tables("limit[]"), "", Live, "Limits that apply to everyone."),

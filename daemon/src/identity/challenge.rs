@@ -30,7 +30,7 @@ pub fn of(call: &Call, failure: &Failure) -> HeaderValue {
     if call.entrance.listener.takes_tokens() {
         let view = call.view.as_ref().map_or("", |view| &view.name);
         put("resource_metadata", &Resource::of(call).description(view));
-        let scopes = call.policy.issuers.scopes();
+        let scopes = failure.scopes.as_deref().unwrap_or_else(|| call.policy.issuers.scopes());
         if !scopes.is_empty() {
             put("scope", scopes);
         }

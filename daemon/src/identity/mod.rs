@@ -8,7 +8,7 @@ use toolgate_protocol::permits::Flow;
 
 use crate::config::settings::{Holder, Key, Organisation, Tier};
 use crate::steering::clients::Holds;
-use rights::{Kind, Rights, Role, Rule};
+use rights::{Granted, Kind, Rights, Role, Rule};
 
 pub mod certificate;
 pub mod challenge;
@@ -36,6 +36,10 @@ pub struct Persona {
     pub scopes: Vec<String>,
     /// What decides what it may use, beside the roles of its organisation.
     pub roles: Vec<Arc<Role>>,
+    /// It may use nothing that no role allows, also where it has none.
+    pub closed: bool,
+    /// The scopes of its token, where it has shown one.
+    pub granted: Option<Granted>,
 }
 
 impl Persona {
@@ -49,6 +53,7 @@ impl Persona {
             organisation: holder.organisation.clone(),
             scopes: holder.scopes.clone(),
             roles: holder.roles.clone(),
+            ..Self::default()
         }
     }
 }
@@ -79,9 +84,9 @@ impl Client {
     pub const WEIGHT: u32 = 1;
 
     /// The client that a credential stands for.
-    pub fn new(persona: Persona) -> Self {
+    pub fn new(mut persona: Persona) -> Self {
         let number = number(&persona.id);
-        let rights = rights_of(&persona);
+        let rights = rights_of(&mut persona);
         Self {
             number,
             flow: flow(number, persona.tier.as_deref()),
@@ -110,6 +115,7 @@ impl Client {
             organisation: key.organisation.clone(),
             scopes: key.scopes.clone(),
             roles: key.roles.clone(),
+            ..Persona::default()
         })
     }
 
@@ -134,7 +140,7 @@ impl Client {
         self.rights.as_ref().is_some_and(Rights::closes_names)
     }
 
-    /// Whether it may use a server's tool, prompt or resource.
+    /// Whether it may use a server's tool, prompt or resource, if need be with a token of more scopes.
     pub fn may_use(&self, kind: Kind, server: &str, name: &str) -> bool {
         self.rights.as_ref().is_none_or(|rights| rights.allow(kind, server, name))
     }
@@ -152,7 +158,7 @@ impl Client {
 }
 
 /// What a persona may use: its own roles and its organisation's together, within its scopes.
-fn rights_of(persona: &Persona) -> Option<Rights> {
+fn rights_of(persona: &mut Persona) -> Option<Rights> {
     // As the configuration would write it: `key.ID.scopes`.
     let place = format!("{}.scopes", persona.id.replacen(':', ".", 1));
     let scopes = persona.scopes.iter().map(|scope| Rule::new(&place, scope, "")).collect();
@@ -163,7 +169,11 @@ fn rights_of(persona: &Persona) -> Option<Rights> {
             roles.push(Arc::clone(role));
         }
     }
-    Rights::new(scopes, roles)
+    let rights = if persona.closed { Some(Rights::closed(scopes, roles)) } else { Rights::new(scopes, roles) };
+    match persona.granted.take() {
+        Some(granted) => rights.map(|rights| rights.of_token(granted)),
+        None => rights,
+    }
 }
 
 /// Clients without a tier count as one tier.

@@ -86,7 +86,11 @@ pub fn named(
     }
     let ruling = client.rights.as_ref().map(|rights| rights.rule(kind, name, own));
     if ruling.as_ref().is_some_and(|ruling| !ruling.allowed) {
-        return (ruling, Err(Refused::Unknown));
+        let refused = match step_up(client, name, (kind, own), offered) {
+            Some(failure) => Refused::Told(Box::new(failure)),
+            None => Refused::Unknown,
+        };
+        return (ruling, Err(refused));
     }
     if kind != Kind::Tool {
         return (ruling, Ok(()));
@@ -99,6 +103,19 @@ pub fn named(
         Some((ruling, failure)) => (Some(ruling), Err(Refused::Told(Box::new(failure)))),
         None => (ruling, Ok(())),
     }
+}
+
+/// The refusal of what a token of the same client opens that has more scopes (MCP, "Scope Challenge Handling"); `None`
+/// where none does, or the client may not know of it.
+#[must_use]
+pub fn step_up(client: &Client, server: &str, (kind, own): (Kind, &str), offered: &str) -> Option<Failure> {
+    let scopes = client.rights.as_ref()?.wanting(kind, server, own)?;
+    let message = format!(
+        "Your token lacks a scope that the {} {} needs. Ask its issuer for one with all of: {scopes}.",
+        kind.word(),
+        names::brief(offered)
+    );
+    Some(Failure::new(Why::ScopeInsufficient, message).with_scopes(&scopes))
 }
 
 fn denied(rule: &str) -> Ruling {

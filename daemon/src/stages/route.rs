@@ -11,6 +11,7 @@ use crate::failure::{self, Failure};
 use crate::identity::rights::{Kind, Ruling};
 use crate::message::Message;
 use crate::relay::names;
+use crate::stages::authorise;
 
 /// Authorises a request, and in a merged view finds its server.
 pub fn route(call: &mut Call) -> Result<(), Failure> {
@@ -75,7 +76,9 @@ fn subscriptions(call: &Call, message: &Message) -> (Option<Ruling>, Result<(), 
         let named = single.or_else(|| joined::split_uri(uri));
         let ruling = named.map(|(server, own)| rights.rule(Kind::Resource, server, own));
         if ruling.as_ref().is_none_or(|ruling| !ruling.allowed) {
-            return (ruling, Err(names::unknown(Method::ResourcesSubscribe, uri)));
+            let more = |(server, own)| authorise::step_up(call.client(), server, (Kind::Resource, own), uri);
+            let failure = named.and_then(more).unwrap_or_else(|| names::unknown(Method::ResourcesSubscribe, uri));
+            return (ruling, Err(failure));
         }
     }
     (None, Ok(()))

@@ -10,4 +10,5 @@ mod names;
 mod reach;
 mod resource;
 mod stage;
+mod steps;
 mod terms;

@@ -10,9 +10,10 @@ use super::super::environment::Reader;
 use super::super::problem::Problem;
 use super::super::secret::is_reference;
 use super::super::section::Section;
-use super::super::settings::{Claims, Endpoint, Issuer, KeySource, Listener, Tier, UpstreamTls};
+use super::super::settings::{Claims, Endpoint, Issuer, KeySource, Listener, UpstreamTls};
 use super::super::tree::{Entry, Node, Table};
 use super::super::url;
+use super::identity::{Groups, all_roles};
 use super::secrets::{self, certificate_path};
 use super::{Context, named, references};
 use crate::identity::token::KeySet;
@@ -23,10 +24,10 @@ const SHORTEST_SECRET: usize = 32;
 type Issuers = BTreeMap<String, Arc<Issuer>>;
 
 /// All of them, by name.
-pub(super) fn issuers(tree: &Table, tiers: &BTreeMap<String, Arc<Tier>>, context: &mut Context<'_>) -> Issuers {
+pub(super) fn issuers(tree: &Table, groups: Groups<'_>, context: &mut Context<'_>) -> Issuers {
     let mut issuers = Issuers::new();
     for (entry, table) in named(tree, "issuer") {
-        let Some(issuer) = issuer(entry, table, tiers, context) else { continue };
+        let Some(issuer) = issuer(entry, table, groups, context) else { continue };
         if let Some(same) = issuers.values().find(|other| other.issuer == issuer.issuer) {
             let message = format!("the issuer `{}` names itself the same", same.name);
             context.error("twice", entry.key_place, message, "write one [issuer.NAME] for each `iss`");
@@ -64,12 +65,7 @@ pub(super) fn check_listeners(tree: &Table, issuers: &Issuers, listeners: &[Arc<
     }
 }
 
-fn issuer(
-    entry: &Entry,
-    table: &Table,
-    tiers: &BTreeMap<String, Arc<Tier>>,
-    context: &mut Context<'_>,
-) -> Option<Issuer> {
+fn issuer(entry: &Entry, table: &Table, groups: Groups<'_>, context: &mut Context<'_>) -> Option<Issuer> {
     let section = Section::new(Some(table), "issuer.*");
     let Some(name) = section.text("issuer") else {
         if section.lacks("issuer") {
@@ -86,9 +82,9 @@ fn issuer(
     let keys = source(entry, section, &name, context)?;
     let with_secret = matches!(keys, KeySource::Secret(_));
     let tier = section.text("tier").zip(section.written("tier")).and_then(|(name, node)| {
-        let found = tiers.get(&name).cloned();
+        let found = groups.tiers.get(&name).cloned();
         if found.is_none() {
-            references::missing("tier", &name, node.place, tiers.keys().map(String::as_str), context);
+            references::missing("tier", &name, node.place, groups.tiers.keys().map(String::as_str), context);
         }
         found
     });
@@ -103,11 +99,13 @@ fn issuer(
         stale: section.duration("stale"),
         required_scopes: required_scopes(section, context),
         tier,
+        roles: all_roles(section, groups.roles, context),
         claims: Claims {
             subject: section.text("claims.subject").unwrap_or_default(),
             organisation: section.text("claims.organisation"),
             tier: section.text("claims.tier"),
             scopes: section.text("claims.scopes"),
+            roles: section.text("claims.roles"),
         },
     })
 }
@@ -135,7 +133,8 @@ fn algorithms(section: Section<'_>, with_secret: bool, context: &mut Context<'_>
 }
 
 /// They stand in a header, with spaces between them (RFC 6749, section 3.3).
-fn required_scopes(section: Section<'_>, context: &mut Context<'_>) -> Vec<String> {
+/// Scopes that tokens must have (RFC 6749, section 3.3).
+pub(super) fn required_scopes(section: Section<'_>, context: &mut Context<'_>) -> Vec<String> {
     for node in section.written("required_scopes").map_or(&[][..], Node::elements) {
         let fits = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
         if node.text().is_some_and(|text| !text.is_empty() && !fits(text)) {
@@ -263,6 +262,7 @@ mod tests {
             ("jwks = \"keys\"", &["invalid-value"]),
             ("required_scopes = [\"a b\"]", &["invalid-value"]),
             ("tier = \"none\"", &["unknown-name"]),
+            ("roles = [\"none\"]", &["unknown-name"]),
             ("[issuer.b]\nissuer = \"https://a.example\"", &["twice"]),
         ];
         for (lines, wanted) in table {

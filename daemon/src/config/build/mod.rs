@@ -105,7 +105,7 @@ pub(super) fn settings(tree: &Table, environment: &Environment, report: &mut Rep
         .collect();
     let certificates = machines::certificates(tree, groups, context);
     let machines = machines::machines(tree, groups, context);
-    let issuers = issuer::issuers(tree, &tiers, context);
+    let issuers = issuer::issuers(tree, groups, context);
     let daemon = daemon(Section::new(table(tree, "daemon"), "daemon"), environment);
     let listeners: Vec<_> = named(tree, "listener")
         .map(|(entry, table)| Arc::new(listener::listener(entry, table, &daemon.state_dir, context)))

@@ -2,8 +2,8 @@
 
 use super::super::section::Section;
 use super::super::tree::{Entry, Node, Table, Value};
-use super::{Context, named};
-use crate::identity::rights::{Condition, Kind, Role, Rule, Scalar, Scope, Test, Whole, called};
+use super::{Context, issuer, named};
+use crate::identity::rights::{Condition, Kind, Required, Role, Rule, Scalar, Scope, Test, Whole, called};
 use toolgate_protocol::json::Pointer;
 
 /// Keys that say what a value must be.
@@ -28,7 +28,21 @@ pub(super) fn role(entry: &Entry, table: &Table, tree: &Table, context: &mut Con
         allow: section.written("allow").is_some().then(|| rules(section, "allow", &owner, context)),
         deny: rules(section, "deny", &owner, context),
         when: tables.filter_map(|(node, table)| condition(node, table, (&owner, tree), context)).collect(),
+        required: required(section, &owner, context),
     }
+}
+
+/// The scopes without which a token's role allows nothing.
+fn required(section: Section<'_>, owner: &str, context: &mut Context<'_>) -> Option<Required> {
+    let node = section.written("required_scopes").filter(|node| !node.elements().is_empty())?;
+    if section.lacks("allow") {
+        let message = "this role allows nothing that a token could need a scope for";
+        context.error("conflict", node.place, message, "add allow = [\"SERVER/*\"], or remove required_scopes");
+    }
+    let scopes = issuer::required_scopes(section, context);
+    let text =
+        called(&format!("{owner}.required_scopes"), &format!("\"{}\"", scopes.join(" ")), &context.line_of(node.place));
+    Some(Required { scopes, text })
 }
 
 fn rules(section: Section<'_>, key: &str, owner: &str, context: &Context<'_>) -> Vec<Rule> {

@@ -8,6 +8,7 @@ use jsonwebtoken::Algorithm;
 
 use super::super::secret::Secret;
 use super::{Endpoint, Tier, UpstreamTls};
+use crate::identity::rights::Role;
 
 /// Whose tokens identify clients.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Issuer {
     pub required_scopes: Vec<String>,
     /// Set of limits of those whose token names none.
     pub tier: Option<Arc<Tier>>,
+    /// Roles of all its clients.
+    pub roles: Vec<Arc<Role>>,
     /// Where tokens say what.
     pub claims: Claims,
 }
@@ -60,4 +63,6 @@ pub struct Claims {
     pub tier: Option<String>,
     /// What it may use; absent: everything.
     pub scopes: Option<String>,
+    /// What roles it has; absent: none but its issuer's and its organisation's.
+    pub roles: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! The decision about a name: deny before allow, roles together, scopes on top.
 
 use std::borrow::Cow;
+use std::iter::once;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -25,8 +26,21 @@ pub struct Rights {
     roles: Vec<Arc<Role>>,
     /// No role says what is allowed: all is.
     open: bool,
+    /// Roles whose scopes the token lacks, by their places; none where it lacks none.
+    unmet: Box<[bool]>,
+    /// Scopes that each token of its issuer must have.
+    needs: Box<[String]>,
     /// How many patterns there are to look at.
     patterns: usize,
+}
+
+/// OAuth scopes of a token.
+#[derive(Debug, Default)]
+pub struct Granted {
+    /// What it has.
+    pub has: Vec<String>,
+    /// What each token of its issuer must have.
+    pub needs: Vec<String>,
 }
 
 /// Which rule decides: places in [`Rights`].
@@ -41,6 +55,10 @@ pub(super) enum Decided {
     Allowed {
         role: u32,
         rule: u32,
+    },
+    /// To a token with more scopes.
+    Lacking {
+        role: u32,
     },
     Scoped {
         rule: u32,
@@ -58,14 +76,40 @@ static OPEN: LazyLock<Arc<str>> = LazyLock::new(|| "no role denies it".into());
 impl Rights {
     /// The rights of whoever has these roles, narrowed by scopes; `None` where neither narrows anything.
     pub fn new(scopes: Vec<Rule>, roles: Vec<Arc<Role>>) -> Option<Self> {
+        let open = roles.iter().all(|role| role.allow.is_none());
+        (!scopes.is_empty() || !roles.is_empty()).then(|| Self::made(scopes, roles, open))
+    }
+
+    /// The same for whom nothing is open that no role allows.
+    pub fn closed(scopes: Vec<Rule>, roles: Vec<Arc<Role>>) -> Self {
+        Self::made(scopes, roles, false)
+    }
+
+    fn made(scopes: Vec<Rule>, roles: Vec<Arc<Role>>, open: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        if scopes.is_empty() && roles.is_empty() {
-            return None;
-        }
         let of_role = |role: &Arc<Role>| role.deny.len() + role.allow.as_ref().map_or(0, Vec::len);
         let patterns = scopes.len() + roles.iter().map(of_role).sum::<usize>();
-        let open = roles.iter().all(|role| role.allow.is_none());
-        Some(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), scopes, roles, open, patterns })
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { id, scopes, roles, open, unmet: Box::default(), needs: Box::default(), patterns }
+    }
+
+    /// The same for whoever comes with a token of these scopes.
+    #[must_use]
+    pub fn of_token(mut self, granted: Granted) -> Self {
+        let lacks = |role: &Arc<Role>| {
+            role.required
+                .as_ref()
+                .is_some_and(|required| !required.scopes.iter().all(|scope| granted.has.contains(scope)))
+        };
+        let unmet: Box<[bool]> = self.roles.iter().map(lacks).collect();
+        if unmet.contains(&true) {
+            (self.unmet, self.needs) = (unmet, granted.needs.into());
+        }
+        self
+    }
+
+    fn is_unmet(&self, role: usize) -> bool {
+        self.unmet.get(role).is_some_and(|unmet| *unmet)
     }
 
     /// Roles that they are made of.
@@ -83,9 +127,12 @@ impl Rights {
         !self.scopes.is_empty() || !self.open || self.roles.iter().any(|role| !role.deny.is_empty())
     }
 
-    /// Whether a name is open.
+    /// Whether a name is open, or would be to a token with more scopes: what lists show.
     pub fn allow(&self, kind: Kind, server: &str, name: &str) -> bool {
-        matches!(self.decided(kind, server, name), Decided::Allowed { .. } | Decided::Scoped { .. } | Decided::Open)
+        match self.decided(kind, server, name) {
+            Decided::Allowed { .. } | Decided::Lacking { .. } | Decided::Scoped { .. } | Decided::Open => true,
+            Decided::Denied { .. } | Decided::Unlisted | Decided::Unscoped | Decided::Crooked => false,
+        }
     }
 
     /// Whether a name is open, and the rule that says so.
@@ -104,10 +151,13 @@ impl Rights {
 
     /// Whether whatever other rights open these open as well: they are of the same roles, and narrowed by no further scope.
     pub fn cover(&self, other: &Self) -> bool {
-        let has = |role: &Arc<Role>| self.roles.iter().any(|own| own == role);
-        let same = self.roles.len() == other.roles.len() && other.roles.iter().all(has);
+        let has = |(at, role): (usize, &Arc<Role>)| {
+            let mut own = self.roles.iter().enumerate();
+            own.any(|(own, known)| known == role && self.is_unmet(own) <= other.is_unmet(at))
+        };
+        let same = self.roles.len() == other.roles.len() && other.roles.iter().enumerate().all(has);
         let within = || !other.scopes.is_empty() && other.scopes.iter().all(|scope| self.scopes.contains(scope));
-        same && (self.scopes.is_empty() || within())
+        same && self.open == other.open && (self.scopes.is_empty() || within())
     }
 
     /// The conditions that a call of a tool must meet, in the order of the roles.
@@ -127,13 +177,21 @@ impl Rights {
         judged.find(|(_, outcome)| !outcome.passes())
     }
 
-    /// The scope that would open a name to a client whose roles do: what a token with more scopes could have. `None`
-    /// where no scope would help, or the client may not know of the name.
-    pub fn missing_scope(&self, kind: Kind, server: &str, name: &str) -> Option<String> {
-        (self.decided(kind, server, name) == Decided::Unscoped).then(|| match kind {
-            Kind::Tool => format!("{server}/{name}"),
-            Kind::Prompt | Kind::Resource => format!("{server}/{}:{name}", kind.word()),
-        })
+    /// The scopes with which a token opens a name that it does not open for want of scopes alone: all that are of use
+    /// here, so that a token which has them opens what this one does as well. `None` where no scope would help, or the
+    /// client may not know of the name.
+    pub fn wanting(&self, kind: Kind, server: &str, name: &str) -> Option<String> {
+        let Decided::Lacking { role: lacking } = self.decided(kind, server, name) else { return None };
+        let mut scopes: Vec<&str> = self.needs.iter().map(String::as_str).collect();
+        let of_use = |at: usize| !self.is_unmet(at) || at == lacking as usize;
+        let required =
+            self.roles.iter().enumerate().filter(|(at, _)| of_use(*at)).filter_map(|(_, role)| role.required.as_ref());
+        for scope in required.flat_map(|required| &required.scopes) {
+            if !scopes.contains(&scope.as_str()) {
+                scopes.push(scope);
+            }
+        }
+        Some(scopes.join(" "))
     }
 
     pub(super) fn decided(&self, kind: Kind, server: &str, name: &str) -> Decided {
@@ -157,10 +215,12 @@ impl Rights {
         }
         let by_role = if self.open {
             Decided::Open
-        } else if let Some((role, rule)) = roles().find_map(|(at, role)| Some((at, found(role.allow.as_deref()?)?))) {
-            Decided::Allowed { role, rule }
         } else {
-            return Decided::Unlisted;
+            let mut allowing = roles().filter_map(|(at, role)| Some((at, found(role.allow.as_deref()?)?)));
+            let Some((first, of_first)) = allowing.next() else { return Decided::Unlisted };
+            // Another role may allow it without the scopes that the first one needs.
+            let mut met = once((first, of_first)).chain(allowing).filter(|(at, _)| !self.is_unmet(*at as usize));
+            met.next().map_or(Decided::Lacking { role: first }, |(role, rule)| Decided::Allowed { role, rule })
         };
         if self.scopes.is_empty() {
             return by_role;
@@ -180,6 +240,10 @@ impl Rights {
             Decided::Allowed { role, rule } => {
                 let rules = self.roles[role as usize].allow.as_deref().unwrap_or_default();
                 (true, &rules[rule as usize].text)
+            }
+            Decided::Lacking { role } => {
+                let required = self.roles[role as usize].required.as_ref();
+                (false, required.map_or(&*UNLISTED, |required| &required.text))
             }
             Decided::Scoped { rule } => (true, &self.scopes[rule as usize].text),
             Decided::Open => (true, &OPEN),

@@ -11,8 +11,8 @@ mod ruling;
 mod scope;
 
 pub use condition::{Condition, Outcome, Scalar, Test, Whole};
-pub use decide::Rights;
-pub use role::{Role, Rule, called};
+pub use decide::{Granted, Rights};
+pub use role::{Required, Role, Rule, called};
 pub use ruling::Ruling;
 pub use scope::{Kind, Scope};
 

@@ -16,7 +16,27 @@ pub struct Role {
     pub deny: Vec<Rule>,
     /// What arguments must be, whatever allows the call.
     pub when: Vec<Condition>,
+    /// What a token must have for the role to allow anything; whoever comes without a token needs none.
+    pub required: Option<Required>,
 }
+
+/// OAuth scopes that a token must have, all of them.
+#[derive(Debug, Clone)]
+pub struct Required {
+    /// As the issuer knows them.
+    pub scopes: Vec<String>,
+    /// Such as `role.teller.required_scopes "bank:write" (FILE:LINE)`.
+    pub text: Arc<str>,
+}
+
+/// One that moved to another line is the same.
+impl PartialEq for Required {
+    fn eq(&self, other: &Self) -> bool {
+        self.scopes == other.scopes
+    }
+}
+
+impl Eq for Required {}
 
 /// A scope with what it is called where it decides.
 #[derive(Debug, Clone)]

@@ -18,7 +18,20 @@ fn role(name: &str, allow: Option<&[&str]>, deny: &[&str]) -> Arc<Role> {
         allow: allow.map(|allow| rules(&format!("role.{name}.allow"), allow)),
         deny: rules(&format!("role.{name}.deny"), deny),
         when: Vec::new(),
+        required: None,
     })
+}
+
+/// The same for tokens with a scope.
+fn scoped(role: &Arc<Role>, scopes: &[&str]) -> Arc<Role> {
+    let text = format!("role.{}.required_scopes", role.name).into();
+    let required = Some(Required { scopes: scopes.iter().map(ToString::to_string).collect(), text });
+    let Role { name, allow, deny, .. } = &**role;
+    Arc::new(Role { name: name.clone(), allow: allow.clone(), deny: deny.clone(), required, ..Role::default() })
+}
+
+fn granted(has: &[&str]) -> Granted {
+    Granted { has: has.iter().map(ToString::to_string).collect(), needs: vec!["mcp".to_owned()] }
 }
 
 fn rights(scopes: &[&str], roles: &[Arc<Role>]) -> Rights {
@@ -75,23 +88,56 @@ fn a_role_that_allows_nothing_by_name_allows_nothing() {
 }
 
 #[test]
-fn a_scope_is_missing_only_where_roles_would_let_it_pass() {
-    let rights = rights(&["bank/list"], &[role("a", Some(&["bank/*"]), &["bank/delete"])]);
-    let missing = |kind, name| rights.missing_scope(kind, "bank", name);
-    assert_eq!(missing(Kind::Tool, "transfer").as_deref(), Some("bank/transfer"));
-    assert_eq!(missing(Kind::Prompt, "intro").as_deref(), Some("bank/prompt:intro"));
-    assert_eq!(missing(Kind::Tool, "delete"), None);
-    assert_eq!(missing(Kind::Tool, "list"), None);
-    assert_eq!(rights.missing_scope(Kind::Tool, "files", "read"), None);
+fn a_scope_is_wanting_only_where_a_token_with_it_would_open_the_name() {
+    let roles = [
+        role("all", Some(&["bank/list"]), &["bank/delete"]),
+        scoped(&role("reader", Some(&["bank/read"]), &[]), &["bank:read"]),
+        scoped(&role("teller", Some(&["bank/*"]), &[]), &["bank:read", "bank:write"]),
+    ];
+    let make = |has: &[&str], scopes: &[&str]| rights(scopes, &roles).of_token(granted(has));
+    let wanting = |rights: &Rights, name: &str| {
+        let (ruling, shown) = (rights.rule(Kind::Tool, "bank", name), rights.allow(Kind::Tool, "bank", name));
+        let wanting = rights.wanting(Kind::Tool, "bank", name);
+        assert_eq!(shown, ruling.allowed || wanting.is_some(), "{name}");
+        assert!(!ruling.allowed || wanting.is_none(), "{name}");
+        (ruling.allowed, wanting)
+    };
+    let bare = make(&[], &[]);
+    assert_eq!(wanting(&bare, "list"), (true, None), "another role allows it");
+    assert_eq!(wanting(&bare, "read"), (false, Some("mcp bank:read".into())));
+    assert_eq!(wanting(&bare, "transfer"), (false, Some("mcp bank:read bank:write".into())));
+    assert_eq!(wanting(&bare, "delete"), (false, None), "denied whatever the token has");
+    assert_eq!(bare.rule(Kind::Tool, "bank", "transfer").rule.to_string(), "role.teller.required_scopes");
+    let reader = make(&["bank:read", "openid"], &[]);
+    assert_eq!(wanting(&reader, "read"), (true, None));
+    assert_eq!(wanting(&reader, "transfer"), (false, Some("mcp bank:read bank:write".into())));
+    let teller = make(&["bank:write", "bank:read"], &[]);
+    assert_eq!(wanting(&teller, "transfer"), (true, None));
+    assert_eq!(wanting(&make(&[], &["bank/read"]), "transfer"), (false, None), "it may not know of it");
+    // Who comes without a token needs no scopes.
+    assert!(rights(&[], &roles).rule(Kind::Tool, "bank", "transfer").allowed);
+    assert!(reader.cover(&bare) && teller.cover(&reader) && !bare.cover(&reader) && !reader.cover(&teller));
 }
 
 #[test]
-fn a_server_is_reached_where_anything_of_it_may_be_open() {
-    let closed = role("closed", None, &["vault/*"]);
-    let rights = rights(&["bank/a", "vault/b", "files/*"], &[closed, role("a", Some(&["bank/*", "vault/*"]), &[])]);
-    assert!(rights.reach("bank"));
-    assert!(!rights.reach("vault"), "all of it is denied");
-    assert!(!rights.reach("files"), "no role allows it");
+fn who_must_be_allowed_by_a_role_has_nothing_without_one() {
+    let closed = |roles: &[Arc<Role>]| Rights::closed(Vec::new(), roles.to_vec());
+    assert_eq!(ruled(&closed(&[]), "bank/list"), (false, "no role allows it".into()));
+    assert!(!closed(&[]).reach("bank") && closed(&[]).closes_names());
+    assert!(!ruled(&closed(&[role("a", None, &["bank/delete"])]), "bank/list").0);
+    assert!(ruled(&closed(&[role("a", Some(&["bank/*"]), &[])]), "bank/list").0);
+}
+
+#[test]
+fn rights_cover_those_of_the_same_roles_and_fewer_scopes() {
+    let all = [role("a", Some(&["bank/*"]), &[]), role("b", None, &["x/*"])];
+    let turned = [Arc::clone(&all[1]), role("a", Some(&["bank/*"]), &[])];
+    let (one, two) = (["bank/list"], ["bank/list", "bank/read"]);
+    let cover = |scopes: &[&str], of: &[&str]| rights(scopes, &all).cover(&rights(of, &turned));
+    assert!(cover(&[], &[]) && cover(&[], &one) && cover(&two, &one) && cover(&two, &two));
+    assert!(!cover(&one, &two) && !cover(&one, &[]));
+    assert!(!rights(&[], &all).cover(&rights(&[], &all[..1])), "the other has a role less, which may narrow this one");
+    assert!(!rights(&[], &all[..1]).cover(&rights(&[], &all)));
 }
 
 /// A scope the obvious way, by the text.
@@ -147,21 +193,30 @@ proptest! {
     #[test]
     fn a_compiled_decision_is_the_obvious_one(
         own in scopes(4),
-        roles in prop::collection::vec((prop::option::of(scopes(5)), scopes(3)), 0..4),
+        roles in prop::collection::vec((prop::option::of(scopes(5)), scopes(3), any::<bool>()), 0..4),
         asked in prop::collection::vec(
             (select(&[Kind::Tool, Kind::Prompt, Kind::Resource][..]), select(&["a", "b", "ab"][..]),
              select(&["x", "y", "x/y", "xy", "", "tool:y"][..])), 1..12),
     ) {
         let compiled: Vec<_> =
-            roles.iter().enumerate().map(|(at, (allow, deny))| role(&at.to_string(), allow.as_deref(), deny)).collect();
-        let rights = Rights::new(rules("scopes", &own), compiled);
+            roles.iter().enumerate().map(|(at, (allow, deny, unmet))| {
+                let role = role(&at.to_string(), allow.as_deref(), deny);
+                if *unmet { scoped(&role, &["more"]) } else { role }
+            }).collect();
+        let rights = Rights::new(rules("scopes", &own), compiled).map(|rights| rights.of_token(granted(&[])));
         for (kind, server, name) in asked {
-            let expected = naive(&own, &roles, kind, server, name);
+            // What a role that needs more scopes allows is shown, and not let through.
+            let of = |met: bool| roles.iter().map(|(allow, deny, unmet)| {
+                let none = allow.as_ref().map(|_| Vec::new());
+                (if met && *unmet { none } else { allow.clone() }, deny.clone())
+            }).collect::<Vec<_>>();
+            let (expected, open) = (naive(&own, &of(false), kind, server, name), naive(&own, &of(true), kind, server, name));
             let decided = rights.as_ref().is_none_or(|rights| rights.allow(kind, server, name));
             prop_assert_eq!(decided, expected, "{:?} {}/{}", kind, server, name);
             if let Some(rights) = &rights {
                 // The second time it may be remembered.
-                prop_assert_eq!(rights.rule(kind, server, name).allowed, expected);
+                prop_assert_eq!(rights.rule(kind, server, name).allowed, open);
+                prop_assert_eq!(rights.wanting(kind, server, name).is_some(), expected && !open);
                 prop_assert_eq!(rights.look(kind, server, name), rights.decided(kind, server, name));
                 prop_assert!(!expected || rights.reach(server), "what may be used is reached");
                 prop_assert!(expected || rights.closes_names());

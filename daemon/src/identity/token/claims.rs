@@ -9,8 +9,11 @@ use crate::observe::is_unfit;
 /// Bytes of a subject: it is an id in tables and logs.
 const LONGEST_SUBJECT: usize = 200;
 
-/// Audiences and scopes of a token that count.
+/// Audiences, scopes and roles of a token that count.
 const MOST: usize = 64;
+
+/// Bytes of a name of a role that count.
+const LONGEST_NAME: usize = 64;
 
 /// What counts of a token's claims.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +28,10 @@ pub(super) struct Said {
     pub(super) suffices: bool,
     /// What it may use; absent: the operator did not say where that stands.
     pub(super) scopes: Option<Vec<String>>,
+    /// What roles it has; absent: the operator did not say where that stands.
+    pub(super) roles: Option<Vec<String>>,
+    /// The OAuth scopes that it was granted.
+    pub(super) granted: Vec<String>,
     pub(super) tier: Option<String>,
     pub(super) organisation: Option<String>,
 }
@@ -56,6 +63,8 @@ pub(super) fn judge(claims: &Value, issuer: &Issuer, now: u64) -> Result<Said, F
         ends,
         suffices: issuer.required_scopes.iter().all(|scope| granted.contains(scope)),
         scopes: issuer.claims.scopes.as_ref().map(|path| words(at(claims, path))),
+        roles: issuer.claims.roles.as_ref().map(|path| roles(at(claims, path))),
+        granted,
         tier: text(&issuer.claims.tier),
         organisation: text(&issuer.claims.organisation),
     })
@@ -98,6 +107,11 @@ fn words(value: Option<&Value>) -> Vec<String> {
         Some(Value::String(text)) => text.split_ascii_whitespace().map(str::to_owned).take(MOST).collect(),
         other => listed(other),
     }
+}
+
+/// Names of roles.
+fn roles(value: Option<&Value>) -> Vec<String> {
+    words(value).into_iter().filter(|name| !name.is_empty() && name.len() <= LONGEST_NAME).collect()
 }
 
 #[cfg(test)]
@@ -193,6 +207,18 @@ mod tests {
         assert_eq!(said(json!(null)).scopes, Some(Vec::new()));
         let scp = judge(&claims(&json!({"scp": ["a", "b"]})), &issuer, NOW).unwrap();
         assert!(scp.suffices);
+    }
+
+    #[test]
+    fn roles_are_names_within_bounds() {
+        let issuer = issuer("claims.roles = \"/realm/roles\"");
+        let said = |roles: Value| {
+            judge(&claims(&json!({"realm": {"roles": roles}})), &issuer, NOW).unwrap().roles.expect("they are mapped")
+        };
+        assert_eq!(said(json!(["teller", "", 7, "x".repeat(65), "reader"])), ["teller", "reader"]);
+        assert_eq!(said(json!("teller reader")), ["teller", "reader"]);
+        assert_eq!(said(json!((0..100).map(|number| format!("r{number}")).collect::<Vec<_>>())).len(), MOST);
+        assert!(said(json!(null)).is_empty() && said(json!({"a": 1})).is_empty());
     }
 
     proptest! {

@@ -1,8 +1,8 @@
 //! All issuers of a configuration: from a token to the client that it stands for.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -13,7 +13,13 @@ use super::{Flaw, Issuer, Verified};
 use crate::clock;
 use crate::config::Settings;
 use crate::config::settings::{Organisation, Tier};
+use crate::identity::rights::{Granted, Role};
 use crate::identity::{Client, Persona, issuer_of, number};
+use crate::lock::lock;
+use crate::observe::Shown;
+
+/// Names of roles that the log is told of.
+const MOST_STRANGE: usize = 256;
 
 /// Whose tokens are believed.
 #[derive(Debug, Default)]
@@ -21,6 +27,9 @@ pub struct Issuers {
     by_name: BTreeMap<String, Arc<Issuer>>,
     tiers: BTreeMap<String, Arc<Tier>>,
     organisations: BTreeMap<String, Arc<Organisation>>,
+    roles: BTreeMap<String, Arc<Role>>,
+    /// Roles that tokens name and nobody configured, with their issuers: each is told of once.
+    strange: Arc<Mutex<BTreeSet<(String, String)>>>,
     remembered: Arc<Remembered>,
     /// Tokens that were refused before it was known whose they are, by flaw.
     refused: Arc<[AtomicU64; Flaw::ALL.len()]>,
@@ -59,6 +68,7 @@ impl Issuers {
                 && by_name.iter().all(|(name, now)| kept(name, now))
                 && before.tiers == settings.tiers
                 && before.organisations == settings.organisations
+                && before.roles == settings.roles
         });
         let mut scopes: Vec<&str> = Vec::new();
         for scope in settings.issuers.values().flat_map(|issuer| &issuer.required_scopes) {
@@ -69,6 +79,8 @@ impl Issuers {
         Self {
             tiers: settings.tiers.clone(),
             organisations: settings.organisations.clone(),
+            roles: settings.roles.clone(),
+            strange: same.map(|before| Arc::clone(&before.strange)).unwrap_or_default(),
             remembered: same.map(|before| Arc::clone(&before.remembered)).unwrap_or_default(),
             refused: before.map(|before| Arc::clone(&before.refused)).unwrap_or_default(),
             scopes: scopes.join(" "),
@@ -167,8 +179,40 @@ impl Issuers {
             Some(scopes) => scopes.clone(),
             None => Vec::new(),
         };
-        let id = format!("jwt:{}/{}", issuer.settings().name, said.subject);
-        Client::new(Persona { id, owner: said.subject.clone(), tier, organisation, scopes, roles: Vec::new() })
+        let roles = self.roles(issuer, said);
+        Client::new(Persona {
+            id: format!("jwt:{}/{}", issuer.settings().name, said.subject),
+            owner: said.subject.clone(),
+            tier,
+            organisation,
+            scopes,
+            // As with scopes: who is asked for roles and has none may use nothing, but what its organisation allows.
+            closed: said.roles.is_some() && roles.is_empty(),
+            roles,
+            granted: Some(Granted { has: said.granted.clone(), needs: issuer.settings().required_scopes.clone() }),
+        })
+    }
+
+    /// The issuer's roles, and those that the token names, as the configuration has them now.
+    fn roles(&self, issuer: &Issuer, said: &Said) -> Vec<Arc<Role>> {
+        let own = issuer.settings().roles.iter().map(|role| &role.name);
+        let mut roles: Vec<Arc<Role>> = own.filter_map(|name| self.roles.get(name)).cloned().collect();
+        for name in said.roles.iter().flatten() {
+            match self.roles.get(name) {
+                Some(role) if roles.iter().any(|known| Arc::ptr_eq(known, role)) => {}
+                Some(role) => roles.push(Arc::clone(role)),
+                None => self.tell_strange(issuer, name),
+            }
+        }
+        roles
+    }
+
+    fn tell_strange(&self, issuer: &Issuer, role: &str) {
+        let issuer = &issuer.settings().name;
+        let mut strange = lock(&self.strange);
+        if strange.len() < MOST_STRANGE && strange.insert((issuer.clone(), role.to_owned())) {
+            tracing::warn!(issuer, role = %Shown(role), "tokens name a role that the configuration does not have: it is ignored");
+        }
     }
 
     /// Counts a token that was refused.
@@ -250,6 +294,7 @@ mod tests {
             "leeway = \"1s\"",
             "[tier.new]\nweight = 2",
             "[organisation.new]",
+            "[role.new]\nallow = [\"web/*\"]",
             "[issuer.b]\nissuer = \"b\"\nsecret = \"file:/b\"",
         ] {
             assert!(issuers(lines, Some(&first)).known(&token).is_none(), "{lines}");
@@ -286,6 +331,31 @@ mod tests {
                 && scoped.may_use(Kind::Tool, "more", "x")
                 && !scoped.may_use(Kind::Tool, "more", "y")
         );
+    }
+
+    #[test]
+    fn roles_are_the_issuers_and_those_that_a_token_names_and_the_configuration_has() {
+        let lines = "roles = [\"all\"]\nclaims.roles = \"/realm/roles\"\nclaims.organisation = \"org\"\n\
+                     [role.all]\ndeny = [\"*/delete\"]\n[role.reader]\nallow = [\"web/read\"]\n\
+                     [role.writer]\nallow = [\"web/write\"]\n[organisation.acme]\nroles = [\"reader\"]\n";
+        let with = |issuers: &Issuers, more: Value| Arc::clone(issuers.verify(&signed(&more)).unwrap().client());
+        let named = |roles: Value| json!({"realm": {"roles": roles}});
+        let may = |client: &Client| ["read", "write", "delete"].map(|tool| client.may_use(Kind::Tool, "web", tool));
+        let some = issuers(lines, None);
+        assert_eq!(may(&with(&some, named(json!(["reader"])))), [true, false, false]);
+        assert_eq!(may(&with(&some, named(json!(["reader", "writer", "reader", "admin"])))), [true, true, false]);
+        let none = issuers(&lines.replacen("roles = [\"all\"]\n", "", 1), None);
+        assert_eq!(may(&with(&none, json!({}))), [false; 3], "who is asked for roles and has none may use nothing");
+        assert_eq!(may(&with(&none, named(json!(["admin", 7])))), [false; 3]);
+        assert_eq!(may(&with(&none, json!({"org": "acme"}))), [true, false, false], "but what its organisation allows");
+        assert_eq!(lock(&none.strange).len(), 1, "what is ignored is told of once");
+        with(&none, named(json!(["admin"])));
+        assert_eq!(lock(&none.strange).len(), 1);
+        let strangers = (0..300).map(|number| format!("r{number}")).collect::<Vec<_>>();
+        for names in strangers.chunks(60) {
+            with(&none, named(json!(names)));
+        }
+        assert_eq!(lock(&none.strange).len(), MOST_STRANGE);
     }
 
     #[test]
