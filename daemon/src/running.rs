@@ -295,3 +295,56 @@ impl Drop for Mark {
         running.free.borrow_mut().push(self.at);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mark(client: u64, token: Option<u64>, certificate_ends: Option<u64>) -> Marked {
+        let token = token.map(|ends_ms| Term { ends_ms, token: 1 + client, issuer: 0 });
+        Marked { id: Some(CallId::mint()), client, token, certificate_ends, ..Marked::default() }
+    }
+
+    proptest! {
+        /// A stream ends when its credential has, unless a newer token keeps it; nothing ends twice, and what is told of
+        /// the next end leaves out none.
+        #[test]
+        fn streams_end_with_their_credentials_and_not_before(
+            marks in prop::collection::vec((0_u64..4, prop::option::of(1_u64..20), prop::option::of(1_u64..20)), 0..12),
+            newer in prop::collection::vec(0_u64..25, 4),
+            steps in prop::collection::vec(1_u64..10, 1..6),
+        ) {
+            let all = marks.iter().map(|(client, token, certificate)| mark(*client, *token, *certificate)).collect();
+            let running = Running { marks: RefCell::new(all), ..Running::default() };
+            let renewed = |client: u64, ended: Term| {
+                let ends_ms = newer[usize::try_from(client).expect("small")];
+                (ends_ms > ended.ends_ms).then_some(Term { ends_ms, ..ended })
+            };
+            let (mut now, mut ended) = (0, 0);
+            for step in steps {
+                now += step;
+                let lapses = running.lapse(now, renewed);
+                ended += lapses.count;
+                let end = |(client, token, certificate): &(u64, Option<u64>, Option<u64>)| {
+                    let token = token.map(|ends| ends.max(newer[usize::try_from(*client).expect("small")]));
+                    (token, *certificate)
+                };
+                let is_over = |(token, certificate): (Option<u64>, Option<u64>)| {
+                    token.is_some_and(|ends| ends <= now) || certificate.is_some_and(|ends| ends <= now)
+                };
+                for (at, row) in marks.iter().enumerate() {
+                    let lapsed = running.marks.borrow()[at].lapsed;
+                    prop_assert_eq!(lapsed.is_some(), is_over(end(row)), "{:?} at {}", row, now);
+                    // Who hears of the next end hears in time of each that is left.
+                    let left = lapsed.is_none() && (row.1.is_some() || row.2.is_some());
+                    let (token, certificate) = end(row);
+                    let first = token.into_iter().chain(certificate).min().unwrap_or(u64::MAX);
+                    prop_assert!(!left || (lapses.next_ms > now && lapses.next_ms <= first));
+                }
+                prop_assert_eq!((running.due.get(), running.lapse(now, renewed).count), (ended, 0));
+            }
+        }
+    }
+}

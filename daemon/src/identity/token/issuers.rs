@@ -245,6 +245,7 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::json;
 
+    use super::super::Terms;
     use super::*;
     use crate::identity::rights::Kind;
 
@@ -356,6 +357,50 @@ mod tests {
             with(&none, named(json!(names)));
         }
         assert_eq!(lock(&none.strange).len(), MOST_STRANGE);
+    }
+
+    #[test]
+    fn what_a_token_opened_goes_on_with_a_newer_one_that_opens_as_much() {
+        let issuers = issuers("claims.scopes = \"tools\"\nrequired_scopes = [\"mcp\"]", None);
+        let ends = now() + 100;
+        let token = |more: Value| {
+            let mut claims = json!({"exp": ends, "tools": "a/* b/*", "scope": "mcp"});
+            for (name, value) in more.as_object().unwrap() {
+                claims[name] = value.clone();
+            }
+            issuers.verify(&signed(&claims)).unwrap()
+        };
+        let earlier = token(json!({}));
+        let follows = |more: Value| {
+            let terms = Terms::default();
+            let later = token(more);
+            terms.present(&earlier);
+            earlier.presented.store(false, Ordering::Relaxed);
+            terms.present(&later);
+            terms.present(&later);
+            let renewed = terms.renewed(earlier.client.number, earlier.term());
+            terms.forget(earlier.term().ends_ms);
+            assert_eq!(terms.renewed(earlier.client.number, earlier.term()), None, "it is forgotten");
+            assert!(renewed.is_none_or(|term| term == later.term()));
+            renewed.is_some()
+        };
+        assert!(follows(json!({"exp": ends + 1})));
+        assert!(follows(json!({"exp": ends + 1, "tools": "a/* b/* c/*", "jti": "2"})));
+        assert!(!follows(json!({"exp": ends + 1, "tools": "a/*"})), "it opens less");
+        assert!(!follows(json!({"exp": ends, "jti": "2"})), "it ends no later");
+        assert!(!follows(json!({"exp": ends + 1, "sub": "bob"})), "it is somebody else's");
+    }
+
+    #[test]
+    fn the_first_end_is_due_and_told_once() {
+        let terms = Terms::default();
+        assert!(!terms.are_due(u64::MAX - 1));
+        for ends in [50, 70, 30, 90] {
+            terms.hear(ends);
+        }
+        assert!(!terms.are_due(29) && terms.are_due(30) && !terms.are_due(100));
+        terms.hear(50);
+        assert!(terms.are_due(100));
     }
 
     #[test]
