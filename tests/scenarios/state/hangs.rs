@@ -118,7 +118,8 @@ async fn reloads_while_the_disk_does_not_answer_hold_up_no_operator() {
 }
 
 async fn ask(gate: &Gate, path: &str) -> (u16, Value) {
-    let answer = gate.control_with("POST", path, &json!({ "reason": "while the disk hangs" }));
+    let body = json!({ "reason": "while the disk hangs" });
+    let answer = gate.control_with("POST", path, &body);
     tokio::time::timeout(Duration::from_secs(60), answer).await.expect("an answer")
 }
 
