@@ -31,6 +31,7 @@ pub const OWN: &[&str] = &[
     "descriptors",
     "disk",
     "error_rate",
+    "grants",
     "keys",
     "lag",
     "listeners",
