@@ -128,5 +128,6 @@ impl Members {
 
 /// The beginning of a text that somebody else has chosen.
 fn beginning(text: &str) -> &str {
-    &text[..text.floor_char_boundary(NAME)]
+    let end = (0..=NAME.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    &text[..end]
 }

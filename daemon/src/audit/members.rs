@@ -149,7 +149,8 @@ impl Members {
 
 /// Whether a text is printable ASCII that needs no escapes. All of it is looked at: that can be done many bytes at once.
 fn is_plain(text: &str) -> bool {
-    text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\'))
+    let is_plain = |byte: u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+    text.bytes().fold(0, |unfit, byte| unfit | u8::from(!is_plain(byte))) == 0
 }
 
 #[cfg(test)]

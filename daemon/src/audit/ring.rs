@@ -90,12 +90,12 @@ impl Ring {
         let writing = Writing { at_ms: self.unix_millis(end.at), rules: &rules, may_leave };
         let left = members.call(call, end, &writing);
         let calls = {
-            let mut waiting = lock(&self.lane.waiting);
-            if !waiting.push(members.bytes(), left) {
+            let mut batch = lock(&self.lane.waiting);
+            if !batch.push(members.bytes(), left) {
                 return false;
             }
-            self.lane.shows(&waiting);
-            waiting.calls()
+            self.lane.shows(&batch);
+            batch.calls()
         };
         // More than once, for a thread that is just about to rest is not woken.
         if calls.is_multiple_of(MANY) {
