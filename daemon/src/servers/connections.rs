@@ -3,8 +3,9 @@
 //! A pool asks when it opens a connection, never when it uses one again. Each has a share: the bound, divided by the
 //! pools. At the bound idle connections of pools that have more than that give way, from the one that has most idle;
 //! where there are none, whoever asks waits, and the pools take turns. A pool that has its share leaves a tenth of all
-//! to those that have not, and more where that was too little, up to a quarter. So a server that hangs, with all of its
-//! callers waiting, takes from no other what it needs to go on.
+//! to those that have not, and more where that was too little, up to a quarter; and it waits apart, for a moment in which
+//! none of those does. So a server that hangs, with all of its callers waiting, takes from no other what it needs to go
+//! on, however often that asks.
 //!
 //! What must hold: whoever waits holds no connection, so nobody waits for itself; and while somebody waits, no
 //! connection becomes idle in a pool that has more than its share.
@@ -14,15 +15,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use toolgate_protocol::permits;
 
 use super::queue::{Flow, Permit, Queue};
 use crate::lock::lock;
 
-/// What a pool weighs that has no more than its share, beside one that has more: it is served first, and some connections
-/// are kept for it. Of these the others get one for so many that are served, and may never give it back; so it is as much
-/// as there is.
+/// What a pool weighs that has no more than its share, beside one that has more: what is kept for it follows that.
 const WEIGHT: u32 = permits::MAX_WEIGHT;
 
 /// Tells pools apart where they wait.
@@ -43,6 +43,10 @@ pub trait Idle: Send + Sync {
 /// All connections to servers.
 pub struct Connections {
     queue: Arc<Queue>,
+    /// Those who have more than their share: one of them at a time looks whether it may have a connection.
+    beyond: Arc<Queue>,
+    /// Tells that one to look.
+    freed: Notify,
     max: AtomicUsize,
     pools: Mutex<Vec<Weak<dyn Idle>>>,
     /// What each pool may have in peace.
@@ -56,6 +60,20 @@ pub struct Pool {
     pub number: u64,
     /// Connections that it has.
     pub open: usize,
+}
+
+/// The right to a connection, given back when dropped.
+#[derive(Debug)]
+pub struct Right {
+    permit: Option<Permit>,
+    all: Arc<Connections>,
+}
+
+impl Drop for Right {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        self.all.freed.notify_one();
+    }
 }
 
 /// A number for a pool.
@@ -80,9 +98,10 @@ impl Connections {
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
         // Whoever asks has a deadline of its own.
-        let queue = Queue::new(bound(max), permits::MAX, Duration::from_secs(3600));
+        let long = Duration::from_secs(3600);
+        let (queue, beyond) = (Queue::new(bound(max), permits::MAX, long), Queue::new(1, permits::MAX, long));
         let (max, share) = (AtomicUsize::new(bound(max)), AtomicUsize::new(bound(max)));
-        Arc::new(Self { queue, max, pools: Mutex::default(), share })
+        Arc::new(Self { queue, beyond, freed: Notify::new(), max, pools: Mutex::default(), share })
     }
 
     /// Changes how many there may be. Those that are open stay.
@@ -90,11 +109,13 @@ impl Connections {
         self.max.store(bound(max), Ordering::Relaxed);
         self.queue.set_cap(bound(max));
         self.divide(&mut lock(&self.pools));
+        self.freed.notify_one();
     }
 
     /// To be called once a second: what is kept for pools that have less than their share follows what they need.
     pub fn tick(&self) {
         self.queue.tick();
+        self.freed.notify_one();
     }
 
     /// Whether a pool with so many connections has no more than it may have in peace.
@@ -111,14 +132,14 @@ impl Connections {
     /// The numbers of this instant.
     #[must_use]
     pub fn seen(&self) -> Seen {
-        let seen = self.queue.snapshot();
-        Seen { open: seen.in_flight, max: seen.cap, waiting: seen.waiting }
+        let (seen, beyond) = (self.queue.snapshot(), self.beyond.snapshot());
+        Seen { open: seen.in_flight, max: seen.cap, waiting: seen.waiting + beyond.in_flight + beyond.waiting }
     }
 
-    /// Whether somebody waits for a connection that a pool with so many has to give up: one load where nobody waits.
+    /// Whether somebody waits for a connection that a pool with so many has to give up: two loads where nobody waits.
     #[must_use]
     pub fn wants_from(&self, open: usize) -> bool {
-        self.queue.is_awaited() && !self.is_within_share(open)
+        (self.queue.is_awaited() || self.beyond.is_in_use()) && !self.is_within_share(open)
     }
 
     /// A pool whose idle connections count from now on.
@@ -130,36 +151,62 @@ impl Connections {
 
     /// Where a pool stands that asks with its next connection counted already.
     fn place(&self, pool: Pool) -> permits::Flow {
-        let (tier, weight) = if self.is_within_share(pool.open) { (1, WEIGHT) } else { (0, 1) };
-        permits::Flow { tier, weight, client: pool.number }
+        let weight = if self.is_within_share(pool.open) { WEIGHT } else { 1 };
+        permits::Flow { tier: 0, weight, client: pool.number }
     }
 
-    /// Room for a connection of a pool that has counted it, where there is some at once and nobody waits.
+    /// Room for a connection of a pool that has counted it, where there is some at once and nobody waits who is before
+    /// it.
     #[must_use]
-    pub fn try_open(&self, pool: Pool) -> Option<Permit> {
-        self.queue.try_enter_as(self.place(pool))
+    pub fn try_open(self: &Arc<Self>, pool: Pool) -> Option<Right> {
+        let place = self.place(pool);
+        if place.weight < WEIGHT && self.beyond.is_in_use() {
+            return None;
+        }
+        self.queue.try_enter_as(place).map(|permit| self.right(permit))
     }
 
     /// Room for a connection of a pool that has counted it; `None` where there was none until the deadline.
-    pub async fn open(&self, pool: Pool, deadline: Instant) -> Option<Permit> {
-        if let Some(permit) = self.try_open(pool) {
-            return Some(permit);
+    pub async fn open(self: &Arc<Self>, pool: Pool, deadline: Instant) -> Option<Right> {
+        if let Some(right) = self.try_open(pool) {
+            return Some(right);
         }
         let place = self.place(pool);
+        let entered =
+            async { if place.weight < WEIGHT { self.enter_beyond(place).await } else { self.enter(place).await } };
+        let permit = timeout_at(deadline, entered).await.ok().flatten()?;
+        Some(self.right(permit))
+    }
+
+    fn right(self: &Arc<Self>, permit: Permit) -> Right {
+        Right { permit: Some(permit), all: Arc::clone(self) }
+    }
+
+    async fn enter(&self, place: permits::Flow) -> Option<Permit> {
         let mut entering = pin!(self.queue.enter(Flow::Other(place)));
         let making_room = async {
             self.close_one();
             std::future::pending::<()>().await;
         };
-        let entered = async {
-            tokio::select! {
-                // First it stands in line: whatever becomes idle from then on is closed by whoever puts it back.
-                biased;
-                entered = &mut entering => entered.ok(),
-                () = making_room => None,
+        tokio::select! {
+            // First it stands in line: whatever becomes idle from then on is closed by whoever puts it back.
+            biased;
+            entered = &mut entering => entered.ok(),
+            () = making_room => None,
+        }
+    }
+
+    /// The same for one that has more than its share: it never stands before anybody who has not.
+    async fn enter_beyond(&self, place: permits::Flow) -> Option<Permit> {
+        let _turn = self.beyond.enter(Flow::Other(place)).await.ok()?;
+        loop {
+            // What is closed here or given back meanwhile is told, and kept for the next look.
+            if let Some(permit) = self.queue.try_enter_as(place) {
+                return Some(permit);
             }
-        };
-        timeout_at(deadline, entered).await.ok().flatten()
+            self.close_one();
+            self.freed.notified().await;
+        }
     }
 
     fn close_one(&self) {
@@ -217,6 +264,18 @@ mod tests {
         .await
     }
 
+    /// Lets each of a crowd have what it can, which it keeps.
+    async fn pressed<F: Future<Output = Option<Right>>>(crowd: &mut Vec<Pin<Box<F>>>, taken: &mut Vec<Right>) {
+        let mut rest = Vec::new();
+        for mut asked in crowd.drain(..) {
+            match at_once(asked.as_mut()).await {
+                Some(had) => taken.extend(had),
+                None => rest.push(asked),
+            }
+        }
+        *crowd = rest;
+    }
+
     fn pools(all: &Connections, number: usize) -> Vec<Arc<Busy>> {
         let pools: Vec<_> = (0..number).map(|_| Arc::new(Busy(AtomicUsize::new(0)))).collect();
         for pool in &pools {
@@ -245,12 +304,10 @@ mod tests {
                     .map(|open| Box::pin(all.open(Pool { number: 1000, open }, end)))
                     .collect();
                 let mut taken = Vec::new();
-                for asked in &mut crowd {
-                    taken.extend(at_once(asked.as_mut()).await.flatten());
-                }
+                pressed(&mut crowd, &mut taken).await;
                 let share = cap / (others + 1);
                 let tenth = (cap / 10).min(share);
-                let mut open: Vec<(usize, Permit)> = Vec::new();
+                let mut open: Vec<(usize, Right)> = Vec::new();
                 for (pool, opens) in steps {
                     let pool = pool % others;
                     if opens && open.len() < tenth {
@@ -263,6 +320,7 @@ mod tests {
                         drop(open.remove(at));
                         pools[pool].0.fetch_sub(1, Ordering::Relaxed);
                     }
+                    pressed(&mut crowd, &mut taken).await;
                     prop_assert!(all.seen().open <= cap, "{:?}", all.seen());
                 }
                 Ok(())

@@ -319,6 +319,12 @@ impl Queue {
         self.permits.load().waiting > 0
     }
 
+    /// Whether somebody has a permit: one load.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        self.permits.load().in_flight > 0
+    }
+
     /// Takes calls out of the line, those of one client or all, and has them refused; how many they are.
     pub fn purge(self: &Arc<Self>, client: Option<u64>) -> usize {
         let purged = self.permits.purge(&mut self.waiting().line, client);

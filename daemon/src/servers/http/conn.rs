@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::pool::Slot;
 use super::socket::Stream;
-use crate::servers::queue::Permit;
+use crate::servers::connections::Right;
 
 /// Room that is made before a read.
 const READ: usize = 4 * 1024;
@@ -64,7 +64,7 @@ pub(super) struct Conn {
     /// How long the server says that it keeps it idle.
     pub(super) idle: Option<Duration>,
     /// Its place among the server's connections, and among those to all servers.
-    _places: (Slot, Permit),
+    _places: (Slot, Right),
 }
 
 /// How sending ended.
@@ -77,7 +77,7 @@ pub(super) enum Written {
 }
 
 impl Conn {
-    pub(super) fn new(stream: Stream, places: (Slot, Permit)) -> Self {
+    pub(super) fn new(stream: Stream, places: (Slot, Right)) -> Self {
         let now = Instant::now();
         Self {
             stream,

@@ -320,17 +320,16 @@ impl HttpClient {
             Place::Kept(conn) => return Ok((conn, now)),
             Place::New(slot) => slot,
         };
-        let of_all = match self.pool().try_open_one() {
-            Some(permit) => permit,
-            None => {
-                // Rather one that another core keeps than to wait for somebody else's.
-                if kept && let Some(conn) = self.pool().take_from_others(self.core, index, now) {
-                    return Ok((conn, now));
-                }
-                // Boxed, as below.
-                let asked = Box::pin(self.pool().open_one(Instant::now() + server.timeout.connect));
-                asked.await.ok_or_else(|| SendError::at(SendErrorKind::GateBound))?
+        let of_all = if let Some(right) = self.pool().try_open_one() {
+            right
+        } else {
+            // Rather one that another core keeps than to wait for somebody else's.
+            if kept && let Some(conn) = self.pool().take_from_others(self.core, index, now) {
+                return Ok((conn, now));
             }
+            // Boxed, as below.
+            let asked = Box::pin(self.pool().open_one(Instant::now() + server.timeout.connect));
+            asked.await.ok_or_else(|| SendError::at(SendErrorKind::GateBound))?
         };
         let deadline = Instant::now() + server.timeout.connect;
         // Boxed, so that a call on a kept connection does not carry the size of connecting.

@@ -19,7 +19,7 @@ use toolgate_protocol::permits;
 use super::conn::Conn;
 use super::error::SendErrorKind;
 use crate::lock::lock;
-use crate::servers::connections::{self, Connections, Seen};
+use crate::servers::connections::{self, Connections, Right, Seen};
 use crate::servers::queue::{Flow, Permit, Queue};
 
 /// A place among the server's connections, held from connecting to closing.
@@ -114,12 +114,12 @@ impl Pool {
     }
 
     /// Room among the connections to all servers, for the holder of a slot, where there is some at once.
-    pub(super) fn try_open_one(&self) -> Option<Permit> {
+    pub(super) fn try_open_one(&self) -> Option<Right> {
         self.all.try_open(connections::Pool { number: self.number, open: self.open() })
     }
 
     /// The same after waiting for it, if need be.
-    pub(super) async fn open_one(&self, deadline: Instant) -> Option<Permit> {
+    pub(super) async fn open_one(&self, deadline: Instant) -> Option<Right> {
         self.all.open(connections::Pool { number: self.number, open: self.open() }, deadline).await
     }
 

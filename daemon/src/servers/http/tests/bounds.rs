@@ -128,8 +128,8 @@ fn of_those_who_wait_servers_take_turns_and_one_with_less_than_its_share_is_firs
         }
         held.pop();
         eventually("all are served", || order.borrow().len() == 5).await;
-        // The second has no more than its share, of the others each has its turn.
-        assert_eq!(*order.borrow(), [2, 1, 3, 1, 1]);
+        // The second has no more than its share. Of the others the first looks already; then each has its turn.
+        assert_eq!(*order.borrow(), [2, 1, 1, 3, 1]);
     });
 }
 
