@@ -195,8 +195,10 @@ async fn nothing_reaches_a_server_past_a_limit_of_where_it_comes_from() {
 #[tokio::test]
 async fn a_stream_is_in_flight_while_it_is_open() {
     let web = web().await;
-    let gate = setup(&web).table("[[limit]]\nname = \"few\"\nper = \"address\"\nconcurrent = 1\n").start().await;
+    let mut gate = setup(&web).start().await;
     let client = Caller::legacy(&gate, "/mcp/web").await;
+    gate.change(|_| setup(&web).table("[[limit]]\nname = \"few\"\nper = \"address\"\nconcurrent = 1\n"));
+    gate.reload().await;
     let stream = client.stream().await;
     assert_eq!(stream.head.status, 200);
     assert_eq!(served(&client, "echo", 1).await, 0);

@@ -167,7 +167,7 @@ struct Storm {
 impl Storm {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        let limits = (0..1 + random.below(4)).map(|_| Stacked::new(&mut random)).collect();
+        let limits = (0..=random.below(4)).map(|_| Stacked::new(&mut random)).collect();
         let callers = (0..2 + random.below(7))
             .map(|_| Caller { doing: Doing::Nothing, now: 0, cost: 0, meters: Vec::new() })
             .collect();
