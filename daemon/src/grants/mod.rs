@@ -9,7 +9,7 @@ pub mod link;
 pub mod pages;
 pub mod pending;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -232,6 +232,13 @@ impl Grants {
         self.all().iter().map(listed).collect()
     }
 
+    /// Servers at which a client has one, be it one that cannot be opened now.
+    pub fn servers_of(&self, client: &str) -> BTreeSet<String> {
+        let of = |(server, of): &Place| (of == client).then(|| server.clone());
+        let opened: BTreeSet<_> = self.all().keys().filter_map(of).collect();
+        lock(&self.closed).keys().filter_map(of).chain(opened).collect()
+    }
+
     /// Seals them anew where another key seals now: the one before opens for a while only.
     pub fn follow_seal(&self) {
         if *lock(&self.sealed_by) != self.seal.key() && !self.all().is_empty() {
@@ -326,6 +333,7 @@ mod tests {
         let other = open(&Arc::new(Seal::random()));
         assert!(other.get("crm", "key:ana").is_none() && other.trouble().is_some(), "sealed with another key");
         on_a_runtime(other.give("crm", "key:bob", "bob", grant(3)));
+        assert_eq!((other.servers_of("key:ana").len(), other.servers_of("key:eve").len()), (1, 0));
         assert!(other.trouble().is_some() && open(&seal).get("crm", "key:ana").is_some(), "the key has come back");
         assert!(other.revoke("crm", "key:ana") && other.trouble().is_none());
         assert!(open(&seal).get("crm", "key:ana").is_none(), "revoked while it could not be opened");

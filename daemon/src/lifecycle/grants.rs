@@ -53,16 +53,11 @@ fn take_back(policy: &Policy, server: &str, client: &str) {
 }
 
 impl Daemon {
-    /// Servers at which users allowed a client something.
-    pub(super) fn granted_to(&self, client: &str) -> Vec<String> {
-        let all = self.gate.policy.load().grants.list();
-        all.into_iter().filter(|grant| grant.client == client).map(|grant| grant.server).collect()
-    }
-
     /// Forgets what users allowed a client that can come no more: nobody is to find their tokens under its id. Its
     /// sessions have ended before. How many they were.
     pub(super) fn forget_grants(&self, client: &str) -> u64 {
-        let (policy, servers) = (self.gate.policy.load_full(), self.granted_to(client));
+        let policy = self.gate.policy.load_full();
+        let servers = policy.grants.servers_of(client);
         for server in &servers {
             take_back(&policy, server, client);
             info!(server, client = %api::Shown(client), "what a user allowed was forgotten: the client is none any more");

@@ -149,9 +149,9 @@ impl Daemon {
         let (now, before) = (clock::unix_millis(), self.stored_key(id)?);
         let for_good = matches!(change, Change::Revoke { .. });
         let (after, ended) = if dry_run {
-            let grants = if for_good { self.granted_to(&client_of(id).0).len() as u64 } else { 0 };
-            let would = Ended { grants, ..self.would_end(id) };
-            (change.apply(Some(&before)).map_err(|refused| not_done(id, refused))?, would)
+            let after = change.apply(Some(&before)).map_err(|refused| not_done(id, refused))?;
+            let forgotten = || self.gate.policy.load().grants.servers_of(&client_of(id).0).len() as u64;
+            (after, Ended { grants: if for_good { forgotten() } else { 0 }, ..self.would_end(id) })
         } else {
             // From here on nothing of it begins; what began before has a mark.
             let after = self.change_key(id, change)?;
