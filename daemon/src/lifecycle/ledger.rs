@@ -128,7 +128,7 @@ impl LedgerOperations for Daemon {
         })?;
         let trace = match &mut life {
             api::CallLife::InFlight(row) => &mut row.trace,
-            api::CallLife::Ended(line) => &mut line.trace,
+            api::CallLife::Ended(ended) => &mut ended.trace,
             api::CallLife::Unknown => return Ok(life),
         };
         *trace = self.gate.traces.of_call(id).map(|trace| trace.to_string()).unwrap_or_default();

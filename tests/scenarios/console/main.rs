@@ -97,7 +97,7 @@ async fn a_limit_is_overridden_for_a_time_and_reverted_and_a_session_is_ended() 
         .until("becomes 90000/min")
         .await
         .keep("override");
-    screen.press(&["y"]).until("becomes 90000/min for 10m 0s.").await;
+    screen.press(&["y"]).until("becomes 90000/min for 10m.").await;
     recorded(&gate, "limit.override", "tier.test", Some("it is slow")).await;
     let limits = said(&gate, "/v1/limits").await;
     assert_eq!(limits["limits"][0]["effective"], "90000/min", "{limits}");

@@ -85,7 +85,7 @@ async fn suspended(gate: &Gate, screen: &Screen) {
     let client = Caller::modern(gate, "/mcp/web");
     let refused = client.call("6", "echo", json!({})).await.answer().await;
     assert!(refused["error"]["message"].as_str().is_some_and(|said| said.starts_with("Stop, and ask")), "{refused}");
-    screen.until("test           suspended").await.press(&["R"]).until("would be answered again").await.press(&["y"]);
+    screen.until("suspended     by ").await.press(&["R"]).until("would be answered again").await.press(&["y"]);
     screen.until("is answered again").await;
     let answer = client.call("7", "echo", json!({})).await.answer().await;
     assert!(answer.get("result").is_some(), "{answer}");

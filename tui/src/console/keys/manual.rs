@@ -18,7 +18,7 @@ const CONTEXTS: [Context; 7] = [
 pub(crate) fn manual() -> String {
     let mut page = String::from(".SH KEYS\n.SS \"What to press when something is wrong\"\n");
     for (what, keys) in INCIDENTS {
-        page.push_str(&format!(".TP\n{}\n{}\n", escaped(what), escaped(keys)));
+        page.extend([".TP\n", &escaped(what), "\n", &escaped(keys), "\n"]);
     }
     for context in CONTEXTS {
         page.extend([".SS \"", context.heading(), "\"\n"]);
