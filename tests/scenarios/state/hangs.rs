@@ -108,19 +108,19 @@ async fn reloads_while_the_disk_does_not_answer_hold_up_no_operator() {
     assert!(waiting(&gate).iter().all(|name| WRITERS.contains(&name.as_str())), "{:?}", waiting(&gate));
     disk.thaw();
     wait::until("all to be kept", async || {
-        let (_, status) = gate.control("GET", "/v1/status").await;
-        (!status["warnings"].to_string().contains("is not kept in")).then_some(())
+        let (_, history) = gate.control("GET", "/v1/config/history").await;
+        let revisions = history["revisions"].as_array()?.iter().map(|one| one["revision"].as_u64());
+        let newest = revisions.take(8).collect::<Option<Vec<_>>>()?;
+        (newest == (before..=before + 7).rev().collect::<Vec<_>>()).then_some(())
     })
     .await;
-    let (_, history) = gate.control("GET", "/v1/config/history").await;
-    let kept: Vec<_> = history["revisions"].as_array().expect("revisions").iter().map(|one| &one["revision"]).collect();
-    assert_eq!(kept[..8], (before..=before + 7).rev().collect::<Vec<_>>()[..], "{history}");
+    let (_, status) = gate.control("GET", "/v1/status").await;
+    assert!(!status["warnings"].to_string().contains("is not kept in"), "{status}");
 }
 
 async fn ask(gate: &Gate, path: &str) -> (u16, Value) {
     let body = json!({ "reason": "while the disk hangs" });
-    let answer = gate.control_with("POST", path, &body);
-    tokio::time::timeout(Duration::from_secs(60), answer).await.expect("an answer")
+    tokio::time::timeout(Duration::from_secs(60), gate.control_with("POST", path, &body)).await.expect("an answer")
 }
 
 /// Threads of the gate that wait for the disk.
