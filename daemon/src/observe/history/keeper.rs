@@ -192,9 +192,13 @@ mod tests {
     /// One sample each ten seconds, the first of the tick that begins at 10,000 ms.
     fn take(history: &Arc<History>, samples: impl IntoIterator<Item = Vec<(String, Reading)>>) {
         let script = Arc::new(Script(Mutex::default()));
-        let sampled = Arc::clone(&script) as Arc<dyn Sampled>;
-        let mut taker =
-            Taker { history: Arc::clone(history), sampled, counts: HashMap::new(), last: Instant::now(), rows: None };
+        let mut taker = Taker {
+            history: Arc::clone(history),
+            sampled: Arc::clone(&script) as Arc<dyn Sampled>,
+            counts: HashMap::new(),
+            last: Instant::now(),
+            rows: None,
+        };
         for (tick, sample) in (1..).zip(samples) {
             *lock(&script.0) = sample;
             taker.last = Instant::now().checked_sub(Duration::from_secs(10)).expect("a machine that is up for a while");
