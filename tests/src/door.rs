@@ -66,8 +66,8 @@ where
     let mut open = JoinSet::new();
     loop {
         if let Ok((socket, _)) = listener.accept().await {
-            let met = meet(socket);
-            open.spawn(async move { drop(met.await) });
+            let visit = meet(socket);
+            open.spawn(async move { drop(visit.await) });
         }
     }
 }

@@ -77,15 +77,12 @@ pub fn spelled(uri: &str) -> Cow<'_, str> {
     }
     let (mut bytes, mut rest) = (Vec::with_capacity(uri.len()), uri.as_bytes());
     while let [first, left @ ..] = rest {
-        match left.get(..2).and_then(value).filter(|byte| *first == b'%' && !byte.is_ascii()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &left[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = left;
-            }
+        if let Some(byte) = left.get(..2).and_then(value).filter(|byte| *first == b'%' && !byte.is_ascii()) {
+            bytes.push(byte);
+            rest = &left[2..];
+        } else {
+            bytes.push(*first);
+            rest = left;
         }
     }
     // What is no text stays as it was written: it is the same as nothing else.
