@@ -360,13 +360,13 @@ fn continues(joint: &Joint, link: &Link) -> bool {
 
 /// How far whole lines of the chain go on from a place in a file, and where they end.
 fn follow(path: &Path, mut at: u64, mut link: Link) -> io::Result<(Link, u64)> {
-    for line in Forwards::open(path, at)? {
-        let line = line?;
-        if !Joint::read(&line).is_some_and(|joint| continues(&joint, &link)) {
+    for read in Forwards::open(path, at)? {
+        let text = read?;
+        if !Joint::read(&text).is_some_and(|joint| continues(&joint, &link)) {
             break;
         }
-        link = link.next(hash(&line));
-        at += line.len() as u64 + 1;
+        link = link.next(hash(&text));
+        at += text.len() as u64 + 1;
     }
     Ok((link, at))
 }

@@ -121,13 +121,12 @@ pub async fn greet_critical(core: &Rc<Core>) {
 /// A server that is not known yet introduces itself; one that is known is asked for a sign of life.
 async fn greet(core: &Rc<Core>, server: &Arc<Server>) {
     let mut meeting = pin!(introduced_in_any(core, server, MODERN));
-    let met = match timeout(MORE_PATIENCE, meeting.as_mut()).await {
-        Ok(met) => met,
-        Err(_) => {
-            is_silent(server);
-            // To begin anew would have one that starts slowly never come to its end.
-            meeting.await
-        }
+    let met = if let Ok(met) = timeout(MORE_PATIENCE, meeting.as_mut()).await {
+        met
+    } else {
+        is_silent(server);
+        // To begin anew would have one that starts slowly never come to its end.
+        meeting.await
     };
     let (Ok(known), Some(_)) = (met, server.http()) else { return };
     let patience = if server.queue.snapshot().in_flight > 0 { MORE_PATIENCE } else { PATIENCE };

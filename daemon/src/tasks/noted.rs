@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn it_stays_within_its_bounds_and_forgets_the_oldest() {
         let mut noted = Noted::default();
-        for task in 0..PER_OWNER + 1 {
+        for task in 0..=PER_OWNER {
             noted.note(&owner(0), &task.to_string(), "shown");
         }
         assert_eq!(noted.owners[&owner(0)].ids.len(), PER_OWNER);

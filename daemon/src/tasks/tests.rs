@@ -23,7 +23,7 @@ fn made(whose: &Whose, own: &str) -> String {
 fn asked(whose: &Whose, shown: &str) -> Result<String, String> {
     let text = json!({"jsonrpc": "2.0", "id": 1, "method": "tasks/cancel", "params": {"taskId": shown}}).to_string();
     let message = Message::parse(text.into()).expect("a message");
-    let named = whose.inward(&message).map_err(|failure| failure.message.to_string())?.expect("a name");
+    let named = whose.inward(&message).map_err(|failure| failure.message.clone())?.expect("a name");
     Ok(named.envelope.task_id_str(&named.bytes).expect("an id").into_owned())
 }
 

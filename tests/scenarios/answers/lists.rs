@@ -111,8 +111,11 @@ async fn where_something_is_taken_out_everything_else_stays() {
         let text = String::from_utf8(list(&client, "41").await.raw().await).expect("text");
         let (before, last) = text.split_at(text.find("retry: 900").expect("the last event"));
         let as_it_came = stream("one");
-        assert_eq!(before, &as_it_came[..as_it_came.find("id: 8").expect("the last event")], "{text}");
-        assert!(last.contains("\nid: 8\n"), "{last}");
+        // Of what precedes the answer only ids are missing: with one of these the server would repeat all of it.
+        let preceding = &as_it_came[..as_it_came.find("id: 8").expect("the last event")];
+        let without: String = preceding.split_inclusive('\n').filter(|line| !line.starts_with("id")).collect();
+        assert_eq!(before, without, "{text}");
+        assert!(!last.contains("\nid:"), "{last}");
         fits(last.lines().find_map(|line| line.strip_prefix("data: ")).expect("data"));
         for media_type in ["application/json|Cache-Control: max-age=7", "application/mcp+json|Cache-Control: max-age=7"]
         {

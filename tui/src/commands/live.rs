@@ -178,11 +178,11 @@ mod tests {
 
     #[test]
     fn every_command_and_option_of_the_tables_is_one() {
-        let mut options = HashSet::new();
         fn all(command: &clap::Command, options: &mut HashSet<String>) {
             options.extend(command.get_arguments().filter_map(|arg| Some(format!("--{}", arg.get_long()?))));
             command.get_subcommands().for_each(|command| all(command, options));
         }
+        let mut options = HashSet::new();
         all(&Arguments::command(), &mut options);
         assert!(OPTIONS.iter().all(|(option, _)| options.contains(*option)));
         for (command, _) in NAMES {

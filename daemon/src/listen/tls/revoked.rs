@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use x509_parser::num_bigint::BigUint;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::time::ASN1Time;
@@ -26,7 +27,7 @@ pub struct Issue {
 
 impl Issue {
     fn of(list: &CertificateRevocationList<'_>) -> Self {
-        Self { number: list.crl_number().map(|number| number.to_bytes_be()), made: list.last_update().timestamp() }
+        Self { number: list.crl_number().map(BigUint::to_bytes_be), made: list.last_update().timestamp() }
     }
 
     /// Whether an authority has made this one before the other.

@@ -250,17 +250,14 @@ pub fn admit(
         return Ok((at, None));
     }
     let now = clock::millis();
-    let (at, pass) = match lone {
-        Some(at) => {
-            let endpoint = endpoints.get(at);
-            let in_session = matches!(to, To::Session(_));
-            endpoint.standing.allows(in_session).map_err(|why| refusal::standing(server, endpoint, why))?;
-            (at, endpoints.pass(at, now).map_err(|millis| refusal::broken(server, endpoint, millis))?)
-        }
-        None => {
-            let choose = |avoided: &[usize]| endpoints.choose(avoided, now);
-            among(to, choose, |at| endpoints.pass(at, now).ok()).ok_or_else(|| refusal::of_all(server, now))?
-        }
+    let (at, pass) = if let Some(at) = lone {
+        let endpoint = endpoints.get(at);
+        let in_session = matches!(to, To::Session(_));
+        endpoint.standing.allows(in_session).map_err(|why| refusal::standing(server, endpoint, why))?;
+        (at, endpoints.pass(at, now).map_err(|millis| refusal::broken(server, endpoint, millis))?)
+    } else {
+        let choose = |avoided: &[usize]| endpoints.choose(avoided, now);
+        among(to, choose, |at| endpoints.pass(at, now).ok()).ok_or_else(|| refusal::of_all(server, now))?
     };
     Ok((at, Some(Box::new(Attempt::new(server, at, pass, patience, now)))))
 }

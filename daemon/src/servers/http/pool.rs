@@ -226,8 +226,8 @@ impl Pool {
     pub(super) fn has_lost(&self, endpoint: usize, now: Instant) -> bool {
         (0..self.cores.len()).any(|core| {
             let mut idle = self.idle(core);
-            let last = idle.iter().rposition(|idle| idle.endpoint == endpoint && idle.until > now);
-            let lost = last.filter(|at| !idle[*at].conn.is_quiet()).map(|at| idle.remove(at));
+            let newest = idle.iter().rposition(|idle| idle.endpoint == endpoint && idle.until > now);
+            let lost = newest.filter(|at| !idle[*at].conn.is_quiet()).map(|at| idle.remove(at));
             drop(idle);
             lost.is_some()
         })
