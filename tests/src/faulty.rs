@@ -180,12 +180,7 @@ async fn pour(socket: &mut TcpStream, announced: bool, poured: &AtomicUsize) -> 
         if announced { format!("Content-Length: {}", PIECE * PIECES) } else { "Transfer-Encoding: chunked".to_owned() };
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{length}\r\n\r\n");
     socket.write_all(head.as_bytes()).await?;
-<<<<<<< HEAD
     let piece = if announced { vec![b' '; PIECE] } else { [&b"10000\r\n"[..], &vec![b' '; PIECE], b"\r\n"].concat() };
-=======
-    let spaces = vec![b' '; PIECE];
-    let piece = if announced { spaces } else { [&b"10000\r\n"[..], &spaces, b"\r\n"].concat() };
->>>>>>> bound
     for _ in 0..PIECES {
         socket.write_all(&piece).await?;
         poured.fetch_add(PIECE, Ordering::Relaxed);

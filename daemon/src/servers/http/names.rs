@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_found_holds_for_a_moment_and_a_failure_for_a_shorter_Ok(one()) {
+    async fn what_was_found_holds_for_a_moment_and_a_failure_for_a_shorter_one() {
         let (name, resolver) = (name(), Arc::<Resolver>::default());
         for (found, holds) in [(Ok(one()), KEPT), (Err("none".into()), FAILED)] {
             let before = resolver.asked.load(Ordering::Relaxed);
