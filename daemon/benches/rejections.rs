@@ -18,13 +18,13 @@ use toolgated::identity::store::record::Line;
 /// Times of each kind.
 const TIMES: usize = 400_000;
 /// Times before these that do not count.
-const WARM: usize = 20_000;
+const WARM: usize = 5_000;
 const KEYS: usize = 100_000;
 /// Keys that are shown: so few that what they touch stays at hand. Unknown ids share rows, and of all keys those would
 /// touch fewer than known ones do.
-const SHOWN: usize = 4_000;
+const SHOWN: usize = 400;
 /// Tables, one after the other: where rows lie in memory is another in each, and is none of the kinds'.
-const TABLES: usize = 16;
+const TABLES: usize = 32;
 /// From here on times differ.
 const BAR: f64 = 4.5;
 
