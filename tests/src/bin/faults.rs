@@ -182,7 +182,7 @@ impl Bench {
         let (mut ratios, mut failed, mut most) = (Vec::new(), 0, 0);
         for _ in 0..options.rounds {
             let first = self.healthy(time).await;
-            self.set(fault, true);
+            self.set(fault, true).await;
             let mut callers = JoinSet::new();
             for _ in 0..options.crowd {
                 let client = Caller::modern(&self.gate, "/mcp/crowded");
@@ -197,7 +197,7 @@ impl Bench {
             let (_, status) = self.gate.control("GET", "/v1/status").await;
             most = most.max(status["server_connections"]["open"].as_u64().unwrap_or_default());
             callers.shutdown().await;
-            self.set(fault, false);
+            self.set(fault, false).await;
             failed += first.failed + second.failed;
             ratios.push(f64::from(second.p99_us) / f64::from(first.p99_us.max(1)));
         }
@@ -212,8 +212,8 @@ impl Bench {
     /// The healthy server's callers while the other one fails, and how that one fares.
     async fn broken(&self, fault: Fault, time: Duration) -> (Course, Seen) {
         let over = Arc::new(AtomicBool::new(false));
+        self.set(fault, true).await;
         let begun = Instant::now();
-        self.set(fault, true);
         let mut callers = JoinSet::new();
         for _ in 0..self.callers {
             callers.spawn(nag(Caller::modern(&self.gate, "/mcp/bad"), Arc::clone(&over), begun));
@@ -222,7 +222,7 @@ impl Bench {
         over.store(true, Ordering::Relaxed);
         let nagged = callers.join_all().await;
         let mended = Instant::now();
-        self.set(fault, false);
+        self.set(fault, false).await;
         let client = Caller::modern(&self.gate, "/mcp/bad");
         while !call(&client).await.contains("\"result\"") {
             tokio::time::sleep(LOOK).await;
@@ -233,10 +233,14 @@ impl Bench {
         (Course { opened, through, recovered: mended.elapsed() }, seen)
     }
 
-    fn set(&self, fault: Fault, broken: bool) {
+    async fn set(&self, fault: Fault, broken: bool) {
         match (&self.hosts, fault) {
             (Some(hosts), Fault::None) => {
                 std::fs::write(hosts, names(!broken)).expect("a file");
+                // What was looked up before holds for a second.
+                if broken {
+                    tokio::time::sleep(Duration::from_millis(1200)).await;
+                }
                 // Connections that are open are cut, as by the machine's end.
                 self.faulty.set(Fault::Gone);
                 self.faulty.set(Fault::None);
