@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -40,12 +41,16 @@ pub(super) const CALLERS_TICK_MS: u64 = 600_000;
 /// What stands for all that have no room of their own.
 const OTHER: &str = "_other";
 
+/// Numbers of tools that were answered on any core: all cores know them by then. Asked where one is new to a core.
+pub(super) type Answered = Arc<Mutex<HashSet<u64>>>;
+
 /// One core's side of the ledger.
 #[derive(Debug)]
 pub struct Desk {
     shelf: Arc<Shelf>,
     /// Of calls of which nothing is known yet; the core's own, for all cores would fight over one.
     nothing: Arc<What>,
+    answered: Answered,
     places: Places,
     servers: Book<ServerPage>,
     tools: Book<ToolPage>,
@@ -99,9 +104,10 @@ pub struct Facts<'a> {
 }
 
 impl Desk {
-    pub(super) fn new(shelf: Arc<Shelf>) -> Self {
+    pub(super) fn new(shelf: Arc<Shelf>, answered: Answered) -> Self {
         Self {
             nothing: Arc::default(),
+            answered,
             places: Places::default(),
             servers: Book::new(&shelf.servers, MAX_LABELS),
             tools: Book::new(&shelf.tools, MAX_TOOLS),
@@ -260,8 +266,11 @@ impl Desk {
     fn tool_page(&self, server: &Arc<str>, tool: &str, is_answered: bool) -> Option<Arc<ToolPage>> {
         let number = number((&**server, tool));
         let known = self.tools.known(number);
-        if known.is_some() || !is_answered || tool == OTHER {
+        if known.is_some() || tool == OTHER {
             return known;
+        }
+        if !is_answered && !lock(&self.answered).contains(&number) {
+            return None;
         }
         let of_one = self.servers.known(super::book::number(&**server))?;
         if of_one.tools.get() >= MAX_TOOLS_OF_ONE {
@@ -269,6 +278,7 @@ impl Desk {
         }
         let page = self.tools.get(number, || fresh_tool(number, server, tool))?;
         of_one.tools.add(1);
+        lock(&self.answered).insert(number);
         Some(page)
     }
 

@@ -55,6 +55,7 @@ use shelf::Shelf;
 #[derive(Debug, Default)]
 pub struct Ledger {
     shelves: Mutex<Vec<Arc<Shelf>>>,
+    answered: desk::Answered,
     /// Whoever makes metrics; the others wait.
     scrape: Arc<tokio::sync::Mutex<()>>,
 }
@@ -65,7 +66,7 @@ impl Ledger {
     pub fn desk(&self, load: &Arc<Load>) -> Desk {
         let fresh = Arc::new(Shelf::new(Arc::clone(load)));
         lock(&self.shelves).push(Arc::clone(&fresh));
-        Desk::new(fresh)
+        Desk::new(fresh, Arc::clone(&self.answered))
     }
 
     /// Shows calls that fit as they end, until the returned value is dropped; `None` where too many watch already.

@@ -74,7 +74,11 @@ impl Played {
     }
 
     fn refuse(&self, kind: Kind) -> CallId {
-        let mut entry = self.begin(0, "a", "look", "10.0.0.1");
+        self.refuse_on(0, kind)
+    }
+
+    fn refuse_on(&self, core: usize, kind: Kind) -> CallId {
+        let mut entry = self.begin(core, "a", "look", "10.0.0.1");
         entry.failed(&Failure::new(kind, "No."));
         let id = entry.call.id;
         let mut response = Response::new(Body::from("{}"));
@@ -274,6 +278,17 @@ async fn a_slow_reader_is_told_what_it_lost() {
         })
         .sum();
     assert!(told == 5_000 && lines.len() < 5_000, "{told} of 5,000 in {} lines", lines.len());
+}
+
+#[test]
+fn what_one_core_has_seen_answered_the_others_count_by_its_name() {
+    let played = Played::new();
+    played.refuse_on(1, Kind::Limited);
+    played.run(0, "a", "look", "10.0.0.1", GOOD);
+    played.refuse_on(1, Kind::Limited);
+    let executions = played.gate.ledger.executions();
+    assert_eq!(executions[&("a".into(), "look".into())], [1, 0, 1, 0]);
+    assert_eq!(executions[&("a".into(), "_other".into())], [0, 0, 1, 0], "nobody knew it yet");
 }
 
 #[test]
