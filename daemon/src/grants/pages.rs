@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::link::Link;
 use super::pending::{Flow, Stranger};
 use super::{Grant, Grants};
+use crate::audit::Event;
 use crate::body::Body;
 use crate::call::Call;
 use crate::clock;
@@ -210,6 +211,8 @@ async fn finish(call: &Call) -> Result<Response<Body>, Wrong> {
     let code = said.get("code").ok_or_else(no_code)?;
     let granted = exchange(users, code, &flow).await?;
     keep(&call.policy.grants, &flow.link, granted).await?;
+    let allowed = Event::new("grant").with("client", &flow.link.client).with("server", &flow.link.server);
+    call.core.gate.audit.tell(allowed);
     // What the client may see there is its own from now on.
     server.news.publish_changes(List::ALL);
     let (owner, name) = (escaped(&flow.link.owner), escaped(&flow.link.server));

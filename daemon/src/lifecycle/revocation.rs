@@ -12,6 +12,7 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use super::daemon::Daemon;
+use crate::audit::Event;
 use crate::gate::Gate;
 use crate::listen::open::OpenListener;
 use crate::running::Whom;
@@ -94,6 +95,9 @@ impl Daemon {
             return;
         }
         let outcome = self.end_those(|session| lost.contains(&session.client), false);
+        for client in &lost {
+            self.gate.audit.tell(Event::new("ended").with("client", client).with("reason", "certificate"));
+        }
         tracing::warn!(
             connections,
             clients = lost.len(),

@@ -114,6 +114,12 @@ async fn what_is_done_with_a_key_ends_with_it() {
                 change(&gate, "POST", &format!("/v1/keys/{id}/resume"), json!({})).await;
                 assert_eq!(asked(&new, path).await.0, 200, "{path}: it works again");
             }
+            if verb == "expire" {
+                let log = gate.folder().join("state/audit.jsonl");
+                let ended = |line: &str| line.contains("key-expired") && line.contains(&format!("key:{id}"));
+                let told = async || std::fs::read_to_string(&log).ok()?.lines().any(ended).then_some(());
+                wait::until("a line of the end", told).await;
+            }
             until_running(&gate, 1).await;
             other.abort();
             until_running(&gate, 0).await;

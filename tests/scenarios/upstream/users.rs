@@ -314,6 +314,13 @@ async fn a_revoked_grant_is_gone_at_once_with_what_it_opened() {
     assert_eq!(status, 404);
     let (_, audit) = stage.gate.control("GET", "/v1/audit").await;
     assert!(audit.to_string().contains("grant.revoke"), "{audit}");
+    let log = stage.gate.folder().join("state/audit.jsonl");
+    let given = async || {
+        let lines = std::fs::read_to_string(&log).expect("a log");
+        let of_ana = |line: &&str| line.contains(r#""kind":"grant""#) && line.contains(r#""client":"key:ana1""#);
+        lines.lines().find(of_ana).map(drop)
+    };
+    wait::until("a line of what was allowed", given).await;
 }
 
 #[tokio::test]

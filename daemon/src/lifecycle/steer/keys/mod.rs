@@ -16,6 +16,7 @@ use tracing::info;
 use super::super::daemon::Daemon;
 use super::{LONGEST, end_of, length, words};
 use crate::admin::{KeyOperations, KeysQuery, Peer, audit};
+use crate::audit::Event;
 use crate::clock;
 use crate::config::Settings;
 use crate::failure::{Failure, Kind};
@@ -125,6 +126,7 @@ impl Daemon {
         for id in self.gate.keys.index().ended(clock::unix_millis()) {
             let ended = self.end_for_good(&id, cut_off("This API key has expired."));
             info!(key = &*id, sessions = ended.sessions, calls = ended.calls, "a key has expired");
+            self.record_end(&id, "key-expired", &ended);
         }
     }
 
@@ -135,7 +137,14 @@ impl Daemon {
         for id in gone {
             let ended = self.end_for_good(id, cut_off("This API key was taken away."));
             info!(key = id, sessions = ended.sessions, calls = ended.calls, "a key was taken out of the files");
+            self.record_end(id, "key-gone", &ended);
         }
+    }
+
+    /// What ends without anybody's hand is a line of the audit log as well.
+    fn record_end(&self, id: &str, reason: &str, ended: &Ended) {
+        let line = Event::new("ended").with("client", &client_of(id).0).with("reason", reason);
+        self.gate.audit.tell(line.count("sessions", ended.sessions).count("calls", ended.calls));
     }
 
     /// Changes a key so that it may not be used, then ends what is done with it.
