@@ -59,7 +59,12 @@ pub fn enter(call: &Call, server: &Server, message: &Message) -> Result<Option<(
         return Ok(None);
     }
     let whose = Whose::of(call, server);
-    let named = whose.inward(message)?;
+    let exists = message.envelope.known_method.is_none_or(|method| method.exists_in(call.era));
+    let named = whose.inward(message).map_err(|failure| {
+        let absent = || Failure::new(Kind::MethodUnknown, "This revision has no such method.");
+        // Whether there is such a task is no question then.
+        if exists { failure } else { absent() }
+    })?;
     Ok(Some((whose, named)))
 }
 
