@@ -134,9 +134,7 @@ fn every_level_of_colours_has_its_own_colours_and_the_same_text() {
                     assert!(fits, "{screen:?} {level:?} {colour:?}");
                 }
             }
-            if matches!(screen, Screen::Overview | Screen::Servers) {
-                insta::assert_snapshot!(format!("styles_{}_{level:?}", screen.title().to_lowercase()), styles(&buffer));
-            }
+            insta::assert_snapshot!(format!("styles_{}_{level:?}", screen.title().to_lowercase()), styles(&buffer));
             texts.push(text(&buffer));
         }
         assert!(texts.windows(2).all(|pair| pair[0] == pair[1]), "{screen:?}");
