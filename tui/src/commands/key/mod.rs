@@ -72,7 +72,11 @@ async fn create(context: &Context, create: &KeyCreate) -> Result<Exit, Failure> 
     let answer = client.post("/v1/keys", &request, create.if_match).await?;
     let made: KeyMade = answer.read()?;
     let said = format!("The key, which is shown only now; give it to {}:", create.owner);
-    Ok(told(context, &made, &said))
+    let done = told(context, &made, &said);
+    if !context.json && create.scopes.is_empty() && create.roles.is_empty() && create.org.is_none() {
+        eprintln!("It opens whatever the servers offer; --scope and --role narrow that.");
+    }
+    Ok(done)
 }
 
 async fn list(context: &Context, list: &KeyList) -> Result<Exit, Failure> {
