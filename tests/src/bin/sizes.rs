@@ -92,7 +92,7 @@ async fn gate() -> Gate {
         .daemon("max_connections = 20000\nmax_sessions = 20000\nmax_sessions_per_client = 20000")
         .log("access = false")
         .listener("bounds = { connections = 20000, connections_per_address = 20000 }")
-        .table("[overload]\n[loops]\nwarn = 1000000\nslow = 1000001\nrefuse = 1000002\n[[limit]]\nper = \"global\"\nrate = \"1000000/s\"\nburst = 1000000");
+        .table("[overload]\n[loops]\nwarn = 999998\nslow = 999999\nrefuse = 1000000\n[[limit]]\nper = \"global\"\nrate = \"1000000/s\"\nburst = 1000000");
     for limit in limits {
         setup = setup.limit(&format!("{{ per = \"client\", {limit} }}"));
     }
