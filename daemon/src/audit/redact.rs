@@ -150,13 +150,9 @@ fn follow<'a>(left: &[&'a [Step]], name: &str) -> Vec<&'a [Step]> {
     let leads = |steps: &&'a [Step]| match steps.split_first()? {
         (Step::Any, rest) => Some(rest),
         // As conditions do: a server may read a key however it is capitalised.
-        (Step::Named(step), rest) => is_same(step, name).then_some(rest),
+        (Step::Named(step), rest) => json::same_folded(step, name).then_some(rest),
     };
     left.iter().filter_map(leads).collect()
-}
-
-fn is_same(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other) || (!other.is_ascii() && one.to_lowercase() == other.to_lowercase())
 }
 
 fn steps(pointer: &str) -> Vec<Step> {
@@ -208,6 +204,7 @@ mod tests {
             said,
             r#"{"Password":"[redacted]","one":{"token":"[redacted]","kept":true},"list":[1,"[redacted]",3],"a/b":{"~":"[redacted]"}}"#
         );
+        assert_eq!(redacted(table, "{\"pa\u{17f}sword\":1}"), "{\"pa\u{17f}sword\":\"[redacted]\"}");
         assert_eq!(redacted(table, "[{\"token\":1}]"), r#"[{"token":"[redacted]"}]"#);
     }
 

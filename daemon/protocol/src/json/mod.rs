@@ -17,7 +17,7 @@ pub(crate) use cursor::{Cursor, Depth, KeySink};
 pub(crate) use keys::{Key, Keys};
 pub use numbers::push_number;
 pub use outline::{Entries, Entry, Node, Outline};
-pub use pointer::{Found, Pointer, PointerError};
+pub use pointer::{Found, Pointer, PointerError, same_folded};
 pub use strings::{decode_str, encode_str, has_lone_surrogate, push_str, str_eq};
 pub use walk::{Elements, Member, Members, elements, get, members};
 

@@ -119,7 +119,8 @@ fn element(text: &[u8], array: Span, token: &str) -> Found {
 
 /// Whether a reader that does not look at case takes one for the other. Two letters outside of ASCII fold to letters
 /// within it, so both are taken to capitals first.
-fn same_folded(one: &str, other: &str) -> bool {
+#[must_use]
+pub fn same_folded(one: &str, other: &str) -> bool {
     if one.is_ascii() && other.is_ascii() {
         return one.eq_ignore_ascii_case(other);
     }
