@@ -24,8 +24,7 @@ pub fn millis_since(then: u64) -> u64 {
 
 /// Milliseconds since 1970, for what another process is to read. It may jump.
 pub fn unix_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    unix_micros() / 1000
 }
 
 /// Microseconds since 1970. It may jump.

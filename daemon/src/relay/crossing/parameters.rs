@@ -23,9 +23,16 @@ use crate::servers::catalog::{self, Tool};
 /// mirror its arguments (2026-07-28, "Server Validation"). A mismatch may come from a list of before the
 /// server was changed, so it is looked at again.
 pub(super) async fn checked(call: &Call, server: &Arc<Server>, message: &Message) -> Result<Tool, Failure> {
-    let tool = tool(&call.core, server, message).await;
+    match called(message) {
+        Some(name) => agreed(call, server, &name, message).await,
+        None => Ok(Tool::default()),
+    }
+}
+
+async fn agreed(call: &Call, server: &Arc<Server>, name: &str, message: &Message) -> Result<Tool, Failure> {
+    let tool = named(&call.core, server, name).await;
     let Err(mismatch) = check(call, &tool, message) else { return Ok(tool) };
-    let Some(tool) = tool_again(&call.core, server, message).await else { return Err(mismatch) };
+    let Some(tool) = named_again(&call.core, server, name).await else { return Err(mismatch) };
     check(call, &tool, message).map(|()| tool)
 }
 
@@ -42,11 +49,7 @@ fn check(call: &Call, tool: &Tool, message: &Message) -> Result<(), Failure> {
 /// server may act on either. Headers that mirror nothing do not pass.
 pub async fn proven(call: &mut Call) -> Result<(), Failure> {
     let Some((server, name)) = judged(call) else { return Ok(()) };
-    let mut tool = named(&call.core, &server, &name).await;
-    if let Err(mismatch) = check(call, &tool, call.message()) {
-        tool = named_again(&call.core, &server, &name).await.ok_or(mismatch)?;
-        check(call, &tool, call.message())?;
-    }
+    let tool = agreed(call, &server, &name, call.message()).await?;
     let mut headers = HeaderMap::clone(&call.headers);
     let given: Vec<_> = headers.keys().filter(|name| is_mirrored(name)).cloned().collect();
     for name in given {
