@@ -156,8 +156,8 @@ impl Permits {
             load if load.waiting < max.min(MAX) => Some(Load { waiting: load.waiting + 1, ..load }),
             _ => None,
         });
-        // Nobody is before it, and lighter tiers have all permits.
-        if next && flow.weight() == heaviest && !before.is_ok_and(passes) {
+        // Nobody is before its tier, and lighter ones have all permits.
+        if flow.weight() == heaviest && !before.is_ok_and(passes) && (next || line.is_turn(flow.tier)) {
             self.missed.note(self.load().cap);
         }
         match before {

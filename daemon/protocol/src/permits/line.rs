@@ -164,6 +164,11 @@ impl<T> Line<T> {
         tier.is_none_or(|tier| tier.waiting == 0) && (pass, flow.stride(), flow.tier) < *first
     }
 
+    /// Whether this tier waits and is next.
+    pub(super) fn is_turn(&self, tier: u64) -> bool {
+        self.order.first().is_some_and(|(_, _, first)| *first == tier)
+    }
+
     /// A call of `flow` is next and does not wait: it counts as if it had come and been taken out.
     pub(super) fn pass(&mut self, flow: Flow) {
         if !self.is_empty() {

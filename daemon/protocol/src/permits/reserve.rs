@@ -1,9 +1,11 @@
 //! Permits that lighter tiers leave free, so that a heavier one's calls need not wait until one of a flood's has ended.
 //!
 //! A tier is there from its first call on until none came for [`LOOKS`] looks. While a heavier one is there, a tier
-//! leaves a part of the permits free: a tenth, and as many more as calls of the heaviest tier had to wait for one lately,
-//! up to a quarter; less as much of it as its weight is of the heaviest's. Where all have the same weight nothing is held
-//! back, and a call pays for two loads to know it.
+//! leaves a part of the permits free: a tenth, and as many more as calls of the heaviest tier had to wait for one, up to
+//! a quarter; less as much of it as its weight is of the heaviest's. What turned out to be needed is let go so slowly that
+//! finding out anew makes far fewer than one call in a hundred wait: callers that come in bunches need as many permits as
+//! there are callers, and the last one is missed by every bunch. Where all have the same weight nothing is held back,
+//! and a call pays for two loads to know it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,8 +16,10 @@ pub const LOOKS: u32 = 60;
 const PART: usize = 10;
 /// At most one in so many is, whatever the heaviest wants.
 const MOST: usize = 4;
-/// One in so many of those that are held back beyond [`PART`] is let go with each look.
-const LETS_GO: u32 = 8;
+/// One in so many of those that are held back beyond [`PART`] is let go with each look: half of them in 44.
+const LETS_GO: u32 = 64;
+/// Parts of a permit that are counted.
+const PARTS: u32 = 256;
 
 const AGE_BITS: u32 = 8;
 const AGE: u32 = (1 << AGE_BITS) - 1;
@@ -56,26 +60,28 @@ impl Heaviest {
     }
 }
 
-/// How many permits more the heaviest tier would have needed.
+/// How many permits more the heaviest tier would have needed, in [`PARTS`].
 #[derive(Debug, Default)]
 pub(super) struct Missed(AtomicU32);
 
 impl Missed {
-    /// A call of the heaviest tier found none, though it was its turn.
+    /// A call of the heaviest tier found none, though it was its tier's turn.
     pub(super) fn note(&self, cap: usize) {
-        let most = u32::try_from(cap / MOST).unwrap_or(u32::MAX);
-        let more = |missed: u32| (missed < most).then(|| missed + 1);
+        let most = u32::try_from(cap / MOST).map_or(u32::MAX, |most| most.saturating_mul(PARTS));
+        let more = |missed: u32| (missed < most).then(|| missed.saturating_add(PARTS).min(most));
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
     /// One look more; whether fewer are held back from now on.
     pub(super) fn look(&self) -> bool {
         let fewer = |missed: u32| (missed > 0).then(|| missed - missed.div_ceil(LETS_GO));
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
+        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
+        before.is_ok_and(|before| before.div_ceil(PARTS) > (before - before.div_ceil(LETS_GO)).div_ceil(PARTS))
     }
 
+    /// A part of a permit is held back as a whole one.
     pub(super) fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed) as usize
+        self.0.load(Ordering::Relaxed).div_ceil(PARTS) as usize
     }
 }
 
@@ -122,13 +128,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_missed_is_forgotten_within_seconds() {
+    fn what_was_missed_is_forgotten_in_minutes_and_one_at_a_time() {
         let missed = Missed::default();
         (0..90).for_each(|_| missed.note(100));
         assert_eq!(missed.count(), 25);
-        let looks = (0..100).take_while(|_| missed.look()).count();
-        assert!((10..20).contains(&looks), "{looks}");
-        assert_eq!(missed.count(), 0);
+        let (mut looks, mut counts) = (0, vec![25]);
+        while missed.count() > 0 {
+            let is_fewer = missed.look();
+            assert_eq!(is_fewer, counts.last() != Some(&missed.count()), "after {looks} looks");
+            counts.extend(is_fewer.then(|| missed.count()));
+            looks += 1;
+        }
+        assert_eq!(counts, (0..=25).rev().collect::<Vec<_>>());
+        assert!((300..600).contains(&looks), "{looks}");
+        assert!(!missed.look());
     }
 
     proptest! {
