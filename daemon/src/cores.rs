@@ -6,7 +6,6 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
@@ -149,14 +148,8 @@ where
     Fut: Future<Output = ()> + 'static,
 {
     Box::new(move |core| {
-        let work = make(Rc::clone(core));
-        let index = core.index;
-        tokio::task::spawn_local(async move {
-            // The runtime would keep quiet about it.
-            if panics::caught(pin!(work)).await.is_err() {
-                tracing::error!(core = index, "a connection or a task ended by a defect of the gate");
-            }
-        });
+        // As it is: a future that awaits another one would hold it twice.
+        tokio::task::spawn_local(panics::task(core.index, make(Rc::clone(core))));
     })
 }
 

@@ -35,13 +35,26 @@ enum Event {
     Idle,
 }
 
-/// Serves the connection until it ends.
-pub(super) async fn serve<S>(
-    core: &Rc<Core>,
+/// How it is left.
+enum End {
+    /// As it is.
+    Leave(io::Result<()>),
+    /// Once the client has ended it too, or has had time for it.
+    Linger(hyper::Result<()>),
+    /// In good order, between two requests.
+    Close,
+    /// With an answer of the gate's.
+    Answer(Refusal),
+}
+
+/// Serves the connection until it ends. What the future is made of is put together before it is, for one that moves it
+/// would hold it twice.
+pub(super) fn serve<'a, S>(
+    core: &'a Rc<Core>,
     stream: S,
-    connection: &Rc<Connection>,
-    counters: &Counters,
-) -> io::Result<()>
+    connection: &'a Rc<Connection>,
+    counters: &'a Counters,
+) -> impl Future<Output = io::Result<()>> + use<'a, S>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -50,8 +63,11 @@ where
     let io = TokioIo::new(Guard::new(stream, watch.clone()));
     let hyper = builder(connection).serve_connection(io, service);
     let changes = core.drain.changes();
-    let driver = Driver { hyper, core, connection, watch, changes, deadlines: Deadlines::start() };
-    driver.run(counters).await
+    let mut driver = Driver { hyper, core, connection, watch, changes, deadlines: Deadlines::start() };
+    async move {
+        let end = driver.run(counters).await;
+        Box::pin(driver.leave(end)).await
+    }
 }
 
 fn builder(connection: &Connection) -> Builder {
@@ -78,31 +94,23 @@ struct Driver<'a, S: AsyncRead + AsyncWrite + Unpin + 'static> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
-    async fn run(mut self, counters: &Counters) -> io::Result<()> {
-        let connection = self.connection;
-        let listener = &connection.listener;
+    async fn run(&mut self, counters: &Counters) -> End {
         let mut looked = None;
         let mut closing = false;
         loop {
             let requests = self.connection.requests();
             match poll_fn(|cx| self.poll(cx)).await {
-                Event::Ended(result) => {
-                    if !self.watch.ended() {
-                        Box::pin(refuse::linger(self.stream(), listener)).await;
-                    }
-                    return result.map_err(io::Error::other);
-                }
+                Event::Ended(result) if self.watch.ended() => return End::Leave(result.map_err(io::Error::other)),
+                Event::Ended(result) => return End::Linger(result),
                 // Its request was handed on, and has been answered already.
                 Event::Refused(stop) if stop.begun && requests > stop.message => {
                     Counters::count(&counters.refused);
-                    Box::pin(refuse::close(self.stream(), listener)).await;
-                    return Ok(());
+                    return End::Close;
                 }
                 Event::Refused(stop) => {
                     Counters::count(&counters.refused);
                     tracing::debug!(connection = self.connection.id, peer = %self.connection.peer, reason = stop.refusal.code(), "request refused");
-                    Box::pin(refuse::answer(self.stream(), stop.refusal, listener)).await;
-                    return Ok(());
+                    return End::Answer(stop.refusal);
                 }
                 Event::Expired(Wait::Head) => {
                     Counters::count(&counters.timed_out);
@@ -112,13 +120,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
                     Counters::count(&counters.timed_out);
                     self.watch.refuse(Refusal::BodyTimeout);
                 }
-                Event::Expired(Wait::First | Wait::Next) | Event::Idle if closing => {
-                    Box::pin(refuse::close(self.stream(), listener)).await;
-                    return Ok(());
-                }
+                Event::Expired(Wait::First | Wait::Next) | Event::Idle if closing => return End::Close,
                 Event::Expired(Wait::Body | Wait::Reader | Wait::Nothing) => {
                     Counters::count(&counters.timed_out);
-                    return Err(io::ErrorKind::TimedOut.into());
+                    return End::Leave(Err(io::ErrorKind::TimedOut.into()));
                 }
                 // A request may have arrived that the runtime has not heard of: let it ask the
                 // kernel once, and hyper read, before the connection is closed.
@@ -134,8 +139,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Driver<'_, S> {
         }
     }
 
-    fn stream(self) -> S {
-        self.hyper.into_parts().io.into_inner().into_inner()
+    async fn leave(self, end: End) -> io::Result<()> {
+        let listener = &self.connection.listener;
+        let stream = self.hyper.into_parts().io.into_inner().into_inner();
+        match end {
+            End::Leave(result) => return result,
+            End::Linger(result) => {
+                refuse::linger(stream, listener).await;
+                return result.map_err(io::Error::other);
+            }
+            End::Close => refuse::close(stream, listener).await,
+            End::Answer(refusal) => refuse::answer(stream, refusal, listener).await,
+        }
+        Ok(())
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {

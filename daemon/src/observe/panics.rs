@@ -4,11 +4,13 @@
 //! dropped; nothing of it is polled again.
 
 use std::any::Any;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
 
 use super::Shown;
 
@@ -32,12 +34,56 @@ pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
-/// The outcome of a future, or that it panicked. It stays where it is pinned, so that this costs no room.
-pub fn caught<T>(mut work: Pin<&mut impl Future<Output = T>>) -> impl Future<Output = Result<T, Panicked>> {
-    poll_fn(move |context| match catch(|| work.as_mut().poll(context)) {
-        Ok(poll) => poll.map(Ok),
-        Err(panicked) => Poll::Ready(Err(panicked)),
-    })
+pin_project! {
+    /// The outcome of a future, or that it panicked: it is part of this one, which costs no room of its own.
+    pub struct Caught<F> {
+        #[pin]
+        work: F,
+    }
+}
+
+/// Has a future end with an error where it panics.
+pub fn caught<F: Future>(work: F) -> Caught<F> {
+    Caught { work }
+}
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Result<F::Output, Panicked>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let work = self.project().work;
+        match catch(|| work.poll(context)) {
+            Ok(poll) => poll.map(Ok),
+            Err(panicked) => Poll::Ready(Err(panicked)),
+        }
+    }
+}
+
+pin_project! {
+    /// Work of a core that nobody waits for: where it panics, the log says so.
+    pub struct Task<F> {
+        #[pin]
+        work: Caught<F>,
+        core: usize,
+    }
+}
+
+/// Has a core's work end by itself where it panics.
+pub fn task<F: Future<Output = ()>>(core: usize, work: F) -> Task<F> {
+    Task { work: caught(work), core }
+}
+
+impl<F: Future<Output = ()>> Future for Task<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        this.work.poll(context).map(|ended| {
+            if ended.is_err() {
+                tracing::error!(core = *this.core, "a connection or a task ended by a defect of the gate");
+            }
+        })
+    }
 }
 
 /// Says in the log where a panic was, instead of on standard error; the words may be a client's.
@@ -56,20 +102,18 @@ fn words(payload: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-
     use super::*;
 
     #[tokio::test]
     async fn what_panics_is_an_error_and_counted() {
         let before = count();
-        assert_eq!(caught(pin!(async { 7 })).await, Ok(7));
-        assert_eq!(caught(pin!(async { panic!("a rehearsal") })).await, Err::<(), _>(Panicked));
+        assert_eq!(caught(async { 7 }).await, Ok(7));
+        assert_eq!(caught(async { panic!("a rehearsal") }).await, Err::<(), _>(Panicked));
         let late = async {
             tokio::task::yield_now().await;
             panic!("a rehearsal, later")
         };
-        assert_eq!(caught(pin!(late)).await, Err::<(), _>(Panicked));
+        assert_eq!(caught(late).await, Err::<(), _>(Panicked));
         assert!(count() >= before + 2);
     }
 

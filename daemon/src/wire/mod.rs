@@ -1,8 +1,8 @@
 //! A TCP socket as connections use it, those of clients and those to servers.
 //!
-//! Short pieces are not sent at once: they wait in the core's [`outbox`] until whatever is ready there has had its turn,
-//! and leave together with those of other connections. Each send to a process that sleeps wakes it, which costs more
-//! than the send; one that is still at work on the send before need not be woken.
+//! Short pieces of a busy core are not sent at once: they wait in its [`outbox`] until whatever is ready there has had its
+//! turn, and leave together with those of other connections. Each send to a process that sleeps wakes it, which costs
+//! more than the send; one that is still at work on the send before need not be woken.
 
 pub mod outbox;
 mod sending;

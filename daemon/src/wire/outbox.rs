@@ -1,7 +1,8 @@
 //! What the connections of one core have written and the kernel does not have yet.
 //!
-//! The task of [`run`] is woken by the first that waits and comes after all others that are ready by then. Where it does
-//! not run, nothing waits.
+//! The task of [`run`] is woken by the first piece of a turn and comes after all others that are ready by then. Pieces
+//! wait for it while turns have many; where a turn had few, those of the next leave at once, so that each peer begins
+//! while this core goes on. Where the task does not run, nothing waits.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -10,6 +11,8 @@ use std::task::{Poll, Waker};
 
 use super::sending::Sending;
 
+/// Pieces of a turn beyond which those of the next wait for its end.
+pub(super) const FEW: usize = 4;
 /// Connections whose pieces wait at most: then their peers have something to do for a while.
 const MANY: usize = 32;
 /// Bytes that an empty buffer is kept with.
@@ -21,6 +24,8 @@ thread_local! {
         blank: RefCell::new(Vec::new()),
         waker: RefCell::new(None),
         runs: Cell::new(false),
+        written: Cell::new(0),
+        gathers: Cell::new(true),
     } };
 }
 
@@ -30,6 +35,10 @@ struct Outbox {
     blank: RefCell<Vec<Vec<u8>>>,
     waker: RefCell<Option<Waker>>,
     runs: Cell<bool>,
+    /// Pieces of this turn.
+    written: Cell<usize>,
+    /// The last turn that had any had more than [`FEW`].
+    gathers: Cell<bool>,
 }
 
 /// Sends what waits at the end of each turn of this core; it never ends.
@@ -45,7 +54,12 @@ pub async fn run() {
     OUTBOX.with(|outbox| outbox.runs.set(true));
     poll_fn(|cx| {
         flush();
-        OUTBOX.with(|outbox| outbox.waker.replace(Some(cx.waker().clone())));
+        OUTBOX.with(|outbox| {
+            if let written @ 1.. = outbox.written.take() {
+                outbox.gathers.set(written > FEW);
+            }
+            outbox.waker.replace(Some(cx.waker().clone()));
+        });
         Poll::<()>::Pending
     })
     .await;
@@ -61,9 +75,18 @@ pub fn flush() {
     });
 }
 
-/// Whether pieces may wait here.
-pub(super) fn runs() -> bool {
-    OUTBOX.with(|outbox| outbox.runs.get())
+/// Whether a piece that is written now waits for the end of the turn.
+pub(super) fn gathers() -> bool {
+    OUTBOX.with(|outbox| {
+        if !outbox.runs.get() {
+            return false;
+        }
+        let before = outbox.written.replace(outbox.written.get() + 1);
+        if before == 0 {
+            outbox.waker.borrow().as_ref().map(Waker::wake_by_ref);
+        }
+        outbox.gathers.get()
+    })
 }
 
 /// Has a connection wait.
@@ -73,9 +96,7 @@ pub(super) fn wait(sending: &Arc<Sending>) {
         waiting.push(Arc::clone(sending));
         waiting.len()
     });
-    if count == 1 {
-        OUTBOX.with(|outbox| outbox.waker.borrow().as_ref().map(Waker::wake_by_ref));
-    } else if count >= MANY {
+    if count >= MANY {
         flush();
     }
 }

@@ -85,11 +85,11 @@ impl Sending {
         lock(&self.state).unsent.len()
     }
 
-    /// Takes over what is short; sends what is not, as much as there is room for.
+    /// Takes over what is short and may wait; sends what is not, as much as there is room for.
     pub(super) fn poll_take(self: &Arc<Self>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut state = ready!(self.poll_room(cx))?;
         let length = pieces.iter().map(|piece| piece.len()).sum::<usize>();
-        if length > 0 && state.unsent.len() + length <= SHORT && outbox::runs() {
+        if length > 0 && state.unsent.len() + length <= SHORT && outbox::gathers() {
             if state.place == Place::None {
                 state.unsent = outbox::blank();
             }

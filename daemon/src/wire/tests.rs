@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::{spawn_local, yield_now};
 
+use super::outbox::FEW;
 use super::*;
 
 /// A socket, and all that arrives at its other end, whose reader begins after a while.
@@ -58,6 +59,27 @@ fn what_is_written_leaves_at_the_end_of_the_turn_even_where_the_wire_is_gone() {
 }
 
 #[test]
+fn pieces_leave_at_once_after_a_turn_of_few_and_together_after_one_of_many() {
+    let (socket, read) = pair(Duration::ZERO);
+    on_core(async {
+        let mut wire = wire_of(socket).await;
+        let mut waits = Vec::new();
+        for pieces in [1, 1, FEW, FEW + 1, FEW + 1, 1, 1] {
+            for _ in 0..pieces {
+                wire.write_all(b"piece ").await.expect("room");
+            }
+            waits.push(wire.sending.waiting() / 6);
+            yield_now().await;
+            assert_eq!(wire.sending.waiting(), 0, "at the end of the turn all has left");
+        }
+        // The first turn does not know what is to come.
+        assert_eq!(waits, [1, 0, 0, 0, FEW + 1, 1, 0]);
+        wire.shutdown().await.expect("an end");
+    });
+    assert_eq!(read.join().expect("the reader"), b"piece ".repeat(4 + 3 * FEW + 2));
+}
+
+#[test]
 fn an_end_comes_behind_what_was_written() {
     let (socket, read) = pair(Duration::ZERO);
     on_core(async {
@@ -82,13 +104,15 @@ fn a_socket_that_is_taken_off_has_sent_all() {
 }
 
 #[test]
-fn a_peer_that_is_gone_has_been_sent_nothing() {
+fn a_peer_that_is_gone_has_been_sent_nothing_of_what_waited() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let socket = std::net::TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
     socket.set_nonblocking(true).expect("a socket");
     on_core(async {
         let mut wire = wire_of(socket).await;
-        wire.write_all(b"unread").await.expect("room");
+        for _ in 0..=FEW {
+            wire.write_all(b"unread").await.expect("room");
+        }
         yield_now().await;
         // What lies unread in a socket that is closed has the kernel reset the connection.
         drop(listener.accept().expect("the other end"));
@@ -96,7 +120,9 @@ fn a_peer_that_is_gone_has_been_sent_nothing() {
             if wire.sent_nothing() {
                 break;
             }
-            let _ = wire.write_all(b"more").await;
+            for _ in 0..=FEW {
+                let _ = wire.write_all(b"more").await;
+            }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert!(wire.sent_nothing());
