@@ -91,6 +91,7 @@ async fn calls(address: SocketAddr) {
             idle_timeout: Duration::from_secs(30),
             max_age: None,
             min_idle: 0,
+            http2: false,
         },
         headers: Vec::new(),
         tls: UpstreamTls::default(),

@@ -23,6 +23,7 @@ pub mod keys;
 pub mod lines;
 pub mod load;
 pub mod mcp;
+pub mod multiplexing;
 pub mod processes;
 pub mod provider;
 pub mod recorder;

@@ -259,6 +259,7 @@ pub static KEYS: &[Key] = &[
     key("server.*.health.fall", Count(1, 1000), "", Live, "Bad checks or calls in a row that take an endpoint out. Absent: 3."),
     key("server.*.max_streams", ANY, "1000", Live, "Streams at once on which sessions and subscriptions listen to the server, beside max_calls and pool.max_connections."),
     key("server.*.max_streams_per_client", ANY, "100", Live, "Of these, of one client."),
+    key("server.*.http2", Bool, "false", Server, "Speak HTTP/2 to it, up to 100 calls at once on a connection: over https:// where the server chooses it, over http:// without asking."),
     key("server.*.pool.max_connections", ANY, "50", Server, "Open connections, in use or idle; of a server over SSE its sessions, 1000 unless it is written."),
     key("server.*.pool.max_per_endpoint", ANY, "", Server, "Open connections to each of its endpoints, within max_connections; absent: no bound of their own."),
     key("server.*.pool.idle_timeout", Duration(1, DAY), "\"30s\"", Server, "An idle connection is closed after this."),

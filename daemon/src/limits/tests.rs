@@ -49,6 +49,7 @@ fn settings(everywhere: &[Arc<Limit>], free: &[Arc<Limit>], at_server: &[Arc<Lim
                     idle_timeout: Duration::ZERO,
                     max_age: None,
                     min_idle: 0,
+                    http2: false,
                 },
                 headers: Vec::new(),
                 tls: settings::UpstreamTls::default(),

@@ -29,6 +29,7 @@ const SESSIONS: usize = 1000;
 /// Keys that only one of the two kinds of server has.
 const HTTP_ONLY: &[&str] = &[
     "transport",
+    "http2",
     "pool",
     "max_streams",
     "max_streams_per_client",
@@ -209,6 +210,7 @@ fn http(section: Section<'_>, endpoints: Vec<(Endpoint, u32)>, context: &mut Con
             idle_timeout: section.duration("pool.idle_timeout"),
             max_age: section.maybe_duration("pool.max_age"),
             min_idle: section.count("pool.min_idle"),
+            http2: section.bool("http2"),
         },
         headers,
         lacks,

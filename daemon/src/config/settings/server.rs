@@ -182,6 +182,8 @@ pub struct Pool {
     pub max_age: Option<Duration>,
     /// Idle connections to each endpoint that each core opens in advance.
     pub min_idle: usize,
+    /// HTTP/2, where the server speaks it: calls share connections.
+    pub http2: bool,
 }
 
 /// TLS towards a server.

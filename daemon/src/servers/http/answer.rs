@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +17,7 @@ use super::conn::Conn;
 use super::error::BodyError;
 use super::head::{Framing, Headers};
 use super::pool::Pool;
+use super::streamed::Flowing;
 use crate::servers::endpoints::Attempt;
 use crate::servers::queue::Permit;
 
@@ -60,6 +61,8 @@ enum State {
     /// All of it had arrived with the head; never empty.
     Whole(Bytes),
     Reading(Box<Reading>),
+    /// In a stream of HTTP/2.
+    Flowing(Box<Flowing>),
 }
 
 /// A body that is still arriving.
@@ -166,12 +169,21 @@ impl AnswerBody {
         Ok(Self(state))
     }
 
+    /// The body of a stream of HTTP/2; takes what has arrived already.
+    pub(super) fn flowing(mut flowing: Flowing) -> Self {
+        Self(match flowing.whole() {
+            Some(body) if body.is_empty() => State::Done,
+            Some(body) => State::Whole(body),
+            None => State::Flowing(Box::new(flowing)),
+        })
+    }
+
     /// How long the body is, where all of it has arrived.
     pub fn whole(&self) -> Option<usize> {
         match &self.0 {
             State::Done => Some(0),
             State::Whole(body) => Some(body.len()),
-            State::Reading(_) => None,
+            State::Reading(_) | State::Flowing(_) => None,
         }
     }
 
@@ -180,8 +192,8 @@ impl AnswerBody {
         match std::mem::replace(&mut self.0, State::Done) {
             State::Done => Some(Bytes::new()),
             State::Whole(body) => Some(body),
-            reading @ State::Reading(_) => {
-                self.0 = reading;
+            arriving @ (State::Reading(_) | State::Flowing(_)) => {
+                self.0 = arriving;
                 None
             }
         }
@@ -191,14 +203,17 @@ impl AnswerBody {
     pub fn arrived(&self) -> &[u8] {
         match &self.0 {
             State::Reading(reading) => &reading.checkout.conn.input,
+            State::Flowing(flowing) => flowing.arrived(),
             State::Done | State::Whole(_) => &[],
         }
     }
 
     /// Has the body fail where nothing of it comes within the time that its head had.
     pub fn expect_soon(&mut self) {
-        if let State::Reading(reading) = &mut self.0 {
-            reading.is_awaited = true;
+        match &mut self.0 {
+            State::Reading(reading) => reading.is_awaited = true,
+            State::Flowing(flowing) => flowing.expect_soon(),
+            State::Done | State::Whole(_) => {}
         }
     }
 
@@ -206,23 +221,53 @@ impl AnswerBody {
     pub fn hold(&mut self, mut attempt: Box<Attempt>) {
         match &mut self.0 {
             State::Reading(reading) => reading.checkout.attempt = Some(attempt),
+            State::Flowing(flowing) => flowing.attempt = Some(attempt),
             State::Done | State::Whole(_) => attempt.answered(),
         }
     }
 
     fn end(&mut self) {
-        if let State::Reading(reading) = std::mem::replace(&mut self.0, State::Done) {
-            reading.checkout.finish(Instant::now());
+        match std::mem::replace(&mut self.0, State::Done) {
+            State::Reading(reading) => reading.checkout.finish(Instant::now()),
+            State::Flowing(flowing) => {
+                if let Some(mut attempt) = flowing.attempt {
+                    attempt.answered();
+                }
+            }
+            State::Done | State::Whole(_) => {}
         }
     }
 
     fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let State::Reading(reading) = std::mem::replace(&mut self.0, State::Done)
-            && let Some(mut attempt) = reading.checkout.attempt
-        {
+        let attempt = match std::mem::replace(&mut self.0, State::Done) {
+            State::Reading(reading) => reading.checkout.attempt,
+            State::Flowing(flowing) => flowing.attempt,
+            State::Done | State::Whole(_) => None,
+        };
+        if let Some(mut attempt) = attempt {
             attempt.failed();
         }
         Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl AnswerBody {
+    fn poll_flowing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let State::Flowing(flowing) = &mut self.0 else { return Poll::Ready(None) };
+        match ready!(flowing.poll_data(cx)) {
+            Some(Ok(data)) => {
+                // The end may be known with the last data: then nobody needs to ask again.
+                if flowing.is_at_end() {
+                    self.end();
+                }
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Some(Err(error)) => self.fail(error),
+            None => {
+                self.end();
+                Poll::Ready(None)
+            }
+        }
     }
 }
 
@@ -249,6 +294,7 @@ impl Body for AnswerBody {
         loop {
             let reading = match &mut this.0 {
                 State::Reading(reading) => reading,
+                State::Flowing(_) => return this.poll_flowing(cx),
                 State::Done => return Poll::Ready(None),
                 State::Whole(body) => {
                     let body = std::mem::take(body);
@@ -305,6 +351,7 @@ impl Body for AnswerBody {
                 Decode::Length(left) => SizeHint::with_exact(left),
                 Decode::Chunked(_) | Decode::Close => SizeHint::default(),
             },
+            State::Flowing(flowing) => flowing.left().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

@@ -25,7 +25,23 @@ pub(super) struct Target {
     host: Host,
     port: u16,
     word: Word,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<Secured>,
+}
+
+/// How TLS is spoken to an endpoint.
+pub(super) struct Secured {
+    pub(super) connector: TlsConnector,
+    /// Where the server chooses between HTTP/2 and HTTP/1.1.
+    pub(super) choosing: TlsConnector,
+    pub(super) name: ServerName<'static>,
+}
+
+/// What is to be spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speech {
+    Http1,
+    /// HTTP/2, unless TLS lets the server choose and it chooses otherwise.
+    Http2,
 }
 
 enum Host {
@@ -34,19 +50,19 @@ enum Host {
 }
 
 impl Target {
-    pub(super) fn new(
-        endpoint: &settings::Endpoint,
-        tls: Option<(TlsConnector, ServerName<'static>)>,
-        word: Word,
-    ) -> Self {
+    pub(super) fn new(endpoint: &settings::Endpoint, tls: Option<Secured>, word: Word) -> Self {
         let name = |_| Host::Name(Name::new(endpoint.host.clone(), endpoint.port));
         let host = endpoint.host.parse().map_or_else(name, Host::Address);
         Self { url: endpoint.url.clone(), host, port: endpoint.port, word, tls }
     }
 
+    pub(super) fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Connects, giving up at `deadline`.
-    pub(super) async fn connect(&self, deadline: Instant) -> Result<Stream, SendError> {
-        match tokio::time::timeout_at(deadline, self.connect_unbounded(deadline)).await {
+    pub(super) async fn connect(&self, speech: Speech, deadline: Instant) -> Result<Stream, SendError> {
+        match tokio::time::timeout_at(deadline, self.connect_unbounded(speech, deadline)).await {
             Ok(result) => result,
             Err(_) => Err(SendError::unsent(
                 SendErrorKind::ConnectTimeout,
@@ -62,12 +78,13 @@ impl Target {
         opened.map_err(|_| late())?.map(drop)
     }
 
-    async fn connect_unbounded(&self, deadline: Instant) -> Result<Stream, SendError> {
+    async fn connect_unbounded(&self, speech: Speech, deadline: Instant) -> Result<Stream, SendError> {
         let tcp = self.tcp(deadline).await?;
         // A call is one write: waiting for more to send would only delay it.
         tcp.set_nodelay(true).map_err(|error| self.failed(&error))?;
-        let Some((connector, name)) = &self.tls else { return Ok(Stream::Plain(Socket::Open(tcp.into()))) };
-        match connector.connect(name.clone(), Socket::Open(tcp.into())).await {
+        let Some(secured) = &self.tls else { return Ok(Stream::Plain(Socket::Open(tcp.into()))) };
+        let connector = if speech == Speech::Http2 { &secured.choosing } else { &secured.connector };
+        match connector.connect(secured.name.clone(), Socket::Open(tcp.into())).await {
             Ok(tls) => Ok(Stream::Tls(Box::new(tls))),
             Err(error) => Err(SendError::unsent(
                 SendErrorKind::Tls,

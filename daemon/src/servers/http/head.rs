@@ -78,6 +78,20 @@ struct Line {
 }
 
 impl Headers {
+    /// These, with what belongs to the connection left out already; all of them together are shorter than a head may be.
+    pub(super) fn of<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let (mut head, mut lines) = (Vec::new(), Vec::new());
+        let mut put = |part: &[u8]| {
+            let start = narrow(head.len());
+            head.extend_from_slice(part);
+            (start, narrow(head.len()))
+        };
+        for (name, value) in headers {
+            lines.push(Line { name: put(name), value: put(value) });
+        }
+        Self { head: head.into(), lines }
+    }
+
     /// The first value of `name` (any case), without surrounding space.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
@@ -129,10 +143,13 @@ pub(super) fn parse(head: Bytes) -> Result<Head, &'static str> {
     Ok(Head { status, headers, framing, keep_alive, idle: meaning.idle })
 }
 
+fn narrow(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
+}
+
 /// Where `part` lies within `head`, which is shorter than 64 KiB.
 fn span(head: &Bytes, part: &[u8]) -> (u16, u16) {
     let start = (part.as_ptr() as usize).saturating_sub(head.as_ptr() as usize);
-    let narrow = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
     // An empty value may be a static slice from anywhere.
     if part.is_empty() { (0, 0) } else { (narrow(start), narrow(start + part.len())) }
 }

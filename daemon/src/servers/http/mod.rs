@@ -1,7 +1,8 @@
 //! The client of servers that are reached over Streamable HTTP.
 //!
 //! One [`HttpServer`] per server and configuration, one [`HttpClient`] of it per core; the forward stage sends.
-//! No connection has a task: whoever waits for an answer reads the socket.
+//! A connection of HTTP/1.1 has no task: whoever waits for an answer reads the socket. One of HTTP/2 has, since its calls
+//! share it.
 
 mod answer;
 mod chunked;
@@ -10,20 +11,22 @@ mod connect;
 mod error;
 mod exchange;
 mod head;
+mod lanes;
 mod names;
 mod pool;
 mod proof;
 mod request;
 mod socket;
+mod streamed;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_rustls::TlsConnector;
 use toolgate_protocol::permits;
 use toolgate_protocol::reach::Word;
 
@@ -35,13 +38,15 @@ pub use request::{Method, Outgoing};
 
 use crate::config::secret::Secret;
 use crate::config::settings;
-use crate::servers::connections::{Connections, Seen};
+use crate::servers::connections::{Connections, Right, Seen};
 use crate::servers::queue::Permit;
 use answer::Checkout;
 use conn::Conn;
-use connect::Target;
+use connect::{Secured, Speech, Target};
 use pool::{Place, Pool};
 use request::Template;
+use socket::Stream;
+use way::Way;
 
 /// Connections of one way of [`alone`], on all cores.
 const ALONE: usize = 8;
@@ -103,7 +108,8 @@ impl HttpServer {
             let secured = match &tls {
                 Some(tls) if endpoint.tls => {
                     let name = tls.server_name.clone().map_or_else(|| tls::name(&endpoint.host), Ok)?;
-                    Some((TlsConnector::from(Arc::clone(&tls.config)), name))
+                    let [connector, choosing] = [&tls.config, &tls.choosing].map(|config| Arc::clone(config).into());
+                    Some(Secured { connector, choosing, name })
                 }
                 _ => None,
             };
@@ -228,6 +234,11 @@ impl HttpClient {
     pub async fn warm(&self, endpoint: usize) -> Result<(), SendError> {
         let server = &*self.server;
         let Some(there) = server.endpoints.get(endpoint) else { return Ok(()) };
+        if let Some(lane) =
+            server.pool.lanes().map(|lanes| lanes.of(self.core, endpoint)).filter(|lane| !lane.is_plain())
+        {
+            return self.warm_up(lane, there, endpoint).await;
+        }
         let kept = server.pool.kept(self.core, endpoint, Instant::now());
         // No more than are missing: one that is too old by the time it stands is not made anew before the next look.
         for _ in kept..server.bounds.min_idle {
@@ -259,8 +270,24 @@ impl HttpClient {
         kept: bool,
     ) -> Result<Answer, SendError> {
         let server = &*self.server;
-        let (permit, asked) = self.permit(request.endpoint, started).await?;
-        let (mut conn, sending) = self.connection(endpoint, request.endpoint, asked, total, kept).await?;
+        let mut own = None;
+        if let Some(lanes) = self.pool().lanes() {
+            let lane = lanes.of(self.core, request.endpoint);
+            // Boxed, so that a call over HTTP/1.1 does not carry the size of this.
+            match Box::pin(self.way(lane, endpoint, request.endpoint, started, total)).await? {
+                Way::Stream(lease) => {
+                    return Box::pin(self.streamed(lease, endpoint, request, started, total)).await;
+                }
+                Way::Plain(first) => own = first,
+            }
+        }
+        let (permit, mut conn, sending) = if let Some(own) = own {
+            *own
+        } else {
+            let (permit, asked) = self.permit(request.endpoint, started).await?;
+            let (conn, sending) = self.connection(endpoint, request.endpoint, asked, total, kept).await?;
+            (permit, conn, sending)
+        };
         let reused = conn.reused;
         let first_byte = request.first_byte.unwrap_or(server.timeout.first_byte);
         let head =
@@ -315,26 +342,41 @@ impl HttpClient {
         total: Option<Instant>,
         kept: bool,
     ) -> Result<(Conn, Instant), SendError> {
-        let server = &*self.server;
         let slot = match self.pool().place(self.core, index, now, kept).await {
             Place::Kept(conn) => return Ok((conn, now)),
             Place::New(slot) => slot,
         };
-        let of_all = if let Some(right) = self.pool().try_open_one() {
+        let right = self.pool().try_open_one();
+        // Rather one that another core keeps than to wait for somebody else's.
+        if right.is_none()
+            && kept
+            && let Some(conn) = self.pool().take_from_others(self.core, index, now)
+        {
+            return Ok((conn, now));
+        }
+        // Boxed, so that a call on a kept connection does not carry the size of connecting.
+        let (stream, right) = Box::pin(self.connect(endpoint, right, Speech::Http1, total)).await?;
+        Ok((Conn::new(stream, (slot, right)), Instant::now()))
+    }
+
+    /// Connects, once there is room among the connections to all servers.
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        right: Option<Right>,
+        speech: Speech,
+        total: Option<Instant>,
+    ) -> Result<(Stream, Right), SendError> {
+        let patience = self.server.timeout.connect;
+        let right = if let Some(right) = right {
             right
         } else {
-            // Rather one that another core keeps than to wait for somebody else's.
-            if kept && let Some(conn) = self.pool().take_from_others(self.core, index, now) {
-                return Ok((conn, now));
-            }
-            // Boxed, as below.
-            let asked = Box::pin(self.pool().open_one(Instant::now() + server.timeout.connect));
-            asked.await.ok_or_else(|| SendError::at(SendErrorKind::GateBound))?
+            let asked = self.pool().open_one(Instant::now() + patience).await;
+            asked.ok_or_else(|| SendError::at(SendErrorKind::GateBound))?
         };
-        let deadline = Instant::now() + server.timeout.connect;
-        // Boxed, so that a call on a kept connection does not carry the size of connecting.
-        let stream = Box::pin(endpoint.target.connect(total.map_or(deadline, |total| total.min(deadline)))).await?;
-        Ok((Conn::new(stream, (slot, of_all)), Instant::now()))
+        let deadline = Instant::now() + patience;
+        let stream = endpoint.target.connect(speech, total.map_or(deadline, |total| total.min(deadline))).await?;
+        Ok((stream, right))
     }
 }
 
@@ -388,8 +430,14 @@ fn on_word(
     // Errors name it: the rest of the URL may hold a credential.
     let scheme = if endpoint.tls { "https" } else { "http" };
     let endpoint = settings::Endpoint { url: format!("{scheme}://{}", endpoint.authority()), ..endpoint };
-    let pool =
-        settings::Pool { max_connections: 1, max_per_endpoint: None, idle_timeout: IDLE, max_age: None, min_idle: 0 };
+    let pool = settings::Pool {
+        max_connections: 1,
+        max_per_endpoint: None,
+        idle_timeout: IDLE,
+        max_age: None,
+        min_idle: 0,
+        http2: false,
+    };
     let http =
         settings::Http { endpoints: vec![endpoint], pool, headers, lacks: None, tls, forward_client: false, word };
     let timeout = settings::Timeouts { connect: patience, first_byte: patience, total: Some(patience) };

@@ -18,6 +18,7 @@ use toolgate_protocol::permits;
 
 use super::conn::Conn;
 use super::error::SendErrorKind;
+use super::lanes::Lanes;
 use crate::lock::lock;
 use crate::servers::connections::{self, Connections, Right, Seen};
 use crate::servers::queue::{Flow, Permit, Queue};
@@ -50,6 +51,8 @@ pub(super) struct Pool {
     /// Those of each endpoint, where endpoints have a bound of their own.
     users_of: Option<Box<[Arc<Queue>]>>,
     cores: Box<[Core]>,
+    /// Connections that calls share, where HTTP/2 is spoken.
+    lanes: Option<Lanes>,
     idle_timeout: Duration,
     max_age: Option<Duration>,
     all: Arc<Connections>,
@@ -98,6 +101,7 @@ impl Pool {
             users: Queue::new(bound, permits::MAX, patience),
             users_of: settings.max_per_endpoint.map(|_| (0..endpoints).map(queue).collect()),
             cores: (0..cores.max(1)).map(core).collect(),
+            lanes: settings.http2.then(|| Lanes::new(cores.max(1), endpoints, settings.idle_timeout, settings.max_age)),
             idle_timeout: settings.idle_timeout,
             max_age: settings.max_age,
             all: Arc::clone(all),
@@ -106,6 +110,16 @@ impl Pool {
         let this: Weak<Self> = Arc::downgrade(&pool);
         all.join(this);
         pool
+    }
+
+    /// Connections that calls share, where HTTP/2 is spoken.
+    pub(super) fn lanes(&self) -> Option<&Lanes> {
+        self.lanes.as_ref()
+    }
+
+    /// Whether some other server's calls wait for one of these connections to be closed.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.all.wants_from(self.open())
     }
 
     /// Connections to all servers.
@@ -131,7 +145,7 @@ impl Pool {
     /// Calls that wait for a connection.
     pub(super) fn waiting(&self) -> usize {
         let endpoints = self.users_of.iter().flatten().map(|users| users.snapshot().waiting).sum::<usize>();
-        self.users.snapshot().waiting + endpoints
+        self.users.snapshot().waiting + endpoints + self.lanes.as_ref().map_or(0, Lanes::waiting)
     }
 
     /// The same with the bound and those who wait, and how many are to each endpoint.
@@ -224,13 +238,14 @@ impl Pool {
 
     /// Whether the idle connection to `endpoint` that was used last, of some core, turns out closed. It is given up.
     pub(super) fn has_lost(&self, endpoint: usize, now: Instant) -> bool {
-        (0..self.cores.len()).any(|core| {
+        let of_http1 = (0..self.cores.len()).any(|core| {
             let mut idle = self.idle(core);
             let newest = idle.iter().rposition(|idle| idle.endpoint == endpoint && idle.until > now);
             let lost = newest.filter(|at| !idle[*at].conn.is_quiet()).map(|at| idle.remove(at));
             drop(idle);
             lost.is_some()
-        })
+        });
+        self.lanes.as_ref().is_some_and(|lanes| lanes.has_lost(endpoint)) || of_http1
     }
 
     /// The same of another core.
@@ -279,7 +294,7 @@ impl Pool {
         let mut idle = self.idle(core);
         idle.push(Idle { endpoint, until, conn });
         // Asked under the lock: whoever stands in line from here on finds it when it looks for idle ones.
-        let given_up = if self.all.wants_from(self.open()) { idle.pop() } else { None };
+        let given_up = if self.is_wanted() { idle.pop() } else { None };
         drop(idle);
         if given_up.is_some() {
             return;
@@ -310,11 +325,12 @@ impl connections::Idle for Pool {
     }
 
     fn idle(&self) -> usize {
-        (0..self.cores.len()).map(|core| self.idle(core).len()).sum()
+        let of_http1: usize = (0..self.cores.len()).map(|core| self.idle(core).len()).sum();
+        of_http1 + self.lanes.as_ref().map_or(0, Lanes::idle)
     }
 
     fn close_one(&self) -> bool {
-        self.close_any(0, None)
+        self.close_any(0, None) || self.lanes.as_ref().is_some_and(Lanes::close_one)
     }
 }
 

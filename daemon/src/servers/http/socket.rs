@@ -81,6 +81,14 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// Whether TLS has agreed upon HTTP/2.
+    pub(super) fn has_chosen_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
     /// Whether what was written last could not be sent, not even its first byte.
     pub(super) fn sent_nothing(&self) -> bool {
         match self {

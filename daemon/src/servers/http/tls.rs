@@ -14,6 +14,8 @@ use crate::config::settings;
 /// What the endpoints of a server with `https://` need.
 pub(super) struct Tls {
     pub(super) config: Arc<ClientConfig>,
+    /// The same that leaves the choice between HTTP/2 and HTTP/1.1 to the server.
+    pub(super) choosing: Arc<ClientConfig>,
     /// Instead of the URL's host.
     pub(super) server_name: Option<ServerName<'static>>,
 }
@@ -36,8 +38,10 @@ pub(super) fn client(tls: &settings::UpstreamTls) -> Result<Tls, String> {
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let mut choosing = config.clone();
+    choosing.alpn_protocols.insert(0, b"h2".to_vec());
     let server_name = tls.server_name.as_deref().map(name).transpose()?;
-    Ok(Tls { config: Arc::new(config), server_name })
+    Ok(Tls { config: Arc::new(config), choosing: Arc::new(choosing), server_name })
 }
 
 /// A host as TLS names it.

@@ -5,6 +5,7 @@ mod bounds;
 mod connections;
 mod failures;
 mod peers;
+mod shared;
 
 use std::cell::Cell;
 use std::future::Future;
@@ -90,6 +91,7 @@ fn server_within(
             idle_timeout: Duration::from_secs(60),
             max_age: None,
             min_idle: 0,
+            http2: false,
         },
         headers: Vec::new(),
         tls: settings::UpstreamTls::default(),

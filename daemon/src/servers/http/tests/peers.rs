@@ -109,6 +109,11 @@ impl Authority {
 
     /// A server for `name` that answers with how its handshake went, and asks for a client certificate if told to.
     async fn serve(&self, name: &str, ask: bool) -> SocketAddr {
+        self.serve_choosing(name, ask, &[]).await
+    }
+
+    /// The same that chooses the first of these protocols that it is offered.
+    async fn serve_choosing(&self, name: &str, ask: bool, protocols: &[&str]) -> SocketAddr {
         let (certificate, key) = self.certificate(name);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -124,7 +129,8 @@ impl Authority {
             builder.with_no_client_auth()
         };
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        let mut config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -133,6 +139,14 @@ impl Authority {
                 let acceptor = acceptor.clone();
                 tokio::task::spawn_local(async move {
                     let Ok(mut tls) = acceptor.accept(tcp).await else { return };
+                    if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+                        let mut connection = h2::server::handshake(tls).await.unwrap();
+                        while let Some(Ok((_, mut reply))) = connection.accept().await {
+                            let mut stream = reply.send_response(Response::new(()), false).unwrap();
+                            stream.send_data(Bytes::from_static(b"in HTTP/2"), true).unwrap();
+                        }
+                        return;
+                    }
                     let how = tls.get_ref().1.handshake_kind().unwrap();
                     let how = if how == rustls::HandshakeKind::Resumed { "resumed" } else { "anew" };
                     let mut seen = Vec::new();
@@ -176,6 +190,28 @@ fn tls_is_verified_kept_and_resumed() {
         assert_eq!(server.open_connections(), 1);
         let (first, second) = tokio::join!(call(&client), call(&client));
         assert_eq!((first.1.as_str(), second.1.as_str()), ("anew", "resumed"));
+    });
+}
+
+#[test]
+fn over_tls_the_server_chooses_http2_or_http1() {
+    on_a_core(async {
+        let authority = Authority::new();
+        let ca = authority.file("ca.pem");
+        for (protocols, answers) in [
+            (&["h2", "http/1.1"][..], ["in HTTP/2", "in HTTP/2"]),
+            (&["http/1.1"], ["anew", "anew"]),
+            (&[], ["anew", "anew"]),
+        ] {
+            let address = authority.serve_choosing("127.0.0.1", false, protocols).await;
+            let server = secured(address, &ca, |http| http.pool.http2 = true);
+            for answer in answers {
+                assert_eq!(call(&server.client(0)).await.1, answer, "{protocols:?}");
+            }
+            assert_eq!(server.open_connections(), 1, "{protocols:?}");
+            // Who has not asked for it is not spoken to in HTTP/2.
+            assert_eq!(call(&secured(address, &ca, |_| {}).client(0)).await.1, "anew");
+        }
     });
 }
 
