@@ -535,12 +535,15 @@ fn unsent(server: &Server, error: &SendError) -> Failure {
                 "The server {name} is at an address that this gate does not connect to. Nothing was done; its operator has to mend it."
             ),
         ),
-        SendErrorKind::Closed => Failure::new(
-            Kind::ServerUnavailable,
-            format!(
-                "The server {name} closed the connection without an answer. Whether the call had an effect is unknown; check before you repeat it."
-            ),
-        ),
+        SendErrorKind::Closed => {
+            let effect = if error.sent {
+                "Whether the call had an effect is unknown; check before you repeat it."
+            } else {
+                "Nothing was done; try again."
+            };
+            let advice = format!("The server {name} closed the connection without an answer. {effect}");
+            Failure::new(Kind::ServerUnavailable, advice)
+        }
     };
     failure.because(error)
 }

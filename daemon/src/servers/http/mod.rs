@@ -51,6 +51,9 @@ use way::Way;
 /// Connections of one way of [`alone`], on all cores.
 const ALONE: usize = 8;
 
+/// Connections that one call may find closed, one after the other.
+const REPLACED: u32 = 5;
+
 /// How long a connection of [`lone`] is kept.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -206,7 +209,7 @@ impl HttpClient {
 
     /// Sends `request`; the answer's body is read as it is polled, and dropping it cancels the call.
     ///
-    /// A kept connection that turns out closed before anything left is replaced once, without notice.
+    /// A kept connection that turns out closed before anything left is replaced without notice.
     /// Dropping the future closes the connection.
     pub async fn send(&self, request: Outgoing<'_>) -> Result<Answer, SendError> {
         let server = &*self.server;
@@ -218,13 +221,20 @@ impl HttpClient {
         }
         let started = Instant::now();
         let total = server.timeout.total.map(|total| started + total);
-        match self.attempt(endpoint, &request, started, total, true).await {
+        let mut result = self.attempt(endpoint, &request, started, total, true).await;
+        let mut replaced = 0;
+        // A new connection of HTTP/1.1 is this call's own: what happens there happens for a reason. One of HTTP/2 may have
+        // been used by others, and be as far as the one that it replaces.
+        while replaced < REPLACED
+            && let Err(error) = &result
+            && error.reused
+            && !error.sent
+        {
+            replaced += 1;
             // Boxed, since few calls come here.
-            Err(error) if error.reused && !error.sent => {
-                Box::pin(self.attempt(endpoint, &request, started, total, false)).await
-            }
-            result => result,
+            result = Box::pin(self.attempt(endpoint, &request, started, total, false)).await;
         }
+        result
     }
 
     /// Opens connections until this core has as many idle ones to an endpoint as are wanted in advance.

@@ -60,7 +60,7 @@ pub(super) async fn exchange(
         if !error.is_reset() {
             lease.retire();
         }
-        refused(&error, sent, lease.reused)
+        refused(&error, sent, (lease.reused, secure))
     };
     let mut send = lease.send.clone().ready().await.map_err(|error| failed(error, false))?;
     let (answer, rest) = send.send_request(head, length == 0).map_err(|error| failed(error, false))?;
@@ -171,7 +171,7 @@ fn head_of(text: &[u8], secure: bool) -> Option<Request<()>> {
 }
 
 /// Why there is no answer. Nothing was done of a request that the server says it has not taken up (RFC 9113, 8.7).
-fn refused(error: &h2::Error, sent: bool, reused: bool) -> SendError {
+fn refused(error: &h2::Error, sent: bool, (reused, secure): (bool, bool)) -> SendError {
     let unread = error.is_remote()
         && match error.reason() {
             Some(Reason::REFUSED_STREAM) => error.is_reset(),
@@ -180,8 +180,10 @@ fn refused(error: &h2::Error, sent: bool, reused: bool) -> SendError {
         };
     let broken = error.is_library() && error.is_go_away();
     let kind = if broken { SendErrorKind::Malformed } else { SendErrorKind::Closed };
-    let advice = if broken && !reused { "; where the server speaks HTTP/1.1 only, take `http2` out" } else { "" };
-    let cause = format!("the connection failed before the answer: {error}{advice}").into();
+    // Over TLS it was agreed upon.
+    let is_doubtful = !reused && !secure && (broken || error.is_io());
+    let advice = if is_doubtful { "take `http2` out if it speaks HTTP/1.1 only: " } else { "" };
+    let cause = format!("{advice}the connection failed before the answer: {error}").into();
     SendError { kind, sent: sent && !unread, reused, cause }
 }
 
