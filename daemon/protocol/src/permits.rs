@@ -119,7 +119,10 @@ impl Permits {
     #[must_use]
     pub fn look(&self) -> bool {
         let is_gone = self.heaviest.look();
-        self.missed.look() || is_gone
+        if is_gone {
+            self.missed.forget();
+        }
+        self.missed.look(self.load().cap) || is_gone
     }
 
     /// Takes a permit if one is open to `flow` and nobody waits.
@@ -128,7 +131,21 @@ impl Permits {
         let (weight, heaviest) = (flow.weight(), self.heaviest.note(flow.weight()));
         let missed = self.missed.count();
         let is_free = |load: Load| load.waiting == 0 && load.in_flight < load.open_to(weight, heaviest, missed);
-        self.update(|load| is_free(load).then(|| load.with_one_more())).is_ok()
+        let before = self.update(|load| is_free(load).then(|| load.with_one_more()));
+        if let Ok(before) = before
+            && weight == heaviest
+        {
+            self.note_use(before, heaviest, missed);
+        }
+        before.is_ok()
+    }
+
+    /// A call of the heaviest weight has a permit: how many are in use of those that the lightest leave.
+    fn note_use(&self, before: Load, heaviest: u32, missed: usize) {
+        let open = before.open_to(1, heaviest, missed);
+        if before.in_flight >= open && heaviest > 1 {
+            self.missed.uses(before.in_flight + 1 - open);
+        }
     }
 
     /// Gives a permit back.
@@ -162,6 +179,9 @@ impl Permits {
         }
         match before {
             Ok(load) if passes(load) => {
+                if flow.weight() == heaviest {
+                    self.note_use(load, heaviest, missed);
+                }
                 line.pass(flow);
                 Entry::Admitted
             }
@@ -216,7 +236,9 @@ impl Permits {
 
     /// Under the lock: changes the cap. Those in flight stay; after raising it, [`Permits::hand_out`] must follow.
     pub fn set_cap(&self, cap: usize) {
-        let _ = self.update(|load| Some(Load { cap, ..load }));
+        if let Ok(before) = self.update(|load| Some(Load { cap, ..load })) {
+            self.missed.recap(before.cap, cap.min(MAX));
+        }
     }
 
     fn forget_waiter(&self) {

@@ -2,10 +2,10 @@
 //!
 //! A tier is there from its first call on until none came for [`LOOKS`] looks. While a heavier one is there, a tier
 //! leaves a part of the permits free: a tenth, and as many more as calls of the heaviest tier had to wait for one, up to
-//! a quarter; less as much of it as its weight is of the heaviest's. What turned out to be needed is let go so slowly that
-//! finding out anew makes far fewer than one call in a hundred wait: callers that come in bunches need as many permits as
-//! there are callers, and the last one is missed by every bunch. Where all have the same weight nothing is held back,
-//! and a call pays for two loads to know it.
+//! a quarter; less as much of it as its weight is of the heaviest's. What turned out to be needed, and is used, is let go so
+//! slowly that finding out anew makes far fewer than one call in a hundred wait: callers that come in bunches need as many
+//! permits as there are callers, and the last one is missed by every bunch. What is not used is let go within seconds.
+//! Where all have the same weight nothing is held back, and a call pays for two loads to know it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,8 +16,11 @@ pub const LOOKS: u32 = 60;
 const PART: usize = 10;
 /// At most one in so many is, whatever the heaviest wants.
 const MOST: usize = 4;
-/// One in so many of those that are held back beyond [`PART`] is let go with each look: half of them in 44.
-const LETS_GO: u32 = 64;
+/// One in so many of those that are held back beyond [`PART`] is let go with each look, half of them in 44: while half of
+/// them are used, and while they are not.
+const LETS_GO: [u32; 2] = [64, 8];
+/// Looks after a cut of the cap in which it is the cut that calls wait for.
+const CUT: u32 = 3;
 /// Parts of a permit that are counted.
 const PARTS: u32 = 256;
 
@@ -62,26 +65,60 @@ impl Heaviest {
 
 /// How many permits more the heaviest tier would have needed, in [`PARTS`].
 #[derive(Debug, Default)]
-pub(super) struct Missed(AtomicU32);
+pub(super) struct Missed {
+    parts: AtomicU32,
+    /// The most of all that is held back that was in use at once since the last look.
+    used: AtomicU32,
+    /// Looks in which nothing counts.
+    cut: AtomicU32,
+}
 
 impl Missed {
     /// A call of the heaviest tier found none, though it was its tier's turn.
     pub(super) fn note(&self, cap: usize) {
+        if self.cut.load(Ordering::Relaxed) > 0 {
+            return;
+        }
         let most = u32::try_from(cap / MOST).map_or(u32::MAX, |most| most.saturating_mul(PARTS));
-        let more = |missed: u32| (missed < most).then(|| missed.saturating_add(PARTS).min(most));
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let more = |parts: u32| (parts < most).then(|| parts.saturating_add(PARTS).min(most));
+        let _ = self.parts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
-    /// One look more; whether fewer are held back from now on.
-    pub(super) fn look(&self) -> bool {
-        let fewer = |missed: u32| (missed > 0).then(|| missed - missed.div_ceil(LETS_GO));
-        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
-        before.is_ok_and(|before| before.div_ceil(PARTS) > (before - before.div_ceil(LETS_GO)).div_ceil(PARTS))
+    /// A call of the heaviest tier has one, and with it as many are in use of those that are held back.
+    pub(super) fn uses(&self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        if count > self.used.load(Ordering::Relaxed) {
+            self.used.fetch_max(count, Ordering::Relaxed);
+        }
+    }
+
+    /// The cap is another one; cut by much, as where it is tried what a call takes of a server that has little to do, it has
+    /// calls wait that need no more permits than before.
+    pub(super) fn recap(&self, before: usize, after: usize) {
+        if after < before - before / MOST {
+            self.cut.store(CUT, Ordering::Relaxed);
+        }
+    }
+
+    /// One look more, at a server with this cap; whether fewer are held back from now on.
+    pub(super) fn look(&self, cap: usize) -> bool {
+        let _ = self.cut.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |cut| cut.checked_sub(1));
+        let used = self.used.swap(0, Ordering::Relaxed) as usize;
+        let is_used = 2 * used.saturating_sub(cap / PART) >= self.count();
+        let one_in = LETS_GO[usize::from(!is_used)];
+        let fewer = |parts: u32| (parts > 0).then(|| parts - parts.div_ceil(one_in));
+        let before = self.parts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
+        before.is_ok_and(|before| before.div_ceil(PARTS) > (before - before.div_ceil(one_in)).div_ceil(PARTS))
+    }
+
+    /// The tier is gone, and whoever comes next needs what it needs.
+    pub(super) fn forget(&self) {
+        self.parts.store(0, Ordering::Relaxed);
     }
 
     /// A part of a permit is held back as a whole one.
     pub(super) fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed).div_ceil(PARTS) as usize
+        self.parts.load(Ordering::Relaxed).div_ceil(PARTS) as usize
     }
 }
 
@@ -127,21 +164,43 @@ mod tests {
         assert_eq!(held_back(100, 1, 0, 0), 0, "nobody is there");
     }
 
-    #[test]
-    fn what_was_missed_is_forgotten_in_minutes_and_one_at_a_time() {
+    /// Looks until nothing is held back any more; fewer are each time when a look says so.
+    fn looks(used: usize) -> usize {
         let missed = Missed::default();
         (0..90).for_each(|_| missed.note(100));
-        assert_eq!(missed.count(), 25);
-        let (mut looks, mut counts) = (0, vec![25]);
+        let (mut looks, mut count) = (0, missed.count());
+        assert_eq!(count, 25);
         while missed.count() > 0 {
-            let is_fewer = missed.look();
-            assert_eq!(is_fewer, counts.last() != Some(&missed.count()), "after {looks} looks");
-            counts.extend(is_fewer.then(|| missed.count()));
-            looks += 1;
+            missed.uses(used);
+            assert_eq!(missed.look(100), missed.count() < count, "after {looks} looks");
+            (looks, count) = (looks + 1, missed.count());
         }
-        assert_eq!(counts, (0..=25).rev().collect::<Vec<_>>());
-        assert!((300..600).contains(&looks), "{looks}");
-        assert!(!missed.look());
+        assert!(!missed.look(100));
+        looks
+    }
+
+    #[test]
+    fn what_was_missed_is_let_go_slowly_while_it_is_used_and_soon_else() {
+        assert!((300..600).contains(&looks(25)), "{}", looks(25));
+        // Of the tenth and of 25 more, 21 are too few: a half of those that are more.
+        assert!((30..60).contains(&looks(10)), "{}", looks(10));
+        assert!((looks(10)..looks(25)).contains(&looks(17)));
+    }
+
+    #[test]
+    fn what_a_cut_of_the_cap_has_calls_wait_for_is_not_missed() {
+        let missed = Missed::default();
+        missed.recap(100, 50);
+        for _ in 0..CUT {
+            missed.note(50);
+            assert!(!missed.look(50));
+        }
+        assert_eq!(missed.count(), 0);
+        missed.recap(50, 45);
+        missed.note(45);
+        assert_eq!(missed.count(), 1, "a small step is no cut");
+        missed.forget();
+        assert_eq!(missed.count(), 0);
     }
 
     proptest! {
