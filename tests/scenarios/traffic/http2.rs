@@ -45,7 +45,7 @@ async fn calls_at_once_share_a_connection_in_both_eras() {
     }
     let in_flight = || async {
         let queue = gate.control("GET", "/v1/servers/shared").await.1;
-        (queue["connections"]["open"] == 1 && way.connections() >= 1 && way.streams() >= 40).then_some(())
+        (queue["connections"]["open"] == 1 && way.streams() >= 40).then_some(())
     };
     until("forty calls on one connection", in_flight).await;
     std::fs::write(&go, "").expect("a file");
@@ -65,7 +65,7 @@ async fn a_client_that_leaves_ends_its_stream_and_not_the_connection() {
     let mut held = caller.call_with_progress("2", "2", "hold", json!({ "until": folder.path().join("never") })).await;
     held.message().await;
     drop(held);
-    until("the stream is reset", || async { (way.resets() == 1).then_some(()) }).await;
+    until("the stream is reset", || async { (way.resets() > 0).then_some(()) }).await;
     assert!(echo(&caller).await.get("result").is_some());
     assert!(way.connections() <= connections + 1, "another core may have opened one of its own");
 }

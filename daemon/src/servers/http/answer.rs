@@ -1,7 +1,7 @@
 //! An answer and its body, read from the connection as the front asks for it.
 //!
 //! Made by the client, consumed by the relay stage. The connection goes back to the pool at the body's
-//! clean end and is closed when the body is dropped before: that is how a call is cancelled.
+//! clean end and is closed when the body is dropped before, as is a stream of HTTP/2: that is how a call is cancelled.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -56,6 +56,10 @@ impl Target {
         Self { url: endpoint.url.clone(), host, port: endpoint.port, word, tls }
     }
 
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(super) fn is_secure(&self) -> bool {
         self.tls.is_some()
     }

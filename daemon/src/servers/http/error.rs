@@ -37,7 +37,7 @@ pub enum SendErrorKind {
     TotalTimeout,
     /// The connection ended before any byte of the answer.
     Closed,
-    /// The answer's head is not HTTP/1.x, is ambiguous, too large or cut off.
+    /// The answer's head is not HTTP, is ambiguous, too large or cut off; or the connection breaks the rules of HTTP/2.
     Malformed,
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 /// Bytes of a head; positions within it fit 16 bits.
 pub(super) const HEAD_BYTES: usize = 64 * 1024 - 1;
 /// Header lines of a head.
-const HEADER_LINES: usize = 200;
+pub(super) const HEADER_LINES: usize = 200;
 
 /// How the end of the body is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,7 +239,7 @@ impl Meaning {
     }
 }
 
-fn bodiless(status: u16) -> bool {
+pub(super) fn bodiless(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)
 }
 

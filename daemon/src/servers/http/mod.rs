@@ -8,11 +8,14 @@ mod answer;
 mod chunked;
 mod conn;
 mod connect;
+mod drive;
 mod error;
 mod exchange;
 mod head;
 mod lanes;
+mod line;
 mod names;
+mod opening;
 mod pool;
 mod proof;
 mod request;
@@ -21,6 +24,7 @@ mod streamed;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod used;
 mod way;
 
 use std::sync::Arc;
@@ -45,7 +49,6 @@ use conn::Conn;
 use connect::{Secured, Speech, Target};
 use pool::{Place, Pool};
 use request::Template;
-use socket::Stream;
 use way::Way;
 
 /// Connections of one way of [`alone`], on all cores.
@@ -155,7 +158,8 @@ impl HttpServer {
         self.pool.waiting()
     }
 
-    /// Whether the idle connection to an endpoint that was used last, of some core, turns out closed. It is given up.
+    /// Whether the idle connection to an endpoint that was used last, of some core, turns out closed, which is then given up;
+    /// or one that calls share has ended by itself.
     #[must_use]
     pub fn has_lost(&self, endpoint: usize) -> bool {
         self.pool.has_lost(endpoint, Instant::now())
@@ -210,7 +214,7 @@ impl HttpClient {
     /// Sends `request`; the answer's body is read as it is polled, and dropping it cancels the call.
     ///
     /// A kept connection that turns out closed before anything left is replaced without notice.
-    /// Dropping the future closes the connection.
+    /// Dropping the future closes the connection, or resets the stream where calls share it.
     pub async fn send(&self, request: Outgoing<'_>) -> Result<Answer, SendError> {
         let server = &*self.server;
         let Some(endpoint) = server.endpoints.get(request.endpoint) else {
@@ -224,7 +228,7 @@ impl HttpClient {
         let mut result = self.attempt(endpoint, &request, started, total, true).await;
         let mut replaced = 0;
         // A new connection of HTTP/1.1 is this call's own: what happens there happens for a reason. One of HTTP/2 may have
-        // been used by others, and be as far as the one that it replaces.
+        // been used by others, and end as the one that it replaces.
         while replaced < REPLACED
             && let Err(error) = &result
             && error.reused
@@ -247,7 +251,11 @@ impl HttpClient {
         if let Some(lane) =
             server.pool.lanes().map(|lanes| lanes.of(self.core, endpoint)).filter(|lane| !lane.is_plain())
         {
-            return self.warm_up(lane, there, endpoint).await;
+            // Calls share it: one is as good as many.
+            if server.bounds.min_idle > 0 && lane.has_none() && server.pool.has_room(endpoint) {
+                opening::ahead(self, lane, endpoint);
+            }
+            return Ok(());
         }
         let kept = server.pool.kept(self.core, endpoint, Instant::now());
         // No more than are missing: one that is too old by the time it stands is not made anew before the next look.
@@ -280,24 +288,15 @@ impl HttpClient {
         kept: bool,
     ) -> Result<Answer, SendError> {
         let server = &*self.server;
-        let mut own = None;
         if let Some(lanes) = self.pool().lanes() {
             let lane = lanes.of(self.core, request.endpoint);
             // Boxed, so that a call over HTTP/1.1 does not carry the size of this.
-            match Box::pin(self.way(lane, endpoint, request.endpoint, started, total)).await? {
-                Way::Stream(lease) => {
-                    return Box::pin(self.streamed(lease, endpoint, request, started, total)).await;
-                }
-                Way::Plain(first) => own = first,
+            if let Way::Stream(lease) = Box::pin(self.way(lane, request.endpoint, total)).await? {
+                return Box::pin(self.streamed(lease, endpoint, request, started, total)).await;
             }
         }
-        let (permit, mut conn, sending) = if let Some(own) = own {
-            *own
-        } else {
-            let (permit, asked) = self.permit(request.endpoint, started).await?;
-            let (conn, sending) = self.connection(endpoint, request.endpoint, asked, total, kept).await?;
-            (permit, conn, sending)
-        };
+        let (permit, asked) = self.permit(request.endpoint, started).await?;
+        let (mut conn, sending) = self.connection(endpoint, request.endpoint, asked, total, kept).await?;
         let reused = conn.reused;
         let first_byte = request.first_byte.unwrap_or(server.timeout.first_byte);
         let head =
@@ -365,28 +364,23 @@ impl HttpClient {
             return Ok((conn, now));
         }
         // Boxed, so that a call on a kept connection does not carry the size of connecting.
-        let (stream, right) = Box::pin(self.connect(endpoint, right, Speech::Http1, total)).await?;
+        let (stream, right) = Box::pin(async {
+            let right = self.right(right).await?;
+            let deadline = Instant::now() + self.server.timeout.connect;
+            let deadline = total.map_or(deadline, |total| total.min(deadline));
+            Ok((endpoint.target.connect(Speech::Http1, deadline).await?, right))
+        })
+        .await?;
         Ok((Conn::new(stream, (slot, right)), Instant::now()))
     }
 
-    /// Connects, once there is room among the connections to all servers.
-    async fn connect(
-        &self,
-        endpoint: &Endpoint,
-        right: Option<Right>,
-        speech: Speech,
-        total: Option<Instant>,
-    ) -> Result<(Stream, Right), SendError> {
-        let patience = self.server.timeout.connect;
-        let right = if let Some(right) = right {
-            right
-        } else {
-            let asked = self.pool().open_one(Instant::now() + patience).await;
-            asked.ok_or_else(|| SendError::at(SendErrorKind::GateBound))?
-        };
-        let deadline = Instant::now() + patience;
-        let stream = endpoint.target.connect(speech, total.map_or(deadline, |total| total.min(deadline))).await?;
-        Ok((stream, right))
+    /// A place among the connections to all servers, waited for where there is none.
+    async fn right(&self, right: Option<Right>) -> Result<Right, SendError> {
+        if let Some(right) = right {
+            return Ok(right);
+        }
+        let asked = self.pool().open_one(Instant::now() + self.server.timeout.connect).await;
+        asked.ok_or_else(|| SendError::at(SendErrorKind::GateBound))
     }
 }
 

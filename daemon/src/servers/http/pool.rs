@@ -194,20 +194,37 @@ impl Pool {
 
     /// A connection to `endpoint` or room for one, for the holder of a permit. `kept` allows one that was used before.
     pub(super) async fn place(&self, core: usize, endpoint: usize, now: Instant, kept: bool) -> Place {
+        if !kept {
+            return Place::New(self.room(core, endpoint).await);
+        }
         loop {
-            if kept && let Some(conn) = self.take(core, endpoint, now) {
+            if let Some(conn) = self.take(core, endpoint, now) {
                 return Place::Kept(conn);
             }
             if let Some(slot) = self.slot(endpoint) {
                 return Place::New(slot);
             }
-            if kept && let Some(conn) = self.take_from_others(core, endpoint, now) {
+            if let Some(conn) = self.take_from_others(core, endpoint, now) {
                 return Place::Kept(conn);
             }
-            if !self.close_any(core, self.is_full(endpoint).then_some(endpoint)) {
-                // Another core is between two of these steps.
-                tokio::task::yield_now().await;
+            self.make_room(core, endpoint).await;
+        }
+    }
+
+    /// Room for a new connection, for the holder of a permit.
+    pub(super) async fn room(&self, core: usize, endpoint: usize) -> Slot {
+        loop {
+            if let Some(slot) = self.slot(endpoint) {
+                return slot;
             }
+            self.make_room(core, endpoint).await;
+        }
+    }
+
+    async fn make_room(&self, core: usize, endpoint: usize) {
+        if !self.close_any(core, self.is_full(endpoint).then_some(endpoint)) {
+            // Another core is between two steps.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -265,7 +282,7 @@ impl Pool {
             let oldest = idle.iter().position(fits).map(|at| idle.remove(at));
             drop(idle);
             oldest.is_some()
-        })
+        }) || self.lanes.as_ref().is_some_and(|lanes| lanes.close_one(endpoint))
     }
 
     fn others(&self, core: usize) -> impl Iterator<Item = usize> {
@@ -330,7 +347,7 @@ impl connections::Idle for Pool {
     }
 
     fn close_one(&self) -> bool {
-        self.close_any(0, None) || self.lanes.as_ref().is_some_and(Lanes::close_one)
+        self.close_any(0, None)
     }
 }
 

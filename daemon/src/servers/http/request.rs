@@ -180,9 +180,9 @@ fn listed_in_connection<'a>(headers: &[(&'a str, &'a [u8])]) -> Vec<&'a str> {
         .collect()
 }
 
-/// Path and query as a request line has them.
+/// Path and query as a request line has them: no fragment.
 fn is_target(target: &[u8]) -> bool {
-    target.starts_with(b"/") && target.iter().all(u8::is_ascii_graphic)
+    target.starts_with(b"/") && target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#')
 }
 
 /// A header name of RFC 9110 section 5.1.
@@ -249,7 +249,7 @@ mod tests {
             encode(Some("/messages?id=1")).unwrap(),
             "POST /messages?id=1 HTTP/1.1\r\nHost: [::1]:8080\r\nAuthorization: Bearer s\r\nContent-Length: 2\r\n\r\n"
         );
-        for target in ["", "x", "/a b", "/a\r\nx: y", "http://a/"] {
+        for target in ["", "x", "/a b", "/a#b", "/a\r\nx: y", "http://a/"] {
             assert_eq!(encode(Some(target)).unwrap_err().kind, SendErrorKind::Request, "{target}");
         }
     }

@@ -17,14 +17,19 @@ use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use tokio::time::{Instant, Sleep};
 
 use super::error::{BodyError, SendError, SendErrorKind};
-use super::head::{self, Headers};
+use super::head::{self, HEADER_LINES, Headers};
 use super::lanes::Lease;
 use super::proof::Proofs;
 use super::request::{Outgoing, Template};
+use crate::clock;
 use crate::servers::endpoints::Attempt;
 
 /// Bytes of a request that are handed over at once.
 const PIECE: usize = 16 * 1024;
+/// Interim answers (1xx) before the final one.
+const INTERIM: usize = 8;
+/// Nanoseconds without an answer before it is asked whether the connection is still alive.
+const SILENT: u64 = 1_000_000_000;
 /// Bytes of an answer that are gathered with its head.
 const GATHERED: usize = 64 * 1024;
 
@@ -56,23 +61,18 @@ pub(super) async fn exchange(
     template.encode(request, proofs, length, &mut text)?;
     let head = head_of(&text, secure)
         .ok_or_else(|| SendError::unsent(SendErrorKind::Request, "the request cannot be written in HTTP/2"))?;
-    let failed = |error: h2::Error, sent| {
-        if !error.is_reset() {
-            lease.retire();
-        }
-        refused(&error, sent, (lease.reused, secure))
-    };
-    let mut send = lease.send.clone().ready().await.map_err(|error| failed(error, false))?;
-    let (answer, rest) = send.send_request(head, length == 0).map_err(|error| failed(error, false))?;
-    drop(send);
-
-    let mut way = Way { answer, rest, pieces: Pieces { of: request.body, left: length } };
+    let mut unheard = Unheard { lease: Some(lease), since: clock::nanos() };
+    let (answer, rest) = unheard.lease().send.send_request(head, length == 0).map_err(|error| {
+        unheard.lease().retire();
+        refused(&error, false, true)
+    })?;
+    let mut sending = Sending { answer, rest, pieces: Pieces { of: request.body, left: length }, interim: 0 };
     let mut late = pin!(tokio::time::sleep(patience.first_byte));
     let answered = poll_fn(|cx| {
-        if way.poll_send(cx) {
+        if sending.poll_send(cx) {
             late.as_mut().reset(Instant::now() + patience.first_byte);
         }
-        if let Poll::Ready(answered) = Pin::new(&mut way.answer).poll(cx) {
+        if let Poll::Ready(answered) = sending.poll_answer(cx) {
             return Poll::Ready(Some(answered));
         }
         if let Some(total) = patience.total.filter(|total| *total < late.deadline()) {
@@ -82,26 +82,69 @@ pub(super) async fn exchange(
     })
     .await;
     match answered {
-        Some(Ok(answer)) => Streamed::new(answer, way, lease, late.deadline(), patience.total),
-        Some(Err(error)) => Err(failed(error, true)),
-        None => {
-            let error = no_progress(patience.total);
-            if error.kind == SendErrorKind::FirstByteTimeout {
+        Some(Ok(answer)) => {
+            // What was kept free for the rest of the request is others'.
+            sending.rest.reserve_capacity(0);
+            Streamed::new(answer, sending.rest, unheard.answered(), late.deadline(), patience.total)
+        }
+        Some(Err(Lost::Interim)) => {
+            Err(SendError::sent(SendErrorKind::Malformed, "the server sends one interim answer after the other"))
+        }
+        Some(Err(Lost::By(error))) => {
+            let lease = unheard.answered();
+            // A stream that is refused says nothing of its connection: whether to try again is the caller's to say.
+            if !error.is_reset() {
                 lease.retire();
             }
-            Err(error)
+            Err(refused(&error, true, lease.reused && !error.is_reset()))
+        }
+        None => Err(no_progress(patience.total)),
+    }
+}
+
+/// A call that has no answer yet. Where it ends without one, and its connection has been silent all the time, the connection
+/// takes no more calls.
+struct Unheard {
+    lease: Option<Lease>,
+    since: u64,
+}
+
+impl Unheard {
+    fn lease(&mut self) -> &mut Lease {
+        self.lease.as_mut().expect("until it is answered")
+    }
+
+    fn answered(mut self) -> Lease {
+        self.lease.take().expect("it is answered once")
+    }
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        if let Some(lease) = &self.lease
+            && clock::nanos().saturating_sub(self.since) >= SILENT
+        {
+            lease.retire_where_silent(self.since);
         }
     }
 }
 
 /// A request on its way.
-struct Way<'a> {
+struct Sending<'a> {
     answer: ResponseFuture,
     rest: SendStream<Bytes>,
     pieces: Pieces<'a>,
+    /// Interim answers so far.
+    interim: usize,
 }
 
-impl Way<'_> {
+/// Why there is no answer.
+enum Lost {
+    By(h2::Error),
+    Interim,
+}
+
+impl Sending<'_> {
     /// Hands over as much of the body as there is room for; whether any of it was.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.pieces.left;
@@ -122,6 +165,18 @@ impl Way<'_> {
             }
         }
         self.pieces.left < before
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<RecvStream>, Lost>> {
+        while let Poll::Ready(Some(interim)) = self.answer.poll_informational(cx) {
+            self.interim += 1;
+            match interim {
+                Ok(_) if self.interim <= INTERIM => {}
+                Ok(_) => return Poll::Ready(Err(Lost::Interim)),
+                Err(error) => return Poll::Ready(Err(Lost::By(error))),
+            }
+        }
+        Pin::new(&mut self.answer).poll(cx).map_err(Lost::By)
     }
 }
 
@@ -171,19 +226,16 @@ fn head_of(text: &[u8], secure: bool) -> Option<Request<()>> {
 }
 
 /// Why there is no answer. Nothing was done of a request that the server says it has not taken up (RFC 9113, 8.7).
-fn refused(error: &h2::Error, sent: bool, (reused, secure): (bool, bool)) -> SendError {
+fn refused(error: &h2::Error, sent: bool, reused: bool) -> SendError {
     let unread = error.is_remote()
         && match error.reason() {
             Some(Reason::REFUSED_STREAM) => error.is_reset(),
             Some(Reason::NO_ERROR) => error.is_go_away(),
             _ => false,
         };
-    let broken = error.is_library() && error.is_go_away();
-    let kind = if broken { SendErrorKind::Malformed } else { SendErrorKind::Closed };
-    // Over TLS it was agreed upon.
-    let is_doubtful = !reused && !secure && (broken || error.is_io());
-    let advice = if is_doubtful { "take `http2` out if it speaks HTTP/1.1 only: " } else { "" };
-    let cause = format!("{advice}the connection failed before the answer: {error}").into();
+    // What this side has found.
+    let kind = if error.is_library() { SendErrorKind::Malformed } else { SendErrorKind::Closed };
+    let cause = format!("the connection failed before the answer: {error}").into();
     SendError { kind, sent: sent && !unread, reused, cause }
 }
 
@@ -197,7 +249,7 @@ fn no_progress(total: Option<Instant>) -> SendError {
 impl Streamed {
     fn new(
         answer: Response<RecvStream>,
-        way: Way<'_>,
+        rest: SendStream<Bytes>,
         lease: Lease,
         due: Instant,
         total: Option<Instant>,
@@ -207,21 +259,26 @@ impl Streamed {
         if !(200..600).contains(&status) {
             return Err(SendError::sent(SendErrorKind::Malformed, "the status is not one of HTTP"));
         }
+        if head.headers.len() > HEADER_LINES {
+            return Err(SendError::sent(SendErrorKind::Malformed, "the head has too many header lines"));
+        }
         let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let total = total.map(|total| Box::pin(tokio::time::sleep_until(total)));
         let mut body = Flowing {
             stream,
             early: Bytes::new(),
             left: length,
+            is_cut: false,
             failed: None,
+            since: clock::nanos(),
             due,
             awaited: None,
             total,
             attempt: None,
-            _rest: way.rest,
+            _rest: rest,
             lease,
         };
-        body.gather();
+        body.gather(head::bodiless(status));
         Ok(Self { status, headers: headers_of(&head.headers), body })
     }
 }
@@ -229,7 +286,7 @@ impl Streamed {
 /// The headers that concern the message.
 fn headers_of(map: &HeaderMap) -> Headers {
     let message = map.iter().filter(|(name, _)| *name != CONTENT_LENGTH && !head::is_hop_by_hop(name.as_str()));
-    Headers::of(message.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
+    Headers::of(message.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes().trim_ascii())))
 }
 
 /// A body that is arriving. Dropped before its end it resets the stream: that is how a call is cancelled.
@@ -239,9 +296,13 @@ pub(super) struct Flowing {
     early: Bytes,
     /// Bytes that are to come, where the server has said so.
     left: Option<u64>,
+    /// Its status allows none: whatever comes is not read.
+    is_cut: bool,
     /// How it ended while it was gathered.
     failed: Option<h2::Error>,
-    /// When something must have followed the head.
+    /// When the head was there, on the clock of what is read.
+    since: u64,
+    /// When something must have followed it.
     due: Instant,
     awaited: Option<Pin<Box<Sleep>>>,
     total: Option<Pin<Box<Sleep>>>,
@@ -255,7 +316,7 @@ pub(super) struct Flowing {
 impl Flowing {
     /// The whole body, where it has arrived.
     pub(super) fn whole(&mut self) -> Option<Bytes> {
-        let is_whole = self.failed.is_none() && self.stream.is_end_stream();
+        let is_whole = self.is_cut || self.failed.is_none() && self.stream.is_end_stream();
         is_whole.then(|| std::mem::take(&mut self.early))
     }
 
@@ -276,8 +337,12 @@ impl Flowing {
         }
     }
 
-    /// Takes what has arrived already.
-    fn gather(&mut self) {
+    /// Takes what has arrived already; nothing where the status allows no body.
+    fn gather(&mut self, bodiless: bool) {
+        if bodiless {
+            self.is_cut = true;
+            return;
+        }
         let mut gathered = BytesMut::new();
         let mut nobody = Context::from_waker(Waker::noop());
         while gathered.len() < GATHERED {
@@ -335,7 +400,7 @@ impl Flowing {
             return Poll::Ready(Some(Err(BodyError::TotalTimeout)));
         }
         if is_over(&mut self.awaited, cx) {
-            self.lease.retire();
+            self.lease.retire_where_silent(self.since);
             return Poll::Ready(Some(Err(BodyError::Silent)));
         }
         Poll::Pending

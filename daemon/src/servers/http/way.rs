@@ -1,121 +1,65 @@
-//! How a call gets to a server that may speak HTTP/2: in a stream of a connection that is there, or is opened for all who
-//! wait; or over HTTP/1.1, where the server has chosen it.
+//! How a call gets to a server that may speak HTTP/2: in a stream of a connection, or over HTTP/1.1 where the server has
+//! chosen that.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::answer::{Answer, AnswerBody, Timing};
-use super::conn::Conn;
-use super::connect::Speech;
 use super::error::{SendError, SendErrorKind};
 use super::lanes::{Lane, Lease};
-use super::pool::Place;
+use super::line::Handed;
 use super::request::Outgoing;
 use super::streamed::{self, Patience, Streamed};
-use super::{Endpoint, HttpClient};
-use crate::servers::queue::Permit;
-
-/// A connection that a call has for itself, the right to it, and when it was had.
-pub(super) type Own = (Permit, Conn, Instant);
+use super::{Endpoint, HttpClient, opening};
 
 /// How a call goes to a server that may speak HTTP/2.
 pub(super) enum Way {
     Stream(Lease),
-    /// In HTTP/1.1; over the connection on which the server has said so, if it is the first one.
-    Plain(Option<Box<Own>>),
+    /// In HTTP/1.1.
+    Plain,
 }
 
 impl HttpClient {
-    /// The same of connections that calls share: one is as good as many.
-    pub(super) async fn warm_up(&self, lane: &Arc<Lane>, there: &Endpoint, endpoint: usize) -> Result<(), SendError> {
-        if self.server.bounds.min_idle > 0 && lane.len() == 0 && self.server.pool.has_room(endpoint) {
-            match self.way(lane, there, endpoint, Instant::now(), None).await? {
-                Way::Plain(Some(own)) => {
-                    let (_permit, conn, now) = *own;
-                    self.server.pool.put(self.core, endpoint, conn, now);
-                }
-                Way::Plain(None) | Way::Stream(_) => {}
-            }
+    /// A stream of a connection of HTTP/2, once there is one.
+    pub(super) async fn way(&self, lane: &Arc<Lane>, index: usize, total: Option<Instant>) -> Result<Way, SendError> {
+        if lane.is_plain() {
+            return Ok(Way::Plain);
         }
-        Ok(())
-    }
-
-    /// A stream of a connection of HTTP/2, which is opened where there is none with room; or how it goes without, where
-    /// the server has chosen HTTP/1.1.
-    pub(super) async fn way(
-        &self,
-        lane: &Arc<Lane>,
-        endpoint: &Endpoint,
-        index: usize,
-        now: Instant,
-        total: Option<Instant>,
-    ) -> Result<Way, SendError> {
-        let (pool, lanes) = (self.pool(), self.pool().lanes());
-        if let Some(lease) = lane.take(pool) {
+        if lane.line.is_empty()
+            && let Some(lease) = lane.take(self.pool())
+        {
+            if lease.is_old && self.pool().has_room(index) {
+                opening::ahead(self, lane, index);
+            }
             return Ok(Way::Stream(lease));
         }
-        let deadline = now + self.server.timeout.connect;
-        let waiting = lane.wait();
-        loop {
-            let changed = waiting.changed();
-            if let Some(lease) = lane.take(pool) {
-                return Ok(Way::Stream(lease));
+        self.wait(lane, index, total).await
+    }
+
+    async fn wait(&self, lane: &Arc<Lane>, index: usize, total: Option<Instant>) -> Result<Way, SendError> {
+        let (pool, deadline) = (self.pool(), Instant::now() + self.server.timeout.connect);
+        let handed = lane.line.join();
+        // Those before it may have left.
+        lane.serve(pool);
+        if lane.is_at_bound()
+            && let Some(lanes) = pool.lanes()
+        {
+            lanes.serve_from_others(self.core, index, pool);
+        }
+        opening::begin(self, lane, index);
+        match tokio::time::timeout_at(total.map_or(deadline, |total| total.min(deadline)), handed).await {
+            Ok(Ok(Handed::Stream(lease))) => Ok(Way::Stream(lease)),
+            Ok(Ok(Handed::Plain)) => Ok(Way::Plain),
+            Ok(Ok(Handed::Failed(error))) => Err(error),
+            Err(_) if total.is_some_and(|total| total <= deadline) => {
+                Err(SendError::unsent(SendErrorKind::TotalTimeout, "the call took longer than `timeout.total`"))
             }
-            if lane.is_plain() {
-                return Ok(Way::Plain(None));
-            }
-            if let Some(failure) = waiting.failure() {
-                return Err(failure);
-            }
-            match pool.try_permit(index) {
-                Some(permit) => {
-                    if let Some(opening) = lane.open() {
-                        match self.open(lane, endpoint, index, permit, total).await {
-                            Ok(None) => continue,
-                            Ok(own) => return Ok(Way::Plain(own)),
-                            Err(error) => {
-                                opening.failed(&error);
-                                return Err(error);
-                            }
-                        }
-                    }
-                }
-                None => {
-                    if let Some(lease) = lanes.and_then(|lanes| lanes.take_from_others(self.core, index, pool)) {
-                        return Ok(Way::Stream(lease));
-                    }
-                }
-            }
-            let waited = tokio::time::timeout_at(total.map_or(deadline, |total| total.min(deadline)), changed);
-            waited.await.map_err(|_| waiting.late())?;
+            Ok(Err(_)) | Err(_) => Err(lane.late()),
         }
     }
 
-    /// Opens a connection that calls can share; or it is this call's own, where the server has chosen HTTP/1.1.
-    async fn open(
-        &self,
-        lane: &Arc<Lane>,
-        endpoint: &Endpoint,
-        index: usize,
-        permit: Permit,
-        total: Option<Instant>,
-    ) -> Result<Option<Box<Own>>, SendError> {
-        let pool = self.pool();
-        let Place::New(slot) = pool.place(self.core, index, Instant::now(), false).await else {
-            return Err(SendError::at(SendErrorKind::Bound));
-        };
-        let (stream, right) = self.connect(endpoint, pool.try_open_one(), Speech::Http2, total).await?;
-        if endpoint.target.is_secure() && !stream.has_chosen_http2() {
-            lane.has_chosen_plain();
-            return Ok(Some(Box::new((permit, Conn::new(stream, (slot, right)), Instant::now()))));
-        }
-        lane.start(stream, (permit, slot, right)).await.map(|()| None).map_err(|error| {
-            SendError::unsent(SendErrorKind::Connect, format!("a connection of HTTP/2 cannot be begun: {error}"))
-        })
-    }
-
-    /// The answer over a shared connection.
+    /// The answer in a stream of its own.
     pub(super) async fn streamed(
         &self,
         lease: Lease,

@@ -219,26 +219,33 @@ fn a_server_that_takes_its_leave_or_refuses_a_stream_has_done_nothing() {
 #[test]
 fn an_answer_that_breaks_off_is_an_error() {
     on_a_core(async {
-        for ends in [true, false] {
-            let raw = Raw::start(move |tcp, _| async move {
-                let mut connection = h2::server::handshake(tcp).await.unwrap();
-                let (_, mut reply) = connection.accept().await.unwrap().unwrap();
-                let mut stream = reply.send_response(Response::new(()), false).unwrap();
-                stream.send_data(Bytes::from_static(b"half of it"), false).unwrap();
-                if !ends {
-                    stream.send_reset(Reason::INTERNAL_ERROR);
+        for resets in [true, false] {
+            let told = Rc::new(Cell::new(false));
+            let tells = Rc::clone(&told);
+            let raw = Raw::start(move |tcp, _| {
+                let told = Rc::clone(&told);
+                async move {
+                    let mut connection = h2::server::handshake(tcp).await.unwrap();
+                    let (_, mut reply) = connection.accept().await.unwrap().unwrap();
+                    let mut stream = reply.send_response(Response::new(()), false).unwrap();
+                    stream.send_data(Bytes::from_static(b"half of it"), false).unwrap();
+                    // Written while the connection is asked for more.
+                    let read = eventually("the half is read", || told.get());
+                    tokio::select! {
+                        _ = connection.accept() => {}
+                        () = read => {}
+                    }
+                    if resets {
+                        stream.send_reset(Reason::INTERNAL_ERROR);
+                        let _ = connection.accept().await;
+                    }
                 }
-                // Has it leave.
-                let rest = tokio::time::timeout(Duration::from_millis(20), connection.accept());
-                assert!(ends || rest.await.is_err());
             })
             .await;
-            let client = sharing(&raw, |_, _| {}).client(0);
-            let outcome = match client.send(post(&[b"{}"])).await {
-                Ok(answer) => text(answer).await.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            assert!(outcome.is_err(), "{outcome:?}");
+            let mut answer = sharing(&raw, |_, _| {}).client(0).send(post(&[b"{}"])).await.unwrap();
+            assert_eq!(answer.body.frame().await.unwrap().unwrap().into_data().unwrap(), "half of it");
+            tells.set(true);
+            assert!(text(answer).await.is_err(), "resets: {resets}");
         }
     });
 }
@@ -246,37 +253,135 @@ fn an_answer_that_breaks_off_is_an_error() {
 #[test]
 fn an_early_answer_is_heard_while_the_request_is_still_being_sent() {
     on_a_core(async {
-        let raw = serve(9, |request, mut reply, _| async move {
-            // It reads nothing, and keeps the stream open.
-            let _unread = request.into_body();
-            let refused = Response::builder().status(413).body(()).unwrap();
-            reply.send_response(refused, false).unwrap().send_data(Bytes::from_static(b"too long"), true).unwrap();
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        for resets in [false, true] {
+            let raw = serve(9, move |request, mut reply, _| async move {
+                let (head, body) = request.into_parts();
+                if head.headers["content-length"] == "2" {
+                    return answer(&mut reply, "ok");
+                }
+                let refused = Response::builder().status(413).body(()).unwrap();
+                let mut stream = reply.send_response(refused, false).unwrap();
+                stream.send_data(Bytes::from_static(b"too long"), true).unwrap();
+                if resets {
+                    settle().await;
+                    // RFC 9113, 8.1: the rest is not wanted.
+                    stream.send_reset(Reason::NO_ERROR);
+                }
+                // It reads nothing of it.
+                std::future::pending::<()>().await;
+                drop(body);
+            })
+            .await;
+            let (long, server) = (vec![b'x'; 1 << 20], sharing(&raw, |_, _| {}));
+            for _ in 0..6 {
+                let answer = server.client(0).send(post(&[&long])).await.unwrap();
+                assert_eq!(answer.status, 413);
+                assert_eq!(text(answer).await.unwrap(), "too long");
+            }
+            assert_eq!((call(&server.client(0)).await.1.as_str(), raw.connections.get()), ("ok", 1));
+        }
+    });
+}
+
+#[test]
+fn what_a_server_refuses_is_not_repeated_at_once() {
+    on_a_core(async {
+        let seen = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&seen);
+        let raw = serve(9, move |_, mut reply, _| {
+            let number = counted.replace(counted.get() + 1);
+            async move {
+                if number == 0 {
+                    return answer(&mut reply, "ok");
+                }
+                reply.send_reset(Reason::REFUSED_STREAM);
+            }
         })
         .await;
-        let long = vec![b'x'; 1 << 20];
-        let answer = sharing(&raw, |_, _| {}).client(0).send(post(&[&long])).await.unwrap();
-        assert_eq!(answer.status, 413);
-        assert_eq!(text(answer).await.unwrap(), "too long");
+        let client = sharing(&raw, |_, _| {}).client(0);
+        assert_eq!(call(&client).await.1, "ok");
+        let error = client.send(post(&[b"{}"])).await.unwrap_err();
+        assert_eq!((error.sent, seen.get()), (false, 2), "{error}");
     });
 }
 
 #[test]
 fn a_connection_whose_server_is_silent_takes_no_more_calls() {
     on_a_core(async {
-        let raw = serve(9, |_, mut reply, number| async move {
-            if number == 0 {
+        // However a call ends that has had no answer: its own time, the whole call's, or the client's patience.
+        for way in 0..3 {
+            let raw = serve(9, |_, mut reply, number| async move {
+                if number == 0 {
+                    return std::future::pending().await;
+                }
+                answer(&mut reply, "ok");
+            })
+            .await;
+            let patience = Duration::from_millis(1100);
+            let server = sharing(&raw, |_, timeout| match way {
+                0 => timeout.first_byte = patience,
+                1 => timeout.total = Some(patience),
+                _ => {}
+            });
+            let client = server.client(0);
+            let asked = post(&[b"{}"]);
+            let sent = tokio::time::timeout(Duration::from_millis(1500), client.send(asked)).await;
+            if way < 2 {
+                let error = sent.unwrap().unwrap_err();
+                let kind = [SendErrorKind::FirstByteTimeout, SendErrorKind::TotalTimeout][way];
+                assert_eq!((error.kind, error.sent), (kind, true));
+            }
+            assert_eq!((call(&client).await.1.as_str(), raw.connections.get()), ("ok", 2), "{way}");
+            eventually("the silent one is closed", || server.open_connections() == 1).await;
+        }
+    });
+}
+
+#[test]
+fn a_slow_call_costs_the_others_no_connection() {
+    on_a_core(async {
+        let raw = serve(9, |request, mut reply, _| async move {
+            if read(request.into_body()).await.unwrap() != b"{}" {
                 return std::future::pending().await;
             }
             answer(&mut reply, "ok");
         })
         .await;
-        let server = sharing(&raw, |_, timeout| timeout.first_byte = Duration::from_millis(50));
+        let server = sharing(&raw, |_, timeout| timeout.first_byte = Duration::from_millis(1200));
         let client = server.client(0);
-        let error = client.send(post(&[b"{}"])).await.unwrap_err();
-        assert_eq!((error.kind, error.sent), (SendErrorKind::FirstByteTimeout, true));
-        assert_eq!((call(&client).await.1.as_str(), raw.connections.get()), ("ok", 2));
-        eventually("the silent one is closed", || server.open_connections() == 1).await;
+        let others = async {
+            for _ in 0..30 {
+                assert_eq!(call(&client).await.1, "ok");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let (slow, ()) = tokio::join!(client.send(post(&[b"slow"])), others);
+        assert_eq!(slow.unwrap_err().kind, SendErrorKind::FirstByteTimeout);
+        assert_eq!((call(&client).await.1.as_str(), raw.connections.get()), ("ok", 1));
+    });
+}
+
+#[test]
+fn an_endpoint_with_an_idle_connection_keeps_nobody_from_the_other() {
+    on_a_core(async {
+        let (first, second) = (echoing(9).await, echoing(9).await);
+        let server = sharing(&first, |http, _| {
+            http.pool.max_connections = 1;
+            let address = second.address;
+            let there = settings::Endpoint {
+                url: format!("http://{address}/mcp"),
+                port: address.port(),
+                ..http.endpoints[0].clone()
+            };
+            http.endpoints.push(there);
+        });
+        let client = server.client(0);
+        for endpoint in [0, 1, 0, 1] {
+            let answer = client.send(Outgoing { endpoint, ..post(&[b"{}"]) }).await.unwrap();
+            assert_eq!(text(answer).await.unwrap(), "{}", "endpoint {endpoint}");
+            assert_eq!(server.open_connections(), 1);
+        }
+        assert_eq!((first.connections.get(), second.connections.get()), (2, 2));
     });
 }
 
@@ -291,7 +396,6 @@ fn connections_end_when_they_are_idle_or_old() {
                 http.pool.max_age = age;
             });
             assert_eq!(call(&server.client(0)).await.1, "{}");
-            assert_eq!(server.open_connections(), 1);
             eventually("it is closed", || server.open_connections() == 0).await;
             assert_eq!(call(&server.client(0)).await.1, "{}");
         }
@@ -377,14 +481,70 @@ fn nobody_there_is_told_to_all_who_wait_for_the_connection() {
 #[test]
 fn a_server_without_http2_is_told_apart_with_a_remedy() {
     on_a_core(async {
-        let raw = Raw::start(|mut tcp, _| async move {
-            let _ = tcp.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
-            let mut read = Vec::new();
-            let _ = tcp.read_buf(&mut read).await;
-        })
-        .await;
-        let error = sharing(&raw, |_, _| {}).client(0).send(post(&[b"{}"])).await.unwrap_err();
-        assert_eq!(error.kind, SendErrorKind::Malformed);
-        assert!(error.to_string().contains("take `http2` out"), "{error}");
+        for says in [&b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"[..], b""] {
+            let raw = Raw::start(move |mut tcp, _| async move {
+                let _ = tcp.write_all(says).await;
+                let mut read = Vec::new();
+                let _ = tcp.read_buf(&mut read).await;
+                if says.is_empty() {
+                    std::future::pending::<()>().await;
+                }
+            })
+            .await;
+            let server = sharing(&raw, |_, timeout| timeout.connect = Duration::from_millis(300));
+            let error = server.client(0).send(post(&[b"{}"])).await.unwrap_err();
+            assert!(!error.sent);
+            let advises = error.to_string().contains("take `http2` out");
+            assert!(advises || error.kind == SendErrorKind::ConnectTimeout, "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_server_that_lets_no_stream_holds_up_nobody_for_good() {
+    on_a_core(async {
+        let raw = serve(0, |_, mut reply, _| async move { answer(&mut reply, "ok") }).await;
+        let server = sharing(&raw, |_, timeout| timeout.connect = Duration::from_millis(300));
+        let error = server.client(0).send(post(&[b"{}"])).await.unwrap_err();
+        assert!(!error.sent, "{error}");
+        eventually("its connection is closed", || server.open_connections() == 0).await;
+    });
+}
+
+#[test]
+fn whoever_leaves_before_the_connection_stands_keeps_nothing_from_others() {
+    on_a_core(async {
+        let (first, second) = (echoing(9).await, echoing(9).await);
+        let server = sharing(&first, |http, _| {
+            http.pool.max_connections = 1;
+            let there = second.address;
+            let there = settings::Endpoint {
+                url: format!("http://{there}/mcp"),
+                port: there.port(),
+                ..http.endpoints[0].clone()
+            };
+            http.endpoints.push(there);
+        });
+        let client = server.client(0);
+        for _ in 0..20 {
+            let gone = client.send(Outgoing { endpoint: 1, ..post(&[b"{}"]) });
+            drop(tokio::time::timeout(Duration::ZERO, gone).await);
+            assert_eq!(call(&client).await.1, "{}");
+        }
+        assert_eq!(server.waiting(), 0);
+    });
+}
+
+#[test]
+fn at_the_bound_of_all_connections_a_core_uses_those_of_another() {
+    on_a_core(async {
+        let raw = echoing(9).await;
+        let server = server_within(&Connections::new(1), raw.address, |http, _| http.pool.http2 = true);
+        assert_eq!(call(&server.client(0)).await.1, "{}");
+        let there = Arc::clone(&server);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || on_a_core(async move { tell.send(call(&there.client(1)).await.1).unwrap() }));
+        assert_eq!(told.await.unwrap(), "{}");
+        assert_eq!((raw.connections.get(), server.open_connections()), (1, 1));
     });
 }
