@@ -175,7 +175,7 @@ impl Server {
                 settings.queue.max_size,
                 settings.queue.timeout,
             ),
-            streams: Queue::for_clients(settings.max_streams, settings.max_streams_per_client, 0, Duration::ZERO),
+            streams: Queue::for_lasting(settings.max_streams, settings.max_streams_per_client),
             adaptive: Arc::default(),
             fitness: Arc::default(),
             endpoints: Arc::new(Endpoints::new(&settings)),

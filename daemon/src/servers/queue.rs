@@ -73,6 +73,8 @@ pub struct Queue {
     rebound: Notify,
     /// What one client may have at once.
     clients: Option<PerClient>,
+    /// Tiers have the same weight here.
+    is_even: bool,
     meter: Meter,
 }
 
@@ -165,10 +167,18 @@ impl Queue {
         Arc::new(Self::with(cap, max_size, timeout, Some(clients)))
     }
 
+    /// `cap` permits for what lasts long, of which each client has at most `per_client`: nobody waits for one, and none is
+    /// held back for heavier tiers.
+    #[must_use]
+    pub fn for_lasting(cap: usize, per_client: usize) -> Arc<Self> {
+        let clients = PerClient::new(per_client, 0, Duration::ZERO);
+        Arc::new(Self { is_even: true, ..Self::with(cap, 0, Duration::ZERO, Some(clients)) })
+    }
+
     fn with(cap: usize, max_size: usize, timeout: Duration, clients: Option<PerClient>) -> Self {
         let (permits, line, meter) = (Permits::new(cap), Mutex::default(), Meter::default());
         let (max_size, timeout) = (AtomicUsize::new(max_size), AtomicU64::new(nanos(timeout)));
-        Self { permits, line, max_size, timeout, rebound: Notify::new(), clients, meter }
+        Self { permits, line, max_size, timeout, rebound: Notify::new(), clients, is_even: false, meter }
     }
 
     /// How many may wait, and for how long.
@@ -232,7 +242,8 @@ impl Queue {
 
     async fn wait(self: &Arc<Self>, flow: Flow, since: Instant) -> Result<Permit, Refusal> {
         let (admit, admitted) = oneshot::channel();
-        let (place, now) = (flow.place(), clock::nanos());
+        let weight = if self.is_even { 1 } else { flow.place().weight };
+        let (place, now) = (permits::Flow { weight, ..flow.place() }, clock::nanos());
         let (entry, refused_until, heirs) = {
             let mut waiting = self.waiting();
             let Waiting { line, pace } = &mut *waiting;

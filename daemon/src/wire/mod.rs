@@ -43,7 +43,8 @@ impl Wire {
         whole.ok_or(io::ErrorKind::NotConnected)?.into_std()
     }
 
-    /// Whether what was written last could not be sent, not even its first byte.
+    /// Whether what waited for the end of the turn could not be sent, not even its first byte. What leaves at once fails
+    /// where it is written.
     pub fn sent_nothing(&self) -> bool {
         self.sending.sent_nothing()
     }

@@ -130,6 +130,29 @@ fn a_peer_that_is_gone_has_been_sent_nothing_of_what_waited() {
     });
 }
 
+#[test]
+fn a_piece_that_leaves_at_once_to_a_peer_that_is_gone_is_an_error_for_whoever_writes_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let socket = std::net::TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
+    socket.set_nonblocking(true).expect("a socket");
+    on_core(async {
+        let mut wire = wire_of(socket).await;
+        // A turn of few pieces: those that follow leave at once.
+        wire.write_all(b"unread").await.expect("room");
+        yield_now().await;
+        drop(listener.accept().expect("the other end"));
+        let mut failed = false;
+        for _ in 0..1000 {
+            failed = wire.write_all(b"more").await.is_err();
+            if failed {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(failed);
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -58,6 +58,27 @@ fn permits_go_to_those_who_wait_in_their_order() {
 }
 
 #[test]
+fn of_what_lasts_long_none_is_held_back_for_a_heavier_tier() {
+    runtime().block_on(async {
+        let taken = |queue: Arc<Queue>| async move {
+            let mut held = vec![queue.enter(client(10)).await.unwrap()];
+            while let Ok(permit) = queue.enter(client(held.len() as u64 % 9)).await {
+                held.push(permit);
+            }
+            held.len()
+        };
+        assert_eq!(taken(Queue::for_lasting(100, 100)).await, 100);
+        assert_eq!(taken(Queue::for_clients(100, 100, 0, Duration::ZERO)).await, 93, "calls leave some");
+        let queue = Queue::for_lasting(100, 3);
+        let mut held = Vec::new();
+        while let Ok(permit) = queue.enter(client(1)).await {
+            held.push(permit);
+        }
+        assert_eq!(held.len(), 3, "each client has its own bound");
+    });
+}
+
+#[test]
 fn a_wait_ends_at_its_deadline() {
     runtime().block_on(async {
         let queue = Queue::new(1, 2, Duration::from_millis(5));
