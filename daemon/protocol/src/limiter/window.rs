@@ -134,11 +134,15 @@ impl Window {
 
     pub(super) fn standing(self, cell: &Cell, now: u64) -> Standing {
         let tick = self.tick_of(now);
-        let youngest = runs(cell).map(|(_, run)| run.left(tick)).max().unwrap_or_default();
-        Standing {
-            remaining: self.count().saturating_sub(self.used(cell, now)),
-            reset: Some(self.nanos(youngest, now)),
+        // Once through the runs: each call asks.
+        let (mut gone, mut youngest) = (0, 0);
+        for (_, run) in runs(cell) {
+            let left = run.left(tick);
+            gone += if left == 0 { u64::from(run.count) } else { 0 };
+            youngest = youngest.max(left);
         }
+        let used = cell.word().load(Ordering::Relaxed).saturating_sub(gone);
+        Standing { remaining: self.count().saturating_sub(used), reset: Some(self.nanos(youngest, now)) }
     }
 
     /// All that counts, counts from now on: when it happened cannot be told in other ticks.
