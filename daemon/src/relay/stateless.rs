@@ -20,6 +20,7 @@ use crate::answers::{self, Next};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
+use crate::identity::Client;
 use crate::message::Message;
 use crate::observe::ledger::Stage;
 use crate::servers::endpoints::To;
@@ -101,8 +102,9 @@ async fn run_at(
         call.mark.listens_to(server.generation);
         queue::admit_stream(call, server).await?;
     } else {
-        // Sessions that the gate holds at legacy servers are looked for later.
-        queue::admit(call, server, || straight.then_some(To::Any)).await?;
+        let held_for = (!straight).then(|| Arc::clone(call.client()));
+        let held = |client: &Arc<Client>| Held::to(server, client, &message);
+        queue::admit(call, server, || held_for.as_ref().map_or(Some(To::Any), held)).await?;
     }
     let course = if straight {
         let leg = leg_timed(call, server).await?;
