@@ -450,7 +450,7 @@ mod tests {
         let before = policy(&[one, two], "", None);
         let known = &before.servers["two"].endpoints;
         let change = known.get(0).set_mode(Mode::Maintenance);
-        known.get(1).breaker().force_open();
+        known.get(1).force_open();
         let after = policy(&[three, two, one], "queue.max_size = 7", Some(&before));
         assert_ne!(after.servers["two"].generation, before.servers["two"].generation);
         let known = &after.servers["two"].endpoints;

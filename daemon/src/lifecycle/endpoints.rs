@@ -216,7 +216,7 @@ impl EndpointOperations for Daemon {
             let endpoint = server.endpoints.get(at);
             info!(who = %peer, reason, server = name, endpoint = endpoint.label, ?wanted, "a breaker is set by hand");
             match wanted {
-                State::ForcedOpen => endpoint.breaker().force_open(),
+                State::ForcedOpen => endpoint.force_open(),
                 State::ForcedClosed => endpoint.breaker().force_closed(),
                 State::Closed | State::Open | State::HalfOpen => endpoint.breaker().reset(),
             }

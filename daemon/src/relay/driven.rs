@@ -180,7 +180,7 @@ impl Driver {
         tokio::select! {
             biased;
             // Refused here, it is answered as a whole, with the time to come back at in the head.
-            admitted = queue::admit(call, &self.server) => admitted?,
+            admitted = queue::admit(call, &self.server, || hosted.to(&self.server)) => admitted?,
             // Nothing was sent, and nobody can come back for the answer: others need not wait for it.
             () = self.opening.stream.line.out_of_reach() => return Err(left()),
         }

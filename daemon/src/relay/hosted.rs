@@ -253,7 +253,8 @@ async fn list(call: &mut Call, hosted: &Hosted, method: Method) -> Result<Respon
         Next::Answer(answer) => return Ok(answer),
         Next::Ask(reception) => call.reception = reception,
     }
-    queue::admit(call, &server).await?;
+    // The leg that lists come from may be one that lives.
+    queue::admit(call, &server, || None).await?;
     let leg = match hosted.living_leg(&server).await {
         Some(leg) => leg,
         None => lists::shared_leg(call, &server, hosted.revision).await?,

@@ -57,7 +57,8 @@ pub async fn serve(call: &mut Call, server: &Arc<Server>) -> Result<Response<Bod
         call.mark.listens_to(server.generation);
         queue::admit_stream(call, server).await?;
     } else if call.method == Method::POST {
-        queue::admit(call, server).await?;
+        let to = to(call);
+        queue::admit(call, server, || Some(to)).await?;
     }
     let answer = pass(call, server).await?;
     call.times.connect = answer.timing.connect;
@@ -177,15 +178,19 @@ async fn pass(call: &Call, server: &Arc<Server>) -> Result<Answer, Failure> {
         let tool = message.and_then(|message| message.envelope.name_str(&message.bytes));
         Some(server.first_byte(tool.as_deref()))
     };
-    // A session stays with the endpoint that opened it.
-    let to = mirrored.map_or(To::Any, |mirrored| To::Session(mirrored.endpoint));
-    let request = http_call::Request { method, to, headers: &lines, message, first_byte };
+    let request = http_call::Request { method, to: to(call), headers: &lines, message, first_byte };
     http_call::send(&call.core, server, &request).await
 }
 
 /// Whether a request header concerns the server.
 fn passes_on(name: &str) -> bool {
     matches!(name, "content-type" | "accept" | "mcp-protocol-version" | "mcp-method" | "mcp-name" | "last-event-id")
+}
+
+/// Where it goes: a session stays with the endpoint that opened it.
+fn to(call: &Call) -> To {
+    let mirrored = call.session.as_ref().and_then(|(session, _)| mirrored(session));
+    mirrored.map_or(To::Any, |mirrored| To::Session(mirrored.endpoint))
 }
 
 fn mirrored(session: &sessions::Session) -> Option<&Mirrored> {

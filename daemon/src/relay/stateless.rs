@@ -20,8 +20,10 @@ use crate::answers::{self, Next};
 use crate::body::Body;
 use crate::call::Call;
 use crate::failure::{Failure, Kind};
+use crate::identity::Client;
 use crate::message::Message;
 use crate::observe::ledger::Stage;
+use crate::servers::endpoints::To;
 use crate::servers::leg::Leg;
 use crate::servers::{Server, eras};
 use crate::stages::queue;
@@ -100,7 +102,9 @@ async fn run_at(
         call.mark.listens_to(server.generation);
         queue::admit_stream(call, server).await?;
     } else {
-        queue::admit(call, server).await?;
+        let held_for = (!straight).then(|| Arc::clone(call.client()));
+        let held = |client: &Arc<Client>| Held::to(server, client, &message);
+        queue::admit(call, server, || held_for.as_ref().map_or(Some(To::Any), held)).await?;
     }
     let course = if straight {
         let leg = leg_timed(call, server).await?;
@@ -164,7 +168,8 @@ async fn list(call: &mut Call, method: Method) -> Result<Response<Body>, Failure
 }
 
 async fn single_list(call: &mut Call, server: &Arc<Server>, method: Method) -> Result<Response<Body>, Failure> {
-    queue::admit(call, server).await?;
+    // The leg that lists come from may be one that lives.
+    queue::admit(call, server, || None).await?;
     let leg = lists::shared_leg(call, server, MODERN).await?;
     lists::single(call, server, leg, method).await
 }

@@ -25,6 +25,7 @@ use toolgate_protocol::revision::LATEST_LEGACY;
 
 use super::Server;
 use super::discovery;
+use super::endpoints::To;
 use super::leg::Leg;
 use super::news::{Heard, News};
 use super::stdio::link::Serves;
@@ -243,6 +244,15 @@ impl KeptSessions {
         let opening = lock(&self.all).get(owner).cloned()?;
         let opened = opening.lock().await;
         opened.kept.as_ref().filter(|kept| kept.is_living(server)).cloned()
+    }
+
+    /// Where the owner's next call goes: into the session, where one lives. `None` while somebody has it in hand, such as
+    /// to open it.
+    pub fn to(&self, server: &Server, owner: &Owner) -> Option<To> {
+        let Some(opening) = lock(&self.all).get(owner).cloned() else { return Some(To::Any) };
+        let opened = opening.try_lock().ok()?;
+        let kept = opened.kept.as_ref().filter(|kept| kept.is_living(server));
+        Some(kept.map_or(To::Any, |kept| kept.leg.to()))
     }
 
     /// Ends when the next session was opened, whose ever it is; from now on, not from its first poll.

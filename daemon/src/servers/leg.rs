@@ -114,8 +114,7 @@ impl Leg {
             By::Stdio(link) => {
                 let tool = request.envelope.name_str(&request.bytes);
                 let wait = self.server.first_byte(tool.as_deref());
-                // An instance that runs is the call's session: draining keeps new ones from starting.
-                let (_, attempt) = endpoints::admit(&self.server, To::Session(0), wait)?;
+                let (_, attempt) = endpoints::admit(&self.server, self.to(), wait)?;
                 let reply = link.request(named.0, one_line(renamed), wait).await;
                 let reply = reply.map_err(|unsent| self.unsent(unsent))?;
                 Ok(Exchange::stdio(self.clone(), request, reply).renamed(ours).attempted(attempt))
@@ -166,6 +165,15 @@ impl Leg {
             leg.send(core, confirmed, from).await?;
         }
         Ok((leg, answer))
+    }
+
+    /// Where its next request goes.
+    pub fn to(&self) -> To {
+        match &self.by {
+            By::Http(conversation) => conversation.to(),
+            // An instance that runs is the call's session: draining keeps new ones from starting.
+            By::Stdio(_) => To::Session(0),
+        }
     }
 
     /// Whether the other end is gone.

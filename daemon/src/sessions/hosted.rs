@@ -24,6 +24,7 @@ use crate::message::Message;
 use crate::relay::crossing::watched::Watched;
 use crate::relay::links;
 use crate::servers::Server;
+use crate::servers::endpoints::To;
 use crate::servers::exchange::refusal;
 use crate::servers::leg::Leg;
 use crate::state::{MAX_ID, entry};
@@ -211,6 +212,14 @@ impl Hosted {
         let opening = self.opening(&server.settings.name)?;
         let opened = opening.lock().await;
         opened.as_ref().filter(|leg| leg.leads_to(server)).cloned()
+    }
+
+    /// Where its next call to a server goes: with the leg, if one lives. `None` while somebody has the leg in hand, such as
+    /// to open it.
+    pub fn to(&self, server: &Server) -> Option<To> {
+        let Some(opening) = self.opening(&server.settings.name) else { return Some(To::Any) };
+        let opened = opening.try_lock().ok()?;
+        Some(opened.as_ref().filter(|leg| leg.leads_to(server)).map_or(To::Any, Leg::to))
     }
 
     /// Every server that it ever reached.

@@ -45,7 +45,12 @@ async fn fails_and_recovers(stage: &Stage, client: &Caller, good: &Caller, fault
     stage.good_works(good).await;
     stage.faulty.set(Fault::None);
     wait::until("recovery", recovered).await;
-    wait::until("health", || async { (stage.health("bad").await["status"] == "healthy").then_some(()) }).await;
+    // A machine that is slow for a moment makes for a slow call, which keeps the breaker open: another one is let through.
+    wait::until("health", || async {
+        recovered().await;
+        (stage.health("bad").await["status"] == "healthy").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -7,3 +7,4 @@ mod endpoints;
 mod operated;
 mod repeated;
 mod stage;
+mod turned;

@@ -167,24 +167,30 @@ impl Breaker {
     /// Whether a call may be made at `now`.
     pub fn admit(&self, now: u64) -> Verdict {
         let word = self.word.load(Ordering::Acquire);
-        match State::of(word) {
-            State::Closed | State::ForcedClosed => Verdict::Pass(Pass { period: period(word), probe: false }),
-            State::ForcedOpen => Verdict::Refused { millis: None },
-            State::HalfOpen => Verdict::Refused { millis: Some(WHILE_PROBING) },
-            State::Open => match self.until.load(Ordering::Relaxed).checked_sub(now).filter(|left| *left > 0) {
-                Some(left) => Verdict::Refused { millis: Some(left) },
-                None => self.probe(word),
-            },
+        match self.ask(word, now) {
+            Err(millis) => Verdict::Refused { millis },
+            Ok(()) if State::of(word) == State::Open => self.probe(word),
+            Ok(()) => Verdict::Pass(Pass { period: period(word), probe: false }),
         }
     }
 
-    /// Whether [`Breaker::admit`] would let a call through.
-    #[must_use]
-    pub fn would_admit(&self, now: u64) -> bool {
-        match State::of(self.word.load(Ordering::Acquire)) {
-            State::Closed | State::ForcedClosed => true,
-            State::ForcedOpen | State::HalfOpen => false,
-            State::Open => self.until.load(Ordering::Relaxed) <= now,
+    /// Whether [`Breaker::admit`] would let a call through; nobody takes a probe's place by asking.
+    ///
+    /// # Errors
+    /// When to ask again; `None` where only the operator knows.
+    pub fn would_admit(&self, now: u64) -> Result<(), Option<u64>> {
+        self.ask(self.word.load(Ordering::Acquire), now)
+    }
+
+    fn ask(&self, word: u64, now: u64) -> Result<(), Option<u64>> {
+        match State::of(word) {
+            State::Closed | State::ForcedClosed => Ok(()),
+            State::ForcedOpen => Err(None),
+            State::HalfOpen => Err(Some(WHILE_PROBING)),
+            State::Open => match self.until.load(Ordering::Relaxed).saturating_sub(now) {
+                0 => Ok(()),
+                left => Err(Some(left)),
+            },
         }
     }
 

@@ -65,6 +65,7 @@ fn the_wait_doubles_up_to_its_cap_and_a_good_probe_ends_it() {
     let probe = pass(&breaker, now);
     assert!(probe.is_probe());
     assert_eq!(refused(&breaker, now), Some(WHILE_PROBING), "one at a time");
+    assert_eq!(breaker.would_admit(now), Err(Some(WHILE_PROBING)));
     assert_eq!(breaker.record(&rules, &probe, GOOD, now), Some(Change::Closed));
     let Some(Change::Opened { millis, .. }) = call(&breaker, &rules, Outcome::Failed, now) else { panic!() };
     assert!(millis <= 1000, "the past is forgotten");
@@ -233,14 +234,16 @@ impl Schedule {
     }
 
     fn begin(&mut self) {
-        let before = self.breaker.glance(self.now);
+        let (before, foretold) = (self.breaker.glance(self.now), self.breaker.would_admit(self.now));
         match self.breaker.admit(self.now) {
             Verdict::Pass(pass) => {
+                assert_eq!(foretold, Ok(()));
                 let due = before.millis == Some(0);
                 assert!(due == pass.is_probe() && (due || matches!(before.state, State::Closed | State::ForcedClosed)));
                 self.running.push(pass);
             }
             Verdict::Refused { millis } => {
+                assert_eq!(foretold, Err(millis));
                 assert_eq!(millis.is_none(), self.forced == Some(State::ForcedOpen));
                 assert!(!matches!(before.state, State::Closed | State::ForcedClosed));
             }

@@ -31,6 +31,7 @@ use crate::message::Message;
 use crate::provenance::Provenance;
 use crate::servers::Server;
 use crate::servers::catalog::Tool;
+use crate::servers::endpoints::To;
 use crate::servers::exchange::{Step, cancellation, garbage};
 use crate::servers::kept::{self, Aside, Holder, Kept};
 use crate::servers::queue::{Flow, Permit};
@@ -80,6 +81,11 @@ pub(super) enum Turn {
 }
 
 impl Held {
+    /// Where a call of this client would go, see [`crate::servers::endpoints::would_admit`].
+    pub fn to(server: &Server, client: &Client, message: &Message) -> Option<To> {
+        server.kept.to(server, &holder(server, client, message).owner())
+    }
+
     /// Begins the call. `message` has the server's own names; the call holds a permit.
     pub async fn begin(call: &mut Call, server: &Arc<Server>, message: &Message) -> Result<Self, Failure> {
         let tool = parameters::checked(call, server, message).await?;

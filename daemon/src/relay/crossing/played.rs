@@ -372,7 +372,7 @@ impl Drop for Played {
 /// Waits for a place at the server, where it was given up.
 async fn enter_again(permit: &mut Option<Permit>, leg: &Leg, flow: Flow) -> Result<(), Failure> {
     if permit.is_none() {
-        *permit = Some(queue::wait(&leg.server, flow).await?);
+        *permit = Some(queue::wait_to(&leg.server, || Some(leg.to()), flow).await?);
     }
     Ok(())
 }

@@ -82,6 +82,7 @@ impl Endpoint {
         let Some(up) = change else { return };
         self.standing.set_fit(up);
         drop(checks);
+        self.turned.notify_waiters();
         let (name, endpoint) = (&rules.name, &self.label);
         if up {
             info!(server = name, endpoint, "an endpoint is back: it gets calls again");

@@ -1,8 +1,9 @@
 //! What is known of one endpoint.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use tokio::sync::Notify;
 use toolgate_protocol::breaker::{Breaker, Change, Glance, Outcome, Pass, State};
 use tracing::{info, warn};
 
@@ -24,13 +25,15 @@ pub struct Endpoint {
     pub(super) checks: Mutex<Checks>,
     /// Whether the last that was found did not speak for it, so that a call that goes well has something to say.
     pub(super) doubted: AtomicBool,
+    /// Wakes those who wait for their turn: this or another endpoint of the server may take no calls any more.
+    pub(super) turned: Arc<Notify>,
     outstanding: AtomicUsize,
     /// Instead of the configured weight; [`u32::MAX`] where nobody set one.
     weight: AtomicU32,
 }
 
 impl Endpoint {
-    pub(super) fn new((label, seed): (String, u64)) -> Self {
+    pub(super) fn new(label: String, seed: u64, turned: &Arc<Notify>) -> Self {
         Self {
             label,
             fitness: Fitness::default(),
@@ -38,6 +41,7 @@ impl Endpoint {
             standing: Standing::default(),
             checks: Mutex::default(),
             doubted: AtomicBool::new(false),
+            turned: Arc::clone(turned),
             outstanding: AtomicUsize::new(0),
             weight: AtomicU32::new(u32::MAX),
         }
@@ -81,9 +85,9 @@ impl Endpoint {
         self.standing.is_plain()
     }
 
-    /// Whether it takes a call without a session at `now`.
-    pub(super) fn takes_new(&self, rules: &settings::Server, now: u64) -> bool {
-        self.standing.allows(false).is_ok() && (rules.breaker.is_none() || self.breaker.would_admit(now))
+    /// Whether it takes a call at `now`; `session`: of a session that it has.
+    pub(super) fn takes(&self, session: bool, rules: &settings::Server, now: u64) -> bool {
+        self.standing.allows(session).is_ok() && (rules.breaker.is_none() || self.breaker.would_admit(now).is_ok())
     }
 
     /// What the operator wants of it.
@@ -93,12 +97,16 @@ impl Endpoint {
 
     /// Takes the operator's word; the number of this change, for [`Endpoint::close`].
     pub fn set_mode(&self, mode: Mode) -> u64 {
-        self.standing.set_mode(mode)
+        let change = self.standing.set_mode(mode);
+        self.turned.notify_waiters();
+        change
     }
 
     /// The deadline of a maintenance has come; whether it still holds, so that sessions are to be ended.
     pub fn close(&self, change: u64) -> bool {
-        self.standing.close(change)
+        let closed = self.standing.close(change);
+        self.turned.notify_waiters();
+        closed
     }
 
     /// Whether its sessions are over.
@@ -111,9 +119,15 @@ impl Endpoint {
         self.standing.is_fit()
     }
 
-    /// The breaker, to be forced.
+    /// The breaker, to be closed by hand.
     pub fn breaker(&self) -> &Breaker {
         &self.breaker
+    }
+
+    /// Has the breaker refuse all calls, those that wait for their turn among them, until the operator says otherwise.
+    pub fn force_open(&self) {
+        self.breaker.force_open();
+        self.turned.notify_waiters();
     }
 
     /// What the breaker does.
@@ -152,6 +166,7 @@ impl Endpoint {
         match self.breaker.record(breaker, pass, outcome, now) {
             None => {}
             Some(Change::Opened { cause, millis }) => {
+                self.turned.notify_waiters();
                 warn!(server = name, endpoint, %cause, for_ms = millis, "a breaker opens: calls are refused");
             }
             Some(Change::Closed) => info!(server = name, endpoint, "a breaker closes: calls go through again"),

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use smallvec::SmallVec;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use toolgate_protocol::balance::{self, Candidate};
 use toolgate_protocol::breaker::{Pass, Verdict};
 use toolgate_protocol::chance::Chance;
@@ -58,6 +60,8 @@ pub struct Endpoints {
     retries: AtomicU64,
     /// What further tries may cost.
     pub budget: Budget,
+    /// Wakes those who wait for their turn when an endpoint may take no calls any more.
+    turned: Arc<Notify>,
 }
 
 impl Endpoints {
@@ -67,14 +71,17 @@ impl Endpoints {
             settings::Transport::Http(http) => http.endpoints.iter().map(|endpoint| endpoint.url.clone()).collect(),
             settings::Transport::Sse(_) | settings::Transport::Stdio(_) => vec![String::new()],
         };
+        let turned = Arc::default();
+        let endpoint = |(label, seed)| Endpoint::new(label, seed, &turned);
         let endpoints = Self {
-            each: labels.into_iter().zip(clock::unix_millis()..).map(Endpoint::new).collect(),
+            each: labels.into_iter().zip(clock::unix_millis()..).map(endpoint).collect(),
             settings: ArcSwap::from(Arc::clone(settings)),
             watched: AtomicBool::new(false),
             retried: AtomicBool::new(false),
             choices: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             budget: Budget::default(),
+            turned,
         };
         endpoints.follow(settings);
         endpoints
@@ -181,6 +188,19 @@ impl Endpoints {
         self.choices.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Ends when an endpoint turns that took calls until now; from its making on it misses nothing.
+    pub fn turn(&self) -> Notified<'_> {
+        self.turned.notified()
+    }
+
+    /// The only endpoint that a call may go to.
+    fn lone(&self, to: To) -> Option<usize> {
+        match to {
+            To::Session(endpoint) | To::Farewell(endpoint) => Some(endpoint),
+            To::Any | To::AnyBut(_) => (!self.are_several()).then_some(0),
+        }
+    }
+
     /// Which endpoint a call of no session goes to at `now`; `None` where none takes it.
     fn choose(&self, avoided: &[usize], now: u64) -> Option<usize> {
         let settings = self.settings();
@@ -189,7 +209,7 @@ impl Endpoints {
             let candidate = |at: usize| {
                 let endpoint = &self.each[at];
                 let weight = weight(endpoint, &settings, at);
-                let takes = !avoided.contains(&at) && weight >= least && endpoint.takes_new(&settings, now);
+                let takes = !avoided.contains(&at) && weight >= least && endpoint.takes(false, &settings, now);
                 takes.then(|| Candidate { weight: weight.max(1), outstanding: endpoint.outstanding() })
             };
             balance::pick(self.each.len(), candidate, &mut Chance::new(self.chance()))
@@ -206,7 +226,12 @@ impl Endpoints {
             return Ok(None);
         }
         match self.get(at).breaker.admit(now) {
-            Verdict::Pass(pass) => Ok(Some(pass)),
+            Verdict::Pass(pass) => {
+                if pass.is_probe() {
+                    self.turned.notify_waiters();
+                }
+                Ok(Some(pass))
+            }
             Verdict::Refused { millis } => Err(millis),
         }
     }
@@ -237,12 +262,10 @@ pub fn admit(
     patience: std::time::Duration,
 ) -> Result<(usize, Option<Box<Attempt>>), Failure> {
     let endpoints = &server.endpoints;
-    let lone = match to {
-        To::Farewell(endpoint) => return Ok((endpoint, None)),
-        To::Session(endpoint) => Some(endpoint),
-        To::Any | To::AnyBut(_) if !endpoints.are_several() => Some(0),
-        To::Any | To::AnyBut(_) => None,
-    };
+    if let To::Farewell(endpoint) = to {
+        return Ok((endpoint, None));
+    }
+    let lone = endpoints.lone(to);
     if let Some(at) = lone
         && !endpoints.watched.load(Ordering::Acquire)
         && endpoints.get(at).is_plain()
@@ -260,6 +283,30 @@ pub fn admit(
         among(to, choose, |at| endpoints.pass(at, now).ok()).ok_or_else(|| refusal::of_all(server, now))?
     };
     Ok((at, Some(Box::new(Attempt::new(server, at, pass, patience, now)))))
+}
+
+/// Whether [`admit`] would let a call through, so that it may wait for its turn: else it would wait for a refusal. A call
+/// takes nobody's place by asking. `None` where a session may be found for it that is not known yet.
+///
+/// # Errors
+/// The same.
+pub fn would_admit(server: &Server, to: Option<To>) -> Result<(), Failure> {
+    if matches!(to, Some(To::Farewell(_))) {
+        return Ok(());
+    }
+    let (endpoints, now) = (&server.endpoints, clock::millis());
+    let in_session = !matches!(to, Some(To::Any | To::AnyBut(_)));
+    if let Some(at) = endpoints.lone(to.unwrap_or(To::Any)) {
+        let endpoint = endpoints.get(at);
+        endpoint.standing.allows(in_session).map_err(|why| refusal::standing(server, endpoint, why))?;
+        if endpoints.settings().breaker.is_none() {
+            return Ok(());
+        }
+        return endpoint.breaker.would_admit(now).map_err(|millis| refusal::broken(server, endpoint, millis));
+    }
+    let rules = endpoints.settings();
+    let taken = endpoints.each.iter().any(|endpoint| endpoint.takes(in_session, &rules, now));
+    if taken { Ok(()) } else { Err(refusal::of_all(server, now)) }
 }
 
 /// The best endpoint that takes the call, with its leave. One that was chosen may be another call's probe by then: the
@@ -286,28 +333,4 @@ fn among<T>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Endpoints of which the first that is not avoided is the best, and those that let a call pass.
-    fn found(to: To, all: usize, passing: &[usize]) -> (Option<usize>, Vec<usize>) {
-        let mut asked = Vec::new();
-        let choose = |avoided: &[usize]| (0..all).find(|at| !avoided.contains(at));
-        let found = among(to, choose, |at| {
-            asked.push(at);
-            passing.contains(&at).then_some(())
-        });
-        (found.map(|(at, ())| at), asked)
-    }
-
-    #[test]
-    fn a_call_that_loses_a_probe_to_another_goes_to_the_next_endpoint() {
-        assert_eq!(found(To::Any, 3, &[0, 1, 2]), (Some(0), vec![0]));
-        assert_eq!(found(To::Any, 3, &[2]), (Some(2), vec![0, 1, 2]));
-        assert_eq!(found(To::Any, 3, &[]), (None, vec![0, 1, 2]), "each is asked once");
-        assert_eq!(found(To::AnyBut(0), 3, &[0, 2]), (Some(2), vec![1, 2]));
-        assert_eq!(found(To::AnyBut(0), 3, &[0]), (Some(0), vec![1, 2, 0]), "it is better than none");
-        assert_eq!(found(To::AnyBut(1), 2, &[]), (None, vec![0, 1]));
-        assert_eq!(found(To::Any, 0, &[]), (None, Vec::new()));
-    }
-}
+mod tests;

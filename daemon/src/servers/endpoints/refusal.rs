@@ -42,9 +42,11 @@ pub(super) fn standing(server: &Server, endpoint: &Endpoint, away: Away) -> Fail
 /// No endpoint of several takes it: the one that may take calls first says when.
 pub(super) fn of_all(server: &Server, now: u64) -> Failure {
     let soonest = server.endpoints.each().iter().filter(|endpoint| endpoint.standing.allows(false).is_ok());
-    let soonest = soonest.min_by_key(|endpoint| endpoint.breaker.glance(now).millis.unwrap_or(u64::MAX));
-    if let Some(endpoint) = soonest {
-        return broken(server, endpoint, endpoint.breaker.glance(now).millis);
+    // One that takes calls by now was the other calls' probe a moment ago.
+    let again = |endpoint: &Endpoint| endpoint.breaker.would_admit(now).err().unwrap_or(Some(0));
+    let soonest = soonest.map(|endpoint| (endpoint, again(endpoint)));
+    if let Some((endpoint, millis)) = soonest.min_by_key(|(_, millis)| millis.unwrap_or(u64::MAX)) {
+        return broken(server, endpoint, millis);
     }
     let endpoint = server.endpoints.get(0);
     standing(server, endpoint, endpoint.standing.allows(false).err().unwrap_or(Away::Unfit))
