@@ -196,7 +196,7 @@ fn server(change: Option<(&Server, &Server)>) -> Cost {
         return Cost::Sessions;
     }
     match (&old.transport, &new.transport) {
-        (before, after) if before == after => {
+        (before, after) if before.goes_on_as(after) => {
             // As the server itself decides whether it goes on.
             let waits = |server: &Server| (server.timeout.connect, server.timeout.total);
             match (old.access.goes_on_as(&new.access) && waits(old) == waits(new), after) {
@@ -297,6 +297,13 @@ mod tests {
             ("max_size = 7", "max_size = 8", "server.http", Cost::Nothing),
             ("max_size = 7", "max_size = 7\nqueue.timeout = \"9s\"", "server.http", Cost::Nothing),
             ("max_size = 7", "max_size = 7\ntimeout.first_byte = \"9s\"", "server.http", Cost::Nothing),
+            (
+                "max_size = 7",
+                "max_size = 7\npool = { max_connections = 8, max_per_endpoint = 2, idle_timeout = \"9s\", max_age = \"9s\", min_idle = 1 }",
+                "server.http",
+                Cost::Nothing,
+            ),
+            ("max_size = 7", "max_size = 7\nhttp2 = true", "server.http", Cost::UpstreamSessions),
             ("max_size = 7", "max_size = 7\ntimeout.connect = \"9s\"", "server.http", Cost::UpstreamSessions),
             ("max_size = 7", "max_size = 7\nenabled = false", "server.http", Cost::Sessions),
             ("[\"x\"]", "[\"y\"]", "server.stdio", Cost::Instances),

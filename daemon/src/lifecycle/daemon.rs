@@ -198,6 +198,7 @@ impl Daemon {
             server.streams.set_cap(server.settings.max_streams);
             server.streams.set_per_client(server.settings.max_streams_per_client);
             server.endpoints.follow(&server.settings);
+            server.follow();
         }
         let trouble = lock(&self.listeners).reload(&settings);
         for problem in &trouble {

@@ -79,6 +79,11 @@ impl Upstream {
         self.forward_client
     }
 
+    /// Other bounds and times for its connections, which go on.
+    pub fn follow(&self, bounds: &settings::Pool) {
+        self.server.follow(bounds);
+    }
+
     /// Calls that wait for a connection.
     pub fn waiting(&self) -> usize {
         self.server.waiting()

@@ -204,7 +204,7 @@ impl Server {
     /// Whether it goes on under these settings, and its sessions with it.
     pub fn goes_on_as(&self, new: &settings::Server) -> bool {
         let old = &*self.settings;
-        old.transport == new.transport
+        old.transport.goes_on_as(&new.transport)
             && old.timeout.connect == new.timeout.connect
             && old.timeout.total == new.timeout.total
             && old.access.goes_on_as(&new.access)
@@ -228,6 +228,15 @@ impl Server {
         }
         let users = self.users.as_ref().map(|users| Arc::new(users.of_next(self, &same)));
         Some(Self { facets, users, ..same })
+    }
+
+    /// Has its connections go on as they are configured now: how many there may be, and for how long.
+    pub fn follow(&self) {
+        match (&self.settings.transport, &*self.by) {
+            (Transport::Http(http), By::Http(upstream)) => upstream.follow(&http.pool),
+            (Transport::Sse(http), By::Instances(instances)) => instances.follow(&http.pool),
+            _ => {}
+        }
     }
 
     /// The same, where users may allow clients more than the gate is allowed.

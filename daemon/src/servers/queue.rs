@@ -324,6 +324,11 @@ impl Queue {
         }
     }
 
+    /// The numbers of this instant: one load.
+    pub(super) fn load(&self) -> permits::Load {
+        self.permits.load()
+    }
+
     /// Whether somebody waits: one load.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
@@ -413,6 +418,11 @@ impl Queue {
 }
 
 impl Permit {
+    /// Whether another one is given back with it.
+    pub(super) fn has_own(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// Its server has begun to answer the call.
     pub fn answered(&mut self) {
         self.answered = true;

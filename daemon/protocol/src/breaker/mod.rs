@@ -255,6 +255,22 @@ impl Breaker {
         self.enter(State::ForcedClosed);
     }
 
+    /// Takes over what another one is at and has counted, of the same endpoint. Its probe stays its own: where one is out,
+    /// the next call here is another.
+    pub fn go_on(&self, before: &Self) {
+        let theirs = before.memory();
+        let (state, until) = match State::of(before.word.load(Ordering::Relaxed)) {
+            State::HalfOpen => (State::Open, 0),
+            state => (state, before.until.load(Ordering::Relaxed)),
+        };
+        let mut memory = self.memory();
+        (memory.doublings, memory.cause, memory.opened) = (theirs.doublings, theirs.cause, theirs.opened);
+        self.window.go_on(&before.window);
+        self.in_a_row.store(before.in_a_row.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.until.store(until, Ordering::Relaxed);
+        self.enter(state);
+    }
+
     /// What the operator sees at `now`.
     #[must_use]
     pub fn glance(&self, now: u64) -> Glance {

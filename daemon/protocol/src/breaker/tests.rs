@@ -72,6 +72,35 @@ fn the_wait_doubles_up_to_its_cap_and_a_good_probe_ends_it() {
 }
 
 #[test]
+fn one_that_goes_on_for_another_knows_what_that_knew_and_probes_for_itself() {
+    let rules = rules();
+    let after = |before: &Breaker| {
+        let after = Breaker::new(2);
+        after.go_on(before);
+        after
+    };
+    let before = Breaker::new(1);
+    for _ in 0..2 {
+        assert_eq!(call(&before, &rules, Outcome::Failed, 5), None);
+    }
+    // The third in a row, wherever it is counted.
+    let breaker = after(&before);
+    let Some(Change::Opened { cause, millis }) = call(&breaker, &rules, Outcome::Failed, 5) else { panic!() };
+    let breaker = after(&breaker);
+    assert_eq!(refused(&breaker, 5), Some(millis));
+    assert_eq!((breaker.glance(5).cause, breaker.glance(5).opened), (Some(cause), 1));
+    let probe = pass(&breaker, 5 + millis);
+    let other = after(&breaker);
+    assert!(pass(&other, 5 + millis).is_probe() && probe.is_probe());
+    assert_eq!(breaker.record(&rules, &probe, GOOD, 5 + millis), Some(Change::Closed));
+    assert_eq!(other.glance(5 + millis).state, State::HalfOpen, "one's probe is not the other's");
+    breaker.force_open();
+    assert_eq!(refused(&after(&breaker), 5), None);
+    breaker.force_closed();
+    assert_eq!(after(&breaker).glance(5).state, State::ForcedClosed);
+}
+
+#[test]
 fn shares_open_it_from_a_minimum_of_calls_on() {
     let rules = Rules { failures: None, failure_rate: Some(50), slow_rate: Some(80), ..rules() };
     let breaker = Breaker::new(1);

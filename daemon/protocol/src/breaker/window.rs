@@ -78,6 +78,14 @@ impl Window {
         self.0.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
     }
 
+    /// Takes over what another one holds.
+    pub(super) fn go_on(&self, before: &Self) {
+        self.0
+            .iter()
+            .zip(&before.0)
+            .for_each(|(slot, other)| slot.store(other.load(Ordering::Relaxed), Ordering::Relaxed));
+    }
+
     fn slot(&self, number: u64) -> &AtomicU64 {
         &self.0[usize::try_from(number % SLOTS).unwrap_or(0)]
     }

@@ -125,6 +125,22 @@ pub enum Transport {
     Stdio(Stdio),
 }
 
+impl Transport {
+    /// Whether what runs for it goes on under `new`: the server is reached as before, and only bounds and times of its
+    /// connections differ.
+    #[must_use]
+    pub fn goes_on_as(&self, new: &Self) -> bool {
+        match (self, new) {
+            (Self::Http(old), Self::Http(new)) => old.is_reached_as(new),
+            // Each connection bears a session there.
+            (Self::Sse(old), Self::Sse(new)) => {
+                old.is_reached_as(new) && old.pool.max_connections == new.pool.max_connections
+            }
+            (old, new) => old == new,
+        }
+    }
+}
+
 /// A server over HTTP.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Http {
@@ -142,6 +158,16 @@ pub struct Http {
     pub forward_client: bool,
     /// On whose word connections are made, which says where they may lead.
     pub word: Word,
+}
+
+impl Http {
+    fn is_reached_as(&self, new: &Self) -> bool {
+        // Whoever adds a field decides here.
+        let Self { endpoints, pool, headers, lacks, tls, forward_client, word } = self;
+        let Pool { max_connections: _, max_per_endpoint: _, idle_timeout: _, max_age: _, min_idle: _, http2 } = pool;
+        (endpoints, headers, lacks, tls) == (&new.endpoints, &new.headers, &new.lacks, &new.tls)
+            && (http2, forward_client, word) == (&new.pool.http2, &new.forward_client, &new.word)
+    }
 }
 
 /// One address of a server.

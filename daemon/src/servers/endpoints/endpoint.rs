@@ -47,14 +47,10 @@ impl Endpoint {
         }
     }
 
-    /// Takes over what the operator said of the same endpoint before.
+    /// Takes over what the operator said of the same endpoint before, and what its breaker has counted.
     pub(super) fn go_on(&self, before: &Self) {
         self.standing.go_on(&before.standing);
-        match before.glance().state {
-            State::ForcedOpen => self.breaker.force_open(),
-            State::ForcedClosed => self.breaker.force_closed(),
-            State::Closed | State::Open | State::HalfOpen => {}
-        }
+        self.breaker.go_on(&before.breaker);
     }
 
     /// Calls that are with it, as far as somebody wants to know.

@@ -87,7 +87,7 @@ impl Endpoints {
         endpoints
     }
 
-    /// Takes over what operators said of endpoints with the same URLs, from a server that this one stands for now.
+    /// Takes over what operators said of endpoints with the same URLs, and what breakers counted, from a server that this one stands for now.
     pub fn go_on(&self, before: &Self) {
         for endpoint in &self.each {
             if let Some(old) = before.each.iter().find(|old| old.label == endpoint.label) {

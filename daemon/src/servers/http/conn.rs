@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
-use super::pool::Slot;
+use super::places::Slot;
 use super::socket::Stream;
 use crate::servers::connections::Right;
 
@@ -64,7 +64,7 @@ pub(super) struct Conn {
     /// How long the server says that it keeps it idle.
     pub(super) idle: Option<Duration>,
     /// Its place among the server's connections, and among those to all servers.
-    _places: (Slot, Right),
+    places: (Slot, Right),
 }
 
 /// How sending ended.
@@ -87,7 +87,7 @@ impl Conn {
             reused: false,
             born: now,
             idle: None,
-            _places: places,
+            places,
         }
     }
 
@@ -100,6 +100,11 @@ impl Conn {
     /// Whether what was written last could not be sent, not even its first byte.
     pub(super) fn sent_nothing(&self) -> bool {
         self.stream.sent_nothing()
+    }
+
+    /// Its place among the server's connections.
+    pub(super) fn slot(&mut self) -> &mut Slot {
+        &mut self.places.0
     }
 
     /// Moves the connection to the core that this is called on.

@@ -16,7 +16,9 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 
 use super::error::{SendError, SendErrorKind};
+use super::keep::Keep;
 use super::line::{Handed, Line};
+use super::places::Places;
 use super::pool::Pool;
 use super::used::Used;
 use crate::clock;
@@ -30,7 +32,7 @@ pub(super) const STREAMS: u32 = 100;
 pub(super) struct Lanes(Box<[Box<[Arc<Lane>]>]>);
 
 impl Lanes {
-    pub(super) fn new(cores: usize, endpoints: usize, idle: Duration, max_age: Option<Duration>) -> Self {
+    pub(super) fn new(cores: usize, endpoints: usize, keep: &Arc<Keep>) -> Self {
         let lines: Vec<Arc<Line>> = (0..endpoints).map(|_| Arc::default()).collect();
         let lane = |(endpoint, line): (usize, &Arc<Line>)| {
             Arc::new(Lane {
@@ -41,8 +43,7 @@ impl Lanes {
                 plain: AtomicBool::new(false),
                 lost: AtomicBool::new(false),
                 line: Arc::clone(line),
-                idle,
-                max_age,
+                keep: Arc::clone(keep),
             })
         };
         Self((0..cores).map(|_| lines.iter().enumerate().map(lane).collect()).collect())
@@ -101,6 +102,59 @@ impl Lanes {
         (0..of_one_core.len()).filter(at_bound).map(waiting).sum()
     }
 
+    /// Bounds are others: closes idle connections that are too many.
+    pub(super) fn rest(&self, places: &Places) {
+        for lane in self.0.iter().flatten() {
+            let keep = |used: &Used| used.keep(|slot| places.keep(slot, lane.endpoint));
+            lane.retire_where(|used| used.is_idle() && used.is_ready() && !keep(used));
+        }
+    }
+
+    /// Has connections with calls take no further ones.
+    pub(super) fn retire_busy(&self) {
+        self.0.iter().flatten().for_each(|lane| lane.retire_where(|used| !used.is_idle()));
+    }
+
+    /// Has no more than `most` take calls: of the endpoint that has most, and so on. Others end with their last call.
+    pub(super) fn narrow(&self, most: usize) {
+        loop {
+            let lengths: Vec<usize> = self.endpoints().map(|endpoint| self.len(endpoint)).collect();
+            let longest = lengths.iter().copied().enumerate().max_by_key(|(_, length)| *length);
+            let Some((endpoint, length)) = longest.filter(|_| lengths.iter().sum::<usize>() > most) else { return };
+            self.narrow_one(endpoint, length.saturating_sub(1));
+        }
+    }
+
+    /// The same for each endpoint.
+    pub(super) fn narrow_each(&self, most: impl Fn(usize) -> usize) {
+        self.endpoints().for_each(|endpoint| self.narrow_one(endpoint, most(endpoint)));
+    }
+
+    fn narrow_one(&self, endpoint: usize, most: usize) {
+        while self.len(endpoint) > most {
+            let fullest = self.0.iter().map(|core| &core[endpoint]).max_by_key(|lane| lane.channels().len());
+            if let Some(used) = fullest.and_then(|lane| lane.remove_where(|_| true)) {
+                used.retire();
+            }
+        }
+    }
+
+    fn endpoints(&self) -> std::ops::Range<usize> {
+        0..self.0.first().map_or(0, |core| core.len())
+    }
+
+    /// Connections to an endpoint that take calls, on all cores.
+    fn len(&self, endpoint: usize) -> usize {
+        self.0.iter().map(|core| core[endpoint].channels().len()).sum()
+    }
+
+    /// Times are others: connections are to be closed earlier, or later.
+    pub(super) fn look_again(&self) {
+        for lane in self.0.iter().flatten() {
+            lane.channels().iter().for_each(|channel| channel.used.changed.notify_one());
+        }
+    }
+
     /// Whether a connection to an endpoint that took calls has ended by itself since this was asked last.
     pub(super) fn has_lost(&self, endpoint: usize) -> bool {
         // All are asked, for each forgets it.
@@ -134,8 +188,7 @@ pub(super) struct Lane {
     pub(super) lost: AtomicBool,
     /// Of all cores' lanes to this endpoint.
     pub(super) line: Arc<Line>,
-    idle: Duration,
-    max_age: Option<Duration>,
+    keep: Arc<Keep>,
 }
 
 /// A connection that takes calls.
@@ -205,9 +258,10 @@ impl Lane {
     fn try_take(self: &Arc<Self>, pool: &Arc<Pool>) -> Option<Taken> {
         let mut channels = self.channels();
         let has_room = |used: &Used| used.streams.load(Ordering::SeqCst) < used.limit.load(Ordering::SeqCst);
+        let max_age = self.keep.max_age();
         let worth = |at: &usize| {
             let used = &channels[*at].used;
-            (!used.is_older(self.max_age), used.streams.load(Ordering::SeqCst))
+            (!used.is_older(max_age), used.streams.load(Ordering::SeqCst))
         };
         let at = (0..channels.len()).filter(|at| has_room(&channels[*at].used)).max_by_key(worth)?;
         let (mut send, used) = (channels[at].send.clone(), Arc::clone(&channels[at].used));
@@ -218,7 +272,7 @@ impl Lane {
         used.hold(|| pool.try_permit(self.endpoint))?;
         used.streams.fetch_add(1, Ordering::SeqCst);
         let reused = used.calls.fetch_add(1, Ordering::Relaxed) > 0;
-        let is_old = used.is_older(self.max_age);
+        let is_old = used.is_older(max_age);
         Some(Taken::Lease(Lease { send, reused, is_old, used, lane: Arc::clone(self), pool: Arc::clone(pool) }))
     }
 
@@ -246,7 +300,7 @@ impl Lane {
         let idle = |channel: &&Channel| channel.used.is_idle();
         let idle: Vec<_> = self.channels().iter().filter(idle).map(|channel| Arc::clone(&channel.used)).collect();
         for used in idle {
-            self.settle(&used);
+            self.settle(&used, pool);
         }
     }
 
@@ -260,14 +314,19 @@ impl Lane {
             // With the permit that it still has.
             self.serve(pool);
         }
-        self.settle(used);
+        self.settle(used, pool);
     }
 
-    /// Gives back what a connection without a call need not hold.
-    fn settle(&self, used: &Used) {
-        let channels = self.channels();
+    /// Gives back what a connection without a call need not hold; all of it, where there are more than may be.
+    fn settle(&self, used: &Arc<Used>, pool: &Pool) {
+        let mut channels = self.channels();
         if !used.is_idle() {
             return;
+        }
+        if used.is_ready() && !used.keep(|slot| pool.keeps(slot, self.endpoint)) {
+            channels.retain(|channel| !Arc::ptr_eq(&channel.used, used));
+            drop(channels);
+            return used.retire();
         }
         let held = used.let_go();
         drop(channels);
@@ -334,10 +393,23 @@ impl Lane {
         removed.is_some()
     }
 
+    /// Has those of a kind take no calls any more, the oldest first, one after the other.
+    fn retire_where(&self, is_it: impl Fn(&Used) -> bool) {
+        while let Some(used) = self.remove_where(&is_it) {
+            used.retire();
+        }
+    }
+
+    fn remove_where(&self, is_it: impl Fn(&Used) -> bool) -> Option<Arc<Used>> {
+        let mut channels = self.channels();
+        let at = channels.iter().position(|channel| is_it(&channel.used))?;
+        Some(channels.remove(at).used)
+    }
+
     fn close_idle(&self) -> bool {
         // Under the lock nobody takes a stream of it.
         let mut channels = self.channels();
-        let is_idle = |at: &usize| channels[*at].used.is_idle() && channels[*at].used.limit.load(Ordering::SeqCst) > 0;
+        let is_idle = |at: &usize| channels[*at].used.is_idle() && channels[*at].used.is_ready();
         let oldest =
             (0..channels.len()).filter(is_idle).min_by_key(|at| channels[*at].used.last.load(Ordering::Relaxed));
         let closed = oldest.map(|at| channels.remove(at));
@@ -360,11 +432,10 @@ impl Lane {
         let mut channels = self.channels();
         let at = channels.iter().position(|channel| Arc::ptr_eq(&channel.used, used))?;
         if !used.is_idle() {
-            return Some(self.idle);
+            return Some(self.keep.idle());
         }
         let unused = Duration::from_nanos(clock::nanos().saturating_sub(used.last.load(Ordering::Relaxed)));
-        let age = self.max_age.map_or(Duration::MAX, |age| age.saturating_sub(used.born.elapsed()));
-        let left = self.idle.saturating_sub(unused).min(age);
+        let left = self.keep.idle().saturating_sub(unused).min(self.keep.age_left(used.born.elapsed()));
         if !left.is_zero() {
             return Some(left);
         }

@@ -12,10 +12,12 @@ mod drive;
 mod error;
 mod exchange;
 mod head;
+mod keep;
 mod lanes;
 mod line;
 mod names;
 mod opening;
+mod places;
 mod pool;
 mod proof;
 mod request;
@@ -30,6 +32,7 @@ mod way;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use toolgate_protocol::permits;
 use toolgate_protocol::reach::Word;
@@ -47,6 +50,7 @@ use crate::servers::queue::Permit;
 use answer::Checkout;
 use conn::Conn;
 use connect::{Secured, Speech, Target};
+use keep::Keep;
 use pool::{Place, Pool};
 use request::Template;
 use way::Way;
@@ -66,7 +70,9 @@ pub struct HttpServer {
     pool: Arc<Pool>,
     /// Connections for what is bounded elsewhere: streams, and checks.
     aside: Arc<Pool>,
-    bounds: settings::Pool,
+    /// As of the last reload.
+    bounds: ArcSwap<settings::Pool>,
+    keep: Arc<Keep>,
     timeout: settings::Timeouts,
     /// Why nothing can be sent.
     lacks: Option<Arc<str>>,
@@ -122,11 +128,13 @@ impl HttpServer {
             let target = Target::new(endpoint, secured, http.word);
             endpoints.push(Endpoint { target, template: Template::new(endpoint, headers)? });
         }
+        let keep = Keep::new(&http.pool);
         Ok(Arc::new(Self {
-            pool: Pool::new(cores, endpoints.len(), &http.pool, timeout.connect, all),
-            aside: unbounded(cores, endpoints.len(), &http.pool, timeout),
+            pool: Pool::new(cores, endpoints.len(), (&http.pool, &keep), timeout.connect, all),
+            aside: Pool::new(cores, endpoints.len(), (&unbounded(&http.pool), &keep), timeout.connect, &apart()),
+            keep,
             endpoints: Arc::new(endpoints),
-            bounds: http.pool.clone(),
+            bounds: ArcSwap::from_pointee(http.pool.clone()),
             timeout: timeout.clone(),
             lacks: lacks.map(Arc::from),
         }))
@@ -135,15 +143,30 @@ impl HttpServer {
     /// The same server with connections apart from all others, for one core and for as long as a stream lives.
     #[must_use]
     pub fn apart(&self) -> HttpClient {
+        let (bounds, keep, patience) = (self.bounds.load_full(), &self.keep, self.timeout.connect);
         let server = Self {
             endpoints: Arc::clone(&self.endpoints),
-            pool: Pool::new(1, self.endpoints.len(), &self.bounds, self.timeout.connect, self.pool.all()),
-            aside: unbounded(1, self.endpoints.len(), &self.bounds, &self.timeout),
-            bounds: self.bounds.clone(),
+            pool: Pool::new(1, self.endpoints.len(), (&bounds, keep), patience, self.pool.all()),
+            aside: Pool::new(1, self.endpoints.len(), (&unbounded(&bounds), keep), patience, &apart()),
+            bounds: ArcSwap::from(bounds),
+            keep: Arc::clone(keep),
             timeout: settings::Timeouts { total: None, ..self.timeout.clone() },
             lacks: self.lacks.clone(),
         };
         Arc::new(server).client(0)
+    }
+
+    /// Other bounds and times for its connections; calls and connections go on. How it is spoken to stays.
+    ///
+    /// What is [apart](Self::apart) already follows the times, with the next connection that it keeps.
+    pub fn follow(&self, bounds: &settings::Pool) {
+        if **self.bounds.load() == *bounds {
+            return;
+        }
+        self.bounds.store(Arc::new(bounds.clone()));
+        self.keep.follow(bounds);
+        self.pool.follow(bounds);
+        self.aside.follow(&unbounded(bounds));
     }
 
     /// The way in for the core with this number.
@@ -188,9 +211,13 @@ pub struct HttpClient {
 }
 
 /// As many connections as are asked for: whoever asks is bounded already.
-fn unbounded(cores: usize, endpoints: usize, like: &settings::Pool, timeout: &settings::Timeouts) -> Arc<Pool> {
-    let bounds = settings::Pool { max_connections: permits::MAX, max_per_endpoint: None, min_idle: 0, ..like.clone() };
-    Pool::new(cores, endpoints, &bounds, timeout.connect, &Connections::new(permits::MAX))
+fn unbounded(like: &settings::Pool) -> settings::Pool {
+    settings::Pool { max_connections: permits::MAX, max_per_endpoint: None, min_idle: 0, ..like.clone() }
+}
+
+/// Outside of the bound on connections to servers.
+fn apart() -> Arc<Connections> {
+    Connections::new(permits::MAX)
 }
 
 impl HttpClient {
@@ -252,19 +279,20 @@ impl HttpClient {
             server.pool.lanes().map(|lanes| lanes.of(self.core, endpoint)).filter(|lane| !lane.is_plain())
         {
             // Calls share it: one is as good as many.
-            if server.bounds.min_idle > 0 && lane.has_none() && server.pool.has_room(endpoint) {
+            if server.bounds.load().min_idle > 0 && lane.has_none() && server.pool.has_room(endpoint) {
                 opening::ahead(self, lane, endpoint);
             }
             return Ok(());
         }
         let kept = server.pool.kept(self.core, endpoint, Instant::now());
         // No more than are missing: one that is too old by the time it stands is not made anew before the next look.
-        for _ in kept..server.bounds.min_idle {
+        for _ in kept..server.bounds.load().min_idle {
             if !server.pool.has_room(endpoint) {
                 break;
             }
-            let Some(_permit) = server.pool.try_permit(endpoint) else { break };
-            let (conn, now) = self.connection(there, endpoint, Instant::now(), None, false).await?;
+            let Some(permit) = server.pool.try_permit(endpoint) else { break };
+            let to = (endpoint, permit.has_own());
+            let (conn, now) = self.connection(there, to, Instant::now(), None, false).await?;
             server.pool.put(self.core, endpoint, conn, now);
         }
         Ok(())
@@ -296,7 +324,8 @@ impl HttpClient {
             }
         }
         let (permit, asked) = self.permit(request.endpoint, started).await?;
-        let (mut conn, sending) = self.connection(endpoint, request.endpoint, asked, total, kept).await?;
+        let to = (request.endpoint, permit.has_own());
+        let (mut conn, sending) = self.connection(endpoint, to, asked, total, kept).await?;
         let reused = conn.reused;
         let first_byte = request.first_byte.unwrap_or(server.timeout.first_byte);
         let head =
@@ -342,16 +371,16 @@ impl HttpClient {
         Ok((permit, Instant::now()))
     }
 
-    /// A connection, and when it was had.
+    /// A connection, and when it was had; for a call that holds the endpoint's permit too, or does not.
     async fn connection(
         &self,
         endpoint: &Endpoint,
-        index: usize,
+        to: (usize, bool),
         now: Instant,
         total: Option<Instant>,
         kept: bool,
     ) -> Result<(Conn, Instant), SendError> {
-        let slot = match self.pool().place(self.core, index, now, kept).await {
+        let slot = match self.pool().place(self.core, to, now, kept).await {
             Place::Kept(conn) => return Ok((conn, now)),
             Place::New(slot) => slot,
         };
@@ -359,7 +388,7 @@ impl HttpClient {
         // Rather one that another core keeps than to wait for somebody else's.
         if right.is_none()
             && kept
-            && let Some(conn) = self.pool().take_from_others(self.core, index, now)
+            && let Some(conn) = self.pool().take_from_others(self.core, to, now)
         {
             return Ok((conn, now));
         }

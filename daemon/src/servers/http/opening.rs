@@ -91,7 +91,7 @@ async fn open(client: &HttpClient, endpoint: &Endpoint, lane: &Arc<Lane>, index:
             None => return Ok(Opened::Shared),
         }
     }
-    let slot = pool.room(client.core, index).await;
+    let slot = pool.room(client.core, (index, permit.has_own())).await;
     let right = pool.try_open_one();
     if right.is_none() {
         at_bound(Stage::Gate);
@@ -110,6 +110,7 @@ async fn open(client: &HttpClient, endpoint: &Endpoint, lane: &Arc<Lane>, index:
     // A server says first how many calls it takes (RFC 9113, 3.4); one that does not speak HTTP/2 never does.
     let told = timeout_at(deadline, used.ready.notified()).await;
     if told.is_ok() && !used.is_over() {
+        pool.has_more_shared(index);
         return Ok(Opened::Shared);
     }
     lane.remove(&used);

@@ -1,60 +1,35 @@
-//! Connections of one server: how many there may be, and which ones are kept, per core and last in first out.
+//! Connections of one server: which ones are kept, per core and last in first out. How many there may be is in
+//! [`super::places`].
 //!
-//! Calls take and return them; a task per core, which exists only while something is idle, closes old ones.
+//! Calls take and return them; a task per core, which exists only while something is idle, closes old ones. A reload
+//! changes bounds and times under all of them: nothing is cut off, and what is too much then is closed when it is idle.
 //!
-//! What must hold: connections in use or idle never exceed the bound. A call holds a permit while it has, or is
-//! about to have, a connection; there are as many permits as connections may be open. So whoever holds a permit
-//! and no connection finds room for a new one, or an idle one somewhere: it never has to wait. The same holds of each
-//! endpoint, where these have a bound. The bound of all servers' connections stands behind both: there a call may wait
-//! with its right, but without a connection.
+//! The bound of all servers' connections stands behind: there a call may wait with its right, but without a connection.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use toolgate_protocol::permits;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::conn::Conn;
 use super::error::SendErrorKind;
+use super::keep::Keep;
 use super::lanes::Lanes;
+use super::places::{Places, Slot};
+use crate::config::settings;
 use crate::lock::lock;
 use crate::servers::connections::{self, Connections, Right, Seen};
-use crate::servers::queue::{Flow, Permit, Queue};
-
-/// A place among the server's connections, held from connecting to closing.
-#[derive(Debug)]
-pub(super) struct Slot {
-    /// The server's, and the endpoint's.
-    counts: [Arc<AtomicUsize>; 2],
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        for count in &self.counts {
-            count.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
+use crate::servers::queue::Permit;
 
 /// Kept connections of one server.
 pub(super) struct Pool {
-    /// Connections, each counted by its slot.
-    open: Arc<AtomicUsize>,
-    bound: usize,
-    /// Those to each endpoint.
-    open_to: Box<[Arc<AtomicUsize>]>,
-    bound_to_each: usize,
-    /// Calls with a connection, and those that wait for one.
-    users: Arc<Queue>,
-    /// Those of each endpoint, where endpoints have a bound of their own.
-    users_of: Option<Box<[Arc<Queue>]>>,
+    places: Places,
     cores: Box<[Core]>,
     /// Connections that calls share, where HTTP/2 is spoken.
     lanes: Option<Lanes>,
-    idle_timeout: Duration,
-    max_age: Option<Duration>,
+    keep: Arc<Keep>,
     all: Arc<Connections>,
     /// Tells it from others there.
     number: u64,
@@ -72,10 +47,13 @@ pub(super) enum Place {
 struct Core {
     idle: Mutex<Vec<Idle>>,
     reaping: AtomicBool,
+    /// Tells who closes old ones that they are to be closed at other times.
+    changed: Arc<Notify>,
 }
 
 struct Idle {
     endpoint: usize,
+    since: Instant,
     until: Instant,
     conn: Conn,
 }
@@ -85,31 +63,64 @@ impl Pool {
     pub(super) fn new(
         cores: usize,
         endpoints: usize,
-        settings: &crate::config::settings::Pool,
+        (bounds, keep): (&settings::Pool, &Arc<Keep>),
         patience: Duration,
         all: &Arc<Connections>,
     ) -> Arc<Self> {
-        let core = |_| Core { idle: Mutex::new(Vec::new()), reaping: AtomicBool::new(false) };
-        let bound = settings.max_connections.clamp(1, permits::MAX);
-        let bound_to_each = settings.max_per_endpoint.map_or(bound, |each| each.clamp(1, bound));
-        let queue = |_| Queue::new(bound_to_each, permits::MAX, patience);
+        let core = |_| Core { idle: Mutex::default(), reaping: AtomicBool::new(false), changed: Arc::default() };
         let pool = Arc::new(Self {
-            open: Arc::default(),
-            bound,
-            open_to: (0..endpoints).map(|_| Arc::default()).collect(),
-            bound_to_each,
-            users: Queue::new(bound, permits::MAX, patience),
-            users_of: settings.max_per_endpoint.map(|_| (0..endpoints).map(queue).collect()),
+            places: Places::new(endpoints, bounds, patience),
             cores: (0..cores.max(1)).map(core).collect(),
-            lanes: settings.http2.then(|| Lanes::new(cores.max(1), endpoints, settings.idle_timeout, settings.max_age)),
-            idle_timeout: settings.idle_timeout,
-            max_age: settings.max_age,
+            lanes: bounds.http2.then(|| Lanes::new(cores.max(1), endpoints, keep)),
+            keep: Arc::clone(keep),
             all: Arc::clone(all),
             number: connections::number(),
         });
         let this: Weak<Self> = Arc::downgrade(&pool);
         all.join(this);
         pool
+    }
+
+    /// Other bounds, after [`Keep`] has other times. Calls go on; idle connections that are too many are closed.
+    pub(super) fn follow(&self, bounds: &settings::Pool) {
+        let each_anew = self.places.follow(bounds);
+        for core in &self.cores {
+            let mut idle = lock(&core.idle);
+            // The one that was unused for longest first. Each is closed before the next is looked at.
+            idle.retain_mut(|idle| {
+                idle.until = idle.since + self.keep.left(idle.conn.idle, idle.conn.born, idle.since);
+                self.places.keep(idle.conn.slot(), idle.endpoint)
+            });
+            drop(idle);
+            core.changed.notify_one();
+        }
+        if let Some(lanes) = &self.lanes {
+            lanes.rest(&self.places);
+            if each_anew {
+                // Their calls hold no permit of the endpoint: further ones have connections that do.
+                lanes.retire_busy();
+            }
+            self.narrow(lanes);
+            lanes.look_again();
+        }
+    }
+
+    /// Whether a shared connection without a call is kept.
+    pub(super) fn keeps(&self, slot: &mut Slot, endpoint: usize) -> bool {
+        self.places.keep(slot, endpoint)
+    }
+
+    /// Has as many shared connections take calls as there may be; others end with their last one.
+    fn narrow(&self, lanes: &Lanes) {
+        lanes.narrow_each(|endpoint| self.places.bound_to(endpoint));
+        lanes.narrow(self.places.bound());
+    }
+
+    /// A shared connection stands whose call asked for it before a bound was lowered, maybe.
+    pub(super) fn has_more_shared(&self, endpoint: usize) {
+        if let Some(lanes) = self.lanes.as_ref().filter(|_| self.places.are_too_many(endpoint)) {
+            self.narrow(lanes);
+        }
     }
 
     /// Connections that calls share, where HTTP/2 is spoken.
@@ -139,52 +150,33 @@ impl Pool {
 
     /// Connections in use or idle, on all cores.
     pub(super) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        self.places.open()
     }
 
     /// Calls that wait for a connection.
     pub(super) fn waiting(&self) -> usize {
-        let endpoints = self.users_of.iter().flatten().map(|users| users.snapshot().waiting).sum::<usize>();
-        self.users.snapshot().waiting + endpoints + self.lanes.as_ref().map_or(0, Lanes::waiting)
+        self.places.waiting() + self.lanes.as_ref().map_or(0, Lanes::waiting)
     }
 
     /// The same with the bound and those who wait, and how many are to each endpoint.
     pub(super) fn seen(&self) -> (Seen, Vec<usize>) {
-        let seen = Seen { open: self.open(), max: self.bound, waiting: self.waiting() };
-        (seen, self.open_to.iter().map(|open| open.load(Ordering::Relaxed)).collect())
+        self.places.seen(self.lanes.as_ref().map_or(0, Lanes::waiting))
     }
 
-    /// The right to a connection, where it is to be had at once.
+    /// See [`Places::try_permit`].
     pub(super) fn try_permit(&self, endpoint: usize) -> Option<Permit> {
-        let own = match &self.users_of {
-            None => return self.users.try_enter(None),
-            Some(users) => users[endpoint].try_enter(None)?,
-        };
-        Some(self.users.try_enter(None)?.with(Some(own)))
+        self.places.try_permit(endpoint)
     }
 
-    /// The right to a connection, in the order of asking: first the endpoint's, so that calls which wait for a busy
-    /// endpoint are in nobody's way. The bound that was reached, where it is not to be had in time.
+    /// See [`Places::permit`].
     pub(super) async fn permit(&self, endpoint: usize) -> Result<Permit, SendErrorKind> {
-        let own = match &self.users_of {
-            None => None,
-            Some(users) => {
-                let entered = users[endpoint].enter(Flow::default()).await;
-                Some(entered.map_err(|_| SendErrorKind::EndpointBound)?)
-            }
-        };
-        let permit = self.users.enter(Flow::default()).await.map_err(|_| SendErrorKind::Bound)?;
-        Ok(permit.with(own))
+        self.places.permit(endpoint).await
     }
 
     /// Whether there is room for a connection that no call needs yet.
     pub(super) fn has_room(&self, endpoint: usize) -> bool {
         let all = self.all.seen();
-        all.open < all.max && self.open() < self.bound && !self.is_full(endpoint)
-    }
-
-    fn is_full(&self, endpoint: usize) -> bool {
-        self.open_to[endpoint].load(Ordering::Acquire) >= self.bound_to_each
+        all.open < all.max && self.places.has_room(endpoint)
     }
 
     /// Idle connections to `endpoint` on this core that will be so for a moment yet.
@@ -192,52 +184,50 @@ impl Pool {
         self.idle(core).iter().filter(|idle| idle.endpoint == endpoint && idle.until > now).count()
     }
 
-    /// A connection to `endpoint` or room for one, for the holder of a permit. `kept` allows one that was used before.
-    pub(super) async fn place(&self, core: usize, endpoint: usize, now: Instant, kept: bool) -> Place {
+    /// A connection to `endpoint` or room for one, for the holder of a permit: of the server's, or `of_endpoint` as well.
+    /// `kept` allows one that was used before.
+    pub(super) async fn place(
+        &self,
+        core: usize,
+        (endpoint, of_endpoint): (usize, bool),
+        now: Instant,
+        kept: bool,
+    ) -> Place {
+        let to = (endpoint, of_endpoint);
         if !kept {
-            return Place::New(self.room(core, endpoint).await);
+            return Place::New(self.room(core, to).await);
         }
         loop {
-            if let Some(conn) = self.take(core, endpoint, now) {
+            if let Some(mut conn) = self.take(core, endpoint, now) {
+                conn.slot().goes_to(of_endpoint);
                 return Place::Kept(conn);
             }
-            if let Some(slot) = self.slot(endpoint) {
+            if let Some(slot) = self.places.slot(endpoint, of_endpoint) {
                 return Place::New(slot);
             }
-            if let Some(conn) = self.take_from_others(core, endpoint, now) {
+            if let Some(conn) = self.take_from_others(core, to, now) {
                 return Place::Kept(conn);
             }
-            self.make_room(core, endpoint).await;
+            self.make_room(core, to).await;
         }
     }
 
-    /// Room for a new connection, for the holder of a permit.
-    pub(super) async fn room(&self, core: usize, endpoint: usize) -> Slot {
+    /// Room for a new connection, for the holder of such a permit.
+    pub(super) async fn room(&self, core: usize, (endpoint, of_endpoint): (usize, bool)) -> Slot {
         loop {
-            if let Some(slot) = self.slot(endpoint) {
+            if let Some(slot) = self.places.slot(endpoint, of_endpoint) {
                 return slot;
             }
-            self.make_room(core, endpoint).await;
+            self.make_room(core, (endpoint, of_endpoint)).await;
         }
     }
 
-    async fn make_room(&self, core: usize, endpoint: usize) {
-        if !self.close_any(core, self.is_full(endpoint).then_some(endpoint)) {
+    async fn make_room(&self, core: usize, (endpoint, of_endpoint): (usize, bool)) {
+        let is_full = of_endpoint && self.places.is_full(endpoint);
+        if !self.close_any(core, is_full.then_some(endpoint)) {
             // Another core is between two steps.
             tokio::task::yield_now().await;
         }
-    }
-
-    /// Room for a new connection, below both bounds.
-    fn slot(&self, endpoint: usize) -> Option<Slot> {
-        let below = |bound| move |open| (open < bound).then_some(open + 1);
-        let (open, to) = (&self.open, &self.open_to[endpoint]);
-        open.fetch_update(Ordering::AcqRel, Ordering::Acquire, below(self.bound)).ok()?;
-        if to.fetch_update(Ordering::AcqRel, Ordering::Acquire, below(self.bound_to_each)).is_err() {
-            open.fetch_sub(1, Ordering::AcqRel);
-            return None;
-        }
-        Some(Slot { counts: [Arc::clone(open), Arc::clone(to)] })
     }
 
     /// The connection to `endpoint` that was used last and is still open.
@@ -266,9 +256,15 @@ impl Pool {
     }
 
     /// The same of another core.
-    pub(super) fn take_from_others(&self, core: usize, endpoint: usize, now: Instant) -> Option<Conn> {
+    pub(super) fn take_from_others(
+        &self,
+        core: usize,
+        (endpoint, of_endpoint): (usize, bool),
+        now: Instant,
+    ) -> Option<Conn> {
         self.others(core).find_map(|other| {
             let mut conn = self.take(other, endpoint, now)?;
+            conn.slot().goes_to(of_endpoint);
             conn.rebind().is_ok().then_some(conn)
         })
     }
@@ -295,29 +291,25 @@ impl Pool {
 
     /// Keeps a connection whose answer was read to its clean end.
     pub(super) fn put(self: &Arc<Self>, core: usize, endpoint: usize, mut conn: Conn, now: Instant) {
-        // The margin keeps a call from meeting the server's own close.
-        let announced = conn.idle.map(|idle| idle.saturating_sub(Duration::from_secs(1)));
-        let mut keep = announced.map_or(self.idle_timeout, |announced| announced.min(self.idle_timeout));
-        if let Some(max_age) = self.max_age {
-            keep = keep.min(max_age.saturating_sub(now.saturating_duration_since(conn.born)));
-        }
-        if keep.is_zero() {
-            return;
-        }
         conn.trim();
         conn.reused = true;
         let home = &self.cores[core];
-        let until = now + keep;
+        // What follows is asked under the lock: a reload looks at what is idle after it has changed the answers.
         let mut idle = self.idle(core);
-        idle.push(Idle { endpoint, until, conn });
-        // Asked under the lock: whoever stands in line from here on finds it when it looks for idle ones.
+        let keep = self.keep.left(conn.idle, conn.born, now);
+        if keep.is_zero() || !self.places.keep(conn.slot(), endpoint) {
+            drop(idle);
+            return;
+        }
+        idle.push(Idle { endpoint, since: now, until: now + keep, conn });
+        // Likewise: whoever stands in line from here on finds it when it looks for idle ones.
         let given_up = if self.is_wanted() { idle.pop() } else { None };
         drop(idle);
         if given_up.is_some() {
             return;
         }
         if !home.reaping.swap(true, Ordering::AcqRel) {
-            tokio::spawn(reap(Arc::downgrade(self), core));
+            tokio::spawn(reap(Arc::downgrade(self), core, Arc::clone(&home.changed)));
         }
     }
 
@@ -351,8 +343,9 @@ impl connections::Idle for Pool {
     }
 }
 
-async fn reap(pool: Weak<Pool>, core: usize) {
+async fn reap(pool: Weak<Pool>, core: usize, changed: Arc<Notify>) {
     while let Some(next) = pool.upgrade().and_then(|pool| pool.reap(core)) {
-        tokio::time::sleep_until(next).await;
+        // Either way it looks again.
+        let _ = timeout_at(next, changed.notified()).await;
     }
 }

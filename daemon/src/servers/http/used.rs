@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::pool::Slot;
+use super::places::Slot;
 use crate::clock;
 use crate::lock::lock;
 use crate::servers::connections::Right;
@@ -41,6 +41,16 @@ pub(super) struct Held {
     permit: Option<Permit>,
 }
 
+impl Held {
+    /// Holds a permit; the one that it had before.
+    fn hold(&mut self, permit: Permit) -> Option<Permit> {
+        if let Some((slot, _)) = &mut self.places {
+            slot.goes_to(permit.has_own());
+        }
+        self.permit.replace(permit)
+    }
+}
+
 impl Used {
     pub(super) fn new(permit: Permit, places: (Slot, Right)) -> Self {
         Self {
@@ -55,6 +65,11 @@ impl Used {
             ready: Notify::new(),
             held: Mutex::new(Held { permit: Some(permit), places: Some(places) }),
         }
+    }
+
+    /// Whether its server has said how many calls it takes.
+    pub(super) fn is_ready(&self) -> bool {
+        self.limit.load(Ordering::SeqCst) > 0
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -83,7 +98,7 @@ impl Used {
     /// Has it take calls with this permit, where it has none; else gives it back.
     pub(super) fn wake(&self, permit: Permit) -> Option<Permit> {
         let mut held = lock(&self.held);
-        if held.permit.is_none() && held.places.is_some() { held.permit.replace(permit) } else { Some(permit) }
+        if held.permit.is_none() && held.places.is_some() { held.hold(permit) } else { Some(permit) }
     }
 
     /// What it need not hold without a call; to be dropped outside of locks, for others may get it.
@@ -101,9 +116,14 @@ impl Used {
     pub(super) fn hold(&self, permit: impl FnOnce() -> Option<Permit>) -> Option<()> {
         let mut held = lock(&self.held);
         if held.permit.is_none() {
-            held.permit = Some(permit()?);
+            held.hold(permit()?);
         }
         Some(())
+    }
+
+    /// Whether it may be there without a call.
+    pub(super) fn keep(&self, asked: impl FnOnce(&mut Slot) -> bool) -> bool {
+        lock(&self.held).places.as_mut().is_none_or(|(slot, _)| asked(slot))
     }
 
     pub(super) fn is_older(&self, age: Option<Duration>) -> bool {

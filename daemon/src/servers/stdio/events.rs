@@ -62,6 +62,11 @@ impl Events {
         Ok(Self { name, server, endpoints: http.endpoints.clone(), next: AtomicUsize::new(0), credential })
     }
 
+    /// Other times for its connections, which go on.
+    pub fn follow(&self, bounds: &settings::Pool) {
+        self.server.follow(bounds);
+    }
+
     /// What the server is shown, where that may change while it runs.
     pub fn credential(&self) -> Option<&Credential> {
         self.credential.as_deref()

@@ -24,7 +24,7 @@ use super::link::{Begun, Link, Serves, epitaph};
 use super::spares::Spares;
 use crate::cgroup;
 use crate::clock;
-use crate::config::settings::{Queue, Stdio, Wear};
+use crate::config::settings::{Pool, Queue, Stdio, Wear};
 use crate::failure::{Failure, Kind};
 use crate::instance::notice::Exit;
 use crate::lock::lock;
@@ -150,6 +150,14 @@ impl Instances {
         match &self.means {
             Means::Events(events) => events.credential(),
             Means::Socket { .. } => None,
+        }
+    }
+
+    /// Has connections of a server over SSE go on as they are configured now.
+    pub fn follow(&self, bounds: &Pool) {
+        match &self.means {
+            Means::Events(events) => events.follow(bounds),
+            Means::Socket { .. } => {}
         }
     }
 

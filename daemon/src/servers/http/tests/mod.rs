@@ -5,6 +5,7 @@ mod bounds;
 mod connections;
 mod failures;
 mod peers;
+mod reloads;
 mod shared;
 
 use std::cell::Cell;

@@ -33,7 +33,7 @@ where
 }
 
 /// One that answers with what it is sent.
-async fn echoing(streams: u32) -> Raw {
+pub(super) async fn echoing(streams: u32) -> Raw {
     serve(streams, |request, reply, _| echo(request, reply)).await
 }
 
@@ -72,7 +72,7 @@ fn answer(reply: &mut Reply, text: &'static str) {
 }
 
 /// The settings for such a server.
-fn sharing(raw: &Raw, change: impl FnOnce(&mut settings::Http, &mut settings::Timeouts)) -> Arc<HttpServer> {
+pub(super) fn sharing(raw: &Raw, change: impl FnOnce(&mut settings::Http, &mut settings::Timeouts)) -> Arc<HttpServer> {
     server(raw.address, |http, timeout| {
         http.pool.http2 = true;
         change(http, timeout);
