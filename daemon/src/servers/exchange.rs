@@ -229,7 +229,7 @@ impl Exchange {
         }
         if related.envelope.subscription_id.is_some() {
             if announced(&related.envelope).is_some() {
-                self.leg.server.answers.changed();
+                self.leg.server.lists_changed();
             }
             return related.with(&[(related.envelope.subscription_id, &self.id)]).into();
         }

@@ -241,3 +241,29 @@ async fn a_server_that_has_forgotten_the_gate_s_session_is_greeted_anew_and_aske
     let answer = second.call("1", "echo", json!({})).await.answer().await;
     assert_eq!(answer["result"]["params"]["name"], "echo", "{answer}");
 }
+
+#[tokio::test]
+async fn an_answer_that_is_kept_needs_no_list_and_a_stale_one_stands_in_where_there_is_none() {
+    let stage = Stage::new("pin = \"block\"\ntool.echo.cache = { ttl = \"2s\", stale = \"10m\" }\n").await;
+    let way = WAYS[1];
+    let client = stage.client(way).await;
+    stage.describe("Reads a file.");
+    listed(&client).await;
+    stage.describe("Sends a file.");
+    assert!(listed(&client).await.is_empty());
+    assert_eq!(approve(&stage, "web", "echo").await, 200);
+    assert_eq!(client.call("1", "echo", json!({})).await.answer().await["result"]["params"]["name"], "echo");
+    assert_eq!(stage.calls(way, "echo"), 1);
+    // What was listed before an approval does not count.
+    assert_eq!(approve(&stage, "web", "other").await, 200);
+    keep_tools_back(&stage, way, false);
+    wait::until("a stale answer", async || {
+        let answer = client.call("2", "echo", json!({})).await.answer().await;
+        assert_eq!(answer["result"]["params"]["name"], "echo", "{answer}");
+        answer["result"]["_meta"].get("toolgate/stale").map(drop)
+    })
+    .await;
+    let other = client.call("3", "echo", json!({"x": 1})).await.answer().await;
+    assert_eq!(other["error"]["data"]["reason"], "server-unavailable", "nothing is kept of it: {other}");
+    assert_eq!(stage.calls(way, "echo"), 1);
+}

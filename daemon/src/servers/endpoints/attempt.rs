@@ -33,7 +33,16 @@ impl Attempt {
     pub(super) fn new(server: &Arc<Server>, endpoint: usize, pass: Option<Pass>, patience: Duration, now: u64) -> Self {
         server.endpoints.get(endpoint).enter();
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-        Self { server: Arc::clone(server), endpoint, pass, began: now, patience, begun: None, told: false, counts: true }
+        Self {
+            server: Arc::clone(server),
+            endpoint,
+            pass,
+            began: now,
+            patience,
+            begun: None,
+            told: false,
+            counts: true,
+        }
     }
 
     /// When it began, by our clock, in milliseconds.
@@ -130,8 +139,7 @@ mod tests {
 
     #[test]
     fn who_only_listens_keeps_no_calls_from_an_endpoint() {
-        let text =
-            "version = 1\n[server.two]\nendpoints = [\"http://127.0.0.1:9/mcp\", \"http://127.0.0.1:10/mcp\"]\n";
+        let text = "version = 1\n[server.two]\nendpoints = [\"http://127.0.0.1:9/mcp\", \"http://127.0.0.1:10/mcp\"]\n";
         let settings = config::from_text(text).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let policy = Policy::new(Arc::new(settings), None).unwrap();
         let server = &policy.servers["two"];
