@@ -77,11 +77,11 @@ fn before(test: impl AsyncFnOnce(Rc<Core>, Arc<Server>, Rc<Fake>)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let text = format!(
+        let written = format!(
             "version = 1\n[server.a]\nendpoints = \"http://{}/mcp\"\npin = \"block\"\ntimeout.first_byte = \"5s\"\n",
             listener.local_addr().unwrap()
         );
-        let settings = config::from_text(&text).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let settings = config::from_text(&written).unwrap_or_else(|report| panic!("{}", report.render(false)));
         let gate = Gate::new(Policy::new(Arc::new(settings), None).unwrap());
         let core = Rc::new(Core::new(0, Arc::new(Load::default()), gate));
         let server = Arc::clone(&core.policy().servers["a"]);
