@@ -267,3 +267,36 @@ async fn an_answer_that_is_kept_needs_no_list_and_a_stale_one_stands_in_where_th
     assert_eq!(other["error"]["data"]["reason"], "server-unavailable", "nothing is kept of it: {other}");
     assert_eq!(stage.calls(way, "echo"), 1);
 }
+
+#[tokio::test]
+async fn what_a_server_announces_to_whoever_listens_is_looked_at_before_the_next_call() {
+    for way in [WAYS[0], WAYS[1], WAYS[2], WAYS[4], WAYS[5], WAYS[7]] {
+        let stage = Stage::new("pin = \"block\"\n").await;
+        stage.describe("Reads a file.");
+        let (client, name) = (stage.client(way).await, format!("{}echo", way.2));
+        let mut stream = if way.1 == Era::Legacy {
+            client.stream().await
+        } else {
+            let listen = json!({"notifications": {"toolsListChanged": true}});
+            client.request("9", "subscriptions/listen", listen).await
+        };
+        if way.1 == Era::Modern {
+            let acknowledged = stream.message().await;
+            assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged", "{way:?}");
+        }
+        let answer = client.call("1", &name, json!({})).await.answer().await;
+        assert_eq!(answer["result"]["params"]["name"], "echo", "{way:?}: {answer}");
+        stage.describe("Sends a file.");
+        client.call("2", &format!("{}change", way.2), json!({})).await.answer().await;
+        loop {
+            let message = stream.message().await;
+            if message["method"] == "notifications/tools/list_changed" {
+                break;
+            }
+        }
+        let refused = client.call("3", &name, json!({})).await.answer().await;
+        let said = refused["error"]["message"].as_str().unwrap_or_default();
+        assert!(said.contains("withheld"), "{way:?}: {refused}");
+        assert_eq!(stage.calls(way, "echo"), 1, "{way:?}");
+    }
+}
