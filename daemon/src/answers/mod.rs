@@ -259,12 +259,8 @@ pub async fn before(call: &Call, server: &Arc<Server>, message: &Message) -> Res
 async fn tool_call(call: &Call, server: &Arc<Server>, message: &Message) -> Result<Next, Failure> {
     let Some(tool) = message.envelope.name_str(&message.bytes) else { return Ok(Next::Ask(None)) };
     let answers = &server.answers;
-    if answers.blocks() {
-        // Known to be what it was a minute ago at most, or since the server last said that something changed.
-        let _ = Box::pin(catalog::tools(&call.core, server)).await;
-        if answers.withholds(&tool) {
-            return Err(withheld(&tool));
-        }
+    if answers.withholds(&tool) {
+        return Err(withheld(&tool));
     }
     if answers.rules.guard != Rule::Off
         && let Some(answer) = guarded(call, server, &tool, message).await
@@ -280,7 +276,24 @@ async fn tool_call(call: &Call, server: &Arc<Server>, message: &Message) -> Resu
     }
     let most = answers.rules.max_result;
     let receives = most.is_some() || keeping.is_some();
-    Ok(Next::Ask(receives.then(|| Box::new(Reception::new(call, server, &tool, most, keeping)))))
+    let reception = receives.then(|| Box::new(Reception::new(call, server, &tool, most, keeping)));
+    // Known to be what it was a minute ago at most, or since the server last said that something changed.
+    if answers.blocks()
+        && !server.catalog.is_recent()
+        && let Err(failure) = Box::pin(vouched(call, server, &tool)).await
+    {
+        return match reception.and_then(|reception| reception.failed(&failure)) {
+            Some(stale) => Ok(Next::Answer(kept::stale(call, server, stale))),
+            None => Err(failure),
+        };
+    }
+    Ok(Next::Ask(reception))
+}
+
+/// Waits until the server has listed its tools, and looks whether this one is still what was accepted.
+async fn vouched(call: &Call, server: &Arc<Server>, tool: &str) -> Result<(), Failure> {
+    catalog::recently_listed(&call.core, server).await.map_err(|failure| unvouched(server, tool, failure))?;
+    if server.answers.withholds(tool) { Err(withheld(tool)) } else { Ok(()) }
 }
 
 /// A resource is kept where its server says so.
@@ -338,6 +351,23 @@ fn withheld(tool: &str) -> Failure {
             "The tool {tool} is not what it was when it was accepted, and is withheld until its operator has approved the change. Do without it."
         ),
     )
+}
+
+/// What the caller is told where nobody can say whether the tool is still what was accepted. What the gate itself does
+/// not let pass to the server is told as it would be of the call; nothing was done either.
+fn unvouched(server: &Server, tool: &str, failure: Failure) -> Failure {
+    let why = match failure.kind {
+        Kind::ServerTimeout => "did not list its tools in time",
+        Kind::ServerGarbage => "did not list all of its tools",
+        Kind::ServerUnavailable => "could not be asked for its tools",
+        _ => return failure,
+    };
+    let (name, tool) = (&server.settings.name, brief(tool));
+    let text = format!(
+        "The server {name} {why}, so nobody can tell whether {tool} is still what was accepted. The call was not passed on and nothing was done; try again later."
+    );
+    let refused = Failure::new(Kind::ServerUnavailable, text).because(&failure);
+    Failure { retry_after: failure.retry_after, ..refused }
 }
 
 /// What the caller is told of arguments that do not fit, where they must.

@@ -84,7 +84,7 @@ async fn deliver(message: Bytes, core: &Rc<Core>, leg: &Leg, session: &Arc<Sessi
             let Some(message) = own else { return };
             match envelope::scan(&message).ok().as_ref().and_then(announced) {
                 Some(list) => {
-                    leg.server.answers.changed();
+                    leg.server.lists_changed();
                     announce::tell(core, session, list, message);
                 }
                 None => say(core, hosted, &message),

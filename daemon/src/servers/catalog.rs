@@ -3,6 +3,8 @@
 //! Where the gate stands between the eras it does for both sides what only a peer of the server's era
 //! does: it checks such headers before a legacy server, writes them for a legacy client, and waits for tasks.
 
+mod recent;
+
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,13 +19,16 @@ use toolgate_protocol::revision::{Era, MODERN};
 
 use tracing::debug;
 
+use self::recent::Recent;
+pub use self::recent::recently_listed;
 use super::Server;
-use super::discovery;
+use super::discovery::{self, Introduced};
 use super::eras::introduced_in_any;
 use crate::clock;
 use crate::core::Core;
 use crate::failure::{Failure, Kind};
 use crate::lock::lock;
+use crate::message::Message;
 use crate::provenance::Provenance;
 
 /// What was learned is asked for again after this, in milliseconds.
@@ -41,6 +46,8 @@ pub struct Catalog {
     names: Mutex<Option<Arc<BTreeSet<String>>>>,
     /// Held by whoever asks, so that calls at once share one list.
     asking: tokio::sync::Mutex<()>,
+    /// Whether what was seen of them can be relied on.
+    recent: Recent,
 }
 
 /// Each tool that wants something, by its name.
@@ -60,8 +67,14 @@ pub struct Tool {
 impl Catalog {
     /// Forgets everything: the server says that its tools have changed.
     pub fn forget(&self) {
+        self.recent.void();
         *self.lock() = None;
         *lock(&self.names) = None;
+    }
+
+    /// Whether all of its tools were listed within the last minute, and it has not said since that they changed.
+    pub fn is_recent(&self) -> bool {
+        self.recent.holds()
     }
 
     /// The names of all its tools, where it was asked for them and has not said since that they changed.
@@ -97,7 +110,7 @@ pub async fn tools(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, 
     let _asking = server.catalog.asking.lock().await;
     match server.catalog.known() {
         Some((_, tools)) => Ok(tools),
-        None => list(core, server).await,
+        None => list(core, server).await.map(|(tools, _)| tools),
     }
 }
 
@@ -110,7 +123,7 @@ pub async fn tools_again(core: &Rc<Core>, server: &Arc<Server>) -> Option<Arc<To
         // Somebody else listed them meanwhile.
         Some((since, tools)) if since >= asked => Some(tools),
         Some((since, _)) if asked - since < CERTAIN => None,
-        _ => list(core, server).await.ok(),
+        _ => list(core, server).await.ok().map(|(tools, _)| tools),
     }
 }
 
@@ -122,10 +135,10 @@ async fn refresh(core: Rc<Core>, server: Arc<Server>) {
     }
 }
 
-async fn list(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, Failure> {
+async fn list(core: &Rc<Core>, server: &Arc<Server>) -> Result<(Arc<Tools>, Extent), Failure> {
     let listed = timeout(server.first_byte(None), listed(core, server)).await;
-    let tools = match listed {
-        Ok(Ok(tools)) => Arc::new(tools),
+    let (tools, extent) = match listed {
+        Ok(Ok((tools, extent))) => (Arc::new(tools), extent),
         // Known as nothing for a while, lest each call waits for it anew.
         Ok(Err(failure)) => {
             server.catalog.note_none();
@@ -141,12 +154,12 @@ async fn list(core: &Rc<Core>, server: &Arc<Server>) -> Result<Arc<Tools>, Failu
         }
     };
     *server.catalog.lock() = Some((clock::millis(), Arc::clone(&tools)));
-    Ok(tools)
+    Ok((tools, extent))
 }
 
-async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure> {
+async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<(Tools, Extent), Failure> {
     let mut tools = Tools::new();
-    each_tool(core, server, |text, tool| {
+    let extent = each_tool(core, server, |text, tool| {
         let wants = wants(text, tool.span);
         let says = wants.needs_task || wants.may_be_repeated || !wants.params.is_empty();
         if let Some(name) = tool.name.filter(|_| says) {
@@ -154,7 +167,18 @@ async fn listed(core: &Rc<Core>, server: &Arc<Server>) -> Result<Tools, Failure>
         }
     })
     .await?;
-    Ok(tools)
+    Ok((tools, extent))
+}
+
+/// How much of its tools a server has listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of them.
+    Whole,
+    /// Not all: it answered with an error.
+    Refused,
+    /// Not all: there were more pages than are read.
+    Endless,
 }
 
 /// Shows every tool that a server lists now, with the text of its page.
@@ -162,18 +186,21 @@ pub async fn each_tool(
     core: &Rc<Core>,
     server: &Arc<Server>,
     mut show: impl FnMut(&[u8], &entries::Item),
-) -> Result<(), Failure> {
-    let introduced = introduced_in_any(core, server, MODERN).await?;
+) -> Result<Extent, Failure> {
+    let mut introduced = introduced_in_any(core, server, MODERN).await?;
+    let mut began = server.catalog.recent.begins();
     let mut cursor: Option<String> = None;
     let mut names = BTreeSet::new();
-    for _ in 0..PAGES {
-        let request = discovery::own_list(introduced.leg.era, Method::ToolsList, cursor.as_deref());
-        let mut exchange = introduced.leg.call(core, &request, &Provenance::own()).await?;
-        if exchange.lost_session() {
+    for number in 0..PAGES {
+        let mut asked = page(core, server, &introduced, cursor.as_deref()).await;
+        if number == 0 && is_of_lost_session(&asked, &introduced) {
             discovery::forget_all(server);
+            introduced = introduced_in_any(core, server, MODERN).await?;
+            began = server.catalog.recent.begins();
+            asked = page(core, server, &introduced, None).await;
         }
-        let page = exchange.answer().await?;
-        let Some(result) = page.envelope.result else { break };
+        let page = asked?;
+        let Some(result) = page.envelope.result else { return Ok(Extent::Refused) };
         server.saw_tools(&page.bytes, result);
         for tool in entries::items(&page.bytes, result, "tools") {
             names.extend(tool.name.map(|name| json::decode_str(name.of(&page.bytes)).into_owned()));
@@ -184,12 +211,37 @@ pub async fn each_tool(
         match next {
             Some(next) if cursor.as_deref() != Some(&*next) => cursor = Some(next.into_owned()),
             _ => {
+                server.catalog.recent.ends(began);
                 *lock(&server.catalog.names) = Some(Arc::new(names));
-                break;
+                return Ok(Extent::Whole);
             }
         }
     }
-    Ok(())
+    Ok(Extent::Endless)
+}
+
+async fn page(
+    core: &Rc<Core>,
+    server: &Server,
+    introduced: &Introduced,
+    cursor: Option<&str>,
+) -> Result<Message, Failure> {
+    let request = discovery::own_list(introduced.leg.era, Method::ToolsList, cursor);
+    let mut exchange = introduced.leg.call(core, &request, &Provenance::own()).await?;
+    if exchange.lost_session() {
+        discovery::forget_all(server);
+    }
+    exchange.answer().await
+}
+
+/// Whether a server may have answered so because it has forgotten the gate's session, as it does after a while or a
+/// restart. Not all of them say so with 404.
+fn is_of_lost_session(asked: &Result<Message, Failure>, introduced: &Introduced) -> bool {
+    introduced.leg.conversation().is_some_and(|conversation| conversation.session.is_some())
+        && match asked {
+            Ok(page) => page.is_error(),
+            Err(failure) => matches!(failure.kind, Kind::ServerGarbage | Kind::ServerUnavailable),
+        }
 }
 
 fn wants(text: &[u8], tool: json::Span) -> Tool {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use toolgate_protocol::envelope::Shape;
 use toolgate_protocol::error;
 use toolgate_protocol::flatten;
+use toolgate_protocol::method::Method;
 use toolgate_protocol::revision::Era;
 
 use super::Server;
@@ -50,6 +51,8 @@ pub struct Exchange {
     running: Option<Running>,
     /// What is to be told how it goes.
     attempt: Option<Box<Attempt>>,
+    /// Whether what is asked for is a stream on which somebody listens.
+    listens: bool,
 }
 
 #[derive(Debug)]
@@ -109,7 +112,8 @@ impl Exchange {
     fn new(leg: Leg, request: &Message, source: Source) -> Self {
         let id = request.id_bytes();
         let token = request.envelope.progress_token.map(|span| request.bytes.slice_ref(span.of(&request.bytes)));
-        Self { leg, source, id, token, id_there: None, running: None, attempt: None }
+        let listens = request.envelope.known_method == Some(Method::Listen);
+        Self { leg, source, id, token, id_there: None, running: None, attempt: None, listens }
     }
 
     /// The same for a request that was sent with another id and progress token.
@@ -168,6 +172,9 @@ impl Exchange {
         };
         if let Some(attempt) = &mut self.attempt {
             heed(attempt, &self.leg, &step);
+            if self.listens {
+                attempt.only_listens();
+            }
         }
         match step {
             Step::Final(message) => self.restore_answer(message),
@@ -222,7 +229,7 @@ impl Exchange {
         }
         if related.envelope.subscription_id.is_some() {
             if announced(&related.envelope).is_some() {
-                self.leg.server.answers.changed();
+                self.leg.server.lists_changed();
             }
             return related.with(&[(related.envelope.subscription_id, &self.id)]).into();
         }

@@ -190,7 +190,7 @@ pub(super) async fn sent(core: &Rc<Core>, server: &Arc<Server>, request: &Reques
     let may_follow = server.endpoints.begin_call();
     let (endpoint, attempt) = admit(server, request)?;
     let sent = way_in(core, server, request).send(request.outgoing(endpoint, &[request.body()])).await;
-    let first = settle(server, request.method, (endpoint, attempt), sent);
+    let first = settle(server, request, (endpoint, attempt), sent);
     let is_missed = first.as_ref().map_or(true, |answer| http_retry::is_missed(answer.status));
     if may_follow && is_missed {
         // Boxed, so that a call that succeeds does not carry what it takes to repeat it.
@@ -245,7 +245,7 @@ pub(super) fn way_in(core: &Rc<Core>, server: &Server, request: &Request<'_>) ->
 /// What one try says of the endpoint, and means for its caller.
 pub(super) fn settle(
     server: &Arc<Server>,
-    method: Method,
+    request: &Request<'_>,
     (endpoint, mut attempt): Trying,
     sent: Result<Answer, SendError>,
 ) -> Result<Answer, Box<Unanswered>> {
@@ -253,7 +253,7 @@ pub(super) fn settle(
         Ok(mut answer) => {
             answered(server, endpoint);
             if let Some(attempt) = &mut attempt {
-                judge(attempt, method, answer.status);
+                judge(attempt, request, answer.status);
             }
             answer.attempt = attempt;
             return Ok(answer);
@@ -276,14 +276,17 @@ pub(super) fn settle(
 }
 
 /// What the head of an answer says of its endpoint: an error of the server's own, or a sign of life.
-fn judge(attempt: &mut Attempt, method: Method, status: u16) {
+fn judge(attempt: &mut Attempt, request: &Request<'_>, status: u16) {
     attempt.begins();
+    if status < 300 && request.listens() {
+        attempt.only_listens();
+    }
     match status {
         300..=399 | 500..=599 => attempt.failed(),
         // It may not like the request, or have too many; it works.
         400..=499 => attempt.answered(),
         // A stream is there as soon as its head is.
-        _ if method == Method::Get => attempt.answered(),
+        _ if request.method == Method::Get => attempt.answered(),
         _ => {}
     }
 }

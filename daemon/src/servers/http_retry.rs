@@ -63,7 +63,7 @@ pub(super) async fn follow(
             drop(last);
             server.endpoints.tries_again();
             let sent = way_in(core, server, request).send(again.outgoing(endpoint, &[again.body()])).await;
-            last = settle(server, again.method, (endpoint, attempt), sent);
+            last = settle(server, &again, (endpoint, attempt), sent);
         }
     }
     last.map_err(|unanswered| unanswered.failure)

@@ -367,7 +367,7 @@ async fn greet(
     .await;
     let kept = Arc::new(Kept::new(leg, introduction));
     *lock(&kept.early) = Some(kept.hear());
-    if server.answers.keeps() {
+    if server.answers.keeps() || server.answers.blocks() {
         tokio::task::spawn_local(kept.hear().forget_answers(Arc::clone(server)));
     }
     let young = Arc::downgrade(&kept);

@@ -57,7 +57,8 @@ pub enum Word {
 }
 
 impl Heard {
-    /// Has answers that a server gave earlier forgotten whenever one of its lists changes, until nothing more comes.
+    /// Has what was learned from a server, and answers that it gave, forgotten whenever one of its lists changes, until
+    /// nothing more comes.
     pub async fn forget_answers(mut self, server: Arc<Server>) {
         while let Some(word) = self.next().await {
             let changes = match &word {
@@ -65,7 +66,7 @@ impl Heard {
                 Word::Lagged => true,
             };
             if changes {
-                server.answers.changed();
+                server.lists_changed();
             }
         }
     }

@@ -60,6 +60,48 @@ async fn busy_endpoints_get_less() {
 }
 
 #[tokio::test]
+async fn an_endpoint_on_which_many_listen_gets_its_share_of_calls() {
+    let two = Two::start(Speaks::Both, [1, 1], "").await;
+    // All that listen do so at the first one.
+    two.gate.control_with("POST", "/v1/servers/two/drain", &json!({ "endpoint": two.url(1) })).await;
+    let mut streams = Vec::new();
+    for _ in 0..15 {
+        let session = Caller::legacy(&two.gate, "/mcp/two").await;
+        let stream = session.stream().await;
+        assert_eq!(stream.head.status, 200);
+        streams.push((session, stream));
+        let subscriber = Caller::modern(&two.gate, "/mcp/two");
+        let wanted = json!({"notifications": {"toolsListChanged": true}});
+        let mut subscription = subscriber.request("9", "subscriptions/listen", wanted).await;
+        assert_eq!(subscription.message().await["method"], "notifications/subscriptions/acknowledged");
+        streams.push((subscriber, subscription));
+    }
+    two.gate.control_with("POST", "/v1/servers/two/resume", &json!({})).await;
+    let in_flight = |endpoints: [serde_json::Value; 2]| endpoints.map(|endpoint| endpoint["in_flight"].clone());
+    assert_eq!(in_flight(two.endpoints().await), [json!(0), json!(0)], "who listens is no call");
+    let client = Caller::modern(&two.gate, "/mcp/two");
+    for _ in 0..CALLS {
+        works(&client).await;
+    }
+    let [one, other] = two.shares();
+    assert!(one >= CALLS / 4 && other >= CALLS / 4, "{one} and {other}");
+    // A call that answers as a stream of events is one, for as long as that lasts.
+    let folder = tempfile::tempdir().expect("a folder");
+    let go = folder.path().join("go");
+    let mut held = client.call_with_progress("1", "1", "hold", json!({ "until": go })).await;
+    held.message().await;
+    let busy = in_flight(two.endpoints().await);
+    assert!(busy == [json!(1), json!(0)] || busy == [json!(0), json!(1)], "{busy:?}");
+    std::fs::write(&go, "").expect("a file");
+    assert!(held.answer().await.get("result").is_some());
+    drop(streams);
+    wait::until("the end of all that listen and of the call", async || {
+        (in_flight(two.endpoints().await) == [json!(0), json!(0)]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_endpoint_whose_breaker_is_open_gets_no_calls_and_the_server_goes_on() {
     let lines = "breaker = { failures = 3, open_for = \"200ms\", max_open = \"300ms\" }\nretry.attempts = 1";
     let two = Two::start(Speaks::Both, [1, 1], lines).await;

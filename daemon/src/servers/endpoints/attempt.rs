@@ -13,7 +13,7 @@ use super::Endpoint;
 use crate::clock;
 use crate::servers::Server;
 
-/// A call that an endpoint has, counted until it is dropped.
+/// A call that an endpoint has, counted until it is dropped or only listens.
 #[derive(Debug)]
 pub struct Attempt {
     server: Arc<Server>,
@@ -25,13 +25,24 @@ pub struct Attempt {
     /// Milliseconds that it took to begin its answer.
     begun: Option<u64>,
     told: bool,
+    /// Whether the endpoint is busy with it.
+    counts: bool,
 }
 
 impl Attempt {
     pub(super) fn new(server: &Arc<Server>, endpoint: usize, pass: Option<Pass>, patience: Duration, now: u64) -> Self {
         server.endpoints.get(endpoint).enter();
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-        Self { server: Arc::clone(server), endpoint, pass, began: now, patience, begun: None, told: false }
+        Self {
+            server: Arc::clone(server),
+            endpoint,
+            pass,
+            began: now,
+            patience,
+            begun: None,
+            told: false,
+            counts: true,
+        }
     }
 
     /// When it began, by our clock, in milliseconds.
@@ -52,6 +63,17 @@ impl Attempt {
     /// From here on only its client decides how long it takes.
     pub fn takes_its_time(&mut self) {
         self.patience = u64::MAX;
+    }
+
+    /// From here on somebody only listens: that keeps no endpoint busy, however many do, and must not keep calls from it.
+    pub fn only_listens(&mut self) {
+        self.leave();
+    }
+
+    fn leave(&mut self) {
+        if std::mem::take(&mut self.counts) {
+            self.endpoint().leave();
+        }
     }
 
     /// It was answered, whatever the answer says. The endpoint has it until it is dropped.
@@ -104,6 +126,39 @@ impl Drop for Attempt {
                 self.says_nothing();
             }
         }
-        self.endpoint().leave();
+        self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::policy::Policy;
+    use crate::servers::endpoints::{To, admit};
+
+    #[test]
+    fn who_only_listens_keeps_no_calls_from_an_endpoint() {
+        let text = "version = 1\n[server.two]\nendpoints = [\"http://127.0.0.1:9/mcp\", \"http://127.0.0.1:10/mcp\"]\n";
+        let settings = config::from_text(text).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let policy = Policy::new(Arc::new(settings), None).unwrap();
+        let server = &policy.servers["two"];
+        let outstanding = || [0, 1].map(|at| server.endpoints.get(at).outstanding());
+        let attempt = |to| admit(server, to, Duration::from_secs(60)).unwrap().1.expect("it is counted");
+        let mut streams: Vec<_> = (0..500).map(|_| attempt(To::Session(0))).collect();
+        assert_eq!(outstanding(), [500, 0]);
+        assert!((0..100).all(|_| attempt(To::Any).endpoint == 1), "as long as they may be calls");
+        for stream in &mut streams {
+            stream.only_listens();
+            stream.only_listens();
+        }
+        assert_eq!(outstanding(), [0, 0]);
+        let first = (0..200).filter(|_| attempt(To::Any).endpoint == 0).count();
+        assert!((50..150).contains(&first), "{first} of 200 calls");
+        let call = attempt(To::Session(0));
+        drop(streams);
+        assert_eq!(outstanding(), [1, 0], "their end is counted no second time");
+        drop(call);
+        assert_eq!(outstanding(), [0, 0]);
     }
 }

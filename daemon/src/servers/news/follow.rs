@@ -135,8 +135,16 @@ async fn instance(server: &Server, leg: &Leg) -> End {
     let mut said = news.subscribe();
     while let Some(word) = said.next().await {
         match word {
-            Word::Said(message) => server.news.publish(message),
-            Word::Lagged => server.news.publish_changes(List::ALL),
+            Word::Said(message) => {
+                if envelope::scan(&message).is_ok_and(|envelope| announced(&envelope).is_some()) {
+                    server.lists_changed();
+                }
+                server.news.publish(message);
+            }
+            Word::Lagged => {
+                server.lists_changed();
+                server.news.publish_changes(List::ALL);
+            }
         }
     }
     if leg.was_told_to_end() { End::Silent } else { End::Lost }
