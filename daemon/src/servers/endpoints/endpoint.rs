@@ -91,14 +91,14 @@ impl Endpoint {
         self.standing.mode()
     }
 
-    /// Takes the operator's word; the number of this change, for [`Endpoint::close`].
-    pub fn set_mode(&self, mode: Mode) -> u64 {
-        self.standing.set_mode(mode)
+    /// Takes the operator's word.
+    pub fn set_mode(&self, mode: Mode) {
+        self.standing.set_mode(mode);
     }
 
-    /// The deadline of a maintenance has come; whether it still holds, so that sessions are to be ended.
-    pub fn close(&self, change: u64) -> bool {
-        self.standing.close(change)
+    /// The deadline of its mode has come; whether its sessions are to be ended now.
+    pub fn close(&self) -> bool {
+        self.standing.close()
     }
 
     /// Whether its sessions are over.
@@ -111,9 +111,25 @@ impl Endpoint {
         self.standing.is_fit()
     }
 
-    /// The breaker, to be forced.
-    pub fn breaker(&self) -> &Breaker {
-        &self.breaker
+    /// Holds the breaker open or closed, whether rules are written for it or not; any other state lets it count from
+    /// here on.
+    pub fn force(&self, wanted: State) {
+        match wanted {
+            State::ForcedOpen => self.breaker.force_open(),
+            State::ForcedClosed => self.breaker.force_closed(),
+            State::Closed | State::Open | State::HalfOpen => self.breaker.reset(),
+        }
+        self.standing.set_broken(wanted == State::ForcedOpen);
+    }
+
+    /// How the breaker is held by hand.
+    pub fn forced(&self) -> Option<State> {
+        Some(self.glance().state).filter(|state| matches!(state, State::ForcedOpen | State::ForcedClosed))
+    }
+
+    /// Whether there is something to say of its breaker: it has rules, or is held by hand.
+    pub fn has_breaker(&self, rules: &settings::Server) -> bool {
+        rules.breaker.is_some() || self.forced().is_some()
     }
 
     /// What the breaker does.
@@ -128,6 +144,9 @@ impl Endpoint {
             Mode::Drain => return Some("is being drained".to_owned()),
             Mode::Ready => {}
         }
+        if self.standing.is_broken() {
+            return Some("is refused calls by its operator: the breaker was opened by hand".to_owned());
+        }
         if !self.is_fit() {
             return Some("does not answer checks".to_owned());
         }
@@ -135,8 +154,7 @@ impl Endpoint {
         let glance = self.glance();
         let cause = glance.cause.map_or_else(String::new, |cause| format!(": {cause}"));
         match glance.state {
-            State::Closed | State::ForcedClosed => None,
-            State::ForcedOpen => Some("is refused calls by its operator: the breaker was opened by hand".to_owned()),
+            State::Closed | State::ForcedClosed | State::ForcedOpen => None,
             State::HalfOpen => Some(format!("is being tried again{cause}")),
             State::Open => {
                 let seconds = glance.millis.unwrap_or(0).div_ceil(1000);
