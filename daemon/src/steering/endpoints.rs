@@ -129,8 +129,8 @@ impl ByHand {
 pub fn name_of(url: &str) -> String {
     let Some((place, query)) = url.split_once('?') else { return url.to_owned() };
     let hash = digest::digest(&digest::SHA256, query.as_bytes());
-    let short: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{place}?{short}")
+    let short = hash.as_ref().iter().take(8).fold(0_u64, |short, byte| short << 8 | u64::from(*byte));
+    format!("{place}?{short:016x}")
 }
 
 impl Steering {
@@ -184,7 +184,9 @@ impl Steering {
             self.change(|book| {
                 for (server, endpoint) in overtaken {
                     let said = book.endpoints.get_mut(&server).and_then(|kept| kept.get_mut(&endpoint));
-                    said.into_iter().for_each(|said| said.weight = None);
+                    if let Some(said) = said {
+                        said.weight = None;
+                    }
                 }
                 book.tidy_endpoints(policy);
             });
@@ -242,8 +244,8 @@ mod tests {
         Policy::new(Arc::new(crate::config::from_text(&text).unwrap()), None).unwrap()
     }
 
-    fn said<T>(is: T) -> Option<Said<T>> {
-        Some(Said { is, since_ms: 7, until_ms: None, who: "uid 0".into(), reason: Some("disks".into()) })
+    fn said<T>(is: T) -> Said<T> {
+        Said { is, since_ms: 7, until_ms: None, who: "uid 0".into(), reason: Some("disks".into()) }
     }
 
     fn say(steering: &Steering, policy: &Policy, at: usize, say: impl Fn(&mut ByHand)) {
@@ -255,10 +257,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = || Steering::open(Some(folder.path().to_owned()));
         let (first, before) = (open(), policy(3));
-        say(&first, &before, 0, |said_of| said_of.mode = said(Away::Maintenance));
-        say(&first, &before, 0, |said_of| said_of.breaker = said(Held::Closed));
-        say(&first, &before, 1, |said_of| said_of.breaker = said(Held::Open));
-        say(&first, &before, 1, |said_of| said_of.weight = said(Weight { weight: 0, configured: 3 }));
+        say(&first, &before, 0, |said_of| said_of.mode = Some(said(Away::Maintenance)));
+        say(&first, &before, 0, |said_of| said_of.breaker = Some(said(Held::Closed)));
+        say(&first, &before, 1, |said_of| said_of.breaker = Some(said(Held::Open)));
+        say(&first, &before, 1, |said_of| said_of.weight = Some(said(Weight { weight: 0, configured: 3 })));
         let written = std::fs::read_to_string(folder.path().join("steering.json")).unwrap();
         assert!(written.contains(TWO) && !written.contains("hunter2"), "{written}");
         let (again, after) = (open(), policy(3));
@@ -270,7 +272,7 @@ mod tests {
         let held =
             [(Mode::Maintenance, Some(State::ForcedClosed), None), (Mode::Ready, Some(State::ForcedOpen), Some(0))];
         assert_eq!(seen(&after), held);
-        assert_eq!(again.of_endpoints()["two"][TWO].breaker, said(Held::Open));
+        assert_eq!(again.of_endpoints()["two"][TWO].breaker, Some(said(Held::Open)));
         let heavier = policy(4);
         again.bear_on(&heavier);
         assert_eq!(heavier.servers["two"].endpoints.get(1).weight(), None, "the files are newer");
@@ -287,10 +289,10 @@ mod tests {
     #[test]
     fn what_is_said_of_all_goes_for_urls_that_are_gone_and_those_go_first_where_there_are_too_many() {
         let (steering, policy) = (Steering::default(), policy(1));
-        let drained = ByHand { mode: said(Away::Drain), ..ByHand::default() };
+        let drained = ByHand { mode: Some(said(Away::Drain)), ..ByHand::default() };
         let gone = |from: usize, to: usize| (from..to).map(|n| (format!("http://h:{n}/mcp"), drained.clone()));
         steering.change(|book| book.endpoints.insert("two".into(), gone(0, MOST).collect()));
-        say(&steering, &policy, 1, |said_of| said_of.mode = said(Away::Drain));
+        say(&steering, &policy, 1, |said_of| said_of.mode = Some(said(Away::Drain)));
         assert_eq!(steering.of_endpoints()["two"].keys().collect::<Vec<_>>(), [TWO]);
         steering.change(|book| book.endpoints.get_mut("two").unwrap().extend(gone(0, 3)));
         steering.say_of(&policy, &policy.servers["two"], (&[0, 1], true), |said_of| said_of.mode = None);
@@ -301,7 +303,7 @@ mod tests {
     fn sessions_are_to_end_when_their_deadline_has_come_and_once() {
         let (steering, policy) = (Steering::default(), policy(1));
         for (at, until_ms) in [(0, Some(clock::unix_millis() + 3_600_000)), (1, Some(1))] {
-            let away = Said { until_ms, ..said(Away::Drain).unwrap() };
+            let away = Said { until_ms, ..said(Away::Drain) };
             say(&steering, &policy, at, |said_of| said_of.mode = Some(away.clone()));
         }
         steering.bear_on(&policy);

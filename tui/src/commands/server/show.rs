@@ -63,8 +63,9 @@ fn endpoints(server: &ServerStatus) {
         }
         output::line(&line);
     }
-    let held = server.endpoints.iter().flat_map(|endpoint| endpoint.by_hand.iter().map(move |held| (endpoint, held)));
-    for (index, (endpoint, held)) in held.enumerate() {
+    let by_hand =
+        server.endpoints.iter().flat_map(|endpoint| endpoint.by_hand.iter().map(move |held| (endpoint, held)));
+    for (index, (endpoint, held)) in by_hand.enumerate() {
         if index == 0 {
             output::line("\nBy hand, until it is taken back:");
         }
@@ -149,6 +150,16 @@ fn last_end(end: &InstanceEnd) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_holds_by_hand_is_told_with_its_end_and_without_escapes() {
+        let mut held = HeldByHand { what: "drain".into(), who: "root".into(), ..HeldByHand::default() };
+        assert_eq!(said(&held), "drain, since 1970-01-01 00:00:00Z by root");
+        (held.until_ms, held.reason) = (Some(60_000), Some("disks\u{1b}[2J".into()));
+        let text = said(&held);
+        assert!(text.starts_with("drain, sessions end at 1970-01-01 00:01:00Z, since "), "{text}");
+        assert!(text.contains(" by root: disks") && !text.contains('\u{1b}'), "{text}");
+    }
 
     #[test]
     fn sizes_are_short() {
