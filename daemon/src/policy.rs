@@ -449,8 +449,8 @@ mod tests {
         let (one, two, three) = ("http://127.0.0.1:1/mcp", "http://127.0.0.1:2/mcp", "http://127.0.0.1:3/mcp");
         let before = policy(&[one, two], "", None);
         let known = &before.servers["two"].endpoints;
-        let change = known.get(0).set_mode(Mode::Maintenance);
-        known.get(1).force_open();
+        known.get(0).set_mode(Mode::Maintenance);
+        known.get(1).force(State::ForcedOpen);
         let after = policy(&[three, two, one], "queue.max_size = 7", Some(&before));
         assert_ne!(after.servers["two"].generation, before.servers["two"].generation);
         let known = &after.servers["two"].endpoints;
@@ -458,6 +458,6 @@ mod tests {
         let ready = (Mode::Ready, State::Closed);
         assert_eq!(modes, [ready, (Mode::Ready, State::ForcedOpen), (Mode::Maintenance, State::Closed)]);
         assert_eq!((known.at(one), known.at("http://127.0.0.1:4/mcp")), (Some(2), None));
-        assert!(known.get(2).close(change) && known.get(2).is_closed());
+        assert!(known.get(2).close() && known.get(2).is_closed());
     }
 }

@@ -28,12 +28,33 @@ pub struct EndpointStatus {
     /// Sessions that only it knows; absent where they are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u64>,
-    /// Absent where none is configured.
+    /// Absent where none is configured and none is held by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerStatus>,
     /// Absent where none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_check: Option<CheckStatus>,
+    /// What operators said of it that holds until it is taken back, over reloads and restarts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_hand: Vec<HeldByHand>,
+}
+
+/// Something that an operator said of an endpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HeldByHand {
+    /// `drain`, `maintenance`, `breaker open`, `breaker closed` or `weight`.
+    pub what: String,
+    /// Who said it.
+    pub who: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// When the endpoint's sessions end, or have ended, in milliseconds since 1970; absent: never by this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
 }
 
 /// What the operator wants of an endpoint.

@@ -35,7 +35,7 @@ pub use calls::{CallLife, CallRow, Calls, CancelOutcome, RequestLine, TailLine};
 pub use clients::{Busiest, ClientOutcome, ClientRow, Clients, SuspendRequest, Suspension};
 pub use config::{CheckOutcome, ConfigProblem, ConfigValue, ConfigView, ReloadOutcome, ReloadRequest, Severity};
 pub use endpoints::{
-    BreakerOutcome, BreakerRequest, BreakerState, BreakerStatus, CheckStatus, EndpointMode, EndpointStatus,
+    BreakerOutcome, BreakerRequest, BreakerState, BreakerStatus, CheckStatus, EndpointMode, EndpointStatus, HeldByHand,
     ModeOutcome, ModeRequest,
 };
 pub use error::{ApiError, ErrorCode};

@@ -140,7 +140,7 @@ pub struct PurgeRequest {
     pub reason: Option<String>,
 }
 
-/// Another weight for an endpoint, until the next reload that changes its server.
+/// Another weight for an endpoint, until it is set to the configured one or the configuration gives the endpoint another.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WeightRequest {

@@ -143,7 +143,9 @@ pub(super) static ROUTES: &[Route] = &[
         json(&daemon.revert_queue(&request.named, &body(request)?)?)
     }),
     post("/v1/servers/{}/queue/purge", |daemon, request| json(&daemon.purge_queue(&request.named, &body(request)?)?)),
-    post("/v1/servers/{}/weight", |daemon, request| json(&daemon.weigh(&request.named, &body(request)?)?)),
+    post("/v1/servers/{}/weight", |daemon, request| {
+        json(&daemon.weigh(&request.peer, &request.named, &body(request)?)?)
+    }),
     post("/v1/servers/{}/check", |daemon, request| json(&daemon.check_now(&request.named, &body(request)?)?)),
     post("/v1/limits", |daemon, request| json(&daemon.add_limit(&request.peer, &body(request)?)?)),
     get("/v1/limits/explain", |daemon, request| json(&daemon.explain(&asked(request)?)?)),

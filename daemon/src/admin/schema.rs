@@ -98,7 +98,7 @@ static DESCRIBED: &[Described] = &[
     post("/v1/servers/{}/resume", "Have it serve again.", of::<api::ModeRequest>, of::<api::ModeOutcome>),
     post(
         "/v1/servers/{}/weight",
-        "Give an endpoint another weight.",
+        "Give an endpoint another weight, or its configured one back.",
         of::<api::WeightRequest>,
         of::<api::WeightOutcome>,
     ),
@@ -128,7 +128,12 @@ static DESCRIBED: &[Described] = &[
             of::<api::QueueOutcome>,
         )
     },
-    post("/v1/breakers/{}/open", "Refuse all calls.", of::<api::BreakerRequest>, of::<api::BreakerOutcome>),
+    post(
+        "/v1/breakers/{}/open",
+        "Refuse all calls, also without a configured breaker.",
+        of::<api::BreakerRequest>,
+        of::<api::BreakerOutcome>,
+    ),
     post("/v1/breakers/{}/close", "Let all calls through.", of::<api::BreakerRequest>, of::<api::BreakerOutcome>),
     post("/v1/breakers/{}/reset", "Count failures from here on.", of::<api::BreakerRequest>, of::<api::BreakerOutcome>),
     table("/v1/tools", "Tools, with what calls to them did.", of::<api::Tools>),

@@ -58,7 +58,7 @@ pub trait SteerOperations {
     fn purge_queue(&self, server: &str, request: &PurgeRequest) -> Result<QueueOutcome, ApiError>;
 
     /// Gives an endpoint another weight.
-    fn weigh(&self, server: &str, request: &WeightRequest) -> Result<WeightOutcome, ApiError>;
+    fn weigh(&self, peer: &Peer, server: &str, request: &WeightRequest) -> Result<WeightOutcome, ApiError>;
 
     /// Checks endpoints. It waits for them, ten seconds at most.
     fn check_now(&self, server: &str, request: &CheckRequest) -> Result<ChecksOutcome, ApiError>;

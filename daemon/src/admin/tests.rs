@@ -155,7 +155,7 @@ impl SteerOperations for Fake {
         Ok(QueueOutcome::default())
     }
 
-    fn weigh(&self, _server: &str, _request: &WeightRequest) -> Result<WeightOutcome, ApiError> {
+    fn weigh(&self, _peer: &Peer, _server: &str, _request: &WeightRequest) -> Result<WeightOutcome, ApiError> {
         Ok(WeightOutcome::default())
     }
 

@@ -1,6 +1,7 @@
 //! Endpoints as operators see and steer them: drains, maintenance, and breakers opened and closed by hand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use tracing::{info, warn};
 
 use super::daemon::Daemon;
 use super::offer::known;
-use crate::admin::{EndpointOperations, Peer};
+use crate::admin::{EndpointOperations, Peer, audit};
 use crate::clock;
 use crate::config::settings::Transport;
+use crate::core::Core;
 use crate::gate::Gate;
 use crate::lock::lock;
 use crate::policy::Policy;
@@ -21,23 +23,26 @@ use crate::servers::Server;
 use crate::servers::connections::Seen;
 use crate::servers::endpoints::{Checked, Endpoint, Mode, weight};
 use crate::sessions;
+use crate::steering::endpoints::{Away, ByHand, Held, Said, name_of};
 
 /// How long sessions may go on at an endpoint in maintenance, where nobody says.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How many sessions there are of each server, and of them those that only one endpoint knows. Counted once for all of
-/// them: there may be many of either.
+/// How many sessions there are of each server, and of them those that only one endpoint knows, and what was said of
+/// endpoints by hand. Counted once for all of them: there may be many of either.
 pub(super) struct Placed {
     /// By the server's name.
     of: HashMap<String, u64>,
     /// By the server as it runs and the endpoint.
     at: HashMap<(u64, usize), u64>,
+    said: BTreeMap<String, BTreeMap<String, ByHand>>,
 }
 
 impl Placed {
     /// As it is now.
     pub(super) fn of(gate: &Gate) -> Self {
-        Self { of: gate.sessions.by_server(), at: gate.sessions.tally(place) }
+        let said = gate.steering.of_endpoints();
+        Self { of: gate.sessions.by_server(), at: gate.sessions.tally(place), said }
     }
 
     /// Sessions that a server has a part in.
@@ -48,6 +53,34 @@ impl Placed {
     fn at(&self, server: &Server, at: usize) -> u64 {
         self.at.get(&(server.generation, at)).copied().unwrap_or(0)
     }
+
+    fn said(&self, server: &Server, endpoint: &Endpoint) -> Vec<api::HeldByHand> {
+        let said = self.said.get(&server.settings.name).and_then(|kept| kept.get(&name_of(&endpoint.label)));
+        said.map(told).unwrap_or_default()
+    }
+}
+
+/// What was said by hand, for those who look.
+fn told(said: &ByHand) -> Vec<api::HeldByHand> {
+    fn held<T>(what: &str, said: &Said<T>) -> api::HeldByHand {
+        let (who, reason) = (said.who.clone(), said.reason.clone());
+        api::HeldByHand { what: what.to_owned(), who, reason, since_ms: said.since_ms, until_ms: said.until_ms }
+    }
+    let mode = said.mode.as_ref().map(|mode| match mode.is {
+        Away::Drain => held("drain", mode),
+        Away::Maintenance => held("maintenance", mode),
+    });
+    let breaker = said.breaker.as_ref().map(|breaker| match breaker.is {
+        Held::Open => held("breaker open", breaker),
+        Held::Closed => held("breaker closed", breaker),
+    });
+    let weight = said.weight.as_ref().map(|weight| held("weight", weight));
+    mode.into_iter().chain(breaker).chain(weight).collect()
+}
+
+/// Something that is said now.
+pub(super) fn said<T>(is: T, peer: &Peer, reason: Option<&String>) -> Said<T> {
+    Said { is, since_ms: clock::unix_millis(), until_ms: None, who: audit::who(peer), reason: reason.cloned() }
 }
 
 /// The endpoints of a server.
@@ -72,7 +105,8 @@ fn endpoint(placed: &Placed, server: &Server, at: usize) -> api::EndpointStatus 
         in_flight: server.endpoints.are_counted().then(|| endpoint.outstanding() as u64),
         connections: server.http().and_then(|http| http.connections().1.get(at).map(|open| *open as u64)),
         sessions: over_http.then(|| placed.at(server, at)),
-        breaker: server.settings.breaker.is_some().then(|| breaker(endpoint)),
+        breaker: endpoint.has_breaker(&server.settings).then(|| breaker(endpoint)),
+        by_hand: placed.said(server, endpoint),
         last_check: endpoint.last_check().map(check),
     }
 }
@@ -174,14 +208,15 @@ impl EndpointOperations for Daemon {
         if request.dry_run {
             return Ok(outcome);
         }
+        let until_ms = outcome.deadline_ms.map(|millis| clock::unix_millis().saturating_add(millis));
+        let away = Away::of(mode).map(|away| Said { until_ms, ..said(away, peer, request.reason.as_ref()) });
+        let gone = away.is_none() && request.endpoint.is_none();
+        self.gate.steering.say_of(&policy, server, (&chosen, gone), |said| said.mode.clone_from(&away));
         let reason = request.reason.as_deref().unwrap_or("");
         for at in chosen {
             let endpoint = server.endpoints.get(at);
             info!(who = %peer, reason, server = name, endpoint = endpoint.label, ?mode, "an endpoint's mode is changed");
-            let change = endpoint.set_mode(mode);
-            if let Some(deadline) = deadline {
-                self.close_after(deadline, server, (at, change));
-            }
+            endpoint.set_mode(mode);
         }
         Ok(outcome)
     }
@@ -197,11 +232,6 @@ impl EndpointOperations for Daemon {
         let _turn = lock(&self.turn);
         let policy = self.gate.policy.load_full();
         let (server, chosen) = chosen(&policy, name, request.endpoint.as_deref())?;
-        if server.settings.breaker.is_none() {
-            let message = format!("The server {name} has no breaker.");
-            let remedy = format!("Write one into its table, such as `server.{name}.breaker.failures = 5`, and reload.");
-            return Err(api::ApiError::new(api::ErrorCode::BadRequest, message).remedy(remedy));
-        }
         let outcome = api::BreakerOutcome {
             server: name.to_owned(),
             applied: !request.dry_run,
@@ -211,48 +241,52 @@ impl EndpointOperations for Daemon {
         if request.dry_run {
             return Ok(outcome);
         }
+        let held = Held::of(wanted).map(|held| said(held, peer, request.reason.as_ref()));
+        let gone = held.is_none() && request.endpoint.is_none();
+        self.gate.steering.say_of(&policy, server, (&chosen, gone), |said| said.breaker.clone_from(&held));
         let reason = request.reason.as_deref().unwrap_or("");
         for at in chosen {
             let endpoint = server.endpoints.get(at);
             info!(who = %peer, reason, server = name, endpoint = endpoint.label, ?wanted, "a breaker is set by hand");
-            match wanted {
-                State::ForcedOpen => endpoint.force_open(),
-                State::ForcedClosed => endpoint.breaker().force_closed(),
-                State::Closed | State::Open | State::HalfOpen => endpoint.breaker().reset(),
-            }
+            endpoint.force(wanted);
         }
         Ok(outcome)
     }
 }
 
 impl Daemon {
-    /// Ends the sessions of an endpoint at a deadline, unless its operator changes his mind before.
-    fn close_after(&self, deadline: Duration, server: &Server, (at, change): (usize, u64)) {
-        let (name, label) = (server.settings.name.clone(), server.endpoints.get(at).label.clone());
-        let closing = self.cores.try_spawn(0, move |core| async move {
-            tokio::time::sleep(deadline).await;
-            let policy = core.policy();
-            // A reload may have begun the server anew.
-            let Some(server) = policy.servers.get(&name) else { return };
-            let Some(at) = server.endpoints.at(&label) else { return };
-            if !server.endpoints.get(at).close(change) {
-                return;
-            }
-            let ended = core.gate.sessions.sweep(Duration::MAX, |session| is_at(session, server, at));
-            info!(
-                server = name,
-                endpoint = server.endpoints.get(at).label,
-                ended = ended.len(),
-                "sessions end: their deadline has come"
-            );
-            farewell::begin(&core, ended);
-            if let Some(instances) = server.instances() {
-                server.restart(instances, false);
-            }
-        });
-        if let Err(problem) = closing {
-            warn!("the sessions of an endpoint will not be ended: {problem}");
+    /// Ends the sessions of endpoints whose deadline has come.
+    pub(super) fn end_at_deadlines(&self) {
+        if self.gate.steering.due(&self.gate.policy.load()).is_empty() {
+            return;
         }
+        // Whoever changes an endpoint's mode has the turn until all know it.
+        let _turn = lock(&self.turn);
+        let policy = self.gate.policy.load_full();
+        for (server, at) in self.gate.steering.due(&policy) {
+            let closing = Arc::clone(server);
+            let put = self.cores.try_spawn(0, move |core| async move { close(&core, &closing, at) });
+            if let Err(problem) = put {
+                warn!("the sessions of an endpoint are not ended yet: {problem}");
+                continue;
+            }
+            server.endpoints.get(at).close();
+        }
+    }
+}
+
+/// Ends the sessions of an endpoint.
+fn close(core: &Rc<Core>, server: &Arc<Server>, at: usize) {
+    let ended = core.gate.sessions.sweep(Duration::MAX, |session| is_at(session, server, at));
+    info!(
+        server = server.settings.name,
+        endpoint = server.endpoints.get(at).label,
+        ended = ended.len(),
+        "sessions end: their deadline has come"
+    );
+    farewell::begin(core, ended);
+    if let Some(instances) = server.instances() {
+        server.restart(instances, false);
     }
 }
 

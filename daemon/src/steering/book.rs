@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toolgate_admin_api::Suspension;
 
+use super::endpoints::ByHand;
+
 const VERSION: u32 = 1;
 const NAME: &str = "steering.json";
 
@@ -23,6 +25,8 @@ pub struct Book {
     pub tools: BTreeMap<String, BTreeMap<String, Suspension>>,
     /// Other bounds of queues, by server.
     pub queues: BTreeMap<String, Bounds>,
+    /// What holds of endpoints, by server and by their names.
+    pub endpoints: BTreeMap<String, BTreeMap<String, ByHand>>,
     /// Limits set to another value, by name.
     pub overrides: BTreeMap<String, Value>,
     /// Limits that no file has, by name.
@@ -74,8 +78,8 @@ pub struct TemporaryLimit {
 
 impl Default for Book {
     fn default() -> Self {
-        let (clients, tools, queues, overrides, limits) = Default::default();
-        Self { version: VERSION, clients, tools, queues, overrides, limits }
+        let (clients, tools, queues, endpoints, overrides, limits) = Default::default();
+        Self { version: VERSION, clients, tools, queues, endpoints, overrides, limits }
     }
 }
 

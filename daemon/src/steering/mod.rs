@@ -6,6 +6,7 @@
 
 mod book;
 pub mod clients;
+pub mod endpoints;
 mod keeper;
 pub mod limits;
 
@@ -97,10 +98,11 @@ impl Steering {
         true
     }
 
-    /// Has the servers of a policy keep to what holds: tools that are off, and bounds of queues. Gives back those whose
-    /// tools are others than before.
+    /// Has the servers of a policy keep to what holds: tools that are off, bounds of queues, and endpoints. Gives back
+    /// those whose tools are others than before.
     pub fn bear_on(&self, policy: &Policy) -> Vec<Arc<Server>> {
         let book = self.book();
+        self.bear_on_endpoints(policy, &book);
         let mut changed = Vec::new();
         for (name, server) in &policy.servers {
             if server.off.set(book.tools.get(name)) {

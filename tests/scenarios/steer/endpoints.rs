@@ -33,7 +33,7 @@ async fn an_endpoint_without_weight_gets_calls_only_where_no_other_is() {
     assert_eq!(calls(), before + 1, "there is no other");
     let (code, said) = toolgate(&gate, &["server", "weight", "two", "--endpoint", &urls[0], "5"]).await;
     assert!(
-        code == 0 && said.contains("weight 0 -> 5, until a reload changes its server or the daemon ends."),
+        code == 0 && said.contains("weight 0 -> 5, until the files give it another one or this is set back."),
         "{said}"
     );
     let (code, said) = toolgate(&gate, &["server", "check", "two"]).await;

@@ -4,6 +4,7 @@ mod calls;
 mod clients;
 mod commands;
 mod endpoints;
+mod kept;
 mod keys;
 mod killed;
 mod limits;

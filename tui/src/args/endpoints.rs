@@ -10,7 +10,7 @@ use super::server::server_name;
 /// `toolgate breaker`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Breaker {
-    /// Refuse all calls until `close` or `reset`.
+    /// Refuse all calls until `close` or `reset`, also where no breaker is configured.
     Open(BreakerChange),
 
     /// Let all calls through, whatever happens, until `open` or `reset`.

@@ -64,7 +64,7 @@ With --deadline, sessions that only a drained endpoint knows end then.")]
     /// Have it serve again.
     Resume(ModeChange),
 
-    /// Give an endpoint another weight, until a reload changes its server.
+    /// Give an endpoint another weight, until the files give it another one or this is set back.
     Weight {
         /// The server.
         #[arg(value_parser = server_name)]

@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context, breaker: Breaker) -> Result<Exit, Fai
 fn sentence(outcome: &BreakerOutcome) -> String {
     let name = Shown(&outcome.server).to_string();
     let before = |endpoint: &toolgate_admin_api::EndpointStatus| {
-        endpoint.breaker.as_ref().map_or(BreakerState::Unknown, |breaker| breaker.state).word()
+        endpoint.breaker.as_ref().map_or("not there", |breaker| breaker.state.word())
     };
     let before: Vec<_> = outcome.endpoints.iter().map(before).collect();
     let what = match outcome.state {

@@ -7,9 +7,12 @@ use std::time::Duration;
 use toolgate_admin_api as api;
 
 use super::super::daemon::Daemon;
-use super::super::endpoints::{chosen, these};
+use super::super::endpoints::{chosen, said, these};
+use crate::admin::Peer;
+use crate::lock::lock;
 use crate::servers::Server;
-use crate::servers::endpoints::{checks, weight};
+use crate::servers::endpoints::{checks, configured_weight, weight};
+use crate::steering::endpoints::Weight;
 
 /// The largest weight.
 const MOST: u32 = 1000;
@@ -20,9 +23,12 @@ impl Daemon {
     /// Gives an endpoint another weight.
     pub(super) fn weigh_endpoint(
         &self,
+        peer: &Peer,
         name: &str,
         request: &api::WeightRequest,
     ) -> Result<api::WeightOutcome, api::ApiError> {
+        // A reload at the same time would miss it.
+        let _turn = lock(&self.turn);
         let policy = self.gate.policy.load_full();
         let (server, chosen) = chosen(&policy, name, Some(&request.endpoint))?;
         if request.weight > MOST {
@@ -34,7 +40,12 @@ impl Daemon {
         let known = server.endpoints.get(at);
         let before = weight(known, &server.settings, at);
         if !request.dry_run {
-            known.set_weight(Some(request.weight));
+            let configured = configured_weight(&server.settings, at);
+            let is = Weight { weight: request.weight, configured };
+            // The configured one by hand is none by hand.
+            let weight = (is.weight != configured).then(|| said(is, peer, request.reason.as_ref()));
+            self.gate.steering.say_of(&policy, server, (&[at], false), |said| said.weight.clone_from(&weight));
+            known.set_weight(weight.map(|weight| weight.is.weight));
         }
         Ok(api::WeightOutcome {
             server: name.to_owned(),

@@ -38,6 +38,7 @@ impl Daemon {
         if self.gate.steering.tidy() {
             self.follow_by_hand();
         }
+        self.end_at_deadlines();
         self.streams_are_over();
         self.keys_are_over();
         self.limits_are_over();

@@ -109,8 +109,13 @@ impl SteerOperations for Daemon {
         self.empty_queue(server, request)
     }
 
-    fn weigh(&self, server: &str, request: &api::WeightRequest) -> Result<api::WeightOutcome, api::ApiError> {
-        self.weigh_endpoint(server, request)
+    fn weigh(
+        &self,
+        peer: &Peer,
+        server: &str,
+        request: &api::WeightRequest,
+    ) -> Result<api::WeightOutcome, api::ApiError> {
+        self.weigh_endpoint(peer, server, request)
     }
 
     fn check_now(&self, server: &str, request: &api::CheckRequest) -> Result<api::ChecksOutcome, api::ApiError> {

@@ -52,7 +52,7 @@ fn endpoints(server: &Arc<Server>, page: &mut Page) {
     for (index, endpoint) in server.endpoints.each().iter().enumerate() {
         let place = &*place(&endpoint.label, index);
         page.of("toolgate_endpoint_ready").add(&[name, place], endpoint.mode() == Mode::Ready);
-        if server.settings.breaker.is_none() {
+        if !endpoint.has_breaker(&server.settings) {
             continue;
         }
         let glance = endpoint.glance();

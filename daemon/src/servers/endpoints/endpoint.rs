@@ -91,16 +91,15 @@ impl Endpoint {
         self.standing.mode()
     }
 
-    /// Takes the operator's word; the number of this change, for [`Endpoint::close`].
-    pub fn set_mode(&self, mode: Mode) -> u64 {
-        let change = self.standing.set_mode(mode);
+    /// Takes the operator's word.
+    pub fn set_mode(&self, mode: Mode) {
+        self.standing.set_mode(mode);
         self.turned.notify_waiters();
-        change
     }
 
-    /// The deadline of a maintenance has come; whether it still holds, so that sessions are to be ended.
-    pub fn close(&self, change: u64) -> bool {
-        let closed = self.standing.close(change);
+    /// The deadline of its mode has come; whether its sessions are to be ended now.
+    pub fn close(&self) -> bool {
+        let closed = self.standing.close();
         self.turned.notify_waiters();
         closed
     }
@@ -115,15 +114,27 @@ impl Endpoint {
         self.standing.is_fit()
     }
 
-    /// The breaker, to be closed by hand.
-    pub fn breaker(&self) -> &Breaker {
-        &self.breaker
+    /// Holds the breaker open or closed, whether rules are written for it or not; any other state lets it count from
+    /// here on.
+    pub fn force(&self, wanted: State) {
+        match wanted {
+            State::ForcedOpen => self.breaker.force_open(),
+            State::ForcedClosed => self.breaker.force_closed(),
+            State::Closed | State::Open | State::HalfOpen => self.breaker.reset(),
+        }
+        self.standing.set_broken(wanted == State::ForcedOpen);
+        // Those who wait for their turn learn of it, too.
+        self.turned.notify_waiters();
     }
 
-    /// Has the breaker refuse all calls, those that wait for their turn among them, until the operator says otherwise.
-    pub fn force_open(&self) {
-        self.breaker.force_open();
-        self.turned.notify_waiters();
+    /// How the breaker is held by hand.
+    pub fn forced(&self) -> Option<State> {
+        Some(self.glance().state).filter(|state| matches!(state, State::ForcedOpen | State::ForcedClosed))
+    }
+
+    /// Whether there is something to say of its breaker: it has rules, or is held by hand.
+    pub fn has_breaker(&self, rules: &settings::Server) -> bool {
+        rules.breaker.is_some() || self.forced().is_some()
     }
 
     /// What the breaker does.
@@ -138,6 +149,9 @@ impl Endpoint {
             Mode::Drain => return Some("is being drained".to_owned()),
             Mode::Ready => {}
         }
+        if self.standing.is_broken() {
+            return Some("is refused calls by its operator: the breaker was opened by hand".to_owned());
+        }
         if !self.is_fit() {
             return Some("does not answer checks".to_owned());
         }
@@ -145,8 +159,7 @@ impl Endpoint {
         let glance = self.glance();
         let cause = glance.cause.map_or_else(String::new, |cause| format!(": {cause}"));
         match glance.state {
-            State::Closed | State::ForcedClosed => None,
-            State::ForcedOpen => Some("is refused calls by its operator: the breaker was opened by hand".to_owned()),
+            State::Closed | State::ForcedClosed | State::ForcedOpen => None,
             State::HalfOpen => Some(format!("is being tried again{cause}")),
             State::Open => {
                 let seconds = glance.millis.unwrap_or(0).div_ceil(1000);

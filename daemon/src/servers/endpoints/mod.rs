@@ -113,11 +113,7 @@ impl Endpoints {
 
     /// Goes on under other rules and weights.
     pub fn follow(&self, settings: &Arc<settings::Server>) {
-        let before = self.settings.swap(Arc::clone(settings));
-        if before != *settings {
-            // What a reload says of the server is newer than what was said by hand.
-            self.each.iter().for_each(|endpoint| endpoint.set_weight(None));
-        }
+        self.settings.store(Arc::clone(settings));
         let watched = settings.breaker.is_some() || settings.health.is_some() || settings.retry.is_some();
         self.watched.store(watched || self.are_several(), Ordering::Release);
         self.retried.store(settings.retry.is_some(), Ordering::Release);
@@ -239,7 +235,12 @@ impl Endpoints {
 
 /// The weight of an endpoint: by hand, or as it is configured.
 pub fn weight(endpoint: &Endpoint, settings: &settings::Server, at: usize) -> u32 {
-    endpoint.weight().unwrap_or_else(|| settings.weights.get(at).copied().unwrap_or(1))
+    endpoint.weight().unwrap_or_else(|| configured_weight(settings, at))
+}
+
+/// The weight that the files give an endpoint.
+pub fn configured_weight(settings: &settings::Server, at: usize) -> u32 {
+    settings.weights.get(at).copied().unwrap_or(1)
 }
 
 /// Whether something new may begin with a server that is reached through instances.

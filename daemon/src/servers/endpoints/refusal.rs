@@ -18,7 +18,7 @@ pub(super) fn broken(server: &Server, endpoint: &Endpoint, millis: Option<u64>) 
         "The server {name} has failed too often, and gets no calls for a while. Nothing was done; try again in {} s.",
         wait.as_secs_f64().ceil()
     );
-    let cause = endpoint.glance().cause.map_or_else(|| "opened by hand".to_owned(), |cause| cause.to_string());
+    let cause = endpoint.glance().cause.map_or_else(|| "its breaker is open".to_owned(), |cause| cause.to_string());
     Failure::new(Kind::BreakerOpen, text).retry_after(wait).because(cause)
 }
 
@@ -26,6 +26,7 @@ pub(super) fn broken(server: &Server, endpoint: &Endpoint, millis: Option<u64>) 
 pub(super) fn standing(server: &Server, endpoint: &Endpoint, away: Away) -> Failure {
     let name = &server.settings.name;
     let what = match away {
+        Away::Broken => "gets no calls: its operator has opened its breaker by hand",
         Away::Drained => "takes nothing new: its operator drains it",
         Away::Maintained => "is in maintenance",
         Away::Unfit => "does not answer",
@@ -34,7 +35,8 @@ pub(super) fn standing(server: &Server, endpoint: &Endpoint, away: Away) -> Fail
         (Away::Unfit, Some(health)) => health.interval,
         _ => UNKNOWN,
     };
-    Failure::new(Kind::ServerUnavailable, format!("The server {name} {what}. Nothing was done; try again later."))
+    let kind = if away == Away::Broken { Kind::BreakerOpen } else { Kind::ServerUnavailable };
+    Failure::new(kind, format!("The server {name} {what}. Nothing was done; try again later."))
         .retry_after(wait)
         .because(&endpoint.label)
 }

@@ -16,6 +16,8 @@ pub enum Mode {
 /// Why an endpoint takes no call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Away {
+    /// The operator opened its breaker by hand.
+    Broken,
     /// The operator drains it.
     Drained,
     /// The operator works on it.
@@ -28,25 +30,27 @@ const DRAIN: u64 = 1;
 const MAINTENANCE: u64 = 1 << 1;
 const CLOSED: u64 = 1 << 2;
 const UNFIT: u64 = 1 << 3;
-/// Which change of the operator's mind was the last, so that the end of an earlier deadline does nothing.
-const CHANGES: u32 = 4;
+/// The breaker was opened by hand. It stands here, so that it asks for no rules, and costs nothing where it is not so.
+const BROKEN: u64 = 1 << 4;
+/// What [`Standing::set_mode`] decides.
+const MODE: u64 = DRAIN | MAINTENANCE | CLOSED;
 
-/// The number of the last change of any endpoint: none is given twice, also where a server begins anew.
-static LAST: AtomicU64 = AtomicU64::new(0);
-
-/// Zero where nothing is to be said and nothing was.
+/// Zero where nothing is to be said.
 #[derive(Debug, Default)]
 pub(super) struct Standing(AtomicU64);
 
 impl Standing {
     /// Whether it takes whatever comes.
     pub(super) fn is_plain(&self) -> bool {
-        self.load() & (DRAIN | MAINTENANCE | CLOSED | UNFIT) == 0
+        self.load() == 0
     }
 
     /// Whether it takes a call; `session`: of a session that it has.
     pub(super) fn allows(&self, session: bool) -> Result<(), Away> {
         let word = self.load();
+        if word & BROKEN != 0 {
+            return Err(Away::Broken);
+        }
         if word & CLOSED != 0 || (word & MAINTENANCE != 0 && !session) {
             return Err(Away::Maintained);
         }
@@ -64,33 +68,40 @@ impl Standing {
         }
     }
 
-    /// Takes the operator's word; the number of this change.
-    pub(super) fn set_mode(&self, mode: Mode) -> u64 {
+    /// Takes the operator's word.
+    pub(super) fn set_mode(&self, mode: Mode) {
         let flag = match mode {
             Mode::Ready => 0,
             Mode::Drain => DRAIN,
             Mode::Maintenance => MAINTENANCE,
         };
-        let change = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        self.say((change << CHANGES) | flag);
-        change
+        self.say(MODE, flag);
+    }
+
+    /// Whether the operator opened its breaker by hand.
+    pub(super) fn is_broken(&self) -> bool {
+        self.load() & BROKEN != 0
+    }
+
+    pub(super) fn set_broken(&self, broken: bool) {
+        self.say(BROKEN, if broken { BROKEN } else { 0 });
     }
 
     /// Takes over what the operator said of the same place before; what checks found is for new ones to find.
     pub(super) fn go_on(&self, before: &Self) {
-        self.say(before.load() & !UNFIT);
+        self.say(MODE | BROKEN, before.load());
     }
 
-    fn say(&self, operator: u64) {
-        let changed = |word: u64| Some(operator | (word & UNFIT));
+    /// Changes these flags alone.
+    fn say(&self, these: u64, said: u64) {
+        let changed = |word: u64| Some((word & !these) | (said & these));
         // It always changes.
         let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, changed);
     }
 
-    /// The deadline of a change has come; whether that change still holds.
-    pub(super) fn close(&self, change: u64) -> bool {
-        let closed =
-            |word: u64| (word >> CHANGES == change && word & (DRAIN | MAINTENANCE) != 0).then_some(word | CLOSED);
+    /// The deadline of its mode has come; whether its sessions were not over before.
+    pub(super) fn close(&self) -> bool {
+        let closed = |word: u64| (word & (DRAIN | MAINTENANCE) != 0 && word & CLOSED == 0).then_some(word | CLOSED);
         self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, closed).is_ok()
     }
 
@@ -125,32 +136,46 @@ mod tests {
         let standing = Standing::default();
         standing.set_mode(Mode::Drain);
         assert_eq!((standing.allows(true), standing.allows(false)), (Ok(()), Err(Away::Drained)));
-        let change = standing.set_mode(Mode::Maintenance);
+        standing.set_mode(Mode::Maintenance);
         assert_eq!((standing.allows(true), standing.allows(false)), (Ok(()), Err(Away::Maintained)));
-        assert!(standing.close(change) && standing.is_closed());
+        assert!(standing.close() && standing.is_closed() && !standing.close(), "they end once");
         assert_eq!(standing.allows(true), Err(Away::Maintained));
         standing.set_mode(Mode::Ready);
         assert!(standing.is_plain() && !standing.is_closed());
     }
 
     #[test]
-    fn a_deadline_that_was_overtaken_closes_nothing() {
+    fn nothing_is_closed_that_serves() {
         let standing = Standing::default();
-        let first = standing.set_mode(Mode::Maintenance);
-        standing.set_mode(Mode::Ready);
         standing.set_mode(Mode::Maintenance);
-        assert!(!standing.close(first) && !standing.is_closed());
+        standing.set_mode(Mode::Ready);
+        assert!(!standing.close() && !standing.is_closed());
     }
 
     #[test]
-    fn a_place_that_begins_anew_keeps_its_mode_and_deadline_but_not_what_checks_found() {
-        let (before, other, after) = (Standing::default(), Standing::default(), Standing::default());
+    fn a_breaker_opened_by_hand_refuses_whatever_comes_and_leaves_the_mode_alone() {
+        let standing = Standing::default();
+        standing.set_mode(Mode::Drain);
+        standing.set_broken(true);
+        assert_eq!((standing.allows(true), standing.allows(false)), (Err(Away::Broken), Err(Away::Broken)));
+        standing.set_fit(false);
+        standing.set_mode(Mode::Ready);
+        assert!(standing.is_broken() && !standing.is_plain());
+        standing.set_broken(false);
+        assert_eq!((standing.allows(true), standing.mode()), (Err(Away::Unfit), Mode::Ready));
+    }
+
+    #[test]
+    fn a_place_that_begins_anew_keeps_what_operators_said_but_not_what_checks_found() {
+        let (before, after) = (Standing::default(), Standing::default());
         before.set_fit(false);
-        let change = before.set_mode(Mode::Maintenance);
-        assert_ne!(other.set_mode(Mode::Maintenance), change);
+        before.set_mode(Mode::Maintenance);
+        assert!(before.close());
         after.go_on(&before);
-        assert_eq!((after.mode(), after.is_fit(), after.allows(true)), (Mode::Maintenance, true, Ok(())));
-        assert!(!other.close(change) && after.close(change) && after.is_closed());
+        assert_eq!((after.mode(), after.is_fit(), after.is_closed()), (Mode::Maintenance, true, true));
+        before.set_broken(true);
+        after.go_on(&before);
+        assert!(after.is_broken());
     }
 
     #[test]

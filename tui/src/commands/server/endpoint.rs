@@ -23,7 +23,7 @@ pub(super) async fn weigh(
     let outcome: WeightOutcome = change::post(context, &format!("/v1/servers/{name}/weight"), &request, how).await?;
     let WeightOutcome { endpoint, applied, before, weight, .. } = &outcome;
     let text = format!(
-        "{}{endpoint}: weight {before} -> {weight}, until a reload changes its server or the daemon ends.",
+        "{}{endpoint}: weight {before} -> {weight}, until the files give it another one or this is set back.",
         change::rehearsed(*applied)
     );
     Ok(change::tell(context, &outcome, &text))

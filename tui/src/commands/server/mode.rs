@@ -111,6 +111,7 @@ mod tests {
             breaker: None,
             connections: None,
             last_check: None,
+            by_hand: Vec::new(),
         };
         let mut outcome = ModeOutcome {
             server: "web".into(),

@@ -1,10 +1,12 @@
 //! `toolgate server show`: one server and its instances.
 
-use toolgate_admin_api::{EndpointMode, EndpointStatus, Exit, Instance, InstanceEnd, Instances, ServerStatus, Shown};
+use toolgate_admin_api::{
+    EndpointMode, EndpointStatus, Exit, HeldByHand, Instance, InstanceEnd, Instances, ServerStatus, Shown,
+};
 
 use super::last_words;
 use crate::client::admin::AdminClient;
-use crate::commands::{Context, status};
+use crate::commands::{Context, history, status};
 use crate::failure::Failure;
 use crate::output;
 
@@ -40,7 +42,8 @@ fn print(server: &ServerStatus) {
 /// Where there is more to say of them than the server's own row does.
 fn endpoints(server: &ServerStatus) {
     let plain = |endpoint: &EndpointStatus| {
-        endpoint.mode == EndpointMode::Ready && endpoint.breaker.is_none() && endpoint.last_check.is_none()
+        let is_as_configured = endpoint.mode == EndpointMode::Ready && endpoint.by_hand.is_empty();
+        is_as_configured && endpoint.breaker.is_none() && endpoint.last_check.is_none()
     };
     if server.endpoints.len() < 2 && server.endpoints.iter().all(plain) {
         return;
@@ -60,6 +63,21 @@ fn endpoints(server: &ServerStatus) {
         }
         output::line(&line);
     }
+    let by_hand =
+        server.endpoints.iter().flat_map(|endpoint| endpoint.by_hand.iter().map(move |held| (endpoint, held)));
+    for (index, (endpoint, held)) in by_hand.enumerate() {
+        if index == 0 {
+            output::line("\nBy hand, until it is taken back:");
+        }
+        output::line(&format!("{}: {}", Shown(endpoint.url.as_deref().unwrap_or("instances")), said(held)));
+    }
+}
+
+/// What an operator said, with who said it and when.
+fn said(held: &HeldByHand) -> String {
+    let end = held.until_ms.map_or_else(String::new, |end| format!(", sessions end at {}", history::time(end)));
+    let why = held.reason.as_deref().map_or_else(String::new, |why| format!(": {}", Shown(why)));
+    format!("{}{end}, since {} by {}{why}", Shown(&held.what), history::time(held.since_ms), Shown(&held.who))
 }
 
 fn endpoint(endpoint: &EndpointStatus) -> Vec<String> {
@@ -132,6 +150,16 @@ fn last_end(end: &InstanceEnd) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_holds_by_hand_is_told_with_its_end_and_without_escapes() {
+        let mut held = HeldByHand { what: "drain".into(), who: "root".into(), ..HeldByHand::default() };
+        assert_eq!(said(&held), "drain, since 1970-01-01 00:00:00Z by root");
+        (held.until_ms, held.reason) = (Some(60_000), Some("disks\u{1b}[2J".into()));
+        let text = said(&held);
+        assert!(text.starts_with("drain, sessions end at 1970-01-01 00:01:00Z, since "), "{text}");
+        assert!(text.contains(" by root: disks") && !text.contains('\u{1b}'), "{text}");
+    }
 
     #[test]
     fn sizes_are_short() {

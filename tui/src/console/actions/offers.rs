@@ -98,11 +98,13 @@ fn modes(endpoints: &[EndpointStatus]) -> Vec<Verb> {
 fn breakers(endpoints: &[EndpointStatus]) -> Vec<Verb> {
     let states: Vec<_> = endpoints.iter().filter_map(|endpoint| endpoint.breaker.as_ref()).map(|it| it.state).collect();
     let other = |than: BreakerState| states.iter().any(|state| *state != than);
+    let without = states.len() < endpoints.len();
     let mut verbs = Vec::new();
     if other(BreakerState::Closed) {
         verbs.push(Verb::BreakerReset);
     }
-    if other(BreakerState::ForcedOpen) {
+    // One that is not configured can be held open all the same.
+    if without || other(BreakerState::ForcedOpen) {
         verbs.push(Verb::BreakerOpen);
     }
     if other(BreakerState::ForcedClosed) {

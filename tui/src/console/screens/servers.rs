@@ -11,7 +11,7 @@ use super::super::graph::spark;
 use super::super::object::Object;
 use super::super::table::{Cell, Column, Listing, Row};
 use super::super::theme::Role;
-use super::super::units::{bytes, count, rate, short, span_ms, span_us, to_cells, to_float};
+use super::super::units::{bytes, count, date, rate, short, span_ms, span_us, to_cells, to_float};
 use super::{View, words};
 
 const COLUMNS: &[Column] = &[
@@ -331,6 +331,10 @@ fn endpoint_lines(details: &mut Details, endpoint: &EndpointStatus) {
         details.pair("trouble", trouble.as_str(), Role::Bad);
     }
     details.value("weight", endpoint.weight.to_string());
+    for held in &endpoint.by_hand {
+        let why = held.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+        details.value("by hand", format!("{}, since {}, by {}{why}", held.what, date(held.since_ms), held.who));
+    }
     if let Some(breaker) = &endpoint.breaker {
         let (word, role) = words::breaker(breaker.state);
         let retry =
