@@ -110,6 +110,8 @@ mod tests {
 
     use super::*;
     use crate::policy::Policy;
+    use toolgate_protocol::breaker::State;
+
     use crate::servers::endpoints::Mode;
 
     /// A server that takes one call at a time, whose breaker opens upon a failure and lets a probe go at once.
@@ -139,7 +141,7 @@ mod tests {
         assert!(poll(of_session.as_mut()).is_pending() && poll(unsure.as_mut()).is_pending(), "sessions go on");
         drop(held);
         let Poll::Ready(Ok(held)) = poll(of_session.as_mut()) else { panic!("it was next in the line") };
-        endpoint.force_open();
+        endpoint.force(State::ForcedOpen);
         assert!(matches!(poll(unsure.as_mut()), Poll::Ready(Err(Kind::BreakerOpen))));
         endpoint.set_mode(Mode::Ready);
         let late = wait_to(&server, || Some(To::Any), Flow::default()).await;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use toolgate_protocol::breaker::State;
+
 use super::*;
 use crate::failure::Kind;
 use crate::policy::Policy;
@@ -67,12 +69,15 @@ fn who_asks_before_waiting_is_told_what_the_call_would_be_told() {
             let (at, to) = (some(all), [To::Any, To::AnyBut(some(all)), To::Session(some(all))][some(3)]);
             let endpoint = server.endpoints.get(at);
             match some(12) {
-                0 => endpoint.force_open(),
-                1 => endpoint.breaker().force_closed(),
-                2 => endpoint.breaker().reset(),
-                3 => drop(endpoint.set_mode(Mode::Drain)),
-                4 => drop(endpoint.close(endpoint.set_mode(Mode::Maintenance))),
-                5 => drop(endpoint.set_mode(Mode::Ready)),
+                0 => endpoint.force(State::ForcedOpen),
+                1 => endpoint.force(State::ForcedClosed),
+                2 => endpoint.force(State::Closed),
+                3 => endpoint.set_mode(Mode::Drain),
+                4 => {
+                    endpoint.set_mode(Mode::Maintenance);
+                    endpoint.close();
+                }
+                5 => endpoint.set_mode(Mode::Ready),
                 6 => endpoint.standing.set_fit(some(2) == 0),
                 7 | 8 if would_admit(&server, Some(To::Session(at))).is_ok() => fails(&server, at),
                 9 => drop(running.pop()),

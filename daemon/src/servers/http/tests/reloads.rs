@@ -144,7 +144,7 @@ fn cores_that_call_while_bounds_change_are_all_served() {
         };
         let there = calls(1, &server);
         let (tell, mut told) = tokio::sync::oneshot::channel();
-        let other = std::thread::spawn(move || on_a_core(async { there.await }));
+        let other = std::thread::spawn(move || on_a_core(there));
         let changing = std::thread::spawn({
             let server = Arc::clone(&server);
             move || {
