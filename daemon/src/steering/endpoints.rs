@@ -239,9 +239,15 @@ mod tests {
 
     /// A configuration of one server, with the second endpoint's weight.
     fn policy(weight: u32) -> Policy {
+        after(weight, "", None)
+    }
+
+    /// The same with more of the server's table, after another.
+    fn after(weight: u32, lines: &str, before: Option<&Policy>) -> Policy {
         let text =
             format!("version = 1\n[server.two]\nendpoints = [\"{ONE}\", {{ url = \"{TWO}\", weight = {weight} }}]\n");
-        Policy::new(Arc::new(crate::config::from_text(&text).unwrap()), None).unwrap()
+        let settings = Arc::new(crate::config::from_text(&(text + lines)).unwrap());
+        Policy::new(settings, before).unwrap()
     }
 
     fn said<T>(is: T) -> Said<T> {
@@ -263,26 +269,32 @@ mod tests {
         say(&first, &before, 1, |said_of| said_of.weight = Some(said(Weight { weight: 0, configured: 3 })));
         let written = std::fs::read_to_string(folder.path().join("steering.json")).unwrap();
         assert!(written.contains(TWO) && !written.contains("hunter2"), "{written}");
-        let (again, after) = (open(), policy(3));
-        again.bear_on(&after);
+        let (again, started) = (open(), policy(3));
+        again.bear_on(&started);
         let seen = |policy: &Policy| {
             let each = policy.servers["two"].endpoints.each().iter();
             each.map(|endpoint| (endpoint.mode(), endpoint.forced(), endpoint.weight())).collect::<Vec<_>>()
         };
         let held =
             [(Mode::Maintenance, Some(State::ForcedClosed), None), (Mode::Ready, Some(State::ForcedOpen), Some(0))];
-        assert_eq!(seen(&after), held);
+        assert_eq!(seen(&started), held);
         assert_eq!(again.of_endpoints()["two"][TWO].breaker, Some(said(Held::Open)));
+        for lines in ["queue.max_size = 7\n", "timeout.connect = \"7s\"\n"] {
+            let reloaded = after(3, lines, Some(&started));
+            again.bear_on(&reloaded);
+            reloaded.servers["two"].endpoints.follow(&reloaded.servers["two"].settings);
+            assert_eq!(seen(&reloaded), held, "a reload of other things undoes nothing");
+        }
         let heavier = policy(4);
         again.bear_on(&heavier);
         assert_eq!(heavier.servers["two"].endpoints.get(1).weight(), None, "the files are newer");
-        again.bear_on(&after);
-        assert_eq!(after.servers["two"].endpoints.get(1).weight(), None, "it does not come back");
+        again.bear_on(&started);
+        assert_eq!(started.servers["two"].endpoints.get(1).weight(), None, "it does not come back");
         for at in [0, 1] {
-            say(&again, &after, at, |said_of| *said_of = ByHand::default());
+            say(&again, &started, at, |said_of| *said_of = ByHand::default());
         }
-        again.bear_on(&after);
-        assert_eq!(seen(&after), [(Mode::Ready, None, None), (Mode::Ready, None, None)]);
+        again.bear_on(&started);
+        assert_eq!(seen(&started), [(Mode::Ready, None, None), (Mode::Ready, None, None)]);
         assert_eq!(open().book(), Book::default());
     }
 
