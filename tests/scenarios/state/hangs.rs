@@ -58,7 +58,7 @@ fn run(program: &str, arguments: &[&str]) {
 }
 
 /// Threads that look at the state folder or write into it, and do nothing else.
-const WRITERS: [&str; 6] = ["state", "history-file", "watch-file", "keys", "audit", "revisions"];
+const WRITERS: [&str; 7] = ["state", "history-file", "watch-file", "keys", "audit", "revisions", "steering"];
 
 /// A gate whose state is on such a disk.
 async fn gate_on_disk(mark: &str) -> (Gate, Disk) {

@@ -71,7 +71,7 @@ async fn a_client_that_leaves_ends_its_stream_and_not_the_connection() {
 }
 
 #[tokio::test]
-async fn streams_of_a_session_pass_and_a_reload_opens_connections_anew() {
+async fn streams_of_a_session_pass_and_a_server_that_is_built_anew_has_connections_of_its_own() {
     let server = Http::start(Speaks::Legacy).await;
     let way = Multiplexing::before(port(&server), 100, None).await;
     let mut gate = gate(&way, "").await;
@@ -82,7 +82,7 @@ async fn streams_of_a_session_pass_and_a_reload_opens_connections_anew() {
     let answer = legacy.call("3", "echo", json!({ "text": long })).await.answer().await;
     assert!(answer.to_string().contains(&long), "three megabytes there and back");
     let before = way.connections();
-    gate.change(|setup| setup.server("shared", &lines(&way, "http", "pool = { idle_timeout = \"1m\" }\n")));
+    gate.change(|setup| setup.server("shared", &lines(&way, "http", "timeout.connect = \"3s\"\n")));
     gate.reload().await;
     assert!(echo(&Caller::legacy(&gate, "/mcp/shared").await).await.get("result").is_some());
     assert!(way.connections() > before);
