@@ -144,7 +144,7 @@ impl Lanes {
     }
 
     /// Connections to an endpoint that take calls, on all cores.
-    fn len(&self, endpoint: usize) -> usize {
+    pub(super) fn len(&self, endpoint: usize) -> usize {
         self.0.iter().map(|core| core[endpoint].channels().len()).sum()
     }
 
@@ -263,13 +263,19 @@ impl Lane {
             let used = &channels[*at].used;
             (!used.is_older(max_age), used.streams.load(Ordering::SeqCst))
         };
-        let at = (0..channels.len()).filter(|at| has_room(&channels[*at].used)).max_by_key(worth)?;
+        let best = (0..channels.len()).filter(|at| has_room(&channels[*at].used)).max_by_key(worth)?;
+        // Where there is no permit for it, one that has its own.
+        let at = if channels[best].used.hold(|| pool.try_permit(self.endpoint)) {
+            best
+        } else {
+            let holds = |at: &usize| has_room(&channels[*at].used) && channels[*at].used.hold(|| None);
+            (0..channels.len()).filter(holds).max_by_key(worth)?
+        };
         let (mut send, used) = (channels[at].send.clone(), Arc::clone(&channels[at].used));
         if let Poll::Ready(Err(_)) = send.poll_ready(&mut Context::from_waker(Waker::noop())) {
             channels.remove(at);
             return Some(Taken::Gone(used));
         }
-        used.hold(|| pool.try_permit(self.endpoint))?;
         used.streams.fetch_add(1, Ordering::SeqCst);
         let reused = used.calls.fetch_add(1, Ordering::Relaxed) > 0;
         let is_old = used.is_older(max_age);

@@ -45,16 +45,21 @@ pub(super) fn ahead(client: &HttpClient, lane: &Arc<Lane>, endpoint: usize) {
 async fn run(client: &HttpClient, lane: &Arc<Lane>, index: usize, for_line: bool) {
     let pool = client.pool();
     let Some(endpoint) = client.server.endpoints.get(index) else { return lane.opened() };
+    let has_none = || pool.lanes().is_none_or(|lanes| lanes.len(index) == 0);
     let mut first = !for_line;
     loop {
         while std::mem::take(&mut first) || lane.line.count() > 0 {
             match open(client, endpoint, lane, index).await {
-                Ok(Opened::Shared) => lane.serve_and_rest(pool),
+                Ok(Opened::Shared) => {
+                    lane.serve_and_rest(pool);
+                    // Whoever else needs what it takes is to get on.
+                    tokio::task::yield_now().await;
+                }
                 Ok(Opened::Plain) => {
                     lane.has_chosen_plain();
                     lane.line.tell(|| Handed::Plain);
                 }
-                Err(error) if lane.has_none() => lane.line.tell(|| Handed::Failed(error.clone())),
+                Err(error) if has_none() => lane.line.tell(|| Handed::Failed(error.clone())),
                 // Those who wait may still get a stream of the others.
                 Err(_) => tokio::time::sleep(AGAIN).await,
             }

@@ -112,13 +112,15 @@ impl Used {
         Held { places, permit: held.permit.take() }
     }
 
-    /// Has it hold a permit, if it does not yet.
-    pub(super) fn hold(&self, permit: impl FnOnce() -> Option<Permit>) -> Option<()> {
+    /// Has it hold a permit, if it does not yet; whether it does.
+    pub(super) fn hold(&self, permit: impl FnOnce() -> Option<Permit>) -> bool {
         let mut held = lock(&self.held);
-        if held.permit.is_none() {
-            held.hold(permit()?);
+        if held.permit.is_none()
+            && let Some(permit) = permit()
+        {
+            held.hold(permit);
         }
-        Some(())
+        held.permit.is_some()
     }
 
     /// Whether it may be there without a call.
