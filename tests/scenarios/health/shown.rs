@@ -90,8 +90,8 @@ async fn the_command_line_shows_it() {
     let (code, said) = stage.toolgate(&["health"]);
     assert_eq!(code, 0, "{said}");
     // On a machine that does other things as well, a fourth one may be advised.
-    let advises = said.contains("3 replicas are right") || said.contains("Scale up from 3 to 4 replicas");
-    assert!(said.starts_with("healthy  CPU ") && said.contains("memory*") && advises, "{said}");
+    let is_advice = said.contains("3 replicas are right") || said.contains("Scale up from 3 to 4 replicas");
+    assert!(said.starts_with("healthy  CPU ") && said.contains("memory*") && is_advice, "{said}");
     assert_eq!(stage.toolgate(&["alerts"]), (0, "There are no alerts.\n".to_owned()));
     let (code, certs) = stage.toolgate(&["certs", "--json"]);
     let certs: Value = serde_json::from_str(&certs).expect("JSON");
