@@ -11,6 +11,8 @@ pub mod endpoints;
 pub mod eras;
 pub mod exchange;
 pub mod fitness;
+#[cfg(test)]
+mod fixture;
 pub mod http;
 pub mod http_call;
 pub mod http_reply;

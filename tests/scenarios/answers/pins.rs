@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use toolgate_tests::caller::Caller;
+use toolgate_tests::caller::{Caller, Reply};
 use toolgate_tests::fake::Speaks;
 use toolgate_tests::fake::http::Http;
 use toolgate_tests::fake::record::{ID, Offer};
@@ -24,6 +24,18 @@ async fn changes(stage: &Stage) -> Vec<Value> {
 async fn approve(stage: &Stage, server: &str, tool: &str) -> u16 {
     let path = format!("/v1/servers/{server}/tools/approve");
     stage.gate.control_with("POST", &path, &json!({"tool": tool, "reason": "read it"})).await.0
+}
+
+/// A stream on which a client hears of its tools.
+async fn listening(client: &Caller, era: Era) -> Reply {
+    if era == Era::Legacy {
+        return client.stream().await;
+    }
+    let listen = json!({"notifications": {"toolsListChanged": true}});
+    let mut stream = client.request("9", "subscriptions/listen", listen).await;
+    let acknowledged = stream.message().await;
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    stream
 }
 
 #[tokio::test]
@@ -81,16 +93,7 @@ async fn who_listens_hears_that_a_tool_is_back() {
         let client = stage.client(way).await;
         listed(&client).await;
         client.call("1", &format!("{}other", way.2), json!({})).await.answer().await;
-        let mut stream = if way.1 == Era::Legacy {
-            client.stream().await
-        } else {
-            let listen = json!({"notifications": {"toolsListChanged": true}});
-            client.request("9", "subscriptions/listen", listen).await
-        };
-        if way.1 == Era::Modern {
-            let acknowledged = stream.message().await;
-            assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged", "{way:?}");
-        }
+        let mut stream = listening(&client, way.1).await;
         let server = SERVERS[if way.0 == "/mcp/web" || way.2 == "web__" {
             0
         } else if way.0 == "/mcp/new" || way.2 == "new__" {
@@ -274,16 +277,7 @@ async fn what_a_server_announces_to_whoever_listens_is_looked_at_before_the_next
         let stage = Stage::new("pin = \"block\"\n").await;
         stage.describe("Reads a file.");
         let (client, name) = (stage.client(way).await, format!("{}echo", way.2));
-        let mut stream = if way.1 == Era::Legacy {
-            client.stream().await
-        } else {
-            let listen = json!({"notifications": {"toolsListChanged": true}});
-            client.request("9", "subscriptions/listen", listen).await
-        };
-        if way.1 == Era::Modern {
-            let acknowledged = stream.message().await;
-            assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged", "{way:?}");
-        }
+        let mut stream = listening(&client, way.1).await;
         let answer = client.call("1", &name, json!({})).await.answer().await;
         assert_eq!(answer["result"]["params"]["name"], "echo", "{way:?}: {answer}");
         stage.describe("Sends a file.");

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use tokio::time::Instant;
+
 use crate::coding::decode::Problem;
 
 /// What kept an answer from arriving.
@@ -103,6 +105,14 @@ impl SendError {
     /// A bound that was reached before anything left.
     pub(super) fn at(bound: SendErrorKind) -> Self {
         Self::unsent(bound, bound.bound())
+    }
+
+    /// No answer to what was sent: the whole call's time is over, or only the time to the first byte.
+    pub(super) fn no_progress(total: Option<Instant>) -> Self {
+        if total.is_some_and(|total| total <= Instant::now()) {
+            return Self::sent(SendErrorKind::TotalTimeout, "the call took longer than `timeout.total`");
+        }
+        Self::sent(SendErrorKind::FirstByteTimeout, "the server did not answer within `timeout.first_byte`")
     }
 
     /// A failure after something may have left.

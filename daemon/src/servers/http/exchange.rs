@@ -15,7 +15,7 @@ use super::proof::Proofs;
 use super::request::{Outgoing, Template};
 
 /// Interim answers (1xx) before the final one.
-const INTERIM: usize = 8;
+pub(super) const INTERIM: usize = 8;
 
 /// Sends `request` and waits for the final head. `now` is the time, `total` when the whole call must have ended.
 pub(super) async fn exchange(
@@ -36,7 +36,7 @@ pub(super) async fn exchange(
         Some((Written::Whole, at)) => (None, at),
         Some((Written::Partly(error), at)) if sent => (Some(error), at),
         Some((Written::Partly(error), _)) => return Err(closed(error.as_ref(), false)),
-        None => return Err(SendError { sent, ..no_progress(total) }),
+        None => return Err(SendError { sent, ..SendError::no_progress(total) }),
     };
 
     let deadline = written + first_byte;
@@ -79,7 +79,7 @@ async fn read_head(conn: &mut Conn, failure: Option<&io::Error>, total: Option<I
                 return Err(closed(failure.or(Some(&error)), !conn.sent_nothing()));
             }
             Some(Err(_)) => return Err(malformed("the connection failed within the head")),
-            None => return Err(no_progress(total)),
+            None => return Err(SendError::no_progress(total)),
         }
     }
 }
@@ -94,11 +94,4 @@ fn closed(error: Option<&io::Error>, sent: bool) -> SendError {
         Some(error) => format!("the connection failed before the answer: {error}").into(),
     };
     SendError { kind: SendErrorKind::Closed, sent, reused: false, cause }
-}
-
-fn no_progress(total: Option<Instant>) -> SendError {
-    if total.is_some_and(|total| total <= Instant::now()) {
-        return SendError::sent(SendErrorKind::TotalTimeout, "the call took longer than `timeout.total`");
-    }
-    SendError::sent(SendErrorKind::FirstByteTimeout, "the server did not answer within `timeout.first_byte`")
 }

@@ -280,7 +280,7 @@ impl HttpClient {
         {
             // Calls share it: one is as good as many.
             if server.bounds.load().min_idle > 0 && lane.has_none() && server.pool.has_room(endpoint) {
-                opening::ahead(self, lane, endpoint);
+                opening::begin(self, lane, endpoint, opening::For::Later);
             }
             return Ok(());
         }

@@ -26,27 +26,28 @@ enum Opened {
     Plain,
 }
 
-/// Has connections opened for those who wait, where nobody does so already.
-pub(super) fn begin(client: &HttpClient, lane: &Arc<Lane>, endpoint: usize) {
+/// For whom connections are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    /// Those who wait.
+    Line,
+    /// Nobody yet: one ahead, or in the place of an old one.
+    Later,
+}
+
+/// Has connections opened, where nobody does so already.
+pub(super) fn begin(client: &HttpClient, lane: &Arc<Lane>, endpoint: usize, whom: For) {
     if lane.begin_opening() {
         let (client, lane) = (client.clone(), Arc::clone(lane));
-        tokio::task::spawn_local(async move { run(&client, &lane, endpoint, true).await });
+        tokio::task::spawn_local(async move { run(&client, &lane, endpoint, whom).await });
     }
 }
 
-/// Opens one ahead, for nobody yet, or in the place of an old one.
-pub(super) fn ahead(client: &HttpClient, lane: &Arc<Lane>, endpoint: usize) {
-    if lane.begin_opening() {
-        let (client, lane) = (client.clone(), Arc::clone(lane));
-        tokio::task::spawn_local(async move { run(&client, &lane, endpoint, false).await });
-    }
-}
-
-async fn run(client: &HttpClient, lane: &Arc<Lane>, index: usize, for_line: bool) {
+async fn run(client: &HttpClient, lane: &Arc<Lane>, index: usize, whom: For) {
     let pool = client.pool();
     let Some(endpoint) = client.server.endpoints.get(index) else { return lane.opened() };
     let has_none = || pool.lanes().is_none_or(|lanes| lanes.len(index) == 0);
-    let mut first = !for_line;
+    let mut first = whom == For::Later;
     loop {
         while std::mem::take(&mut first) || lane.line.count() > 0 {
             match open(client, endpoint, lane, index).await {

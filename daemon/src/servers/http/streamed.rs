@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use tokio::time::{Instant, Sleep};
 
 use super::error::{BodyError, SendError, SendErrorKind};
+use super::exchange::INTERIM;
 use super::head::{self, HEADER_LINES, Headers};
 use super::lanes::Lease;
 use super::proof::Proofs;
@@ -26,8 +27,6 @@ use crate::servers::endpoints::Attempt;
 
 /// Bytes of a request that are handed over at once.
 const PIECE: usize = 16 * 1024;
-/// Interim answers (1xx) before the final one.
-const INTERIM: usize = 8;
 /// Nanoseconds without an answer before it is asked whether the connection is still alive.
 const SILENT: u64 = 1_000_000_000;
 /// Bytes of an answer that are gathered with its head.
@@ -98,7 +97,7 @@ pub(super) async fn exchange(
             }
             Err(refused(&error, true, lease.reused && !error.is_reset()))
         }
-        None => Err(no_progress(patience.total)),
+        None => Err(SendError::no_progress(patience.total)),
     }
 }
 
@@ -237,13 +236,6 @@ fn refused(error: &h2::Error, sent: bool, reused: bool) -> SendError {
     let kind = if error.is_library() { SendErrorKind::Malformed } else { SendErrorKind::Closed };
     let cause = format!("the connection failed before the answer: {error}").into();
     SendError { kind, sent: sent && !unread, reused, cause }
-}
-
-fn no_progress(total: Option<Instant>) -> SendError {
-    if total.is_some_and(|total| total <= Instant::now()) {
-        return SendError::sent(SendErrorKind::TotalTimeout, "the call took longer than `timeout.total`");
-    }
-    SendError::sent(SendErrorKind::FirstByteTimeout, "the server did not answer within `timeout.first_byte`")
 }
 
 impl Streamed {

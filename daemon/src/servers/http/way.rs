@@ -9,9 +9,10 @@ use super::answer::{Answer, AnswerBody, Timing};
 use super::error::{SendError, SendErrorKind};
 use super::lanes::{Lane, Lease};
 use super::line::Handed;
+use super::opening::{self, For};
 use super::request::Outgoing;
 use super::streamed::{self, Patience, Streamed};
-use super::{Endpoint, HttpClient, opening};
+use super::{Endpoint, HttpClient};
 
 /// How a call goes to a server that may speak HTTP/2.
 pub(super) enum Way {
@@ -30,7 +31,7 @@ impl HttpClient {
             && let Some(lease) = lane.take(self.pool())
         {
             if lease.is_old && self.pool().has_room(index) {
-                opening::ahead(self, lane, index);
+                opening::begin(self, lane, index, For::Later);
             }
             return Ok(Way::Stream(lease));
         }
@@ -47,7 +48,7 @@ impl HttpClient {
         {
             lanes.serve_from_others(self.core, index, pool);
         }
-        opening::begin(self, lane, index);
+        opening::begin(self, lane, index, For::Line);
         match tokio::time::timeout_at(total.map_or(deadline, |total| total.min(deadline)), handed).await {
             Ok(Ok(Handed::Stream(lease))) => Ok(Way::Stream(lease)),
             Ok(Ok(Handed::Plain)) => Ok(Way::Plain),

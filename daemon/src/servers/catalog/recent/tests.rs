@@ -1,7 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
@@ -11,8 +11,8 @@ use super::*;
 use crate::config;
 use crate::core::Load;
 use crate::gate::Gate;
-use crate::message::Message;
 use crate::policy::Policy;
+use crate::servers::fixture;
 
 const DISCOVERED: &str =
     r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}"#;
@@ -43,20 +43,7 @@ async fn serve(listener: TcpListener, fake: Rc<Fake>) {
 
 async fn answer(socket: TcpStream, fake: Rc<Fake>) {
     let mut socket = BufReader::new(socket);
-    loop {
-        let (mut length, mut line) = (0, String::new());
-        while line != "\r\n" {
-            line.clear();
-            if socket.read_line(&mut line).await.unwrap_or(0) == 0 {
-                return;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut body = vec![0; length];
-        socket.read_exact(&mut body).await.unwrap();
-        let message = Message::parse(body.into()).unwrap();
+    while let Some(message) = fixture::message(&mut socket).await {
         let says = if message.method() == "server/discover" {
             format!(r#""result":{DISCOVERED}"#)
         } else {

@@ -79,6 +79,16 @@ pub(super) fn sharing(raw: &Raw, change: impl FnOnce(&mut settings::Http, &mut s
     })
 }
 
+/// One connection to either of two.
+fn with_two_endpoints(first: &Raw, second: &Raw) -> Arc<HttpServer> {
+    sharing(first, |http, _| {
+        http.pool.max_connections = 1;
+        let there = second.address;
+        let like = http.endpoints[0].clone();
+        http.endpoints.push(settings::Endpoint { url: format!("http://{there}/mcp"), port: there.port(), ..like });
+    })
+}
+
 #[test]
 fn what_is_sent_and_answered_is_the_same_as_over_http1() {
     on_a_core(async {
@@ -365,16 +375,7 @@ fn a_slow_call_costs_the_others_no_connection() {
 fn an_endpoint_with_an_idle_connection_keeps_nobody_from_the_other() {
     on_a_core(async {
         let (first, second) = (echoing(9).await, echoing(9).await);
-        let server = sharing(&first, |http, _| {
-            http.pool.max_connections = 1;
-            let address = second.address;
-            let there = settings::Endpoint {
-                url: format!("http://{address}/mcp"),
-                port: address.port(),
-                ..http.endpoints[0].clone()
-            };
-            http.endpoints.push(there);
-        });
+        let server = with_two_endpoints(&first, &second);
         let client = server.client(0);
         for endpoint in [0, 1, 0, 1] {
             let answer = client.send(Outgoing { endpoint, ..post(&[b"{}"]) }).await.unwrap();
@@ -515,16 +516,7 @@ fn a_server_that_lets_no_stream_holds_up_nobody_for_good() {
 fn whoever_leaves_before_the_connection_stands_keeps_nothing_from_others() {
     on_a_core(async {
         let (first, second) = (echoing(9).await, echoing(9).await);
-        let server = sharing(&first, |http, _| {
-            http.pool.max_connections = 1;
-            let there = second.address;
-            let there = settings::Endpoint {
-                url: format!("http://{there}/mcp"),
-                port: there.port(),
-                ..http.endpoints[0].clone()
-            };
-            http.endpoints.push(there);
-        });
+        let server = with_two_endpoints(&first, &second);
         let client = server.client(0);
         for _ in 0..20 {
             let gone = client.send(Outgoing { endpoint: 1, ..post(&[b"{}"]) });

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
@@ -12,6 +12,7 @@ use crate::config;
 use crate::core::Load;
 use crate::gate::Gate;
 use crate::policy::Policy;
+use crate::servers::fixture;
 
 const DISCOVERED: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true},"prompts":{}}}"#;
 
@@ -25,20 +26,7 @@ async fn serve(listener: TcpListener, subscriptions: Rc<AtomicUsize>) {
 
 async fn answer(socket: TcpStream, subscriptions: Rc<AtomicUsize>) {
     let mut socket = BufReader::new(socket);
-    loop {
-        let (mut length, mut line) = (0, String::new());
-        while line != "\r\n" {
-            line.clear();
-            if socket.read_line(&mut line).await.unwrap_or(0) == 0 {
-                return;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut body = vec![0; length];
-        socket.read_exact(&mut body).await.unwrap();
-        let message = Message::parse(body.into()).unwrap();
+    while let Some(message) = fixture::message(&mut socket).await {
         let id = String::from_utf8(message.id_bytes().to_vec()).unwrap();
         let (kind, text) = if message.method() == "server/discover" {
             ("application/json", format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{DISCOVERED}}}"#))
